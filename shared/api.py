@@ -1,0 +1,85 @@
+"""The JSON that the REST API speaks. Field names are the public contract; times are UTC, durations seconds."""
+
+import datetime as dt
+from typing import Any
+
+import msgspec
+
+from shared.states import JobStatus, Stage
+from shared.transcript import ResultWarning
+
+
+class Links(msgspec.Struct, frozen=True, kw_only=True):
+    """Paths of a job's resources, relative to the service."""
+
+    self: str
+    transcript: str
+    audio: str
+
+    @classmethod
+    def of(cls, job_id: object) -> "Links":
+        path = f"/v1/jobs/{job_id}"
+        return cls(self=path, transcript=f"{path}/transcript", audio=f"{path}/audio")
+
+
+class JobAccepted(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of a 202."""
+
+    job_id: str
+    status: JobStatus
+    links: Links
+
+
+class AudioFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of the source; the decoded facts are null until it was prepared."""
+
+    duration: float | None
+    sample_rate: int | None
+    channels: int | None
+    format: str
+    bytes: int
+    sha256: str
+
+
+class ProblemInJob(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a job FAILED."""
+
+    code: str
+    message: str
+
+
+class JobView(msgspec.Struct, frozen=True, kw_only=True):
+    """A job as its client sees it."""
+
+    job_id: str
+    status: JobStatus
+    stage: Stage
+    progress: float
+    created_at: dt.datetime
+    started_at: dt.datetime | None
+    completed_at: dt.datetime | None
+    queue_position: int | None
+    audio: AudioFacts
+    attempts: int
+    next_attempt_at: dt.datetime | None
+    warnings: tuple[ResultWarning, ...]
+    error: ProblemInJob | None
+    metadata: Any
+    links: Links
+
+
+class JobList(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of jobs, newest first; `next_cursor` is null on the last page."""
+
+    jobs: tuple[JobView, ...]
+    next_cursor: str | None
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """An error answer (RFC 9457 `application/problem+json`) with a stable code."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    code: str
+    detail: str

@@ -1,0 +1,37 @@
+"""Where a job's bytes lie in the blob store."""
+
+from uuid import UUID
+
+
+def source(job_id: UUID) -> str:
+    """The upload, as it came."""
+    return f"jobs/{job_id}/source"
+
+
+def _generation(job_id: UUID, generation: int) -> str:
+    return f"jobs/{job_id}/g{generation}"
+
+
+def chunks(job_id: UUID, generation: int) -> str:
+    """The prefix under which all chunks of a generation lie."""
+    return f"{_generation(job_id, generation)}/chunks/"
+
+
+def chunk_audio(job_id: UUID, generation: int, ordinal: int) -> str:
+    return f"{chunks(job_id, generation)}{ordinal}.flac"
+
+
+def chunk_denoised(job_id: UUID, generation: int, ordinal: int) -> str:
+    return f"{chunks(job_id, generation)}{ordinal}.denoised.flac"
+
+
+def chunk_transcript(job_id: UUID, generation: int, ordinal: int) -> str:
+    return f"{chunks(job_id, generation)}{ordinal}.json"
+
+
+def denoised(job_id: UUID, generation: int) -> str:
+    return f"{_generation(job_id, generation)}/denoised.flac"
+
+
+def transcript(job_id: UUID, generation: int) -> str:
+    return f"{_generation(job_id, generation)}/transcript.json"

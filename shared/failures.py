@@ -1,0 +1,55 @@
+"""Failures as they are stored and shown: a stable code and a sentence a client developer understands."""
+
+import datetime as dt
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class FailureCode(StrEnum):
+    """Why a task failed. The codes are public: jobs, webhooks and dead letters carry them."""
+
+    UNDECODABLE_AUDIO = "undecodable_audio"  # no decoder makes sound of the bytes
+    EMPTY_AUDIO = "empty_audio"  # decodes, but holds no samples
+    AUDIO_TOO_LONG = "audio_too_long"  # longer than HEADRACE_MAX_AUDIO_SECONDS
+    NO_AUDIO_TRACK = "no_audio_track"  # a video or container without sound
+    UNSUPPORTED_CODEC = "unsupported_codec"  # the container is known, its codec is not
+    UNSUPPORTED_AUDIO = "unsupported_audio"  # sample rate or channel count out of bounds
+    MODEL_UNAVAILABLE = "model_unavailable"  # the model asked for is not on this processor
+    SOURCE_MISSING = "source_missing"  # the stored upload is gone
+    WEBHOOK_REFUSED = "webhook_refused"  # the endpoint did not answer 2xx
+    STORAGE_UNAVAILABLE = "storage_unavailable"  # blob store hiccup; transient
+    TIMEOUT = "timeout"  # a stage took longer than its limit; transient
+    POISON = "poison"  # crashed its process too often
+    INTERNAL = "internal"  # a defect of ours; the traceback is in the dead letter
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """One failed attempt of a task."""
+
+    code: FailureCode
+    message: str
+    traceback: str = ""
+    transient: bool = False
+    retry_after_s: float | None = None
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of the Redis list `headrace:dead-letters`, as JSON."""
+
+    job_id: str
+    generation: int
+    task_kind: str
+    ordinal: int
+    code: str
+    message: str
+    traceback: str
+    attempts: int
+    first_failed_at: dt.datetime
+    last_failed_at: dt.datetime
+    tenant: str
+    options: dict[str, Any]
+
+
+DEAD_LETTER_LIST = "headrace:dead-letters"

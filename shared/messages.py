@@ -1,0 +1,49 @@
+"""What travels through Redis: a task id and its dispatch number, in arq's wire format, packed by msgspec.
+
+Never pickle: whoever can write to Redis could then run code in a worker. The keys and the job layout are those of
+arq 0.28.0 (`arq.constants`, `arq.jobs.serialize_job`); a contract test feeds them to a real arq worker.
+"""
+
+from uuid import UUID
+
+import msgspec
+
+from shared.states import TaskKind
+
+COMPUTE_QUEUE = "arq:queue"
+DELIVERY_QUEUE = "arq:queue:deliver"  # apart, so that a slow webhook endpoint never holds a transcription slot
+ARQ_JOB_KEY_PREFIX = "arq:job:"
+ARQ_FUNCTION = "run_task"
+PAYLOAD_TTL_MS = 30 * 24 * 3600 * 1000  # longer than any backlog; the row in Postgres outlives it anyway
+
+
+class Dispatch(msgspec.Struct, frozen=True):
+    """One ring of the bell: this task, for the n-th time. A new number makes arq see a new job."""
+
+    task_id: UUID
+    dispatch_no: int
+    kind: TaskKind
+
+    @property
+    def arq_id(self) -> str:
+        return f"{self.task_id}.{self.dispatch_no}"
+
+    @property
+    def queue(self) -> str:
+        return DELIVERY_QUEUE if self.kind is TaskKind.DELIVER else COMPUTE_QUEUE
+
+
+def serialize(value: object) -> bytes:
+    """arq's `job_serializer`. Exceptions are not encodable, so unknown objects become their repr."""
+    return msgspec.msgpack.encode(value, enc_hook=repr)
+
+
+def deserialize(data: bytes) -> dict[str, object]:
+    """arq's `job_deserializer`."""
+    return msgspec.msgpack.decode(data, type=dict[str, object])
+
+
+def arq_payload(dispatch: Dispatch, *, enqueued_at_ms: int) -> bytes:
+    """The value of `arq:job:<id>`: function name and arguments, as arq lays them out."""
+    arguments = (str(dispatch.task_id), dispatch.dispatch_no)
+    return serialize({"t": None, "f": ARQ_FUNCTION, "a": arguments, "k": {}, "et": enqueued_at_ms})

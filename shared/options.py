@@ -1,0 +1,57 @@
+"""The options of a job, as a client writes them and as every task reads them.
+
+Unknown or invalid options are refused by name; secrets are not among the options but beside them.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+# The language codes that Whisper's multilingual models were trained on.
+LANGUAGES = frozenset(
+    "af am ar as az ba be bg bn bo br bs ca cs cy da de el en es et eu fa fi fo fr gl gu ha haw he hi hr ht hu hy "
+    "id is it ja jw ka kk km kn ko la lb ln lo lt lv mg mi mk ml mn mr ms mt my ne nl nn no oc pa pl ps pt ro ru sa "
+    "sd si sk sl sn so sq sr su sv sw ta te tg th tk tl tr tt uk ur uz vi yi yo yue zh".split()
+)
+
+ModelName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+SpeakerCount = Annotated[int, msgspec.Meta(ge=1, le=64)]
+Prompt = Annotated[str, msgspec.Meta(max_length=2000)]
+WebhookUrl = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s/]+", max_length=2000)]
+WebhookSecret = Annotated[str, msgspec.Meta(pattern=r"^whsec_[A-Za-z0-9+/_-]{16,172}={0,2}$")]
+
+
+class JobOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What the client asked of a job, besides where to report."""
+
+    language: str | None = None
+    task: Literal["transcribe", "translate"] = "transcribe"
+    model: ModelName | None = None
+    denoise: bool = True
+    transcribe_from: Literal["original", "denoised"] = "original"
+    word_timestamps: bool = True
+    diarize: bool = False
+    min_speakers: SpeakerCount | None = None
+    max_speakers: SpeakerCount | None = None
+    channels: Literal["mix", "separate"] = "mix"
+    prompt: Prompt | None = None
+
+    def __post_init__(self) -> None:
+        if self.language is not None and self.language not in LANGUAGES:
+            raise ValueError(f"`language` is not a code Whisper knows: {self.language[:20]!r}")
+        if self.transcribe_from == "denoised" and not self.denoise:
+            raise ValueError("`transcribe_from=denoised` needs `denoise`")
+        if self.min_speakers and self.max_speakers and self.min_speakers > self.max_speakers:
+            raise ValueError("`min_speakers` is larger than `max_speakers`")
+
+
+class SubmitOptions(JobOptions, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Everything a submission may carry: the job's options, and where and how to report."""
+
+    webhook_url: WebhookUrl | None = None
+    webhook_secret: WebhookSecret | None = None
+    metadata: Any = None
+
+    def job_options(self) -> JobOptions:
+        """The part that tasks read; stored with the job and copied into dead letters."""
+        return JobOptions(**{name: getattr(self, name) for name in JobOptions.__struct_fields__})

@@ -1,0 +1,61 @@
+"""The transcript, as a chunk yields it, as `transcript.json` stores it and as the API returns it. Times in seconds."""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class WarningCode(StrEnum):
+    """What the client should know about a result that is still a result."""
+
+    NO_SPEECH = "no_speech"  # no speech was found; the text is empty
+    LANGUAGE_IGNORED = "language_ignored"  # the model knows English only
+    DECODE_ERRORS = "decode_errors"  # damaged stretches of the source were skipped
+    DIARIZATION_UNAVAILABLE = "diarization_unavailable"  # asked for, not installed here
+    CHANNELS_MIXED = "channels_mixed"  # `channels=separate` is not supported here; they were mixed
+
+
+class ResultWarning(msgspec.Struct, frozen=True, kw_only=True):
+    """A coded remark on a result, with the span it concerns where there is one."""
+
+    code: WarningCode
+    message: str
+    start: float | None = None
+    end: float | None = None
+
+
+class Word(msgspec.Struct, frozen=True, kw_only=True):
+    """One spoken word; `confidence` is the model's probability of it (0 to 1)."""
+
+    word: str
+    start: float
+    end: float
+    confidence: float
+
+
+class Segment(msgspec.Struct, frozen=True, kw_only=True):
+    """A stretch of speech; `confidence` is the mean probability of its tokens (0 to 1)."""
+
+    id: int
+    start: float
+    end: float
+    text: str
+    speaker: str | None = None
+    channel: int | None = None
+    confidence: float
+    no_speech_prob: float
+    words: tuple[Word, ...] = ()
+
+
+class Transcript(msgspec.Struct, frozen=True, kw_only=True):
+    """The transcript of a chunk or of a whole file; `duration` is that of the audio."""
+
+    text: str
+    language: str | None
+    duration: float
+    segments: tuple[Segment, ...]
+    speakers: tuple[str, ...] = ()
+    warnings: tuple[ResultWarning, ...] = ()
+    engine: str = ""
+    model: str = ""
+    transcribed_from: str = "original"
