@@ -13,9 +13,9 @@ from shared.messages import ARQ_JOB_KEY_PREFIX, PAYLOAD_TTL_MS, Dispatch, arq_pa
 class Redis(Protocol):
     """The part of `redis.asyncio.Redis` that ringing needs."""
 
-    async def time(self) -> Any: ...
+    def time(self) -> Any: ...
 
-    def pipeline(self, transaction: bool = True) -> Any: ...
+    def pipeline(self, transaction: bool = True) -> Any: ...  # noqa: FBT001, FBT002 - redis-py's signature
 
 
 async def ring(redis: Redis, dispatches: Sequence[Dispatch]) -> None:

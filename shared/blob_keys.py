@@ -3,6 +3,11 @@
 from uuid import UUID
 
 
+def job(job_id: UUID) -> str:
+    """The prefix under which everything of a job lies."""
+    return f"jobs/{job_id}"
+
+
 def source(job_id: UUID) -> str:
     """The upload, as it came."""
     return f"jobs/{job_id}/source"

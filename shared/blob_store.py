@@ -3,6 +3,7 @@
 Everything streams. A put that does not finish leaves nothing behind; a key is visible only when it is whole.
 """
 
+import errno
 from collections.abc import AsyncIterable, AsyncIterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -24,21 +25,26 @@ class BlobNotFoundError(BlobStoreError):
     """There is no blob of that key."""
 
 
+class BlobStoreFullError(BlobStoreError):
+    """There is no room left: disk or quota."""
+
+
 class BlobStore:
     """Blobs by key. Raises BlobNotFoundError for a missing key, BlobStoreError for everything else."""
 
     def __init__(self, storage_url: str) -> None:
-        """Open the store of a URL; a local folder is made when missing."""
+        """Open the store of a URL; a local folder is made when missing. BlobStoreError when it cannot be opened."""
         parts = urlsplit(storage_url)
-        self._root: Path | None = None
-        if parts.scheme == "file":
-            self._root = Path(unquote(parts.path))
-            self._store: ObjectStore = LocalStore(self._root, mkdir=True, automatic_cleanup=True)
-        else:
-            self._store = from_url(storage_url)
+        self._root = Path(unquote(parts.path)) if parts.scheme == "file" else None
+        try:
+            self._store: ObjectStore = (
+                LocalStore(self._root, mkdir=True, automatic_cleanup=True) if self._root else from_url(storage_url)
+            )
+        except (BaseError, OSError, ValueError) as error:
+            raise _wrapped(error) from error
 
     async def put(self, key: str, data: bytes | Path | AsyncIterable[bytes]) -> None:
-        """Store bytes, a file, or a stream in constant memory. If the stream raises, so does this, and nothing stays."""
+        """Store bytes, a file or a stream in constant memory. When the stream raises, so does this; nothing stays."""
         try:
             await obstore.put_async(self._store, key, data, chunk_size=PART_BYTES, max_concurrency=PARTS_IN_FLIGHT)
         except (BaseError, OSError) as error:
@@ -97,5 +103,8 @@ class BlobStore:
 
 
 def _wrapped(error: Exception) -> BlobStoreError:
-    missing = isinstance(error, (FileNotFoundError, obstore.exceptions.NotFoundError))
-    return BlobNotFoundError("no such blob") if missing else BlobStoreError(f"{type(error).__name__}: {error}")
+    if isinstance(error, (FileNotFoundError, obstore.exceptions.NotFoundError)):
+        return BlobNotFoundError("no such blob")
+    first_line = f"{type(error).__name__}: {error}".partition("\n")[0]  # obstore adds a long debug dump
+    full = any(f"(os error {number})" in first_line for number in (errno.ENOSPC, errno.EDQUOT))
+    return BlobStoreFullError(first_line) if full else BlobStoreError(first_line)

@@ -5,7 +5,7 @@ Field `redis_url` is `HEADRACE_REDIS_URL`; tuples are comma-separated. Nobody el
 
 import typing
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -29,7 +29,7 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 def load_settings(settings_type: type[S], environ: Mapping[str, str]) -> S:
     """Read and validate a service's settings; raises SettingsError with one clear sentence."""
-    hints = typing.get_type_hints(settings_type)
+    hints = typing.get_type_hints(settings_type, include_extras=True)
     values: dict[str, Any] = {}
     for field in msgspec.structs.fields(settings_type):
         variable = PREFIX + field.name.upper()
@@ -46,7 +46,8 @@ def load_settings(settings_type: type[S], environ: Mapping[str, str]) -> S:
 
 
 def _parse(variable: str, text: str, hint: Any) -> Any:
-    value: Any = [part.strip() for part in text.split(",")] if typing.get_origin(hint) is tuple else text
+    plain = typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
+    value: Any = [part.strip() for part in text.split(",")] if typing.get_origin(plain) is tuple else text
     try:
         return msgspec.convert(value, hint, strict=False)
     except msgspec.ValidationError as error:

@@ -15,6 +15,11 @@ class EventType(StrEnum):
     FAILED = "job.failed"
     CANCELLED = "job.cancelled"
 
+    @classmethod
+    def of(cls, status: JobStatus) -> "EventType":
+        """The event that reports a job's end."""
+        return cls(f"job.{status.lower()}")
+
 
 class EventData(msgspec.Struct, frozen=True, kw_only=True):
     job_id: str

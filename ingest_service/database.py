@@ -1,0 +1,66 @@
+"""The connections to Postgres: opened when first needed, so that the ingest starts while the database is away.
+
+Turns the driver's ways of saying "away" into one OutageError; every other error stays a defect.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from ingest_service.errors import OutageError
+
+POOL_SIZE = 20
+CONNECT_TIMEOUT_S = 3.0
+ACQUIRE_TIMEOUT_S = 5.0
+STATEMENT_TIMEOUT_S = 5.0
+
+AWAY = (
+    OSError,  # refused, reset, no such host; TimeoutError is one too
+    asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientResourcesError,  # too many connections, disk full
+    asyncpg.OperatorInterventionError,  # shutting down, starting up
+    asyncpg.ReadOnlySQLTransactionError,  # a standby: the failover is not over
+    asyncpg.InterfaceError,  # the connection broke under a statement, or the pool is closing
+    asyncpg.InternalClientError,
+)
+
+
+class Database:
+    """A pool of connections; `connection()` raises OutageError `database_unavailable` when Postgres is away."""
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, url: str) -> AsyncIterator["Database"]:
+        """A pool without connections yet, closed at the end."""
+        pool = asyncpg.create_pool(
+            url,
+            min_size=0,
+            max_size=POOL_SIZE,
+            timeout=CONNECT_TIMEOUT_S,
+            command_timeout=STATEMENT_TIMEOUT_S,
+            server_settings={"application_name": "headrace-ingest"},
+        )
+        await pool
+        try:
+            yield cls(pool)
+        finally:
+            pool.terminate()  # requests are over by now; a frozen server must not hold up the shutdown
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Any]:
+        """A connection for a few statements."""
+        try:
+            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+                yield connection
+        except AWAY as error:
+            raise OutageError("database_unavailable", "The database is away; try again later.") from error
+
+    async def check(self) -> None:
+        """Raise OutageError unless the database answers."""
+        async with self.connection() as connection:
+            await connection.execute("SELECT 1")

@@ -1,0 +1,119 @@
+"""What the OpenAPI document at `/schema` says beyond the handlers' types: which problems each route answers, examples.
+
+The document is served as JSON: the usual viewers would be loaded from somebody else's servers.
+"""
+
+from collections.abc import Mapping
+
+from litestar.openapi import OpenAPIConfig, ResponseSpec
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Example
+
+from ingest_service.problems import PROBLEMS
+from shared.api import JobAccepted, Problem
+from shared.transcript import Transcript
+
+EXAMPLE_JOB_ID = "019aa3c5-7a3e-7bd0-9c46-0d6c2f1f7f10"
+
+Specs = Mapping[int, ResponseSpec]
+
+
+def _problems(*codes: str) -> dict[int, ResponseSpec]:
+    """The answers for some codes of the table: one a status, an example a code."""
+    statuses = sorted({PROBLEMS[code][0] for code in codes})
+    return {status: _problem([code for code in codes if PROBLEMS[code][0] == status]) for status in statuses}
+
+
+def _problem(codes: list[str]) -> ResponseSpec:
+    examples = [Example(id=code, summary=PROBLEMS[code][1], value=_example(code)) for code in codes]
+    return ResponseSpec(
+        Problem,
+        generate_examples=False,
+        description="; ".join(PROBLEMS[code][1] for code in codes),
+        media_type="application/problem+json",
+        examples=examples,
+    )
+
+
+def _example(code: str) -> dict[str, object]:
+    status, title = PROBLEMS[code]
+    return {"type": "about:blank", "title": title, "status": status, "code": code, "detail": f"{title}."}
+
+
+AWAY = _problems("database_unavailable", "storage_unavailable")
+NOT_FOUND: Specs = _problems("not_found", "database_unavailable")
+WRONG_PARAMETER: Specs = _problems("invalid_parameter", "database_unavailable")
+RESULT_PROBLEMS: Specs = AWAY | _problems(
+    "invalid_parameter", "not_found", "no_denoised_audio", "not_ready", "job_failed", "job_cancelled"
+)
+
+_LINKS = {
+    "self": f"/v1/jobs/{EXAMPLE_JOB_ID}",
+    "transcript": f"/v1/jobs/{EXAMPLE_JOB_ID}/transcript",
+    "audio": f"/v1/jobs/{EXAMPLE_JOB_ID}/audio",
+}
+SUBMIT: Specs = {
+    202: ResponseSpec(
+        JobAccepted,
+        generate_examples=False,
+        description="Stored and queued; `Location` names the job",
+        examples=[Example(id="queued", value={"job_id": EXAMPLE_JOB_ID, "status": "QUEUED", "links": _LINKS})],
+    ),
+    **AWAY,
+    **_problems(
+        "empty_upload",
+        "missing_audio_file",
+        "invalid_form",
+        "invalid_option",
+        "upload_stalled",
+        "too_large",
+        "unsupported_content_type",
+        "unsupported_media",
+        "storage_full",
+    ),
+}
+
+_EXAMPLE_TRANSCRIPT = {
+    "text": "Ask not what your country can do for you.",
+    "language": "en",
+    "duration": 2.9,
+    "segments": [
+        {
+            "id": 0,
+            "start": 0.2,
+            "end": 2.7,
+            "text": "Ask not what your country can do for you.",
+            "speaker": None,
+            "channel": None,
+            "confidence": 0.93,
+            "no_speech_prob": 0.01,
+            "words": [{"word": "Ask", "start": 0.2, "end": 0.5, "confidence": 0.97}],
+        }
+    ],
+    "speakers": [],
+    "warnings": [],
+}
+TRANSCRIPT: Specs = {
+    200: ResponseSpec(
+        Transcript,
+        generate_examples=False,
+        description="The transcript; with `format` txt, srt or vtt as text of that kind",
+        examples=[Example(id="json", value=_EXAMPLE_TRANSCRIPT)],
+    )
+}
+AUDIO: Specs = {
+    200: ResponseSpec(bytes, generate_examples=False, description="The audio", media_type="audio/*"),
+    206: ResponseSpec(bytes, generate_examples=False, description="The range asked for", media_type="audio/*"),
+    **_problems("range_not_satisfiable"),
+}
+
+
+def openapi_config(version: str) -> OpenAPIConfig:
+    """The document, at `/schema` and `/schema/openapi.json`."""
+    return OpenAPIConfig(
+        title="Headrace",
+        version=version,
+        description="Takes audio in at any rate and transcribes it at its own pace. Errors are problem+json.",
+        path="/schema",
+        render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
+    )

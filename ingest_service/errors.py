@@ -1,0 +1,31 @@
+"""What can go wrong in the ingest, as one tree. Libraries' errors are wrapped once, at their adapters.
+
+IngestError                    a code of `problems.PROBLEMS` and a sentence for the client
+├── RefusedError               the request cannot be served as it is: 4xx
+├── OutageError                something we stand on is away or full: 5xx, worth another attempt
+└── ClientGoneError            nobody is left to answer
+"""
+
+
+class IngestError(Exception):
+    """Base of all; `code` is a key of the table of problems."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+
+
+class RefusedError(IngestError):
+    """The client must change something before it asks again."""
+
+
+class OutageError(IngestError):
+    """The client may ask the same again later."""
+
+
+class ClientGoneError(IngestError):
+    """The client closed the connection before its request was whole."""
+
+    def __init__(self) -> None:
+        super().__init__("client_gone", "The connection was closed before the upload was complete.")

@@ -1,0 +1,67 @@
+"""Walks a multipart/form-data body part by part while it arrives; nothing of it is kept but the part at hand.
+
+The framework's own form parser spools files to disk and takes text fields of any size into memory, so the push parser
+under it is driven by hand, with limits on everything.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from multipart import MultipartError, MultipartSegment, PushMultipartParser  # type: ignore[import-untyped]
+
+from ingest_service.errors import RefusedError
+
+MAX_FIELD_BYTES = 64 << 10  # of one option, such as `metadata`
+MAX_PARTS = 64  # there are fewer options
+OVERHEAD_BYTES = MAX_PARTS * (MAX_FIELD_BYTES + (8 << 10))  # what a form may have beside its audio: fields and headers
+
+Event = Any  # MultipartSegment, then its bytes, then None; the library is not typed
+
+
+class FormPart:
+    """One part of the form: its name, the file name it claims, and its bytes, to be read once and before the next."""
+
+    def __init__(self, segment: MultipartSegment, events: AsyncIterator[Event]) -> None:
+        self.name = segment.name or ""
+        self.filename = segment.filename
+        self._events = events
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """The part's bytes as they arrive."""
+        async for event in self._events:
+            if not isinstance(event, (bytes, bytearray)):
+                return  # None: the part is complete
+            yield bytes(event)
+
+    async def text(self) -> str:
+        """The whole of a text field."""
+        data = bytearray()
+        async for piece in self.stream():
+            data += piece
+            if len(data) > MAX_FIELD_BYTES:
+                raise RefusedError("invalid_option", f"`{self.name[:64]}` is longer than {MAX_FIELD_BYTES} bytes.")
+        try:
+            return data.decode()
+        except UnicodeDecodeError:
+            raise RefusedError("invalid_option", f"`{self.name[:64]}` is not UTF-8 text.") from None
+
+
+async def read_form(body: AsyncIterator[bytes], boundary: str) -> AsyncIterator[FormPart]:
+    """The parts of the form in their order. Each must be read to its end; RefusedError `invalid_form` if malformed."""
+    events = _events(body, boundary)
+    async for event in events:
+        if isinstance(event, MultipartSegment):
+            yield FormPart(event, events)
+
+
+async def _events(body: AsyncIterator[bytes], boundary: str) -> AsyncIterator[Event]:
+    try:
+        parser = PushMultipartParser(boundary, max_segment_count=MAX_PARTS)
+        async for piece in body:
+            if parser.closed:
+                continue  # an epilogue, read so that the client can finish sending
+            for event in parser.parse(piece):
+                yield event
+        parser.close()
+    except MultipartError as error:
+        raise RefusedError("invalid_form", f"The multipart body is malformed: {error}.") from error

@@ -1,0 +1,105 @@
+"""Reads jobs for their clients: the SQL of one job and of the list. Every query names the tenant."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from ingest_service.cursors import encode_cursor
+from ingest_service.database import Database
+from ingest_service.errors import RefusedError
+from ingest_service.show_job import show_job
+from shared.api import JobList, JobView
+from shared.options import JobOptions
+from shared.states import JobStatus
+
+# Shared by the queries below: the jobs of `page` with what their tasks and the queue say of them.
+# Attempts are counted once they began; deliveries are not the client's job. The queue is counted once for all.
+PAGE_AS_SEEN = """
+    , queue AS (
+        SELECT id, row_number() OVER (ORDER BY id) AS position FROM jobs
+        WHERE status = 'QUEUED' AND id <= (SELECT id FROM page WHERE status = 'QUEUED' ORDER BY id DESC LIMIT 1)
+    )
+    SELECT page.*, queue.position AS queue_position, work.*
+    FROM page LEFT JOIN queue USING (id)
+    CROSS JOIN LATERAL (
+        SELECT max(attempts + (state IN ('running', 'done'))::int) AS attempts_begun,
+               min(not_before) FILTER (WHERE state = 'waiting') AS next_attempt_at,
+               avg(CASE WHEN state = 'done' THEN 1 ELSE progress END) FILTER (WHERE kind = 'chunk') AS chunk_progress,
+               max(progress) FILTER (WHERE kind = 'prepare') AS prepare_progress
+        FROM tasks WHERE job_id = page.id AND generation = page.generation AND kind <> 'deliver'
+    ) AS work
+    ORDER BY page.id DESC
+"""
+ONE_JOB = f"WITH page AS (SELECT * FROM jobs WHERE tenant = $1 AND id = $2) {PAGE_AS_SEEN}"  # noqa: S608  constants
+NEWEST_JOBS = f"""
+    WITH page AS (
+        SELECT * FROM jobs
+        WHERE tenant = $1 AND ($2::text IS NULL OR status = $2) AND ($3::uuid IS NULL OR id < $3)
+        ORDER BY id DESC LIMIT $4
+    ) {PAGE_AS_SEEN}
+"""  # noqa: S608  constants
+WHERE_RESULTS_ARE = (
+    "SELECT status, generation, container, options, error_message FROM jobs WHERE tenant = $1 AND id = $2"
+)
+
+
+class JobResults(msgspec.Struct, frozen=True):
+    """What serving a job's blobs needs to know of it."""
+
+    job_id: UUID
+    status: JobStatus
+    generation: int
+    container: str
+    options: JobOptions
+    error_message: str | None
+
+
+def parse_job_id(text: str) -> UUID:
+    """The id in a path. One that cannot be is like one that is not: RefusedError `not_found`."""
+    try:
+        job_id = UUID(text)
+    except ValueError:
+        raise _not_found() from None
+    if str(job_id) != text.lower():  # UUID() takes braces and prefixes, too
+        raise _not_found()
+    return job_id
+
+
+class JobReader:
+    """Reads jobs; raises RefusedError `not_found` for those of others, and OutageError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, tenant: str, job_id: str) -> JobView:
+        """One job as its client sees it."""
+        return show_job(await self._row(ONE_JOB, tenant, job_id))
+
+    async def get_results(self, tenant: str, job_id: str) -> JobResults:
+        """Where a job's blobs are, and whether they are ready."""
+        row = await self._row(WHERE_RESULTS_ARE, tenant, job_id)
+        options = msgspec.json.decode(row["options"], type=JobOptions)
+        status = JobStatus(row["status"])
+        return JobResults(
+            parse_job_id(job_id), status, row["generation"], row["container"], options, row["error_message"]
+        )
+
+    async def list(self, tenant: str, status: JobStatus | None, limit: int, after: UUID | None) -> JobList:
+        """A page of jobs, newest first, those behind `after` only."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(NEWEST_JOBS, tenant, status, after, limit + 1)
+        next_cursor = encode_cursor(rows[limit - 1]["id"]) if len(rows) > limit else None
+        return JobList(jobs=tuple(show_job(row) for row in rows[:limit]), next_cursor=next_cursor)
+
+    async def _row(self, query: str, tenant: str, job_id: str) -> Any:
+        parsed = parse_job_id(job_id)
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(query, tenant, parsed)
+        if row is None:
+            raise _not_found()
+        return row
+
+
+def _not_found() -> RefusedError:
+    return RefusedError("not_found", "There is no such job.")

@@ -1,0 +1,70 @@
+"""`GET` and `HEAD /v1/jobs/{job_id}/audio`: the upload as it came, or denoised; whole or a range of it."""
+
+from typing import Any
+
+from litestar import Request, Response, get, head
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
+from litestar.response import Stream
+
+from ingest_service.byte_range import RangeNotSatisfiableError, parse_range
+from ingest_service.describe_api import AUDIO, RESULT_PROBLEMS
+from ingest_service.find_results import AudioBlob, Variant, find_audio
+from ingest_service.problems import problem
+from ingest_service.services import LOCAL_TENANT, Services
+
+
+class HeadersOnly(Response[None]):
+    """The answer to a HEAD. The framework cannot render "nothing" as audio."""
+
+    def render(self, *_: object, **__: object) -> bytes:
+        return b""
+
+
+@get("/v1/jobs/{job_id:str}/audio", responses={**AUDIO, **RESULT_PROBLEMS}, summary="Get the audio")
+async def get_audio(
+    request: Request[Any, Any, Any],
+    job_id: FromPath[str],
+    services: NamedDependency[Services],
+    variant: FromQuery[Variant] = "original",
+) -> Response[Any]:
+    """The audio as a stream; a single `Range` is answered with 206."""
+    blob = await _find(services, job_id, variant)
+    span = parse_range(request.headers.get("range"), blob.size)
+    start, end = span or (0, blob.size)
+    status, headers = _status_and_headers(blob, span)
+    return Stream(
+        services.blobs.read(blob.key, start, end), status_code=status, media_type=blob.media_type, headers=headers
+    )
+
+
+@head("/v1/jobs/{job_id:str}/audio", include_in_schema=False)
+async def head_audio(
+    job_id: FromPath[str], services: NamedDependency[Services], variant: FromQuery[Variant] = "original"
+) -> Response[None]:
+    """The same headers without the bytes."""
+    blob = await _find(services, job_id, variant)
+    _, headers = _status_and_headers(blob, None)
+    return HeadersOnly(None, media_type=blob.media_type, headers=headers)
+
+
+async def _find(services: Services, job_id: str, variant: Variant) -> AudioBlob:
+    return await find_audio(services.blobs, await services.jobs.get_results(LOCAL_TENANT, job_id), variant)
+
+
+def _status_and_headers(blob: AudioBlob, span: tuple[int, int] | None) -> tuple[int, dict[str, str]]:
+    headers = {
+        "Accept-Ranges": "bytes",
+        "Content-Disposition": f'attachment; filename="{blob.filename}"',
+        "Content-Length": str(blob.size),
+        "X-Content-Type-Options": "nosniff",  # an upload must never become a page of this service
+    }
+    if span is None:
+        return 200, headers
+    start, end = span
+    return 206, headers | {"Content-Length": str(end - start), "Content-Range": f"bytes {start}-{end - 1}/{blob.size}"}
+
+
+def answer_unsatisfiable(_: Request[Any, Any, Any], error: RangeNotSatisfiableError) -> Response[Any]:
+    """416 names the size, so that the client can ask again."""
+    return problem(error.code, error.detail, {"Content-Range": f"bytes */{error.size}"})

@@ -1,0 +1,20 @@
+"""`/health/live` and `/health/ready`: for whoever restarts processes and balances load."""
+
+from litestar import Response, get
+from litestar.di import NamedDependency
+
+from ingest_service.check_health import Readiness
+from ingest_service.services import Services
+
+
+@get("/health/live", summary="Is the process alive?", sync_to_thread=False)
+def live() -> dict[str, str]:
+    """Always 200: the process serves requests."""
+    return {"status": "alive"}
+
+
+@get("/health/ready", summary="Are uploads taken?")
+async def ready(services: NamedDependency[Services]) -> Response[Readiness]:
+    """200 while uploads can be taken, else 503; `away` names what does not answer."""
+    readiness = await services.check()
+    return Response(readiness, status_code=200 if readiness.ready else 503)

@@ -1,0 +1,38 @@
+"""The ingest's settings, read from `HEADRACE_*` at start and passed down. Refuses what would not be safe."""
+
+import ipaddress
+from typing import Annotated, Literal
+
+import msgspec
+
+from shared.settings import CommonSettings
+
+GIB = 1 << 30
+
+
+class IngestSettings(CommonSettings, frozen=True, kw_only=True):
+    """What the gatekeeper needs, besides what both services need."""
+
+    host: str = "127.0.0.1"  # the address to listen on
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8000  # 0: any free one
+    auth: Literal["required", "none"] = "required"  # `none` is for a loopback address only
+    max_upload_bytes: Annotated[int, msgspec.Meta(ge=1)] = 5 * GIB  # of the audio; a larger one is a 413
+
+    def __post_init__(self) -> None:
+        if self.auth == "required":
+            raise ValueError(
+                "HEADRACE_AUTH=required needs API keys, which this version does not have yet: "
+                "set HEADRACE_AUTH=none and listen on a loopback address"
+            )
+        if not is_loopback(self.host):
+            raise ValueError("HEADRACE_AUTH=none is for a loopback HEADRACE_HOST only, such as 127.0.0.1")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a listener on that host."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,89 @@
+"""The ingest on a real socket, in the tests' own loop, with all that a test may want to look at."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import asyncpg
+import msgspec
+import uvicorn
+
+from ingest_service.__main__ import bind
+from ingest_service.app import create_asgi
+from ingest_service.settings import IngestSettings
+from shared.blob_store import BlobStore
+
+
+class Ingest:
+    """A running ingest, seen from a client's and from an operator's side."""
+
+    def __init__(self, settings: IngestSettings, url: str, client: aiohttp.ClientSession) -> None:
+        self.settings = settings
+        self.url = url
+        self.client = client
+        self.blobs = BlobStore(settings.storage_url)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        parts = urlsplit(self.url)
+        return str(parts.hostname), int(parts.port or 0)
+
+    def stored_files(self) -> list[Path]:
+        root = Path(urlsplit(self.settings.storage_url).path)
+        return [path for path in root.rglob("*") if path.is_file()]
+
+    async def sql(self, query: str, *arguments: Any) -> list[Any]:
+        connection = await asyncpg.connect(self.settings.database_url)
+        try:
+            return list(await connection.fetch(query, *arguments))
+        finally:
+            await connection.close()
+
+    async def job_count(self) -> int:
+        return int((await self.sql("SELECT count(*) FROM jobs"))[0][0])
+
+    async def post(self, data: Any, path: str = "/v1/jobs", **options: Any) -> tuple[int, dict[str, Any]]:
+        async with self.client.post(self.url + path, data=data, **options) as answer:
+            return answer.status, await answer.json(content_type=None)
+
+    async def get(self, path: str, **options: Any) -> tuple[int, dict[str, Any]]:
+        async with self.client.get(self.url + path, **options) as answer:
+            return answer.status, await answer.json(content_type=None)
+
+    async def submit(self, audio: bytes, **query: str) -> str:
+        status, body = await self.post(io.BytesIO(audio), params=query, headers={"Content-Type": "audio/wav"})
+        assert status == 202, body
+        return str(body["job_id"])
+
+    async def assert_nothing_is_left(self) -> None:
+        assert self.stored_files() == []
+        assert await self.job_count() == 0
+
+
+@asynccontextmanager
+async def serving(settings: IngestSettings, **changes: Any) -> AsyncIterator[Ingest]:
+    settings = msgspec.structs.replace(settings, **changes)
+    listener = bind("127.0.0.1", 0)
+    config = uvicorn.Config(
+        create_asgi(settings), http="httptools", ws="none", lifespan="on", log_config=None, timeout_graceful_shutdown=5
+    )
+    server = uvicorn.Server(config)
+    serve = asyncio.create_task(server._serve([listener]))  # without its signal handlers: the tests keep theirs
+    try:
+        async with aiohttp.ClientSession() as client:
+            yield Ingest(settings, f"http://127.0.0.1:{listener.getsockname()[1]}", client)
+    finally:
+        server.should_exit = True
+        await serve
+
+
+async def until(condition: Any, timeout_s: float = 10) -> None:
+    """Wait until a coroutine function says so."""
+    async with asyncio.timeout(timeout_s):
+        while not await condition():  # noqa: ASYNC110  what is waited for may be in another process
+            await asyncio.sleep(0.01)

@@ -1,0 +1,126 @@
+"""The ingest as a process of its own: how it starts, refuses to start, stops, and how little memory it needs."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import msgspec
+import pytest
+
+from ingest_service.settings import IngestSettings
+from tests.ingest.serving import until
+from tests.ingest.sounds import wav
+from tests.ingest.upload_memory import LIMIT_MIB, measure
+
+UPLOAD_MIB = 1024
+
+
+def environ(settings: IngestSettings, **changes: str) -> dict[str, str]:
+    chosen = {f"HEADRACE_{name.upper()}": str(value) for name, value in msgspec.structs.asdict(settings).items()}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
+    return kept | chosen | changes
+
+
+async def start(settings: IngestSettings, **changes: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "ingest_service",
+        env=environ(settings, **changes),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@asynccontextmanager
+async def running(settings: IngestSettings) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    port = free_port()
+    process = await start(settings, HEADRACE_PORT=str(port), HEADRACE_LOG_LEVEL="WARNING")
+    url = f"http://127.0.0.1:{port}"
+    try:
+        await until(lambda: answers(url), timeout_s=30)
+        yield process, url
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def answers(url: str) -> bool:
+    try:
+        async with aiohttp.ClientSession() as client, client.get(url + "/health/live") as answer:
+            return answer.status == 200
+    except aiohttp.ClientConnectionError:
+        return False
+
+
+async def test_memory_stays_flat_under_a_large_upload(settings: IngestSettings) -> None:
+    async with running(settings) as (process, url):
+        measured = await asyncio.to_thread(measure, process.pid, url, UPLOAD_MIB)
+    print(measured)
+    assert measured.status == 202
+    assert measured.growth_mib < LIMIT_MIB
+
+
+async def test_sigterm_lets_an_upload_finish(settings: IngestSettings) -> None:
+    sent_first = asyncio.Event()
+
+    async def body(process: asyncio.subprocess.Process, url: str) -> AsyncIterator[bytes]:
+        audio = wav(100_000)
+        yield audio[:50_000]
+        await sent_first.wait()
+        process.send_signal(signal.SIGTERM)
+        await until(lambda: refuses(url))
+        yield audio[50_000:]
+
+    async def refuses(url: str) -> bool:
+        return not await answers(url)
+
+    async with running(settings) as (process, url), aiohttp.ClientSession() as client:
+        sent_first.set()
+        async with client.post(
+            url + "/v1/jobs", data=body(process, url), headers={"Content-Type": "audio/wav"}
+        ) as answer:
+            assert answer.status == 202
+        async with asyncio.timeout(20):
+            assert await process.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"HEADRACE_AUTH": "required"}, "HEADRACE_AUTH"),
+        ({"HEADRACE_AUTH": ""}, "HEADRACE_AUTH"),
+        ({"HEADRACE_HOST": "0.0.0.0"}, "HEADRACE_HOST"),  # noqa: S104  it must be refused
+        ({"HEADRACE_DATABASE_URL": ""}, "HEADRACE_DATABASE_URL"),
+        ({"HEADRACE_STORAGE_URL": "nonsense://x"}, "HEADRACE_STORAGE_URL"),
+        ({"HEADRACE_STORAGE_URL": "file:///proc/nowhere"}, "HEADRACE_STORAGE_URL"),
+    ],
+)
+async def test_one_line_and_status_2(settings: IngestSettings, changes: dict[str, str], said: str) -> None:
+    process = await start(settings, **changes)
+    _, err = await process.communicate()
+    assert process.returncode == 2
+    (line,) = err.decode().splitlines()
+    assert said in line
+
+
+async def test_a_taken_port_is_one_line_and_status_2(settings: IngestSettings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        process = await start(settings, HEADRACE_PORT=str(port))
+        _, err = await process.communicate()
+    assert process.returncode == 2
+    (line,) = err.decode().splitlines()
+    assert str(port) in line
+    assert "in use" in line

@@ -1,0 +1,132 @@
+"""Ranges, cursors, subtitles, names and settings: functions of their arguments."""
+
+import uuid
+
+import pytest
+
+from ingest_service.byte_range import RangeNotSatisfiableError, parse_range
+from ingest_service.cursors import decode_cursor, encode_cursor
+from ingest_service.errors import RefusedError
+from ingest_service.read_jobs import parse_job_id
+from ingest_service.receive_upload import clean_filename
+from ingest_service.render_transcript import render_srt, render_txt, render_vtt, timestamp
+from ingest_service.settings import IngestSettings
+from shared.ids import new_id
+from shared.settings import SettingsError, load_settings
+from shared.transcript import Segment, Transcript
+
+URLS = {
+    "HEADRACE_DATABASE_URL": "postgresql://x",
+    "HEADRACE_REDIS_URL": "redis://x",
+    "HEADRACE_STORAGE_URL": "file:///x",
+}
+
+
+@pytest.mark.parametrize(
+    ("header", "span"),
+    [
+        ("bytes=0-0", (0, 1)),
+        ("bytes=10-", (10, 100)),
+        ("bytes=-10", (90, 100)),
+        ("bytes=-1000", (0, 100)),
+        ("bytes=50-1000", (50, 100)),
+        ("bytes=0-1,5-6", None),
+        ("bytes=5-4", None),
+        ("bytes=-", None),
+        ("items=0-1", None),
+        ("bytes=x-1", None),
+        (None, None),
+    ],
+)
+def test_ranges(header: str | None, span: tuple[int, int] | None) -> None:
+    assert parse_range(header, 100) == span
+
+
+@pytest.mark.parametrize("header", ["bytes=100-", "bytes=1000-2000", "bytes=-0"])
+def test_ranges_behind_the_end(header: str) -> None:
+    with pytest.raises(RangeNotSatisfiableError):
+        parse_range(header, 100)
+
+
+def test_a_cursor_comes_back_as_it_was() -> None:
+    job_id = new_id()
+    assert decode_cursor(encode_cursor(job_id)) == job_id
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "ä", "A" * 22 + "=", "B" * 22, "a" * 500])
+def test_cursors_of_others_are_refused(cursor: str) -> None:
+    with pytest.raises(RefusedError, match="cursor"):
+        decode_cursor(cursor)
+
+
+@pytest.mark.parametrize("text", ["", "1", "{" + str(uuid.uuid4()) + "}", uuid.uuid4().hex, "x" * 36, "../etc/passwd"])
+def test_what_is_no_job_id_is_not_found(text: str) -> None:
+    with pytest.raises(RefusedError, match="not_found"):
+        parse_job_id(text)
+
+
+def transcript(*texts: str) -> Transcript:
+    segments = tuple(
+        Segment(id=n, start=n * 1.5, end=n * 1.5 + 1, text=text, confidence=0.9, no_speech_prob=0.1)
+        for n, text in enumerate(texts)
+    )
+    return Transcript(text=" ".join(texts), language="en", duration=9, segments=segments)
+
+
+def test_srt() -> None:
+    got = render_srt(transcript(" One.", "", "a\n\nb --> c"))
+    assert got == ("1\n00:00:00,000 --> 00:00:01,000\nOne.\n\n2\n00:00:03,000 --> 00:00:04,000\na b → c\n")
+
+
+def test_vtt() -> None:
+    got = render_vtt(transcript("Q&A <b>", "two ---> x"))
+    assert got == (
+        "WEBVTT\n\n00:00:00.000 --> 00:00:01.000\nQ&amp;A &lt;b&gt;\n\n00:00:01.500 --> 00:00:02.500\ntwo → x\n"
+    )
+
+
+def test_txt_and_no_speech_at_all() -> None:
+    assert render_txt(transcript(" One.", " ", "Two.")) == "One.\nTwo.\n"
+    silent = transcript()
+    assert (render_txt(silent), render_srt(silent), render_vtt(silent)) == ("", "", "WEBVTT\n")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "00:00:00,000"),
+        (59.9996, "00:01:00,000"),
+        (3661.5, "01:01:01,500"),
+        (360000, "100:00:00,000"),
+        (-1, "00:00:00,000"),
+    ],
+)
+def test_timestamps(seconds: float, text: str) -> None:
+    assert timestamp(seconds, ",") == text
+
+
+def test_file_names_are_for_showing_only() -> None:
+    assert clean_filename("name\r\nX-Injected: 1\x00.wav") == "nameX-Injected: 1.wav"
+    assert clean_filename("\u202egpj.wav") == "gpj.wav"
+    assert clean_filename("n" * 1000) == "n" * 255
+    assert clean_filename("") is None
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({}, "HEADRACE_AUTH=required"),
+        ({"HEADRACE_AUTH": "none", "HEADRACE_HOST": "0.0.0.0"}, "loopback"),  # noqa: S104  it must be refused
+        ({"HEADRACE_AUTH": "none", "HEADRACE_HOST": "example.com"}, "loopback"),
+        ({"HEADRACE_AUTH": "none", "HEADRACE_PORT": "99999"}, "HEADRACE_PORT"),
+        ({"HEADRACE_AUTH": "none", "HEADRACE_DATABASE_URL": ""}, "HEADRACE_DATABASE_URL"),
+    ],
+)
+def test_settings_that_are_refused(environ: dict[str, str], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        load_settings(IngestSettings, URLS | environ)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.3.2.1", "::1", "localhost"])
+def test_no_keys_are_needed_on_loopback(host: str) -> None:
+    assert load_settings(IngestSettings, URLS | {"HEADRACE_AUTH": "none", "HEADRACE_HOST": host}).host == host

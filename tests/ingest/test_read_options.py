@@ -1,0 +1,54 @@
+"""Options out of texts: typed, each once, refused by name."""
+
+import pytest
+
+from ingest_service.errors import RefusedError
+from ingest_service.read_options import OptionTexts
+from shared.options import SubmitOptions
+
+
+def options(*fields: tuple[str, str]) -> SubmitOptions:
+    texts = OptionTexts()
+    for name, text in fields:
+        texts.add(name, text)
+    return texts.options()
+
+
+def test_texts_become_what_the_options_are() -> None:
+    got = options(("denoise", "false"), ("min_speakers", "2"), ("language", "en"), ("metadata", '{"a": [1, 2.0]}'))
+    assert got == SubmitOptions(denoise=False, min_speakers=2, language="en", metadata={"a": [1, 2.0]})
+
+
+def test_one_json_field_may_carry_several() -> None:
+    got = options(("options", '{"denoise": false, "metadata": {"x": 1}}'), ("task", "translate"))
+    assert got == SubmitOptions(denoise=False, metadata={"x": 1}, task="translate")
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ([("colour", "red")], "colour"),
+        ([("denoise", "perhaps")], "denoise"),
+        ([("language", "xx")], "language"),
+        ([("language", "en"), ("language", "de")], "language"),
+        ([("options", '{"language": "en"}'), ("language", "de")], "language"),
+        ([("options", '{"colour": 1}')], "colour"),
+        ([("options", '{"min_speakers": "2"}')], "min_speakers"),
+        ([("options", "[]")], "options"),
+        ([("options", "[" * 60000)], "options"),
+        ([("metadata", "{")], "metadata"),
+        ([("metadata", "[" * 60000)], "metadata"),
+        ([("metadata", '"\\ud800"')], "metadata"),
+        ([("min_speakers", "3"), ("max_speakers", "2")], "min_speakers"),
+        ([("transcribe_from", "denoised"), ("denoise", "false")], "transcribe_from"),
+        ([("webhook_url", "file:///etc/passwd")], "webhook_url"),
+        ([("webhook_url", "http://a/\x00")], "webhook_url"),
+        ([("webhook_url", "")], "webhook_url"),
+        ([("webhook_secret", "short")], "webhook_secret"),
+        ([("", "x")], "is not an option"),
+    ],
+)
+def test_refused_by_name(fields: list[tuple[str, str]], named: str) -> None:
+    with pytest.raises(RefusedError, match=named) as refusal:
+        options(*fields)
+    assert refusal.value.code == "invalid_option"
