@@ -1,0 +1,133 @@
+"""Opens any audio or video file as a stream of float32 blocks. The data path starts here; stores nothing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from processor_service.audio.decode_pyav import PyAVDecoder
+from processor_service.audio.decode_soundfile import SoundfileDecoder
+from processor_service.audio.errors import AudioError, empty, too_long, unsupported_audio
+from processor_service.audio.source import Block, Decoder, SourceFacts
+
+MIN_SAMPLE_RATE_HZ = 4_000  # below, no speech is left
+MAX_SAMPLE_RATE_HZ = 384_000
+MAX_CHANNELS = 8  # what FLAC holds
+
+
+class AudioSource:
+    """An opened file. Iterating (once) yields blocks of shape (frames, channels), finite, within -1 and 1.
+
+    Iterating raises AudioError as the audio turns out too long, empty or undecodable.
+    """
+
+    def __init__(self, path: Path, decoder: Decoder, max_audio_s: float | None) -> None:
+        self._path = path
+        self._decoder = decoder
+        self._max_audio_s = max_audio_s
+        self._more_errors = 0
+        self.sample_rate_hz = decoder.facts.sample_rate_hz
+        self.channels = decoder.facts.channels
+        self.duration_s = decoder.facts.duration_s
+        self.format = decoder.facts.format
+        self.codec = decoder.facts.codec
+        self.bit_depth_hint = decoder.facts.bit_depth
+        self.frames_read = 0
+
+    @property
+    def decode_errors(self) -> int:
+        """Damaged stretches skipped so far."""
+        return self._decoder.decode_errors + self._more_errors
+
+    def __iter__(self) -> Iterator[Block]:
+        for block in self._whole():
+            self._count(len(block))
+            yield _clean(block)
+        if not self.frames_read:
+            raise empty()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._decoder.close()
+
+    def _count(self, frames: int) -> None:
+        self.frames_read += frames
+        if self._max_audio_s is not None and self.frames_read > self._max_audio_s * self.sample_rate_hz:
+            raise too_long(self._max_audio_s)
+
+    def _whole(self) -> Iterator[Block]:
+        """The decoder's blocks and, where libsndfile gives up midway, the rest as PyAV reads it."""
+        try:
+            yield from self._decoder.blocks()
+        except AudioError:
+            self._more_errors += 1
+            yield from self._rest()
+
+    def _rest(self) -> Iterator[Block]:
+        position = self.frames_read
+        try:
+            other = PyAVDecoder(self._path)
+        except AudioError:
+            if position:
+                return
+            raise
+        try:
+            if _same_shape(other.facts, self._decoder.facts):
+                yield from _skip(other.blocks(), position)
+        finally:
+            self._more_errors += other.decode_errors
+            other.close()
+
+
+def open_source(path: Path, *, max_audio_s: float | None = None) -> AudioSource:
+    """The file's audio, by libsndfile where that reads the file well, otherwise by PyAV.
+
+    Raises AudioError when there is no sound to be had.
+    """
+    decoder = _open_decoder(path)
+    try:
+        _check_bounds(decoder.facts)
+    except AudioError:
+        decoder.close()
+        raise
+    return AudioSource(path, decoder, max_audio_s)
+
+
+def _open_decoder(path: Path) -> Decoder:
+    try:
+        return SoundfileDecoder(path)
+    except AudioError:
+        return PyAVDecoder(path)
+
+
+def _check_bounds(facts: SourceFacts) -> None:
+    rate_hz, channels = facts.sample_rate_hz, facts.channels
+    if not MIN_SAMPLE_RATE_HZ <= rate_hz <= MAX_SAMPLE_RATE_HZ:
+        raise unsupported_audio(
+            f"The sample rate is {rate_hz} Hz; from {MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ} Hz are supported."
+        )
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise unsupported_audio(f"The audio has {channels} channels; 1 to {MAX_CHANNELS} are supported.")
+
+
+def _clean(block: Block) -> Block:
+    """NaN and infinity become silence, the rest is clipped to full scale."""
+    if not np.isfinite(block).all():
+        block = np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
+    return np.clip(block, -1.0, 1.0)
+
+
+def _same_shape(one: SourceFacts, other: SourceFacts) -> bool:
+    return (one.sample_rate_hz, one.channels) == (other.sample_rate_hz, other.channels)
+
+
+def _skip(blocks: Iterator[Block], frames: int) -> Iterator[Block]:
+    for block in blocks:
+        yield block[frames:]
+        frames = max(0, frames - len(block))

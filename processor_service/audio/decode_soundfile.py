@@ -1,0 +1,78 @@
+"""Decoding by libsndfile: WAV and its kin, AIFF, AU, CAF, FLAC, Ogg. What it does not read well is undecodable here."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import soundfile
+
+from processor_service.audio.errors import undecodable
+from processor_service.audio.ogg_links import count_links
+from processor_service.audio.source import Block, SourceFacts, block_frames
+
+# MP3 is not among them: libsndfile pads a truncated one to the length it claims and gives up at damage; PyAV does not.
+MAGIC = (b"RIFF", b"RF64", b"riff", b"FORM", b"caff", b".snd", b"fLaC", b"OggS")
+DEEP_SUBTYPES = {"PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ALAC_20", "ALAC_24", "ALAC_32"}
+MAX_BLOCK_VALUES = 1 << 22  # keeps a block small whatever rate and channel count a header claims
+
+
+class SoundfileDecoder:
+    """A Decoder (see source.py)."""
+
+    def __init__(self, path: Path) -> None:
+        self._bytes = path.open("rb")
+        try:
+            self._file = _open(self._bytes)
+        except BaseException:
+            self._bytes.close()
+            raise
+        self.facts = _facts(self._file)
+        self.decode_errors = 0
+
+    def blocks(self) -> Iterator[Block]:
+        frames = min(block_frames(self._file.samplerate), max(1, MAX_BLOCK_VALUES // self._file.channels))
+        while True:
+            try:
+                block: Block = self._file.read(frames, dtype="float32", always_2d=True)
+            except (soundfile.SoundFileError, ValueError) as error:
+                raise undecodable() from error
+            if not len(block):
+                return
+            yield block
+
+    def close(self) -> None:
+        self._file.close()
+        self._bytes.close()
+
+
+def _open(raw: BinaryIO) -> soundfile.SoundFile:
+    magic = raw.read(4)
+    raw.seek(0)
+    if magic not in MAGIC or (magic == b"OggS" and _is_chained(raw)):
+        raise undecodable()
+    try:
+        file = soundfile.SoundFile(raw)
+    except (soundfile.SoundFileError, ValueError, TypeError) as error:
+        raise undecodable() from error
+    if file.format == "MP3" or not file.seekable() or not file.frames or not file.samplerate:
+        file.close()
+        raise undecodable()
+    return file
+
+
+def _is_chained(raw: BinaryIO) -> bool:
+    """Whether an Ogg file holds several recordings one after another, of which libsndfile reads only the first."""
+    links = count_links(raw)
+    raw.seek(0)
+    return links > 1
+
+
+def _facts(file: soundfile.SoundFile) -> SourceFacts:
+    return SourceFacts(
+        sample_rate_hz=file.samplerate,
+        channels=file.channels,
+        duration_s=file.frames / file.samplerate,
+        format=file.format.lower(),
+        codec=file.subtype.lower(),
+        bit_depth=24 if file.subtype in DEEP_SUBTYPES else 16,
+    )

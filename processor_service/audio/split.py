@@ -1,0 +1,94 @@
+"""Decides where a long file is cut: when to look for a place, and which pause or quiet instant to take."""
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from processor_service.audio.find_speech import SpeechSettings, speech_regions
+from processor_service.audio.source import Mono
+
+SAMPLE_RATE_HZ = 16_000
+# Speakers breathe every few seconds, so a minute around the target holds ten pauses and more to choose from; what is
+# searched has to stay in memory, which is why it is not more.
+MAX_SEARCH_S = 30.0
+MAX_CONTEXT_S = 8.0  # four time constants of the denoiser's noise floor
+MAX_HELD_VALUES = 1 << 25  # samples of all channels: 128 MiB, which shortens search and context for extreme formats
+LONG_PAUSE_S = 1.5  # a pause longer than this is not better still
+FAR_COSTS_S = 0.5  # a pause at the edge of the search is worth this much less than one at the target
+RMS_FRAME, RMS_HOP = 1600, 160  # samples: the level over 100 ms, every 10 ms
+ALIKE_DB = 3.0  # instants whose levels differ by less are equally quiet
+FLOOR_DB = -90.0  # below, all is silence
+# Pauses are wanted here, so only clear ones: none that is as short as the closure of a "p", and not up to its edges.
+STRICT = SpeechSettings(start_probability=0.4, stop_probability=0.25, min_pause_s=0.2, pad_s=0.06)
+
+
+class SplitPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """Cuts are looked for around `first_frame` and every `step_frames` from there, as long as the audio goes on."""
+
+    first_frame: int
+    step_frames: int
+    search_frames: int  # how far from its target a cut may lie
+    tail_frames: int  # what must follow the searched stretch for a cut to be worth while: no last chunk is shorter
+    context_frames: int  # how far a chunk file reaches into its neighbours
+
+
+def plan_split(
+    duration_s: float | None, *, sample_rate_hz: int, channels: int, threshold_s: float, chunk_s: float
+) -> SplitPlan:
+    """Chunks of equal length where the file says that it is longer than the threshold.
+
+    A file that says it is shorter, or says nothing, is cut from the threshold on, should it be longer after all.
+    """
+    step_s, first_s = chunk_s, threshold_s
+    if duration_s is not None and duration_s > threshold_s:
+        step_s = first_s = duration_s / max(1, round(duration_s / chunk_s))
+    held_s = MAX_HELD_VALUES / (sample_rate_hz * channels)
+    search_s = min(MAX_SEARCH_S, step_s / 4, first_s / 4, held_s / 4)
+    return SplitPlan(
+        first_frame=round(first_s * sample_rate_hz),
+        step_frames=max(1, round(step_s * sample_rate_hz)),
+        search_frames=round(search_s * sample_rate_hz),
+        tail_frames=round(search_s * sample_rate_hz),
+        context_frames=round(min(MAX_CONTEXT_S, search_s) * sample_rate_hz),
+    )
+
+
+def choose_cut(mono: Mono) -> float:
+    """Where to cut within a stretch of 16 kHz mono, in seconds from its start; the ideal is its middle.
+
+    In the longest pause near the middle, there at the quietest instant; without a pause, at the quietest of all.
+    """
+    duration_s = len(mono) / SAMPLE_RATE_HZ
+    pauses = _pauses(speech_regions(mono, STRICT), duration_s)
+    if not pauses:
+        return _quietest_instant(mono, 0.0, duration_s)
+    start_s, end_s = max(pauses, key=lambda pause: _worth(pause, duration_s / 2))
+    return _quietest_instant(mono, start_s, end_s)
+
+
+def _pauses(speech: list[tuple[float, float]], duration_s: float) -> list[tuple[float, float]]:
+    """What lies between the regions of speech."""
+    edges = [0.0, *(edge for region in speech for edge in region), duration_s]
+    return [(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if end > start]
+
+
+def _worth(pause: tuple[float, float], middle_s: float) -> float:
+    start_s, end_s = pause
+    distance_s = max(start_s - middle_s, middle_s - end_s, 0.0)
+    return min(end_s - start_s, LONG_PAUSE_S) - FAR_COSTS_S * distance_s / middle_s
+
+
+def _quietest_instant(mono: Mono, start_s: float, end_s: float) -> float:
+    """Of the quietest instants between start and end, the one nearest to the middle of these."""
+    span = mono[int(start_s * SAMPLE_RATE_HZ) : int(end_s * SAMPLE_RATE_HZ)]
+    levels_db = _levels_db(span)
+    quiet = np.flatnonzero(levels_db <= levels_db.min() + ALIKE_DB)
+    nearest = quiet[np.abs(quiet - len(levels_db) // 2).argmin()]
+    return min(end_s, start_s + float(nearest) * RMS_HOP / SAMPLE_RATE_HZ)
+
+
+def _levels_db(mono: Mono) -> npt.NDArray[np.float64]:
+    from librosa.feature import rms  # takes a second to import, and only long files need it
+
+    levels: npt.NDArray[np.float64] = rms(y=mono, frame_length=RMS_FRAME, hop_length=RMS_HOP)[0]
+    return np.asarray(20 * np.log10(np.maximum(levels, 10 ** (FLOOR_DB / 20))))

@@ -1,0 +1,166 @@
+"""Writes a source as one or more FLAC files in a single streaming pass, each announced as soon as it is complete.
+
+Where it is cut, split.py decides. Memory holds no more than the stretch that is searched for a cut.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+import msgspec
+import numpy as np
+import soxr
+
+from processor_service.audio.decode import AudioSource
+from processor_service.audio.flac import FlacWriter
+from processor_service.audio.held_frames import HeldFrames
+from processor_service.audio.mix_channels import mix_channels
+from processor_service.audio.source import Block, Progress
+from processor_service.audio.split import SAMPLE_RATE_HZ, SplitPlan, choose_cut, plan_split
+
+SILENCE_DBFS = -200.0  # the peak of nothing, which has no logarithm
+
+
+class ChunkFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A chunk, stored with some of its neighbours around it. Frames are counted from the start of the source."""
+
+    path: str
+    ordinal: int
+    file_start_frame: int  # the file's first frame; before the core comes context, but not at the source's start
+    core_start_frame: int  # the cores of all chunks are the source, each frame once
+    core_end_frame: int
+    sample_rate_hz: int
+    channels: int
+
+
+class PreparedAudio(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found in a source that was decoded to its end."""
+
+    duration_s: float
+    sample_rate_hz: int
+    channels: int
+    codec: str
+    decode_errors: int  # damaged stretches skipped
+    chunk_count: int
+    format: str = ""
+    peak_dbfs: float = SILENCE_DBFS
+
+
+def write_chunks(  # noqa: PLR0913 - two settings and two callbacks, all by name
+    source: AudioSource,
+    out_dir: Path,
+    *,
+    threshold_s: float = 1800.0,
+    chunk_s: float = 600.0,
+    on_chunk: Callable[[ChunkFile], None],
+    on_progress: Progress | None = None,
+) -> PreparedAudio:
+    """Decode the source into FLAC chunks at its own rate and channels; raises AudioError.
+
+    `on_chunk` may delete the file it is told of. Progress stays below 1 where the source says no duration.
+    """
+    plan = plan_split(
+        source.duration_s,
+        sample_rate_hz=source.sample_rate_hz,
+        channels=source.channels,
+        threshold_s=threshold_s,
+        chunk_s=chunk_s,
+    )
+    with _Splitter(source, out_dir, plan, on_chunk) as splitter:
+        for block in source:
+            splitter.add(block)
+            if on_progress is not None and source.duration_s:
+                on_progress(min(1.0, source.frames_read / source.sample_rate_hz / source.duration_s))
+        splitter.finish()
+    return _prepared(source, splitter)
+
+
+class _Splitter:
+    """The pass over the source: holds back what may lie around the next cut, writes what is certain."""
+
+    def __init__(
+        self, source: AudioSource, out_dir: Path, plan: SplitPlan, on_chunk: Callable[[ChunkFile], None]
+    ) -> None:
+        self._source = source
+        self._out_dir = out_dir
+        self._plan = plan
+        self._on_chunk = on_chunk
+        self._held = HeldFrames(source.channels)
+        self._target_frame = plan.first_frame
+        self._core_start_frame = 0
+        self._file_start_frame = 0
+        self.chunk_count = 0
+        self.peak = 0.0
+        self._writer = self._open_writer()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.close()
+
+    def add(self, block: Block) -> None:
+        self.peak = max(self.peak, float(np.abs(block).max(initial=0.0)))
+        self._held.append(block)
+        while self._held.end_frame >= self._target_frame + self._plan.search_frames + self._plan.tail_frames:
+            self._cut(self._find_cut())
+        self._write_until(self._target_frame - self._plan.search_frames - self._plan.context_frames)
+
+    def finish(self) -> None:
+        self._write_until(self._held.end_frame)
+        self._close_chunk(self._held.end_frame)
+
+    def _find_cut(self) -> int:
+        start_frame = self._target_frame - self._plan.search_frames
+        stretch = self._held.read(start_frame, self._target_frame + self._plan.search_frames)
+        rate_hz = self._source.sample_rate_hz
+        mono = soxr.resample(mix_channels(stretch), rate_hz, SAMPLE_RATE_HZ)
+        return start_frame + min(len(stretch), round(choose_cut(mono) * rate_hz))
+
+    def _cut(self, cut_frame: int) -> None:
+        self._write_until(cut_frame + self._plan.context_frames, keep=True)
+        self._close_chunk(cut_frame)
+        self._core_start_frame = cut_frame
+        self._file_start_frame = max(0, cut_frame - self._plan.context_frames)
+        self._target_frame += self._plan.step_frames
+        self._writer = self._open_writer()
+
+    def _write_until(self, end_frame: int, *, keep: bool = False) -> None:
+        """Write what is held up to the frame; the next chunk may need it again (`keep`)."""
+        start_frame = self._file_start_frame + self._writer.frames
+        if end_frame > start_frame:
+            self._writer.write(self._held.read(start_frame, end_frame))
+            if not keep:
+                self._held.drop_before(end_frame)
+
+    def _open_writer(self) -> FlacWriter:
+        source = self._source
+        path = self._out_dir / f"{self.chunk_count}.flac"
+        return FlacWriter(path, source.sample_rate_hz, source.channels, source.bit_depth_hint)
+
+    def _close_chunk(self, core_end_frame: int) -> None:
+        self._writer.close()
+        chunk = ChunkFile(
+            path=str(self._writer.path),
+            ordinal=self.chunk_count,
+            file_start_frame=self._file_start_frame,
+            core_start_frame=self._core_start_frame,
+            core_end_frame=core_end_frame,
+            sample_rate_hz=self._source.sample_rate_hz,
+            channels=self._source.channels,
+        )
+        self.chunk_count += 1
+        self._on_chunk(chunk)
+
+
+def _prepared(source: AudioSource, splitter: _Splitter) -> PreparedAudio:
+    return PreparedAudio(
+        duration_s=source.frames_read / source.sample_rate_hz,
+        sample_rate_hz=source.sample_rate_hz,
+        channels=source.channels,
+        codec=source.codec,
+        format=source.format,
+        decode_errors=source.decode_errors,
+        chunk_count=splitter.chunk_count,
+        peak_dbfs=max(SILENCE_DBFS, 20 * float(np.log10(max(splitter.peak, 1e-12)))),
+    )

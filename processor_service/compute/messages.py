@@ -1,0 +1,116 @@
+"""What a worker and its compute child say to each other: length-prefixed msgpack frames over two pipes."""
+
+import struct
+from typing import BinaryIO
+
+import msgspec
+
+from processor_service.audio.write_chunks import ChunkFile, PreparedAudio
+from shared.failures import FailureCode
+from shared.options import JobOptions
+from shared.transcript import Transcript
+
+HEADER = struct.Struct(">I")
+
+
+class _Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    pass
+
+
+class Warm(_Message, frozen=True, kw_only=True):
+    """Load the model and run it once. First message of every child; answered by Ready."""
+
+    engine: str
+    model_path: str
+
+
+class SplitSource(_Message, frozen=True, kw_only=True):
+    """Decode a source and write it as one or more chunk files. Answered by Prepared."""
+
+    source_path: str
+    out_dir: str
+    threshold_s: float
+    chunk_s: float
+    max_audio_s: float
+
+
+class ProcessChunk(_Message, frozen=True, kw_only=True):
+    """Transcribe the core of a chunk file and, when a path is given, denoise it. Answered by ChunkProcessed."""
+
+    chunk: ChunkFile
+    options: JobOptions
+    model_path: str
+    threads: int
+    denoised_path: str | None
+
+
+class JoinDenoised(_Message, frozen=True, kw_only=True):
+    """Join the denoised chunks of a file, in order. Answered by Joined."""
+
+    paths: tuple[str, ...]
+    out_path: str
+
+
+class Ready(_Message, frozen=True, kw_only=True):
+    """The model is warm."""
+
+
+class Progress(_Message, frozen=True, kw_only=True):
+    """How far the request is, 0 to 1. Any number of these come before the answer."""
+
+    fraction: float
+
+
+class ChunkWritten(_Message, frozen=True, kw_only=True):
+    """A chunk file is complete; comes before Prepared."""
+
+    chunk: ChunkFile
+
+
+class Prepared(_Message, frozen=True, kw_only=True):
+    audio: PreparedAudio
+
+
+class ChunkProcessed(_Message, frozen=True, kw_only=True):
+    """Times are seconds from the start of the source."""
+
+    transcript: Transcript
+
+
+class Joined(_Message, frozen=True, kw_only=True):
+    pass
+
+
+class RequestFailed(_Message, frozen=True, kw_only=True):
+    """The request failed in a way that leaves the child sound."""
+
+    code: FailureCode
+    message: str
+    transient: bool
+    traceback: str
+
+
+Request = Warm | SplitSource | ProcessChunk | JoinDenoised
+Reply = Ready | Progress | ChunkWritten | Prepared | ChunkProcessed | Joined | RequestFailed
+
+_encoder = msgspec.msgpack.Encoder()
+_request_decoder: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
+_reply_decoder: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
+
+
+def frame(message: Request | Reply) -> bytes:
+    """A message as it travels."""
+    body = _encoder.encode(message)
+    return HEADER.pack(len(body)) + body
+
+
+def decode_reply(body: bytes) -> Reply:
+    return _reply_decoder.decode(body)
+
+
+def read_request(pipe: BinaryIO) -> Request | None:
+    """The next request, or None when the worker has closed the pipe."""
+    header = pipe.read(HEADER.size)
+    if len(header) < HEADER.size:
+        return None
+    return _request_decoder.decode(pipe.read(HEADER.unpack(header)[0]))

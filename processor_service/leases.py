@@ -1,0 +1,163 @@
+"""Leases: a claim makes a task ours for a while, a heartbeat keeps it so, a token fences every later write.
+
+The clock is Postgres' own. A worker whose heartbeat finds a lease gone stops that work at once and writes nothing.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from processor_service.failures import ChildCrashError, failure_of
+from processor_service.outcomes import Crashed, Failed, Interrupted, LeaseLost, Outcome
+from shared.logs import Log
+from shared.options import JobOptions
+from shared.states import TaskKind
+from shared.transcript import ResultWarning
+
+log = Log(__name__)
+
+# A job that is QUEUED becomes PROCESSING with its first claim. Siblings never wait for the job's row here.
+CLAIM = """
+WITH claimed AS (
+    UPDATE tasks
+    SET state = 'running', lease_token = lease_token + 1, leased_by = $3, progress = 0,
+        lease_expires_at = now() + make_interval(secs => $4), started_at = now()
+    WHERE id = $1 AND dispatch_no = $2 AND state = 'dispatched'
+    RETURNING *
+), started AS (
+    UPDATE jobs SET status = 'PROCESSING', started_at = coalesce(started_at, now())
+    WHERE id = (SELECT job_id FROM claimed WHERE kind <> 'deliver') AND status = 'QUEUED'
+)
+SELECT c.id, c.job_id, c.generation, c.kind, c.ordinal, c.lease_token, c.attempts, c.crashes, c.input,
+       j.options, j.tenant, j.chunk_count, j.warnings
+FROM claimed c JOIN jobs j ON j.id = c.job_id
+"""
+
+HEARTBEAT = """
+WITH held AS (
+    SELECT t.id FROM tasks t JOIN unnest($1::uuid[], $2::bigint[]) AS mine(id, token)
+        ON t.id = mine.id AND t.lease_token = mine.token
+    WHERE t.state = 'running' ORDER BY t.id FOR UPDATE OF t
+)
+UPDATE tasks t
+SET lease_expires_at = now() + make_interval(secs => $4), progress = mine.progress
+FROM held, unnest($1::uuid[], $3::real[]) AS mine(id, progress)
+WHERE t.id = held.id AND mine.id = t.id
+RETURNING t.id
+"""
+
+RECORD_STAGE = """
+UPDATE jobs SET stage = $3 WHERE id = (
+    SELECT job_id FROM tasks WHERE id = $1 AND lease_token = $2 AND state = 'running')
+"""
+
+
+class ClaimedTask(msgspec.Struct, frozen=True, kw_only=True):
+    """A task we hold, with what its stage needs of the job."""
+
+    id: UUID
+    job_id: UUID
+    generation: int
+    kind: TaskKind
+    ordinal: int
+    lease_token: int
+    attempts: int
+    crashes: int
+    input: msgspec.Raw | None
+    options: JobOptions
+    tenant: str
+    chunk_count: int
+    warnings: tuple[ResultWarning, ...]
+
+
+async def claim(
+    pool: asyncpg.Pool, task_id: UUID, dispatch_no: int, *, worker: str, lease_s: float
+) -> ClaimedTask | None:
+    """Take a dispatched task, or None: someone has it, or this dispatch is out of date."""
+    row = await pool.fetchrow(CLAIM, task_id, dispatch_no, worker, lease_s)
+    if row is None:
+        return None
+    fields = dict(row)
+    fields["kind"] = TaskKind(row["kind"])
+    fields["input"] = msgspec.Raw(row["input"].encode()) if row["input"] else None
+    fields["options"] = msgspec.json.decode(row["options"], type=JobOptions)
+    fields["warnings"] = msgspec.json.decode(row["warnings"], type=tuple[ResultWarning, ...])
+    return ClaimedTask(**fields)
+
+
+class _Held:
+    """A running task and the work that is done under its lease."""
+
+    def __init__(self, task: ClaimedTask, work: asyncio.Task[Outcome]) -> None:
+        self.task = task
+        self.work = work
+        self.progress = 0.0
+        self.ended_by: Outcome | None = None
+
+    def end(self, outcome: Outcome) -> None:
+        self.ended_by = self.ended_by or outcome
+        self.work.cancel()
+
+
+class Leases:
+    """The leases of one worker process: one heartbeat statement renews them all."""
+
+    def __init__(self, pool: asyncpg.Pool, *, lease_s: float) -> None:
+        self._pool = pool
+        self._lease_s = lease_s
+        self._held: dict[UUID, _Held] = {}
+        self._stopping = False
+
+    async def hold(self, task: ClaimedTask, stage: Coroutine[Any, Any, Outcome]) -> Outcome:
+        """Run a stage under the task's lease; every way it can end becomes an outcome."""
+        held = _Held(task, asyncio.create_task(stage))
+        self._held[task.id] = held
+        if self._stopping:
+            held.end(Interrupted())
+        try:
+            return await held.work
+        except asyncio.CancelledError:
+            return held.ended_by or Interrupted()
+        except ChildCrashError as error:
+            return Crashed(str(error))
+        except Exception as error:  # noqa: BLE001 - the one place where an exception becomes an outcome
+            return Failed(failure_of(error))
+        finally:
+            del self._held[task.id]
+
+    def report(self, task: ClaimedTask, progress: float) -> None:
+        """Note how far a task is; the next heartbeat writes it."""
+        if held := self._held.get(task.id):
+            held.progress = progress
+
+    async def record_stage(self, task: ClaimedTask, stage: str) -> None:
+        """Show the client the stage its job has reached."""
+        await self._pool.execute(RECORD_STAGE, task.id, task.lease_token, stage)
+
+    async def beat(self) -> None:
+        """Renew every lease; stop the work of those that are gone."""
+        held = list(self._held.values())
+        if not held:
+            return
+        ids = [one.task.id for one in held]
+        tokens = [one.task.lease_token for one in held]
+        rows = await self._pool.fetch(HEARTBEAT, ids, tokens, [one.progress for one in held], self._lease_s)
+        kept = {row["id"] for row in rows}
+        for one in held:
+            if one.task.id not in kept:
+                log.warning("lease_lost", task_id=one.task.id, job_id=one.task.job_id)
+                one.end(LeaseLost())
+
+    async def drain(self, grace_s: float) -> None:
+        """Let running work finish for a while, then interrupt what is left."""
+        works = [one.work for one in self._held.values()]
+        if works:
+            log.info("draining", tasks=len(works), grace_s=grace_s)
+            await asyncio.wait(works, timeout=grace_s)
+        self._stopping = True
+        for one in list(self._held.values()):
+            one.end(Interrupted())

@@ -1,0 +1,73 @@
+"""How an attempt of a task ended, as values: stages return them, `settle` carries them out."""
+
+import msgspec
+
+from processor_service.audio.write_chunks import PreparedAudio
+from shared.failures import Failure
+from shared.transcript import ResultWarning
+from shared.webhook_events import EventType
+
+
+class ChunkInput(msgspec.Struct, frozen=True, kw_only=True):
+    """What a chunk task must know. Frames count from the start of the source, at its own rate.
+
+    The file holds context on both sides of the core; only the core is transcribed.
+    """
+
+    file_start_frame: int
+    core_start_frame: int
+    core_end_frame: int
+    sample_rate_hz: int
+    channels: int
+
+
+class DeliveryInput(msgspec.Struct, frozen=True):
+    """What a delivery must know: which event of its job it reports."""
+
+    type: EventType
+
+
+class Split(msgspec.Struct, frozen=True):
+    """Prepare cut a long file: its chunks are to be done."""
+
+    prepared: PreparedAudio
+    chunks: tuple[ChunkInput, ...]
+    warnings: tuple[ResultWarning, ...]
+
+
+class ChunkDone(msgspec.Struct, frozen=True):
+    """One chunk's transcript and denoised audio are stored."""
+
+
+class JobDone(msgspec.Struct, frozen=True):
+    """The results are stored. `prepared` is set when a short file went through under one lease."""
+
+    warnings: tuple[ResultWarning, ...]
+    prepared: PreparedAudio | None = None
+
+
+class Delivered(msgspec.Struct, frozen=True):
+    """The webhook endpoint answered 2xx."""
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """The attempt failed; whether another follows is decided by `retry`."""
+
+    failure: Failure
+
+
+class Crashed(msgspec.Struct, frozen=True):
+    """The child process died under the task."""
+
+    message: str
+
+
+class Interrupted(msgspec.Struct, frozen=True):
+    """The worker is stopping: not an attempt, the task is handed back."""
+
+
+class LeaseLost(msgspec.Struct, frozen=True):
+    """The task is no longer ours: nothing may be written."""
+
+
+Outcome = Split | ChunkDone | JobDone | Delivered | Failed | Crashed | Interrupted | LeaseLost

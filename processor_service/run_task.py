@@ -1,0 +1,150 @@
+"""The life of one attempt: claim → run the stage under lease → settle → tell. arq calls it for every ring of the bell.
+
+Nothing here raises towards arq: what arq would do with an exception is not what the record says.
+"""
+
+import contextlib
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+import asyncpg
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential
+
+from processor_service import dead_letters
+from processor_service.compute.pool import ComputePool, Slot
+from processor_service.leases import ClaimedTask, Leases, claim
+from processor_service.models.cache import ModelCache
+from processor_service.outcomes import Interrupted, JobDone, Outcome
+from processor_service.settings import ProcessorSettings
+from processor_service.settle import Aftermath, LeaseLostError, settle
+from processor_service.stages.chunk import chunk
+from processor_service.stages.finish import finish
+from processor_service.stages.prepare import prepare
+from processor_service.stages.work import Work, scratch_folder
+from processor_service.webhooks.deliver import deliver
+from shared import blob_keys, logs
+from shared.bell import ring
+from shared.blob_store import BlobStore, BlobStoreError
+from shared.states import TaskKind
+
+log = logs.Log(__name__)
+
+STAGES = {TaskKind.PREPARE: prepare, TaskKind.CHUNK: chunk, TaskKind.FINISH: finish}
+DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+
+
+class Processor(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that running a task needs; made once a process by `service`."""
+
+    name: str
+    settings: ProcessorSettings
+    database: asyncpg.Pool
+    redis: Redis
+    blobs: BlobStore
+    models: ModelCache
+    compute: ComputePool
+    leases: Leases
+    http: aiohttp.ClientSession
+
+
+async def run_compute_task(context: dict[str, Any], task_id: str, dispatch_no: int) -> None:
+    """Prepare, chunk or finish. The task is claimed only when a warm child is free for it."""
+    processor: Processor = context["processor"]
+    async with processor.compute.slot() as slot:
+        if task := await _claim(processor, task_id, dispatch_no):
+            with logs.bound(job_id=task.job_id, task=f"{task.kind}/{task.ordinal}"):
+                await _conclude(processor, task, await _compute(processor, task, slot))
+
+
+async def run_delivery(context: dict[str, Any], task_id: str, dispatch_no: int) -> None:
+    """Send a webhook."""
+    processor: Processor = context["processor"]
+    if task := await _claim(processor, task_id, dispatch_no):
+        with logs.bound(job_id=task.job_id, task=str(task.kind)):
+            stage = deliver(task, processor.database, processor.http, processor.settings)
+            await _conclude(processor, task, await processor.leases.hold(task, stage))
+
+
+async def _claim(processor: Processor, task_id: str, dispatch_no: int) -> ClaimedTask | None:
+    """None also when the database is away: the row stays dispatched, and the reconciler will find it."""
+    try:
+        return await claim(
+            processor.database, UUID(task_id), dispatch_no, worker=processor.name, lease_s=processor.settings.lease_s
+        )
+    except DATABASE_ERRORS as error:
+        log.warning("claim_failed", task_id=task_id, error=f"{type(error).__name__}: {error}")
+        return None
+
+
+async def _compute(processor: Processor, task: ClaimedTask, slot: Slot) -> Outcome:
+    async with scratch_folder(processor.settings.scratch_dir) as scratch:
+        work = Work(
+            task=task,
+            slot=slot,
+            blobs=processor.blobs,
+            models=processor.models,
+            settings=processor.settings,
+            scratch=scratch,
+            report_progress=lambda fraction: processor.leases.report(task, fraction),
+            report_stage=lambda stage: processor.leases.record_stage(task, stage),
+        )
+        return await processor.leases.hold(task, STAGES[task.kind](work))
+
+
+async def _conclude(processor: Processor, task: ClaimedTask, outcome: Outcome) -> None:
+    """Commit the outcome, then tell of it."""
+    try:
+        aftermath = await _settle(processor, task, outcome)
+    except LeaseLostError:
+        log.warning("lease_lost", task_id=task.id)
+        return
+    except DATABASE_ERRORS as error:
+        # The lease runs out, and the task is rescued.
+        log.error("settle_failed", error=f"{type(error).__name__}: {error}")
+        return
+    _log_outcome(task, outcome)
+    await _tell(processor, task, aftermath)
+    if isinstance(outcome, JobDone) and task.kind is TaskKind.FINISH:
+        await _drop_chunks(processor, task)
+
+
+@retry(
+    retry=retry_if_exception_type(DATABASE_ERRORS),
+    wait=wait_exponential(multiplier=0.1, max=2),
+    stop=stop_after_delay(10),
+    reraise=True,
+)
+async def _settle(processor: Processor, task: ClaimedTask, outcome: Outcome) -> Aftermath:
+    return await settle(processor.database, task, outcome, retry_waits_s=processor.settings.retry_waits_s)
+
+
+async def _tell(processor: Processor, task: ClaimedTask, aftermath: Aftermath) -> None:
+    """Ring and park. When Redis is away the record still has it all, and upkeep rings later."""
+    try:
+        await ring(processor.redis, aftermath.dispatches)
+        if aftermath.dead_letter:
+            await dead_letters.park(processor.redis, aftermath.dead_letter)
+    except (RedisError, OSError, TimeoutError) as error:
+        log.warning("bell_failed", task_id=task.id, error=f"{type(error).__name__}: {error}")
+
+
+async def _drop_chunks(processor: Processor, task: ClaimedTask) -> None:
+    with contextlib.suppress(BlobStoreError):  # they cost space, nothing else
+        await processor.blobs.delete(blob_keys.chunks(task.job_id, task.generation))
+
+
+def _log_outcome(task: ClaimedTask, outcome: Outcome) -> None:
+    name = type(outcome).__name__.lower()
+    failure = getattr(outcome, "failure", None)
+    if failure:
+        log.warning("task_failed", attempt=task.attempts + 1, code=failure.code, transient=failure.transient)
+        if failure.traceback and failure.code == "internal":
+            log.error("internal_error", traceback=failure.traceback)
+    elif isinstance(outcome, Interrupted):
+        log.info("task_handed_back")
+    else:
+        log.info("task_done", outcome=name)

@@ -1,0 +1,150 @@
+"""A processor process: opens what tasks need, warms the children, then works until it is told to stop.
+
+Order of the end: no new claims, running tasks finish within the grace period, the rest is handed back, children die.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncpg
+from arq.worker import Worker
+
+from processor_service import health
+from processor_service.compute.messages import Warm
+from processor_service.compute.pool import ComputePool
+from processor_service.leases import Leases
+from processor_service.models.cache import ModelCache, locate
+from processor_service.run_task import Processor
+from processor_service.settings import ProcessorSettings
+from processor_service.upkeep.loop import run_forever
+from processor_service.upkeep.reconcile import Reconciler
+from processor_service.upkeep.rescue import rescue
+from processor_service.upkeep.wake import wake
+from processor_service.worker import compute_worker, connect, delivery_worker
+from shared.blob_store import BlobStore
+from shared.logs import Log
+
+log = Log(__name__)
+
+BEATS_PER_LEASE = 3
+
+
+async def serve(settings: ProcessorSettings) -> int:
+    """Run until SIGTERM or SIGINT; the exit status."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with _processor(settings, stop) as processor:
+        if processor is None:
+            return 0
+        return await _work(processor, stop)
+
+
+@contextlib.asynccontextmanager
+async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncIterator[Processor | None]:
+    """The processor with its children warm; None when it was told to stop before that."""
+    models = ModelCache(Path(settings.model_dir))
+    compute = ComputePool(_warm(settings, models), slots=settings.slots, threads=settings.threads)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(compute.stop)
+        if not await _unless_stopped(compute.start(), stop):
+            yield None
+            return
+        database = await stack.enter_async_context(
+            asyncpg.create_pool(settings.database_url, min_size=1, max_size=settings.slots + 8, command_timeout=30)
+        )
+        redis = await stack.enter_async_context(connect(settings.redis_url))
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        yield Processor(
+            name=f"{socket.gethostname()}:{os.getpid()}",
+            settings=settings,
+            database=database,
+            redis=redis,
+            blobs=BlobStore(settings.storage_url),
+            models=models,
+            compute=compute,
+            leases=Leases(database, lease_s=settings.lease_s),
+            http=http,
+        )
+
+
+def _warm(settings: ProcessorSettings, models: ModelCache) -> Warm:
+    path = "" if settings.transcriber == "scripted" else str(locate(settings.model, models))
+    return Warm(engine=settings.transcriber, model_path=path)
+
+
+async def _unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
+    """Whether the work was done before the order to stop came."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if working.done():
+        working.result()
+        return True
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    return False
+
+
+async def _work(processor: Processor, stop: asyncio.Event) -> int:
+    logging.getLogger("arq").setLevel(logging.WARNING)
+    workers = [compute_worker(processor), delivery_worker(processor)]
+    async with health.serve(processor, workers):
+        background = [asyncio.create_task(loop) for loop in _loops(processor)]
+        polling = [asyncio.create_task(worker.main()) for worker in workers]
+        stopping = asyncio.create_task(stop.wait())
+        log.info("processor_ready", name=processor.name, slots=processor.settings.slots, model=processor.settings.model)
+        await asyncio.wait([stopping, *polling, *background], return_when=asyncio.FIRST_COMPLETED)
+        ended_by_itself = [task for task in (*polling, *background) if task.done()]
+        for task in ended_by_itself:
+            log.error("main_loop_ended", error=repr(task.exception()))
+        await _stop(processor, workers, [*polling, stopping], background)
+    log.info("processor_stopped")
+    return 1 if ended_by_itself else 0
+
+
+def _loops(processor: Processor) -> list[Coroutine[Any, Any, None]]:
+    database, redis = processor.database, processor.redis
+    return [
+        _heartbeat(processor),
+        run_forever(database, redis, "wake", wake, every_s=0.5),
+        run_forever(database, redis, "rescue", rescue, every_s=2),
+        run_forever(database, redis, "reconcile", Reconciler(redis), every_s=5),
+    ]
+
+
+async def _heartbeat(processor: Processor) -> None:
+    while True:
+        await asyncio.sleep(processor.settings.lease_s / BEATS_PER_LEASE)
+        try:
+            await processor.leases.beat()
+        except Exception as error:  # noqa: BLE001 - a missed beat is made up by the next, or the lease is lost
+            log.warning("heartbeat_failed", error=f"{type(error).__name__}: {error}")
+
+
+async def _stop(
+    processor: Processor,
+    workers: list[Worker],
+    polling: list[asyncio.Task[Any]],
+    background: list[asyncio.Task[None]],
+) -> None:
+    for worker in workers:
+        worker.allow_pick_jobs = False
+    await processor.leases.drain(processor.settings.grace_s)
+    concluding = [task for worker in workers for task in worker.tasks.values()]
+    if concluding:
+        await asyncio.wait(concluding, timeout=processor.settings.grace_s)
+    for task in (*polling, *background):
+        task.cancel()
+    await asyncio.gather(*polling, *background, return_exceptions=True)
+    for worker in workers:
+        with contextlib.suppress(Exception):  # Redis may be away; there is nothing left to save
+            await worker.close()

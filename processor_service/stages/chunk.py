@@ -1,0 +1,34 @@
+"""Chunk: transcribe and denoise one chunk of a long file, and store both beside it."""
+
+import msgspec
+
+from processor_service.audio.write_chunks import ChunkFile
+from processor_service.outcomes import ChunkDone, ChunkInput
+from processor_service.stages.process_chunk import process_chunk
+from processor_service.stages.work import Work
+from shared import blob_keys
+
+
+async def chunk(work: Work) -> ChunkDone:
+    """Do one chunk."""
+    job_id, generation, ordinal = work.task.job_id, work.task.generation, work.task.ordinal
+    transcript, denoised = await process_chunk(work, await _chunk_file(work))
+    if denoised:
+        await work.blobs.put(blob_keys.chunk_denoised(job_id, generation, ordinal), denoised)
+    await work.blobs.put(blob_keys.chunk_transcript(job_id, generation, ordinal), msgspec.json.encode(transcript))
+    return ChunkDone()
+
+
+async def _chunk_file(work: Work) -> ChunkFile:
+    task = work.task
+    path = await work.local_file(blob_keys.chunk_audio(task.job_id, task.generation, task.ordinal), "chunk.flac")
+    span = msgspec.json.decode(task.input or b"", type=ChunkInput)
+    return ChunkFile(
+        path=str(path),
+        ordinal=task.ordinal,
+        file_start_frame=span.file_start_frame,
+        core_start_frame=span.core_start_frame,
+        core_end_frame=span.core_end_frame,
+        sample_rate_hz=span.sample_rate_hz,
+        channels=span.channels,
+    )

@@ -1,0 +1,42 @@
+"""Finish: merge the chunks of a long file into one transcript and one denoised file."""
+
+from pathlib import Path
+
+import msgspec
+
+from processor_service.compute.messages import JoinDenoised, Joined
+from processor_service.outcomes import JobDone
+from processor_service.stages.merge import merge_transcripts
+from processor_service.stages.results import store_results
+from processor_service.stages.work import Work
+from shared import blob_keys
+from shared.transcript import Transcript
+
+
+async def finish(work: Work) -> JobDone:
+    """Merge, join, store. The chunks themselves are deleted once the job has ended."""
+    transcripts = [await _chunk_transcript(work, ordinal) for ordinal in range(work.task.chunk_count)]
+    merged = merge_transcripts(
+        transcripts, duration_s=sum(one.duration for one in transcripts), warnings=work.task.warnings
+    )
+    await store_results(work, merged, await _join_denoised(work))
+    return JobDone(merged.warnings)
+
+
+async def _chunk_transcript(work: Work, ordinal: int) -> Transcript:
+    key = blob_keys.chunk_transcript(work.task.job_id, work.task.generation, ordinal)
+    return msgspec.json.decode(await work.blobs.get(key), type=Transcript)
+
+
+async def _join_denoised(work: Work) -> Path | None:
+    if not work.task.options.denoise:
+        return None
+    out_path = work.scratch / "denoised.flac"
+    paths = [str(await _denoised_chunk(work, ordinal)) for ordinal in range(work.task.chunk_count)]
+    await work.ask(JoinDenoised(paths=tuple(paths), out_path=str(out_path)), Joined)
+    return out_path
+
+
+async def _denoised_chunk(work: Work, ordinal: int) -> Path:
+    key = blob_keys.chunk_denoised(work.task.job_id, work.task.generation, ordinal)
+    return await work.local_file(key, f"{ordinal}.flac")

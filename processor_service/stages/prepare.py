@@ -1,0 +1,108 @@
+"""Prepare: probe, decode and split the source. A short file goes on to its result under the same lease."""
+
+from pathlib import Path
+
+from processor_service.audio.write_chunks import ChunkFile, PreparedAudio
+from processor_service.compute.messages import ChunkWritten, Prepared, Reply, SplitSource
+from processor_service.outcomes import ChunkInput, JobDone, Split
+from processor_service.stages.merge import merge_transcripts
+from processor_service.stages.process_chunk import process_chunk
+from processor_service.stages.results import store_results
+from processor_service.stages.work import Work
+from shared import blob_keys
+from shared.options import JobOptions
+from shared.states import Stage
+from shared.transcript import ResultWarning, WarningCode
+
+DECODING_SHARE = 0.1  # of a short file's time
+
+
+async def prepare(work: Work) -> Split | JobDone:
+    """Split the source into chunks; when it is one chunk only, finish the job right here."""
+    source = await work.local_file(blob_keys.source(work.task.job_id), "source")
+    chunks = _ChunkUploads(work)
+    prepared = await _split(work, source, chunks)
+    warnings = _warnings(work.task.options, prepared)
+    if len(chunks.inputs) > 1:
+        await chunks.upload_rest()
+        return Split(prepared, tuple(chunks.inputs), warnings)
+    await work.report_stage(Stage.TRANSCRIBE)
+    return await _finish_inline(work, chunks.only_file(), prepared, warnings)
+
+
+async def _split(work: Work, source: Path, chunks: "_ChunkUploads") -> PreparedAudio:
+    request = SplitSource(
+        source_path=str(source),
+        out_dir=str(work.scratch),
+        threshold_s=work.settings.chunk_threshold_s,
+        chunk_s=work.settings.chunk_s,
+        max_audio_s=work.settings.max_audio_seconds,
+    )
+    reply = await work.ask(request, Prepared, span=(0, DECODING_SHARE), on_reply=chunks.written)
+    return reply.audio
+
+
+async def _finish_inline(
+    work: Work, chunk: ChunkFile, prepared: PreparedAudio, warnings: tuple[ResultWarning, ...]
+) -> JobDone:
+    transcript, denoised = await process_chunk(work, chunk, span=(DECODING_SHARE, 1))
+    merged = merge_transcripts([transcript], duration_s=prepared.duration_s, warnings=warnings)
+    await store_results(work, merged, denoised)
+    return JobDone(merged.warnings, prepared)
+
+
+class _ChunkUploads:
+    """Uploads chunk files while the child writes the next ones, so that scratch space stays small.
+
+    The first waits for the second: a file of a single chunk is never uploaded.
+    """
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._pending: list[ChunkFile] = []
+        self.inputs: list[ChunkInput] = []
+
+    async def written(self, reply: Reply) -> None:
+        if not isinstance(reply, ChunkWritten):
+            return
+        self._pending.append(reply.chunk)
+        self.inputs.append(_input(reply.chunk))
+        if len(self.inputs) > 1:
+            await self.upload_rest()
+
+    async def upload_rest(self) -> None:
+        task = self._work.task
+        while self._pending:
+            chunk = self._pending.pop(0)
+            path = Path(chunk.path)
+            await self._work.blobs.put(blob_keys.chunk_audio(task.job_id, task.generation, chunk.ordinal), path)
+            path.unlink()  # noqa: ASYNC240 - instant, and the scratch folder is local
+
+    def only_file(self) -> ChunkFile:
+        (chunk,) = self._pending
+        return chunk
+
+
+def _input(chunk: ChunkFile) -> ChunkInput:
+    return ChunkInput(
+        file_start_frame=chunk.file_start_frame,
+        core_start_frame=chunk.core_start_frame,
+        core_end_frame=chunk.core_end_frame,
+        sample_rate_hz=chunk.sample_rate_hz,
+        channels=chunk.channels,
+    )
+
+
+def _warnings(options: JobOptions, prepared: PreparedAudio) -> tuple[ResultWarning, ...]:
+    """What is already known not to be as the client may expect."""
+    warnings = []
+    if prepared.decode_errors:
+        message = f"{prepared.decode_errors} damaged stretches of the audio could not be decoded and were skipped."
+        warnings.append(ResultWarning(code=WarningCode.DECODE_ERRORS, message=message))
+    if options.diarize:
+        message = "Speakers were asked for, but this service cannot tell them apart yet."
+        warnings.append(ResultWarning(code=WarningCode.DIARIZATION_UNAVAILABLE, message=message))
+    if options.channels == "separate" and prepared.channels > 1:
+        message = "Separate channels were asked for, but this service mixes them."
+        warnings.append(ResultWarning(code=WarningCode.CHANNELS_MIXED, message=message))
+    return tuple(warnings)

@@ -1,0 +1,82 @@
+"""What a stage works with: its task, a warm child, the blob store and a scratch folder of its own."""
+
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from processor_service.compute.messages import Progress, Reply, Request
+from processor_service.compute.pool import OnReply, Slot
+from processor_service.failures import PermanentError
+from processor_service.leases import ClaimedTask
+from processor_service.models.cache import ModelCache, ModelError, locate
+from processor_service.settings import ProcessorSettings
+from shared.blob_store import BlobStore
+from shared.failures import FailureCode
+
+R = TypeVar("R", bound=Reply)
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt of one compute task."""
+
+    task: ClaimedTask
+    slot: Slot
+    blobs: BlobStore
+    models: ModelCache
+    settings: ProcessorSettings
+    scratch: Path
+    report_progress: Callable[[float], None]
+    report_stage: Callable[[str], Awaitable[None]]
+
+    async def ask(
+        self,
+        request: Request,
+        expected: type[R],
+        *,
+        span: tuple[float, float] = (0, 1),
+        on_reply: OnReply | None = None,
+    ) -> R:
+        """Have the child do something; its progress is shown as the `span` of this task's."""
+
+        async def heard(reply: Reply) -> None:
+            if isinstance(reply, Progress):
+                self.report_progress(span[0] + reply.fraction * (span[1] - span[0]))
+            elif on_reply is not None:
+                await on_reply(reply)
+
+        reply = await self.slot.ask(request, timeout_s=self.settings.stage_timeout_s, on_reply=heard)
+        if not isinstance(reply, expected):
+            raise TypeError(f"the child answered {type(request).__name__} with {type(reply).__name__}")
+        return reply
+
+    async def local_file(self, key: str, name: str) -> Path:
+        """A blob as a file on this machine: the store's own when it is local, else a copy in the scratch folder."""
+        if path := self.blobs.local_path(key):
+            await self.blobs.size(key)  # raises when it is missing
+            return path
+        path = self.scratch / name
+        await self.blobs.download(key, path)
+        return path
+
+    def model_path(self) -> Path:
+        """The checkpoint of the job's model, or of the service's."""
+        name = self.task.options.model or self.settings.model
+        if name == self.settings.model or self.settings.transcriber == "scripted":
+            # Verified when the worker started; here only located.
+            return self.models.find(name) or Path(name)
+        try:
+            return locate(name, self.models)
+        except ModelError as error:
+            message = f"The model {name!r} is not available on this service."
+            raise PermanentError(FailureCode.MODEL_UNAVAILABLE, message) from error
+
+
+@contextlib.asynccontextmanager
+async def scratch_folder(parent: str) -> AsyncIterator[Path]:
+    """A temporary folder for decoded audio, gone when the attempt ends, however it ends."""
+    with tempfile.TemporaryDirectory(dir=parent or None, prefix="headrace-") as folder:
+        yield Path(folder)

@@ -1,0 +1,71 @@
+"""The two arq workers of a processor: one takes compute tasks, a slot each; one delivers webhooks.
+
+arq is the bell and nothing more: retries, results, aborts and timeouts of its own are all off or out of reach.
+"""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from arq.connections import ArqRedis
+from arq.worker import Worker, func
+from redis.asyncio import ConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from processor_service.run_task import Processor, run_compute_task, run_delivery
+from shared.messages import ARQ_FUNCTION, COMPUTE_QUEUE, DELIVERY_QUEUE, PAYLOAD_TTL_MS, deserialize, serialize
+
+FAR_ABOVE_ANY_TASK_S = 7 * 24 * 3600  # arq's own timeout would delete the task; the record decides instead
+NEVER_GIVE_UP = 1_000_000  # arq counts interruptions as tries
+READ_LIMIT = 1000  # at least twice what the whole fleet runs at once, or idle workers see only running tasks
+
+
+def connect(redis_url: str) -> ArqRedis:
+    """A client that notices a frozen server and outlives a restarted one."""
+    pool: ConnectionPool = ConnectionPool.from_url(
+        redis_url,
+        socket_timeout=5,
+        socket_connect_timeout=5,
+        socket_keepalive=True,
+        health_check_interval=15,
+        retry=Retry(ExponentialBackoff(cap=2, base=0.1), retries=30),
+        # OSError too: without it a refused connection ends arq's main loop.
+        retry_on_error=[RedisConnectionError, RedisTimeoutError, OSError],
+    )
+    return ArqRedis(pool_or_conn=pool, job_serializer=serialize, job_deserializer=deserialize)
+
+
+def compute_worker(processor: Processor) -> Worker:
+    """Takes prepare, chunk and finish tasks."""
+    return _worker(processor, COMPUTE_QUEUE, run_compute_task, at_once=processor.settings.slots)
+
+
+def delivery_worker(processor: Processor) -> Worker:
+    """Takes deliver tasks."""
+    return _worker(processor, DELIVERY_QUEUE, run_delivery, at_once=processor.settings.deliveries)
+
+
+def _worker(
+    processor: Processor, queue: str, function: Callable[..., Coroutine[Any, Any, None]], *, at_once: int
+) -> Worker:
+    return Worker(
+        functions=[func(function, name=ARQ_FUNCTION)],
+        queue_name=queue,
+        redis_pool=connect(processor.settings.redis_url),
+        ctx={"processor": processor},
+        handle_signals=False,
+        max_jobs=at_once,
+        job_timeout=FAR_ABOVE_ANY_TASK_S,
+        max_tries=NEVER_GIVE_UP,
+        keep_result=0,
+        poll_delay=processor.settings.poll_s,
+        queue_read_limit=READ_LIMIT,
+        health_check_key=f"{queue}:health:{processor.name}",
+        health_check_interval=5,
+        expires_extra_ms=PAYLOAD_TTL_MS,
+        job_serializer=serialize,
+        job_deserializer=deserialize,
+        log_results=False,
+    )
