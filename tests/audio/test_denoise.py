@@ -1,0 +1,156 @@
+"""Denoised chunks: quieter, no seam, no frame more or less, whatever the audio."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from processor_service.audio import denoise as denoising
+from processor_service.audio.decode import open_source
+from processor_service.audio.denoise import denoise, denoise_chunk
+from processor_service.audio.join import cross_fade, join_denoised, join_overlapping
+from processor_service.audio.load_mono import load_mono_16k
+from processor_service.audio.source import Block
+from processor_service.audio.write_chunks import ChunkFile, write_chunks
+from tests.audio.signals import CLIP, Signal, tone
+
+RATE_HZ = 16_000
+FADE_S = 0.5
+
+
+def noisy(duration_s: float) -> Signal:
+    """Speech over a steady hiss, 16 kHz."""
+    frames = round(duration_s * RATE_HZ)
+    hiss = 0.005 * np.random.default_rng(5).standard_normal(frames)
+    return (np.resize(load_mono_16k(CLIP), frames) + hiss).astype(np.float32)
+
+
+def whole_chunk(path: Path) -> ChunkFile:
+    info = soundfile.info(path)
+    return ChunkFile(
+        path=str(path),
+        ordinal=0,
+        file_start_frame=0,
+        core_start_frame=0,
+        core_end_frame=info.frames,
+        sample_rate_hz=info.samplerate,
+        channels=info.channels,
+    )
+
+
+def denoised(signal: Signal, tmp_path: Path, rate_hz: int = RATE_HZ) -> Block:
+    soundfile.write(tmp_path / "in.flac", signal, rate_hz, subtype="PCM_24")
+    denoise_chunk(whole_chunk(tmp_path / "in.flac"), tmp_path / "out.flac", fade_s=FADE_S)
+    samples, out_rate_hz = soundfile.read(tmp_path / "out.flac", dtype="float32", always_2d=True)
+    assert out_rate_hz == rate_hz
+    return np.asarray(samples, dtype=np.float32)
+
+
+def level_db(samples: Block) -> float:
+    return float(10 * np.log10(np.mean(np.square(samples, dtype=np.float64)) + 1e-20))
+
+
+def test_a_steady_hiss_is_reduced(tmp_path: Path) -> None:
+    signal = noisy(20)
+    signal[5 * RATE_HZ : 8 * RATE_HZ] = 0.005 * np.random.default_rng(1).standard_normal(3 * RATE_HZ)
+    quiet = slice(6 * RATE_HZ, 7 * RATE_HZ)
+    assert level_db(denoised(signal, tmp_path)[quiet]) < level_db(signal[quiet, np.newaxis]) - 6
+
+
+def test_blocks_differ_little_from_the_whole_at_their_joints(tmp_path: Path) -> None:
+    signal = noisy(120)
+    result = denoised(signal, tmp_path)
+    whole = denoise(signal[:, np.newaxis], RATE_HZ)
+    for joint_s in (30, 60, 90):
+        around = slice(joint_s * RATE_HZ - RATE_HZ // 2, joint_s * RATE_HZ + RATE_HZ // 2)
+        assert level_db(result[around] - whole[around]) < level_db(whole[around]) - 35
+
+
+def test_chunks_denoised_apart_join_to_the_whole(tmp_path: Path) -> None:
+    signal = noisy(200)
+    soundfile.write(tmp_path / "in.wav", signal, RATE_HZ, subtype="PCM_24")
+    chunks: list[ChunkFile] = []
+    with open_source(tmp_path / "in.wav") as source:
+        write_chunks(source, tmp_path, threshold_s=60, chunk_s=50, on_chunk=chunks.append)
+    assert len(chunks) == 4
+    paths = [tmp_path / f"{chunk.ordinal}.denoised.flac" for chunk in chunks]
+    for chunk, path in zip(chunks, paths, strict=True):
+        denoise_chunk(chunk, path, fade_s=FADE_S)
+    join_denoised(paths, tmp_path / "joined.flac", fade_s=FADE_S)
+    joined, _ = soundfile.read(tmp_path / "joined.flac", dtype="float32", always_2d=True)
+    assert len(joined) == len(signal)
+    whole = denoise(signal[:, np.newaxis], RATE_HZ)
+    # The cuts lie in pauses, where next to nothing is left: what counts is how loud the difference is beside the speech.
+    for chunk in chunks[1:]:
+        around = slice(chunk.core_start_frame - RATE_HZ // 2, chunk.core_start_frame + RATE_HZ // 2)
+        assert level_db(joined[around] - whole[around]) < level_db(whole) - 60
+
+
+@pytest.mark.parametrize("frames", [1, 2, 100, 1_023, 1_025, 5_000])
+@pytest.mark.parametrize("rate_hz", [4_000, 8_000, 16_000, 44_100, 192_000, 384_000])
+def test_very_short_audio_keeps_its_length(tmp_path: Path, frames: int, rate_hz: int) -> None:
+    result = denoised(tone(2.0, rate_hz)[:frames], tmp_path, rate_hz)
+    assert result.shape == (frames, 1)
+    assert np.isfinite(result).all()
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, 0.25])
+def test_constant_audio_is_no_division_by_zero(tmp_path: Path, value: float) -> None:
+    result = denoised(np.full(5 * RATE_HZ, value, np.float32), tmp_path)
+    assert np.isfinite(result).all()
+    assert value != 0.0 or not result.any()
+
+
+def test_sound_after_long_silence(tmp_path: Path) -> None:
+    signal = np.concatenate([np.zeros(40 * RATE_HZ, np.float32), noisy(10)])
+    result = denoised(signal, tmp_path)
+    assert np.isfinite(result).all()
+    assert level_db(result[-8 * RATE_HZ :]) > -40
+
+
+def test_channels_are_kept_apart(tmp_path: Path) -> None:
+    signal = np.stack([noisy(5), np.zeros(5 * RATE_HZ, np.float32)], axis=1)
+    result = denoised(signal, tmp_path)
+    assert result[:, 0].any()
+    assert not result[:, 1].any()
+    twice = denoised(np.stack([signal[:, 0]] * 2, axis=1), tmp_path)
+    assert np.array_equal(twice[:, 0], twice[:, 1])
+
+
+def test_progress_rises_to_one(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "in.flac", noisy(100), RATE_HZ)
+    fractions: list[float] = []
+    denoise_chunk(whole_chunk(tmp_path / "in.flac"), tmp_path / "out.flac", fade_s=FADE_S, on_progress=fractions.append)
+    assert len(fractions) > 1
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+
+
+@pytest.mark.parametrize("rate_hz", [4_000, 44_100, 96_000, 384_000])
+def test_blocks_are_bounded_at_any_rate(rate_hz: int) -> None:
+    block_frames, context_frames = denoising._block_lengths(rate_hz)
+    assert block_frames + 2 * context_frames <= denoising.MAX_HEARD_FRAMES
+    assert block_frames >= 2 * context_frames > round(2 * denoising.JOINT_S * rate_hz)
+
+
+def test_cross_fade_of_equal_signals_changes_nothing() -> None:
+    signal = noisy(1)[:, np.newaxis]
+    assert np.array_equal(cross_fade(signal, signal), signal)
+
+
+@pytest.mark.parametrize("fade_frames", [0, 1, 50])
+@pytest.mark.parametrize("block_frames", [7, 100, 1_000])
+def test_overlapping_pieces_of_one_signal_join_to_it(fade_frames: int, block_frames: int) -> None:
+    signal = noisy(0.2)[:, np.newaxis]
+    edges = [0, 300, 700, 1_000, len(signal)]
+    pieces = [signal[start : end + fade_frames] for start, end in pairwise(edges)]
+    blocks = ([piece[at : at + block_frames] for at in range(0, len(piece), block_frames)] for piece in pieces)
+    assert np.array_equal(np.concatenate(list(join_overlapping(blocks, fade_frames))), signal)
+
+
+def test_a_piece_shorter_than_the_overlap_is_an_error() -> None:
+    signal = noisy(1)[:, np.newaxis]
+    with pytest.raises(ValueError, match="shorter than the overlap"):
+        list(join_overlapping([[signal], [signal[:10]]], 100))

@@ -1,0 +1,3 @@
+"""Fixtures of all tests: the real servers, embedded; see tests/servers.py."""
+
+pytest_plugins = ["tests.servers"]

@@ -1,0 +1,64 @@
+"""Every file of the larger corpus through the running stack: speech comes back, hostile files are answered."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.client import Client
+from tests.clips import JFK
+
+pytestmark = [pytest.mark.slow, pytest.mark.corpus]
+SPEECH = {"clean_speech", "format_variant", "noisy_speech", "long_joined"}
+
+
+def _files(corpus: Path, categories: set[str]) -> list[dict[str, Any]]:
+    manifest = json.loads((corpus / "manifest.json").read_text())
+    return [entry for entry in manifest if entry["category"] in categories]
+
+
+async def test_every_recording_of_speech_is_completed_with_text(client: Client, corpus: Path) -> None:
+    entries = _files(corpus, SPEECH)
+    jobs = [await client.submit(corpus / entry["file"]) for entry in entries]
+    ended = [await client.ended(job_id, within_s=1200) for job_id in jobs]
+    texts = await asyncio.gather(*(client.transcript(job_id) for job_id in jobs))
+
+    wrong = [
+        (entry["file"], job["status"], job["error"], job["warnings"])
+        for entry, job, text in zip(entries, ended, texts, strict=True)
+        if job["status"] != "COMPLETED" or not text["text"]
+    ]
+    print(f"speech: {len(entries)} files, {len(wrong)} not completed with text: {wrong}")
+    assert wrong == []
+
+
+async def test_every_malformed_file_ends_as_expected(client: Client, corpus: Path) -> None:
+    outcomes = {}
+    entries = _files(corpus, {"malformed"})
+    for entry in entries:
+        status, answer = await client.try_submit(corpus / entry["file"])
+        assert status < 500, (entry["file"], answer)
+        if status == 202:
+            job = await client.ended(answer["job_id"], within_s=1200)
+            outcomes[entry["file"]] = job["status"] if job["status"] == "COMPLETED" else job["error"]["code"]
+        else:
+            assert "Traceback" not in json.dumps(answer)
+            outcomes[entry["file"]] = f"{status} {answer['code']}"
+
+    for file, outcome in outcomes.items():
+        print(f"{file}: {outcome}")
+    assert not {"internal", "poison", "timeout"} & set(outcomes.values())
+    assert _those(entries, "reject", outcomes, "COMPLETED") == []
+    assert _those(entries, "accept", outcomes, "COMPLETED") == [
+        entry["file"] for entry in entries if entry["expect"] == "accept"
+    ]
+
+
+async def test_the_next_good_upload_works(client: Client) -> None:
+    assert (await client.ended(await client.submit(JFK.path)))["status"] == "COMPLETED"
+
+
+def _those(entries: list[dict[str, Any]], expect: str, outcomes: dict[str, str], outcome: str) -> list[str]:
+    return [entry["file"] for entry in entries if entry["expect"] == expect and outcomes[entry["file"]] == outcome]

@@ -1,0 +1,39 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processor_service.retry import JITTER, LONGEST_RETRY_AFTER_S, GiveUp, RetryAfter, decide
+from shared.failures import Failure, FailureCode
+
+WAITS_S = (10.0, 20.0, 40.0)
+
+
+def _failure(*, transient: bool = True, retry_after_s: float | None = None) -> Failure:
+    return Failure(code=FailureCode.TIMEOUT, message="slow", transient=transient, retry_after_s=retry_after_s)
+
+
+@pytest.mark.parametrize(("failed_attempts", "wait_s"), [(1, 10), (2, 20), (3, 40)])
+def test_waits_ten_twenty_and_forty_seconds_with_jitter(failed_attempts: int, wait_s: float) -> None:
+    waits = {decide(_failure(), failed_attempts=failed_attempts, waits_s=WAITS_S) for _ in range(50)}
+
+    assert all(isinstance(one, RetryAfter) and wait_s <= one.wait_s <= wait_s * (1 + JITTER) for one in waits)
+    assert len(waits) > 1
+
+
+def test_the_fourth_failed_attempt_is_the_last() -> None:
+    assert decide(_failure(), failed_attempts=4, waits_s=WAITS_S) == GiveUp()
+
+
+def test_a_permanent_failure_is_not_attempted_again() -> None:
+    assert decide(_failure(transient=False), failed_attempts=1, waits_s=WAITS_S) == GiveUp()
+
+
+def test_no_waits_mean_a_single_attempt() -> None:
+    assert decide(_failure(), failed_attempts=1, waits_s=()) == GiveUp()
+
+
+@given(st.floats(min_value=-1e6, max_value=1e9))
+def test_a_servers_retry_after_is_obeyed_within_a_clamp(retry_after_s: float) -> None:
+    decision = decide(_failure(retry_after_s=retry_after_s), failed_attempts=1, waits_s=WAITS_S)
+
+    assert decision == RetryAfter(min(max(retry_after_s, 0.0), LONGEST_RETRY_AFTER_S))

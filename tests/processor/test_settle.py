@@ -1,0 +1,212 @@
+"""What each outcome does to the record, on a real Postgres."""
+
+import asyncio
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from processor_service.audio.write_chunks import PreparedAudio
+from processor_service.leases import ClaimedTask, claim
+from processor_service.outcomes import (
+    ChunkDone,
+    ChunkInput,
+    Crashed,
+    Delivered,
+    Failed,
+    Interrupted,
+    JobDone,
+    LeaseLost,
+    Outcome,
+    Split,
+)
+from processor_service.settle import MAX_CRASHES, Aftermath, LeaseLostError, settle
+from shared.failures import Failure, FailureCode
+from shared.states import TaskKind
+from tests.processor.conftest import Claim, Submit, job_row, task_row
+
+WAITS_S = (10.0, 20.0, 40.0)
+AUDIO = PreparedAudio(
+    duration_s=12.5, sample_rate_hz=16_000, channels=2, codec="pcm_16", chunk_count=2, decode_errors=0
+)
+SPANS = tuple(
+    ChunkInput(
+        file_start_frame=start, core_start_frame=start, core_end_frame=start + 100, sample_rate_hz=16_000, channels=2
+    )
+    for start in (0, 100)
+)
+TIMEOUT = Failure(code=FailureCode.TIMEOUT, message="slow", transient=True)
+DAMAGED = Failure(code=FailureCode.UNDECODABLE_AUDIO, message="damaged", traceback="Traceback …")
+
+
+async def _settle(database: asyncpg.Pool, task: ClaimedTask, outcome: Outcome) -> Aftermath:
+    return await settle(database, task, outcome, retry_waits_s=WAITS_S)
+
+
+async def test_a_claim_is_given_once_and_starts_the_job(database: asyncpg.Pool, submit: Submit) -> None:
+    task_id = await submit()
+
+    claims = await asyncio.gather(*(claim(database, task_id, 1, worker=str(n), lease_s=15) for n in range(8)))
+
+    (task,) = [one for one in claims if one is not None]
+    job = await job_row(database, task.job_id)
+    assert (job["status"], job["started_at"] is not None) == ("PROCESSING", True)
+
+
+async def test_an_outdated_dispatch_claims_nothing(database: asyncpg.Pool, submit: Submit) -> None:
+    assert await claim(database, await submit(), 2, worker="test", lease_s=15) is None
+
+
+async def test_a_short_job_is_completed_and_its_webhook_dispatched(
+    database: asyncpg.Pool, submit: Submit, claim_task: Claim
+) -> None:
+    task = await claim_task(await submit(webhook_url="http://client/hook"))
+
+    aftermath = await _settle(database, task, JobDone((), AUDIO))
+
+    job = await job_row(database, task.job_id)
+    assert (job["status"], job["stage"], job["duration_s"], job["channels"]) == ("COMPLETED", "finish", 12.5, 2)
+    (dispatch,) = aftermath.dispatches
+    delivery = await task_row(database, dispatch.task_id)
+    assert (delivery["kind"], delivery["state"], delivery["input"]) == (
+        "deliver",
+        "dispatched",
+        '{"type":"job.completed"}',
+    )
+
+
+async def test_a_long_job_goes_through_chunks_that_end_at_once_and_one_finish(
+    database: asyncpg.Pool, submit: Submit, claim_task: Claim
+) -> None:
+    prepare = await claim_task(await submit())
+    chunks = [
+        await claim_task(one.task_id) for one in (await _settle(database, prepare, Split(AUDIO, SPANS, ()))).dispatches
+    ]
+    assert [one.ordinal for one in chunks] == [0, 1]
+
+    aftermaths = await asyncio.gather(*(_settle(database, one, ChunkDone()) for one in chunks))
+
+    (finish,) = [dispatch for aftermath in aftermaths for dispatch in aftermath.dispatches]
+    assert finish.kind is TaskKind.FINISH
+    assert (await job_row(database, prepare.job_id))["stage"] == "finish"
+    await _settle(database, await claim_task(finish.task_id), JobDone(()))
+    assert (await job_row(database, prepare.job_id))["status"] == "COMPLETED"
+
+
+async def test_a_transient_failure_waits_and_the_job_stays_processing(
+    database: asyncpg.Pool, submit: Submit, claim_task: Claim
+) -> None:
+    task = await claim_task(await submit())
+
+    assert await _settle(database, task, Failed(TIMEOUT)) == Aftermath()
+
+    row = await task_row(database, task.id)
+    wait_s = (row["not_before"] - row["last_failed_at"]).total_seconds()
+    assert (row["state"], row["attempts"]) == ("waiting", 1)
+    assert 10 <= wait_s <= 11
+    assert (await job_row(database, task.job_id))["status"] == "PROCESSING"
+
+
+async def test_a_permanent_failure_is_a_dead_letter_and_a_failed_job(
+    database: asyncpg.Pool, submit: Submit, claim_task: Claim
+) -> None:
+    task = await claim_task(await submit(webhook_url="http://client/hook"))
+
+    aftermath = await _settle(database, task, Failed(DAMAGED))
+
+    job = await job_row(database, task.job_id)
+    assert (job["status"], job["error_code"], job["error_message"]) == ("FAILED", "undecodable_audio", "damaged")
+    assert aftermath.dead_letter is not None
+    assert (aftermath.dead_letter.job_id, aftermath.dead_letter.attempts) == (str(task.job_id), 1)
+    assert [one.kind for one in aftermath.dispatches] == [TaskKind.DELIVER]
+
+
+async def test_a_dead_chunk_takes_its_siblings_with_it(
+    database: asyncpg.Pool, submit: Submit, claim_task: Claim
+) -> None:
+    prepare = await claim_task(await submit())
+    first, second = (await _settle(database, prepare, Split(AUDIO, SPANS, ()))).dispatches
+    running = await claim_task(second.task_id)
+
+    await _settle(database, await claim_task(first.task_id), Failed(DAMAGED))
+
+    assert (await task_row(database, running.id))["state"] == "cancelled"
+    with pytest.raises(LeaseLostError):
+        await _settle(database, running, ChunkDone())
+
+
+async def test_a_dead_delivery_leaves_the_job_completed(
+    database: asyncpg.Pool, submit: Submit, claim_task: Claim
+) -> None:
+    task = await claim_task(await submit(webhook_url="http://client/hook"))
+    (dispatch,) = (await _settle(database, task, JobDone((), AUDIO))).dispatches
+
+    await _settle(database, await claim_task(dispatch.task_id), Failed(DAMAGED))
+
+    assert (await job_row(database, task.job_id))["status"] == "COMPLETED"
+    assert (await task_row(database, dispatch.task_id))["state"] == "dead"
+
+
+async def test_a_delivery_that_was_made_is_done(database: asyncpg.Pool, submit: Submit, claim_task: Claim) -> None:
+    task = await claim_task(await submit(webhook_url="http://client/hook"))
+    (dispatch,) = (await _settle(database, task, JobDone((), AUDIO))).dispatches
+
+    await _settle(database, await claim_task(dispatch.task_id), Delivered())
+
+    assert (await task_row(database, dispatch.task_id))["state"] == "done"
+
+
+async def test_an_interruption_is_no_attempt_and_dispatches_anew(
+    database: asyncpg.Pool, submit: Submit, claim_task: Claim
+) -> None:
+    task = await claim_task(await submit())
+
+    (dispatch,) = (await _settle(database, task, Interrupted())).dispatches
+
+    row = await task_row(database, task.id)
+    assert (dispatch.dispatch_no, row["state"], row["attempts"], row["crashes"]) == (2, "dispatched", 0, 0)
+
+
+async def test_the_third_crash_is_poison(database: asyncpg.Pool, submit: Submit, claim_task: Claim) -> None:
+    task_id = await submit()
+    states = []
+    for _ in range(MAX_CRASHES):
+        task = await claim_task(task_id)
+        await _settle(database, task, Crashed("status -11"))
+        states.append((await task_row(database, task_id))["state"])
+
+    assert states == ["dispatched", "dispatched", "dead"]
+    assert (await job_row(database, task.job_id))["error_code"] == "poison"
+
+
+@pytest.mark.parametrize(
+    "outcome", [JobDone((), AUDIO), Split(AUDIO, SPANS, ()), Failed(DAMAGED), Interrupted(), Crashed("x")]
+)
+async def test_whoever_lost_the_lease_writes_nothing(
+    database: asyncpg.Pool, submit: Submit, claim_task: Claim, outcome: Outcome
+) -> None:
+    stale = await claim_task(await submit())
+    await _settle(database, stale, Interrupted())
+    owner = await claim_task(stale.id)
+    before = await _everything(database, stale.job_id)
+
+    with pytest.raises(LeaseLostError):
+        await _settle(database, stale, outcome)
+
+    assert await _everything(database, stale.job_id) == before
+    assert owner.lease_token > stale.lease_token
+
+
+async def test_a_lost_lease_is_an_outcome_that_writes_nothing(
+    database: asyncpg.Pool, submit: Submit, claim_task: Claim
+) -> None:
+    task = await claim_task(await submit())
+    before = await _everything(database, task.job_id)
+
+    assert await _settle(database, task, LeaseLost()) == Aftermath()
+    assert await _everything(database, task.job_id) == before
+
+
+async def _everything(database: asyncpg.Pool, job_id: UUID) -> list[dict[str, object]]:
+    tasks = await database.fetch("SELECT * FROM tasks WHERE job_id = $1 ORDER BY id", job_id)
+    return [dict(await job_row(database, job_id)), *(dict(task) for task in tasks)]

@@ -1,0 +1,93 @@
+"""Real PostgreSQL and Valkey for the tests: started once a session, clean for each test.
+
+`database_url`: a database of its own, migrated. `redis_url`: an empty Redis. `storage_url`: an empty folder.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from redis.asyncio import Redis
+
+from deploy.local.kept_secrets import kept_password
+from deploy.local.postgres import Postgres
+from deploy.local.processes import Processes
+from deploy.local.servers import running
+from deploy.local.valkey import Valkey
+from deploy.migrate import migrate
+
+TEMPLATE = "template_migrated"
+_numbers = count(1)
+
+
+@pytest_asyncio.fixture(scope="session")
+async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Postgres]:
+    """The server; its database TEMPLATE is migrated and nobody's."""
+    folder = tmp_path_factory.mktemp("postgres")
+    password_file = folder / "password"
+    kept_password(password_file)
+    async with running(Postgres(folder / "data", password_file, Processes(), durable=False)) as server:
+        await execute(server, f"CREATE DATABASE {TEMPLATE}")
+        await migrate(server.database_url(TEMPLATE))
+        yield server
+
+
+@pytest_asyncio.fixture(scope="session")
+async def valkey(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Valkey]:
+    """The server."""
+    folder = tmp_path_factory.mktemp("valkey")
+    password_file = folder / "password"
+    kept_password(password_file)
+    async with running(Valkey(folder / "data", password_file, Processes())) as server:
+        yield server
+
+
+@pytest_asyncio.fixture
+async def database_url(postgres: Postgres) -> AsyncIterator[str]:
+    """A fresh database with our schema."""
+    async with database(postgres, template=TEMPLATE) as url:
+        yield url
+
+
+@pytest_asyncio.fixture
+async def empty_database_url(postgres: Postgres) -> AsyncIterator[str]:
+    """A fresh database without our schema."""
+    async with database(postgres, template="template0") as url:
+        yield url
+
+
+@pytest_asyncio.fixture
+async def redis_url(valkey: Valkey) -> str:
+    """A Redis with nothing in it."""
+    async with Redis.from_url(valkey.url) as redis:
+        await redis.flushall()
+    return valkey.url
+
+
+@pytest.fixture
+def storage_url(tmp_path: Path) -> str:
+    """A blob store with nothing in it."""
+    return (tmp_path / "blobs").as_uri()
+
+
+@asynccontextmanager
+async def database(server: Postgres, template: str) -> AsyncIterator[str]:
+    """A database for the length of a block; who is still connected at its end is thrown out."""
+    name = f"test_{next(_numbers)}"
+    await execute(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    try:
+        yield server.database_url(name)
+    finally:
+        await execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def execute(server: Postgres, statement: str) -> None:
+    connection = await asyncpg.connect(server.database_url("postgres"))
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()

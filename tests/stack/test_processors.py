@@ -1,0 +1,24 @@
+"""Processors under the launcher: their compute processes live and die with them."""
+
+import os
+import signal
+from pathlib import Path
+
+from tests.stack.launched import Launched, alive, descendants, line_with, stopped, until
+
+
+async def test_nothing_is_left_of_a_processor_that_is_killed(tmp_path: Path) -> None:
+    environ = {"PROCESSORS": "2", "HEADRACE_TRANSCRIBER": "scripted"}
+    stack = Launched(tmp_path / "data", environ=environ)
+    async with stack.ready() as launcher:
+        await until(lambda: {"processor-0", "processor-1"} <= set(stack.pids()))
+        processor = stack.pids()["processor-0"]
+        await until(lambda: bool(descendants(processor)))
+        doomed = {processor, *descendants(processor)}
+        os.kill(processor, signal.SIGKILL)
+        await line_with(launcher, "processor-0 ended (signal SIGKILL)")
+        assert not alive(doomed)
+        await until(lambda: stack.pids().get("processor-0", processor) != processor)
+        pids = descendants(launcher.pid)
+        assert await stopped(launcher) == 0
+        assert not alive(pids)
