@@ -3,6 +3,7 @@
 import os
 import sys
 
+import asyncpg
 import uvloop
 
 from processor_service.failures import ChildCrashError, TaskError
@@ -22,6 +23,9 @@ def main() -> int:
     except (SettingsError, ModelError) as error:
         sys.stderr.write(f"processor_service: {error}\n")
         return 2
+    except (OSError, asyncpg.PostgresError) as error:
+        sys.stderr.write(f"processor_service: the database cannot be reached: {type(error).__name__}: {error}\n")
+        return 1
     except (ChildCrashError, TaskError) as error:
         sys.stderr.write(f"processor_service: the model could not be loaded: {error}\n")
         return 1

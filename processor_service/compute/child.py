@@ -3,8 +3,10 @@
 Knows no database, no Redis, no blob store and no secret: paths in, files and answers out.
 """
 
+import ctypes
 import os
 import resource
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -29,11 +31,14 @@ from processor_service.compute.requests import Engine, join, process_chunk, spli
 from processor_service.transcribers import load_transcriber
 from shared.failures import FailureCode
 
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
 Send = Callable[[Reply], None]
 
 
 def main() -> None:
     """Answer requests from standard input until it closes."""
+    _die_with_the_worker()
     requests, replies = _take_pipes()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
@@ -48,6 +53,12 @@ def main() -> None:
             send(Ready())
         elif engine is not None:
             send(_answer(engine, request, send))
+
+
+def _die_with_the_worker() -> None:
+    """Ask Linux to kill this process when a worker that is killed itself cannot; elsewhere the closed pipe ends it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _take_pipes() -> tuple[BinaryIO, BinaryIO]:

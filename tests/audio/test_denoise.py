@@ -82,7 +82,7 @@ def test_chunks_denoised_apart_join_to_the_whole(tmp_path: Path) -> None:
     joined, _ = soundfile.read(tmp_path / "joined.flac", dtype="float32", always_2d=True)
     assert len(joined) == len(signal)
     whole = denoise(signal[:, np.newaxis], RATE_HZ)
-    # The cuts lie in pauses, where next to nothing is left: what counts is how loud the difference is beside the speech.
+    # Cuts lie in pauses, where next to nothing is left: what counts is how loud the difference is beside the speech.
     for chunk in chunks[1:]:
         around = slice(chunk.core_start_frame - RATE_HZ // 2, chunk.core_start_frame + RATE_HZ // 2)
         assert level_db(joined[around] - whole[around]) < level_db(whole) - 60
