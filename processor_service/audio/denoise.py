@@ -94,7 +94,7 @@ def _denoised_spans(
     hop_frames = _fft_length(file.samplerate) // 4
     for done, (start_frame, end_frame) in enumerate(spans, start=1):
         first_frame = max(0, start_frame - context_frames)
-        # On one grid of STFT frames throughout the source, neighbours agree 20 dB better.
+        # On one grid of STFT frames throughout the source, neighbours agree 8 to 16 dB better.
         first_frame = min(start_frame, first_frame + -(file_start_frame + first_frame) % hop_frames)
         file.seek(first_frame)
         heard = file.read(end_frame + context_frames - first_frame, dtype="float32", always_2d=True)

@@ -29,10 +29,10 @@ def mono_16k(path: Path, tmp_path: Path) -> Mono:
 @pytest.mark.parametrize("level", [1.0, 0.1, 0.001])
 def test_not_speech(level: float) -> None:
     rng = np.random.default_rng(0)
-    noise = (0.3 * rng.standard_normal(10 * SAMPLE_RATE_HZ)).astype(np.float32)
+    noise = np.asarray(0.3 * rng.standard_normal(10 * SAMPLE_RATE_HZ), dtype=np.float32)
     hum = tone(10, SAMPLE_RATE_HZ, 50) + tone(10, SAMPLE_RATE_HZ, 150) / 3
     for sound in (np.zeros_like(hum), noise, hum):
-        assert speech_regions(np.asarray(level * sound, dtype=np.float32)) == []
+        assert speech_regions((sound * level).astype(np.float32)) == []
 
 
 @pytest.mark.parametrize("samples", [0, 1, 511, 512, 513])
