@@ -17,9 +17,9 @@ from processor_service.audio.write_chunks import ChunkFile
 
 HEARD_S = 42.0  # what is denoised at a time: a block of 30 s and its context
 MAX_HEARD_FRAMES = 1_400_000  # noisereduce takes 250 bytes a frame, so shorter blocks above 32 kHz
-CONTEXT_S = (
-    6.0  # three time constants of noisereduce's noise floor (2 s): see test_denoise.py for what joints differ by
-)
+# Three time constants of noisereduce's noise floor (2 s). The difference from the whole denoised in one piece lies, at
+# joints, 38 dB below the signal with 6 s, 47 dB with 8 s, 24 dB with 3 s.
+CONTEXT_S = 6.0
 JOINT_S = 0.1
 SILENT_PEAK = 1e-6  # -120 dB: nothing there to clean, and noisereduce would divide zero by zero
 DITHER = 1e-7  # -140 dB of noise for the empty bands of synthetic signals: without it, the same division

@@ -132,7 +132,7 @@ def test_progress_rises_to_one(tmp_path: Path) -> None:
 def test_blocks_are_bounded_at_any_rate(rate_hz: int) -> None:
     block_frames, context_frames = denoising._block_lengths(rate_hz)
     assert block_frames + 2 * context_frames <= denoising.MAX_HEARD_FRAMES
-    assert block_frames >= 2 * context_frames > round(2 * denoising.JOINT_S * rate_hz)
+    assert block_frames >= context_frames > round(denoising.JOINT_S * rate_hz)
 
 
 def test_cross_fade_of_equal_signals_changes_nothing() -> None:

@@ -32,7 +32,7 @@ def test_not_speech(level: float) -> None:
     noise = np.asarray(0.3 * rng.standard_normal(10 * SAMPLE_RATE_HZ), dtype=np.float32)
     hum = tone(10, SAMPLE_RATE_HZ, 50) + tone(10, SAMPLE_RATE_HZ, 150) / 3
     for sound in (np.zeros_like(hum), noise, hum):
-        assert speech_regions((sound * level).astype(np.float32)) == []
+        assert speech_regions(np.asarray(sound * level, dtype=np.float32)) == []
 
 
 @pytest.mark.parametrize("samples", [0, 1, 511, 512, 513])
@@ -41,7 +41,7 @@ def test_very_short_audio(samples: int) -> None:
 
 
 def test_read_only_input_is_fine_and_stays_as_it_is() -> None:
-    sound = tone(1, SAMPLE_RATE_HZ) / 100
+    sound = np.asarray(tone(1, SAMPLE_RATE_HZ) / 100, dtype=np.float32)
     before = sound.copy()
     sound.flags.writeable = False
     speech_regions(sound)
@@ -50,7 +50,7 @@ def test_read_only_input_is_fine_and_stays_as_it_is() -> None:
 
 @pytest.mark.parametrize("gain", [1.0, 0.01, 0.001])
 def test_the_clip_speaks_at_any_level(tmp_path: Path, gain: float) -> None:
-    sound = mono_16k(CLIP, tmp_path) * np.float32(gain)
+    sound = np.asarray(mono_16k(CLIP, tmp_path) * gain, dtype=np.float32)
     regions = speech_regions(sound)
     assert sum(end - start for start, end in regions) > 6
     assert all(0 <= start < end <= len(sound) / SAMPLE_RATE_HZ for start, end in regions)

@@ -23,7 +23,7 @@ def system_program(name: str) -> Path:
     program = shutil.which(name)
     if program is None:
         pytest.skip(f"this system has no {name} of its own")
-    return Path(program).resolve()
+    return Path(program).absolute()
 
 
 async def test_from_a_path_with_a_space_that_is_closed_to_others(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ async def test_as_an_ordinary_user(tmp_path: Path) -> None:
 
 
 async def test_with_a_database_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres_module, "binaries", system_program("postgres").parent.absolute)
+    monkeypatch.setattr(postgres_module, "binaries", system_program("postgres").resolve().parent.absolute)
     kept_password(tmp_path / "password")
     async with running(Postgres(tmp_path / "system", tmp_path / "password", Processes(), durable=False)) as system:
         stack = Launched(tmp_path / "data", environ={"HEADRACE_DATABASE_URL": system.url})
