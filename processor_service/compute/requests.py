@@ -1,6 +1,7 @@
 """What a compute child does for each request: plain steps over the audio library and a transcriber."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -10,7 +11,7 @@ from processor_service.audio.decode import open_source
 from processor_service.audio.denoise import denoise, denoise_chunk
 from processor_service.audio.find_speech import speech_regions
 from processor_service.audio.join import half_fade_frames, join_denoised
-from processor_service.audio.load_mono import SAMPLE_RATE_HZ, load_mono_16k
+from processor_service.audio.load_mono import load_mono_16k
 from processor_service.audio.write_chunks import write_chunks
 from processor_service.compute.messages import (
     ChunkProcessed,
@@ -23,7 +24,10 @@ from processor_service.compute.messages import (
     SplitSource,
 )
 from processor_service.transcribers import Transcriber
-from processor_service.transcribers.protocol import FloatArray, shifted
+from processor_service.transcribers.merge import merge_transcripts
+from processor_service.transcribers.protocol import SAMPLE_RATE_HZ, FloatArray, shifted
+from processor_service.transcribers.spans import plan_spans, transcribe_spans
+from shared.options import JobOptions
 from shared.transcript import Transcript
 
 OnProgress = Callable[[float], None]
@@ -73,12 +77,17 @@ def process_chunk(engine: Engine, request: ProcessChunk, progress: OnProgress) -
     transcriber = engine.transcriber(Path(request.model_path))
     from_denoised = request.options.transcribe_from == "denoised"
     if from_denoised:
-        _denoise(request, lambda fraction: progress(fraction * (1 - TRANSCRIBING_SHARE)))
-    transcript = _transcribe(transcriber, request, from_denoised=from_denoised)
-    progress(TRANSCRIBING_SHARE)
-    if not from_denoised:
-        _denoise(request, lambda fraction: progress(TRANSCRIBING_SHARE + fraction * (1 - TRANSCRIBING_SHARE)))
+        _denoise(request, _part(progress, 0, 1 - TRANSCRIBING_SHARE))
+        transcript = _transcribe(transcriber, request, _part(progress, 1 - TRANSCRIBING_SHARE, 1), from_denoised=True)
+    else:
+        transcript = _transcribe(transcriber, request, _part(progress, 0, TRANSCRIBING_SHARE), from_denoised=False)
+        _denoise(request, _part(progress, TRANSCRIBING_SHARE, 1))
     return ChunkProcessed(transcript=transcript)
+
+
+def _part(progress: OnProgress, start: float, end: float) -> OnProgress:
+    """Reports progress of a step as the part of the whole that it is."""
+    return lambda fraction: progress(start + fraction * (end - start))
 
 
 def join(request: JoinDenoised) -> Reply:
@@ -92,22 +101,23 @@ def _denoise(request: ProcessChunk, progress: OnProgress) -> None:
         denoise_chunk(request.chunk, Path(request.denoised_path), fade_s=FADE_S, on_progress=progress)
 
 
-def _transcribe(transcriber: Transcriber, request: ProcessChunk, *, from_denoised: bool) -> Transcript:
+def _transcribe(
+    transcriber: Transcriber, request: ProcessChunk, progress: OnProgress, *, from_denoised: bool
+) -> Transcript:
     chunk = request.chunk
     audio = _read_core(request, from_denoised=from_denoised)
-    if speech_regions(audio):
-        transcript = transcriber.transcribe(audio, request.options, threads=request.threads)
-    else:
-        transcript = Transcript(
-            text="",
-            language=request.options.language,
-            duration=len(audio) / SAMPLE_RATE_HZ,
-            segments=(),
-            engine=transcriber.engine,
-            model=transcriber.model,
-        )
+    spans = plan_spans(speech_regions(audio))
+    transcribe = partial(transcriber.transcribe, threads=request.threads)
+    parts = transcribe_spans(transcribe, audio, spans, request.options, progress)
+    duration_s = len(audio) / SAMPLE_RATE_HZ
+    transcript = merge_transcripts(parts or [_nothing_said(transcriber, request.options)], duration_s=duration_s)
     transcript = msgspec.structs.replace(transcript, transcribed_from=request.options.transcribe_from)
     return shifted(transcript, chunk.core_start_frame / chunk.sample_rate_hz)
+
+
+def _nothing_said(transcriber: Transcriber, options: JobOptions) -> Transcript:
+    engine, model = transcriber.engine, transcriber.model
+    return Transcript(text="", language=options.language, duration=0.0, segments=(), engine=engine, model=model)
 
 
 def _read_core(request: ProcessChunk, *, from_denoised: bool) -> FloatArray:

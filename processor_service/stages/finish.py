@@ -6,7 +6,7 @@ import msgspec
 
 from processor_service.compute.messages import JoinDenoised, Joined
 from processor_service.outcomes import JobDone
-from processor_service.stages.merge import merge_transcripts
+from processor_service.stages.final_transcript import final_transcript
 from processor_service.stages.results import store_results
 from processor_service.stages.work import Work
 from shared import blob_keys
@@ -16,7 +16,7 @@ from shared.transcript import Transcript
 async def finish(work: Work) -> JobDone:
     """Merge, join, store. The chunks themselves are deleted once the job has ended."""
     transcripts = [await _chunk_transcript(work, ordinal) for ordinal in range(work.task.chunk_count)]
-    merged = merge_transcripts(
+    merged = final_transcript(
         transcripts, duration_s=sum(one.duration for one in transcripts), warnings=work.task.warnings
     )
     await store_results(work, merged, await _join_denoised(work))

@@ -5,7 +5,7 @@ from pathlib import Path
 from processor_service.audio.write_chunks import ChunkFile, PreparedAudio
 from processor_service.compute.messages import ChunkWritten, Prepared, Reply, SplitSource
 from processor_service.outcomes import ChunkInput, JobDone, Split
-from processor_service.stages.merge import merge_transcripts
+from processor_service.stages.final_transcript import final_transcript
 from processor_service.stages.process_chunk import process_chunk
 from processor_service.stages.results import store_results
 from processor_service.stages.work import Work
@@ -46,7 +46,7 @@ async def _finish_inline(
     work: Work, chunk: ChunkFile, prepared: PreparedAudio, warnings: tuple[ResultWarning, ...]
 ) -> JobDone:
     transcript, denoised = await process_chunk(work, chunk, span=(DECODING_SHARE, 1))
-    merged = merge_transcripts([transcript], duration_s=prepared.duration_s, warnings=warnings)
+    merged = final_transcript([transcript], duration_s=prepared.duration_s, warnings=warnings)
     await store_results(work, merged, denoised)
     return JobDone(merged.warnings, prepared)
 

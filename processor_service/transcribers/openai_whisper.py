@@ -8,11 +8,9 @@ import numpy as np
 import torch
 import whisper
 
-from processor_service.transcribers.protocol import FloatArray, word
+from processor_service.transcribers.protocol import SAMPLE_RATE_HZ, FloatArray, word
 from shared.options import JobOptions
 from shared.transcript import ResultWarning, Segment, Transcript, WarningCode, Word
-
-SAMPLE_RATE_HZ = whisper.audio.SAMPLE_RATE
 
 
 class OpenAIWhisper:

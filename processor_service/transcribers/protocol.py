@@ -10,6 +10,7 @@ from shared.options import JobOptions
 from shared.transcript import Segment, Transcript, Word
 
 FloatArray = npt.NDArray[np.float32]
+SAMPLE_RATE_HZ = 16_000
 
 
 class Transcriber(Protocol):

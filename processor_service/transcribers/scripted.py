@@ -1,10 +1,9 @@
 """A transcriber for tests of everything around it: one word a second, no model, the same every time."""
 
-from processor_service.transcribers.protocol import FloatArray, word
+from processor_service.transcribers.protocol import SAMPLE_RATE_HZ, FloatArray, word
 from shared.options import JobOptions
 from shared.transcript import Segment, Transcript
 
-SAMPLE_RATE_HZ = 16_000
 SEGMENT_S = 10
 
 
