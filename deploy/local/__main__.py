@@ -48,8 +48,8 @@ async def _until_stopped(command: Callable[[Choices], Awaitable[None]], choices:
     def stop() -> None:
         if not stopped.is_set():
             stopped.set()
-            say("stopping")
             work.cancel()
+            say("stopping")
 
     for number in STOP_SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, stop)

@@ -106,10 +106,10 @@ def _transcribe(
 ) -> Transcript:
     chunk = request.chunk
     audio = _read_core(request, from_denoised=from_denoised)
-    spans = plan_spans(speech_regions(audio))
+    duration_s = len(audio) / SAMPLE_RATE_HZ
+    spans = plan_spans(speech_regions(audio), duration_s)
     transcribe = partial(transcriber.transcribe, threads=request.threads)
     parts = transcribe_spans(transcribe, audio, spans, request.options, progress)
-    duration_s = len(audio) / SAMPLE_RATE_HZ
     transcript = merge_transcripts(parts or [_nothing_said(transcriber, request.options)], duration_s=duration_s)
     transcript = msgspec.structs.replace(transcript, transcribed_from=request.options.transcribe_from)
     return shifted(transcript, chunk.core_start_frame / chunk.sample_rate_hz)

@@ -16,10 +16,15 @@ Transcribe = Callable[[FloatArray, JobOptions], Transcript]
 
 MAX_SPAN_S = 90.0  # three of Whisper's windows: the padding of the last one costs little
 MAX_SILENCE_S = 5.0  # a longer pause divides spans
+PAD_S = 0.3  # of the silence around a span is kept: Whisper drops sentences that begin or end at the very edge
 
 
-def plan_spans(speech: Sequence[Span]) -> list[Span]:
-    """Group rising regions of speech into spans; one region alone may be longer than a span should be."""
+def plan_spans(speech: Sequence[Span], duration_s: float) -> list[Span]:
+    """Group rising regions of speech into spans, with padding; one region alone may be longer than a span should be."""
+    return _padded(_grouped(speech), duration_s)
+
+
+def _grouped(speech: Sequence[Span]) -> list[Span]:
     spans: list[Span] = []
     for start_s, end_s in speech:
         if spans and end_s - spans[-1][0] <= MAX_SPAN_S and start_s - spans[-1][1] <= MAX_SILENCE_S:
@@ -27,6 +32,16 @@ def plan_spans(speech: Sequence[Span]) -> list[Span]:
         else:
             spans.append((start_s, end_s))
     return spans
+
+
+def _padded(spans: Sequence[Span], duration_s: float) -> list[Span]:
+    """Each widened, but no further than half-way to its neighbours and never beyond the audio."""
+    padded: list[Span] = []
+    for number, (start_s, end_s) in enumerate(spans):
+        before_s = (spans[number - 1][1] + start_s) / 2 if number else 0.0
+        after_s = (end_s + spans[number + 1][0]) / 2 if number + 1 < len(spans) else duration_s
+        padded.append((max(before_s, start_s - PAD_S), min(after_s, end_s + PAD_S)))
+    return padded
 
 
 def transcribe_spans(

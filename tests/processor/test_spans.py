@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from processor_service.transcribers.protocol import SAMPLE_RATE_HZ, FloatArray
 from processor_service.transcribers.scripted import Scripted
-from processor_service.transcribers.spans import MAX_SILENCE_S, MAX_SPAN_S, Span, plan_spans, transcribe_spans
+from processor_service.transcribers.spans import MAX_SILENCE_S, MAX_SPAN_S, PAD_S, Span, plan_spans, transcribe_spans
 from shared.options import JobOptions
 from shared.transcript import Transcript
 
@@ -25,19 +25,24 @@ def speech(draw: st.DrawFn) -> list[Span]:
 
 @given(speech())
 def test_spans_hold_all_speech_and_no_long_silence(regions: list[Span]) -> None:
-    spans = plan_spans(regions)
+    duration_s = regions[-1][1] + 0.1 if regions else 0.0
+    spans = plan_spans(regions, duration_s)
+
+    edges = [edge for span in spans for edge in span]
+    assert edges == sorted(edges)
+    assert all(0 <= edge <= duration_s for edge in edges)
 
     for start_s, end_s in regions:
         assert sum(span[0] <= start_s and end_s <= span[1] for span in spans) == 1
     for span in spans:
         inside = [region for region in regions if span[0] <= region[0] and region[1] <= span[1]]
-        assert len(inside) == 1 or span[1] - span[0] <= MAX_SPAN_S
+        assert len(inside) == 1 or span[1] - span[0] <= MAX_SPAN_S + 2 * PAD_S
         silences = [later[0] - earlier[1] for earlier, later in itertools.pairwise(inside)]
         assert all(silence_s <= MAX_SILENCE_S for silence_s in silences)
 
 
 def test_nothing_said_is_no_span() -> None:
-    assert plan_spans([]) == []
+    assert plan_spans([], 10.0) == []
 
 
 def test_each_span_is_told_of_in_the_time_of_the_audio() -> None:
@@ -67,4 +72,4 @@ def test_the_language_of_the_first_span_is_that_of_all() -> None:
 
 @pytest.mark.parametrize("gap_s", [MAX_SILENCE_S + 0.1, MAX_SPAN_S])
 def test_a_long_silence_divides(gap_s: float) -> None:
-    assert len(plan_spans([(0.0, 1.0), (1.0 + gap_s, 2.0 + gap_s)])) == 2
+    assert len(plan_spans([(0.0, 1.0), (1.0 + gap_s, 2.0 + gap_s)], 200.0)) == 2

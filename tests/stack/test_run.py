@@ -110,3 +110,17 @@ async def test_two_stacks_side_by_side(tmp_path: Path) -> None:
     async with one.ready(), other.ready():
         assert await health(one.url) == await health(other.url) == 200
         assert one.settings()["HEADRACE_DATABASE_URL"] != other.settings()["HEADRACE_DATABASE_URL"]
+
+
+async def test_stops_although_nobody_reads_its_output_any_more(tmp_path: Path) -> None:
+    stack = Launched(tmp_path / "data")
+    async with stack.ready() as launcher:
+        family = {launcher.pid, *descendants(launcher.pid)}
+        transport = launcher._transport  # type: ignore[attr-defined] # asyncio shows its pipes nowhere else
+        for number in (1, 2):
+            transport.get_pipe_transport(number).close()
+
+        launcher.terminate()
+        await asyncio.wait_for(launcher.wait(), 30)
+
+        assert alive(family) == set()
