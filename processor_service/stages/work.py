@@ -8,8 +8,9 @@ from typing import TypeVar
 
 import msgspec
 
+from processor_service.compute.child_process import OnReply
 from processor_service.compute.messages import Progress, Reply, Request
-from processor_service.compute.pool import OnReply, Slot
+from processor_service.compute.pool import Slot
 from processor_service.failures import PermanentError
 from processor_service.leases import ClaimedTask
 from processor_service.models.cache import ModelCache, ModelError, locate
