@@ -24,7 +24,9 @@ def main() -> int:
     if report is None:
         return 1
     pins = sorted(filter(None, map(_pin, report["install"])), key=_name)
-    comment = [line for line in CONSTRAINTS.read_text().splitlines() if line.startswith("#")]
+    lines = CONSTRAINTS.read_text().splitlines()
+    comment = [line for line in lines if line.startswith("#")]
+    pins = sorted([*pins, *(line for line in lines if ";" in line and line not in comment)], key=_name)
     CONSTRAINTS.write_text("\n".join([*comment, *pins]) + "\n")
     print(f"{CONSTRAINTS}: {len(pins)} versions")
     return 0
