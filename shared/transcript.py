@@ -34,7 +34,7 @@ class Word(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
-    """A stretch of speech; `confidence` is the mean probability of its tokens (0 to 1)."""
+    """A stretch of speech; `confidence` is the geometric mean of its tokens' probabilities (0 to 1)."""
 
     id: int
     start: float
