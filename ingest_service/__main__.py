@@ -13,6 +13,7 @@ from litestar.types import ASGIApp
 
 from ingest_service.app import create_asgi
 from ingest_service.settings import IngestSettings
+from shared import failpoints
 from shared.blob_store import BlobStoreError
 from shared.logs import Log, configure
 from shared.settings import SettingsError, load_settings
@@ -32,6 +33,7 @@ def main() -> int:
     try:
         settings = load_settings(IngestSettings, os.environ)
         configure(settings.log_format, settings.log_level)
+        failpoints.arm(settings.failpoints)
         app = open_app(settings)
         listener = bind(settings.host, settings.port)
     except (SettingsError, CannotStartError) as error:

@@ -10,7 +10,7 @@ from processor_service.failures import ChildCrashError, TaskError
 from processor_service.models.cache import ModelError
 from processor_service.service import serve
 from processor_service.settings import ProcessorSettings
-from shared import logs
+from shared import failpoints, logs
 from shared.settings import SettingsError, load_settings
 
 
@@ -19,6 +19,7 @@ def main() -> int:
     try:
         settings = load_settings(ProcessorSettings, os.environ)
         logs.configure(settings.log_format, settings.log_level)
+        failpoints.arm(settings.failpoints)
         return uvloop.run(serve(settings))
     except (SettingsError, ModelError) as error:
         sys.stderr.write(f"processor_service: {error}\n")

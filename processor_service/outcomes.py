@@ -5,7 +5,6 @@ import msgspec
 from processor_service.audio.write_chunks import PreparedAudio
 from shared.failures import Failure
 from shared.transcript import ResultWarning
-from shared.webhook_events import EventType
 
 
 class ChunkInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,12 +18,6 @@ class ChunkInput(msgspec.Struct, frozen=True, kw_only=True):
     core_end_frame: int
     sample_rate_hz: int
     channels: int
-
-
-class DeliveryInput(msgspec.Struct, frozen=True):
-    """What a delivery must know: which event of its job it reports."""
-
-    type: EventType
 
 
 class Split(msgspec.Struct, frozen=True):
@@ -46,8 +39,27 @@ class JobDone(msgspec.Struct, frozen=True):
     prepared: PreparedAudio | None = None
 
 
+class DeliveryAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of one request to a webhook endpoint; concludes the row that was begun before it."""
+
+    id: int
+    duration_ms: int
+    status: int | None = None
+    error: str | None = None
+    answer: str | None = None
+
+
 class Delivered(msgspec.Struct, frozen=True):
     """The webhook endpoint answered 2xx."""
+
+    attempt: DeliveryAttempt
+
+
+class NotDelivered(msgspec.Struct, frozen=True):
+    """It did not; the failure says whether another attempt makes sense."""
+
+    attempt: DeliveryAttempt
+    failure: Failure
 
 
 class Failed(msgspec.Struct, frozen=True):
@@ -70,4 +82,4 @@ class LeaseLost(msgspec.Struct, frozen=True):
     """The task is no longer ours: nothing may be written."""
 
 
-Outcome = Split | ChunkDone | JobDone | Delivered | Failed | Crashed | Interrupted | LeaseLost
+Outcome = Split | ChunkDone | JobDone | Delivered | NotDelivered | Failed | Crashed | Interrupted | LeaseLost

@@ -1,13 +1,14 @@
 """The processor's settings; each field is `HEADRACE_<NAME>`."""
 
 import os
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 from shared.settings import CommonSettings
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class ProcessorSettings(CommonSettings, frozen=True, kw_only=True):
@@ -25,9 +26,20 @@ class ProcessorSettings(CommonSettings, frozen=True, kw_only=True):
     max_audio_seconds: Positive = 24 * 3600.0
     retry_waits_s: tuple[float, ...] = (10.0, 20.0, 40.0)  # after the first, second, … failed attempt
     lease_s: Positive = 15.0  # a worker that is silent for longer has lost its tasks
-    stage_timeout_s: Positive = 3600.0  # a compute step that takes longer is killed
+    stage_timeout_s: Positive = 120.0  # a compute step that takes longer is killed, but for …
+    slowest_speed: Positive = 0.1  # … the time that its audio takes at this speed (audio-seconds a second)
+    child_memory_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0  # of one compute child; 0: 4 GiB and thrice the model
     grace_s: Positive = 10.0  # how long a stopping worker lets running tasks finish
     poll_s: Positive = 0.1  # how often the queues are looked at
     webhook_secret: str = ""  # signs for jobs that brought no secret of their own
+    webhook_previous_secret: str = ""  # signs besides while receivers change to a new one
     webhook_timeout_s: Positive = 15.0
+    webhook_waits_s: tuple[float, ...] = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)  # between attempts
+    webhook_allow_private: Literal["false", "loopback", "true"] = "false"  # addresses that are not public
+    webhook_schemes: tuple[Literal["http", "https"], ...] = ("http", "https")
+    webhook_ports: tuple[Annotated[int, msgspec.Meta(ge=1, le=65535)], ...] = ()  # empty: any
+    retention_s: NotNegative = 0.0  # jobs that ended longer ago are erased; 0: never
+    retention_audio_s: NotNegative = 0.0  # the same for their audio alone
+    retention_webhook_log_s: Positive = 30 * 24 * 3600.0  # webhook attempts older than this are forgotten
+    orphan_age_s: Positive = 3600.0  # blobs that no job knows are deleted when they are older
     health_port: int = 0  # liveness and readiness on loopback; 0: none

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from shared.failures import DeadLetter
 from shared.states import JobStatus, Stage
 from shared.transcript import ResultWarning
 
@@ -73,6 +74,38 @@ class JobList(msgspec.Struct, frozen=True, kw_only=True):
 
     jobs: tuple[JobView, ...]
     next_cursor: str | None
+
+
+class DeadLetterList(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of dead letters, oldest first; `next_cursor` is null on the last page."""
+
+    dead_letters: tuple[DeadLetter, ...]
+    next_cursor: str | None
+
+
+class Redriven(msgspec.Struct, frozen=True, kw_only=True):
+    """How many dead letters were redriven by one request."""
+
+    redriven: int
+
+
+class WebhookAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt to deliver a webhook event. Without `duration_ms` it is under way, or its worker was lost."""
+
+    event_id: str
+    type: str
+    attempted_at: dt.datetime
+    duration_ms: int | None
+    status: int | None
+    error: str | None
+    answer: str | None
+    next_attempt_at: dt.datetime | None
+
+
+class WebhookAttemptList(msgspec.Struct, frozen=True, kw_only=True):
+    """All attempts to tell of a job's ends, oldest first."""
+
+    attempts: tuple[WebhookAttempt, ...]
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):

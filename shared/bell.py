@@ -2,12 +2,25 @@
 
 Called after the commit, never before. A failure is not an error of the caller: the row is the record, and the
 processor's reconciler rings for whatever Redis does not know. `NX` makes ringing twice harmless.
+
+A task's n-th dispatch silences the one before: what a lost worker had begun would stay in arq's queue for days.
 """
 
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from shared.messages import ARQ_JOB_KEY_PREFIX, PAYLOAD_TTL_MS, Dispatch, arq_payload
+from shared.failpoints import failpoint
+from shared.messages import (
+    ARQ_IN_PROGRESS_KEY_PREFIX,
+    ARQ_JOB_KEY_PREFIX,
+    ARQ_RETRY_KEY_PREFIX,
+    PAYLOAD_TTL_MS,
+    Dispatch,
+    arq_payload,
+)
+
+
+KEYS_OF_A_DISPATCH = (ARQ_JOB_KEY_PREFIX, ARQ_IN_PROGRESS_KEY_PREFIX, ARQ_RETRY_KEY_PREFIX)
 
 
 class Redis(Protocol):
@@ -32,4 +45,13 @@ async def ring(redis: Redis, dispatches: Sequence[Dispatch]) -> None:
         payload = arq_payload(dispatch, enqueued_at_ms=now_ms)
         pipe.set(ARQ_JOB_KEY_PREFIX + dispatch.arq_id, payload, px=PAYLOAD_TTL_MS, nx=True)
         pipe.zadd(dispatch.queue, {dispatch.arq_id: now_ms}, nx=True)
+        if dispatch.dispatch_no > 1:
+            _silence(pipe, dispatch.previous)
+    failpoint("bell.before_exec")
     await pipe.execute()
+    failpoint("bell.after_exec")
+
+
+def _silence(pipe: Any, dispatch: Dispatch) -> None:
+    pipe.zrem(dispatch.queue, dispatch.arq_id)
+    pipe.delete(*(prefix + dispatch.arq_id for prefix in KEYS_OF_A_DISPATCH))

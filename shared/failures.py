@@ -19,6 +19,7 @@ class FailureCode(StrEnum):
     MODEL_UNAVAILABLE = "model_unavailable"  # the model asked for is not on this processor
     SOURCE_MISSING = "source_missing"  # the stored upload is gone
     WEBHOOK_REFUSED = "webhook_refused"  # the endpoint did not answer 2xx
+    WEBHOOK_BLOCKED = "webhook_blocked"  # the endpoint is not where this service may connect to
     STORAGE_UNAVAILABLE = "storage_unavailable"  # blob store hiccup; transient
     TIMEOUT = "timeout"  # a stage took longer than its limit; transient
     POISON = "poison"  # crashed its process too often
@@ -36,7 +37,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry of the Redis list `headrace:dead-letters`, as JSON."""
+    """One entry of the Redis list `headrace:dead-letters` and of `GET /v1/dead-letters`, as JSON."""
 
     job_id: str
     generation: int

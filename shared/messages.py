@@ -13,6 +13,8 @@ from shared.states import TaskKind
 COMPUTE_QUEUE = "arq:queue"
 DELIVERY_QUEUE = "arq:queue:deliver"  # apart, so that a slow webhook endpoint never holds a transcription slot
 ARQ_JOB_KEY_PREFIX = "arq:job:"
+ARQ_IN_PROGRESS_KEY_PREFIX = "arq:in-progress:"
+ARQ_RETRY_KEY_PREFIX = "arq:retry:"
 ARQ_FUNCTION = "run_task"
 PAYLOAD_TTL_MS = 30 * 24 * 3600 * 1000  # longer than any backlog; the row in Postgres outlives it anyway
 
@@ -27,6 +29,11 @@ class Dispatch(msgspec.Struct, frozen=True):
     @property
     def arq_id(self) -> str:
         return f"{self.task_id}.{self.dispatch_no}"
+
+    @property
+    def previous(self) -> "Dispatch":
+        """The dispatch that this one replaces."""
+        return msgspec.structs.replace(self, dispatch_no=self.dispatch_no - 1)
 
     @property
     def queue(self) -> str:

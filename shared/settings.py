@@ -25,6 +25,7 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
     storage_url: str
     log_format: Literal["json", "console"] = "console"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    failpoints: str = ""  # for tests only: a folder of orders to misbehave, see shared.failpoints
 
 
 def load_settings(settings_type: type[S], environ: Mapping[str, str]) -> S:

@@ -1,8 +1,8 @@
-"""The body of a webhook, thin on purpose: the transcript is fetched (Standard Webhooks 1.0 payload)."""
+"""A webhook event: its id, and its body, thin on purpose: the transcript is fetched (Standard Webhooks 1.0 payload)."""
 
 import datetime as dt
 from enum import StrEnum
-from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -25,7 +25,7 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True):
     job_id: str
     status: JobStatus
     links: Links
-    metadata: Any
+    metadata: msgspec.Raw
     error: ProblemInJob | None
 
 
@@ -33,3 +33,37 @@ class WebhookEvent(msgspec.Struct, frozen=True, kw_only=True):
     type: EventType
     timestamp: dt.datetime
     data: EventData
+
+
+class DeliveryInput(msgspec.Struct, frozen=True):
+    """The `input` of a deliver task: which event it delivers."""
+
+    event_id: str
+
+
+def event_id(job_id: UUID, generation: int, event_type: EventType) -> str:
+    """The `webhook-id`: the same for every attempt and every re-send; holds no `.`, as the standard asks."""
+    return f"evt_{job_id.hex}_{generation}_{event_type.name.lower()}"
+
+
+def event_body(
+    job_id: UUID,
+    status: JobStatus,
+    *,
+    ended_at: dt.datetime,
+    metadata_json: str | None,
+    error: ProblemInJob | None = None,
+) -> str:
+    """The JSON that is stored with a job's end, and then signed and sent as it is."""
+    event = WebhookEvent(
+        type=EventType.of(status),
+        timestamp=ended_at.astimezone(dt.UTC),
+        data=EventData(
+            job_id=str(job_id),
+            status=status,
+            links=Links.of(job_id),
+            metadata=msgspec.Raw((metadata_json or "null").encode()),
+            error=error,
+        ),
+    )
+    return msgspec.json.encode(event).decode()
