@@ -5,26 +5,27 @@ import time
 from collections.abc import AsyncIterator
 
 from aiohttp import web
-from arq.worker import Worker
 from redis.exceptions import RedisError
 
 from processor_service.run_task import DATABASE_ERRORS, Processor
+from processor_service.worker import PollingWorker
 from shared.blob_store import BlobStoreError
 
-STALE_POLL_S = 60.0
+STALE_POLL_S = 300.0  # while Redis is away polls wait for it; a restart would not bring it back
 
 
 @contextlib.asynccontextmanager
-async def serve(processor: Processor, workers: list[Worker]) -> AsyncIterator[None]:
+async def serve(processor: Processor, workers: list[PollingWorker]) -> AsyncIterator[None]:
     """Answer `/health/live` and `/health/ready` on loopback while the block runs; nothing when the port is 0."""
     if not processor.settings.health_port:
         yield
         return
 
+    started_s = time.monotonic()
+
     async def live(_request: web.Request) -> web.Response:
-        # arq writes its health check once it polls; its own clock tells when it last did.
-        ages = [time.time() - worker._last_health_check for worker in workers]  # noqa: SLF001 - arq shows it nowhere
-        return web.json_response({"poll_age_s": round(max(ages), 1)}, status=200 if max(ages) < STALE_POLL_S else 503)
+        age_s = max(time.monotonic() - max(worker.last_poll_s, started_s) for worker in workers)
+        return web.json_response({"poll_age_s": round(age_s, 1)}, status=200 if age_s < STALE_POLL_S else 503)
 
     async def ready(_request: web.Request) -> web.Response:
         away = await _away(processor)

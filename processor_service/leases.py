@@ -13,6 +13,7 @@ import msgspec
 
 from processor_service.failures import ChildCrashError, failure_of
 from processor_service.outcomes import Crashed, Failed, Interrupted, LeaseLost, Outcome
+from shared.failpoints import failpoint
 from shared.logs import Log
 from shared.options import JobOptions
 from shared.states import TaskKind
@@ -20,20 +21,23 @@ from shared.transcript import ResultWarning
 
 log = Log(__name__)
 
-# A job that is QUEUED becomes PROCESSING with its first claim. Siblings never wait for the job's row here.
+# A job that is QUEUED becomes PROCESSING with its first claim, and is locked before the task, as everywhere; later
+# siblings never wait for the job's row here.
 CLAIM = """
-WITH claimed AS (
+WITH queued AS (
+    SELECT id FROM jobs WHERE id = (SELECT job_id FROM tasks WHERE id = $1) AND status = 'QUEUED' FOR UPDATE
+), claimed AS (
     UPDATE tasks
     SET state = 'running', lease_token = lease_token + 1, leased_by = $3, progress = 0,
         lease_expires_at = now() + make_interval(secs => $4), started_at = now()
-    WHERE id = $1 AND dispatch_no = $2 AND state = 'dispatched'
+    WHERE id = $1 AND dispatch_no = $2 AND state = 'dispatched' AND (SELECT count(*) FROM queued) >= 0
     RETURNING *
 ), started AS (
     UPDATE jobs SET status = 'PROCESSING', started_at = coalesce(started_at, now())
     WHERE id = (SELECT job_id FROM claimed WHERE kind <> 'deliver') AND status = 'QUEUED'
 )
 SELECT c.id, c.job_id, c.generation, c.kind, c.ordinal, c.lease_token, c.attempts, c.crashes, c.input,
-       j.options, j.tenant, j.chunk_count, j.warnings
+       j.options, j.tenant, j.chunk_count, coalesce(j.chunk_generation, c.generation) AS chunk_generation, j.warnings
 FROM claimed c JOIN jobs j ON j.id = c.job_id
 """
 
@@ -71,6 +75,7 @@ class ClaimedTask(msgspec.Struct, frozen=True, kw_only=True):
     options: JobOptions
     tenant: str
     chunk_count: int
+    chunk_generation: int  # under which the chunks' blobs lie
     warnings: tuple[ResultWarning, ...]
 
 
@@ -78,9 +83,14 @@ async def claim(
     pool: asyncpg.Pool, task_id: UUID, dispatch_no: int, *, worker: str, lease_s: float
 ) -> ClaimedTask | None:
     """Take a dispatched task, or None: someone has it, or this dispatch is out of date."""
+    failpoint("claim.before")
     row = await pool.fetchrow(CLAIM, task_id, dispatch_no, worker, lease_s)
-    if row is None:
-        return None
+    failpoint("claim.after")
+    return claimed_task(row) if row else None
+
+
+def claimed_task(row: asyncpg.Record) -> ClaimedTask:
+    """A row with the columns of ClaimedTask."""
     fields = dict(row)
     fields["kind"] = TaskKind(row["kind"])
     fields["input"] = msgspec.Raw(row["input"].encode()) if row["input"] else None
@@ -145,7 +155,9 @@ class Leases:
             return
         ids = [one.task.id for one in held]
         tokens = [one.task.lease_token for one in held]
-        rows = await self._pool.fetch(HEARTBEAT, ids, tokens, [one.progress for one in held], self._lease_s)
+        progress = [one.progress for one in held]
+        # A connection that froze must not cost more than this beat.
+        rows = await self._pool.fetch(HEARTBEAT, ids, tokens, progress, self._lease_s, timeout=self._lease_s / 3)
         kept = {row["id"] for row in rows}
         for one in held:
             if one.task.id not in kept:

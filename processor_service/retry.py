@@ -7,7 +7,14 @@ from tenacity.wait import wait_base
 from shared.failures import Failure
 
 JITTER = 0.1  # of the wait: tasks that failed together do not come back together
-LONGEST_RETRY_AFTER_S = 600.0
+MAX_CRASHES = 3  # a task that took its process down so often is poison
+
+
+class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """How often a kind of task is attempted, and how long it waits between."""
+
+    waits_s: tuple[float, ...]  # after the first, second, … failed attempt; bounds their number
+    longest_retry_after_s: float  # what a server asks for is obeyed up to this
 
 
 class RetryAfter(msgspec.Struct, frozen=True):
@@ -20,13 +27,18 @@ class GiveUp(msgspec.Struct, frozen=True):
     """The failure is final."""
 
 
-def decide(failure: Failure, *, failed_attempts: int, waits_s: tuple[float, ...]) -> RetryAfter | GiveUp:
-    """What follows the `failed_attempts`-th failed attempt (counted from 1); `waits_s` bounds their number."""
-    if not failure.transient or failed_attempts > len(waits_s):
+def decide(failure: Failure, *, failed_attempts: int, policy: RetryPolicy) -> RetryAfter | GiveUp:
+    """What follows the `failed_attempts`-th failed attempt (counted from 1)."""
+    if not failure.transient or failed_attempts > len(policy.waits_s):
         return GiveUp()
     if failure.retry_after_s is not None:
-        return RetryAfter(min(max(failure.retry_after_s, 0.0), LONGEST_RETRY_AFTER_S))
-    return RetryAfter(_schedule(waits_s)(_after(failed_attempts)))
+        return RetryAfter(min(max(failure.retry_after_s, 0.0), policy.longest_retry_after_s))
+    return RetryAfter(_schedule(policy.waits_s)(_after(failed_attempts)))
+
+
+def is_poison(crashes: int) -> bool:
+    """Whether a task that crashed so often is given up: attempting it again would only take the next process down."""
+    return crashes >= MAX_CRASHES
 
 
 def _schedule(waits_s: tuple[float, ...]) -> wait_base:

@@ -14,25 +14,29 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential
 
-from processor_service import dead_letters
 from processor_service.compute.pool import ComputePool, Slot
 from processor_service.leases import ClaimedTask, Leases, claim
 from processor_service.models.cache import ModelCache
 from processor_service.outcomes import Interrupted, JobDone, Outcome
+from processor_service.retry import RetryPolicy
 from processor_service.settings import ProcessorSettings
 from processor_service.settle import Aftermath, LeaseLostError, settle
 from processor_service.stages.chunk import chunk
 from processor_service.stages.finish import finish
 from processor_service.stages.prepare import prepare
 from processor_service.stages.work import Work, scratch_folder
+from processor_service.upkeep.dead_letter_list import DeadLetterList
+from processor_service.upkeep.loop import run_locked
 from processor_service.webhooks.deliver import deliver
 from shared import blob_keys, logs
 from shared.bell import ring
 from shared.blob_store import BlobStore, BlobStoreError
+from shared.failpoints import failpoint
 from shared.states import TaskKind
 
 log = logs.Log(__name__)
 
+DEAD_LETTERS = "dead_letters"  # the name of that piece of upkeep
 STAGES = {TaskKind.PREPARE: prepare, TaskKind.CHUNK: chunk, TaskKind.FINISH: finish}
 DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
@@ -48,7 +52,14 @@ class Processor(msgspec.Struct, frozen=True, kw_only=True):
     models: ModelCache
     compute: ComputePool
     leases: Leases
+    dead_letters: DeadLetterList
     http: aiohttp.ClientSession
+
+    def policy(self, kind: TaskKind) -> RetryPolicy:
+        """A webhook endpoint is given days, our own parts a minute."""
+        if kind is TaskKind.DELIVER:
+            return RetryPolicy(waits_s=self.settings.webhook_waits_s, longest_retry_after_s=24 * 3600)
+        return RetryPolicy(waits_s=self.settings.retry_waits_s, longest_retry_after_s=600)
 
 
 async def run_compute_task(context: dict[str, Any], task_id: str, dispatch_no: int) -> None:
@@ -108,7 +119,7 @@ async def _conclude(processor: Processor, task: ClaimedTask, outcome: Outcome) -
         return
     _log_outcome(task, outcome)
     await _tell(processor, task, aftermath)
-    if isinstance(outcome, JobDone) and task.kind is TaskKind.FINISH:
+    if isinstance(outcome, JobDone):
         await _drop_chunks(processor, task)
 
 
@@ -119,22 +130,26 @@ async def _conclude(processor: Processor, task: ClaimedTask, outcome: Outcome) -
     reraise=True,
 )
 async def _settle(processor: Processor, task: ClaimedTask, outcome: Outcome) -> Aftermath:
-    return await settle(processor.database, task, outcome, retry_waits_s=processor.settings.retry_waits_s)
+    return await settle(processor.database, task, outcome, policy=processor.policy(task.kind))
 
 
 async def _tell(processor: Processor, task: ClaimedTask, aftermath: Aftermath) -> None:
-    """Ring and park. When Redis is away the record still has it all, and upkeep rings later."""
+    """Ring, and list the dead letter. When Redis is away the record still has it all, and upkeep tells it later."""
     try:
+        failpoint("tell.before")
         await ring(processor.redis, aftermath.dispatches)
-        if aftermath.dead_letter:
-            await dead_letters.park(processor.redis, aftermath.dead_letter)
-    except (RedisError, OSError, TimeoutError) as error:
-        log.warning("bell_failed", task_id=task.id, error=f"{type(error).__name__}: {error}")
+        if aftermath.has_dead_letter:
+            await run_locked(processor.database, DEAD_LETTERS, processor.dead_letters)
+        failpoint("tell.after")
+    except (RedisError, *DATABASE_ERRORS) as error:
+        log.warning("not_told", task_id=task.id, error=f"{type(error).__name__}: {error}")
 
 
 async def _drop_chunks(processor: Processor, task: ClaimedTask) -> None:
-    with contextlib.suppress(BlobStoreError):  # they cost space, nothing else
-        await processor.blobs.delete(blob_keys.chunks(task.job_id, task.generation))
+    failpoint("finish.before_drop_chunks")
+    with contextlib.suppress(BlobStoreError):  # they cost space, nothing else; orphans are collected
+        for generation in range(1, task.generation + 1):
+            await processor.blobs.delete(blob_keys.chunks(task.job_id, generation))
 
 
 def _log_outcome(task: ClaimedTask, outcome: Outcome) -> None:

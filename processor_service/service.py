@@ -10,31 +10,36 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import asyncpg
-from arq.worker import Worker
 
 from processor_service import health
 from processor_service.compute.messages import Warm
 from processor_service.compute.pool import ComputePool
 from processor_service.leases import Leases
 from processor_service.models.cache import ModelCache, locate
-from processor_service.run_task import Processor
+from processor_service.run_task import DEAD_LETTERS, Processor
 from processor_service.settings import ProcessorSettings
+from processor_service.upkeep.collect_orphans import OrphanCollector
+from processor_service.upkeep.dead_letter_list import DeadLetterList
+from processor_service.upkeep.erase import Eraser, Retention
 from processor_service.upkeep.loop import run_forever
 from processor_service.upkeep.reconcile import Reconciler
-from processor_service.upkeep.rescue import rescue
+from processor_service.upkeep.rescue import Rescuer
 from processor_service.upkeep.wake import wake
-from processor_service.worker import compute_worker, connect, delivery_worker
+from processor_service.worker import PollingWorker, compute_worker, connect, delivery_worker
 from shared.blob_store import BlobStore
 from shared.logs import Log
+from shared.states import TaskKind
 
 log = Log(__name__)
 
-BEATS_PER_LEASE = 3
+BEATS_PER_LEASE = 5  # two may be missed; a cancelled task is noticed at the next one
+CLOSE_S = 2.0  # for the last words to Redis
 
 
 async def serve(settings: ProcessorSettings) -> int:
@@ -72,6 +77,7 @@ async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncI
             models=models,
             compute=compute,
             leases=Leases(database, lease_s=settings.lease_s),
+            dead_letters=DeadLetterList(redis),
             http=http,
         )
 
@@ -112,12 +118,20 @@ async def _work(processor: Processor, stop: asyncio.Event) -> int:
 
 
 def _loops(processor: Processor) -> list[Coroutine[Any, Any, None]]:
-    database, redis = processor.database, processor.redis
+    upkeep = partial(run_forever, processor.database, processor.redis)
+    settings, blobs = processor.settings, processor.blobs
+    retention = Retention(
+        jobs_s=settings.retention_s, audio_s=settings.retention_audio_s, webhook_log_s=settings.retention_webhook_log_s
+    )
+    rescuer = Rescuer(processor.database, processor.policy(TaskKind.CHUNK))
     return [
         _heartbeat(processor),
-        run_forever(database, redis, "wake", wake, every_s=0.5),
-        run_forever(database, redis, "rescue", rescue, every_s=2),
-        run_forever(database, redis, "reconcile", Reconciler(redis), every_s=5),
+        upkeep("wake", wake, every_s=0.5),
+        upkeep("rescue", rescuer, every_s=1),
+        upkeep("reconcile", Reconciler(processor.redis), every_s=2),
+        upkeep(DEAD_LETTERS, processor.dead_letters, every_s=1),
+        upkeep("erase", Eraser(blobs, retention, lease_s=settings.lease_s), every_s=5),
+        upkeep("orphans", OrphanCollector(blobs, older_than_s=settings.orphan_age_s), every_s=settings.orphan_age_s),
     ]
 
 
@@ -132,7 +146,7 @@ async def _heartbeat(processor: Processor) -> None:
 
 async def _stop(
     processor: Processor,
-    workers: list[Worker],
+    workers: list[PollingWorker],
     polling: list[asyncio.Task[Any]],
     background: list[asyncio.Task[None]],
 ) -> None:
@@ -147,4 +161,4 @@ async def _stop(
     await asyncio.gather(*polling, *background, return_exceptions=True)
     for worker in workers:
         with contextlib.suppress(Exception):  # Redis may be away; there is nothing left to save
-            await worker.close()
+            await asyncio.wait_for(worker.close(), CLOSE_S)

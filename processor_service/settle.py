@@ -1,7 +1,8 @@
 """Carries out the outcome of an attempt: one transaction an outcome, fenced by the lease token.
 
 Locks are always taken job first, then tasks by id, so that chunks that finish at the same moment never deadlock.
-Returns what is to be told after the commit: dispatches to ring for, and the dead letter to push.
+The event that tells a client of its job's end is written by the transaction that ends it. Returns what is to be told
+after the commit: dispatches to ring for, and whether there is a new dead letter.
 """
 
 import asyncpg
@@ -14,18 +15,21 @@ from processor_service.outcomes import (
     ChunkDone,
     Crashed,
     Delivered,
-    DeliveryInput,
+    DeliveryAttempt,
     Failed,
     Interrupted,
     JobDone,
     LeaseLost,
+    NotDelivered,
     Outcome,
     Split,
 )
 from processor_service.settle_sql import (
     CANCEL_SIBLINGS,
+    CONCLUDE_ATTEMPT,
     COUNT_CHUNK,
     END_JOB,
+    INSERT_EVENT,
     INSERT_TASK,
     LEAVE_RUNNING,
     LOCK_JOB,
@@ -33,16 +37,17 @@ from processor_service.settle_sql import (
     RECORD_FAILURE,
     REDISPATCH,
     START_CHUNKS,
+    STILL_EXPIRED,
     WAIT,
 )
-from shared.failures import DeadLetter, Failure, FailureCode
+from shared.api import ProblemInJob
+from shared.failpoints import failpoint
+from shared.failures import Failure, FailureCode
 from shared.ids import new_id
 from shared.messages import Dispatch
 from shared.states import JobStatus, Stage, TaskKind, TaskState
 from shared.transcript import ResultWarning
-from shared.webhook_events import EventType
-
-MAX_CRASHES = 3  # a task that took its process down so often is poison
+from shared.webhook_events import DeliveryInput, EventType, event_body, event_id
 
 
 class LeaseLostError(Exception):
@@ -53,28 +58,37 @@ class Aftermath(msgspec.Struct, frozen=True):
     """What to tell the outside once the transaction is committed."""
 
     dispatches: tuple[Dispatch, ...] = ()
-    dead_letter: DeadLetter | None = None
+    has_dead_letter: bool = False
 
 
-async def settle(
-    pool: asyncpg.Pool, task: ClaimedTask, outcome: Outcome, *, retry_waits_s: tuple[float, ...]
-) -> Aftermath:
+async def settle(pool: asyncpg.Pool, task: ClaimedTask, outcome: Outcome, *, policy: retry.RetryPolicy) -> Aftermath:
     """Commit an outcome. Raises LeaseLostError when the lease was lost meanwhile."""
     if isinstance(outcome, LeaseLost):
         return Aftermath()
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(LOCK_JOB, task.job_id)
-        settlement = _Settlement(connection, task, retry_waits_s)
-        return await settlement.carry_out(outcome)
+        aftermath = await _Settlement(connection, task, policy).carry_out(outcome)
+        failpoint("settle.before_commit")
+    failpoint("settle.after_commit")
+    return aftermath
+
+
+async def settle_lost(pool: asyncpg.Pool, task: ClaimedTask, crash: Crashed, *, policy: retry.RetryPolicy) -> Aftermath:
+    """Commit the crash of a worker on its behalf. Raises LeaseLostError when it came back and renewed its lease."""
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute(LOCK_JOB, task.job_id)
+        if not await connection.fetchval(STILL_EXPIRED, task.id, task.lease_token):
+            raise LeaseLostError
+        return await _Settlement(connection, task, policy).carry_out(crash)
 
 
 class _Settlement:
     """One transaction's steps; each method is one outcome."""
 
-    def __init__(self, connection: asyncpg.Connection, task: ClaimedTask, retry_waits_s: tuple[float, ...]) -> None:
+    def __init__(self, connection: asyncpg.Connection, task: ClaimedTask, policy: retry.RetryPolicy) -> None:
         self._db = connection
         self._task = task
-        self._retry_waits_s = retry_waits_s
+        self._policy = policy
 
     async def carry_out(self, outcome: Outcome) -> Aftermath:  # noqa: PLR0911 - one return an outcome
         match outcome:
@@ -84,9 +98,14 @@ class _Settlement:
                 return await self._chunk_done()
             case JobDone():
                 return await self._job_done(outcome)
-            case Delivered():
+            case Delivered(attempt):
                 await self._leave_running(TaskState.DONE)
+                await self._conclude(attempt)
                 return Aftermath()
+            case NotDelivered(attempt, failure):
+                aftermath = await self._failed(failure)
+                await self._conclude(attempt)
+                return aftermath
             case Failed(failure):
                 return await self._failed(failure)
             case Crashed(message):
@@ -122,7 +141,7 @@ class _Settlement:
         return Aftermath(await self._end_job(JobStatus.COMPLETED, warnings=outcome.warnings))
 
     async def _failed(self, failure: Failure) -> Aftermath:
-        decision = retry.decide(failure, failed_attempts=self._task.attempts + 1, waits_s=self._retry_waits_s)
+        decision = retry.decide(failure, failed_attempts=self._task.attempts + 1, policy=self._policy)
         if isinstance(decision, retry.GiveUp):
             return await self._bury(failure)
         await self._leave_running(TaskState.WAITING)
@@ -132,9 +151,9 @@ class _Settlement:
 
     async def _crashed(self, message: str) -> Aftermath:
         failure = Failure(
-            code=FailureCode.POISON, message="The audio crashed its decoder repeatedly.", traceback=message
+            code=FailureCode.POISON, message="Working on it ended the process, time and again.", traceback=message
         )
-        if self._task.crashes + 1 >= MAX_CRASHES:
+        if retry.is_poison(self._task.crashes + 1):
             return await self._bury(failure, crashes=1)
         await self._leave_running(TaskState.DISPATCHED)
         await self._record_failure(failure, crashes=1)
@@ -143,20 +162,25 @@ class _Settlement:
     async def _bury(self, failure: Failure, *, crashes: int = 0) -> Aftermath:
         """Make the task dead, and with it the job, unless it was only the delivery of its webhook."""
         await self._leave_running(TaskState.DEAD)
-        row = await self._record_failure(failure, attempts=0 if crashes else 1, crashes=crashes)
+        await self._record_failure(failure, attempts=0 if crashes else 1, crashes=crashes)
         dispatches: tuple[Dispatch, ...] = ()
         if self._task.kind is not TaskKind.DELIVER:
             dispatches = await self._end_job(JobStatus.FAILED, failure=failure)
             await self._db.execute(CANCEL_SIBLINGS, self._task.job_id, self._task.generation)
-        return Aftermath(dispatches, self._dead_letter(failure, row))
+        return Aftermath(dispatches, has_dead_letter=True)
 
     async def _leave_running(self, state: TaskState) -> None:
         result = await self._db.execute(LEAVE_RUNNING, self._task.id, self._task.lease_token, state)
         if result != "UPDATE 1":
             raise LeaseLostError
 
-    async def _record_failure(self, failure: Failure, *, attempts: int = 0, crashes: int = 0) -> asyncpg.Record:
-        return await self._db.fetchrow(RECORD_FAILURE, self._task.id, _json(failure), attempts, crashes)
+    async def _record_failure(self, failure: Failure, *, attempts: int = 0, crashes: int = 0) -> None:
+        await self._db.execute(RECORD_FAILURE, self._task.id, _json(failure), attempts, crashes)
+
+    async def _conclude(self, attempt: DeliveryAttempt) -> None:
+        await self._db.execute(
+            CONCLUDE_ATTEMPT, attempt.id, attempt.duration_ms, attempt.status, attempt.error, attempt.answer
+        )
 
     async def _record_audio(self, audio: PreparedAudio) -> None:
         await self._db.execute(
@@ -186,31 +210,30 @@ class _Settlement:
         row = await self._db.fetchrow(
             END_JOB,
             self._task.job_id,
+            self._task.generation,
             status,
             failure.code if failure else None,
             failure.message if failure else None,
             Stage.FINISH if status is JobStatus.COMPLETED else None,
             None if warnings is None else _json(warnings),
         )
-        if row is None or not row["wants_webhook"]:
+        if row is None or not row["webhook_url"]:
             return ()
-        return (await self._insert_task(TaskKind.DELIVER, 0, DeliveryInput(type=EventType.of(status))),)
+        return (await self._announce(status, row, failure),)
 
-    def _dead_letter(self, failure: Failure, row: asyncpg.Record) -> DeadLetter:
-        return DeadLetter(
-            job_id=str(self._task.job_id),
-            generation=self._task.generation,
-            task_kind=self._task.kind,
-            ordinal=self._task.ordinal,
-            code=failure.code,
-            message=failure.message,
-            traceback=failure.traceback,
-            attempts=row["attempts"],
-            first_failed_at=row["first_failed_at"],
-            last_failed_at=row["last_failed_at"],
-            tenant=self._task.tenant,
-            options=msgspec.to_builtins(self._task.options),
+    async def _announce(self, status: JobStatus, job: asyncpg.Record, failure: Failure | None) -> Dispatch:
+        """Write the event and the task that delivers it."""
+        event_type = EventType.of(status)
+        identifier = event_id(self._task.job_id, self._task.generation, event_type)
+        body = event_body(
+            self._task.job_id,
+            status,
+            ended_at=job["completed_at"],
+            metadata_json=job["metadata"],
+            error=ProblemInJob(code=failure.code, message=failure.message) if failure else None,
         )
+        await self._db.execute(INSERT_EVENT, identifier, self._task.job_id, self._task.generation, event_type, body)
+        return await self._insert_task(TaskKind.DELIVER, 0, DeliveryInput(event_id=identifier))
 
 
 def _json(value: object) -> str:

@@ -2,6 +2,10 @@
 
 LOCK_JOB = "SELECT 1 FROM jobs WHERE id = $1 FOR UPDATE"
 
+STILL_EXPIRED = """
+SELECT 1 FROM tasks WHERE id = $1 AND lease_token = $2 AND state = 'running' AND lease_expires_at < now() FOR UPDATE
+"""
+
 LEAVE_RUNNING = """
 UPDATE tasks SET state = $3, lease_expires_at = NULL, leased_by = NULL,
     progress = CASE WHEN $3 = 'done' THEN 1 ELSE 0 END,
@@ -13,7 +17,6 @@ RECORD_FAILURE = """
 UPDATE tasks SET failure = $2, attempts = attempts + $3, crashes = crashes + $4,
     first_failed_at = coalesce(first_failed_at, now()), last_failed_at = now()
 WHERE id = $1
-RETURNING attempts, crashes, first_failed_at, last_failed_at
 """
 
 WAIT = "UPDATE tasks SET not_before = now() + make_interval(secs => $2) WHERE id = $1"
@@ -26,7 +29,10 @@ RECORD_AUDIO = """
 UPDATE jobs SET duration_s = $2, sample_rate_hz = $3, channels = $4, codec = $5 WHERE id = $1
 """
 
-START_CHUNKS = "UPDATE jobs SET stage = 'transcribe', chunk_count = $2, warnings = $3 WHERE id = $1"
+START_CHUNKS = """
+UPDATE jobs SET stage = 'transcribe', chunk_count = $2, chunks_done = 0, warnings = $3, chunk_generation = generation
+WHERE id = $1
+"""
 
 COUNT_CHUNK = """
 UPDATE jobs SET chunks_done = chunks_done + 1,
@@ -35,10 +41,18 @@ WHERE id = $1 RETURNING chunks_done = chunk_count AS last
 """
 
 END_JOB = """
-UPDATE jobs SET status = $2, completed_at = now(), error_code = $3, error_message = $4,
-    stage = coalesce($5, stage), warnings = coalesce($6, warnings)
-WHERE id = $1 AND status = 'PROCESSING'
-RETURNING webhook_url IS NOT NULL AS wants_webhook
+UPDATE jobs SET status = $3, completed_at = now(), error_code = $4, error_message = $5,
+    stage = coalesce($6, stage), warnings = coalesce($7, warnings)
+WHERE id = $1 AND generation = $2 AND status = 'PROCESSING'
+RETURNING webhook_url, metadata, completed_at
+"""
+
+INSERT_EVENT = "INSERT INTO webhook_events (id, job_id, generation, type, body) VALUES ($1, $2, $3, $4, $5)"
+
+CONCLUDE_ATTEMPT = """
+UPDATE webhook_attempts SET duration_ms = $2, status = $3, error = $4, answer = $5,
+    next_attempt_at = (SELECT not_before FROM tasks WHERE id = task_id AND state = 'waiting')
+WHERE id = $1
 """
 
 CANCEL_SIBLINGS = """

@@ -3,6 +3,7 @@
 arq is the bell and nothing more: retries, results, aborts and timeouts of its own are all off or out of reach.
 """
 
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -22,38 +23,52 @@ NEVER_GIVE_UP = 1_000_000  # arq counts interruptions as tries
 READ_LIMIT = 1000  # at least twice what the whole fleet runs at once, or idle workers see only running tasks
 
 
-def connect(redis_url: str) -> ArqRedis:
-    """A client that notices a frozen server and outlives a restarted one."""
+FOR_EVER = -1
+SOON = 1
+
+
+class PollingWorker(Worker):
+    """arq's worker, which also tells when it last looked for work: its liveness."""
+
+    last_poll_s = 0.0  # by the monotonic clock; 0: not yet
+
+    async def _poll_iteration(self) -> None:
+        await super()._poll_iteration()
+        self.last_poll_s = time.monotonic()
+
+
+def connect(redis_url: str, *, timeout_s: float = 2.0, retries: int = SOON) -> ArqRedis:
+    """A client that notices a frozen server. It gives up soon: whatever is told to Redis is told again by upkeep."""
     pool: ConnectionPool = ConnectionPool.from_url(
         redis_url,
-        socket_timeout=5,
-        socket_connect_timeout=5,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
         socket_keepalive=True,
         health_check_interval=15,
-        retry=Retry(ExponentialBackoff(cap=2, base=0.1), retries=30),
+        retry=Retry(ExponentialBackoff(cap=2, base=0.1), retries=retries),
         # OSError too: without it a refused connection ends arq's main loop.
         retry_on_error=[RedisConnectionError, RedisTimeoutError, OSError],
     )
     return ArqRedis(pool_or_conn=pool, job_serializer=serialize, job_deserializer=deserialize)
 
 
-def compute_worker(processor: Processor) -> Worker:
+def compute_worker(processor: Processor) -> PollingWorker:
     """Takes prepare, chunk and finish tasks."""
     return _worker(processor, COMPUTE_QUEUE, run_compute_task, at_once=processor.settings.slots)
 
 
-def delivery_worker(processor: Processor) -> Worker:
+def delivery_worker(processor: Processor) -> PollingWorker:
     """Takes deliver tasks."""
     return _worker(processor, DELIVERY_QUEUE, run_delivery, at_once=processor.settings.deliveries)
 
 
 def _worker(
     processor: Processor, queue: str, function: Callable[..., Coroutine[Any, Any, None]], *, at_once: int
-) -> Worker:
-    return Worker(
+) -> PollingWorker:
+    return PollingWorker(
         functions=[func(function, name=ARQ_FUNCTION)],
         queue_name=queue,
-        redis_pool=connect(processor.settings.redis_url),
+        redis_pool=connect(processor.settings.redis_url, timeout_s=5, retries=FOR_EVER),  # a worker outlives any outage
         ctx={"processor": processor},
         handle_signals=False,
         max_jobs=at_once,

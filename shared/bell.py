@@ -19,7 +19,8 @@ from shared.messages import (
     arq_payload,
 )
 
-
+# A worker takes what its own clock calls due. One that is behind by less than this still sees everything.
+SLOWEST_CLOCK_MS = 24 * 3600 * 1000
 KEYS_OF_A_DISPATCH = (ARQ_JOB_KEY_PREFIX, ARQ_IN_PROGRESS_KEY_PREFIX, ARQ_RETRY_KEY_PREFIX)
 
 
@@ -32,7 +33,7 @@ class Redis(Protocol):
 
 
 async def ring(redis: Redis, dispatches: Sequence[Dispatch]) -> None:
-    """Put the dispatches into their queues, scored by Redis' own clock.
+    """Put the dispatches into their queues, scored by Redis' own clock, so that the first come are the first served.
 
     Raises whatever the client raises when Redis is away; then nothing or everything may have arrived.
     """
@@ -40,11 +41,12 @@ async def ring(redis: Redis, dispatches: Sequence[Dispatch]) -> None:
         return
     seconds, microseconds = await redis.time()
     now_ms = int(seconds) * 1000 + int(microseconds) // 1000
+    score = now_ms - SLOWEST_CLOCK_MS
     pipe = redis.pipeline(transaction=True)
     for dispatch in dispatches:
         payload = arq_payload(dispatch, enqueued_at_ms=now_ms)
         pipe.set(ARQ_JOB_KEY_PREFIX + dispatch.arq_id, payload, px=PAYLOAD_TTL_MS, nx=True)
-        pipe.zadd(dispatch.queue, {dispatch.arq_id: now_ms}, nx=True)
+        pipe.zadd(dispatch.queue, {dispatch.arq_id: score}, nx=True)
         if dispatch.dispatch_no > 1:
             _silence(pipe, dispatch.previous)
     failpoint("bell.before_exec")

@@ -1,6 +1,22 @@
 """Where a job's bytes lie in the blob store."""
 
+import contextlib
 from uuid import UUID
+
+ALL_JOBS = "jobs"
+
+
+def job_of(key: str) -> UUID | None:
+    """Whose blob it is; None for a key that is not of ours."""
+    folder, _, rest = key.partition("/")
+    with contextlib.suppress(ValueError):
+        return UUID(rest.partition("/")[0]) if folder == ALL_JOBS else None
+    return None
+
+
+def is_of_chunk(key: str) -> bool:
+    """Whether it is needed only until the job has ended."""
+    return "/chunks/" in key
 
 
 def job(job_id: UUID) -> str:

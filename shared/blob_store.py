@@ -3,9 +3,13 @@
 Everything streams. A put that does not finish leaves nothing behind; a key is visible only when it is whole.
 """
 
+import contextlib
+import datetime as dt
 import errno
-from collections.abc import AsyncIterable, AsyncIterator
+import re
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -15,6 +19,15 @@ from obstore.store import LocalStore, ObjectStore, from_url
 READ_BYTES = 1 << 20
 PART_BYTES = 8 << 20  # S3 wants parts of 5 MiB or more
 PARTS_IN_FLIGHT = 1  # bounds memory per upload to about two parts
+PARTIAL = re.compile(r"#\d+$")  # how obstore names a local file until it is whole
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class BlobFacts(NamedTuple):
+    """A blob in a listing."""
+
+    key: str
+    modified_at: dt.datetime
 
 
 class BlobStoreError(Exception):
@@ -94,6 +107,34 @@ class BlobStore:
         except (BaseError, OSError) as error:
             raise _wrapped(error) from error
 
+    async def delete_keys(self, keys: Sequence[str]) -> None:
+        """Delete single blobs; a missing one is not an error."""
+        try:
+            await obstore.delete_async(self._store, keys)
+        except (BaseError, OSError) as error:
+            if not isinstance(error, (FileNotFoundError, obstore.exceptions.NotFoundError)):
+                raise _wrapped(error) from error
+
+    async def walk(self, prefix: str) -> AsyncIterator[list[BlobFacts]]:
+        """All blobs under a prefix, in pages, in no order that may be relied on."""
+        try:
+            async for page in obstore.list(self._store, prefix):
+                yield [BlobFacts(meta["path"], meta["last_modified"]) for meta in page]
+        except (BaseError, OSError) as error:
+            raise _wrapped(error) from error
+
+    def sweep_partial(self, *, before: dt.datetime) -> int:
+        """Delete what uploads left on a local disk whose process was killed; how many. A bucket has its own rules."""
+        if self._root is None:
+            return 0
+        swept = 0
+        for path in self._root.rglob("*#*"):
+            with contextlib.suppress(FileNotFoundError):
+                if PARTIAL.search(path.name) and path.stat().st_mtime < before.timestamp():
+                    path.unlink()
+                    swept += 1
+        return swept
+
     async def check(self) -> None:
         """Raise BlobStoreError unless the store answers."""
         try:
@@ -106,5 +147,5 @@ def _wrapped(error: Exception) -> BlobStoreError:
     if isinstance(error, (FileNotFoundError, obstore.exceptions.NotFoundError)):
         return BlobNotFoundError("no such blob")
     first_line = f"{type(error).__name__}: {error}".partition("\n")[0]  # obstore adds a long debug dump
-    full = any(f"(os error {number})" in first_line for number in (errno.ENOSPC, errno.EDQUOT))
+    full = any(f"(os error {number})" in first_line for number in FULL)
     return BlobStoreFullError(first_line) if full else BlobStoreError(first_line)

@@ -1,20 +1,24 @@
 """Reconcile: compares the record with the bell, and rings again for dispatched tasks that Redis does not know.
 
 It compares and never guesses by age: a long backlog is normal. Only what was dispatched a moment ago is left alone,
-since its bell may be on its way.
+since its bell may be on its way. A task that arq takes for running, and nobody has claimed, lost its worker in between.
 """
 
+import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
 import asyncpg
 
-from shared.messages import Dispatch
+from shared.failpoints import failpoint
+from shared.messages import ARQ_IN_PROGRESS_KEY_PREFIX, Dispatch
 from shared.states import TaskKind
 
 BATCH = 2000
-JUST_NOW_S = 5.0
+BATCHES_A_TURN = 25
+JUST_NOW_S = 4.0
+UNCLAIMED_S = 5.0  # from arq's claim to ours; a worker whose child is restarting may be slower, and then claims nothing
 
 DISPATCHED = """
 SELECT id, dispatch_no, kind FROM tasks
@@ -37,30 +41,53 @@ class Redis(Protocol):
 
 
 class Reconciler:
-    """Walks through all dispatched tasks, a batch a turn, and starts over."""
+    """Walks through all dispatched tasks, some batches a turn, and starts over."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._after = UUID(int=0)
+        self._unclaimed_since_s: dict[str, float] = {}  # arq ids in progress without a claim, by our monotonic clock
 
     async def __call__(self, connection: asyncpg.Connection) -> list[Dispatch]:
-        """Dispatch anew what Redis does not know of this batch."""
-        rows = await connection.fetch(DISPATCHED, JUST_NOW_S, self._after, BATCH)
-        self._after = rows[-1]["id"] if len(rows) == BATCH else UUID(int=0)
-        unknown = await self._unknown(_dispatches(rows))
-        if not unknown:
+        """Dispatch anew what Redis does not know, or takes for running when it is not."""
+        lost: list[Dispatch] = []
+        for _ in range(BATCHES_A_TURN):
+            rows = await connection.fetch(DISPATCHED, JUST_NOW_S, self._after, BATCH)
+            lost += await self._lost(_dispatches(rows))
+            self._after = rows[-1]["id"] if len(rows) == BATCH else UUID(int=0)
+            if len(rows) < BATCH:
+                break
+        if not lost:
             return []
-        ids, numbers = [one.task_id for one in unknown], [one.dispatch_no for one in unknown]
-        return _dispatches(await connection.fetch(REDISPATCH, ids, numbers))
+        ids, numbers = [one.task_id for one in lost], [one.dispatch_no for one in lost]
+        dispatches = _dispatches(await connection.fetch(REDISPATCH, ids, numbers))
+        failpoint("reconcile.before_commit")
+        return dispatches
 
-    async def _unknown(self, dispatches: Sequence[Dispatch]) -> list[Dispatch]:
+    async def _lost(self, dispatches: Sequence[Dispatch]) -> list[Dispatch]:
         if not dispatches:
             return []
         pipe = self._redis.pipeline(transaction=False)
         for dispatch in dispatches:
             pipe.zscore(dispatch.queue, dispatch.arq_id)
-        scores = await pipe.execute()
-        return [dispatch for dispatch, score in zip(dispatches, scores, strict=True) if score is None]
+            pipe.exists(ARQ_IN_PROGRESS_KEY_PREFIX + dispatch.arq_id)
+        answers = await pipe.execute()
+        scores, in_progress = answers[::2], answers[1::2]
+        return [
+            dispatch
+            for dispatch, score, running in zip(dispatches, scores, in_progress, strict=True)
+            if score is None or self._is_stuck(dispatch, running=bool(running))
+        ]
+
+    def _is_stuck(self, dispatch: Dispatch, *, running: bool) -> bool:
+        if not running:
+            self._unclaimed_since_s.pop(dispatch.arq_id, None)
+            return False
+        since_s = self._unclaimed_since_s.setdefault(dispatch.arq_id, time.monotonic())
+        if time.monotonic() - since_s < UNCLAIMED_S:
+            return False
+        del self._unclaimed_since_s[dispatch.arq_id]
+        return True
 
 
 def _dispatches(rows: Sequence[asyncpg.Record]) -> list[Dispatch]:

@@ -2,6 +2,7 @@
 
 import asyncpg
 
+from shared.failpoints import failpoint
 from shared.messages import Dispatch
 from shared.states import TaskKind
 
@@ -19,4 +20,5 @@ RETURNING id, dispatch_no, kind
 async def wake(connection: asyncpg.Connection) -> list[Dispatch]:
     """Dispatch what is due; the caller rings after the commit."""
     rows = await connection.fetch(WAKE, BATCH)
+    failpoint("wake.before_commit")
     return [Dispatch(row["id"], row["dispatch_no"], TaskKind(row["kind"])) for row in rows]

@@ -1,17 +1,11 @@
-"""Builds a job's webhook event from its row: id, body and the secret that signs it."""
-
-import datetime as dt
-from uuid import UUID
+"""Reads a stored webhook event, and where and how it is to be sent."""
 
 import asyncpg
 import msgspec
 
-from shared.api import Links, ProblemInJob
-from shared.states import JobStatus
-from shared.webhook_events import EventData, EventType, WebhookEvent
-
-READ_JOB = """
-SELECT status, metadata, error_code, error_message, webhook_url, webhook_secret, completed_at FROM jobs WHERE id = $1
+READ_EVENT = """
+SELECT e.id AS event_id, e.body, j.webhook_url AS url, j.webhook_secret AS secret
+FROM webhook_events e JOIN jobs j ON j.id = e.job_id WHERE e.id = $1
 """
 
 
@@ -24,27 +18,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     secret: str | None
 
 
-async def read_envelope(pool: asyncpg.Pool, job_id: UUID, generation: int, event_type: EventType) -> Envelope:
-    """The event that tells of a job's end."""
-    row = await pool.fetchrow(READ_JOB, job_id)
-    event = WebhookEvent(
-        type=event_type,
-        timestamp=row["completed_at"].astimezone(dt.UTC),
-        data=EventData(
-            job_id=str(job_id),
-            status=JobStatus(row["status"]),
-            links=Links.of(job_id),
-            metadata=msgspec.Raw((row["metadata"] or "null").encode()),
-            error=_problem(row),
-        ),
-    )
-    return Envelope(
-        event_id=f"evt_{job_id.hex}_{generation}_{event_type.name.lower()}",
-        body=msgspec.json.encode(event),
-        url=row["webhook_url"],
-        secret=row["webhook_secret"],
-    )
-
-
-def _problem(row: asyncpg.Record) -> ProblemInJob | None:
-    return ProblemInJob(code=row["error_code"], message=row["error_message"]) if row["error_code"] else None
+async def read_envelope(pool: asyncpg.Pool, event_id: str) -> Envelope:
+    """The event of an id."""
+    row = await pool.fetchrow(READ_EVENT, event_id)
+    return Envelope(event_id=row["event_id"], body=row["body"].encode(), url=row["url"], secret=row["secret"])

@@ -1,6 +1,7 @@
 """What each outcome does to the record, on a real Postgres."""
 
 import asyncio
+import json
 from uuid import UUID
 
 import asyncpg
@@ -13,19 +14,23 @@ from processor_service.outcomes import (
     ChunkInput,
     Crashed,
     Delivered,
+    DeliveryAttempt,
     Failed,
     Interrupted,
     JobDone,
     LeaseLost,
+    NotDelivered,
     Outcome,
     Split,
 )
-from processor_service.settle import MAX_CRASHES, Aftermath, LeaseLostError, settle
+from processor_service.retry import MAX_CRASHES, RetryPolicy
+from processor_service.settle import Aftermath, LeaseLostError, settle
 from shared.failures import Failure, FailureCode
+from shared.messages import Dispatch
 from shared.states import TaskKind
 from tests.processor.conftest import Claim, Submit, job_row, task_row
 
-WAITS_S = (10.0, 20.0, 40.0)
+POLICY = RetryPolicy(waits_s=(10.0, 20.0, 40.0), longest_retry_after_s=600)
 AUDIO = PreparedAudio(
     duration_s=12.5, sample_rate_hz=16_000, channels=2, codec="pcm_16", chunk_count=2, decode_errors=0
 )
@@ -40,7 +45,7 @@ DAMAGED = Failure(code=FailureCode.UNDECODABLE_AUDIO, message="damaged", traceba
 
 
 async def _settle(database: asyncpg.Pool, task: ClaimedTask, outcome: Outcome) -> Aftermath:
-    return await settle(database, task, outcome, retry_waits_s=WAITS_S)
+    return await settle(database, task, outcome, policy=POLICY)
 
 
 async def test_a_claim_is_given_once_and_starts_the_job(database: asyncpg.Pool, submit: Submit) -> None:
@@ -68,11 +73,12 @@ async def test_a_short_job_is_completed_and_its_webhook_dispatched(
     assert (job["status"], job["stage"], job["duration_s"], job["channels"]) == ("COMPLETED", "finish", 12.5, 2)
     (dispatch,) = aftermath.dispatches
     delivery = await task_row(database, dispatch.task_id)
-    assert (delivery["kind"], delivery["state"], delivery["input"]) == (
-        "deliver",
-        "dispatched",
-        '{"type":"job.completed"}',
-    )
+    event = await database.fetchrow("SELECT * FROM webhook_events WHERE job_id = $1", task.job_id)
+    assert (delivery["kind"], delivery["state"]) == ("deliver", "dispatched")
+    assert json.loads(delivery["input"]) == {"event_id": event["id"]}
+    assert (event["type"], event["generation"]) == ("job.completed", 1)
+    body = json.loads(event["body"])
+    assert (body["type"], body["data"]["status"], body["data"]["error"]) == ("job.completed", "COMPLETED", None)
 
 
 async def test_a_long_job_goes_through_chunks_that_end_at_once_and_one_finish(
@@ -116,8 +122,7 @@ async def test_a_permanent_failure_is_a_dead_letter_and_a_failed_job(
 
     job = await job_row(database, task.job_id)
     assert (job["status"], job["error_code"], job["error_message"]) == ("FAILED", "undecodable_audio", "damaged")
-    assert aftermath.dead_letter is not None
-    assert (aftermath.dead_letter.job_id, aftermath.dead_letter.attempts) == (str(task.job_id), 1)
+    assert aftermath.has_dead_letter
     assert [one.kind for one in aftermath.dispatches] == [TaskKind.DELIVER]
 
 
@@ -147,13 +152,46 @@ async def test_a_dead_delivery_leaves_the_job_completed(
     assert (await task_row(database, dispatch.task_id))["state"] == "dead"
 
 
-async def test_a_delivery_that_was_made_is_done(database: asyncpg.Pool, submit: Submit, claim_task: Claim) -> None:
+async def test_a_delivery_that_was_made_is_done_and_logged(
+    database: asyncpg.Pool, submit: Submit, claim_task: Claim
+) -> None:
+    delivery = await claim_task((await _deliver_task(database, submit, claim_task)).task_id)
+    attempt_id = await _begin_attempt(database, delivery)
+
+    await _settle(database, delivery, Delivered(DeliveryAttempt(id=attempt_id, duration_ms=12, status=204)))
+
+    assert (await task_row(database, delivery.id))["state"] == "done"
+    row = await database.fetchrow("SELECT * FROM webhook_attempts WHERE id = $1", attempt_id)
+    assert (row["duration_ms"], row["status"], row["next_attempt_at"]) == (12, 204, None)
+
+
+async def test_a_delivery_that_failed_waits_and_its_log_says_until_when(
+    database: asyncpg.Pool, submit: Submit, claim_task: Claim
+) -> None:
+    delivery = await claim_task((await _deliver_task(database, submit, claim_task)).task_id)
+    attempt_id = await _begin_attempt(database, delivery)
+    failure = Failure(code=FailureCode.WEBHOOK_REFUSED, message="503", transient=True, retry_after_s=7)
+    attempt = DeliveryAttempt(id=attempt_id, duration_ms=3, status=503, answer="later")
+
+    await _settle(database, delivery, NotDelivered(attempt, failure))
+
+    task = await task_row(database, delivery.id)
+    row = await database.fetchrow("SELECT * FROM webhook_attempts WHERE id = $1", attempt_id)
+    assert (task["state"], task["attempts"]) == ("waiting", 1)
+    assert (row["status"], row["answer"], row["next_attempt_at"]) == (503, "later", task["not_before"])
+    assert (row["next_attempt_at"] - task["last_failed_at"]).total_seconds() == 7
+
+
+async def _deliver_task(database: asyncpg.Pool, submit: Submit, claim_task: Claim) -> Dispatch:
     task = await claim_task(await submit(webhook_url="http://client/hook"))
     (dispatch,) = (await _settle(database, task, JobDone((), AUDIO))).dispatches
+    return dispatch
 
-    await _settle(database, await claim_task(dispatch.task_id), Delivered())
 
-    assert (await task_row(database, dispatch.task_id))["state"] == "done"
+async def _begin_attempt(database: asyncpg.Pool, delivery: ClaimedTask) -> int:
+    event = await database.fetchval("SELECT id FROM webhook_events WHERE job_id = $1", delivery.job_id)
+    insert = "INSERT INTO webhook_attempts (event_id, task_id) VALUES ($1, $2) RETURNING id"
+    return int(await database.fetchval(insert, event, delivery.id))
 
 
 async def test_an_interruption_is_no_attempt_and_dispatches_anew(

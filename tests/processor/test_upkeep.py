@@ -5,17 +5,20 @@ import pytest
 from redis.asyncio import Redis
 
 from processor_service.outcomes import Failed
+from processor_service.retry import RetryPolicy
 from processor_service.settle import settle
+from processor_service.upkeep import reconcile
 from processor_service.upkeep.loop import run_locked
 from processor_service.upkeep.reconcile import Reconciler
-from processor_service.upkeep.rescue import rescue
+from processor_service.upkeep.rescue import Rescuer
 from processor_service.upkeep.wake import wake
 from shared.bell import ring
 from shared.failures import Failure, FailureCode
-from shared.messages import COMPUTE_QUEUE, Dispatch
+from shared.messages import ARQ_IN_PROGRESS_KEY_PREFIX, COMPUTE_QUEUE, Dispatch
 from shared.states import TaskKind
-from tests.processor.conftest import Claim, Submit, task_row
+from tests.processor.conftest import Claim, Submit, job_row, task_row
 
+POLICY = RetryPolicy(waits_s=(), longest_retry_after_s=0)
 AGE = "UPDATE tasks SET dispatched_at = now() - interval '1 minute' WHERE id = $1"
 
 
@@ -24,7 +27,7 @@ async def test_a_task_wakes_when_its_wait_is_over_and_not_before(
 ) -> None:
     task = await claim_task(await submit())
     failure = Failure(code=FailureCode.TIMEOUT, message="slow", transient=True)
-    await settle(database, task, Failed(failure), retry_waits_s=(3600.0,))
+    await settle(database, task, Failed(failure), policy=RetryPolicy(waits_s=(3600.0,), longest_retry_after_s=0))
     assert await run_locked(database, "wake", wake) == []
 
     await database.execute("UPDATE tasks SET not_before = now() WHERE id = $1", task.id)
@@ -33,17 +36,48 @@ async def test_a_task_wakes_when_its_wait_is_over_and_not_before(
     assert await run_locked(database, "wake", wake) == []
 
 
-async def test_a_task_is_rescued_once_its_lease_ran_out(
+async def test_a_task_is_rescued_when_its_lease_is_found_expired_twice(
     database: asyncpg.Pool, submit: Submit, claim_task: Claim
 ) -> None:
     alive = await claim_task(await submit(), lease_s=3600)
     lost = await claim_task(await submit(), lease_s=0)
+    rescuer = Rescuer(database, POLICY)
 
-    assert await run_locked(database, "rescue", rescue) == [Dispatch(lost.id, 2, TaskKind.PREPARE)]
+    assert await run_locked(database, "rescue", rescuer) == []
+    assert await run_locked(database, "rescue", rescuer) == [Dispatch(lost.id, 2, TaskKind.PREPARE)]
 
     row = await task_row(database, lost.id)
     assert (row["state"], row["crashes"], row["attempts"]) == ("dispatched", 1, 0)
     assert (await task_row(database, alive.id))["state"] == "running"
+
+
+async def test_a_worker_that_renews_in_time_keeps_its_task(
+    database: asyncpg.Pool, submit: Submit, claim_task: Claim
+) -> None:
+    task = await claim_task(await submit(), lease_s=0)
+    rescuer = Rescuer(database, POLICY)
+    await run_locked(database, "rescue", rescuer)
+
+    await database.execute("UPDATE tasks SET lease_expires_at = now() + interval '1 minute' WHERE id = $1", task.id)
+
+    assert await run_locked(database, "rescue", rescuer) == []
+    assert (await task_row(database, task.id))["lease_token"] == task.lease_token
+
+
+async def test_the_third_lost_worker_is_poison(database: asyncpg.Pool, submit: Submit, claim_task: Claim) -> None:
+    task_id = await submit(webhook_url="http://client/hook")
+    rescuer = Rescuer(database, POLICY)
+    dispatches: list[Dispatch] = []
+    for _ in range(3):
+        task = await claim_task(task_id, lease_s=0)
+        await run_locked(database, "rescue", rescuer)
+        dispatches = await run_locked(database, "rescue", rescuer)
+
+    row = await task_row(database, task_id)
+    assert (row["state"], row["crashes"], row["attempts"]) == ("dead", 3, 0)
+    job = await job_row(database, task.job_id)
+    assert (job["status"], job["error_code"]) == ("FAILED", "poison")
+    assert [one.kind for one in dispatches] == [TaskKind.DELIVER]
 
 
 async def test_reconcile_rings_for_what_redis_does_not_know_and_for_nothing_else(
@@ -57,6 +91,25 @@ async def test_reconcile_rings_for_what_redis_does_not_know_and_for_nothing_else
 
         assert await run_locked(database, "reconcile", Reconciler(redis)) == [Dispatch(unknown, 2, TaskKind.PREPARE)]
         assert (await task_row(database, just_now))["dispatch_no"] == 1
+
+
+async def test_reconcile_rings_for_what_arq_takes_for_running_and_nobody_claimed(
+    database: asyncpg.Pool, redis_url: str, submit: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "UNCLAIMED_S", 0.0)
+    task_id = await submit()
+    await database.execute(AGE, task_id)
+    dispatch = Dispatch(task_id, 1, TaskKind.PREPARE)
+    async with Redis.from_url(redis_url) as redis:
+        await ring(redis, [dispatch])
+        await redis.set(ARQ_IN_PROGRESS_KEY_PREFIX + dispatch.arq_id, "1")  # its worker was killed right then
+
+        (anew,) = await run_locked(database, "reconcile", Reconciler(redis))
+        await ring(redis, [anew])
+
+        assert anew.dispatch_no == 2
+        assert await redis.zrange(COMPUTE_QUEUE, 0, -1) == [anew.arq_id.encode()]
+        assert not await redis.exists(ARQ_IN_PROGRESS_KEY_PREFIX + dispatch.arq_id)
 
 
 async def test_only_one_worker_does_a_piece_of_upkeep_at_a_time(database: asyncpg.Pool) -> None:

@@ -1,0 +1,95 @@
+"""Erases by age, and finishes what was erased: blobs go for good once no worker is left that could write another.
+
+A client's own DELETE is the ingest's; what it could not delete, or a worker wrote behind its back, is swept here.
+"""
+
+import asyncpg
+import msgspec
+
+from shared import blob_keys
+from shared.blob_store import BlobStore
+from shared.logs import Log
+from shared.messages import Dispatch
+
+log = Log(__name__)
+
+BATCH = 100
+SETTLED_AFTER_LEASES = 4  # a worker that lost its task has noticed by then
+
+# As the ingest's DELETE, for jobs that have ended.
+ERASE_OLD_JOBS = """
+WITH old AS (
+    SELECT id FROM jobs WHERE completed_at < now() - make_interval(secs => $1) AND erased_at IS NULL
+    ORDER BY completed_at LIMIT $2 FOR UPDATE SKIP LOCKED
+), dismissed AS (
+    UPDATE tasks SET dismissed_at = now()
+    WHERE job_id IN (SELECT id FROM old) AND state = 'dead' AND dismissed_at IS NULL
+), events AS (
+    UPDATE webhook_events SET body = jsonb_set(body::jsonb, '{data,metadata}', 'null')::text
+    WHERE job_id IN (SELECT id FROM old)
+)
+UPDATE jobs SET erased_at = now(), metadata = NULL, filename = NULL, error_message = NULL,
+    options = (options::jsonb - 'prompt')::json
+WHERE id IN (SELECT id FROM old)
+RETURNING id
+"""
+
+OLD_AUDIO = """
+SELECT id, generation FROM jobs
+WHERE completed_at < now() - make_interval(secs => $1) AND erased_at IS NULL AND audio_erased_at IS NULL
+ORDER BY completed_at LIMIT $2 FOR UPDATE SKIP LOCKED
+"""
+
+AUDIO_IS_ERASED = "UPDATE jobs SET audio_erased_at = now() WHERE id = ANY($1::uuid[])"
+
+TO_SWEEP = """
+SELECT id FROM jobs
+WHERE erased_at < now() - make_interval(secs => $1) AND blobs_erased_at IS NULL
+ORDER BY erased_at LIMIT $2 FOR UPDATE SKIP LOCKED
+"""
+
+BLOBS_ARE_ERASED = "UPDATE jobs SET blobs_erased_at = now(), webhook_secret = NULL WHERE id = ANY($1::uuid[])"
+
+FORGET_ATTEMPTS = "DELETE FROM webhook_attempts WHERE attempted_at < now() - make_interval(secs => $1)"
+
+
+class Retention(msgspec.Struct, frozen=True, kw_only=True):
+    """How long what is kept; 0 is for ever."""
+
+    jobs_s: float
+    audio_s: float
+    webhook_log_s: float
+
+
+class Eraser:
+    """One turn does a batch of each; dispatches nothing."""
+
+    def __init__(self, blobs: BlobStore, retention: Retention, *, lease_s: float) -> None:
+        self._blobs = blobs
+        self._retention = retention
+        self._settled_after_s = lease_s * SETTLED_AFTER_LEASES
+
+    async def __call__(self, connection: asyncpg.Connection) -> list[Dispatch]:
+        """Erase what is due."""
+        if self._retention.jobs_s:
+            rows = await connection.fetch(ERASE_OLD_JOBS, self._retention.jobs_s, BATCH)
+            if rows:
+                log.info("jobs_erased_by_age", jobs=len(rows))
+        if self._retention.audio_s:
+            await self._erase_audio(connection)
+        await connection.execute(FORGET_ATTEMPTS, self._retention.webhook_log_s)
+        await self._sweep(connection)
+        return []
+
+    async def _erase_audio(self, connection: asyncpg.Connection) -> None:
+        rows = await connection.fetch(OLD_AUDIO, self._retention.audio_s, BATCH)
+        for row in rows:
+            denoised = [blob_keys.denoised(row["id"], number) for number in range(1, row["generation"] + 1)]
+            await self._blobs.delete_keys([blob_keys.source(row["id"]), *denoised])
+        await connection.execute(AUDIO_IS_ERASED, [row["id"] for row in rows])
+
+    async def _sweep(self, connection: asyncpg.Connection) -> None:
+        rows = await connection.fetch(TO_SWEEP, self._settled_after_s, BATCH)
+        for row in rows:
+            await self._blobs.delete(blob_keys.job(row["id"]))
+        await connection.execute(BLOBS_ARE_ERASED, [row["id"] for row in rows])
