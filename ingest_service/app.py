@@ -15,10 +15,12 @@ from ingest_service.describe_api import openapi_config
 from ingest_service.linger import with_linger
 from ingest_service.problems import HANDLERS
 from ingest_service.routes.audio import answer_unsatisfiable, get_audio, head_audio
+from ingest_service.routes.dead_letters import discard, get_dead_letters, redrive_all, redrive_one
 from ingest_service.routes.health import live, ready
-from ingest_service.routes.jobs import get_job, list_jobs
+from ingest_service.routes.jobs import cancel, erase, get_job, list_jobs
 from ingest_service.routes.submit import submit_job, upload_audio
 from ingest_service.routes.transcript import get_transcript
+from ingest_service.routes.webhooks import get_webhook_attempts, send_webhook_again
 from ingest_service.services import Services, open_services
 from ingest_service.settings import IngestSettings
 from shared.blob_store import BlobStore
@@ -31,6 +33,14 @@ ROUTES = (
     get_transcript,
     get_audio,
     head_audio,
+    cancel,
+    erase,
+    get_webhook_attempts,
+    send_webhook_again,
+    get_dead_letters,
+    redrive_one,
+    redrive_all,
+    discard,
     live,
     ready,
 )

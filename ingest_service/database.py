@@ -10,6 +10,9 @@ from typing import Any
 import asyncpg
 
 from ingest_service.errors import OutageError
+from shared.logs import Log
+
+log = Log(__name__)
 
 POOL_SIZE = 20
 CONNECT_TIMEOUT_S = 3.0
@@ -55,10 +58,35 @@ class Database:
     async def connection(self) -> AsyncIterator[Any]:
         """A connection for a few statements."""
         try:
-            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+            connection = await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+            try:
                 yield connection
+            except AWAY:
+                await self._condemn(connection)
+                raise
+            finally:
+                await self._release(connection)
         except AWAY as error:
             raise OutageError("database_unavailable", "The database is away; try again later.") from error
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Any]:
+        """A connection in a transaction, which is committed when the block ends well."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    async def _condemn(self, connection: Any) -> None:
+        """One broken connection condemns all: found out one by one, frozen ones would cost a time-out each."""
+        connection.terminate()
+        await self._pool.expire_connections()
+
+    async def _release(self, connection: Any) -> None:
+        """Give a connection back. One that breaks only now has done its work: what was committed is."""
+        try:
+            await self._pool.release(connection)
+        except AWAY as error:
+            log.warning("connection_broke", error=type(error).__name__)
+            await self._pool.expire_connections()
 
     async def check(self) -> None:
         """Raise OutageError unless the database answers."""

@@ -43,8 +43,13 @@ def _example(code: str) -> dict[str, object]:
 AWAY = _problems("database_unavailable", "storage_unavailable")
 NOT_FOUND: Specs = _problems("not_found", "database_unavailable")
 WRONG_PARAMETER: Specs = _problems("invalid_parameter", "database_unavailable")
+ONE_JOB: Specs = _problems("not_found", "job_erased", "database_unavailable")
+CANCEL: Specs = _problems("not_found", "job_ended", "job_erased", "database_unavailable")
+SEND_AGAIN: Specs = _problems("not_found", "not_ended", "no_webhook", "job_erased", "database_unavailable")
+REDRIVE: Specs = _problems("not_found", "no_dead_letter", "job_erased", "audio_erased", "database_unavailable")
+DISMISS: Specs = _problems("not_found", "no_dead_letter", "database_unavailable")
 RESULT_PROBLEMS: Specs = AWAY | _problems(
-    "invalid_parameter", "not_found", "no_denoised_audio", "not_ready", "job_failed", "job_cancelled"
+    "invalid_parameter", "not_found", "no_denoised_audio", "not_ready", "job_failed", "job_cancelled", "job_erased"
 )
 
 _LINKS = {
@@ -104,6 +109,7 @@ TRANSCRIPT: Specs = {
 AUDIO: Specs = {
     200: ResponseSpec(bytes, generate_examples=False, description="The audio", media_type="audio/*"),
     206: ResponseSpec(bytes, generate_examples=False, description="The range asked for", media_type="audio/*"),
+    **_problems("job_erased", "audio_erased"),
     **_problems("range_not_satisfiable"),
 }
 

@@ -57,7 +57,9 @@ class AudioBlob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def find_audio(blobs: BlobStore, job: JobResults, variant: Variant) -> AudioBlob:
-    """The audio of a job. Raises RefusedError `not_found`, `no_denoised_audio`, `not_ready`, …; BlobStoreError."""
+    """The audio of a job. Raises RefusedError `audio_erased`, `no_denoised_audio`, `not_ready`, …; BlobStoreError."""
+    if job.audio_is_erased:
+        raise RefusedError("audio_erased", "The audio of this job was erased when it had been kept for long enough.")
     if variant == "denoised":
         return await _find_denoised(blobs, job)
     media_type, extension = MEDIA_TYPES.get(job.container, UNKNOWN_TYPE)

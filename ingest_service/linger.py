@@ -11,7 +11,11 @@ from typing import Any
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from ingest_service.errors import RefusedError
+from ingest_service.read_body import Pace
+
 LINGER_S = 30.0
+IDLE_WINDOW_S = 4.0  # whoever hardly sends any more has read the answer, or was refused for its slowness
 LINGER_BYTES = 1 << 30
 
 
@@ -41,11 +45,12 @@ class _Exchange:
 
     async def _drain(self) -> None:
         drained = 0
+        pace = Pace(IDLE_WINDOW_S)
         try:
             async with asyncio.timeout(LINGER_S):
                 while not self._body_is_read and drained < LINGER_BYTES:
-                    drained += len((await self.receive()).get("body", b""))
-        except TimeoutError:
+                    drained += len((await pace.receive(self.receive)).get("body", b""))
+        except (TimeoutError, RefusedError):
             return
 
 

@@ -36,7 +36,14 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "not_ready": (409, "The job is not finished"),
     "job_failed": (409, "The job failed"),
     "job_cancelled": (409, "The job was cancelled"),
+    "job_erased": (410, "The job was erased"),
+    "audio_erased": (410, "The audio was erased"),
     "range_not_satisfiable": (416, "The range is outside the audio"),
+    # changing
+    "no_dead_letter": (404, "The job has no dead letter"),
+    "job_ended": (409, "The job has ended"),
+    "not_ended": (409, "The job has not ended"),
+    "no_webhook": (409, "The job has no webhook"),
     # what we stand on
     "internal": (500, "Internal error"),
     "database_unavailable": (503, "The database is away"),

@@ -35,13 +35,15 @@ ONE_JOB = f"WITH page AS (SELECT * FROM jobs WHERE tenant = $1 AND id = $2) {PAG
 NEWEST_JOBS = f"""
     WITH page AS (
         SELECT * FROM jobs
-        WHERE tenant = $1 AND ($2::text IS NULL OR status = $2) AND ($3::uuid IS NULL OR id < $3)
+        WHERE tenant = $1 AND erased_at IS NULL
+            AND ($2::text IS NULL OR status = $2) AND ($3::uuid IS NULL OR id < $3)
         ORDER BY id DESC LIMIT $4
     ) {PAGE_AS_SEEN}
 """  # noqa: S608  constants
-WHERE_RESULTS_ARE = (
-    "SELECT status, generation, container, options, error_message FROM jobs WHERE tenant = $1 AND id = $2"
-)
+WHERE_RESULTS_ARE = """
+    SELECT status, generation, container, options, error_message, erased_at, audio_erased_at
+    FROM jobs WHERE tenant = $1 AND id = $2
+"""
 
 
 class JobResults(msgspec.Struct, frozen=True):
@@ -53,6 +55,7 @@ class JobResults(msgspec.Struct, frozen=True):
     container: str
     options: JobOptions
     error_message: str | None
+    audio_is_erased: bool
 
 
 def parse_job_id(text: str) -> UUID:
@@ -60,14 +63,24 @@ def parse_job_id(text: str) -> UUID:
     try:
         job_id = UUID(text)
     except ValueError:
-        raise _not_found() from None
+        raise no_such_job() from None
     if str(job_id) != text.lower():  # UUID() takes braces and prefixes, too
-        raise _not_found()
+        raise no_such_job()
     return job_id
 
 
+def no_such_job() -> RefusedError:
+    """The refusal for a job that is not there, or is somebody else's."""
+    return RefusedError("not_found", "There is no such job.")
+
+
+def job_erased() -> RefusedError:
+    """The refusal for a job of which only the tombstone is left."""
+    return RefusedError("job_erased", "The job was erased.")
+
+
 class JobReader:
-    """Reads jobs; raises RefusedError `not_found` for those of others, and OutageError."""
+    """Reads jobs; raises RefusedError `not_found` for those of others, `job_erased`, and OutageError."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -82,7 +95,13 @@ class JobReader:
         options = msgspec.json.decode(row["options"], type=JobOptions)
         status = JobStatus(row["status"])
         return JobResults(
-            parse_job_id(job_id), status, row["generation"], row["container"], options, row["error_message"]
+            parse_job_id(job_id),
+            status,
+            row["generation"],
+            row["container"],
+            options,
+            row["error_message"],
+            audio_is_erased=row["audio_erased_at"] is not None,
         )
 
     async def list(self, tenant: str, status: JobStatus | None, limit: int, after: UUID | None) -> JobList:
@@ -97,9 +116,7 @@ class JobReader:
         async with self._database.connection() as connection:
             row = await connection.fetchrow(query, tenant, parsed)
         if row is None:
-            raise _not_found()
+            raise no_such_job()
+        if row["erased_at"] is not None:
+            raise job_erased()
         return row
-
-
-def _not_found() -> RefusedError:
-    return RefusedError("not_found", "There is no such job.")

@@ -17,6 +17,7 @@ from ingest_service.read_options import OptionTexts
 from ingest_service.store_audio import StoredAudio, store_audio
 from shared import blob_keys
 from shared.blob_store import BlobStore
+from shared.failpoints import failpoint
 from shared.options import SubmitOptions
 
 AUDIO_FIELD = "audio_file"
@@ -101,6 +102,7 @@ class UploadReceiver:
         self._texts.options()
         pieces = limited(audio, self._max_bytes, self._max_bytes)
         self._audio = await store_audio(self._blobs, blob_keys.source(self._job_id), pieces)
+        failpoint("upload.after_blob")
 
     def _upload(self) -> Upload:
         if not self._audio:

@@ -42,9 +42,9 @@ class Bell:
                 await ringer
             await bell._ring_once()
 
-    def ring_soon(self, dispatch: Dispatch) -> None:
-        """Ring for a task whose commit is done. Returns at once and never raises."""
-        self._waiting.append(dispatch)
+    def ring_soon(self, *dispatches: Dispatch) -> None:
+        """Ring for tasks whose commit is done. Returns at once and never raises."""
+        self._waiting += dispatches
         self._wake.set()
 
     async def _ring_forever(self) -> None:

@@ -9,10 +9,11 @@ from uuid import UUID
 import msgspec
 from litestar.types import Receive
 
-from ingest_service.database import AWAY, Database
+from ingest_service.database import Database
 from ingest_service.errors import OutageError
 from ingest_service.receive_upload import Upload, UploadHead, UploadReceiver
 from shared.blob_store import BlobStore, BlobStoreError
+from shared.failpoints import failpoint
 from shared.ids import new_id
 from shared.logs import Log
 from shared.messages import Dispatch
@@ -32,7 +33,7 @@ INSERT_JOB_AND_FIRST_TASK = """
 
 
 class CommitUnknownError(OutageError):
-    """The connection broke between COMMIT and its answer: the job may exist, so its audio must stay."""
+    """Something broke between COMMIT and its answer: the job may exist, so its audio must stay."""
 
 
 class AcceptedJob(msgspec.Struct, frozen=True):
@@ -76,17 +77,19 @@ async def _discard(receiver: UploadReceiver) -> None:
 async def record_job(database: Database, tenant: str, upload: Upload) -> AcceptedJob:
     """Commit the job and its `prepare` task. Raises OutageError, then nothing is recorded, or CommitUnknownError."""
     task_id = new_id()
-    async with database.connection() as connection:
-        committing = False  # from then on a broken connection leaves it open whether the job exists
-        try:
+    committing = False  # from then on it is open whether the job exists, until COMMIT is answered
+    try:
+        async with database.connection() as connection:
             async with connection.transaction():
                 await connection.execute(INSERT_JOB_AND_FIRST_TASK, *_columns(tenant, upload), task_id)
+                failpoint("submit.before_commit")
                 committing = True
-        except AWAY as error:
-            if not committing:
-                raise
-            log.warning("commit_unknown", job_id=str(upload.job_id))
-            raise CommitUnknownError("database_unavailable", "The database is away; try again later.") from error
+            failpoint("submit.after_commit")
+    except (OutageError, asyncio.CancelledError) as error:
+        if not committing:
+            raise
+        log.warning("commit_unknown", job_id=str(upload.job_id))
+        raise CommitUnknownError("database_unavailable", "The database is away; try again later.") from error
     return AcceptedJob(upload.job_id, Dispatch(task_id, 1, TaskKind.PREPARE))
 
 

@@ -19,12 +19,13 @@ from processor_service.leases import ClaimedTask, Leases, claim
 from processor_service.models.cache import ModelCache
 from processor_service.outcomes import Interrupted, JobDone, Outcome
 from processor_service.retry import RetryPolicy
+from processor_service.scratch import Scratch
 from processor_service.settings import ProcessorSettings
 from processor_service.settle import Aftermath, LeaseLostError, settle
 from processor_service.stages.chunk import chunk
 from processor_service.stages.finish import finish
 from processor_service.stages.prepare import prepare
-from processor_service.stages.work import Work, scratch_folder
+from processor_service.stages.work import Work
 from processor_service.upkeep.dead_letter_list import DeadLetterList
 from processor_service.upkeep.loop import run_locked
 from processor_service.webhooks.deliver import deliver
@@ -50,6 +51,7 @@ class Processor(msgspec.Struct, frozen=True, kw_only=True):
     redis: Redis
     blobs: BlobStore
     models: ModelCache
+    scratch: Scratch
     compute: ComputePool
     leases: Leases
     dead_letters: DeadLetterList
@@ -92,7 +94,7 @@ async def _claim(processor: Processor, task_id: str, dispatch_no: int) -> Claime
 
 
 async def _compute(processor: Processor, task: ClaimedTask, slot: Slot) -> Outcome:
-    async with scratch_folder(processor.settings.scratch_dir) as scratch:
+    with processor.scratch.task_folder() as scratch:
         work = Work(
             task=task,
             slot=slot,

@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import asyncpg
 
 from processor_service import health
@@ -23,7 +22,9 @@ from processor_service.compute.pool import ComputePool
 from processor_service.leases import Leases
 from processor_service.models.cache import ModelCache, locate
 from processor_service.run_task import DEAD_LETTERS, Processor
+from processor_service.scratch import open_scratch
 from processor_service.settings import ProcessorSettings
+from processor_service.transcribers import scripted_model
 from processor_service.upkeep.collect_orphans import OrphanCollector
 from processor_service.upkeep.dead_letter_list import DeadLetterList
 from processor_service.upkeep.erase import Eraser, Retention
@@ -31,6 +32,7 @@ from processor_service.upkeep.loop import run_forever
 from processor_service.upkeep.reconcile import Reconciler
 from processor_service.upkeep.rescue import Rescuer
 from processor_service.upkeep.wake import wake
+from processor_service.webhooks.http_client import open_session
 from processor_service.worker import PollingWorker, compute_worker, connect, delivery_worker
 from shared.blob_store import BlobStore
 from shared.logs import Log
@@ -57,8 +59,10 @@ async def serve(settings: ProcessorSettings) -> int:
 async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncIterator[Processor | None]:
     """The processor with its children warm; None when it was told to stop before that."""
     models = ModelCache(Path(settings.model_dir))
-    compute = ComputePool(_warm(settings, models), slots=settings.slots, threads=settings.threads)
+    warm = _warm(settings, models)
     async with contextlib.AsyncExitStack() as stack:
+        scratch = await stack.enter_async_context(open_scratch(settings.scratch_dir))
+        compute = ComputePool(warm, slots=settings.slots, threads=settings.threads, scratch=scratch.folder)
         stack.push_async_callback(compute.stop)
         if not await _unless_stopped(compute.start(), stop):
             yield None
@@ -67,7 +71,7 @@ async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncI
             asyncpg.create_pool(settings.database_url, min_size=1, max_size=settings.slots + 8, command_timeout=30)
         )
         redis = await stack.enter_async_context(connect(settings.redis_url))
-        http = await stack.enter_async_context(aiohttp.ClientSession())
+        http = await stack.enter_async_context(open_session(settings))
         yield Processor(
             name=f"{socket.gethostname()}:{os.getpid()}",
             settings=settings,
@@ -75,6 +79,7 @@ async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncI
             redis=redis,
             blobs=BlobStore(settings.storage_url),
             models=models,
+            scratch=scratch,
             compute=compute,
             leases=Leases(database, lease_s=settings.lease_s),
             dead_letters=DeadLetterList(redis),
@@ -83,8 +88,9 @@ async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncI
 
 
 def _warm(settings: ProcessorSettings, models: ModelCache) -> Warm:
-    path = "" if settings.transcriber == "scripted" else str(locate(settings.model, models))
-    return Warm(engine=settings.transcriber, model_path=path)
+    is_scripted = settings.transcriber == "scripted"
+    path = scripted_model(settings.model) if is_scripted else str(locate(settings.model, models))
+    return Warm(engine=settings.transcriber, model_path=path, memory_bytes=settings.child_memory_bytes)
 
 
 async def _unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:

@@ -56,7 +56,8 @@ WHERE id = $1
 """
 
 CANCEL_SIBLINGS = """
-UPDATE tasks SET state = 'cancelled', finished_at = now() WHERE id IN (
+UPDATE tasks SET state = 'cancelled', finished_at = now(), lease_expires_at = NULL, not_before = NULL
+WHERE id IN (
     SELECT id FROM tasks
     WHERE job_id = $1 AND generation = $2 AND kind <> 'deliver'
         AND state IN ('pending', 'dispatched', 'running', 'waiting')

@@ -55,3 +55,9 @@ class SubmitOptions(JobOptions, frozen=True, kw_only=True, forbid_unknown_fields
     def job_options(self) -> JobOptions:
         """The part that tasks read; stored with the job and copied into dead letters."""
         return JobOptions(**{name: getattr(self, name) for name in JobOptions.__struct_fields__})
+
+
+def without_prompt(options_json: str) -> str:
+    """Stored options without what the client says of its audio in words."""
+    options = msgspec.json.decode(options_json, type=JobOptions)
+    return msgspec.json.encode(msgspec.structs.replace(options, prompt=None)).decode()

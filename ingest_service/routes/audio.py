@@ -21,7 +21,7 @@ class HeadersOnly(Response[None]):
         return b""
 
 
-@get("/v1/jobs/{job_id:str}/audio", responses={**AUDIO, **RESULT_PROBLEMS}, summary="Get the audio")
+@get("/v1/jobs/{job_id:str}/audio", responses={**RESULT_PROBLEMS, **AUDIO}, summary="Get the audio")
 async def get_audio(
     request: Request[Any, Any, Any],
     job_id: FromPath[str],

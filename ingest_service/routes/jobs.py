@@ -1,19 +1,21 @@
-"""`GET /v1/jobs/{job_id}` and `GET /v1/jobs`: how jobs stand."""
+"""`/v1/jobs` and `/v1/jobs/{job_id}`: how jobs stand; cancelling and erasing them."""
 
 from typing import Annotated
 
-from litestar import get
+from litestar import delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
+from ingest_service.cancel_job import cancel_job
 from ingest_service.cursors import decode_cursor
-from ingest_service.describe_api import NOT_FOUND, WRONG_PARAMETER
+from ingest_service.describe_api import CANCEL, NOT_FOUND, ONE_JOB, WRONG_PARAMETER
+from ingest_service.erase_job import erase_job
 from ingest_service.services import LOCAL_TENANT, Services
 from shared.api import JobList, JobView
 from shared.states import JobStatus
 
 
-@get("/v1/jobs/{job_id:str}", responses=NOT_FOUND, summary="Get a job")
+@get("/v1/jobs/{job_id:str}", responses=ONE_JOB, summary="Get a job")
 async def get_job(job_id: FromPath[str], services: NamedDependency[Services]) -> JobView:
     """How a job stands. `queue_position` counts from 1 while it is QUEUED."""
     return await services.jobs.get(LOCAL_TENANT, job_id)
@@ -29,3 +31,16 @@ async def list_jobs(
     """Jobs, newest first. `next_cursor` of one page is the `cursor` of the next; null on the last."""
     after = None if cursor is None else decode_cursor(cursor)
     return await services.jobs.list(LOCAL_TENANT, status, limit, after)
+
+
+@post("/v1/jobs/{job_id:str}/cancel", responses=CANCEL, status_code=200, summary="Cancel a job")
+async def cancel(job_id: FromPath[str], services: NamedDependency[Services]) -> JobView:
+    """Stop the work within seconds. The job is CANCELLED at once, and its webhook says so."""
+    await cancel_job(services.database, services.bell, LOCAL_TENANT, job_id)
+    return await services.jobs.get(LOCAL_TENANT, job_id)
+
+
+@delete("/v1/jobs/{job_id:str}", responses=NOT_FOUND, summary="Erase a job")
+async def erase(job_id: FromPath[str], services: NamedDependency[Services]) -> None:
+    """Erase audio, results and whatever the client said of them. A job that has not ended is cancelled first."""
+    await erase_job(services.database, services.bell, services.blobs, LOCAL_TENANT, job_id)

@@ -5,7 +5,6 @@ Knows no database, no Redis, no blob store and no secret: paths in, files and an
 
 import ctypes
 import os
-import resource
 import signal
 import sys
 import traceback
@@ -14,7 +13,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from processor_service.audio.errors import AudioError
+from processor_service.compute import limits
 from processor_service.compute.messages import (
+    REPLIES_FD,
+    REQUESTS_FD,
+    Allow,
     JoinDenoised,
     ProcessChunk,
     Progress,
@@ -28,10 +31,11 @@ from processor_service.compute.messages import (
     read_request,
 )
 from processor_service.compute.requests import Engine, join, process_chunk, split, warm_up_audio
-from processor_service.transcribers import load_transcriber
+from processor_service.transcribers import Transcriber, load_transcriber
 from shared.failures import FailureCode
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+PROGRESS_STEP = 0.001  # smaller steps are not worth a message
 
 Send = Callable[[Reply], None]
 
@@ -40,7 +44,7 @@ def main() -> None:
     """Answer requests from standard input until it closes."""
     _die_with_the_worker()
     requests, replies = _take_pipes()
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limits.prepare_to_die()
 
     def send(reply: Reply) -> None:
         replies.write(frame(reply))
@@ -48,7 +52,9 @@ def main() -> None:
 
     engine: Engine | None = None
     while (request := read_request(requests)) is not None:
-        if isinstance(request, Warm):
+        if isinstance(request, Allow):
+            limits.allow_cpu(request.cpu_s)
+        elif isinstance(request, Warm):
             engine = _warm(request)
             send(Ready())
         elif engine is not None:
@@ -63,41 +69,62 @@ def _die_with_the_worker() -> None:
 
 def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
     """Keep standard output for replies alone: what libraries print goes to standard error."""
-    requests = os.fdopen(os.dup(0), "rb")
-    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(0, REQUESTS_FD, inheritable=False)
+    os.dup2(1, REPLIES_FD, inheritable=False)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     sys.stdout = sys.stderr
-    return requests, replies
+    return os.fdopen(REQUESTS_FD, "rb"), os.fdopen(REPLIES_FD, "wb")
 
 
 def _warm(request: Warm) -> Engine:
-    engine = Engine(request.engine, load_transcriber)
-    engine.transcriber(Path(request.model_path)).warm_up()
-    warm_up_audio()
+    memory = limits.MemoryLimit(request.memory_bytes)
+
+    def load(name: str, model_path: Path) -> Transcriber:
+        memory.make_room_for(model_path)
+        return load_transcriber(name, model_path)
+
+    engine = Engine(request.engine, load)
+    transcriber = engine.transcriber(Path(request.model_path))
+    transcriber.warm_up()
+    if transcriber.wants_speech_only:
+        warm_up_audio()
     return engine
 
 
 def _answer(engine: Engine, request: Request, send: Send) -> Reply:
-    def progress(fraction: float) -> None:
-        send(Progress(fraction=fraction))
-
+    progress = _Steps(send)
     try:
         match request:
             case SplitSource():
-                return split(request, send, progress)
+                return split(request, send, progress, limit_files=limits.limit_files)
             case ProcessChunk():
+                limits.limit_files(limits.denoised_file_bytes(request.chunk))
                 return process_chunk(engine, request, progress)
             case JoinDenoised():
+                limits.limit_files(limits.joined_file_bytes(request.paths))
                 return join(request)
             case _:
                 raise TypeError(type(request))
     except AudioError as error:
         return _failed(error.code, error.message, transient=False)
-    except MemoryError:
-        os._exit(137)  # the process is not to be trusted any more: a crash, counted as one
-    except Exception:  # noqa: BLE001 - a defect fails one request, not the warm child
+    except Exception as error:  # noqa: BLE001 - a defect fails one request, not the warm child
+        if limits.is_out_of_memory(error):
+            os._exit(limits.OUT_OF_MEMORY_STATUS)  # it is not to be trusted any more: a crash, counted as one
         return _failed(FailureCode.INTERNAL, "An internal error stopped the processing.", transient=True)
+
+
+class _Steps:
+    """Reports progress in steps that are worth a message."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._told = 0.0
+
+    def __call__(self, fraction: float) -> None:
+        if fraction >= self._told + PROGRESS_STEP:
+            self._told = fraction
+            self._send(Progress(fraction=fraction))
 
 
 def _failed(code: FailureCode, message: str, *, transient: bool) -> RequestFailed:

@@ -1,53 +1,71 @@
-"""One compute child: starts it warm, asks it, kills it with its whole process group."""
+"""One compute child: starts it warm, asks it, kills it with its whole process group.
+
+A request that comes to no proper answer ends with the child dead: nobody is left behind in mid-request.
+"""
 
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
-import sys
+import tempfile
+from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
+from processor_service.compute.last_words import LastWords
+from processor_service.compute.launch import launch
+from processor_service.compute.limits import Patience, cpu_allowance_s, ended_how
 from processor_service.compute.messages import (
-    HEADER,
+    Allow,
     ChunkWritten,
     Progress,
+    Ready,
     Reply,
     Request,
     RequestFailed,
     Warm,
-    decode_reply,
     frame,
 )
+from processor_service.compute.replies import BrokenReplyError, Replies
 from processor_service.failures import ChildCrashError, PermanentError, TransientError
 
-# What a child may know of its surroundings. Settings and secrets are not among it.
-INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "PYTHONPATH")
+WARMING_UP = Patience(600.0)  # a large model from a slow disk
+ENDING_S = 2.0  # between the end of a child's pipe and its own
+POLL_S = 0.005
+TRACE_S = 0.5  # for a child to say where it hangs
+KILL_S = 5.0  # SIGKILL takes longer only where the kernel itself hangs
 
 OnReply = Callable[[Reply], Awaitable[None]]
+R = TypeVar("R", bound=Reply)
+T = TypeVar("T")
+
+
+class _EndedError(Exception):
+    """The child is dead, or as good as dead; the message says of it how."""
 
 
 class ComputeChild:
     """One child process; `ask` sends a request and returns the answer."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: Process, temporary: Path) -> None:
+        assert process.stdin is not None  # noqa: S101 - all three are piped by `launch`
+        assert process.stdout is not None  # noqa: S101
+        assert process.stderr is not None  # noqa: S101
         self._process = process
+        self._stdin, self._stdout = process.stdin, process.stdout
+        self._last_words = LastWords(process.stderr, process.pid)
+        self._temporary = temporary
+        self._is_killed = False
 
     @classmethod
-    async def start(cls, warm: Warm, *, threads: int) -> "ComputeChild":
-        """Start a child and wait until its model is warm."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "processor_service.compute.child",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,
-            env=_child_environment(threads),
-        )
-        child = cls(process)
+    async def start(cls, warm: Warm, *, threads: int, scratch: Path | None = None) -> "ComputeChild":
+        """Start a child and wait until its model is warm. Its temporary files lie in `scratch` and go with it."""
+        temporary = Path(tempfile.mkdtemp(prefix="child-", dir=scratch))
+        child = cls(await launch(threads=threads, temporary=temporary), temporary)
         try:
-            await child.ask(warm)
+            await child.ask(warm, Ready, patience=WARMING_UP, cpu_s=cpu_allowance_s(WARMING_UP, threads))
         except BaseException:
             await child.kill()
             raise
@@ -55,67 +73,101 @@ class ComputeChild:
 
     @property
     def is_alive(self) -> bool:
-        return self._process.returncode is None
+        return self._process.returncode is None and not self._is_killed
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
-    async def ask(self, request: Request, on_reply: OnReply | None = None) -> Reply:
-        """Send a request; replies before the last go to `on_reply`.
+    async def ask(
+        self, request: Request, expected: type[R], *, patience: Patience, cpu_s: int, on_reply: OnReply | None = None
+    ) -> R:
+        """Send a request; replies before the last go to `on_reply`, whose time is not the child's.
 
-        Raises PermanentError or TransientError as the child says, ChildCrashError when it dies. When this is
-        cancelled, the child is in mid-request and must be killed.
+        Raises PermanentError or TransientError as the child says, and then it can be asked again. Raises
+        ChildCrashError when it died, took too long or made no sense. After that and after any other exception, a
+        cancellation too, the child and whatever it started are dead.
         """
         try:
-            self._stdin.write(frame(request))
-            await self._stdin.drain()
-            while True:
-                reply = await self._read()
-                if isinstance(reply, RequestFailed):
-                    raise _raised(reply)
-                if not _is_interim(reply):
-                    return reply
-                if on_reply is not None:
-                    await on_reply(reply)
-        except (asyncio.IncompleteReadError, ConnectionError) as error:
-            status = await self._process.wait()
-            raise ChildCrashError(f"the compute child ended with status {status}") from error
+            reply = await self._converse(request, patience, cpu_s, on_reply)
+            if not isinstance(reply, (expected, RequestFailed)):
+                raise BrokenReplyError(f"answered {type(request).__name__} with {type(reply).__name__}")
+        except (_EndedError, BrokenReplyError) as error:
+            await self._kill_group()
+            last_words = await self._last_words.at_the_end()
+            raise ChildCrashError(f"the compute child {error}\n{last_words}".strip()) from error
+        except BaseException:
+            await self._kill_group()
+            raise
+        if isinstance(reply, RequestFailed):
+            raise _raised(reply)
+        return reply
 
     async def kill(self) -> None:
-        """End the child and whatever it started, at once."""
+        """End the child and whatever it started, at once. One that has died between requests left nothing running."""
+        if self.is_alive:
+            await self._kill_group()
+        shutil.rmtree(self._temporary, ignore_errors=True)
+
+    async def _kill_group(self) -> None:
+        self._is_killed = True
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        await self._process.wait()
+        await self._status(KILL_S)
 
-    @property
-    def _stdin(self) -> asyncio.StreamWriter:
-        assert self._process.stdin is not None  # noqa: S101 - piped at start
-        return self._process.stdin
+    async def _converse(self, request: Request, patience: Patience, cpu_s: int, on_reply: OnReply | None) -> Reply:
+        replies, clock = Replies(self._stdout), asyncio.get_running_loop().time
+        left_s = patience.total_s
+        await self._within(left_s, self._send(frame(Allow(cpu_s=cpu_s)) + frame(request)))
+        while True:
+            asked_at = clock()
+            reply = await self._within(min(left_s, patience.silence_s), replies.read())
+            if not isinstance(reply, Progress | ChunkWritten):
+                return reply
+            left_s -= clock() - asked_at
+            if on_reply is not None:
+                await on_reply(reply)
 
-    async def _read(self) -> Reply:
-        assert self._process.stdout is not None  # noqa: S101 - piped at start
-        header = await self._process.stdout.readexactly(HEADER.size)
-        return decode_reply(await self._process.stdout.readexactly(HEADER.unpack(header)[0]))
+    async def _send(self, frames: bytes) -> None:
+        if not self.is_alive:
+            raise ConnectionError
+        self._stdin.write(frames)
+        await self._stdin.drain()
 
+    async def _within(self, limit_s: float, words: Awaitable[T]) -> T:
+        """Words with the child, which may take its time but not more; raises _EndedError."""
+        try:
+            async with asyncio.timeout(limit_s):
+                return await words
+        except TimeoutError:
+            await self._show_where_it_is()
+            raise _EndedError(f"took longer than {limit_s:.0f} s and was killed") from None
+        except (asyncio.IncompleteReadError, ConnectionError):
+            raise _EndedError(await self._how_it_ended()) from None
 
-def _is_interim(reply: Reply) -> bool:
-    return isinstance(reply, Progress | ChunkWritten)
+    async def _show_where_it_is(self) -> None:
+        """Let faulthandler print what the child is doing, for the dead letter."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGABRT)
+        await self._status(TRACE_S)
+
+    async def _how_it_ended(self) -> str:
+        status = await self._status(ENDING_S)
+        return "closed its pipe" if status is None else ended_how(status)
+
+    async def _status(self, within_s: float) -> int | None:
+        """The exit status; None when the child still runs then.
+
+        `Process.wait` would wait for whoever else holds its pipes, too.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while self._process.returncode is None:  # noqa: ASYNC110 - see above
+                    await asyncio.sleep(POLL_S)
+        return self._process.returncode
 
 
 def _raised(reply: RequestFailed) -> PermanentError | TransientError:
     error = (TransientError if reply.transient else PermanentError)(reply.code, reply.message)
     error.add_note(reply.traceback)
     return error
-
-
-def _child_environment(threads: int) -> dict[str, str]:
-    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-    root = str(Path(__file__).resolve().parents[2])
-    paths = [root, *filter(None, [inherited.get("PYTHONPATH")])]
-    return inherited | {
-        "PYTHONPATH": os.pathsep.join(paths),
-        "OMP_NUM_THREADS": str(threads),
-        "OMP_WAIT_POLICY": "PASSIVE",  # waiting threads sleep, so that busy slots do not steal from each other
-        "MALLOC_ARENA_MAX": "2",  # one arena a thread keeps freed chunks of audio resident
-    }

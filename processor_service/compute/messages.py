@@ -11,17 +11,26 @@ from shared.options import JobOptions
 from shared.transcript import Transcript
 
 HEADER = struct.Struct(">I")
+# Where a child keeps its pipes, out of the way of libraries that write to standard output.
+REQUESTS_FD, REPLIES_FD = 10, 11
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     pass
 
 
+class Allow(_Message, frozen=True, kw_only=True):
+    """How much CPU time the request that follows may take. Not answered."""
+
+    cpu_s: int
+
+
 class Warm(_Message, frozen=True, kw_only=True):
-    """Load the model and run it once. First message of every child; answered by Ready."""
+    """Load the model and run it once. First request of every child; answered by Ready."""
 
     engine: str
     model_path: str
+    memory_bytes: int = 0  # that the child may have; 0: what the model needs
 
 
 class SplitSource(_Message, frozen=True, kw_only=True):
@@ -91,14 +100,15 @@ class RequestFailed(_Message, frozen=True, kw_only=True):
 
 
 Request = Warm | SplitSource | ProcessChunk | JoinDenoised
+ToChild = Allow | Request
 Reply = Ready | Progress | ChunkWritten | Prepared | ChunkProcessed | Joined | RequestFailed
 
 _encoder = msgspec.msgpack.Encoder()
-_request_decoder: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
+_request_decoder: msgspec.msgpack.Decoder[ToChild] = msgspec.msgpack.Decoder(ToChild)
 _reply_decoder: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
 
 
-def frame(message: Request | Reply) -> bytes:
+def frame(message: ToChild | Reply) -> bytes:
     """A message as it travels."""
     body = _encoder.encode(message)
     return HEADER.pack(len(body)) + body
@@ -108,7 +118,7 @@ def decode_reply(body: bytes) -> Reply:
     return _reply_decoder.decode(body)
 
 
-def read_request(pipe: BinaryIO) -> Request | None:
+def read_request(pipe: BinaryIO) -> ToChild | None:
     """The next request, or None when the worker has closed the pipe."""
     header = pipe.read(HEADER.size)
     if len(header) < HEADER.size:

@@ -1,14 +1,16 @@
 """The pool of compute children as the worker sees it: one a slot, warm before it is handed out.
 
-A child that died, hangs or was interrupted is killed and replaced.
+A child that died, hung or was interrupted is replaced.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
-from processor_service.compute.child_process import ComputeChild, OnReply
-from processor_service.compute.messages import Reply, Request, Warm
+from processor_service.compute.child_process import ComputeChild, OnReply, R
+from processor_service.compute.limits import Patience, cpu_allowance_s
+from processor_service.compute.messages import Request, Warm
 from processor_service.failures import ChildCrashError, PermanentError, TransientError
 from shared.logs import Log
 
@@ -17,34 +19,35 @@ log = Log(__name__)
 RESTART_WAIT_S = 1.0
 
 
+Exchange = Callable[[ComputeChild], Awaitable[ComputeChild]]
+
+
 class Slot:
     """A warm child for the length of one task, with the share of the machine it may use."""
 
-    def __init__(self, child: ComputeChild, threads: int) -> None:
-        self._child = child
+    def __init__(self, child: ComputeChild, threads: int, exchange: Exchange) -> None:
+        self.child = child
         self.threads = threads
-        self.is_spoiled = False  # in mid-request or dead: not to be handed out again
+        self._exchange = exchange
 
-    async def ask(self, request: Request, *, timeout_s: float, on_reply: OnReply | None = None) -> Reply:
-        """As ComputeChild.ask, but raises TimeoutError when it takes too long."""
-        self.is_spoiled = True
-        async with asyncio.timeout(timeout_s):
-            try:
-                reply = await self._child.ask(request, on_reply)
-            except (PermanentError, TransientError):
-                self.is_spoiled = False
-                raise
-        self.is_spoiled = False
-        return reply
+    async def ask(
+        self, request: Request, expected: type[R], *, patience: Patience, on_reply: OnReply | None = None
+    ) -> R:
+        """As ComputeChild.ask. A child that died while nothing was asked of it does not count against the task."""
+        if not self.child.is_alive:
+            self.child = await self._exchange(self.child)
+        cpu_s = cpu_allowance_s(patience, self.threads)
+        return await self.child.ask(request, expected, patience=patience, cpu_s=cpu_s, on_reply=on_reply)
 
 
 class ComputePool:
     """As many warm children as there are slots."""
 
-    def __init__(self, warm: Warm, *, slots: int, threads: int) -> None:
+    def __init__(self, warm: Warm, *, slots: int, threads: int, scratch: Path | None = None) -> None:
         self._warm = warm
         self._slots = slots
         self._threads = threads
+        self._scratch = scratch
         self._idle: asyncio.Queue[ComputeChild] = asyncio.Queue()
         self._children: set[ComputeChild] = set()
         self._restarts: set[asyncio.Task[None]] = set()
@@ -57,18 +60,15 @@ class ComputePool:
 
     @contextlib.asynccontextmanager
     async def slot(self) -> AsyncIterator[Slot]:
-        """A warm child of one's own; waits until one is free. A spoiled one is replaced in the background."""
-        child = await self._idle.get()
+        """A warm child of one's own; waits until one is free. One that is dead is replaced in the background."""
+        child = await self._living_child()
         self._busy += 1
-        slot = Slot(child, threads=max(1, self._threads // self._busy))
+        slot = Slot(child, max(1, self._threads // self._busy), self._exchanged)
         try:
             yield slot
         finally:
             self._busy -= 1
-            if slot.is_spoiled or not child.is_alive:
-                self._replace(child)
-            else:
-                self._idle.put_nowait(child)
+            self._give_back(slot.child)
 
     async def stop(self) -> None:
         """Kill every child and wait for their end."""
@@ -77,14 +77,26 @@ class ComputePool:
         await asyncio.gather(*self._restarts, return_exceptions=True)
         await asyncio.gather(*(child.kill() for child in self._children))
 
-    def _replace(self, child: ComputeChild) -> None:
-        restart = asyncio.create_task(self._restart(child))
-        self._restarts.add(restart)
-        restart.add_done_callback(self._restarts.discard)
+    async def _living_child(self) -> ComputeChild:
+        while not (child := await self._idle.get()).is_alive:
+            self._give_back(child)
+        return child
 
-    async def _restart(self, child: ComputeChild) -> None:
-        await child.kill()
-        self._children.discard(child)
+    async def _exchanged(self, dead: ComputeChild) -> ComputeChild:
+        self._give_back(dead)
+        return await self._living_child()
+
+    def _give_back(self, child: ComputeChild) -> None:
+        if child.is_alive:
+            self._idle.put_nowait(child)
+        elif child in self._children:  # else it was given back before
+            self._children.discard(child)
+            restart = asyncio.create_task(self._replace(child))
+            self._restarts.add(restart)
+            restart.add_done_callback(self._restarts.discard)
+
+    async def _replace(self, dead: ComputeChild) -> None:
+        await dead.kill()
         while True:
             try:
                 self._idle.put_nowait(await self._start_child())
@@ -95,7 +107,7 @@ class ComputePool:
                 return
 
     async def _start_child(self) -> ComputeChild:
-        child = await ComputeChild.start(self._warm, threads=self._threads)
+        child = await ComputeChild.start(self._warm, threads=self._threads, scratch=self._scratch)
         self._children.add(child)
         log.info("compute_child_warm", pid=child.pid)
         return child

@@ -13,6 +13,7 @@ from processor_service.audio.find_speech import speech_regions
 from processor_service.audio.join import half_fade_frames, join_denoised
 from processor_service.audio.load_mono import load_mono_16k
 from processor_service.audio.write_chunks import write_chunks
+from processor_service.compute.limits import MODELS_LOADED, audio_file_bytes
 from processor_service.compute.messages import (
     ChunkProcessed,
     ChunkWritten,
@@ -44,11 +45,16 @@ class Engine:
         self._loaded: dict[Path, Transcriber] = {}
 
     def transcriber(self, model_path: Path) -> Transcriber:
-        transcriber = self._loaded.pop(model_path, None) or self._load(self._name, model_path)
+        transcriber = self._loaded.pop(model_path, None)
+        if transcriber is None:
+            self._make_room()
+            transcriber = self._load(self._name, model_path)
         self._loaded[model_path] = transcriber
-        while len(self._loaded) > 2:
-            del self._loaded[next(iter(self._loaded))]
         return transcriber
+
+    def _make_room(self) -> None:
+        while len(self._loaded) >= MODELS_LOADED:
+            del self._loaded[next(iter(self._loaded))]
 
 
 def warm_up_audio() -> None:
@@ -58,9 +64,19 @@ def warm_up_audio() -> None:
     denoise(noise[:, None], SAMPLE_RATE_HZ)
 
 
-def split(request: SplitSource, send: Callable[[Reply], None], progress: OnProgress) -> Reply:
-    """Decode in one streaming pass; every chunk file is announced when it is complete."""
+def split(
+    request: SplitSource,
+    send: Callable[[Reply], None],
+    progress: OnProgress,
+    *,
+    limit_files: Callable[[int], None] = lambda _: None,
+) -> Reply:
+    """Decode in one streaming pass; every chunk file is announced when it is complete.
+
+    `limit_files` is told how large a file may become, once that is known.
+    """
     with open_source(Path(request.source_path), max_audio_s=request.max_audio_s) as source:
+        limit_files(audio_file_bytes(request.max_audio_s, source.sample_rate_hz, source.channels))
         audio = write_chunks(
             source,
             Path(request.out_dir),
@@ -107,7 +123,8 @@ def _transcribe(
     chunk = request.chunk
     audio = _read_core(request, from_denoised=from_denoised)
     duration_s = len(audio) / SAMPLE_RATE_HZ
-    spans = plan_spans(speech_regions(audio), duration_s)
+    whole = [(0.0, duration_s)]
+    spans = plan_spans(speech_regions(audio), duration_s) if transcriber.wants_speech_only else whole
     transcribe = partial(transcriber.transcribe, threads=request.threads)
     parts = transcribe_spans(transcribe, audio, spans, request.options, progress)
     transcript = merge_transcripts(parts or [_nothing_said(transcriber, request.options)], duration_s=duration_s)

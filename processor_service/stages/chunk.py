@@ -7,21 +7,25 @@ from processor_service.outcomes import ChunkDone, ChunkInput
 from processor_service.stages.process_chunk import process_chunk
 from processor_service.stages.work import Work
 from shared import blob_keys
+from shared.failpoints import failpoint
 
 
 async def chunk(work: Work) -> ChunkDone:
     """Do one chunk."""
-    job_id, generation, ordinal = work.task.job_id, work.task.generation, work.task.ordinal
+    job_id, generation, ordinal = work.task.job_id, work.task.chunk_generation, work.task.ordinal
     transcript, denoised = await process_chunk(work, await _chunk_file(work))
+    failpoint("chunk.before_put")
     if denoised:
         await work.blobs.put(blob_keys.chunk_denoised(job_id, generation, ordinal), denoised)
+    failpoint("chunk.between_puts")
     await work.blobs.put(blob_keys.chunk_transcript(job_id, generation, ordinal), msgspec.json.encode(transcript))
+    failpoint("chunk.after_put")
     return ChunkDone()
 
 
 async def _chunk_file(work: Work) -> ChunkFile:
     task = work.task
-    path = await work.local_file(blob_keys.chunk_audio(task.job_id, task.generation, task.ordinal), "chunk.flac")
+    path = await work.local_file(blob_keys.chunk_audio(task.job_id, task.chunk_generation, task.ordinal), "chunk.flac")
     span = msgspec.json.decode(task.input or b"", type=ChunkInput)
     return ChunkFile(
         path=str(path),

@@ -6,6 +6,7 @@ import msgspec
 
 from processor_service.compute.messages import JoinDenoised, Joined
 from processor_service.outcomes import JobDone
+from processor_service.stages import time_limits
 from processor_service.stages.final_transcript import final_transcript
 from processor_service.stages.results import store_results
 from processor_service.stages.work import Work
@@ -16,27 +17,27 @@ from shared.transcript import Transcript
 async def finish(work: Work) -> JobDone:
     """Merge, join, store. The chunks themselves are deleted once the job has ended."""
     transcripts = [await _chunk_transcript(work, ordinal) for ordinal in range(work.task.chunk_count)]
-    merged = final_transcript(
-        transcripts, duration_s=sum(one.duration for one in transcripts), warnings=work.task.warnings
-    )
-    await store_results(work, merged, await _join_denoised(work))
+    duration_s = sum(one.duration for one in transcripts)
+    merged = final_transcript(transcripts, duration_s=duration_s, warnings=work.task.warnings)
+    await store_results(work, merged, await _join_denoised(work, duration_s))
     return JobDone(merged.warnings)
 
 
 async def _chunk_transcript(work: Work, ordinal: int) -> Transcript:
-    key = blob_keys.chunk_transcript(work.task.job_id, work.task.generation, ordinal)
+    key = blob_keys.chunk_transcript(work.task.job_id, work.task.chunk_generation, ordinal)
     return msgspec.json.decode(await work.blobs.get(key), type=Transcript)
 
 
-async def _join_denoised(work: Work) -> Path | None:
+async def _join_denoised(work: Work, duration_s: float) -> Path | None:
     if not work.task.options.denoise:
         return None
     out_path = work.scratch / "denoised.flac"
     paths = [str(await _denoised_chunk(work, ordinal)) for ordinal in range(work.task.chunk_count)]
-    await work.ask(JoinDenoised(paths=tuple(paths), out_path=str(out_path)), Joined)
+    request = JoinDenoised(paths=tuple(paths), out_path=str(out_path))
+    await work.ask(request, Joined, patience=time_limits.joining(work.settings, audio_s=duration_s))
     return out_path
 
 
 async def _denoised_chunk(work: Work, ordinal: int) -> Path:
-    key = blob_keys.chunk_denoised(work.task.job_id, work.task.generation, ordinal)
+    key = blob_keys.chunk_denoised(work.task.job_id, work.task.chunk_generation, ordinal)
     return await work.local_file(key, f"{ordinal}.flac")

@@ -5,11 +5,13 @@ from pathlib import Path
 from processor_service.audio.write_chunks import ChunkFile, PreparedAudio
 from processor_service.compute.messages import ChunkWritten, Prepared, Reply, SplitSource
 from processor_service.outcomes import ChunkInput, JobDone, Split
+from processor_service.stages import time_limits
 from processor_service.stages.final_transcript import final_transcript
 from processor_service.stages.process_chunk import process_chunk
 from processor_service.stages.results import store_results
 from processor_service.stages.work import Work
 from shared import blob_keys
+from shared.failpoints import failpoint
 from shared.options import JobOptions
 from shared.states import Stage
 from shared.transcript import ResultWarning, WarningCode
@@ -38,7 +40,9 @@ async def _split(work: Work, source: Path, chunks: "_ChunkUploads") -> PreparedA
         chunk_s=work.settings.chunk_s,
         max_audio_s=work.settings.max_audio_seconds,
     )
-    reply = await work.ask(request, Prepared, span=(0, DECODING_SHARE), on_reply=chunks.written)
+    source_bytes = source.stat().st_size  # noqa: ASYNC240 - instant, and the file is local
+    patience = time_limits.splitting(work.settings, source_bytes=source_bytes)
+    reply = await work.ask(request, Prepared, patience=patience, span=(0, DECODING_SHARE), on_reply=chunks.written)
     return reply.audio
 
 
@@ -75,7 +79,9 @@ class _ChunkUploads:
         while self._pending:
             chunk = self._pending.pop(0)
             path = Path(chunk.path)
-            await self._work.blobs.put(blob_keys.chunk_audio(task.job_id, task.generation, chunk.ordinal), path)
+            failpoint("prepare.before_chunk_put")
+            await self._work.blobs.put(blob_keys.chunk_audio(task.job_id, task.chunk_generation, chunk.ordinal), path)
+            failpoint("prepare.after_chunk_put")
             path.unlink()  # noqa: ASYNC240 - instant, and the scratch folder is local
 
     def only_file(self) -> ChunkFile:

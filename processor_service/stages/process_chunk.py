@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from processor_service.audio.split import MAX_CONTEXT_S
 from processor_service.audio.write_chunks import ChunkFile
 from processor_service.compute.messages import ChunkProcessed, ProcessChunk
+from processor_service.stages import time_limits
 from processor_service.stages.work import Work
 from shared.transcript import Transcript
 
@@ -20,5 +22,11 @@ async def process_chunk(
         threads=work.slot.threads,
         denoised_path=str(denoised) if denoised else None,
     )
-    reply = await work.ask(request, ChunkProcessed, span=span)
+    patience = time_limits.processing(work.settings, audio_s=_duration_s(chunk))
+    reply = await work.ask(request, ChunkProcessed, patience=patience, span=span)
     return reply.transcript, denoised
+
+
+def _duration_s(chunk: ChunkFile) -> float:
+    """Of the file, its context too, at most."""
+    return (chunk.core_end_frame - chunk.file_start_frame) / chunk.sample_rate_hz + MAX_CONTEXT_S

@@ -4,21 +4,20 @@ import contextlib
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
-from processor_service.compute.child_process import OnReply
+from processor_service.compute.child_process import OnReply, R
+from processor_service.compute.limits import Patience
 from processor_service.compute.messages import Progress, Reply, Request
 from processor_service.compute.pool import Slot
 from processor_service.failures import PermanentError
 from processor_service.leases import ClaimedTask
 from processor_service.models.cache import ModelCache, ModelError, locate
 from processor_service.settings import ProcessorSettings
+from processor_service.transcribers import scripted_model
 from shared.blob_store import BlobStore
 from shared.failures import FailureCode
-
-R = TypeVar("R", bound=Reply)
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +37,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
         request: Request,
         expected: type[R],
         *,
+        patience: Patience,
         span: tuple[float, float] = (0, 1),
         on_reply: OnReply | None = None,
     ) -> R:
@@ -49,10 +49,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
             elif on_reply is not None:
                 await on_reply(reply)
 
-        reply = await self.slot.ask(request, timeout_s=self.settings.stage_timeout_s, on_reply=heard)
-        if not isinstance(reply, expected):
-            raise TypeError(f"the child answered {type(request).__name__} with {type(reply).__name__}")
-        return reply
+        return await self.slot.ask(request, expected, patience=patience, on_reply=heard)
 
     async def local_file(self, key: str, name: str) -> Path:
         """A blob as a file on this machine: the store's own when it is local, else a copy in the scratch folder."""
@@ -65,8 +62,10 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
     def model_path(self) -> Path:
         """The checkpoint of the job's model, or of the service's."""
+        if self.settings.transcriber == "scripted":
+            return Path(scripted_model(self.settings.model))
         name = self.task.options.model or self.settings.model
-        if name == self.settings.model or self.settings.transcriber == "scripted":
+        if name == self.settings.model:
             # Verified when the worker started; here only located.
             return self.models.find(name) or Path(name)
         try:

@@ -17,8 +17,13 @@ def load_transcriber(engine: str, model_path: Path) -> Transcriber:
         case "scripted":
             from processor_service.transcribers.scripted import Scripted
 
-            return Scripted()
+            return Scripted(model_path)
     raise ValueError(f"unknown transcriber {engine!r}; there are {', '.join(ENGINES)}")
 
 
-__all__ = ["ENGINES", "Transcriber", "load_transcriber"]
+def scripted_model(name: str) -> str:
+    """The path of a scripted transcriber's model: the folder that HEADRACE_MODEL names, empty when it names none."""
+    return name if "/" in name else ""
+
+
+__all__ = ["ENGINES", "Transcriber", "load_transcriber", "scripted_model"]

@@ -17,6 +17,7 @@ class OpenAIWhisper:
     """A checkpoint on the CPU in float32. Decoding is greedy, with Whisper's own fall-back temperatures."""
 
     engine = "openai-whisper"
+    wants_speech_only = True
 
     def __init__(self, model_path: Path) -> None:
         self.model = model_path.stem

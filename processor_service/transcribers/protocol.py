@@ -18,6 +18,7 @@ class Transcriber(Protocol):
 
     engine: str
     model: str
+    wants_speech_only: bool  # silences are not shown to it; otherwise the whole of a chunk is, in one piece
 
     def warm_up(self) -> None:
         """Run once on a little sound, so that the first task finds every kernel compiled."""

@@ -10,29 +10,31 @@ from shared import blob_keys
 from shared.blob_store import BlobStore
 from shared.logs import Log
 from shared.messages import Dispatch
+from shared.options import without_prompt
+from shared.webhook_events import without_metadata
 
 log = Log(__name__)
 
 BATCH = 100
 SETTLED_AFTER_LEASES = 4  # a worker that lost its task has noticed by then
 
-# As the ingest's DELETE, for jobs that have ended.
-ERASE_OLD_JOBS = """
-WITH old AS (
-    SELECT id FROM jobs WHERE completed_at < now() - make_interval(secs => $1) AND erased_at IS NULL
-    ORDER BY completed_at LIMIT $2 FOR UPDATE SKIP LOCKED
-), dismissed AS (
-    UPDATE tasks SET dismissed_at = now()
-    WHERE job_id IN (SELECT id FROM old) AND state = 'dead' AND dismissed_at IS NULL
-), events AS (
-    UPDATE webhook_events SET body = jsonb_set(body::jsonb, '{data,metadata}', 'null')::text
-    WHERE job_id IN (SELECT id FROM old)
-)
-UPDATE jobs SET erased_at = now(), metadata = NULL, filename = NULL, error_message = NULL,
-    options = (options::jsonb - 'prompt')::json
-WHERE id IN (SELECT id FROM old)
-RETURNING id
+OLD_JOBS = """
+SELECT id, options FROM jobs WHERE completed_at < now() - make_interval(secs => $1) AND erased_at IS NULL
+ORDER BY completed_at LIMIT $2 FOR UPDATE SKIP LOCKED
 """
+
+ERASE_JOB = """
+UPDATE jobs SET erased_at = now(), metadata = NULL, filename = NULL, error_message = NULL, options = $2 WHERE id = $1
+"""
+
+DISMISS_TASKS = """
+UPDATE tasks SET dismissed_at = now() WHERE id IN (
+    SELECT id FROM tasks WHERE job_id = $1 AND state = 'dead' AND dismissed_at IS NULL ORDER BY id FOR UPDATE)
+"""
+
+EVENTS = "SELECT id, body FROM webhook_events WHERE job_id = $1"
+
+REWRITE_EVENT = "UPDATE webhook_events SET body = $2 WHERE id = $1"
 
 OLD_AUDIO = """
 SELECT id, generation FROM jobs
@@ -72,14 +74,23 @@ class Eraser:
     async def __call__(self, connection: asyncpg.Connection) -> list[Dispatch]:
         """Erase what is due."""
         if self._retention.jobs_s:
-            rows = await connection.fetch(ERASE_OLD_JOBS, self._retention.jobs_s, BATCH)
-            if rows:
-                log.info("jobs_erased_by_age", jobs=len(rows))
+            await self._erase_jobs(connection)
         if self._retention.audio_s:
             await self._erase_audio(connection)
         await connection.execute(FORGET_ATTEMPTS, self._retention.webhook_log_s)
         await self._sweep(connection)
         return []
+
+    async def _erase_jobs(self, connection: asyncpg.Connection) -> None:
+        """As the ingest's DELETE, for jobs that ended long ago."""
+        jobs = await connection.fetch(OLD_JOBS, self._retention.jobs_s, BATCH)
+        for job in jobs:
+            await connection.execute(ERASE_JOB, job["id"], without_prompt(job["options"]))
+            await connection.execute(DISMISS_TASKS, job["id"])
+            for event in await connection.fetch(EVENTS, job["id"]):
+                await connection.execute(REWRITE_EVENT, event["id"], without_metadata(event["body"]))
+        if jobs:
+            log.info("jobs_erased_by_age", jobs=len(jobs))
 
     async def _erase_audio(self, connection: asyncpg.Connection) -> None:
         rows = await connection.fetch(OLD_AUDIO, self._retention.audio_s, BATCH)

@@ -1,60 +1,131 @@
-"""Deliver: one attempt to tell a client's endpoint how its job ended."""
+"""Deliver: one attempt to tell a client's endpoint how its job ended; the attempt's row is begun before it is made.
+
+`settle` concludes the row with the outcome. Neither rows nor logs hold a secret or more of the URL than its host.
+"""
 
 import datetime as dt
+import time
 
 import aiohttp
 import asyncpg
 import msgspec
+from yarl import URL
 
-from processor_service.failures import PermanentError, TransientError
+from processor_service.failures import PermanentError
 from processor_service.leases import ClaimedTask
 from processor_service.outcomes import Delivered, DeliveryAttempt, LeaseLost, NotDelivered
 from processor_service.settings import ProcessorSettings
-from processor_service.webhooks.event import Envelope, read_envelope
-from processor_service.webhooks.sign import signed_headers
-from shared.failures import Failure, FailureCode
+from processor_service.webhooks.http_client import turns_of
+from processor_service.webhooks.judge import judge
+from processor_service.webhooks.results import Answer, Blocked, Result, Unsigned
+from processor_service.webhooks.send import send
+from processor_service.webhooks.sign import UnusableSecretError, secrets_for, signed_headers
+from processor_service.webhooks.target_guard import host_of, refusal_of_url
+from shared.failpoints import failpoint
+from shared.failures import FailureCode
+from shared.logs import Log
 from shared.webhook_events import DeliveryInput
 
+log = Log(__name__)
 
-BEGIN_ATTEMPT = """
-INSERT INTO webhook_attempts (event_id, task_id)
-SELECT $2, id FROM tasks WHERE id = $1 AND lease_token = $3 AND state = 'running'
-RETURNING id
+READ_EVENT = """
+SELECT e.id, e.body, j.webhook_url, j.webhook_secret FROM webhook_events e JOIN jobs j ON j.id = e.job_id
+WHERE e.id = $1 AND e.job_id = $2
 """
+
+# Waits for a rescue or a cancel that is being committed, and then sees it.
+BEGIN_ATTEMPT = """
+WITH held AS (
+    SELECT id FROM tasks WHERE id = $1 AND lease_token = $2 AND state = 'running' FOR SHARE
+)
+INSERT INTO webhook_attempts (event_id, task_id) SELECT $3, held.id FROM held RETURNING id
+"""
+
+# Not an attempt: the task only makes room.
+POSTPONE = """
+UPDATE tasks SET state = 'waiting', not_before = now() + make_interval(secs => $3),
+    lease_expires_at = NULL, leased_by = NULL, progress = 0
+WHERE id = $1 AND lease_token = $2 AND state = 'running'
+"""
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True):
+    """An event, where it goes and what signs it; the same in every attempt."""
+
+    id: str
+    body: str
+    url: URL
+    secret: str | None
+
+    @property
+    def host(self) -> str:
+        return host_of(self.url) or ""
 
 
 async def deliver(
     task: ClaimedTask, pool: asyncpg.Pool, http: aiohttp.ClientSession, settings: ProcessorSettings
 ) -> Delivered | NotDelivered | LeaseLost:
-    """Send the event once."""
+    """Send the event once, through a session of `open_session`. LeaseLost: nothing was sent, the task is not ours."""
+    turns = turns_of(http)
+    event = await _read_event(pool, task)
+    if wait_s := turns.wait_s(event.host):
+        log.info("webhook_postponed", host=event.host, wait_s=round(wait_s, 1))
+        await pool.execute(POSTPONE, task.id, task.lease_token, wait_s)
+        return LeaseLost()
+    with turns.taken(event.host):
+        return await _attempt(task, event, pool, http, settings)
+
+
+async def _read_event(pool: asyncpg.Pool, task: ClaimedTask) -> _Event:
     event_id = msgspec.json.decode(task.input or b"", type=DeliveryInput).event_id
-    envelope = await read_envelope(pool, event_id)
-    attempt_id = await pool.fetchval(BEGIN_ATTEMPT, task.id, event_id, task.lease_token)
+    row = await pool.fetchrow(READ_EVENT, event_id, task.job_id)
+    if row is None:
+        raise PermanentError(FailureCode.INTERNAL, "The event to be delivered is not there.")
+    return _Event(id=event_id, body=row["body"], url=_parsed(row["webhook_url"] or ""), secret=row["webhook_secret"])
+
+
+def _parsed(url: str) -> URL:
+    """The URL, or an empty one, which is refused as such."""
+    try:
+        return URL(url)
+    except ValueError:
+        return URL()
+
+
+async def _attempt(
+    task: ClaimedTask, event: _Event, pool: asyncpg.Pool, http: aiohttp.ClientSession, settings: ProcessorSettings
+) -> Delivered | NotDelivered | LeaseLost:
+    attempt_id = await pool.fetchval(BEGIN_ATTEMPT, task.id, task.lease_token, event.id)
     if attempt_id is None:
         return LeaseLost()
-    secret = envelope.secret or settings.webhook_secret
-    if not secret:
-        message = "There is no secret to sign the webhook with: neither the job nor HEADRACE_WEBHOOK_SECRET has one."
-        raise PermanentError(FailureCode.WEBHOOK_REFUSED, message)
-    status = await _post(http, envelope, secret, timeout_s=settings.webhook_timeout_s)
-    attempt = DeliveryAttempt(id=attempt_id, duration_ms=0, status=status)
-    if not 200 <= status < 300:
-        message = f"The webhook endpoint answered {status}."
-        return NotDelivered(attempt, Failure(code=FailureCode.WEBHOOK_REFUSED, message=message, transient=True))
-    return Delivered(attempt)
+    failpoint("deliver.before_send")
+    started_s = time.monotonic()
+    result = await _send(event, http, settings)
+    duration_ms = round((time.monotonic() - started_s) * 1000)
+    failpoint("deliver.after_send")
+    return _outcome(event, attempt_id, duration_ms, result)
 
 
-async def _post(http: aiohttp.ClientSession, envelope: Envelope, secret: str, *, timeout_s: float) -> int:
-    headers = signed_headers(secret, envelope.event_id, envelope.body, at=dt.datetime.now(dt.UTC))
+async def _send(event: _Event, http: aiohttp.ClientSession, settings: ProcessorSettings) -> Result:
+    if why := refusal_of_url(event.url, schemes=settings.webhook_schemes, ports=settings.webhook_ports):
+        return Blocked(why)
     try:
-        async with http.post(
-            envelope.url,
-            data=envelope.body,
-            headers=headers,
-            allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(total=timeout_s),
-        ) as response:
-            return response.status
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        message = f"The webhook endpoint could not be reached ({type(error).__name__})."
-        raise TransientError(FailureCode.WEBHOOK_REFUSED, message) from error
+        secrets = secrets_for(event.secret, settings)
+        headers = signed_headers(secrets, event.id, event.body, at=dt.datetime.now(dt.UTC))
+    except UnusableSecretError as error:
+        return Unsigned(str(error))
+    return await send(http, event.url, body=event.body, headers=headers, timeout_s=settings.webhook_timeout_s)
+
+
+def _outcome(event: _Event, attempt_id: int, duration_ms: int, result: Result) -> Delivered | NotDelivered:
+    failure = judge(result, now=dt.datetime.now(dt.UTC))
+    answer = result if isinstance(result, Answer) else None
+    attempt = DeliveryAttempt(
+        id=attempt_id,
+        duration_ms=duration_ms,
+        status=answer.status if answer else None,
+        error=failure.message if failure and not answer else None,
+        answer=answer.text if answer else None,
+    )
+    log.info("webhook_attempted", host=event.host, status=attempt.status, error=attempt.error, duration_ms=duration_ms)
+    return NotDelivered(attempt, failure) if failure else Delivered(attempt)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import aiohttp
+import asyncpg
 import pytest
 import pytest_asyncio
 
@@ -39,6 +40,13 @@ async def client(stack: Launched) -> AsyncIterator[Client]:
 async def receiver(stack: Launched) -> AsyncIterator[Receiver]:
     async with Receiver(stack.settings()["HEADRACE_WEBHOOK_SECRET"]).listening() as receiver:
         yield receiver
+
+
+@pytest_asyncio.fixture
+async def database(stack: Launched) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(stack.settings()["HEADRACE_DATABASE_URL"])
+    yield connection
+    await connection.close()
 
 
 @pytest.fixture

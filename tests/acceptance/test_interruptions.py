@@ -1,9 +1,7 @@
 """Processes die and are stopped in the middle of a job; the job ends all the same, and nothing counts as a failure."""
 
-import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
@@ -11,29 +9,16 @@ import pytest
 import pytest_asyncio
 
 from tests.acceptance.client import Client, words_of
-from tests.acceptance.long_audio import write_long_audio
+from tests.acceptance.under_way import submit_and_wait_for_work
 from tests.stack.launched import Launched, alive, descendants
 
-RUNNING_CHUNKS = "SELECT count(*) FROM tasks WHERE job_id = $1 AND kind = 'chunk' AND state = 'running'"
 TASKS = "SELECT kind, state, attempts, crashes FROM tasks WHERE job_id = $1"
-
-
-@pytest_asyncio.fixture
-async def database(stack: Launched) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(stack.settings()["HEADRACE_DATABASE_URL"])
-    yield connection
-    await connection.close()
 
 
 @pytest_asyncio.fixture
 async def job_under_way(client: Client, database: asyncpg.Connection, tmp_path: Path) -> tuple[str, list[str]]:
     """A long job with a chunk being transcribed, and its words."""
-    texts = write_long_audio(tmp_path / "long.flac", duration_s=60)
-    job_id = await client.submit(tmp_path / "long.flac", denoise=False)
-    async with asyncio.timeout(60):
-        while not await database.fetchval(RUNNING_CHUNKS, job_id):  # noqa: ASYNC110 - a state of another process
-            await asyncio.sleep(0.02)
-    return job_id, words_of(" ".join(texts))
+    return await submit_and_wait_for_work(client, database, tmp_path)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

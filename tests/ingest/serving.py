@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -37,12 +38,32 @@ class Ingest:
         root = Path(urlsplit(self.settings.storage_url).path)
         return [path for path in root.rglob("*") if path.is_file()]
 
+    def lose_store(self) -> Path:
+        """A file stands where the store's folder was."""
+        folder = Path(urlsplit(self.settings.storage_url).path)
+        shutil.rmtree(folder)
+        folder.write_text("a file where the folder was")
+        return folder
+
     async def sql(self, query: str, *arguments: Any) -> list[Any]:
         connection = await asyncpg.connect(self.settings.database_url)
         try:
             return list(await connection.fetch(query, *arguments))
         finally:
             await connection.close()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
+        connection = await asyncpg.connect(self.settings.database_url)
+        try:
+            async with connection.transaction():
+                yield connection
+        finally:
+            await connection.close()
+
+    async def somebody_waits_for_a_lock(self) -> bool:
+        ours = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        return bool(await self.sql(ours))
 
     async def job_count(self) -> int:
         return int((await self.sql("SELECT count(*) FROM jobs"))[0][0])
@@ -54,6 +75,10 @@ class Ingest:
     async def get(self, path: str, **options: Any) -> tuple[int, dict[str, Any]]:
         async with self.client.get(self.url + path, **options) as answer:
             return answer.status, await answer.json(content_type=None)
+
+    async def delete(self, path: str) -> int:
+        async with self.client.delete(self.url + path) as answer:
+            return answer.status
 
     async def submit(self, audio: bytes, **query: str) -> str:
         status, body = await self.post(io.BytesIO(audio), params=query, headers={"Content-Type": "audio/wav"})

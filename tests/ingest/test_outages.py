@@ -1,20 +1,25 @@
 """What we stand on goes away: a clear 5xx and nothing left behind, or, for Redis, no difference to the client."""
 
 import asyncio
+import io
 import os
-import shutil
+import resource
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
+import aiohttp
 import pytest
+from redis.asyncio import Redis
 
 from ingest_service.settings import IngestSettings
-from shared.blob_store import BlobStore, BlobStoreFullError
-from tests.ingest.serving import serving, until
-from tests.ingest.sounds import wav
+from shared.ids import new_id
+from shared.messages import COMPUTE_QUEUE
+from tests.ingest.process import running
+from tests.ingest.proxy import proxied
+from tests.ingest.serving import Ingest, serving, until
+from tests.ingest.sounds import MIB, wav
 
 NOBODY = "127.0.0.1:1"
 WAV_TYPE = {"Content-Type": "audio/wav"}
@@ -104,6 +109,126 @@ async def test_connections_that_broke_are_replaced(settings: IngestSettings) -> 
         assert len(ingest.stored_files()) == await ingest.job_count()
 
 
+async def refused(ingest: Ingest) -> None:
+    """An upload is refused honestly: 503, and told when to come again."""
+    async with ingest.client.post(ingest.url + "/v1/jobs", data=wav(), headers=WAV_TYPE) as answer:
+        assert (answer.status, (await answer.json(content_type=None))["code"]) == (503, "database_unavailable")
+        assert int(answer.headers["Retry-After"]) > 0
+
+
+async def back_within_10_s(ingest: Ingest) -> None:
+    async def taken() -> bool:
+        return (await ingest.post(wav(), headers=WAV_TYPE))[0] == 202
+
+    await until(taken, timeout_s=10)
+
+
+async def warm(ingest: Ingest) -> None:
+    """Have several connections in the pool."""
+    await asyncio.gather(*(ingest.submit(wav()) for _ in range(8)))
+
+
+async def test_postgres_freezes_under_open_connections_and_thaws(settings: IngestSettings) -> None:
+    async with proxied(settings.database_url) as postgres, serving(settings, database_url=postgres.url) as ingest:
+        await warm(ingest)
+        postgres.freeze()
+        async with asyncio.timeout(15):
+            await asyncio.gather(*(refused(ingest) for _ in range(3)))
+            assert (await ingest.get("/v1/jobs"))[0] == 503
+            assert await ingest.get("/health/ready") == (503, {"ready": False, "away": ["database"]})
+        postgres.thaw()
+        await back_within_10_s(ingest)
+
+        async def nothing_is_half_done() -> bool:
+            return len(ingest.stored_files()) == await ingest.job_count()
+
+        await until(nothing_is_half_done)
+
+
+async def test_postgres_goes_without_a_word_and_one_timeout_is_enough_to_know(settings: IngestSettings) -> None:
+    """A machine that loses its power resets no connection: of all that are open none will ever answer."""
+    async with proxied(settings.database_url) as postgres, serving(settings, database_url=postgres.url) as ingest:
+        await warm(ingest)
+        postgres.lose()
+        async with asyncio.timeout(10):
+            await refused(ingest)
+            await ingest.submit(wav())
+
+
+async def test_postgres_restarts(settings: IngestSettings) -> None:
+    async with proxied(settings.database_url) as postgres, serving(settings, database_url=postgres.url) as ingest:
+        await warm(ingest)
+        await postgres.close()
+        await refused(ingest)
+        await postgres.open()
+        await back_within_10_s(ingest)
+        assert len(ingest.stored_files()) == await ingest.job_count()
+
+
+async def test_no_202_is_given_for_a_commit_that_was_cut(settings: IngestSettings) -> None:
+    async with proxied(settings.database_url) as postgres, serving(settings, database_url=postgres.url) as ingest:
+        promised = []
+        for _ in range(10):
+            uploads = [asyncio.create_task(ingest.post(wav(), headers=WAV_TYPE)) for _ in range(10)]
+            await asyncio.wait(uploads, return_when=asyncio.FIRST_COMPLETED)
+            await postgres.cut()
+            answers = await asyncio.gather(*uploads)
+            assert {status for status, _ in answers} <= {202, 503}
+            promised += [body["job_id"] for status, body in answers if status == 202]
+        jobs = {str(row["id"]) for row in await ingest.sql("SELECT id FROM jobs")}
+        stored = {file.parent.name for file in ingest.stored_files()}
+        assert promised
+        assert set(promised) <= jobs
+        assert jobs <= stored
+
+
+async def test_a_postgres_that_takes_no_more_connections(settings: IngestSettings) -> None:
+    role = f"crowded_{new_id().hex}"
+    parts = urlsplit(settings.database_url)
+    url = urlunsplit(parts._replace(netloc=f"{role}:secret@{parts.hostname}:{parts.port}"))
+    async with serving(settings) as operator:
+        await operator.sql(f"CREATE ROLE {role} LOGIN PASSWORD 'secret' CONNECTION LIMIT 0")
+        await operator.sql(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+        try:
+            async with serving(settings, database_url=url) as ingest:
+                await refused(ingest)
+                await operator.assert_nothing_is_left()
+                await operator.sql(f"ALTER ROLE {role} CONNECTION LIMIT 5")
+                await back_within_10_s(ingest)
+        finally:
+            await operator.sql(f"DROP OWNED BY {role}")
+            await operator.sql(f"DROP ROLE {role}")
+
+
+async def is_rung_for_all(ingest: Ingest) -> bool:
+    tasks = await ingest.sql("SELECT id FROM tasks")
+    async with Redis.from_url(ingest.settings.redis_url) as redis:
+        scores = [await redis.zscore(COMPUTE_QUEUE, f"{task['id']}.1") for task in tasks]
+    return None not in scores
+
+
+@pytest.mark.parametrize("how", ["cut", "close", "freeze", "lose"])
+async def test_redis_goes_and_comes_back(settings: IngestSettings, how: str) -> None:
+    """Uploads do not notice; once it is back the bell is rung again, without a restart."""
+    async with proxied(settings.redis_url) as redis, serving(settings, redis_url=redis.url) as ingest:
+        await ingest.submit(wav())
+        await until(lambda: is_rung_for_all(ingest))
+        gone = getattr(redis, how)()
+        if gone is not None:
+            await gone
+        await asyncio.gather(*(ingest.submit(wav()) for _ in range(5)))
+        if how == "close":
+            await redis.open()
+        redis.thaw()
+
+        async def an_upload_is_rung_for() -> bool:
+            await ingest.sql("DELETE FROM jobs")
+            await ingest.submit(wav())
+            return await is_rung_for_all(ingest)
+
+        await until(an_upload_is_rung_for)
+
+
 async def test_a_row_that_is_refused_takes_its_blob_along(settings: IngestSettings) -> None:
     """A defect of ours: 500 without a trace of it, and nothing is left."""
     async with serving(settings) as ingest:
@@ -114,30 +239,28 @@ async def test_a_row_that_is_refused_takes_its_blob_along(settings: IngestSettin
         await ingest.assert_nothing_is_left()
 
 
-def replace_by_file(storage_url: str) -> Path:
-    folder = Path(urlsplit(storage_url).path)
-    shutil.rmtree(folder)
-    folder.write_text("a file where the folder was")
-    return folder
-
-
 async def test_a_store_that_is_gone(settings: IngestSettings) -> None:
     async with serving(settings) as ingest:
-        folder = replace_by_file(settings.storage_url)
+        folder = ingest.lose_store()
         status, problem = await ingest.post(wav(), headers=WAV_TYPE)
         assert (status, problem["code"]) == (503, "storage_unavailable")
         assert str(folder) not in str(problem)
         assert await ingest.job_count() == 0
 
 
-async def test_a_full_disk(settings: IngestSettings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The store's own error for it is tested with the store; a full disk cannot be had without privileges."""
-
-    async def full(*_: object) -> None:
-        raise BlobStoreFullError("No space left on device (os error 28)")
-
-    monkeypatch.setattr(BlobStore, "put", full)
-    async with serving(settings) as ingest:
-        status, problem = await ingest.post(wav(), headers=WAV_TYPE)
-        assert (status, problem["code"]) == (507, "storage_full")
-        await ingest.assert_nothing_is_left()
+async def test_a_full_disk(settings: IngestSettings) -> None:
+    """No file may grow beyond a limit, which fails in the same place as a disk without room."""
+    async with running(settings) as (process, url), serving(settings) as observer, aiohttp.ClientSession(url) as client:
+        _, unlimited = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (MIB, unlimited))
+        for data in (wav(20 * MIB), wav(2 * MIB)):
+            async with client.post("/v1/jobs", data=io.BytesIO(data), headers=WAV_TYPE) as answer:
+                problem = await answer.json(content_type=None)
+                assert (answer.status, problem["code"]) == (507, "storage_full")
+                assert int(answer.headers["Retry-After"]) > 0
+            await observer.assert_nothing_is_left()
+        async with client.post("/v1/jobs", data=wav(), headers=WAV_TYPE) as answer:
+            assert answer.status == 202
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (unlimited, unlimited))
+        async with client.post("/v1/jobs", data=io.BytesIO(wav(2 * MIB)), headers=WAV_TYPE) as answer:
+            assert answer.status == 202

@@ -1,67 +1,20 @@
 """The ingest as a process of its own: how it starts, refuses to start, stops, and how little memory it needs."""
 
 import asyncio
-import os
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import aiohttp
-import msgspec
 import pytest
 
 from ingest_service.settings import IngestSettings
+from tests.ingest.process import answers, running, start
 from tests.ingest.serving import until
 from tests.ingest.sounds import wav
 from tests.ingest.upload_memory import LIMIT_MIB, measure
 
 UPLOAD_MIB = 1024
-
-
-def environ(settings: IngestSettings, **changes: str) -> dict[str, str]:
-    chosen = {f"HEADRACE_{name.upper()}": str(value) for name, value in msgspec.structs.asdict(settings).items()}
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
-    return kept | chosen | changes
-
-
-async def start(settings: IngestSettings, **changes: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "ingest_service",
-        env=environ(settings, **changes),
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-@asynccontextmanager
-async def running(settings: IngestSettings) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    port = free_port()
-    process = await start(settings, HEADRACE_PORT=str(port), HEADRACE_LOG_LEVEL="WARNING")
-    url = f"http://127.0.0.1:{port}"
-    try:
-        await until(lambda: answers(url), timeout_s=30)
-        yield process, url
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
-
-
-async def answers(url: str) -> bool:
-    try:
-        async with aiohttp.ClientSession() as client, client.get(url + "/health/live") as answer:
-            return answer.status == 200
-    except aiohttp.ClientConnectionError:
-        return False
 
 
 async def test_memory_stays_flat_under_a_large_upload(settings: IngestSettings) -> None:

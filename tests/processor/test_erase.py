@@ -20,6 +20,14 @@ from tests.processor.conftest import Submit, job_row
 KEEP = Retention(jobs_s=0, audio_s=0, webhook_log_s=3600)
 HOUR_S = 3600.0
 
+OPTIONS = '{"prompt":"Ada","language":"en"}'
+METADATA = '"\\u0000"'  # JSON may hold it, Postgres' jsonb may not
+END_JOB = """
+UPDATE jobs SET status = $2, completed_at = now() - make_interval(secs => $3), filename = 'a', options = $4,
+    metadata = $5
+WHERE id = $1
+"""
+
 Files = set[str]
 
 
@@ -41,13 +49,7 @@ def _make_old(storage_url: str) -> None:
 async def _job(database: asyncpg.Pool, submit: Submit, blobs: BlobStore, status: str, ended_s_ago: float) -> UUID:
     task_id = await submit()
     job_id = UUID(str(await database.fetchval("SELECT job_id FROM tasks WHERE id = $1", task_id)))
-    await database.execute(
-        "UPDATE jobs SET status = $2, completed_at = now() - make_interval(secs => $3), metadata = '1', filename = 'a',"
-        ' options = \'{"prompt":"Ada","language":"en"}\' WHERE id = $1',
-        job_id,
-        status,
-        ended_s_ago,
-    )
+    await database.execute(END_JOB, job_id, status, ended_s_ago, OPTIONS, METADATA)
     for key in (blob_keys.source(job_id), blob_keys.transcript(job_id, 1), blob_keys.chunk_audio(job_id, 1, 0)):
         await blobs.put(key, b"x")
     return job_id
@@ -68,7 +70,7 @@ async def test_jobs_are_erased_by_age_and_leave_a_tombstone(
         "COMPLETED",
         None,
         None,
-        '{"language": "en"}',
+        '{"language":"en"}',
     )
     assert row["erased_at"] is not None
     assert row["blobs_erased_at"] is not None

@@ -1,0 +1,36 @@
+"""Inserts tasks into a job that is locked; the bell is rung for them after the commit."""
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from shared.ids import new_id
+from shared.messages import Dispatch
+from shared.states import TaskKind, TaskState
+
+INSERT_TASK = """
+    INSERT INTO tasks (id, job_id, generation, kind, ordinal, state, input, progress, finished_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, CASE WHEN $6 = 'done' THEN 1 ELSE 0 END, CASE WHEN $6 = 'done' THEN now() END)
+"""
+
+
+class NewTask(msgspec.Struct, frozen=True):
+    """A task to insert: to be done, or done already in an earlier generation."""
+
+    kind: TaskKind
+    ordinal: int = 0
+    state: TaskState = TaskState.DISPATCHED
+    input_json: str | None = None
+
+
+async def insert_tasks(
+    connection: Any, job_id: UUID, generation: int, tasks: Iterable[NewTask]
+) -> tuple[Dispatch, ...]:
+    """Insert them; what to ring for once they are committed."""
+    rows = [(new_id(), job_id, generation, task.kind, task.ordinal, task.state, task.input_json) for task in tasks]
+    await connection.executemany(INSERT_TASK, rows)
+    return tuple(
+        Dispatch(task_id, 1, kind) for task_id, _, _, kind, _, state, _ in rows if state is TaskState.DISPATCHED
+    )

@@ -1,0 +1,99 @@
+"""Real compute children with the scripted transcriber, and what tests say about them."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import soundfile
+
+from processor_service.audio.write_chunks import ChunkFile
+from processor_service.compute.limits import Patience
+from processor_service.compute.messages import ChunkProcessed, ProcessChunk, Warm
+from processor_service.compute.pool import ComputePool, Slot
+from processor_service.transcribers.scripted import CALLS, Call
+from shared.options import JobOptions
+
+MEMORY_BYTES = 512 << 20
+RATE_HZ = 8000
+LONG = Patience(60.0)
+
+Pool = Callable[..., contextlib.AbstractAsyncContextManager[ComputePool]]
+
+
+class Model:
+    """The folder that a scripted transcriber has for its model, and a chunk of two seconds for it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / "chunk.flac"
+        soundfile.write(self.path, 0.1 * np.random.default_rng(0).standard_normal(2 * RATE_HZ), RATE_HZ)
+
+    def calls(self) -> list[Call]:
+        path = self.folder / CALLS
+        lines = path.read_bytes().splitlines() if path.exists() else []
+        return [msgspec.json.decode(line, type=Call) for line in lines]
+
+    def request(self, prompt: str | None = None) -> ProcessChunk:
+        chunk = ChunkFile(
+            path=str(self.path),
+            ordinal=0,
+            file_start_frame=0,
+            core_start_frame=0,
+            core_end_frame=2 * RATE_HZ,
+            sample_rate_hz=RATE_HZ,
+            channels=1,
+        )
+        options = JobOptions(denoise=False, prompt=prompt)
+        return ProcessChunk(chunk=chunk, options=options, model_path=str(self.folder), threads=1, denoised_path=None)
+
+    async def text(self, slot: Slot, prompt: str | None = None, patience: Patience = LONG) -> str:
+        """What the child of a slot makes of the chunk."""
+        return (await slot.ask(self.request(prompt), ChunkProcessed, patience=patience)).transcript.text
+
+    def asked(self, slot: Slot, prompt: str) -> asyncio.Task[str]:
+        return asyncio.create_task(self.text(slot, prompt))
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Model:
+    (tmp_path / "model").mkdir()
+    return Model(tmp_path / "model")
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Path:
+    (tmp_path / "scratch").mkdir()
+    return tmp_path / "scratch"
+
+
+@pytest.fixture
+def started(model: Model, scratch: Path) -> Pool:
+    """A pool of warm children for the length of a block."""
+
+    @contextlib.asynccontextmanager
+    async def start(*, slots: int = 1) -> AsyncIterator[ComputePool]:
+        warm = Warm(engine="scripted", model_path=str(model.folder), memory_bytes=MEMORY_BYTES)
+        pool = ComputePool(warm, slots=slots, threads=1, scratch=scratch)
+        try:
+            await pool.start()
+            yield pool
+        finally:
+            await pool.stop()
+
+    return start
+
+
+def group(leader: int) -> set[int]:
+    """The living processes of a process group; a zombie does not live."""
+    return {pid for pid, of, state in _processes() if of == leader and state not in "ZX"}
+
+
+def _processes() -> Iterator[tuple[int, int, str]]:
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            state, _, group_id, *_ = stat.read_text().rpartition(")")[2].split()
+            yield int(stat.parent.name), int(group_id), state
