@@ -1,0 +1,125 @@
+"""A webhook endpoint on loopback that misbehaves as a test asks, byte by byte, and counts what reaches it."""
+
+import asyncio
+import contextlib
+import itertools
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import msgspec
+
+TLS_HANDSHAKE = b"\x16"
+SEND_BUFFER_BYTES = 32 << 10  # so that what was sent is what the other side took
+
+
+class Received(msgspec.Struct, frozen=True, kw_only=True):
+    """A request, as it came."""
+
+    target: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Endpoint:
+    """Every connection is a hit and runs the script once its request is read."""
+
+    def __init__(self, script: "Script") -> None:
+        self._script = script
+        self._under_way: set[asyncio.Task[None]] = set()
+        self.port = 0
+        self.hits = 0
+        self.received: list[Received] = []
+        self.sent_bytes = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/hook"
+
+    @contextlib.asynccontextmanager
+    async def listening(self) -> AsyncIterator["Endpoint"]:
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        self.port = listener.getsockname()[1]
+        server = await asyncio.start_server(self._serve, sock=listener)
+        try:
+            yield self
+        finally:
+            server.close()
+            await self.ended()
+
+    async def ended(self) -> None:
+        """Wait until all connections are over: by their scripts, or because the other side closed them."""
+        async with asyncio.timeout(10):
+            await asyncio.gather(*self._under_way)
+
+    async def send(self, writer: asyncio.StreamWriter, data: bytes) -> None:
+        """Raises ConnectionError once the other side has closed."""
+        writer.write(data)
+        await writer.drain()
+        self.sent_bytes += len(data)
+
+    def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.hits += 1
+        task = asyncio.create_task(self._converse(reader, writer))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.set_write_buffer_limits(0)
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            start = await reader.readexactly(1)
+            if start == TLS_HANDSHAKE:
+                await self.send(writer, status(400))
+            else:
+                self.received.append(await _read_request(start, reader))
+                await self._script(self, reader, writer)
+        writer.close()
+
+
+Script = Callable[[Endpoint, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+async def _read_request(start: bytes, reader: asyncio.StreamReader) -> Received:
+    head = (start + await reader.readuntil(b"\r\n\r\n")).decode()
+    first, *lines = head.strip().split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    body = await reader.readexactly(int(headers["content-length"]))
+    return Received(target=first.split(" ")[1], headers=headers, body=body)
+
+
+def answering(*pieces: bytes) -> Script:
+    """Sends these bytes and closes."""
+
+    async def script(endpoint: Endpoint, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for piece in pieces:
+            await endpoint.send(writer, piece)
+
+    return script
+
+
+def stalling(*pieces: bytes) -> Script:
+    """Sends these bytes, then nothing, until the other side closes."""
+
+    async def script(endpoint: Endpoint, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await answering(*pieces)(endpoint, reader, writer)
+        await reader.read()
+
+    return script
+
+
+def flooding(start: bytes, piece: bytes, *, times: int | None = None) -> Script:
+    """Sends a piece again and again, for ever unless told how often."""
+
+    async def script(endpoint: Endpoint, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await endpoint.send(writer, start)
+        pieces = itertools.repeat(piece) if times is None else itertools.repeat(piece, times)
+        for one in pieces:
+            await endpoint.send(writer, one)
+
+    return script
+
+
+def status(code: int, *headers: str, body: bytes = b"") -> bytes:
+    """A whole answer."""
+    lines = [f"HTTP/1.1 {code} Whatever", f"content-length: {len(body)}", *headers]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
