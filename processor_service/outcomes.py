@@ -62,6 +62,12 @@ class NotDelivered(msgspec.Struct, frozen=True):
     failure: Failure
 
 
+class Postponed(msgspec.Struct, frozen=True):
+    """Nothing was attempted: the endpoint's share of the deliveries is taken. The task makes room for a while."""
+
+    wait_s: float
+
+
 class Failed(msgspec.Struct, frozen=True):
     """The attempt failed; whether another follows is decided by `retry`."""
 
@@ -82,4 +88,5 @@ class LeaseLost(msgspec.Struct, frozen=True):
     """The task is no longer ours: nothing may be written."""
 
 
-Outcome = Split | ChunkDone | JobDone | Delivered | NotDelivered | Failed | Crashed | Interrupted | LeaseLost
+Delivery = Delivered | NotDelivered | Postponed
+Outcome = Split | ChunkDone | JobDone | Delivery | Failed | Crashed | Interrupted | LeaseLost

@@ -15,6 +15,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     waits_s: tuple[float, ...]  # after the first, second, … failed attempt; bounds their number
     longest_retry_after_s: float  # what a server asks for is obeyed up to this
+    retry_after_shortens: bool = True  # else it only lengthens a wait: an endpoint could use up its attempts in seconds
 
 
 class RetryAfter(msgspec.Struct, frozen=True):
@@ -31,9 +32,11 @@ def decide(failure: Failure, *, failed_attempts: int, policy: RetryPolicy) -> Re
     """What follows the `failed_attempts`-th failed attempt (counted from 1)."""
     if not failure.transient or failed_attempts > len(policy.waits_s):
         return GiveUp()
-    if failure.retry_after_s is not None:
-        return RetryAfter(min(max(failure.retry_after_s, 0.0), policy.longest_retry_after_s))
-    return RetryAfter(_schedule(policy.waits_s)(_after(failed_attempts)))
+    scheduled_s = _schedule(policy.waits_s)(_after(failed_attempts))
+    if failure.retry_after_s is None:
+        return RetryAfter(scheduled_s)
+    asked_s = min(max(failure.retry_after_s, 0.0), policy.longest_retry_after_s)
+    return RetryAfter(asked_s if policy.retry_after_shortens else max(asked_s, scheduled_s))
 
 
 def is_poison(crashes: int) -> bool:

@@ -17,7 +17,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_expo
 from processor_service.compute.pool import ComputePool, Slot
 from processor_service.leases import ClaimedTask, Leases, claim
 from processor_service.models.cache import ModelCache
-from processor_service.outcomes import Interrupted, JobDone, Outcome
+from processor_service.outcomes import Interrupted, JobDone, LeaseLost, Outcome
 from processor_service.retry import RetryPolicy
 from processor_service.scratch import Scratch
 from processor_service.settings import ProcessorSettings
@@ -60,7 +60,8 @@ class Processor(msgspec.Struct, frozen=True, kw_only=True):
     def policy(self, kind: TaskKind) -> RetryPolicy:
         """A webhook endpoint is given days, our own parts a minute."""
         if kind is TaskKind.DELIVER:
-            return RetryPolicy(waits_s=self.settings.webhook_waits_s, longest_retry_after_s=24 * 3600)
+            waits_s = self.settings.webhook_waits_s
+            return RetryPolicy(waits_s=waits_s, longest_retry_after_s=24 * 3600, retry_after_shortens=False)
         return RetryPolicy(waits_s=self.settings.retry_waits_s, longest_retry_after_s=600)
 
 
@@ -163,5 +164,5 @@ def _log_outcome(task: ClaimedTask, outcome: Outcome) -> None:
             log.error("internal_error", traceback=failure.traceback)
     elif isinstance(outcome, Interrupted):
         log.info("task_handed_back")
-    else:
+    elif not isinstance(outcome, LeaseLost):
         log.info("task_done", outcome=name)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from shared.options import WEBHOOK_SECRET_FORM, is_webhook_secret
 from shared.settings import CommonSettings
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
@@ -43,3 +44,9 @@ class ProcessorSettings(CommonSettings, frozen=True, kw_only=True):
     retention_webhook_log_s: Positive = 30 * 24 * 3600.0  # webhook attempts older than this are forgotten
     orphan_age_s: Positive = 3600.0  # blobs that no job knows are deleted when they are older
     health_port: int = 0  # liveness and readiness on loopback; 0: none
+
+    def __post_init__(self) -> None:
+        for name in ("webhook_secret", "webhook_previous_secret"):
+            secret = getattr(self, name)
+            if secret and not is_webhook_secret(secret):
+                raise ValueError(f"HEADRACE_{name.upper()} is invalid: {WEBHOOK_SECRET_FORM}")

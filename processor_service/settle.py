@@ -22,6 +22,7 @@ from processor_service.outcomes import (
     LeaseLost,
     NotDelivered,
     Outcome,
+    Postponed,
     Split,
 )
 from processor_service.settle_sql import (
@@ -90,7 +91,7 @@ class _Settlement:
         self._task = task
         self._policy = policy
 
-    async def carry_out(self, outcome: Outcome) -> Aftermath:  # noqa: PLR0911 - one return an outcome
+    async def carry_out(self, outcome: Outcome) -> Aftermath:  # noqa: C901, PLR0911 - one return an outcome
         match outcome:
             case Split():
                 return await self._split(outcome)
@@ -106,6 +107,9 @@ class _Settlement:
                 aftermath = await self._failed(failure)
                 await self._conclude(attempt)
                 return aftermath
+            case Postponed(wait_s):
+                await self._wait(wait_s)
+                return Aftermath()
             case Failed(failure):
                 return await self._failed(failure)
             case Crashed(message):
@@ -144,9 +148,8 @@ class _Settlement:
         decision = retry.decide(failure, failed_attempts=self._task.attempts + 1, policy=self._policy)
         if isinstance(decision, retry.GiveUp):
             return await self._bury(failure)
-        await self._leave_running(TaskState.WAITING)
+        await self._wait(decision.wait_s)
         await self._record_failure(failure, attempts=1)
-        await self._db.execute(WAIT, self._task.id, decision.wait_s)
         return Aftermath()
 
     async def _crashed(self, message: str) -> Aftermath:
@@ -173,6 +176,10 @@ class _Settlement:
         result = await self._db.execute(LEAVE_RUNNING, self._task.id, self._task.lease_token, state)
         if result != "UPDATE 1":
             raise LeaseLostError
+
+    async def _wait(self, wait_s: float) -> None:
+        await self._leave_running(TaskState.WAITING)
+        await self._db.execute(WAIT, self._task.id, wait_s)
 
     async def _record_failure(self, failure: Failure, *, attempts: int = 0, crashes: int = 0) -> None:
         await self._db.execute(RECORD_FAILURE, self._task.id, _json(failure), attempts, crashes)

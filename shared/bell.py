@@ -19,8 +19,7 @@ from shared.messages import (
     arq_payload,
 )
 
-# A worker takes what its own clock calls due. One that is behind by less than this still sees everything.
-SLOWEST_CLOCK_MS = 24 * 3600 * 1000
+DAY_MS = 24 * 3600 * 1000
 KEYS_OF_A_DISPATCH = (ARQ_JOB_KEY_PREFIX, ARQ_IN_PROGRESS_KEY_PREFIX, ARQ_RETRY_KEY_PREFIX)
 
 
@@ -41,17 +40,24 @@ async def ring(redis: Redis, dispatches: Sequence[Dispatch]) -> None:
         return
     seconds, microseconds = await redis.time()
     now_ms = int(seconds) * 1000 + int(microseconds) // 1000
-    score = now_ms - SLOWEST_CLOCK_MS
     pipe = redis.pipeline(transaction=True)
     for dispatch in dispatches:
         payload = arq_payload(dispatch, enqueued_at_ms=now_ms)
         pipe.set(ARQ_JOB_KEY_PREFIX + dispatch.arq_id, payload, px=PAYLOAD_TTL_MS, nx=True)
-        pipe.zadd(dispatch.queue, {dispatch.arq_id: score}, nx=True)
+        pipe.zadd(dispatch.queue, {dispatch.arq_id: score_ms(dispatch, now_ms)}, nx=True)
         if dispatch.dispatch_no > 1:
             _silence(pipe, dispatch.previous)
     failpoint("bell.before_exec")
     await pipe.execute()
     failpoint("bell.after_exec")
+
+
+def score_ms(dispatch: Dispatch, now_ms: int) -> int:
+    """A dispatch's place in its queue: the first come are the first served, and what had begun goes on before them.
+
+    A worker takes what its own clock calls due, so all lies a day back: a clock behind by less still sees everything.
+    """
+    return now_ms - (2 * DAY_MS if dispatch.dispatch_no > 1 else DAY_MS)
 
 
 def _silence(pipe: Any, dispatch: Dispatch) -> None:

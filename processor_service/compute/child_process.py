@@ -107,6 +107,7 @@ class ComputeChild:
         """End the child and whatever it started, at once. One that has died between requests left nothing running."""
         if self.is_alive:
             await self._kill_group()
+        self._process._transport.close()  # type: ignore[attr-defined] # noqa: SLF001 - pipes that nobody reads to their end
         shutil.rmtree(self._temporary, ignore_errors=True)
 
     async def _kill_group(self) -> None:

@@ -13,7 +13,7 @@ from yarl import URL
 
 from processor_service.failures import PermanentError
 from processor_service.leases import ClaimedTask
-from processor_service.outcomes import Delivered, DeliveryAttempt, LeaseLost, NotDelivered
+from processor_service.outcomes import Delivered, Delivery, DeliveryAttempt, LeaseLost, NotDelivered, Postponed
 from processor_service.settings import ProcessorSettings
 from processor_service.webhooks.http_client import turns_of
 from processor_service.webhooks.judge import judge
@@ -41,13 +41,6 @@ WITH held AS (
 INSERT INTO webhook_attempts (event_id, task_id) SELECT $3, held.id FROM held RETURNING id
 """
 
-# Not an attempt: the task only makes room.
-POSTPONE = """
-UPDATE tasks SET state = 'waiting', not_before = now() + make_interval(secs => $3),
-    lease_expires_at = NULL, leased_by = NULL, progress = 0
-WHERE id = $1 AND lease_token = $2 AND state = 'running'
-"""
-
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True):
     """An event, where it goes and what signs it; the same in every attempt."""
@@ -64,14 +57,13 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True):
 
 async def deliver(
     task: ClaimedTask, pool: asyncpg.Pool, http: aiohttp.ClientSession, settings: ProcessorSettings
-) -> Delivered | NotDelivered | LeaseLost:
+) -> Delivery | LeaseLost:
     """Send the event once, through a session of `open_session`. LeaseLost: nothing was sent, the task is not ours."""
     turns = turns_of(http)
     event = await _read_event(pool, task)
     if wait_s := turns.wait_s(event.host):
         log.info("webhook_postponed", host=event.host, wait_s=round(wait_s, 1))
-        await pool.execute(POSTPONE, task.id, task.lease_token, wait_s)
-        return LeaseLost()
+        return Postponed(wait_s)
     with turns.taken(event.host):
         return await _attempt(task, event, pool, http, settings)
 

@@ -1,6 +1,7 @@
 """The Redis list is what Postgres says, whatever happened to it."""
 
 import json
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -24,7 +25,7 @@ async def _bury(database: asyncpg.Pool, submit: Submit, claim_task: Claim) -> UU
     return task.job_id
 
 
-async def _listed(database: asyncpg.Pool, redis: Redis) -> list[str]:
+async def _listed(database: asyncpg.Pool, redis: Any) -> list[str]:
     """The jobs on the list after one turn."""
     await run_locked(database, "dead_letters", DeadLetterList(redis))
     letters = [json.loads(entry) for entry in await redis.lrange(DEAD_LETTER_LIST, 0, -1)]

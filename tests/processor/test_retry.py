@@ -39,6 +39,18 @@ def test_a_servers_retry_after_is_obeyed_within_a_clamp(retry_after_s: float) ->
     assert decision == RetryAfter(min(max(retry_after_s, 0.0), POLICY.longest_retry_after_s))
 
 
+def test_an_endpoint_may_lengthen_the_waits_of_its_webhooks_and_not_shorten_them() -> None:
+    policy = RetryPolicy(waits_s=(10.0,), longest_retry_after_s=600, retry_after_shortens=False)
+
+    def wait_s(asked_s: float) -> float:
+        decision = decide(_failure(retry_after_s=asked_s), failed_attempts=1, policy=policy)
+        assert isinstance(decision, RetryAfter)
+        return decision.wait_s
+
+    assert 10 <= wait_s(1.0) <= 11
+    assert (wait_s(60.0), wait_s(1e9)) == (60.0, 600.0)
+
+
 def test_the_third_crash_is_poison() -> None:
     assert [is_poison(crashes) for crashes in (1, 2, 3)] == [False, False, True]
     assert MAX_CRASHES == 3

@@ -14,6 +14,7 @@ from processor_service.upkeep.rescue import Rescuer
 from processor_service.upkeep.wake import wake
 from shared.bell import ring
 from shared.failures import Failure, FailureCode
+from shared.ids import new_id
 from shared.messages import ARQ_IN_PROGRESS_KEY_PREFIX, COMPUTE_QUEUE, Dispatch
 from shared.states import TaskKind
 from tests.processor.conftest import Claim, Submit, job_row, task_row
@@ -123,11 +124,21 @@ async def test_only_one_worker_does_a_piece_of_upkeep_at_a_time(database: asyncp
 
 
 async def test_ringing_twice_is_ringing_once(redis_url: str) -> None:
-    from shared.ids import new_id
-
     dispatch = Dispatch(new_id(), 1, TaskKind.PREPARE)
     async with Redis.from_url(redis_url) as redis:
         await ring(redis, [dispatch])
         await ring(redis, [dispatch])
 
         assert await redis.zcard(COMPUTE_QUEUE) == 1
+
+
+async def test_what_had_begun_goes_on_before_the_backlog(redis_url: str) -> None:
+    backlog = [Dispatch(new_id(), 1, TaskKind.PREPARE) for _ in range(3)]
+    rescued = Dispatch(new_id(), 2, TaskKind.CHUNK)
+    async with Redis.from_url(redis_url) as redis:
+        for dispatch in (*backlog, rescued):
+            await ring(redis, [dispatch])
+
+        order = [arq_id.decode() for arq_id in await redis.zrange(COMPUTE_QUEUE, 0, -1)]
+    assert order[0] == rescued.arq_id
+    assert set(order[1:]) == {dispatch.arq_id for dispatch in backlog}

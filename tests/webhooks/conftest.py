@@ -11,7 +11,7 @@ import pytest_asyncio
 from aiohttp.abc import AbstractResolver
 
 from processor_service.leases import ClaimedTask
-from processor_service.outcomes import Delivered, LeaseLost, NotDelivered
+from processor_service.outcomes import Delivered, LeaseLost, NotDelivered, Postponed
 from processor_service.settings import ProcessorSettings
 from processor_service.webhooks.deliver import deliver
 from processor_service.webhooks.http_client import open_session
@@ -32,7 +32,7 @@ VALUES ($1, '{}', 'wav', 4, 'ab', 'COMPLETED', now(), $2, $3) RETURNING complete
 INSERT_EVENT = "INSERT INTO webhook_events (id, job_id, generation, type, body) VALUES ($1, $2, 1, $3, $4)"
 INSERT_TASK = "INSERT INTO tasks (id, job_id, kind, input) VALUES ($1, $2, 'deliver', $3)"
 
-Outcome = Delivered | NotDelivered | LeaseLost
+Outcome = Delivered | NotDelivered | Postponed | LeaseLost
 ClaimDelivery = Callable[..., Awaitable[ClaimedTask]]
 Attempt = Callable[..., Coroutine[Any, Any, Outcome]]
 AttemptAt = Attempt

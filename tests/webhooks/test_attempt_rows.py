@@ -13,7 +13,9 @@ import pytest
 
 from processor_service.failures import PermanentError
 from processor_service.leases import claim
-from processor_service.outcomes import LeaseLost
+from processor_service.outcomes import LeaseLost, Postponed
+from processor_service.retry import RetryPolicy
+from processor_service.settle import settle
 from processor_service.upkeep.wake import wake
 from processor_service.webhooks.deliver import deliver
 from processor_service.webhooks.http_client import open_session
@@ -22,6 +24,8 @@ from shared.webhook_events import DeliveryInput
 from tests.processor.conftest import task_row
 from tests.webhooks.conftest import SECRET, Attempt, ClaimDelivery, delivered, not_delivered, settings_with
 from tests.webhooks.endpoint import Endpoint, Script, answering, stalling, status
+
+POLICY = RetryPolicy(waits_s=(), longest_retry_after_s=0)
 
 
 async def _rows(database: asyncpg.Pool) -> list[Any]:
@@ -161,7 +165,9 @@ async def test_an_endpoint_that_hangs_leaves_room_for_another(
         await _until(lambda: len(hanging.received) == 2)
 
         third = await claim_delivery(hanging.url)
-        assert isinstance(await deliver(third, database, http, settings), LeaseLost)
+        postponed = await deliver(third, database, http, settings)
+        assert isinstance(postponed, Postponed)
+        await settle(database, third, postponed, policy=POLICY)
         other = await claim_delivery(fine.url.replace("127.0.0.1", "localhost"))
         delivered(await deliver(other, database, http, settings))
 
