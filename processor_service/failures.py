@@ -51,7 +51,7 @@ def failure_of(error: BaseException) -> Failure:
                 traceback=trace,
             )
         case TimeoutError():
-            message = "The audio took longer to process than this service allows."
+            message = "A part of the service did not answer in time."
             return Failure(code=FailureCode.TIMEOUT, message=message, transient=True, traceback=trace)
         case BlobNotFoundError():
             message = "The stored audio is no longer there."

@@ -17,7 +17,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_expo
 from processor_service.compute.pool import ComputePool, Slot
 from processor_service.leases import ClaimedTask, Leases, claim
 from processor_service.models.cache import ModelCache
-from processor_service.outcomes import Interrupted, JobDone, LeaseLost, Outcome
+from processor_service.outcomes import Crashed, Interrupted, JobDone, LeaseLost, Outcome
 from processor_service.retry import RetryPolicy
 from processor_service.scratch import Scratch
 from processor_service.settings import ProcessorSettings
@@ -162,6 +162,8 @@ def _log_outcome(task: ClaimedTask, outcome: Outcome) -> None:
         log.warning("task_failed", attempt=task.attempts + 1, code=failure.code, transient=failure.transient)
         if failure.traceback and failure.code == "internal":
             log.error("internal_error", traceback=failure.traceback)
+    elif isinstance(outcome, Crashed):
+        log.warning("task_crashed", crash=task.crashes + 1, error=outcome.message.partition("\n")[0])
     elif isinstance(outcome, Interrupted):
         log.info("task_handed_back")
     elif not isinstance(outcome, LeaseLost):

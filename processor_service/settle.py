@@ -154,7 +154,9 @@ class _Settlement:
 
     async def _crashed(self, message: str) -> Aftermath:
         failure = Failure(
-            code=FailureCode.POISON, message="Working on it ended the process, time and again.", traceback=message
+            code=FailureCode.POISON,
+            message="Its process crashed, or exceeded its time or memory, again and again.",
+            traceback=message,
         )
         if retry.is_poison(self._task.crashes + 1):
             return await self._bury(failure, crashes=1)

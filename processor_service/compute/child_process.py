@@ -60,7 +60,7 @@ class ComputeChild:
         self._is_killed = False
 
     @classmethod
-    async def start(cls, warm: Warm, *, threads: int, scratch: Path | None = None) -> "ComputeChild":
+    async def start(cls, warm: Warm, *, threads: int, scratch: Path) -> "ComputeChild":
         """Start a child and wait until its model is warm. Its temporary files lie in `scratch` and go with it."""
         temporary = Path(tempfile.mkdtemp(prefix="child-", dir=scratch))
         child = cls(await launch(threads=threads, temporary=temporary), temporary)

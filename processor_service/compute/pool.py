@@ -25,9 +25,10 @@ Exchange = Callable[[ComputeChild], Awaitable[ComputeChild]]
 class Slot:
     """A warm child for the length of one task, with the share of the machine it may use."""
 
-    def __init__(self, child: ComputeChild, threads: int, exchange: Exchange) -> None:
+    def __init__(self, child: ComputeChild, *, threads: int, most_threads: int, exchange: Exchange) -> None:
         self.child = child
         self.threads = threads
+        self._most_threads = most_threads  # what libraries start that know nothing of shares
         self._exchange = exchange
 
     async def ask(
@@ -36,14 +37,14 @@ class Slot:
         """As ComputeChild.ask. A child that died while nothing was asked of it does not count against the task."""
         if not self.child.is_alive:
             self.child = await self._exchange(self.child)
-        cpu_s = cpu_allowance_s(patience, self.threads)
+        cpu_s = cpu_allowance_s(patience, self._most_threads)
         return await self.child.ask(request, expected, patience=patience, cpu_s=cpu_s, on_reply=on_reply)
 
 
 class ComputePool:
     """As many warm children as there are slots."""
 
-    def __init__(self, warm: Warm, *, slots: int, threads: int, scratch: Path | None = None) -> None:
+    def __init__(self, warm: Warm, *, slots: int, threads: int, scratch: Path) -> None:
         self._warm = warm
         self._slots = slots
         self._threads = threads
@@ -63,7 +64,8 @@ class ComputePool:
         """A warm child of one's own; waits until one is free. One that is dead is replaced in the background."""
         child = await self._living_child()
         self._busy += 1
-        slot = Slot(child, max(1, self._threads // self._busy), self._exchanged)
+        share = max(1, self._threads // self._busy)
+        slot = Slot(child, threads=share, most_threads=self._threads, exchange=self._exchanged)
         try:
             yield slot
         finally:

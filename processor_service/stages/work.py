@@ -1,8 +1,6 @@
 """What a stage works with: its task, a warm child, the blob store and a scratch folder of its own."""
 
-import contextlib
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
@@ -73,10 +71,3 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
         except ModelError as error:
             message = f"The model {name!r} is not available on this service."
             raise PermanentError(FailureCode.MODEL_UNAVAILABLE, message) from error
-
-
-@contextlib.asynccontextmanager
-async def scratch_folder(parent: str) -> AsyncIterator[Path]:
-    """A temporary folder for decoded audio, gone when the attempt ends, however it ends."""
-    with tempfile.TemporaryDirectory(dir=parent or None, prefix="headrace-") as folder:
-        yield Path(folder)

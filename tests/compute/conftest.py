@@ -87,6 +87,10 @@ def started(model: Model, scratch: Path) -> Pool:
     return start
 
 
+def files(folder: Path) -> set[Path]:
+    return set(folder.iterdir())
+
+
 def group(leader: int) -> set[int]:
     """The living processes of a process group; a zombie does not live."""
     return {pid for pid, of, state in _processes() if of == leader and state not in "ZX"}

@@ -1,4 +1,4 @@
-"""Whatever befalls a compute child befalls it alone, on real children: it dies, all of it, and another takes its place."""
+"""Whatever befalls a compute child befalls it alone: it dies, all of it, and another takes its place. Real children."""
 
 import asyncio
 import os
@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from processor_service.compute.child_process import ComputeChild
-from processor_service.compute.limits import Patience, cpu_allowance_s
+from processor_service.compute.limits import Patience
 from processor_service.compute.messages import ChunkProcessed, Joined, Progress, Reply, Warm
 from processor_service.failures import ChildCrashError, TransientError
-from tests.compute.conftest import LONG, MEMORY_BYTES, Model, Pool, group
+from tests.compute.conftest import LONG, MEMORY_BYTES, Model, Pool, files, group
 from tests.stack.launched import until
 
 FATAL = {
@@ -22,7 +22,7 @@ FATAL = {
     "CHATTER": "said more than any sound child says",
     "GARBAGE": "said more than any sound child says",
 }
-WHERE = r'misfortunes.py", line \d+ in _'
+STACK_BYTES = 8 << 20  # does not count as data
 
 
 @pytest.mark.parametrize("misfortune", FATAL)
@@ -43,7 +43,7 @@ async def test_a_misfortune_ends_the_child_and_what_it_started_and_nobody_else(
         async with pool.slot() as one, pool.slot() as another:
             assert await model.text(one) == await model.text(another) == "tick tick"
             assert spared in {one.child.pid, another.child.pid}
-            assert len(list(scratch.iterdir())) == 2  # nothing is left of the files of the one that died
+            assert len(files(scratch)) == 2  # nothing is left of the files of the one that died
 
 
 @pytest.mark.parametrize("misfortune", ["HANG", "SPIN"])
@@ -157,20 +157,25 @@ async def test_the_memory_of_a_child_never_exceeds_its_limit(started: Pool, mode
         pid = slot.child.pid
         assert resource.prlimit(pid, resource.RLIMIT_DATA)[0] == MEMORY_BYTES
         assert resource.prlimit(pid, resource.RLIMIT_CORE) == (0, 0)
-        seen = [_used_bytes(pid)]
+        assert _read(f"/proc/{pid}/oom_score_adj") > _read("/proc/self/oom_score_adj")  # it is ended before its worker
+        seen = [_anonymous_bytes(pid)]
         asking = model.asked(slot, "OOM")
         while not asking.done():
-            seen.append(_used_bytes(pid))
+            seen.append(_anonymous_bytes(pid))
             await asyncio.sleep(0.002)
         with pytest.raises(ChildCrashError, match="ran out of the memory"):
             await asking
-        assert seen[0] < max(seen) <= MEMORY_BYTES + _shared_bytes(os.getpid())
+        assert seen[0] < max(seen) <= MEMORY_BYTES + STACK_BYTES
 
 
-def _used_bytes(pid: int) -> int:
-    """What is resident of a process; 0 when it is gone."""
-    return sum(_status_bytes(pid, ("VmRSS",)))
+def _read(path: str) -> int:
+    return int(Path(path).read_text())
 
 
-def _shared_bytes(pid: int) -> int:
-    return sum(_status_bytes(pid, ("RssFile", "RssShmem")))
+def _anonymous_bytes(pid: int) -> int:
+    """What is resident of a process and maps no file; 0 when it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("RssAnon:")), 0)

@@ -1,0 +1,91 @@
+"""Scratch folders: one a processor, gone with it, and swept by the next when it was killed."""
+
+import asyncio
+import sys
+from asyncio.subprocess import PIPE, Process
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from processor_service.scratch import open_scratch, sweep
+from shared.settings import SettingsError
+from tests.compute.conftest import files
+from tests.stack.launched import ROOT
+
+OWNER = """
+import asyncio, sys
+from processor_service.scratch import open_scratch
+async def main():
+    async with open_scratch(sys.argv[1]) as scratch:
+        with scratch.task_folder() as folder:
+            (folder / "0.flac").write_bytes(b"audio")
+            print(folder, flush=True)
+            sys.stdin.read()
+asyncio.run(main())
+"""
+
+
+async def _owner(place: Path) -> tuple[Process, Path]:
+    """A process that holds a scratch folder until its input ends, and the folder of its task."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", OWNER, str(place), stdin=PIPE, stdout=PIPE, cwd=ROOT
+    )
+    assert process.stdout is not None
+    return process, Path((await process.stdout.readline()).decode().strip())
+
+
+async def test_the_folders_are_gone_when_their_blocks_end(tmp_path: Path) -> None:
+    async with open_scratch(str(tmp_path / "not yet there")) as scratch:
+        assert scratch.folder.parent == tmp_path / "not yet there"
+        with scratch.task_folder() as one, scratch.task_folder() as another:
+            assert one != another
+            assert one.parent == another.parent == scratch.folder
+            (one / "0.flac").write_bytes(b"audio")
+        assert not one.exists()
+        (scratch.folder / "left over").write_bytes(b"audio")
+    assert not files(tmp_path / "not yet there")
+
+
+async def test_what_a_killed_processor_left_is_swept_and_what_a_living_one_holds_is_not(tmp_path: Path) -> None:
+    living, held = await _owner(tmp_path)
+    killed, abandoned = await _owner(tmp_path)
+    killed.kill()
+    await killed.wait()
+    assert (abandoned / "0.flac").exists()
+
+    async with open_scratch(str(tmp_path)) as scratch:
+        assert files(tmp_path) == {held.parent, scratch.folder}
+        assert (held / "0.flac").exists()
+
+    await living.communicate(b"")
+    assert not files(tmp_path)
+
+
+def test_nothing_else_is_swept(tmp_path: Path) -> None:
+    stranger = tmp_path / "headrace-backup"
+    stranger.mkdir()
+    linked = tmp_path / "headrace-scratch-linked"
+    linked.symlink_to(stranger)
+    (tmp_path / "headrace-scratch-file").write_bytes(b"")
+
+    sweep(tmp_path)
+
+    assert stranger.is_dir()
+    assert list(stranger.iterdir()) == []
+    assert linked.is_symlink()
+    assert (tmp_path / "headrace-scratch-file").is_file()
+
+
+async def test_processors_that_start_together_do_not_sweep_one_another(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        owned = await asyncio.gather(*(stack.enter_async_context(open_scratch(str(tmp_path))) for _ in range(40)))
+        await asyncio.to_thread(sweep, tmp_path)
+        assert {scratch.folder for scratch in owned} == files(tmp_path)
+
+
+async def test_a_place_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(SettingsError, match="HEADRACE_SCRATCH_DIR"):
+        async with open_scratch(str(tmp_path / "file")):
+            pass

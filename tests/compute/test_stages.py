@@ -1,0 +1,143 @@
+"""The stages over a real child and a real blob store; only the record is absent."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import pytest_asyncio
+import soundfile
+
+from processor_service.compute.pool import ComputePool
+from processor_service.failures import ChildCrashError
+from processor_service.leases import ClaimedTask
+from processor_service.models.cache import ModelCache
+from processor_service.outcomes import JobDone, Outcome, Split
+from processor_service.settings import ProcessorSettings
+from processor_service.stages.chunk import chunk
+from processor_service.stages.finish import finish
+from processor_service.stages.prepare import prepare
+from processor_service.stages.work import Work
+from shared import blob_keys
+from shared.blob_store import BlobStore
+from shared.ids import new_id
+from shared.options import JobOptions
+from shared.states import TaskKind
+from shared.transcript import Transcript
+from tests.compute.conftest import RATE_HZ, Model, Pool
+
+JOB = new_id()
+Stage = Callable[[Work], Awaitable[Outcome]]
+Do = Callable[..., Awaitable[Outcome]]
+
+
+@pytest_asyncio.fixture
+async def pool(started: Pool) -> AsyncIterator[ComputePool]:
+    async with started() as pool:
+        yield pool
+
+
+@pytest.fixture
+def blobs(storage_url: str) -> BlobStore:
+    return BlobStore(storage_url)
+
+
+@pytest.fixture
+def do(pool: ComputePool, blobs: BlobStore, model: Model, storage_url: str, tmp_path: Path) -> Do:
+    """Carry out a stage for a task."""
+    settings = ProcessorSettings(
+        database_url="postgres:",
+        redis_url="redis:",
+        storage_url=storage_url,
+        transcriber="scripted",
+        model=str(model.folder),
+        chunk_threshold_s=4.0,
+        chunk_s=2.0,
+        slowest_speed=10.0,
+    )
+
+    async def do_one(stage: Stage, kind: TaskKind, *, timeout_s: float = 120.0, **fields: object) -> Outcome:
+        scratch = tmp_path / f"{kind}-{new_id()}"
+        scratch.mkdir()
+        async with pool.slot() as slot:
+            work = Work(
+                task=_task(kind, **fields),
+                slot=slot,
+                blobs=blobs,
+                models=ModelCache(tmp_path),
+                settings=msgspec.structs.replace(settings, stage_timeout_s=timeout_s),
+                scratch=scratch,
+                report_progress=lambda _: None,
+                report_stage=_nothing,
+            )
+            return await stage(work)
+
+    return do_one
+
+
+async def _nothing(_: str) -> None:
+    pass
+
+
+def _task(kind: TaskKind, **fields: object) -> ClaimedTask:
+    task = ClaimedTask(
+        id=new_id(),
+        job_id=JOB,
+        generation=1,
+        kind=kind,
+        ordinal=0,
+        lease_token=1,
+        attempts=0,
+        crashes=0,
+        input=None,
+        options=JobOptions(denoise=False),
+        tenant="",
+        chunk_count=0,
+        chunk_generation=1,
+        warnings=(),
+    )
+    return msgspec.structs.replace(task, **fields)
+
+
+async def _upload(blobs: BlobStore, tmp_path: Path, seconds: int) -> None:
+    path = tmp_path / "source.wav"
+    soundfile.write(path, 0.1 * np.random.default_rng(0).standard_normal(seconds * RATE_HZ), RATE_HZ)
+    await blobs.put(blob_keys.source(JOB), path)
+
+
+async def _transcript(blobs: BlobStore, generation: int) -> Transcript:
+    return msgspec.json.decode(await blobs.get(blob_keys.transcript(JOB, generation)), type=Transcript)
+
+
+async def test_a_short_file_goes_through_in_one_stage(do: Do, blobs: BlobStore, tmp_path: Path) -> None:
+    await _upload(blobs, tmp_path, seconds=3)
+    outcome = await do(prepare, TaskKind.PREPARE)
+    assert isinstance(outcome, JobDone)
+    assert (await _transcript(blobs, 1)).text == "tick tick tick"
+
+
+async def test_a_later_generation_finds_the_chunks_that_an_earlier_one_cut(
+    do: Do, blobs: BlobStore, model: Model, tmp_path: Path
+) -> None:
+    await _upload(blobs, tmp_path, seconds=8)
+    split = await do(prepare, TaskKind.PREPARE)
+    assert isinstance(split, Split)
+    assert len(split.chunks) == 4
+    for ordinal, span in enumerate(split.chunks):
+        generation = 1 if ordinal < 2 else 2  # redriven when two were done
+        await do(
+            chunk, TaskKind.CHUNK, generation=generation, ordinal=ordinal, input=msgspec.Raw(msgspec.json.encode(span))
+        )
+    await do(finish, TaskKind.FINISH, generation=2, chunk_count=4)
+
+    assert round((await _transcript(blobs, 2)).duration, 3) == 8.0
+    assert len(model.calls()) == 4
+    assert len({call.sha256 for call in model.calls()}) == 4
+
+
+async def test_a_stage_that_never_ends_is_a_crash(do: Do, blobs: BlobStore, tmp_path: Path) -> None:
+    await _upload(blobs, tmp_path, seconds=3)
+    options = JobOptions(denoise=False, prompt="HANG")
+    with pytest.raises(ChildCrashError, match="took longer than 2 s"):  # 0.5 s and, at ten-fold speed, 3 s and context
+        await do(prepare, TaskKind.PREPARE, timeout_s=0.5, options=options)
