@@ -7,7 +7,7 @@ READY := $(VENV)/ready
 RUN := exec $(VENV)/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-full check dead-letters lock
+.PHONY: help demo run test test-full check dead-letters redrive lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,9 @@ check: $(READY) ## check format, lint, types and import contracts
 
 dead-letters: $(READY) ## print what the running stack gave up on, one JSON object a line
 	@$(RUN) deploy.local dead-letters
+
+redrive: $(READY) ## have the running stack try again: JOB=<id>, JOB=all, or CODE=<failure code>
+	@$(RUN) deploy.local redrive
 
 lock: $(READY) ## resolve the versions in deploy/constraints.txt anew
 	@$(RUN) deploy.local.lock

@@ -120,6 +120,7 @@ def openapi_config(version: str) -> OpenAPIConfig:
         title="Headrace",
         version=version,
         description="Takes audio in at any rate and transcribes it at its own pace. Errors are problem+json.",
+        use_handler_docstrings=True,
         path="/schema",
         render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
     )

@@ -9,7 +9,7 @@ import msgspec
 from ingest_service.cursors import Place, encode_place
 from ingest_service.database import Database
 from shared.api import DeadLetterList
-from shared.failures import DeadLetter, Failure, FailureCode
+from shared.failures import FailureCode, StoredFailure, dead_letter
 
 # The code is compared as text: `->>` refuses a row whole when there is a NUL in its traceback.
 DEAD_LETTERS = """
@@ -30,7 +30,7 @@ async def list_dead_letters(
     """A page of dead letters, of one failure code or of all, those behind `after` only."""
     rows = await fetch_dead_letters(database, tenant, code, limit + 1, after)
     next_cursor = encode_place(place_of(rows[limit - 1])) if len(rows) > limit else None
-    return DeadLetterList(dead_letters=tuple(_show(row) for row in rows[:limit]), next_cursor=next_cursor)
+    return DeadLetterList(dead_letters=tuple(dead_letter(row) for row in rows[:limit]), next_cursor=next_cursor)
 
 
 async def fetch_dead_letters(  # noqa: PLR0913, PLR0917  the parameters of one query
@@ -52,24 +52,6 @@ def place_of(row: Any) -> Place:
     return Place(row["finished_at"], UUID(int=row["id"].int))
 
 
-def failure_of(row: Any) -> Failure:
+def failure_of(row: Any) -> StoredFailure:
     """What a task died of."""
-    return msgspec.json.decode(row["failure"], type=Failure)
-
-
-def _show(row: Any) -> DeadLetter:
-    failure = failure_of(row)
-    return DeadLetter(
-        job_id=str(row["job_id"]),
-        generation=row["generation"],
-        task_kind=row["kind"],
-        ordinal=row["ordinal"],
-        code=failure.code,
-        message=failure.message,
-        traceback=failure.traceback,
-        attempts=row["attempts"],
-        first_failed_at=row["first_failed_at"],
-        last_failed_at=row["last_failed_at"],
-        tenant=row["tenant"],
-        options=msgspec.json.decode(row["options"]),
-    )
+    return msgspec.json.decode(row["failure"], type=StoredFailure)

@@ -84,7 +84,7 @@ async def _jobs_with_dead_letters(database: Database, tenant: str, code: Failure
 
 async def _dead_letters(locked: LockedJob, code: FailureCode | None) -> list[Any]:
     rows = await locked.connection.fetch(DEAD_TASKS, locked.job["id"])
-    dead = [row for row in rows if code is None or failure_of(row).code is code]
+    dead = [row for row in rows if code is None or failure_of(row).code == code]
     if not dead:
         raise RefusedError("no_dead_letter", "The job has no dead letter.")
     return dead
@@ -116,4 +116,4 @@ async def _work_again(locked: LockedJob) -> RedrivenJob:
 
 
 def _lost_a_chunk(task: Any) -> bool:
-    return task["kind"] in (TaskKind.CHUNK, TaskKind.FINISH) and failure_of(task).code is FailureCode.SOURCE_MISSING
+    return task["kind"] in (TaskKind.CHUNK, TaskKind.FINISH) and failure_of(task).code == FailureCode.SOURCE_MISSING

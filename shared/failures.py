@@ -1,6 +1,7 @@
 """Failures as they are stored and shown: a stable code and a sentence a client developer understands."""
 
 import datetime as dt
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -51,6 +52,33 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     last_failed_at: dt.datetime
     tenant: str
     options: dict[str, Any]
+
+
+class StoredFailure(msgspec.Struct, frozen=True):
+    """What is shown of a stored Failure; its code may be one that only a newer version knows."""
+
+    code: str
+    message: str
+    traceback: str = ""
+
+
+def dead_letter(row: Mapping[str, Any]) -> DeadLetter:
+    """The dead letter of a dead task's row, joined with its job's `tenant` and `options`."""
+    failure = msgspec.json.decode(row["failure"], type=StoredFailure)
+    return DeadLetter(
+        job_id=str(row["job_id"]),
+        generation=row["generation"],
+        task_kind=row["kind"],
+        ordinal=row["ordinal"],
+        code=failure.code,
+        message=failure.message,
+        traceback=failure.traceback,
+        attempts=row["attempts"],
+        first_failed_at=row["first_failed_at"],
+        last_failed_at=row["last_failed_at"],
+        tenant=row["tenant"],
+        options=msgspec.json.decode(row["options"]),
+    )
 
 
 DEAD_LETTER_LIST = "headrace:dead-letters"

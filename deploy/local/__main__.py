@@ -1,4 +1,4 @@
-"""Runs Headrace on this machine: `python -m deploy.local run`, or `demo`, with PORT, DATA_DIR and PROCESSORS set."""
+"""Runs and operates Headrace on this machine: `python -m deploy.local run`, with PORT, DATA_DIR and so on set."""
 
 import asyncio
 import errno
@@ -11,6 +11,7 @@ from deploy.local.dead_letters import print_dead_letters
 from deploy.local.demo import demonstrate
 from deploy.local.errors import DiskFullError, LocalStackError
 from deploy.local.processes import adopt_orphans
+from deploy.local.redrive import redrive
 from deploy.local.run import run
 from deploy.local.settings import Choices
 from deploy.local.terminal import say
@@ -19,6 +20,7 @@ COMMANDS: Mapping[str, Callable[[Choices], Awaitable[None]]] = {
     "run": run,
     "demo": demonstrate,
     "dead-letters": print_dead_letters,
+    "redrive": redrive,
 }
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)

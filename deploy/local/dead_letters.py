@@ -1,4 +1,4 @@
-"""`dead-letters`: prints what the running stack gave up on, one JSON object a line, newest first."""
+"""`dead-letters`: prints what the running stack gave up on, one JSON object a line, oldest first."""
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError

@@ -1,6 +1,7 @@
 """What the person who starts the stack chose, and the settings of the services that follow from it.
 
-Choices are PORT, DATA_DIR and PROCESSORS; `HEADRACE_*` variables of the environment override what follows.
+Choices are PORT, DATA_DIR and PROCESSORS, and JOB and CODE for `redrive`; `HEADRACE_*` variables of the environment
+override what follows.
 """
 
 import sys
@@ -17,12 +18,17 @@ MAX_PROCESSORS = 64
 
 @dataclass(frozen=True)
 class Choices:
-    """What to run, and where; `overrides` are the `HEADRACE_*` variables that somebody set."""
+    """What to run, and where; `overrides` are the `HEADRACE_*` variables that somebody set.
+
+    `job` and `code` say what to redrive.
+    """
 
     port: int
     data_dir: Path
     processors: int
     overrides: Mapping[str, str]
+    job: str = ""
+    code: str = ""
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> "Choices":
@@ -32,6 +38,8 @@ class Choices:
             data_dir=Path(environ.get("DATA_DIR") or ".headrace").expanduser(),
             processors=_whole_number("PROCESSORS", environ.get("PROCESSORS") or "1", 0, MAX_PROCESSORS),
             overrides={name: value for name, value in environ.items() if name.startswith("HEADRACE_") and value},
+            job=environ.get("JOB") or "",
+            code=environ.get("CODE") or "",
         )
 
 

@@ -11,9 +11,8 @@ import asyncpg
 import msgspec
 
 from shared.failpoints import failpoint
-from shared.failures import DEAD_LETTER_LIST, DeadLetter, Failure
+from shared.failures import DEAD_LETTER_LIST, dead_letter
 from shared.messages import Dispatch
-from shared.options import JobOptions
 
 PROJECTED = f"{DEAD_LETTER_LIST}:projected"
 BATCH = 500
@@ -71,7 +70,7 @@ class DeadLetterList:
         if projected == now and list_length == now.length:
             return []
         kept = keep(projected, list_length, now.length, row["fingerprint_of_projected"])
-        letters = [_letter(row) for row in await connection.fetch(DEAD_LETTERS, kept)]
+        letters = [msgspec.json.encode(dead_letter(row)) for row in await connection.fetch(DEAD_LETTERS, kept)]
         await self._write(kept, letters, now)
         return []
 
@@ -91,22 +90,3 @@ class DeadLetterList:
         pipe.set(PROJECTED, msgspec.json.encode(now))
         failpoint("dead_letter_list.before_exec")
         await pipe.execute()
-
-
-def _letter(row: asyncpg.Record) -> bytes:
-    failure = msgspec.json.decode(row["failure"], type=Failure)
-    letter = DeadLetter(
-        job_id=str(row["job_id"]),
-        generation=row["generation"],
-        task_kind=row["kind"],
-        ordinal=row["ordinal"],
-        code=failure.code,
-        message=failure.message,
-        traceback=failure.traceback,
-        attempts=row["attempts"],
-        first_failed_at=row["first_failed_at"],
-        last_failed_at=row["last_failed_at"],
-        tenant=row["tenant"],
-        options=msgspec.to_builtins(msgspec.json.decode(row["options"], type=JobOptions)),
-    )
-    return msgspec.json.encode(letter)

@@ -50,7 +50,13 @@ WHERE erased_at < now() - make_interval(secs => $1) AND blobs_erased_at IS NULL
 ORDER BY erased_at LIMIT $2 FOR UPDATE SKIP LOCKED
 """
 
-BLOBS_ARE_ERASED = "UPDATE jobs SET blobs_erased_at = now(), webhook_secret = NULL WHERE id = ANY($1::uuid[])"
+# A webhook that is still to be delivered is signed as the client expects.
+BLOBS_ARE_ERASED = """
+UPDATE jobs SET blobs_erased_at = now(), webhook_secret = CASE WHEN EXISTS (
+    SELECT 1 FROM tasks WHERE job_id = jobs.id AND state IN ('pending', 'dispatched', 'running', 'waiting')
+) THEN webhook_secret END
+WHERE id = ANY($1::uuid[])
+"""
 
 FORGET_ATTEMPTS = "DELETE FROM webhook_attempts WHERE attempted_at < now() - make_interval(secs => $1)"
 

@@ -22,7 +22,7 @@ from processor_service.webhooks.send import send
 from processor_service.webhooks.sign import UnusableSecretError, secrets_for, signed_headers
 from processor_service.webhooks.target_guard import host_of, refusal_of_url
 from shared.failpoints import failpoint
-from shared.failures import FailureCode
+from shared.failures import Failure, FailureCode
 from shared.logs import Log
 from shared.webhook_events import DeliveryInput
 
@@ -38,7 +38,7 @@ BEGIN_ATTEMPT = """
 WITH held AS (
     SELECT id FROM tasks WHERE id = $1 AND lease_token = $2 AND state = 'running' FOR SHARE
 )
-INSERT INTO webhook_attempts (event_id, task_id) SELECT $3, held.id FROM held RETURNING id
+INSERT INTO webhook_attempts (event_id, task_id) SELECT $3, held.id FROM held RETURNING id, attempted_at
 """
 
 
@@ -87,37 +87,47 @@ def _parsed(url: str) -> URL:
 async def _attempt(
     task: ClaimedTask, event: _Event, pool: asyncpg.Pool, http: aiohttp.ClientSession, settings: ProcessorSettings
 ) -> Delivered | NotDelivered | LeaseLost:
-    attempt_id = await pool.fetchval(BEGIN_ATTEMPT, task.id, task.lease_token, event.id)
-    if attempt_id is None:
+    begun = await pool.fetchrow(BEGIN_ATTEMPT, task.id, task.lease_token, event.id)
+    if begun is None:
         return LeaseLost()
     failpoint("deliver.before_send")
     started_s = time.monotonic()
-    result = await _send(event, http, settings)
-    duration_ms = round((time.monotonic() - started_s) * 1000)
+    result = await _send(event, http, settings, at=begun["attempted_at"])
+    duration_s = time.monotonic() - started_s
     failpoint("deliver.after_send")
-    return _outcome(event, attempt_id, duration_ms, result)
+    failure = judge(result, now=begun["attempted_at"] + dt.timedelta(seconds=duration_s))
+    return _outcome(event, _concluded(begun["id"], duration_s, result, failure), failure)
 
 
-async def _send(event: _Event, http: aiohttp.ClientSession, settings: ProcessorSettings) -> Result:
+async def _send(event: _Event, http: aiohttp.ClientSession, settings: ProcessorSettings, *, at: dt.datetime) -> Result:
+    """`at` is the database's time: a receiver refuses what a host with a wrong clock would sign."""
     if why := refusal_of_url(event.url, schemes=settings.webhook_schemes, ports=settings.webhook_ports):
         return Blocked(why)
     try:
         secrets = secrets_for(event.secret, settings)
-        headers = signed_headers(secrets, event.id, event.body, at=dt.datetime.now(dt.UTC))
+        headers = signed_headers(secrets, event.id, event.body, at=at)
     except UnusableSecretError as error:
         return Unsigned(str(error))
     return await send(http, event.url, body=event.body, headers=headers, timeout_s=settings.webhook_timeout_s)
 
 
-def _outcome(event: _Event, attempt_id: int, duration_ms: int, result: Result) -> Delivered | NotDelivered:
-    failure = judge(result, now=dt.datetime.now(dt.UTC))
+def _concluded(attempt_id: int, duration_s: float, result: Result, failure: Failure | None) -> DeliveryAttempt:
     answer = result if isinstance(result, Answer) else None
-    attempt = DeliveryAttempt(
+    return DeliveryAttempt(
         id=attempt_id,
-        duration_ms=duration_ms,
+        duration_ms=round(duration_s * 1000),
         status=answer.status if answer else None,
         error=failure.message if failure and not answer else None,
         answer=answer.text if answer else None,
     )
-    log.info("webhook_attempted", host=event.host, status=attempt.status, error=attempt.error, duration_ms=duration_ms)
+
+
+def _outcome(event: _Event, attempt: DeliveryAttempt, failure: Failure | None) -> Delivered | NotDelivered:
+    log.info(
+        "webhook_attempted",
+        host=event.host,
+        status=attempt.status,
+        error=attempt.error,
+        duration_ms=attempt.duration_ms,
+    )
     return NotDelivered(attempt, failure) if failure else Delivered(attempt)

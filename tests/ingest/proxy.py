@@ -1,4 +1,4 @@
-"""A TCP proxy before a real server: cuts, freezes and loses the connections that pass through it."""
+"""A TCP proxy before a real server, which cuts, freezes and loses connections; and a server that never says a word."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -87,3 +87,17 @@ async def proxied(url: str) -> AsyncIterator[Proxy]:
         yield proxy
     finally:
         await proxy.close()
+
+
+@asynccontextmanager
+async def silent_server() -> AsyncIterator[str]:
+    """Takes connections and never says a word, as a frozen process does."""
+    writers: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, writer: writers.append(writer), "127.0.0.1", 0)
+    try:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        for writer in writers:
+            writer.transport.abort()
+        server.close()
+        await server.wait_closed()

@@ -10,6 +10,7 @@ from shared.ids import new_id
 from shared.states import JobStatus, TaskKind
 from shared.webhook_events import DeliveryInput, EventType, event_body, event_id
 from tests.ingest.serving import Ingest
+from tests.ingest.sounds import wav
 
 HOOK = "http://client.example/hook"
 
@@ -110,3 +111,17 @@ async def cut(ingest: Ingest, job_id: str, *states: str) -> list[UUID]:
         await insert_task(ingest, job_id, TaskKind.CHUNK, ordinal, state=state, input_json=f'{{"chunk":{ordinal}}}')
         for ordinal, state in enumerate(states)
     ]
+
+
+async def failed(ingest: Ingest, code: FailureCode = FailureCode.TIMEOUT, **query: str) -> str:
+    """A job that FAILED with its first task."""
+    job_id = await ingest.submit(wav(), **query)
+    await fail(ingest, job_id, code)
+    return job_id
+
+
+async def dead_letters(ingest: Ingest, **query: str) -> list[dict[str, Any]]:
+    status, page = await ingest.get("/v1/dead-letters", params=query)
+    assert status == 200, page
+    found: list[dict[str, Any]] = page["dead_letters"]
+    return found

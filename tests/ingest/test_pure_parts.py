@@ -1,11 +1,12 @@
 """Ranges, cursors, subtitles, names and settings: functions of their arguments."""
 
+import datetime as dt
 import uuid
 
 import pytest
 
 from ingest_service.byte_range import RangeNotSatisfiableError, parse_range
-from ingest_service.cursors import decode_cursor, encode_cursor
+from ingest_service.cursors import Place, decode_cursor, decode_place, encode_cursor, encode_place
 from ingest_service.errors import RefusedError
 from ingest_service.read_jobs import parse_job_id
 from ingest_service.receive_upload import clean_filename
@@ -55,8 +56,30 @@ def test_a_cursor_comes_back_as_it_was() -> None:
 
 @pytest.mark.parametrize("cursor", ["", "x", "ä", "A" * 22 + "=", "B" * 22, "a" * 500])
 def test_cursors_of_others_are_refused(cursor: str) -> None:
+    for decode in (decode_cursor, decode_place):
+        with pytest.raises(RefusedError, match="cursor"):
+            decode(cursor)
+
+
+@pytest.mark.parametrize(
+    "died_at", ["2026-11-21T07:11:00.000001Z", "1970-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"]
+)
+def test_a_place_among_the_dead_letters_comes_back_as_it_was(died_at: str) -> None:
+    place = Place(dt.datetime.fromisoformat(died_at), new_id())
+    assert decode_place(encode_place(place)) == place
+
+
+def test_the_cursor_of_one_list_is_none_of_the_other() -> None:
+    place = Place(dt.datetime.now(dt.UTC), new_id())
     with pytest.raises(RefusedError, match="cursor"):
-        decode_cursor(cursor)
+        decode_cursor(encode_place(place))
+    with pytest.raises(RefusedError, match="cursor"):
+        decode_place(encode_cursor(place.task_id))
+
+
+def test_a_place_beyond_all_time_is_refused() -> None:
+    with pytest.raises(RefusedError, match="cursor"):
+        decode_place("f" * 32)
 
 
 @pytest.mark.parametrize("text", ["", "1", "{" + str(uuid.uuid4()) + "}", uuid.uuid4().hex, "x" * 36, "../etc/passwd"])
