@@ -6,6 +6,7 @@ The 202 may be sent once this returns. Rings no bell: that comes after the commi
 import asyncio
 from uuid import UUID
 
+import asyncpg
 import msgspec
 from litestar.types import Receive
 
@@ -85,6 +86,10 @@ async def record_job(database: Database, tenant: str, upload: Upload) -> Accepte
                 failpoint("submit.before_commit")
                 committing = True
             failpoint("submit.after_commit")
+    except (
+        asyncpg.UniqueViolationError
+    ) as error:  # the collector of orphans has it: this process stood still for so long
+        raise OutageError("storage_unavailable", "The upload took too long to record; send it again.") from error
     except (OutageError, asyncio.CancelledError) as error:
         if not committing:
             raise

@@ -29,6 +29,7 @@ from processor_service.upkeep.collect_orphans import OrphanCollector
 from processor_service.upkeep.dead_letter_list import DeadLetterList
 from processor_service.upkeep.erase import Eraser, Retention
 from processor_service.upkeep.loop import run_forever
+from processor_service.upkeep.prune import Pruner
 from processor_service.upkeep.reconcile import Reconciler
 from processor_service.upkeep.rescue import Rescuer
 from processor_service.upkeep.wake import wake
@@ -129,15 +130,17 @@ def _loops(processor: Processor) -> list[Coroutine[Any, Any, None]]:
     retention = Retention(
         jobs_s=settings.retention_s, audio_s=settings.retention_audio_s, webhook_log_s=settings.retention_webhook_log_s
     )
+    collector = OrphanCollector(processor.database, blobs, older_than_s=settings.orphan_age_s)
     rescuer = Rescuer(processor.database, processor.policy(TaskKind.CHUNK))
     return [
         _heartbeat(processor),
         upkeep("wake", wake, every_s=0.5),
         upkeep("rescue", rescuer, every_s=1),
         upkeep("reconcile", Reconciler(processor.redis), every_s=2),
+        upkeep("prune", Pruner(processor.redis), every_s=5),
         upkeep(DEAD_LETTERS, processor.dead_letters, every_s=1),
         upkeep("erase", Eraser(blobs, retention, lease_s=settings.lease_s), every_s=5),
-        upkeep("orphans", OrphanCollector(blobs, older_than_s=settings.orphan_age_s), every_s=settings.orphan_age_s),
+        upkeep("orphans", collector, every_s=settings.orphan_age_s),
     ]
 
 

@@ -23,12 +23,16 @@ DAY_MS = 24 * 3600 * 1000
 KEYS_OF_A_DISPATCH = (ARQ_JOB_KEY_PREFIX, ARQ_IN_PROGRESS_KEY_PREFIX, ARQ_RETRY_KEY_PREFIX)
 
 
-class Redis(Protocol):
+class Pipelines(Protocol):
+    """The part of `redis.asyncio.Redis` that silencing needs."""
+
+    def pipeline(self, transaction: bool = True) -> Any: ...  # noqa: FBT001, FBT002 - redis-py's signature
+
+
+class Redis(Pipelines, Protocol):
     """The part of `redis.asyncio.Redis` that ringing needs."""
 
     def time(self) -> Any: ...
-
-    def pipeline(self, transaction: bool = True) -> Any: ...  # noqa: FBT001, FBT002 - redis-py's signature
 
 
 async def ring(redis: Redis, dispatches: Sequence[Dispatch]) -> None:
@@ -50,6 +54,14 @@ async def ring(redis: Redis, dispatches: Sequence[Dispatch]) -> None:
     failpoint("bell.before_exec")
     await pipe.execute()
     failpoint("bell.after_exec")
+
+
+async def silence(redis: Pipelines, dispatches: Sequence[Dispatch]) -> None:
+    """Take dispatches out of their queues, with all that arq keeps of them."""
+    pipe = redis.pipeline(transaction=True)
+    for dispatch in dispatches:
+        _silence(pipe, dispatch)
+    await pipe.execute()
 
 
 def score_ms(dispatch: Dispatch, now_ms: int) -> int:

@@ -40,6 +40,16 @@ class Dispatch(msgspec.Struct, frozen=True):
         return DELIVERY_QUEUE if self.kind is TaskKind.DELIVER else COMPUTE_QUEUE
 
 
+def dispatch_of(arq_id: str, queue: str) -> Dispatch | None:
+    """The dispatch behind a member of a queue, which tells its kind no better than itself. None: not one of ours."""
+    task_id, _, number = arq_id.rpartition(".")
+    try:
+        kind = TaskKind.DELIVER if queue == DELIVERY_QUEUE else TaskKind.PREPARE
+        return Dispatch(UUID(task_id), int(number), kind)
+    except ValueError:
+        return None
+
+
 def serialize(value: object) -> bytes:
     """arq's `job_serializer`. Exceptions are not encodable, so unknown objects become their repr."""
     return msgspec.msgpack.encode(value, enc_hook=repr)

@@ -15,6 +15,7 @@ from ingest_service.receive_upload import UploadHead
 from ingest_service.settings import IngestSettings
 from ingest_service.submit_job import CommitUnknownError, JobSubmitter
 from shared import failpoints
+from shared.ids import new_id
 from tests.ingest.process import running
 from tests.ingest.serving import Ingest, serving, until
 from tests.ingest.sounds import MIB, wav
@@ -117,3 +118,22 @@ async def test_a_request_that_is_cancelled_while_it_commits_keeps_its_audio(inge
 
 async def _whole_body() -> Any:
     return {"type": "http.request", "body": wav(), "more_body": False}
+
+
+async def test_an_upload_whose_audio_was_collected_meanwhile_is_not_recorded(
+    settings: IngestSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that stood still for hours between storing and committing: its id is taken, as an erased job."""
+    taken = new_id()
+    monkeypatch.setattr("ingest_service.submit_job.new_id", lambda: taken)
+    async with serving(settings) as ingest:
+        take = (
+            "INSERT INTO jobs (id, status, options, container, source_bytes, source_sha256, erased_at, blobs_erased_at)"
+            " VALUES ($1, 'CANCELLED', '{}', '', 0, '', now(), now())"
+        )
+        await ingest.sql(take, taken)
+
+        status, problem = await ingest.post(wav(), headers=WAV_TYPE)
+
+        assert (status, problem["code"]) == (503, "storage_unavailable")
+        assert ingest.stored_files() == []

@@ -15,7 +15,7 @@ from processor_service.upkeep.loop import run_locked
 from shared import blob_keys
 from shared.blob_store import BlobStore
 from shared.ids import new_id
-from tests.processor.conftest import Submit, job_row
+from tests.processor.conftest import INSERT_JOB, Submit, job_row
 
 KEEP = Retention(jobs_s=0, audio_s=0, webhook_log_s=3600)
 HOUR_S = 3600.0
@@ -112,16 +112,32 @@ async def test_orphans_are_collected_when_they_are_old(
     await blobs.put("somebody/elses", b"x")
     before = _files(storage_url)
 
-    await run_locked(database, "orphans", OrphanCollector(blobs, older_than_s=HOUR_S))
+    await run_locked(database, "orphans", OrphanCollector(database, blobs, older_than_s=HOUR_S))
     assert _files(storage_url) == before
 
     await database.execute("SELECT 1")
     _make_old(storage_url)
-    await run_locked(database, "orphans", OrphanCollector(blobs, older_than_s=HOUR_S))
+    await run_locked(database, "orphans", OrphanCollector(database, blobs, older_than_s=HOUR_S))
 
     assert before - _files(storage_url) == {blob_keys.source(unrecorded), blob_keys.chunk_audio(completed, 1, 0)}
     assert blob_keys.chunk_audio(failed, 1, 0) in _files(storage_url)
     assert blob_keys.chunk_audio(running, 1, 0) in _files(storage_url)
+
+
+async def test_a_commit_that_comes_after_its_audio_was_collected_finds_its_id_taken(
+    database: asyncpg.Pool, blobs: BlobStore, storage_url: str
+) -> None:
+    frozen, committing = new_id(), new_id()
+    for job_id in (frozen, committing):
+        await blobs.put(blob_keys.source(job_id), b"x")
+    _make_old(storage_url)
+    async with database.acquire() as connection, connection.transaction():
+        await connection.execute(INSERT_JOB, committing, None)
+        await run_locked(database, "orphans", OrphanCollector(database, blobs, older_than_s=HOUR_S))
+
+    assert _files(storage_url) == {blob_keys.source(committing)}
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await database.execute(INSERT_JOB, frozen, None)
 
 
 async def test_partial_uploads_of_a_killed_process_are_swept(blobs: BlobStore, storage_url: str) -> None:

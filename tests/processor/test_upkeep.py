@@ -9,6 +9,7 @@ from processor_service.retry import RetryPolicy
 from processor_service.settle import settle
 from processor_service.upkeep import reconcile
 from processor_service.upkeep.loop import run_locked
+from processor_service.upkeep.prune import Pruner
 from processor_service.upkeep.reconcile import Reconciler
 from processor_service.upkeep.rescue import Rescuer
 from processor_service.upkeep.wake import wake
@@ -142,3 +143,20 @@ async def test_what_had_begun_goes_on_before_the_backlog(redis_url: str) -> None
         order = [arq_id.decode() for arq_id in await redis.zrange(COMPUTE_QUEUE, 0, -1)]
     assert order[0] == rescued.arq_id
     assert set(order[1:]) == {dispatch.arq_id for dispatch in backlog}
+
+
+async def test_prune_takes_out_what_the_record_disowns(
+    database: asyncpg.Pool, redis_url: str, submit: Submit, claim_task: Claim
+) -> None:
+    waiting, running, overtaken, gone = await submit(), await submit(), await submit(), new_id()
+    async with Redis.from_url(redis_url) as redis:
+        await ring(redis, [Dispatch(task_id, 1, TaskKind.PREPARE) for task_id in (waiting, running, overtaken, gone)])
+        await redis.zadd(COMPUTE_QUEUE, {"somebody.elses": 1})
+        await claim_task(running)
+        await database.execute("UPDATE tasks SET dispatch_no = 3 WHERE id = $1", overtaken)
+
+        await run_locked(database, "prune", Pruner(redis))
+
+        left = {member.decode() for member in await redis.zrange(COMPUTE_QUEUE, 0, -1)}
+        assert left == {f"{waiting}.1", f"{running}.1", "somebody.elses"}
+        assert len(await redis.keys("arq:job:*")) == 2
