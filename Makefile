@@ -7,7 +7,7 @@ READY := $(VENV)/ready
 RUN := exec $(VENV)/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-full check dead-letters redrive lock
+.PHONY: help demo run test test-full check chaos dead-letters redrive lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -23,6 +23,9 @@ test: $(READY) ## run every test; ARGS are passed on to pytest
 
 test-full: $(READY) ## run the tests that take minutes: the corpus, 65 minutes, three hours, latency; prints figures
 	@$(RUN) pytest -m slow -s tests/full $(ARGS)
+
+chaos: $(READY) ## break everything on purpose: PROFILE (short, long), SEED (0), RUNS (all; C1,C5); prints one JSON object last
+	@$(RUN) tests.chaos --profile $(or $(PROFILE),short) --seed $(or $(SEED),0) --runs "$(RUNS)"
 
 check: $(READY) ## check format, lint, types and import contracts
 	@$(VENV)/bin/ruff format --check .

@@ -1,0 +1,176 @@
+"""Runs that break what the services stand on: Redis and Postgres flushed, killed, frozen, cut off."""
+
+import asyncio
+import contextlib
+import datetime as dt
+import time
+from collections.abc import AsyncIterator
+
+from shared.messages import ARQ_JOB_KEY_PREFIX
+from tests.chaos.load import Attempt
+from tests.chaos.proxy import COMMIT, EXEC, Proxy
+from tests.chaos.record import ROLE
+from tests.chaos.run import Run
+from tests.chaos.timings import percentile, redispatches_s
+from tests.chaos.waiting import came_about, until
+
+REDISPATCH_WITHIN_S = 10.0
+POLLING_WITHIN_S = 5.0
+RECOVERY_WITHIN_S = 10.0
+UPLOAD_EVERY_S = 0.2
+CUT_CHANCE = 0.3
+CUTS_WITHIN_S = 120.0
+CLAIM_SINCE = "SELECT min(at) FROM chaos_audit WHERE state = 'running' AND at > $1"
+TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1"
+
+
+async def c5_flush_redis(run: Run) -> None:
+    """FLUSHALL at random moments."""
+    async with run.feeding():
+        for _ in range(run.profile.flushes):
+            await asyncio.sleep(run.rng.uniform(0.5, 2.5))
+            run.fault("FLUSHALL")
+            await run.world.redis.flushall()
+    await run.judge()
+    await _hold_redispatch(run)
+
+
+async def c6_break_redis(run: Run) -> None:
+    """Redis killed, frozen, and its connections cut at EXEC."""
+    valkey = run.world.valkey
+    async with run.feeding():
+        for down_s in run.profile.redis_down_s:
+            async with _outage(run, "redis down"):
+                await valkey.kill()
+                await asyncio.sleep(down_s)
+                await valkey.start()
+            await _hold_polling(run, f"after {down_s:.0f} s without Redis")
+        async with _outage(run, "redis frozen"):
+            valkey.freeze()
+            await asyncio.sleep(run.profile.redis_frozen_s)
+            valkey.thaw()
+        await _hold_polling(run, "after Redis was frozen")
+        run.figures["cuts_at_exec"] = await _cut(run, run.world.redis_proxy, EXEC)
+    run.expect(all(one.status == 202 for one in run.load.attempts), "an upload was not accepted because of Redis")
+    await run.judge()
+
+
+async def c7_break_postgres(run: Run) -> None:
+    """Postgres restarted, killed, frozen, its sessions ended, its connections used up, and cut at COMMIT."""
+    postgres, record = run.world.postgres, run.world.record
+    async with run.feeding():
+        async with _database_outage(run, "restart"):
+            await postgres.stop()
+            await asyncio.sleep(1)
+            await postgres.start()
+        async with _database_outage(run, "kill"):
+            await postgres.kill()
+            await postgres.start()
+        async with _database_outage(run, "frozen"):
+            postgres.freeze()
+            await asyncio.sleep(run.profile.postgres_frozen_s)
+            postgres.thaw()
+        async with _database_outage(run, "sessions ended"):
+            await record.fetch(TERMINATE, ROLE)
+        async with _database_outage(run, "no connections"):
+            await record.fetch(f"ALTER ROLE {ROLE} CONNECTION LIMIT 0")
+            await record.fetch(TERMINATE, ROLE)
+            await asyncio.sleep(2)
+            await record.fetch(f"ALTER ROLE {ROLE} CONNECTION LIMIT -1")
+        run.fault("cuts at COMMIT", costs=_all_slots(run) * run.profile.cuts)
+        run.figures["cuts_at_commit"] = await _cut(run, run.world.postgres_proxy, COMMIT)
+    _expect_honest_refusals(run)
+    await run.judge()
+
+
+async def c16_expired_payloads(run: Run) -> None:
+    """A backlog whose payloads expired in Redis."""
+    backlog = await run.load.jobs(run.world.short, run.profile.backlog, webhook=None)
+    gone = 0
+    async for key in run.world.redis.scan_iter(f"{ARQ_JOB_KEY_PREFIX}*"):
+        gone += await run.world.redis.delete(key)
+    run.fault("payloads expired")
+    run.figures |= {"backlog": len(backlog), "payloads_expired": gone}
+    run.expect(gone, "there was no payload left to expire")
+    await run.judge()
+
+
+async def _hold_redispatch(run: Run) -> None:
+    changes = await run.changes()
+    times = [seconds for fault in run.faults for seconds in redispatches_s(changes, fault.at)]
+    run.figures |= {"tasks_forgotten": len(times), "redispatch_max_s": percentile(times, 1.0)}
+    run.expect(times, "no task was waiting when Redis forgot: nothing was tested")
+    run.hold("re-dispatch after FLUSHALL (s)", percentile(times, 1.0), REDISPATCH_WITHIN_S)
+
+
+@contextlib.asynccontextmanager
+async def _outage(run: Run, kind: str, *, costs: int = 0) -> AsyncIterator[None]:
+    """Upload all the while, whatever is under way."""
+    over = asyncio.Event()
+    run.fault(kind, costs=costs)
+    uploads = asyncio.create_task(_upload_until(run, over))
+    try:
+        yield
+    finally:
+        over.set()
+        sent = await uploads
+        statuses = sorted({str(one.status) for one in sent})
+        run.figures[f"{kind}_uploads"] = f"{len(sent)}: {','.join(statuses)}"
+
+
+async def _upload_until(run: Run, over: asyncio.Event) -> list[Attempt]:
+    async with asyncio.TaskGroup() as group:
+        sent = []
+        while not over.is_set():
+            sent.append(group.create_task(run.upload_short()))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), UPLOAD_EVERY_S)
+    return [one.result() for one in sent]
+
+
+async def _hold_polling(run: Run, when: str) -> None:
+    """Workers take tasks again soon; there is a backlog for them."""
+    run.hold(f"time to the first claim {when} (s)", await _first_claim_s(run), POLLING_WITHIN_S)
+
+
+async def _first_claim_s(run: Run) -> float:
+    """From now to the next claim by anybody."""
+    began = dt.datetime.now(dt.UTC)
+    await came_about(lambda: run.world.record.value(CLAIM_SINCE, began), within_s=run.profile.settled_within_s)
+    claimed_at = await run.world.record.value(CLAIM_SINCE, began)
+    return float(((claimed_at or dt.datetime.now(dt.UTC)) - began).total_seconds())
+
+
+async def _cut(run: Run, proxy: Proxy, command: bytes) -> int:
+    """Cut connections at a command as often as the profile says; how often it was done."""
+    cuts = proxy.cut_at(command, run.profile.cuts, CUT_CHANCE, run.rng)
+    await came_about(lambda: not cuts.left, within_s=CUTS_WITHIN_S)
+    run.expect(not cuts.left, f"{cuts.left} cuts found no connection to cut")
+    return cuts.done
+
+
+@contextlib.asynccontextmanager
+async def _database_outage(run: Run, kind: str) -> AsyncIterator[None]:
+    """An outage and the recovery from it: uploads are accepted and tasks are claimed again."""
+    async with _outage(run, kind, costs=_all_slots(run)):
+        yield
+    began = time.monotonic()
+    await until(lambda: _is_accepted(run), within_s=run.profile.quiet_within_s)
+    run.hold(f"time to the first upload after {kind} (s)", time.monotonic() - began, RECOVERY_WITHIN_S)
+    run.hold(f"time to the first claim after {kind} (s)", await _first_claim_s(run), RECOVERY_WITHIN_S)
+
+
+async def _is_accepted(run: Run) -> bool:
+    return (await run.upload_short()).status == 202
+
+
+def _all_slots(run: Run) -> int:
+    return run.profile.slots * len(run.world.workers)
+
+
+def _expect_honest_refusals(run: Run) -> None:
+    """What was not accepted was answered 503 and told when to come back, or not at all."""
+    refused = [one for one in run.load.attempts if one.status not in (202, None)]
+    run.figures["refused"] = len(refused)
+    run.expect(all(one.status == 503 for one in refused), f"statuses {sorted({one.status or 0 for one in refused})}")
+    run.expect(all(one.retry_after for one in refused), "a refusal does not say when to come back")

@@ -1,0 +1,155 @@
+"""Runs in which webhook endpoints misbehave, and in which everything is delivered more than once."""
+
+import asyncio
+import contextlib
+import itertools
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+
+from shared.messages import ARQ_JOB_KEY_PREFIX, PAYLOAD_TTL_MS, Dispatch, arq_payload
+from shared.states import TaskKind
+from tests.chaos.load import Attempt
+from tests.chaos.run import Run
+from tests.chaos.waiting import until
+
+WARMING_JOBS = 8
+JITTER = 0.1
+SLACK_S = 1.5  # wake looks every half second; the endpoint's own time; a busy machine
+RETRY_AFTER_S = 2
+INTERNAL = (
+    "http://169.254.169.254/latest",
+    "http://[::ffff:10.1.2.3]/",
+    "http://10.0.0.1/",
+    "http://[64:ff9b::a00:1]/",
+)
+THROTTLED = f"throttle/1/{RETRY_AFTER_S}"
+BEHAVIOURS = ("fail/2", THROTTLED, "lost/1", "huge", "endless", "redirect", "gone", "hang")
+HANGING_HOST = "127.0.0.3"
+ENDED = "SELECT max(completed_at) - min(created_at) FROM jobs WHERE id = ANY($1::uuid[])"
+DELIVERIES = """
+SELECT t.job_id::text, t.state, t.attempts, t.failure ->> 'code' AS code FROM tasks t WHERE kind = 'deliver'
+"""
+DELIVERED = "SELECT bool_and(state IN ('done', 'dead')) FROM tasks WHERE job_id = $1::uuid AND kind = 'deliver'"
+RUNG = "SELECT id, dispatch_no, kind FROM tasks WHERE state IN ('dispatched', 'running')"
+
+
+async def c10_bad_endpoints(run: Run) -> None:
+    """Endpoints that fail, throttle, hang, talk without end, redirect, or are none of our business."""
+    attempts_in_all = len(run.profile.webhook_waits_s) + 1
+    sent = {
+        behaviour: await run.load.attempt(run.world.short, webhook=behaviour, unheard=behaviour in INTERNAL)
+        for behaviour in (*BEHAVIOURS, *INTERNAL)
+    }
+    run.fault("bad endpoints")
+    await _given_up(run, sent["hang"])
+    await _measure_throughput(run)
+    await run.judge()
+    waits_s = run.profile.webhook_waits_s
+    _hold_schedule(run, sent["fail/2"], waits_s[:2])
+    _hold_schedule(run, sent[THROTTLED], (RETRY_AFTER_S,))
+    _hold_schedule(run, sent["redirect"], waits_s)
+    _hold_schedule(run, sent["hang"], waits_s, answer_s=run.profile.webhook_timeout_s)
+    _hold_schedule(run, sent["gone"], ())
+    deliveries = {row["job_id"]: row for row in await run.world.record.fetch(DELIVERIES)}
+    expected = {
+        "fail/2": ("done", 2, None),
+        "lost/1": ("done", 1, None),
+        "huge": ("done", 0, None),
+        "endless": ("done", 0, None),
+        "redirect": ("dead", attempts_in_all, "webhook_refused"),
+        "gone": ("dead", 1, "webhook_refused"),
+        "hang": ("dead", attempts_in_all, "webhook_refused"),
+    } | dict.fromkeys(INTERNAL, ("dead", 1, "webhook_blocked"))
+    for behaviour, outcome in expected.items():
+        _expect_outcome(run, behaviour, outcome, deliveries.get(str(sent[behaviour].job_id)))
+    run.figures["internal_hits"] = run.world.receiver.trapped
+
+
+async def c14_everything_twice(run: Run) -> None:
+    """Every dispatch rung three times, and the first reply of every webhook lost."""
+    async with _ringing_thrice(run) as rung, run.feeding(lambda: run.load.attempt(run.world.long, webhook="lost/1")):
+        await until(lambda: len(run.load.accepted) >= run.profile.jobs, within_s=run.profile.quiet_within_s)
+    run.fault("dispatches rung thrice")
+    run.figures["dispatches_rung_thrice"] = len(rung)
+    await run.judge()
+    ours = {attempt.job_id for attempt in run.load.accepted}
+    heard = Counter(one.event_id for one in run.world.receiver.log if one.job_id in ours)
+    run.figures["webhooks_heard_twice"] = sum(times == 2 for times in heard.values())
+    run.expect(all(times == 2 for times in heard.values()), f"webhooks were heard {sorted(set(heard.values()))} times")
+
+
+async def _given_up(run: Run, attempt: Attempt) -> None:
+    """Return when a delivery is over; then all that began with it are."""
+    within_s = run.profile.quiet_within_s
+    await until(lambda: run.world.record.value(DELIVERED, attempt.job_id), within_s=within_s)
+
+
+def _hold_schedule(run: Run, attempt: Attempt, waits_s: Iterable[float], *, answer_s: float = 0.0) -> None:
+    """The gaps between the attempts are those of the setting, with its jitter and the time of an answer."""
+    waits_s = tuple(waits_s)
+    times = [one.at for one in run.world.receiver.log if one.job_id == attempt.job_id]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+    run.expect(len(gaps) == len(waits_s), f"{attempt.webhook} was tried {len(times)} times, not {len(waits_s) + 1}")
+    for gap, wait_s in zip(gaps, waits_s, strict=False):
+        least, most = wait_s + answer_s - 0.05, wait_s * (1 + JITTER) + answer_s + SLACK_S
+        run.expect(least <= gap <= most, f"{attempt.webhook} was tried again after {gap:.2f} s, not {wait_s:.2f} s")
+
+
+def _expect_outcome(run: Run, behaviour: str, outcome: tuple[object, ...], row: object) -> None:
+    found = tuple(row[name] for name in ("state", "attempts", "code")) if row else None  # type: ignore[index]
+    if found and outcome[2] is None:
+        found = (*found[:2], None)  # what the attempts before the last said
+    run.expect(found == outcome, f"the delivery to {behaviour} ended as {found}, not as {outcome}")
+
+
+async def _measure_throughput(run: Run) -> None:
+    """How much slower transcription is while half of the endpoints hang."""
+    count = run.profile.throughput_jobs
+    hanging = run.world.receiver.url("hang", HANGING_HOST)
+    await _seconds_for(run, ["ok"] * WARMING_JOBS)  # children that are new are slow at first
+    alone_s = await _seconds_for(run, ["ok"] * count)
+    beside_s = await _seconds_for(run, ["ok", hanging] * (count // 2))
+    drop = 1 - alone_s / beside_s
+    run.figures["throughput_drop"] = round(drop, 3)
+    if run.profile.throughput_drop is not None:
+        run.hold("throughput drop beside hanging endpoints", drop, run.profile.throughput_drop)
+
+
+async def _seconds_for(run: Run, webhooks: list[str]) -> float:
+    attempts = await asyncio.gather(
+        *(run.load.attempt(run.world.long, webhook=webhook, unheard=webhook != "ok") for webhook in webhooks)
+    )
+    await run.ended(attempts)
+    took = await run.world.record.value(ENDED, [attempt.job_id for attempt in attempts])
+    return float(took.total_seconds())
+
+
+@contextlib.asynccontextmanager
+async def _ringing_thrice(run: Run) -> AsyncIterator[set[str]]:
+    """Ring for every dispatch twice more, under arq ids of our own, so that arq takes each for another job."""
+    rung: set[str] = set()
+
+    async def ring() -> None:
+        while True:
+            for row in await run.world.record.fetch(RUNG):
+                dispatch = Dispatch(row["id"], row["dispatch_no"], TaskKind(row["kind"]))
+                if dispatch.arq_id not in rung:
+                    rung.add(dispatch.arq_id)
+                    await _ring_again(run, dispatch)
+            await asyncio.sleep(0.02)
+
+    ringing = asyncio.create_task(ring())
+    try:
+        yield rung
+    finally:
+        ringing.cancel()
+        await asyncio.gather(ringing, return_exceptions=True)
+
+
+async def _ring_again(run: Run, dispatch: Dispatch) -> None:
+    seconds, _ = await run.world.redis.time()
+    payload = arq_payload(dispatch, enqueued_at_ms=seconds * 1000)
+    for number in (1, 2):
+        arq_id = f"{dispatch.arq_id}.again-{number}"
+        await run.world.redis.set(ARQ_JOB_KEY_PREFIX + arq_id, payload, px=PAYLOAD_TTL_MS)
+        await run.world.redis.zadd(dispatch.queue, {arq_id: seconds * 1000})

@@ -1,0 +1,155 @@
+"""Runs that break workers: killed, frozen, restarted, starved of memory, with a wrong clock."""
+
+import asyncio
+import resource
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+from uuid import UUID
+
+from shared.bell import score_ms
+from shared.messages import COMPUTE_QUEUE, Dispatch
+from shared.states import TaskKind, TaskState
+from tests.chaos.clock import compiled_clock
+from tests.chaos.failpoints import Failpoints
+from tests.chaos.run import Run
+from tests.chaos.timings import percentile, recoveries_s
+from tests.chaos.traffic import Traffic
+
+RESCUE_SLACK_S = 6.0  # what the plan allows on top of a lease: the heartbeat's phase, rescue's turns, the way to a slot
+TAKEN_WITHIN_S = 30.0
+HOUR_S = 3600
+SCORE_OFF_BY_MS = 60_000
+
+
+async def c1_kill_workers(run: Run) -> None:
+    """kill -9 a random worker every few seconds while jobs come in."""
+    async with run.feeding():
+        ends_at = time.monotonic() + run.profile.kill_for_s
+        while time.monotonic() < ends_at:
+            await asyncio.sleep(run.rng.uniform(*run.profile.kill_every_s))
+            victim, *others = run.rng.sample(run.world.workers, len(run.world.workers))
+            for other in others:  # somebody is left: how long a start takes is another matter
+                await other.until_ready()
+            run.strike(victim, signal.SIGKILL)
+    await top_up(run)
+    await run.judge()
+    await hold_recovery(run)
+
+
+async def c2_kill_at_failpoints(run: Run) -> None:
+    """kill -9 whoever comes to a failpoint; each failpoint in turn."""
+    failpoints = Failpoints(run)
+    async with run.feeding(Traffic(run).upload):
+        for name in failpoints.names * run.profile.times_at_each_failpoint:
+            await failpoints.order(name, "kill", within_s=TAKEN_WITHIN_S)
+    await run.judge()
+
+
+async def c3_freeze_at_failpoints(run: Run) -> None:
+    """SIGSTOP whoever comes to a failpoint, for two leases: then it is a zombie."""
+    failpoints = Failpoints(run)
+    names = run.rng.sample(failpoints.names, run.profile.stopped_failpoints or len(failpoints.names))
+    async with run.feeding(Traffic(run).upload):
+        for name in names:
+            pid = await failpoints.order(name, "stop", within_s=TAKEN_WITHIN_S)
+            await asyncio.sleep(2 * run.profile.lease_s)
+            failpoints.go_on(pid)
+    run.figures["failpoints"] = ",".join(names)
+    await run.judge()
+
+
+async def c4_rolling_restarts(run: Run) -> None:
+    """SIGTERM one worker after the other: a deploy costs nothing."""
+    async with run.feeding():
+        for number in range(run.profile.rolling_restarts):
+            worker = run.world.workers[number % len(run.world.workers)]
+            life = run.strike(worker, signal.SIGTERM)
+            await worker.until_ended(life)
+            run.expect(life.status == 0, f"{life.who} ended with status {life.status}")
+            await worker.until_ready(after=life)
+    await run.judge()
+    await expect_no_blame(run)
+
+
+async def c12_run_out_of_memory(run: Run) -> None:
+    """A worker that may have no more memory, and then is killed as the kernel would."""
+    async with run.feeding():
+        for worker in run.world.workers:
+            limit = _virtual_bytes(worker.life.pid)
+            resource.prlimit(worker.life.pid, resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+            run.fault("RLIMIT_AS", worker.life.who, costs=run.profile.slots)
+            life = worker.life
+            await asyncio.sleep(run.profile.lease_s)
+            if worker.life is life:
+                run.strike(worker, signal.SIGKILL)
+            await worker.until_ready(after=life)
+    await run.judge()
+    await hold_recovery(run)
+
+
+async def c13_wrong_clocks(run: Run) -> None:
+    """One worker an hour ahead, the other and the ingest an hour behind."""
+    library = compiled_clock(run.world.folder)
+    if library is None:
+        run.figures["skipped"] = "there is no C compiler"
+        return
+    wrong = {"LD_PRELOAD": str(library)}
+    ahead, behind = run.world.workers
+    offsets = {ahead: HOUR_S, behind: -HOUR_S, run.world.ingest: -HOUR_S}
+    await run.world.restart_with(
+        {service: wrong | {"CHAOS_CLOCK_OFFSET_S": str(hours)} for service, hours in offsets.items()}
+    )
+    run.fault("clocks")
+    async with run.feeding():
+        await asyncio.sleep(2 * run.profile.lease_s)
+        await _expect_scores_of_now(run)
+    await run.judge()
+    await expect_no_blame(run)
+    claims = Counter(change.who for change in await run.changes() if change.state == TaskState.RUNNING)
+    for when, worker in (("ahead", ahead), ("behind", behind)):
+        run.figures[f"claims_{when}"] = claims[worker.life.who]
+        run.expect(claims[worker.life.who], f"the worker whose clock is {when} took no task")
+
+
+async def _expect_scores_of_now(run: Run) -> None:
+    seconds, _ = await run.world.redis.time()
+    right = [score_ms(Dispatch(UUID(int=0), number, TaskKind.CHUNK), seconds * 1000) for number in (1, 2)]
+    scores = [score for _, score in await run.world.redis.zrange(COMPUTE_QUEUE, 0, -1, withscores=True)]
+    off = [score for score in scores if min(abs(score - one) for one in right) > SCORE_OFF_BY_MS]
+    run.figures["queued_scores"] = len(scores)
+    run.expect(not off, f"{len(off)} tasks are queued by a wrong clock")
+
+
+def _virtual_bytes(pid: int) -> int:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
+    return pages * resource.getpagesize()
+
+
+async def top_up(run: Run) -> None:
+    """As many jobs as the profile wants at least."""
+    missing = run.profile.jobs - len(run.load.accepted)
+    if missing > 0:
+        await run.load.jobs(run.world.long, missing)
+
+
+async def hold_recovery(run: Run) -> None:
+    """What a killed worker held is claimed again within a lease and a few seconds."""
+    changes = await run.changes()
+    kills = [fault for fault in run.faults if fault.kind == signal.SIGKILL.name]
+    times = [seconds for fault in kills for seconds in recoveries_s(changes, fault.who, fault.at)]
+    run.figures |= {
+        "tasks_orphaned": len(times),
+        "recovery_p50_s": percentile(times, 0.5),
+        "recovery_p100_s": percentile(times, 1.0),
+    }
+    run.expect(times, "no worker held a task when it was killed: nothing was tested")
+    run.hold("orphan recovery p100 (s)", percentile(times, 1.0), run.profile.lease_s + RESCUE_SLACK_S)
+
+
+async def expect_no_blame(run: Run) -> None:
+    """No attempt failed and no lease was lost."""
+    changes = await run.changes()
+    run.expect(not any(change.attempts for change in changes), "an attempt was counted as failed")
+    run.expect(not any(change.crashes for change in changes), "a crash was counted")

@@ -1,0 +1,168 @@
+"""Collects the facts of a world for the checker: rows, keys, files, processes, answers."""
+
+import fcntl
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from processor_service.scratch import LOCK
+from shared.failures import DEAD_LETTER_LIST
+from shared.messages import COMPUTE_QUEUE, DELIVERY_QUEUE
+from tests.chaos.facts import Change, DeadTask, EventRow, Facts, JobRow, Leftovers, TaskRow
+from tests.chaos.golden import count_calls
+from tests.chaos.load import Attempt
+from tests.chaos.record import FOREIGN_TENANT, ROLE
+from tests.chaos.world import World
+from tests.stack.launched import alive
+
+JOBS = "SELECT id, tenant, status, generation, source_sha256, error_code, erased_at FROM jobs"
+TASKS = """
+SELECT id, job_id, generation, kind, ordinal, state, attempts, crashes, failure ->> 'code' AS code, dismissed_at
+FROM tasks
+"""
+CHANGES = "SELECT * FROM chaos_audit WHERE who IS NOT NULL ORDER BY seq"
+# Erasing writes the row again, and then its transaction is not the one that made it.
+EVENTS = """
+SELECT e.id, job_id, e.generation, e.type,
+    CASE WHEN erased_at IS NULL THEN pg_xact_commit_timestamp(e.xmin) ELSE e.created_at END AS committed_at
+FROM webhook_events e JOIN jobs j ON j.id = e.job_id WHERE tenant <> $1
+"""
+OPEN_TRANSACTIONS = """
+SELECT pid, application_name, query FROM pg_stat_activity
+WHERE usename = $1 AND state LIKE 'idle in transaction%' AND state_change < now() - interval '2 s'
+"""
+QUEUES = (COMPUTE_QUEUE, DELIVERY_QUEUE)
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+async def gather(
+    world: World, attempts: tuple[Attempt, ...], *, struck: frozenset[str], calls_allowed_again: int
+) -> Facts:
+    """All of it, as it is now."""
+    jobs = _structs(JobRow, await world.record.fetch(JOBS))
+    return Facts(
+        attempts=attempts,
+        jobs={job.id: job for job in jobs},
+        tasks=tuple(_structs(TaskRow, await world.record.fetch(TASKS))),
+        changes=await changes(world),
+        events=tuple(_structs(EventRow, await world.record.fetch(EVENTS, FOREIGN_TENANT))),
+        received=tuple(world.receiver.log),
+        trapped=world.receiver.trapped,
+        dead_in_redis=await _dead_letters(world),
+        leftovers=await _leftovers(world),
+        blobs=_blobs(world.blobs),
+        transcripts=_transcripts(world.blobs, jobs),
+        struck=struck,
+        calls=count_calls(world.model),
+        calls_allowed_again=calls_allowed_again,
+        foreign_rows_shown=await _foreign_rows_shown(world),
+    )
+
+
+async def changes(world: World) -> tuple[Change, ...]:
+    """The audit of what the services did."""
+    return tuple(_structs(Change, await world.record.fetch(CHANGES)))
+
+
+def _structs(struct: type[S], rows: list[Any]) -> list[S]:
+    names = struct.__struct_fields__
+    return [struct(**{name: row[name] for name in names}) for row in rows]
+
+
+async def _dead_letters(world: World) -> tuple[DeadTask, ...]:
+    entries = await world.redis.lrange(DEAD_LETTER_LIST, 0, -1)  # type: ignore[misc]
+    return tuple(msgspec.json.decode(entry, type=DeadTask) for entry in entries)
+
+
+async def _leftovers(world: World) -> Leftovers:
+    sessions = await world.record.fetch(OPEN_TRANSACTIONS, ROLE)
+    return Leftovers(
+        queued=tuple([f"{queue} {one}" for queue in QUEUES for one in await world.redis.zrange(queue, 0, -1)]),
+        immortal_keys=await _immortal_keys(world),
+        temporary_files=tuple(str(path) for path in left_in(world.temporary, slots=world.profile.slots)),
+        partial_blobs=tuple(str(path) for path in world.blobs.rglob("*#*")),
+        orphaned_processes=tuple(_orphans(world)),
+        idle_in_transaction=tuple(f"{row['application_name']} ({row['query'][:60]})" for row in sessions),
+    )
+
+
+def left_in(temporary: Path, *, slots: int) -> list[Path]:
+    """What no living worker works with: all but its scratch folder, whose lock it holds, and those of its children."""
+    left: list[Path] = []
+    for folder in temporary.iterdir():
+        if not _is_held(folder / LOCK):
+            left.append(folder)
+            continue
+        left += folder.glob("task-*")
+        left += sorted(folder.glob("child-*"))[slots:]
+    return left
+
+
+def _is_held(lock: Path) -> bool:
+    """Whether a living process holds the lock; the kernel drops those of the dead."""
+    try:
+        with lock.open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+async def _immortal_keys(world: World) -> tuple[str, ...]:
+    keys = [key async for key in world.redis.scan_iter("arq:*") if key not in QUEUES]
+    return tuple([key for key in keys if await world.redis.pttl(key) == -1])
+
+
+def _orphans(world: World) -> list[str]:
+    """Processes that know our temporary folder and belong to no living service."""
+    mark = f"TMPDIR={world.temporary}".encode()
+    families = set().union(*(service.family() for service in world.services))
+    marked = {
+        int(path.parent.name) for path in Path("/proc").glob("[0-9]*/environ") if mark in _read(path).split(b"\0")
+    }
+    return [f"{pid} ({_read(Path(f'/proc/{pid}/cmdline')).decode()!r})" for pid in alive(marked - families)]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _blobs(root: Path) -> dict[str, str]:
+    """The sha256 of every source by its key; of other blobs the key alone."""
+    files = [path for path in root.rglob("*") if path.is_file() and "#" not in path.name]
+    return {
+        str(path.relative_to(root)): hashlib.sha256(_read(path)).hexdigest() if path.name == "source" else ""
+        for path in files
+    }
+
+
+def _transcripts(root: Path, jobs: list[JobRow]) -> dict[UUID, str]:
+    stored = {job.id: _read(root / f"jobs/{job.id}/g{job.generation}/transcript.json") for job in jobs}
+    return {job_id: json.loads(data)["text"] for job_id, data in stored.items() if data}
+
+
+async def _foreign_rows_shown(world: World) -> tuple[str, ...]:
+    """The paths that answer with what belongs to another tenant."""
+    rows = await world.record.fetch("SELECT id FROM jobs WHERE tenant = $1", FOREIGN_TENANT)
+    own_paths = ("", "/transcript", "/audio", "/webhook-attempts")
+    shown = []
+    for job_id in (str(row["id"]) for row in rows):
+        for path in (f"/v1/jobs/{job_id}{rest}" for rest in own_paths):
+            async with world.http.get(world.url + path) as answer:
+                if answer.status != 404:
+                    shown.append(path)
+        for path in ("/v1/jobs?limit=200", "/v1/dead-letters?limit=200"):
+            async with world.http.get(world.url + path) as answer:
+                if job_id in await answer.text():
+                    shown.append(path)
+    return tuple(shown)

@@ -1,0 +1,88 @@
+"""PostgreSQL and Valkey as processes that can be killed, frozen and started again; both keep what they were told."""
+
+import os
+import signal
+from asyncio.subprocess import Process
+from contextlib import suppress
+from pathlib import Path
+
+from deploy.local.kept_secrets import kept_password
+from deploy.local.postgres import Postgres
+from deploy.local.processes import Processes
+from deploy.local.servers import wait_until_ready
+from deploy.local.valkey import Valkey
+from tests.chaos.waiting import until
+from tests.stack.launched import alive, descendants
+
+GONE_WITHIN_S = 30.0
+COMMIT_TIMES = ("-c", "track_commit_timestamp=on")  # so that a webhook sent before its commit can be told
+
+
+class Server:
+    """One server; its port stays the same through all its lives."""
+
+    def __init__(self, server: Postgres | Valkey) -> None:
+        self._server = server
+        self._process: Process | None = None
+
+    @property
+    def port(self) -> int:
+        return self._server.port
+
+    @property
+    def url(self) -> str:
+        return self._server.url
+
+    async def start(self) -> None:
+        """Return when it answers."""
+        await self._server.prepare()
+        self._process = await self._server.start()
+        await wait_until_ready(self._server, self._process)
+
+    async def stop(self) -> None:
+        """An ordered shutdown."""
+        self.thaw()
+        await self._end({self._pid}, self._server.stop_signal)
+
+    async def kill(self) -> None:
+        """All its processes at once, as if the machine had died (but for what the kernel keeps)."""
+        await self._end(self._family(), signal.SIGKILL)
+
+    def freeze(self) -> None:
+        _send(self._family(), signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        _send(self._family(), signal.SIGCONT)
+
+    @property
+    def _pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def _family(self) -> set[int]:
+        return {self._pid, *descendants(self._pid)}
+
+    async def _end(self, pids: set[int], number: signal.Signals) -> None:
+        family = self._family()
+        _send(pids, number)
+        assert self._process is not None
+        await self._process.wait()
+        await until(lambda: not alive(family), within_s=GONE_WITHIN_S)
+
+
+def postgres(folder: Path) -> Server:
+    kept_password(folder / "postgres-password")
+    server = Postgres(folder / "postgres", folder / "postgres-password", Processes())
+    server._options = COMMIT_TIMES  # type: ignore[assignment]
+    return Server(server)
+
+
+def valkey(folder: Path) -> Server:
+    kept_password(folder / "valkey-password")
+    return Server(Valkey(folder / "valkey", folder / "valkey-password", Processes()))
+
+
+def _send(pids: set[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)

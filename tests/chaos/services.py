@@ -1,0 +1,143 @@
+"""A service as a real process under a supervisor that starts it again the moment it ends, as an orchestrator would."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from asyncio.subprocess import Process
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import aiohttp
+import msgspec
+
+from deploy.local.ports import LOOPBACK
+from deploy.local.processes import Processes
+from tests.chaos.waiting import until
+from tests.stack.launched import descendants
+
+ROOT = Path(__file__).parents[2]
+GRACE_S = 30.0
+READY_WITHIN_S = 90.0
+STARTS_AGAIN_AFTER_S = 0.05  # a process that cannot start must not start a thousand times
+
+Environment = Callable[[str], Mapping[str, str]]
+
+
+class Life(msgspec.Struct, kw_only=True):
+    """One process of a service. `who` is what its writes carry in the audit; `at` are seconds of Unix time."""
+
+    who: str
+    pid: int
+    started_at: float
+    ended_at: float | None = None
+    status: int | None = None
+
+
+class Service:
+    """`python -m module`, kept running. `environ` gives the environment of each life."""
+
+    def __init__(self, name: str, module: str, health_url: str, environ: Environment, log: Path) -> None:
+        self.name = name
+        self.lives: list[Life] = []
+        self.health_url = health_url
+        self._module = module
+        self._environ = environ
+        self._log = log
+        self._processes = Processes()
+        self._process: Process | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._stopping = False
+        self.extra: dict[str, str] = {}  # environment of the lives to come, for one run
+
+    @property
+    def life(self) -> Life:
+        return self.lives[-1]
+
+    async def start(self) -> None:
+        self._stopping = False
+        await self._spawn()
+        self._keeper = asyncio.create_task(self._keep())
+
+    async def stop(self) -> None:
+        """End it for good, politely."""
+        self._stopping = True
+        self._send(signal.SIGCONT)
+        self._send(signal.SIGTERM)
+        if self._keeper is not None:
+            try:
+                await asyncio.wait_for(asyncio.shield(self._keeper), GRACE_S)
+            except TimeoutError:
+                self._send(signal.SIGKILL)
+                await self._keeper
+
+    def kill(self) -> Life:
+        return self.strike(signal.SIGKILL)
+
+    def strike(self, number: signal.Signals) -> Life:
+        """Send its process a signal; the life that got it."""
+        life = self.life
+        self._send(number)
+        return life
+
+    def restart(self, extra: Mapping[str, str]) -> Life:
+        """End it politely, to live on with additions to its environment; the life that ends."""
+        self.extra = dict(extra)
+        return self.strike(signal.SIGTERM)
+
+    def family(self) -> set[int]:
+        """The process and all that it has started."""
+        return {self.life.pid, *descendants(self.life.pid)}
+
+    async def until_ready(self, *, after: Life | None = None) -> None:
+        """Return when it serves; `after`: a life that must be over by then."""
+        async with aiohttp.ClientSession() as http:
+            await until(lambda: self.life is not after and _is_live(http, self.health_url), within_s=READY_WITHIN_S)
+
+    async def until_ended(self, life: Life) -> None:
+        await until(lambda: life.ended_at is not None, within_s=READY_WITHIN_S)
+
+    def _send(self, number: signal.Signals) -> None:
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, number)
+
+    async def _spawn(self) -> None:
+        who = f"{self.name}.{len(self.lives)}"
+        environ = {**_clean(), **self._environ(who), **self.extra}
+        command = [sys.executable, "-m", self._module]
+        with self._log.open("ab") as log:
+            self._process = await self._processes.start(
+                command, env=environ, output=log, dies_with_us_by=signal.SIGKILL
+            )
+        self.lives.append(Life(who=who, pid=self._process.pid, started_at=time.time()))
+
+    async def _keep(self) -> None:
+        while True:
+            assert self._process is not None
+            status = await self._process.wait()
+            self.life.ended_at, self.life.status = time.time(), status
+            if self._stopping:
+                return
+            await asyncio.sleep(STARTS_AGAIN_AFTER_S)
+            await self._spawn()
+
+
+async def _is_live(http: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with http.get(url, timeout=aiohttp.ClientTimeout(total=2)) as answer:
+            return answer.status == 200
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        return False
+
+
+def health_url(port: int) -> str:
+    return f"http://{LOOPBACK}:{port}/health/live"
+
+
+def _clean() -> dict[str, str]:
+    """Our own environment without anybody's settings."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("HEADRACE_", "PG"))}
+    return inherited | {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])}
