@@ -27,9 +27,7 @@ def main() -> int:
     arguments = _arguments()
     profile = PROFILES[arguments.profile]
     names = [name.strip().upper() for name in arguments.runs.split(",")] if arguments.runs else list(RUNS)
-    with asyncio.Runner() as runner:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that nothing is left running
-        report = runner.run(_chaos(profile, arguments.seed, names, arguments.logs))
+    report = asyncio.run(_chaos(profile, arguments.seed, names, arguments.logs))
     print(json.dumps(report, indent=2))
     return 1 if report["violations"] else 0
 
@@ -44,6 +42,7 @@ def _arguments() -> argparse.Namespace:
 
 
 async def _chaos(profile: Profile, seed: int, names: list[str], logs: Path | None) -> dict[str, object]:
+    _end_orderly_when_told_to()
     began = time.monotonic()
     dice = {name: random.Random(f"{seed} {name}") for name in names}  # a run is the same alone and among others
     reports: dict[str, Report] = {}
@@ -61,6 +60,13 @@ async def _chaos(profile: Profile, seed: int, names: list[str], logs: Path | Non
         "runs": {name: reports[name] for name in names},
         "violations": len(violations),
     }
+
+
+def _end_orderly_when_told_to() -> None:
+    """SIGTERM is like Ctrl-C: the services and servers are stopped before we end."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
 def _groups(profile: Profile, names: list[str]) -> list[list[str]]:

@@ -12,7 +12,6 @@ MEBIBYTE = 1 << 20
 FULL_AT_BYTES = (MEBIBYTE, 6 * MEBIBYTE)
 LARGE_BYTES = 8 * MEBIBYTE
 UPLOADS_WHILE_FULL = 4
-LEGITIMATE_UPLOADS = 60
 CLOSED_WITHIN_S = 30.0
 CLOSED_SLACK_S = 5.0  # our own clock starts before the connection does
 RSS_GROWTH_MB = 64.0
@@ -67,7 +66,7 @@ async def c9_slow_clients(run: Run) -> None:
 
 
 async def _latencies_s(run: Run) -> list[float]:
-    attempts = await run.load.jobs(run.world.short, LEGITIMATE_UPLOADS, at_once=2)
+    attempts = await run.load.jobs(run.world.short, run.profile.legitimate_uploads, at_once=2)
     return [attempt.answered_at - attempt.sent_at for attempt in attempts]
 
 

@@ -19,6 +19,7 @@ from tests.chaos.traffic import Traffic
 
 RESCUE_SLACK_S = 6.0  # what the plan allows on top of a lease: the heartbeat's phase, rescue's turns, the way to a slot
 TAKEN_WITHIN_S = 30.0
+BEFORE_AN_OUTCOME = ("chunk.after_put", "results.after_transcript", "deliver.after_send")
 HOUR_S = 3600
 SCORE_OFF_BY_MS = 60_000
 
@@ -41,7 +42,7 @@ async def c1_kill_workers(run: Run) -> None:
 async def c2_kill_at_failpoints(run: Run) -> None:
     """kill -9 whoever comes to a failpoint; each failpoint in turn."""
     failpoints = Failpoints(run)
-    async with run.feeding(Traffic(run).upload):
+    async with run.feeding(Traffic(run, chunk_s=run.profile.slow_chunk_s / 4).upload):
         for name in failpoints.names * run.profile.times_at_each_failpoint:
             await failpoints.order(name, "kill", within_s=TAKEN_WITHIN_S)
     await run.judge()
@@ -50,14 +51,22 @@ async def c2_kill_at_failpoints(run: Run) -> None:
 async def c3_freeze_at_failpoints(run: Run) -> None:
     """SIGSTOP whoever comes to a failpoint, for two leases: then it is a zombie."""
     failpoints = Failpoints(run)
-    names = run.rng.sample(failpoints.names, run.profile.stopped_failpoints or len(failpoints.names))
-    async with run.feeding(Traffic(run).upload):
+    names = _drawn(run, failpoints.names)
+    # so long that who takes over is still at it when the zombie wakes
+    async with run.feeding(Traffic(run, chunk_s=run.profile.lease_s * 0.8).upload):
         for name in names:
             pid = await failpoints.order(name, "stop", within_s=TAKEN_WITHIN_S)
             await asyncio.sleep(2 * run.profile.lease_s)
             failpoints.go_on(pid)
     run.figures["failpoints"] = ",".join(names)
     await run.judge()
+
+
+def _drawn(run: Run, names: list[str]) -> list[str]:
+    """Some of the failpoints or all of them, but always one after which a zombie would write its outcome."""
+    first = run.rng.choice(BEFORE_AN_OUTCOME)
+    rest = run.rng.sample([name for name in names if name != first], len(names) - 1)
+    return [first, *rest][: run.profile.stopped_failpoints]
 
 
 async def c4_rolling_restarts(run: Run) -> None:

@@ -15,8 +15,10 @@ ORDER_AFTER_S = (0.0, 1.0)
 class Traffic:
     """Mostly sound jobs; some whose endpoint fails at first, or that cannot be decoded, are cancelled or erased."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, *, chunk_s: float) -> None:
+        """A chunk takes so long, without using the CPU."""
         self._run = run
+        self._chunk_s = chunk_s
 
     async def upload(self) -> Attempt:
         """One upload, and perhaps an order about it."""
@@ -30,7 +32,7 @@ class Traffic:
         return attempt
 
     async def _upload(self) -> Attempt:
-        world, load, slow = self._run.world, self._run.load, f"SLOW {self._run.profile.slow_chunk_s / 4}"
+        world, load, slow = self._run.world, self._run.load, f"SLOW {self._chunk_s}"
         dice = self._run.rng.random()
         if dice < 0.6:
             return await load.attempt(world.long, prompt=slow)
