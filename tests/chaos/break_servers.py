@@ -100,7 +100,7 @@ async def _hold_redispatch(run: Run) -> None:
     times = [seconds for fault in run.faults for seconds in redispatches_s(changes, fault.at)]
     run.figures |= {"tasks_forgotten": len(times), "redispatch_max_s": percentile(times, 1.0)}
     run.expect(times, "no task was waiting when Redis forgot: nothing was tested")
-    run.hold("re-dispatch after FLUSHALL (s)", percentile(times, 1.0), REDISPATCH_WITHIN_S)
+    run.hold_s("re-dispatch after FLUSHALL", percentile(times, 1.0), REDISPATCH_WITHIN_S)
 
 
 @contextlib.asynccontextmanager
@@ -130,7 +130,7 @@ async def _upload_until(run: Run, over: asyncio.Event) -> list[Attempt]:
 
 async def _hold_polling(run: Run, when: str) -> None:
     """Workers take tasks again soon; there is a backlog for them."""
-    run.hold(f"time to the first claim {when} (s)", await _first_claim_s(run), POLLING_WITHIN_S)
+    run.hold_s(f"time to the first claim {when}", await _first_claim_s(run), POLLING_WITHIN_S)
 
 
 async def _first_claim_s(run: Run) -> float:
@@ -156,8 +156,8 @@ async def _database_outage(run: Run, kind: str) -> AsyncIterator[None]:
         yield
     began = time.monotonic()
     await until(lambda: _is_accepted(run), within_s=run.profile.quiet_within_s)
-    run.hold(f"time to the first upload after {kind} (s)", time.monotonic() - began, RECOVERY_WITHIN_S)
-    run.hold(f"time to the first claim after {kind} (s)", await _first_claim_s(run), RECOVERY_WITHIN_S)
+    run.hold_s(f"time to the first upload after {kind}", time.monotonic() - began, RECOVERY_WITHIN_S)
+    run.hold_s(f"time to the first claim after {kind}", await _first_claim_s(run), RECOVERY_WITHIN_S)
 
 
 async def _is_accepted(run: Run) -> bool:

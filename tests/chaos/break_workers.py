@@ -154,7 +154,7 @@ async def hold_recovery(run: Run) -> None:
         "recovery_p100_s": percentile(times, 1.0),
     }
     run.expect(times, "no worker held a task when it was killed: nothing was tested")
-    run.hold("orphan recovery p100 (s)", percentile(times, 1.0), run.profile.lease_s + RESCUE_SLACK_S)
+    run.hold_s("orphan recovery p100", percentile(times, 1.0), run.profile.lease_s + RESCUE_SLACK_S)
 
 
 async def expect_no_blame(run: Run) -> None:

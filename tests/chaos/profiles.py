@@ -13,6 +13,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     webhook_timeout_s: float
     stage_timeout_s: float
     orphan_age_s: float
+    patience: (
+        float  # factor on every limit in seconds: a shared machine stutters, and what is promised is held by `long`
+    )
     quiet_within_s: float  # I1's T: from the end of the faults to the last terminal state
     settled_within_s: float  # from then on: dead letters listed, orphans collected, queues swept
     slots: int  # of each worker
@@ -42,12 +45,13 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
 SHORT = Profile(
     name="short",
-    lease_s=3.0,
+    lease_s=5.0,
     retry_waits_s=(0.3, 0.6, 1.2),
     webhook_waits_s=(1.0, 2.0, 3.0),
     webhook_timeout_s=2.0,
     stage_timeout_s=10.0,
     orphan_age_s=4.0,  # shorter than C3 freezes an ingest that has stored and not committed
+    patience=2.0,
     quiet_within_s=90.0,
     settled_within_s=25.0,
     slots=2,
@@ -83,6 +87,7 @@ LONG = Profile(
     webhook_timeout_s=3.0,
     stage_timeout_s=20.0,
     orphan_age_s=20.0,
+    patience=1.0,
     quiet_within_s=600.0,
     settled_within_s=90.0,
     slots=2,

@@ -56,6 +56,10 @@ class Run:
         """A number of the plan: more than the limit is a violation."""
         self.expect(value <= limit, f"{what} is {value:.2f}, the limit is {limit:.2f}")
 
+    def hold_s(self, what: str, seconds: float, limit_s: float) -> None:
+        """A time of the plan, with the patience of the profile."""
+        self.hold(f"{what} (s)", seconds, limit_s * self.profile.patience)
+
     def expect(self, truth: object, otherwise: str) -> None:
         if not truth:
             self.violations.append(f"{self.name}: {otherwise}")
