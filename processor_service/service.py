@@ -5,6 +5,7 @@ Order of the end: no new claims, running tasks finish within the grace period, t
 
 import asyncio
 import contextlib
+import faulthandler
 import logging
 import os
 import signal
@@ -43,17 +44,41 @@ log = Log(__name__)
 
 BEATS_PER_LEASE = 5  # two may be missed; a cancelled task is noticed at the next one
 CLOSE_S = 2.0  # for the last words to Redis
+LAST_RESORT_S = 10.0  # on top of two grace periods: a stop that takes longer hangs
 
 
 async def serve(settings: ProcessorSettings) -> int:
     """Run until SIGTERM or SIGINT; the exit status."""
     stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def begin_to_stop() -> None:
+        if not stop.is_set():
+            stop.set()
+            loop.call_later(2 * settings.grace_s + LAST_RESORT_S, _leave)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, begin_to_stop)
     async with _processor(settings, stop) as processor:
         if processor is None:
             return 0
         return await _work(processor, stop)
+
+
+def _leave() -> None:
+    """The end of a stop that hangs. Leases run out, and whoever is left takes over."""
+    log.error("stop_took_too_long", tasks=[task.get_name() for task in asyncio.all_tasks()])
+    faulthandler.dump_traceback()
+    os._exit(1)
+
+
+@contextlib.asynccontextmanager
+async def _database(settings: ProcessorSettings) -> AsyncIterator[asyncpg.Pool]:
+    pool = await asyncpg.create_pool(settings.database_url, min_size=1, max_size=settings.slots + 8, command_timeout=30)
+    try:
+        yield pool
+    finally:
+        pool.terminate()  # all is settled by now; a connection that hangs must not hold up the end
 
 
 @contextlib.asynccontextmanager
@@ -68,9 +93,7 @@ async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncI
         if not await _unless_stopped(compute.start(), stop):
             yield None
             return
-        database = await stack.enter_async_context(
-            asyncpg.create_pool(settings.database_url, min_size=1, max_size=settings.slots + 8, command_timeout=30)
-        )
+        database = await stack.enter_async_context(_database(settings))
         redis = await stack.enter_async_context(connect(settings.redis_url))
         http = await stack.enter_async_context(open_session(settings))
         yield Processor(
