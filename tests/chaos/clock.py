@@ -13,6 +13,6 @@ def compiled_clock(folder: Path) -> Path | None:
     if compiler is None:
         return None
     library = folder / "clock_offset.so"
-    command = [compiler, "-shared", "-fPIC", "-O2", "-Wall", "-Werror", "-o", str(library), str(SOURCE), "-ldl"]
+    command = [compiler, "-shared", "-fPIC", "-O2", "-Wall", "-Werror", "-o", str(library), str(SOURCE)]
     subprocess.run(command, check=True)
     return library
