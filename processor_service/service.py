@@ -142,6 +142,7 @@ async def _work(processor: Processor, stop: asyncio.Event) -> int:
         ended_by_itself = [task for task in (*polling, *background) if task.done()]
         for task in ended_by_itself:
             log.error("main_loop_ended", error=repr(task.exception()))
+        asyncio.get_running_loop().call_later(2 * processor.settings.grace_s + LAST_RESORT_S, _leave)
         await _stop(processor, workers, [*polling, stopping], background)
     log.info("processor_stopped")
     return 1 if ended_by_itself else 0
@@ -190,7 +191,7 @@ async def _stop(
         await asyncio.wait(concluding, timeout=processor.settings.grace_s)
     for task in (*polling, *background):
         task.cancel()
-    await asyncio.gather(*polling, *background, return_exceptions=True)
+    await asyncio.wait([*polling, *background], timeout=CLOSE_S)  # one that swallows its end must not hold up ours
     for worker in workers:
         with contextlib.suppress(Exception):  # Redis may be away; there is nothing left to save
             await asyncio.wait_for(worker.close(), CLOSE_S)

@@ -13,10 +13,14 @@ from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from processor_service.run_task import Processor, run_compute_task, run_delivery
+from shared.logs import Log
 from shared.messages import ARQ_FUNCTION, COMPUTE_QUEUE, DELIVERY_QUEUE, PAYLOAD_TTL_MS, deserialize, serialize
+
+log = Log(__name__)
 
 FAR_ABOVE_ANY_TASK_S = 7 * 24 * 3600  # arq's own timeout would delete the task; the record decides instead
 NEVER_GIVE_UP = 1_000_000  # arq counts interruptions as tries
@@ -35,6 +39,18 @@ class PollingWorker(Worker):
     async def _poll_iteration(self) -> None:
         await super()._poll_iteration()
         self.last_poll_s = time.monotonic()
+
+    async def start_jobs(self, job_ids: list[bytes]) -> None:
+        """As arq's, one by one: a connection that breaks while arq watches a key would end its main loop."""
+        for job_id in job_ids:
+            if self.job_counter >= self.max_jobs:
+                return
+            try:
+                await super().start_jobs([job_id])
+            except (RedisError, OSError) as error:
+                log.warning("start_failed", arq_id=job_id.decode(), error=f"{type(error).__name__}: {error}")
+                self.job_counter -= 1  # arq takes both before it asks Redis
+                self.sem.release()
 
 
 def connect(redis_url: str, *, timeout_s: float = 2.0, retries: int = SOON) -> ArqRedis:
