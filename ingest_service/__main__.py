@@ -37,7 +37,7 @@ def main() -> int:
         app = open_app(settings)
         listener = bind(settings.host, settings.port)
     except (SettingsError, CannotStartError) as error:
-        print(f"ingest: {error}", file=sys.stderr)  # noqa: T201  one plain line, whatever the log's format
+        print(f"ingest: {error}", file=sys.stderr)  # noqa: T201 - one plain line, whatever the log's format
         return 2
     serve(app, listener)
     return 0

@@ -32,7 +32,7 @@ async def _answers(name: str, check: Callable[[], Awaitable[Any]]) -> bool:
     try:
         async with asyncio.timeout(CHECK_TIMEOUT_S):
             await check()
-    except Exception as error:  # noqa: BLE001  any error means away
+    except Exception as error:  # noqa: BLE001 - any error means away
         log.warning("part_away", part=name, error=str(error) or type(error).__name__)
         return False
     return True

@@ -102,7 +102,7 @@ def _invalid_parameters(error: HTTPException) -> list[str]:
 
 def answer_defect(_: AnyRequest, error: Exception) -> Response[Problem]:
     """Whatever nobody expected: a defect of ours, logged with its traceback, told without."""
-    log.error("defect", error=type(error).__name__, exc_info=True)  # noqa: LOG014  called from one
+    log.error("defect", error=type(error).__name__, exc_info=True)  # noqa: LOG014 - called from one
     return problem("internal", "Something went wrong on our side; it has been logged.")
 
 

@@ -33,7 +33,7 @@ async def list_dead_letters(
     return DeadLetterList(dead_letters=tuple(dead_letter(row) for row in rows[:limit]), next_cursor=next_cursor)
 
 
-async def fetch_dead_letters(  # noqa: PLR0913, PLR0917  the parameters of one query
+async def fetch_dead_letters(  # noqa: PLR0913, PLR0917 - the parameters of one query
     database: Database,
     tenant: str,
     code: FailureCode | None,

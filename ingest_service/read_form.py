@@ -7,7 +7,7 @@ under it is driven by hand, with limits on everything.
 from collections.abc import AsyncIterator
 from typing import Any
 
-from multipart import MultipartError, MultipartSegment, PushMultipartParser  # type: ignore[import-untyped]
+from multipart import MultipartError, MultipartSegment, PushMultipartParser  # type: ignore[import-untyped] # it has no types
 
 from ingest_service.errors import RefusedError
 

@@ -31,7 +31,7 @@ PAGE_AS_SEEN = """
     ) AS work
     ORDER BY page.id DESC
 """
-ONE_JOB = f"WITH page AS (SELECT * FROM jobs WHERE tenant = $1 AND id = $2) {PAGE_AS_SEEN}"  # noqa: S608  constants
+ONE_JOB = f"WITH page AS (SELECT * FROM jobs WHERE tenant = $1 AND id = $2) {PAGE_AS_SEEN}"  # noqa: S608 - constants
 NEWEST_JOBS = f"""
     WITH page AS (
         SELECT * FROM jobs
@@ -39,7 +39,7 @@ NEWEST_JOBS = f"""
             AND ($2::text IS NULL OR status = $2) AND ($3::uuid IS NULL OR id < $3)
         ORDER BY id DESC LIMIT $4
     ) {PAGE_AS_SEEN}
-"""  # noqa: S608  constants
+"""  # noqa: S608 - constants
 WHERE_RESULTS_ARE = """
     SELECT status, generation, container, options, error_message, erased_at, audio_erased_at
     FROM jobs WHERE tenant = $1 AND id = $2

@@ -59,7 +59,7 @@ class Bell:
         try:
             async with asyncio.timeout(RING_TIMEOUT_S):
                 await ring(self._redis, batch)
-        except Exception as error:  # noqa: BLE001  whatever the client raises, the tasks are safe in Postgres
+        except Exception as error:  # noqa: BLE001 - whatever the client raises, the tasks are safe in Postgres
             log.warning("bell_not_rung", tasks=len(self._waiting), error=type(error).__name__)
             self._waiting.clear()  # without Redis the backlog would grow here, too
         else:

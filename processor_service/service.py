@@ -5,7 +5,6 @@ Order of the end: no new claims, running tasks finish within the grace period, t
 
 import asyncio
 import contextlib
-import faulthandler
 import logging
 import os
 import signal
@@ -25,6 +24,7 @@ from processor_service.models.cache import ModelCache, locate
 from processor_service.run_task import DEAD_LETTERS, Processor
 from processor_service.scratch import open_scratch
 from processor_service.settings import ProcessorSettings
+from processor_service.stop_order import StopOrder
 from processor_service.transcribers import scripted_model
 from processor_service.upkeep.collect_orphans import OrphanCollector
 from processor_service.upkeep.dead_letter_list import DeadLetterList
@@ -44,32 +44,17 @@ log = Log(__name__)
 
 BEATS_PER_LEASE = 5  # two may be missed; a cancelled task is noticed at the next one
 CLOSE_S = 2.0  # for the last words to Redis
-LAST_RESORT_S = 10.0  # on top of two grace periods: a stop that takes longer hangs
 
 
 async def serve(settings: ProcessorSettings) -> int:
     """Run until SIGTERM or SIGINT; the exit status."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def begin_to_stop() -> None:
-        if not stop.is_set():
-            stop.set()
-            loop.call_later(2 * settings.grace_s + LAST_RESORT_S, _leave)
-
+    stop = StopOrder(grace_s=settings.grace_s)
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, begin_to_stop)
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with _processor(settings, stop) as processor:
         if processor is None:
             return 0
         return await _work(processor, stop)
-
-
-def _leave() -> None:
-    """The end of a stop that hangs. Leases run out, and whoever is left takes over."""
-    log.error("stop_took_too_long", tasks=[task.get_name() for task in asyncio.all_tasks()])
-    faulthandler.dump_traceback()
-    os._exit(1)
 
 
 @contextlib.asynccontextmanager
@@ -130,7 +115,7 @@ async def _unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) 
     return False
 
 
-async def _work(processor: Processor, stop: asyncio.Event) -> int:
+async def _work(processor: Processor, stop: StopOrder) -> int:
     logging.getLogger("arq").setLevel(logging.WARNING)
     workers = [compute_worker(processor), delivery_worker(processor)]
     async with health.serve(processor, workers):
@@ -142,7 +127,7 @@ async def _work(processor: Processor, stop: asyncio.Event) -> int:
         ended_by_itself = [task for task in (*polling, *background) if task.done()]
         for task in ended_by_itself:
             log.error("main_loop_ended", error=repr(task.exception()))
-        asyncio.get_running_loop().call_later(2 * processor.settings.grace_s + LAST_RESORT_S, _leave)
+        stop.set()
         await _stop(processor, workers, [*polling, stopping], background)
     log.info("processor_stopped")
     return 1 if ended_by_itself else 0

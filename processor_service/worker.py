@@ -25,10 +25,7 @@ log = Log(__name__)
 FAR_ABOVE_ANY_TASK_S = 7 * 24 * 3600  # arq's own timeout would delete the task; the record decides instead
 NEVER_GIVE_UP = 1_000_000  # arq counts interruptions as tries
 READ_LIMIT = 1000  # at least twice what the whole fleet runs at once, or idle workers see only running tasks
-
-
-FOR_EVER = -1
-SOON = 1
+FOR_EVER, SOON = -1, 1  # retries of a command
 
 
 class PollingWorker(Worker):

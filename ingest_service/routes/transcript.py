@@ -21,7 +21,7 @@ Format = FromQuery[Literal["json", "txt", "srt", "vtt"]]
 async def get_transcript(
     job_id: FromPath[str],
     services: NamedDependency[Services],
-    format: Format = "json",  # noqa: A002  the contract's name
+    format: Format = "json",  # noqa: A002 - the contract's name
 ) -> Response[bytes]:
     """The transcript of a COMPLETED job; times are seconds."""
     job = await services.jobs.get_results(LOCAL_TENANT, job_id)

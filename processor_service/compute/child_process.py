@@ -51,8 +51,8 @@ class ComputeChild:
 
     def __init__(self, process: Process, temporary: Path) -> None:
         assert process.stdin is not None  # noqa: S101 - all three are piped by `launch`
-        assert process.stdout is not None  # noqa: S101
-        assert process.stderr is not None  # noqa: S101
+        assert process.stdout is not None  # noqa: S101 - as above
+        assert process.stderr is not None  # noqa: S101 - as above
         self._process = process
         self._stdin, self._stdout = process.stdin, process.stdout
         self._last_words = LastWords(process.stderr, process.pid)

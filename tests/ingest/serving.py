@@ -110,5 +110,5 @@ async def serving(settings: IngestSettings, **changes: Any) -> AsyncIterator[Ing
 async def until(condition: Any, timeout_s: float = 10) -> None:
     """Wait until a coroutine function says so."""
     async with asyncio.timeout(timeout_s):
-        while not await condition():  # noqa: ASYNC110  what is waited for may be in another process
+        while not await condition():  # noqa: ASYNC110 - what is waited for may be in another process
             await asyncio.sleep(0.01)
