@@ -10,6 +10,7 @@ import msgspec
 
 from processor_service import retry
 from processor_service.audio.write_chunks import PreparedAudio
+from processor_service.end_job import end_job, insert_task
 from processor_service.leases import ClaimedTask
 from processor_service.outcomes import (
     ChunkDone,
@@ -29,9 +30,6 @@ from processor_service.settle_sql import (
     CANCEL_SIBLINGS,
     CONCLUDE_ATTEMPT,
     COUNT_CHUNK,
-    END_JOB,
-    INSERT_EVENT,
-    INSERT_TASK,
     LEAVE_RUNNING,
     LOCK_JOB,
     RECORD_AUDIO,
@@ -41,14 +39,10 @@ from processor_service.settle_sql import (
     STILL_EXPIRED,
     WAIT,
 )
-from shared.api import ProblemInJob
 from shared.failpoints import failpoint
 from shared.failures import Failure, FailureCode
-from shared.ids import new_id
 from shared.messages import Dispatch
-from shared.states import JobStatus, Stage, TaskKind, TaskState
-from shared.transcript import ResultWarning
-from shared.webhook_events import DeliveryInput, EventType, event_body, event_id
+from shared.states import JobStatus, TaskKind, TaskState
 
 
 class LeaseLostError(Exception):
@@ -127,7 +121,7 @@ class _Settlement:
         return Aftermath(
             tuple(
                 [
-                    await self._insert_task(TaskKind.CHUNK, ordinal, chunk)
+                    await insert_task(self._db, self._task, TaskKind.CHUNK, ordinal, chunk)
                     for ordinal, chunk in enumerate(outcome.chunks)
                 ]
             )
@@ -136,13 +130,13 @@ class _Settlement:
     async def _chunk_done(self) -> Aftermath:
         await self._leave_running(TaskState.DONE)
         was_last = await self._db.fetchval(COUNT_CHUNK, self._task.job_id)
-        return Aftermath((await self._insert_task(TaskKind.FINISH, 0),) if was_last else ())
+        return Aftermath((await insert_task(self._db, self._task, TaskKind.FINISH, 0),) if was_last else ())
 
     async def _job_done(self, outcome: JobDone) -> Aftermath:
         await self._leave_running(TaskState.DONE)
         if outcome.prepared:
             await self._record_audio(outcome.prepared)
-        return Aftermath(await self._end_job(JobStatus.COMPLETED, warnings=outcome.warnings))
+        return Aftermath(await end_job(self._db, self._task, JobStatus.COMPLETED, warnings=outcome.warnings))
 
     async def _failed(self, failure: Failure) -> Aftermath:
         decision = retry.decide(failure, failed_attempts=self._task.attempts + 1, policy=self._policy)
@@ -170,7 +164,7 @@ class _Settlement:
         await self._record_failure(failure, attempts=0 if crashes else 1, crashes=crashes)
         dispatches: tuple[Dispatch, ...] = ()
         if self._task.kind is not TaskKind.DELIVER:
-            dispatches = await self._end_job(JobStatus.FAILED, failure=failure)
+            dispatches = await end_job(self._db, self._task, JobStatus.FAILED, failure=failure)
             await self._db.execute(CANCEL_SIBLINGS, self._task.job_id, self._task.generation)
         return Aftermath(dispatches, has_dead_letter=True)
 
@@ -199,50 +193,6 @@ class _Settlement:
     async def _redispatch(self) -> Dispatch:
         dispatch_no = await self._db.fetchval(REDISPATCH, self._task.id)
         return Dispatch(self._task.id, dispatch_no, self._task.kind)
-
-    async def _insert_task(self, kind: TaskKind, ordinal: int, task_input: msgspec.Struct | None = None) -> Dispatch:
-        task_id = new_id()
-        await self._db.execute(
-            INSERT_TASK,
-            task_id,
-            self._task.job_id,
-            self._task.generation,
-            kind,
-            ordinal,
-            _json(task_input) if task_input else None,
-        )
-        return Dispatch(task_id, 1, kind)
-
-    async def _end_job(
-        self, status: JobStatus, *, failure: Failure | None = None, warnings: tuple[ResultWarning, ...] | None = None
-    ) -> tuple[Dispatch, ...]:
-        row = await self._db.fetchrow(
-            END_JOB,
-            self._task.job_id,
-            self._task.generation,
-            status,
-            failure.code if failure else None,
-            failure.message if failure else None,
-            Stage.FINISH if status is JobStatus.COMPLETED else None,
-            None if warnings is None else _json(warnings),
-        )
-        if row is None or not row["webhook_url"]:
-            return ()
-        return (await self._announce(status, row, failure),)
-
-    async def _announce(self, status: JobStatus, job: asyncpg.Record, failure: Failure | None) -> Dispatch:
-        """Write the event and the task that delivers it."""
-        event_type = EventType.of(status)
-        identifier = event_id(self._task.job_id, self._task.generation, event_type)
-        body = event_body(
-            self._task.job_id,
-            status,
-            ended_at=job["completed_at"],
-            metadata_json=job["metadata"],
-            error=ProblemInJob(code=failure.code, message=failure.message) if failure else None,
-        )
-        await self._db.execute(INSERT_EVENT, identifier, self._task.job_id, self._task.generation, event_type, body)
-        return await self._insert_task(TaskKind.DELIVER, 0, DeliveryInput(event_id=identifier))
 
 
 def _json(value: object) -> str:

@@ -23,8 +23,6 @@ WAIT = "UPDATE tasks SET not_before = now() + make_interval(secs => $2) WHERE id
 
 REDISPATCH = "UPDATE tasks SET dispatch_no = dispatch_no + 1, dispatched_at = now() WHERE id = $1 RETURNING dispatch_no"
 
-INSERT_TASK = "INSERT INTO tasks (id, job_id, generation, kind, ordinal, input) VALUES ($1, $2, $3, $4, $5, $6)"
-
 RECORD_AUDIO = """
 UPDATE jobs SET duration_s = $2, sample_rate_hz = $3, channels = $4, codec = $5 WHERE id = $1
 """
@@ -39,15 +37,6 @@ UPDATE jobs SET chunks_done = chunks_done + 1,
     stage = CASE WHEN chunks_done + 1 = chunk_count THEN 'finish' ELSE stage END
 WHERE id = $1 RETURNING chunks_done = chunk_count AS last
 """
-
-END_JOB = """
-UPDATE jobs SET status = $3, completed_at = now(), error_code = $4, error_message = $5,
-    stage = coalesce($6, stage), warnings = coalesce($7, warnings)
-WHERE id = $1 AND generation = $2 AND status = 'PROCESSING'
-RETURNING webhook_url, metadata, completed_at
-"""
-
-INSERT_EVENT = "INSERT INTO webhook_events (id, job_id, generation, type, body) VALUES ($1, $2, $3, $4, $5)"
 
 CONCLUDE_ATTEMPT = """
 UPDATE webhook_attempts SET duration_ms = $2, status = $3, error = $4, answer = $5,
