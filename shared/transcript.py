@@ -52,6 +52,7 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True):
 
     text: str
     language: str | None
+    language_probability: float | None = None  # of the language, where it was detected
     duration: float
     segments: tuple[Segment, ...]
     speakers: tuple[str, ...] = ()

@@ -1,7 +1,6 @@
 """What a compute child does for each request: plain steps over the audio library and a transcriber."""
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -9,7 +8,7 @@ import numpy as np
 
 from processor_service.audio.decode import open_source
 from processor_service.audio.denoise import denoise, denoise_chunk
-from processor_service.audio.find_speech import speech_regions
+from processor_service.audio.find_speech import FINE, speech_regions
 from processor_service.audio.join import half_fade_frames, join_denoised
 from processor_service.audio.load_mono import load_mono_16k
 from processor_service.audio.write_chunks import write_chunks
@@ -25,10 +24,9 @@ from processor_service.compute.messages import (
     SplitSource,
 )
 from processor_service.transcribers import Transcriber
-from processor_service.transcribers.merge import merge_transcripts
 from processor_service.transcribers.protocol import SAMPLE_RATE_HZ, FloatArray, shifted
-from processor_service.transcribers.spans import plan_spans, transcribe_spans
-from shared.options import JobOptions
+from processor_service.transcribers.snap_times import snap_times
+from processor_service.transcribers.windows import plan_windows
 from shared.transcript import Transcript
 
 OnProgress = Callable[[float], None]
@@ -123,18 +121,12 @@ def _transcribe(
     chunk = request.chunk
     audio = _read_core(request, from_denoised=from_denoised)
     duration_s = len(audio) / SAMPLE_RATE_HZ
-    whole = [(0.0, duration_s)]
-    spans = plan_spans(speech_regions(audio), duration_s) if transcriber.wants_speech_only else whole
-    transcribe = partial(transcriber.transcribe, threads=request.threads)
-    parts = transcribe_spans(transcribe, audio, spans, request.options, progress)
-    transcript = merge_transcripts(parts or [_nothing_said(transcriber, request.options)], duration_s=duration_s)
+    speech = speech_regions(audio, FINE) if transcriber.wants_speech_only else [(0.0, duration_s)]
+    windows = plan_windows(speech, duration_s) if transcriber.wants_speech_only else speech
+    transcript = transcriber.transcribe(audio, windows, request.options, threads=request.threads, on_progress=progress)
+    transcript = snap_times(transcript, speech)
     transcript = msgspec.structs.replace(transcript, transcribed_from=request.options.transcribe_from)
     return shifted(transcript, chunk.core_start_frame / chunk.sample_rate_hz)
-
-
-def _nothing_said(transcriber: Transcriber, options: JobOptions) -> Transcript:
-    engine, model = transcriber.engine, transcriber.model
-    return Transcript(text="", language=options.language, duration=0.0, segments=(), engine=engine, model=model)
 
 
 def _read_core(request: ProcessChunk, *, from_denoised: bool) -> FloatArray:

@@ -1,5 +1,6 @@
 """What every transcriber does, and how transcripts move in time."""
 
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -9,6 +10,7 @@ import numpy.typing as npt
 from shared.options import JobOptions
 from shared.transcript import Segment, Transcript, Word
 
+Span = tuple[float, float]  # start and end in seconds
 FloatArray = npt.NDArray[np.float32]
 SAMPLE_RATE_HZ = 16_000
 
@@ -23,10 +25,19 @@ class Transcriber(Protocol):
     def warm_up(self) -> None:
         """Run once on a little sound, so that the first task finds every kernel compiled."""
 
-    def transcribe(self, audio: FloatArray, options: JobOptions, *, threads: int) -> Transcript:
-        """Transcribe 16 kHz mono samples in [-1, 1].
+    def transcribe(
+        self,
+        audio: FloatArray,
+        windows: Sequence[Span],
+        options: JobOptions,
+        *,
+        threads: int,
+        on_progress: Callable[[float], None],
+    ) -> Transcript:
+        """Transcribe the windows of 16 kHz mono samples in [-1, 1].
 
-        Times are seconds from the first sample, rising, within the audio. `threads` bounds the cores used.
+        Windows are seconds, rising, apart from one another, of at most 30 s each. Times of the transcript are seconds
+        from the first sample, rising, within the audio. `threads` bounds the cores used; progress is told from 0 to 1.
         """
 
 

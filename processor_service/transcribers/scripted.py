@@ -6,13 +6,14 @@ Its model is a folder, or none. There it notes every call, and what is to befall
 import hashlib
 import os
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from processor_service.transcribers.misfortunes import befall
-from processor_service.transcribers.protocol import SAMPLE_RATE_HZ, FloatArray, word
+from processor_service.transcribers.protocol import SAMPLE_RATE_HZ, FloatArray, Span, word
 from shared.options import JobOptions
 from shared.transcript import Segment, Transcript
 
@@ -42,7 +43,15 @@ class Scripted:
     def warm_up(self) -> None:
         """Nothing to warm."""
 
-    def transcribe(self, audio: FloatArray, options: JobOptions, *, threads: int) -> Transcript:  # noqa: ARG002 - Protocol
+    def transcribe(
+        self,
+        audio: FloatArray,
+        windows: Sequence[Span],  # noqa: ARG002 - Protocol
+        options: JobOptions,
+        *,
+        threads: int,  # noqa: ARG002 - Protocol
+        on_progress: Callable[[float], None],  # noqa: ARG002 - Protocol
+    ) -> Transcript:
         duration_s = len(audio) / SAMPLE_RATE_HZ
         self._note(audio, duration_s)
         befall(options.prompt, self._folder)

@@ -1,0 +1,63 @@
+"""Windows hold all speech, fit the model, and are cut in pauses."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processor_service.transcribers.protocol import Span
+from processor_service.transcribers.windows import MAX_SILENCE_S, MODEL_WINDOW_S, PAD_S, plan_windows
+
+LENGTHS = st.lists(st.tuples(st.floats(0.05, 5), st.floats(0.2, 40)), max_size=40)  # pause, speech
+
+
+def _regions(lengths: list[tuple[float, float]]) -> list[Span]:
+    edges = list(itertools.accumulate(itertools.chain.from_iterable(lengths)))
+    return list(zip(edges[::2], edges[1::2], strict=True))
+
+
+@given(LENGTHS)
+def test_windows_hold_all_speech_once_and_fit_the_model(lengths: list[tuple[float, float]]) -> None:
+    regions = _regions(lengths)
+    duration_s = regions[-1][1] + 1 if regions else 1.0
+
+    windows = plan_windows(regions, duration_s)
+
+    edges = [edge for window in windows for edge in window]
+    assert edges == sorted(edges)
+    assert all(0 <= start_s < end_s <= duration_s for start_s, end_s in windows)
+    assert all(end_s - start_s <= MODEL_WINDOW_S + 1e-6 for start_s, end_s in windows)
+    for start_s, end_s in regions:
+        heard_s = sum(max(0.0, min(end_s, last) - max(start_s, first)) for first, last in windows)
+        assert heard_s == pytest.approx(end_s - start_s, abs=1e-6)
+
+
+@given(LENGTHS)
+def test_speech_that_fits_is_never_cut(lengths: list[tuple[float, float]]) -> None:
+    regions = [region for region in _regions(lengths) if region[1] - region[0] <= MODEL_WINDOW_S - 2 * PAD_S]
+
+    windows = plan_windows(regions, 10_000.0)
+
+    for start_s, end_s in regions:
+        assert sum(first <= start_s and end_s <= last for first, last in windows) == 1
+
+
+def test_a_long_silence_divides_windows_and_a_short_one_does_not() -> None:
+    def count(pause_s: float) -> int:
+        return len(plan_windows([(0.0, 5.0), (5.0 + pause_s, 10.0 + pause_s)], 60.0))
+
+    assert (count(MAX_SILENCE_S - 0.1), count(MAX_SILENCE_S + 0.1)) == (1, 2)
+
+
+def test_a_full_window_ends_at_its_longest_late_pause() -> None:
+    regions = [(0.0, 10.0), (11.0, 21.0), (21.5, 24.0), (24.1, 27.0), (27.1, 40.0)]
+
+    first, second = plan_windows(regions, 60.0)
+
+    assert first == (0.0, 21.25)  # in the middle of the half second, not at 24.0 or 27.0, where 0.1 s are left
+    assert second == (21.25, 40.3)
+
+
+def test_silence_has_no_windows() -> None:
+    assert plan_windows([], 10.0) == []
