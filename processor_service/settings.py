@@ -5,6 +5,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from processor_service.denoisers import DenoiserSettings, why_not
+from processor_service.providers.provider_settings import ProviderSettings
+from processor_service.transcribers.no_engine import NO_ENGINE
 from shared.options import WEBHOOK_SECRET_FORM, is_webhook_secret
 from shared.settings import CommonSettings
 
@@ -15,9 +18,14 @@ NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 class ProcessorSettings(CommonSettings, frozen=True, kw_only=True):
     """Read once at start by `__main__` and passed down."""
 
-    transcriber: str = "openai-whisper"  # the engine: openai-whisper, or scripted (for tests)
-    model: str = "base"  # a name of the catalogue, or the path of an openai-whisper checkpoint
+    transcriber: str = "openai-whisper"  # the engine: openai-whisper, faster-whisper, none, or scripted (for tests)
+    providers: tuple[ProviderSettings, ...] = ()  # remote engines that are asked first, in this order
+    model: str = "base"  # a name of the catalogue, or the path of a checkpoint or, for faster-whisper, of a folder
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # where the model runs; auto: on a GPU where there is one
     model_dir: str = "~/.cache/headrace/models"  # where fetched models are kept
+    denoiser: str = "noisereduce"  # or deepfilternet, its extra installed
+    noisereduce_stationary: bool = False  # one background for a whole chunk rather than one that follows it
+    denoise_strength: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0  # how much of what is found to be noise goes
     slots: Annotated[int, msgspec.Meta(ge=1)] = 1  # compute tasks at once; each holds a warm model, 0.7 to 1.1 GB
     deliveries: Annotated[int, msgspec.Meta(ge=1)] = 50  # webhooks at once
     threads: int = os.cpu_count() or 1  # cores shared by the slots that are busy
@@ -45,7 +53,16 @@ class ProcessorSettings(CommonSettings, frozen=True, kw_only=True):
     orphan_age_s: Positive = 3600.0  # blobs that no job knows are deleted when they are older
     health_port: int = 0  # liveness and readiness on loopback; 0: none
 
+    def denoiser_settings(self) -> DenoiserSettings:
+        return DenoiserSettings(
+            name=self.denoiser, is_stationary=self.noisereduce_stationary, strength=self.denoise_strength
+        )
+
     def __post_init__(self) -> None:
+        if problem := why_not(self.denoiser):
+            raise ValueError(f"HEADRACE_DENOISER is invalid: {problem}")
+        if self.transcriber == NO_ENGINE and not self.providers:
+            raise ValueError("HEADRACE_TRANSCRIBER=none needs HEADRACE_PROVIDERS")
         for name in ("webhook_secret", "webhook_previous_secret"):
             secret = getattr(self, name)
             if secret and not is_webhook_secret(secret):

@@ -50,6 +50,10 @@ def chunk_transcript(job_id: UUID, generation: int, ordinal: int) -> str:
     return f"{chunks(job_id, generation)}{ordinal}.json"
 
 
+def chunk_voices(job_id: UUID, generation: int, ordinal: int) -> str:
+    return f"{chunks(job_id, generation)}{ordinal}.voices"
+
+
 def denoised(job_id: UUID, generation: int) -> str:
     return f"{_generation(job_id, generation)}/denoised.flac"
 

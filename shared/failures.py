@@ -18,6 +18,10 @@ class FailureCode(StrEnum):
     UNSUPPORTED_CODEC = "unsupported_codec"  # the container is known, its codec is not
     UNSUPPORTED_AUDIO = "unsupported_audio"  # sample rate or channel count out of bounds
     MODEL_UNAVAILABLE = "model_unavailable"  # the model asked for is not on this processor
+    PROVIDER_UNAVAILABLE = "provider_unavailable"  # a remote engine does not answer, or not now; transient
+    PROVIDER_ANSWER = "provider_answer"  # a remote engine answered with what is no transcript; transient
+    PROVIDER_DENIED = "provider_denied"  # a remote engine does not accept the service's key
+    PROVIDER_REFUSED = "provider_refused"  # a remote engine does not take the request
     SOURCE_MISSING = "source_missing"  # the stored upload is gone
     WEBHOOK_REFUSED = "webhook_refused"  # the endpoint did not answer 2xx
     WEBHOOK_BLOCKED = "webhook_blocked"  # the endpoint is not where this service may connect to

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from ingest_service.settings import IngestSettings
+from processor_service.providers.provider_settings import ProviderSettings
 from processor_service.settings import ProcessorSettings
-from shared.settings import PREFIX, SettingsError, load_settings
+from shared.settings import PREFIX, SettingsError, group_prefix, load_settings
 from tests.stack.launched import ROOT
 
 NEEDED = {
@@ -19,13 +20,16 @@ NEEDED = {
 
 def _names() -> set[str]:
     fields = (*msgspec.structs.fields(IngestSettings), *msgspec.structs.fields(ProcessorSettings))
-    return {PREFIX + field.name.upper() for field in fields}
+    of_providers = {field.name for field in msgspec.structs.fields(ProviderSettings)} - {"name"}
+    return {PREFIX + field.name.upper() for field in fields} | {
+        group_prefix("providers", "<name>") + name.upper() for name in of_providers
+    }
 
 
 def test_the_example_lists_every_setting_and_no_other() -> None:
     example = (ROOT / "deploy/example.env").read_text()
 
-    assert set(re.findall(r"^#?(HEADRACE_[A-Z_]+)=", example, re.MULTILINE)) == _names()
+    assert set(re.findall(r"^#?(HEADRACE_[A-Z_<>]+)=", example, re.MULTILINE)) == _names()
 
 
 def test_lists_numbers_and_defaults_are_read() -> None:
