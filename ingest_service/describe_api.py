@@ -11,7 +11,6 @@ from litestar.openapi.spec import Example
 
 from ingest_service.problems import PROBLEMS
 from shared.api import JobAccepted, Problem
-from shared.transcript import Transcript
 
 EXAMPLE_JOB_ID = "019aa3c5-7a3e-7bd0-9c46-0d6c2f1f7f10"
 
@@ -78,34 +77,6 @@ SUBMIT: Specs = {
     ),
 }
 
-_EXAMPLE_TRANSCRIPT = {
-    "text": "Ask not what your country can do for you.",
-    "language": "en",
-    "duration": 2.9,
-    "segments": [
-        {
-            "id": 0,
-            "start": 0.2,
-            "end": 2.7,
-            "text": "Ask not what your country can do for you.",
-            "speaker": None,
-            "channel": None,
-            "confidence": 0.93,
-            "no_speech_prob": 0.01,
-            "words": [{"word": "Ask", "start": 0.2, "end": 0.5, "confidence": 0.97}],
-        }
-    ],
-    "speakers": [],
-    "warnings": [],
-}
-TRANSCRIPT: Specs = {
-    200: ResponseSpec(
-        Transcript,
-        generate_examples=False,
-        description="The transcript; with `format` txt, srt or vtt as text of that kind",
-        examples=[Example(id="json", value=_EXAMPLE_TRANSCRIPT)],
-    )
-}
 AUDIO: Specs = {
     200: ResponseSpec(bytes, generate_examples=False, description="The audio", media_type="audio/*"),
     206: ResponseSpec(bytes, generate_examples=False, description="The range asked for", media_type="audio/*"),

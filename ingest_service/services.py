@@ -15,6 +15,7 @@ from ingest_service.read_jobs import JobReader
 from ingest_service.ring_bell import Bell
 from ingest_service.settings import IngestSettings
 from ingest_service.submit_job import JobSubmitter
+from ingest_service.transcript_formats.limits import CueLimits
 from shared.blob_store import BlobStore
 
 REDIS_CONNECT_TIMEOUT_S = 1.0
@@ -31,6 +32,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     blobs: BlobStore
     database: Database
     redis: Redis
+    cue_limits: CueLimits
 
     async def check(self) -> Readiness:
         """What of it is away."""
@@ -56,4 +58,5 @@ async def open_services(settings: IngestSettings, blobs: BlobStore) -> AsyncIter
             blobs=blobs,
             database=database,
             redis=redis,
+            cue_limits=settings.cue_limits,
         )

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from ingest_service.transcript_formats.limits import CueLimits, MaxChars, MaxLines, MaxSeconds
 from shared.settings import CommonSettings
 
 GIB = 1 << 30
@@ -17,6 +18,18 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8000  # 0: any free one
     auth: Literal["required", "none"] = "required"  # `none` is for a loopback address only
     max_upload_bytes: Annotated[int, msgspec.Meta(ge=1)] = 5 * GIB  # of the audio; a larger one is a 413
+    subtitle_max_chars: MaxChars = 42  # of a line; full-width characters count double
+    subtitle_max_lines: MaxLines = 2
+    subtitle_max_seconds: MaxSeconds = 7.0  # that a cue is shown
+
+    @property
+    def cue_limits(self) -> CueLimits:
+        """For subtitles of which the client says nothing else."""
+        return CueLimits(
+            max_chars=self.subtitle_max_chars,
+            max_lines=self.subtitle_max_lines,
+            max_seconds=self.subtitle_max_seconds,
+        )
 
     def __post_init__(self) -> None:
         if self.auth == "required":

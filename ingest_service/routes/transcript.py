@@ -1,38 +1,55 @@
-"""`GET /v1/jobs/{job_id}/transcript`: the result, as JSON, plain text or subtitles."""
+"""`GET /v1/jobs/{job_id}/transcript`: the result, as JSON, plain text, subtitles or RTTM."""
 
 import asyncio
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 from litestar import Response, get
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath, FromQuery, QueryParameter
 
-from ingest_service.describe_api import RESULT_PROBLEMS, TRANSCRIPT
+from ingest_service.describe_api import RESULT_PROBLEMS
+from ingest_service.describe_transcript import TRANSCRIPT, TextFormats
 from ingest_service.find_results import read_transcript
-from ingest_service.render_transcript import RENDERERS
 from ingest_service.services import LOCAL_TENANT, Services
+from ingest_service.transcript_formats.limits import CueLimits
+from ingest_service.transcript_formats.render import MEDIA_TYPES, TextFormat, render
 from shared.transcript import Transcript
 
-Format = FromQuery[Literal["json", "txt", "srt", "vtt"]]
+Format = FromQuery[Literal["json", TextFormat]]
+MaxChars = Annotated[int | None, QueryParameter(ge=10, le=200, description="Columns of a line of subtitles")]
+MaxLines = Annotated[int | None, QueryParameter(ge=1, le=4, description="Lines of a cue of subtitles")]
+MaxSeconds = Annotated[
+    float | None, QueryParameter(ge=1, le=60, description="Seconds that a cue of subtitles is shown")
+]
 
 
-@get("/v1/jobs/{job_id:str}/transcript", responses={**TRANSCRIPT, **RESULT_PROBLEMS}, summary="Get the transcript")
-async def get_transcript(
+@get(
+    "/v1/jobs/{job_id:str}/transcript",
+    operation_class=TextFormats,
+    responses={**TRANSCRIPT, **RESULT_PROBLEMS},
+    summary="Get the transcript",
+)
+async def get_transcript(  # noqa: PLR0913 - one for each query parameter
     job_id: FromPath[str],
     services: NamedDependency[Services],
+    *,
     format: Format = "json",  # noqa: A002 - the contract's name
+    max_chars: MaxChars = None,
+    max_lines: MaxLines = None,
+    max_seconds: MaxSeconds = None,
 ) -> Response[bytes]:
-    """The transcript of a COMPLETED job; times are seconds."""
+    """The transcript of a COMPLETED job; times are seconds. The limits of cues have defaults in the settings."""
     job = await services.jobs.get_results(LOCAL_TENANT, job_id)
     stored = await read_transcript(services.blobs, job)
     if format == "json":
         return Response(stored, media_type="application/json")
-    media_type, _ = RENDERERS[format]
-    return Response(await asyncio.to_thread(_render, stored, format), media_type=media_type)
+    limits = services.cue_limits.but(max_chars=max_chars, max_lines=max_lines, max_seconds=max_seconds)
+    text = await asyncio.to_thread(_render, stored, format, limits, job_id)
+    return Response(text, media_type=MEDIA_TYPES[format])
 
 
-def _render(stored: bytes, wanted: str) -> bytes:
+def _render(stored: bytes, wanted: TextFormat, limits: CueLimits, job_id: str) -> bytes:
     """In a thread: a day of speech takes long enough to hold up the event loop."""
-    _, render = RENDERERS[wanted]
-    return render(msgspec.json.decode(stored, type=Transcript)).encode()
+    transcript = msgspec.json.decode(stored, type=Transcript)
+    return render(transcript, wanted, limits=limits, job_id=job_id).encode()

@@ -1,4 +1,4 @@
-"""Ranges, cursors, subtitles, names and settings: functions of their arguments."""
+"""Ranges, cursors, names and settings: functions of their arguments."""
 
 import datetime as dt
 import uuid
@@ -10,11 +10,9 @@ from ingest_service.cursors import Place, decode_cursor, decode_place, encode_cu
 from ingest_service.errors import RefusedError
 from ingest_service.read_jobs import parse_job_id
 from ingest_service.receive_upload import clean_filename
-from ingest_service.render_transcript import render_srt, render_txt, render_vtt, timestamp
 from ingest_service.settings import IngestSettings
 from shared.ids import new_id
 from shared.settings import SettingsError, load_settings
-from shared.transcript import Segment, Transcript
 
 URLS = {
     "HEADRACE_DATABASE_URL": "postgresql://x",
@@ -88,46 +86,6 @@ def test_what_is_no_job_id_is_not_found(text: str) -> None:
         parse_job_id(text)
 
 
-def transcript(*texts: str) -> Transcript:
-    segments = tuple(
-        Segment(id=n, start=n * 1.5, end=n * 1.5 + 1, text=text, confidence=0.9, no_speech_prob=0.1)
-        for n, text in enumerate(texts)
-    )
-    return Transcript(text=" ".join(texts), language="en", duration=9, segments=segments)
-
-
-def test_srt() -> None:
-    got = render_srt(transcript(" One.", "", "a\n\nb --> c"))
-    assert got == ("1\n00:00:00,000 --> 00:00:01,000\nOne.\n\n2\n00:00:03,000 --> 00:00:04,000\na b → c\n")
-
-
-def test_vtt() -> None:
-    got = render_vtt(transcript("Q&A <b>", "two ---> x"))
-    assert got == (
-        "WEBVTT\n\n00:00:00.000 --> 00:00:01.000\nQ&amp;A &lt;b&gt;\n\n00:00:01.500 --> 00:00:02.500\ntwo → x\n"
-    )
-
-
-def test_txt_and_no_speech_at_all() -> None:
-    assert render_txt(transcript(" One.", " ", "Two.")) == "One.\nTwo.\n"
-    silent = transcript()
-    assert (render_txt(silent), render_srt(silent), render_vtt(silent)) == ("", "", "WEBVTT\n")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "00:00:00,000"),
-        (59.9996, "00:01:00,000"),
-        (3661.5, "01:01:01,500"),
-        (360000, "100:00:00,000"),
-        (-1, "00:00:00,000"),
-    ],
-)
-def test_timestamps(seconds: float, text: str) -> None:
-    assert timestamp(seconds, ",") == text
-
-
 def test_file_names_are_for_showing_only() -> None:
     assert clean_filename("name\r\nX-Injected: 1\x00.wav") == "nameX-Injected: 1.wav"
     assert clean_filename("\u202egpj.wav") == "gpj.wav"
@@ -143,6 +101,9 @@ def test_file_names_are_for_showing_only() -> None:
         ({"HEADRACE_AUTH": "none", "HEADRACE_HOST": "example.com"}, "loopback"),
         ({"HEADRACE_AUTH": "none", "HEADRACE_PORT": "99999"}, "HEADRACE_PORT"),
         ({"HEADRACE_AUTH": "none", "HEADRACE_DATABASE_URL": ""}, "HEADRACE_DATABASE_URL"),
+        ({"HEADRACE_AUTH": "none", "HEADRACE_SUBTITLE_MAX_CHARS": "9"}, "HEADRACE_SUBTITLE_MAX_CHARS"),
+        ({"HEADRACE_AUTH": "none", "HEADRACE_SUBTITLE_MAX_LINES": "0"}, "HEADRACE_SUBTITLE_MAX_LINES"),
+        ({"HEADRACE_AUTH": "none", "HEADRACE_SUBTITLE_MAX_SECONDS": "61"}, "HEADRACE_SUBTITLE_MAX_SECONDS"),
     ],
 )
 def test_settings_that_are_refused(environ: dict[str, str], said: str) -> None:

@@ -131,8 +131,10 @@ async def test_wrong_method(ingest: Ingest) -> None:
     ("wanted", "content_type", "text"),
     [
         ("txt", "text/plain", "Hello there.\n"),
-        ("srt", "application/x-subrip", "1\n00:00:00,250 --> 00:00:00,900\nHello there.\n"),
-        ("vtt", "text/vtt", "WEBVTT\n\n00:00:00.250 --> 00:00:00.900\nHello there.\n"),
+        ("srt", "application/x-subrip", "1\n00:00:00,250 --> 00:00:01,000\nHello there.\n"),
+        ("rttm", "text/plain", ""),
+        ("srt&max_chars=10", "application/x-subrip", "1\n00:00:00,250 --> 00:00:01,000\nHello\nthere.\n"),
+        ("vtt", "text/vtt", "WEBVTT\n\n00:00:00.250 --> 00:00:01.000\nHello there.\n"),
     ],
 )
 async def test_transcript_formats(ingest: Ingest, wanted: str, content_type: str, text: str) -> None:
@@ -140,6 +142,26 @@ async def test_transcript_formats(ingest: Ingest, wanted: str, content_type: str
     await complete(ingest, job_id)
     async with ingest.client.get(f"{ingest.url}/v1/jobs/{job_id}/transcript?format={wanted}") as answer:
         assert (answer.status, answer.content_type, await answer.text()) == (200, content_type, text)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["max_chars=9", "max_chars=201", "max_chars=x", "max_lines=0", "max_lines=5", "max_seconds=0.5", "max_seconds=nan"],
+)
+async def test_wrong_limits_of_subtitles_are_named(ingest: Ingest, query: str) -> None:
+    job_id = await ingest.submit(wav())
+    await complete(ingest, job_id)
+    status, problem = await ingest.get(f"/v1/jobs/{job_id}/transcript?format=srt&{query}")
+    assert (status, problem["code"]) == (400, "invalid_parameter")
+    assert query.partition("=")[0] in problem["detail"]
+
+
+async def test_limits_of_subtitles_have_their_defaults_in_the_settings(settings: IngestSettings) -> None:
+    async with serving(settings, subtitle_max_chars=10, subtitle_max_lines=1) as ingest:
+        job_id = await ingest.submit(wav())
+        await complete(ingest, job_id)
+        async with ingest.client.get(f"{ingest.url}/v1/jobs/{job_id}/transcript?format=vtt") as answer:
+            assert [len(cue.splitlines()) for cue in (await answer.text()).split("\n\n")] == [1, 2, 2]
 
 
 async def test_transcript_as_json_and_wrong_format(ingest: Ingest) -> None:

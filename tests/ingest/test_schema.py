@@ -64,3 +64,15 @@ async def test_every_route_says_in_a_line_what_it_is_for(ingest: Ingest) -> None
     operations = [each for path in (await document(ingest))["paths"].values() for each in path.values()]
     assert len(operations) >= 14
     assert all(operation["summary"] and operation["description"] for operation in operations)
+
+
+async def test_each_format_of_a_transcript_has_an_example(ingest: Ingest) -> None:
+    found = (await document(ingest))["paths"][f"{JOB}/transcript"]["get"]
+    examples = {name for content in found["responses"]["200"]["content"].values() for name in content["examples"]}
+    assert examples == {"json", "txt", "srt", "vtt", "rttm"}
+    (wanted,) = [parameter for parameter in found["parameters"] if parameter["name"] == "format"]
+    assert set(wanted["schema"]["enum"]) == examples
+    limits = {one["name"]: str(one["schema"]) for one in found["parameters"] if one["name"].startswith("max_")}
+    assert "200" in limits["max_chars"]
+    assert "4" in limits["max_lines"]
+    assert "60" in limits["max_seconds"]

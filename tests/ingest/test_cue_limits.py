@@ -1,0 +1,108 @@
+"""Whatever was said: every cue keeps the limits, every word is shown once and in order, times rise."""
+
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingest_service.transcript_formats.display_width import display_width
+from ingest_service.transcript_formats.limits import CueLimits
+from ingest_service.transcript_formats.make_cues import Cue, make_cues
+from ingest_service.transcript_formats.srt import render_srt
+from shared.transcript import Segment, Transcript, Word
+
+LETTERS = st.text("abcXYZé,.?!-—'\"0 ", min_size=1, max_size=60)
+WIDE = st.text("日本語のじまくはーっ、。「」ABC 12ไทยเ้", min_size=1, max_size=80)
+ANYTHING = st.text(min_size=1, max_size=40)
+TEXTS = st.one_of(LETTERS, WIDE, ANYTHING, st.just("Donaudampfschifffahrtsgesellschaftskapitänsmützen" * 2))
+SECONDS = st.floats(0, 20, allow_nan=False)
+SPEAKERS = st.sampled_from([None, "A", "SPEAKER_01", "Dr. No"])
+
+
+@st.composite
+def _segments(draw: st.DrawFn) -> Segment:
+    """Times in any order, words that may not be those of the text."""
+    text = draw(TEXTS)
+    heard = text.split() if draw(st.booleans()) else draw(st.lists(TEXTS, max_size=5))
+    words = [Word(word=word, start=draw(SECONDS), end=draw(SECONDS), confidence=1.0) for word in heard]
+    start_s = draw(SECONDS)
+    return Segment(
+        id=0,
+        start=start_s,
+        end=start_s + draw(SECONDS),
+        text=text,
+        speaker=draw(SPEAKERS),
+        channel=draw(st.sampled_from([None, 0, 1])),
+        confidence=1.0,
+        no_speech_prob=0.0,
+        words=tuple(words) if draw(st.booleans()) else (),
+    )
+
+
+TRANSCRIPTS = st.builds(
+    Transcript,
+    text=st.just(""),
+    language=st.sampled_from(["en", "ja", None, "xx"]),
+    duration=SECONDS,
+    segments=st.lists(_segments(), max_size=6).map(tuple),
+)
+LIMITS = st.builds(CueLimits, max_chars=st.integers(10, 60), max_lines=st.integers(1, 4), max_seconds=st.floats(1, 10))
+
+
+def _bare(text: str) -> str:
+    return "".join(text.split())
+
+
+def _shown(cues: list[Cue]) -> str:
+    return _bare("".join(line for cue in cues for line in cue.lines))
+
+
+def _channels(transcript: Transcript) -> list[list[Segment]]:
+    numbers = {segment.channel for segment in transcript.segments}
+    return [[segment for segment in transcript.segments if segment.channel == number] for number in numbers]
+
+
+@settings(deadline=None)  # no test of ours is timed
+@given(TRANSCRIPTS, LIMITS)
+def test_every_cue_keeps_the_limits(transcript: Transcript, limits: CueLimits) -> None:
+    for cue in make_cues(transcript, limits):
+        assert 1 <= len(cue.lines) <= limits.max_lines
+        assert all(_bare(line) and display_width(line) <= limits.max_chars for line in cue.lines)
+        assert 0 < cue.end_ms - cue.start_ms <= limits.max_seconds * 1000
+
+
+@settings(deadline=None)  # no test of ours is timed
+@given(TRANSCRIPTS, LIMITS)
+def test_every_word_is_shown_once_and_in_order(transcript: Transcript, limits: CueLimits) -> None:
+    for segments in _channels(transcript):
+        alone = Transcript(text="", language=transcript.language, duration=99, segments=tuple(segments))
+        cues = make_cues(alone, limits)
+        assert _shown(cues).replace("→", "-->") == _bare("".join(one.text for one in segments)).replace("→", "-->")
+
+
+@settings(deadline=None)  # no test of ours is timed
+@given(TRANSCRIPTS, LIMITS)
+def test_times_rise_and_no_two_cues_of_a_channel_overlap(transcript: Transcript, limits: CueLimits) -> None:
+    starts = [cue.start_ms for cue in make_cues(transcript, limits)]
+    assert starts == sorted(starts)
+    for segments in _channels(transcript):
+        alone = Transcript(text="", language=None, duration=transcript.duration, segments=tuple(segments))
+        assert all(before.end_ms <= after.start_ms for before, after in pairwise(make_cues(alone, limits)))
+
+
+@settings(deadline=None)  # no test of ours is timed
+@given(TRANSCRIPTS, LIMITS)
+def test_a_cue_is_of_one_speaker(transcript: Transcript, limits: CueLimits) -> None:
+    for speaker in {segment.speaker for segment in transcript.segments}:
+        theirs = [cue for cue in make_cues(transcript, limits) if cue.speaker == speaker]
+        spoken = "".join(segment.text for segment in transcript.segments if segment.speaker == speaker)
+        assert sorted(_shown(theirs).replace("→", "-->")) == sorted(_bare(spoken).replace("→", "-->"))
+
+
+@settings(deadline=None)  # no test of ours is timed
+@given(TRANSCRIPTS, LIMITS)
+def test_names_before_the_text_take_no_room_that_is_not_there(transcript: Transcript, limits: CueLimits) -> None:
+    for block in render_srt(transcript, limits).split("\n\n"):
+        lines = block.strip("\n").split("\n")[2:]
+        assert len(lines) <= limits.max_lines
+        assert all(display_width(line) <= limits.max_chars for line in lines)
