@@ -10,7 +10,8 @@ from shared.transcript import ResultWarning
 class ChunkInput(msgspec.Struct, frozen=True, kw_only=True):
     """What a chunk task must know. Frames count from the start of the source, at its own rate.
 
-    The file holds context on both sides of the core; only the core is transcribed.
+    The file holds context on both sides of the core; only the core is transcribed, and a little more where it was cut
+    in speech.
     """
 
     file_start_frame: int
@@ -18,6 +19,8 @@ class ChunkInput(msgspec.Struct, frozen=True, kw_only=True):
     core_end_frame: int
     sample_rate_hz: int
     channels: int
+    starts_in_speech: bool = False
+    ends_in_speech: bool = False
 
 
 class Split(msgspec.Struct, frozen=True):

@@ -14,14 +14,17 @@ from processor_service.audio.source import Mono
 SAMPLE_RATE_HZ = 16_000
 
 
-def load_mono_16k(path: Path, start_frame: int = 0, end_frame: int | None = None) -> Mono:
+def load_mono_16k(
+    path: Path, start_frame: int = 0, end_frame: int | None = None, *, channel: int | None = None
+) -> Mono:
     """The frames from start to end (of the file, at its rate) as float32 (samples,) at 16 kHz.
 
-    Several channels take two passes, the first of which chooses the mix (see mix_channels).
+    Of one channel, counted from 0, or of all: that takes two passes, the first of which chooses the mix (see
+    mix_channels).
     """
     with soundfile.SoundFile(path) as file:
         end_frame = file.frames if end_frame is None else min(end_frame, file.frames)
-        mix = _choose_mix(file, start_frame, end_frame)
+        mix = _choose_mix(file, start_frame, end_frame) if channel is None else Mix(channel=channel, gain=1.0)
         return _joined(_resampled(file, start_frame, end_frame, mix))
 
 

@@ -53,17 +53,24 @@ def plan_split(
     )
 
 
-def choose_cut(mono: Mono) -> float:
-    """Where to cut within a stretch of 16 kHz mono, in seconds from its start; the ideal is its middle.
+class Cut(msgspec.Struct, frozen=True):
+    """Where to cut a stretch, in seconds from its start, and whether speech may go on there."""
+
+    at_s: float
+    in_speech: bool
+
+
+def choose_cut(mono: Mono) -> Cut:
+    """Where to cut within a stretch of 16 kHz mono; the ideal is its middle.
 
     In the longest pause near the middle, there at the quietest instant; without a pause, at the quietest of all.
     """
     duration_s = len(mono) / SAMPLE_RATE_HZ
     pauses = _pauses(speech_regions(mono, STRICT), duration_s)
     if not pauses:
-        return _quietest_instant(mono, 0.0, duration_s)
+        return Cut(_quietest_instant(mono, 0.0, duration_s), in_speech=True)
     start_s, end_s = max(pauses, key=lambda pause: _worth(pause, duration_s / 2))
-    return _quietest_instant(mono, start_s, end_s)
+    return Cut(_quietest_instant(mono, start_s, end_s), in_speech=False)
 
 
 def _pauses(speech: list[tuple[float, float]], duration_s: float) -> list[tuple[float, float]]:

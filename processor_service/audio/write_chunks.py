@@ -31,6 +31,8 @@ class ChunkFile(msgspec.Struct, frozen=True, kw_only=True):
     core_end_frame: int
     sample_rate_hz: int
     channels: int
+    starts_in_speech: bool = False  # there was no pause to cut in: the neighbour before tells of it too
+    ends_in_speech: bool = False
 
 
 class PreparedAudio(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +90,7 @@ class _Splitter:
         self._held = HeldFrames(source.channels)
         self._target_frame = plan.first_frame
         self._core_start_frame = 0
+        self._starts_in_speech = False
         self._file_start_frame = 0
         self.chunk_count = 0
         self.peak = 0.0
@@ -103,24 +106,27 @@ class _Splitter:
         self.peak = max(self.peak, float(np.abs(block).max(initial=0.0)))
         self._held.append(block)
         while self._held.end_frame >= self._target_frame + self._plan.search_frames + self._plan.tail_frames:
-            self._cut(self._find_cut())
+            self._cut(*self._find_cut())
         self._write_until(self._target_frame - self._plan.search_frames - self._plan.context_frames)
 
     def finish(self) -> None:
         self._write_until(self._held.end_frame)
-        self._close_chunk(self._held.end_frame)
+        self._close_chunk(self._held.end_frame, in_speech=False)
 
-    def _find_cut(self) -> int:
+    def _find_cut(self) -> tuple[int, bool]:
+        """The frame to cut at, and whether that is in speech."""
         start_frame = self._target_frame - self._plan.search_frames
         stretch = self._held.read(start_frame, self._target_frame + self._plan.search_frames)
         rate_hz = self._source.sample_rate_hz
         mono = soxr.resample(mix_channels(stretch), rate_hz, SAMPLE_RATE_HZ)
-        return start_frame + min(len(stretch), round(choose_cut(mono) * rate_hz))
+        cut = choose_cut(mono)
+        return start_frame + min(len(stretch), round(cut.at_s * rate_hz)), cut.in_speech
 
-    def _cut(self, cut_frame: int) -> None:
+    def _cut(self, cut_frame: int, in_speech: bool) -> None:  # noqa: FBT001 - the two belong together
         self._write_until(cut_frame + self._plan.context_frames, keep=True)
-        self._close_chunk(cut_frame)
+        self._close_chunk(cut_frame, in_speech=in_speech)
         self._core_start_frame = cut_frame
+        self._starts_in_speech = in_speech
         self._file_start_frame = max(0, cut_frame - self._plan.context_frames)
         self._target_frame += self._plan.step_frames
         self._writer = self._open_writer()
@@ -138,7 +144,7 @@ class _Splitter:
         path = self._out_dir / f"{self.chunk_count}.flac"
         return FlacWriter(path, source.sample_rate_hz, source.channels, source.bit_depth_hint)
 
-    def _close_chunk(self, core_end_frame: int) -> None:
+    def _close_chunk(self, core_end_frame: int, *, in_speech: bool) -> None:
         self._writer.close()
         chunk = ChunkFile(
             path=str(self._writer.path),
@@ -148,6 +154,8 @@ class _Splitter:
             core_end_frame=core_end_frame,
             sample_rate_hz=self._source.sample_rate_hz,
             channels=self._source.channels,
+            starts_in_speech=self._starts_in_speech,
+            ends_in_speech=in_speech,
         )
         self.chunk_count += 1
         self._on_chunk(chunk)

@@ -1,21 +1,43 @@
-"""The models that can be had by name, and from where: the official download, then packages that carry them.
+"""The models that can be had by name, and from where: an official download, then packages that carry them.
 
-The digests of packaged weights are those of the CTranslate2 fp16 conversions of the official weights; OpenAI publishes
-fp16 too, so converting back loses nothing.
+OpenAI publishes checkpoints; Systran publishes them as converted for CTranslate2, which is what packages carry too.
+Both have weights of 16 bits, so converting back loses nothing.
 """
 
 from pathlib import PurePosixPath
 
 import msgspec
 
+HUB = "https://huggingface.co"
+CONFIG, TOKENIZER, VOCABULARY = "config.json", "tokenizer.json", "vocabulary.txt"
+
+
+class ConvertedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model for CTranslate2 on the hub: its repository at one commit, and the digest of its `model.bin`."""
+
+    repository: str
+    commit: str
+    sha256: str
+    vocabulary: str = VOCABULARY
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """What belongs to the weights. CTranslate2 needs no tokenizer; other programs that use it do."""
+        return CONFIG, TOKENIZER, self.vocabulary
+
+    def path(self, name: str) -> str:
+        """Where a file lies on the hub."""
+        return f"{self.repository}/resolve/{self.commit}/{name}"
+
 
 class PackagedModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A CTranslate2 `model.bin` carried by one or more packages, in parts to be joined in order."""
+    """A model for CTranslate2 carried by one or more packages, its `model.bin` in parts to be joined in order."""
 
     requirements: tuple[str, ...]  # `name==version`, one for each part
     parts: tuple[PurePosixPath, ...]  # inside the package of the same position
     sha256: str  # of the joined model.bin
     size_bytes: int
+    beside: tuple[str, ...] = (CONFIG, TOKENIZER, VOCABULARY)  # beside the first part
 
 
 PACKAGED = {
@@ -35,6 +57,42 @@ PACKAGED = {
         size_bytes=145_217_532,
     ),
 }
+
+
+# Name, commit, and digest of model.bin, as the hub tells them.
+_SYSTRAN = """
+tiny.en 0d3d19a32d3338f10357c0889762bd8d64bbdeba 1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a
+tiny d90ca5fe260221311c53c58e660288d3deb8d356 dcb76c6586fc06cbdac6dd21f14cfd129cc4cdd9dce19bf4ffa62e59cbe6e6d1
+base.en 3d3d5dee26484f91867d81cb899cfcf72b96be6c 2a166925539a16005f14ff328359f9b9adb9dc4fb631bb3b227526862e93e2ef
+base ebe41f70d5b6dfa9166e2c581c45c9c0cfc57b66 d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9
+small.en d1d751a5f8271d482d14ca55d9e2deeebbae577f 62b2a45b05ee59acb4a5341b33ee35e041395d378d418a18acfe4c9e768ee37a
+small 536b0662742c02347bc0e980a01041f333bce120 3e305921506d8872816023e4c273e75d2419fb89b24da97b4fe7bce14170d671
+medium.en a29b04bd15381511a9af671baec01072039215e3 11b220779aea4c6f3ce9d2549c8a95ea869ed84066864b999531ef53e594fe5b
+medium 08e178d48790749d25932bbc082711ddcfdfbc4f 9b45e1009dcc4ab601eff815b61d80e60ce3fd8c74c1a14f4a282258286b51ae
+large-v1 b07c8d4be0be90092aa01a29c975077acb8d15c9 a3cce8081a5414206ab09a80aa410ebf9965feef52adafeead13f4a83398b1d1
+large-v2 f0fe81560cb8b68660e564f55dd99207059c092e bf2a9746382e1aa7ffff6b3a0d137ed9edbd9670c3b87e5d35f5e85e70d0333a
+large-v3 edaa852ec7e145841d8ffdb056a99866b5f0a478 69f74147e3334731bc3a76048724833325d2ec74642fb52620eda87352e3d4f1
+"""
+_JSON_VOCABULARY = "vocabulary.json"  # of the models since the third large one
+_TURBO = ConvertedModel(  # the one that faster-whisper itself means by this name
+    repository="dropbox-dash/faster-whisper-large-v3-turbo",
+    commit="0a363e9161cbc7ed1431c9597a8ceaf0c4f78fcf",
+    sha256="e76620f83d5f5b69efd3d87e3dc180c1bd21df9fbebacfd4335e5e1efcc018da",
+    vocabulary=_JSON_VOCABULARY,
+)
+
+
+def _systran(name: str, commit: str, sha256: str) -> ConvertedModel:
+    return ConvertedModel(
+        repository=f"Systran/faster-whisper-{name}",
+        commit=commit,
+        sha256=sha256,
+        vocabulary=_JSON_VOCABULARY if name == "large-v3" else VOCABULARY,
+    )
+
+
+CONVERTED = {line.split()[0]: _systran(*line.split()) for line in _SYSTRAN.strip().splitlines()}
+CONVERTED |= {"large": CONVERTED["large-v3"], "large-v3-turbo": _TURBO, "turbo": _TURBO}
 
 
 def official_url(name: str) -> str | None:

@@ -5,15 +5,34 @@ from collections.abc import Sequence
 import msgspec
 
 from processor_service.transcribers.merge import merge_transcripts
-from shared.transcript import ResultWarning, Transcript, WarningCode
+from processor_service.transcribers.text_warnings import text_warnings
+from shared.options import JobOptions
+from shared.transcript import ResultWarning, Segment, Transcript, Turn, WarningCode
 
 NO_SPEECH = ResultWarning(code=WarningCode.NO_SPEECH, message="No speech was found in the audio.")
 
 
 def final_transcript(
-    chunks: Sequence[Transcript], *, duration_s: float, warnings: tuple[ResultWarning, ...] = ()
+    chunks: Sequence[Transcript],
+    options: JobOptions,
+    *,
+    duration_s: float,
+    turns: tuple[Turn, ...] = (),
+    warnings: tuple[ResultWarning, ...] = (),
 ) -> Transcript:
     """The chunks in order, with the warnings of the job before their own; empty text is never without a reason."""
     merged = merge_transcripts(chunks, duration_s=duration_s)
-    reasons = () if merged.text else (NO_SPEECH,)
-    return msgspec.structs.replace(merged, warnings=(*warnings, *merged.warnings, *reasons))
+    reasons = text_warnings(merged.segments) if merged.text else (NO_SPEECH,)
+    segments = merged.segments if options.word_timestamps else tuple(map(_without_words, merged.segments))
+    speakers = {segment.speaker for segment in segments if segment.speaker} | {turn.speaker for turn in turns}
+    return msgspec.structs.replace(
+        merged,
+        segments=segments,
+        speakers=tuple(sorted(speakers)),
+        turns=turns,
+        warnings=(*warnings, *merged.warnings, *reasons),
+    )
+
+
+def _without_words(segment: Segment) -> Segment:
+    return msgspec.structs.replace(segment, words=())

@@ -1,56 +1,47 @@
-"""The openai-whisper engine: windows of speech decoded in batches, word times by alignment, no text carried over.
+"""The openai-whisper engine: a checkpoint in torch, in 32 bits on the CPU and in 16 on a GPU.
 
-Only windows whose text fails Whisper's own checks are decoded again, at rising temperatures.
+Windows are decoded in batches by `whisper_decode`; word times come by alignment on what is already encoded.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import msgspec
-import numpy as np
 import torch
 import whisper
 from whisper.tokenizer import Tokenizer
 
-from processor_service.transcribers.protocol import SAMPLE_RATE_HZ, FloatArray, Span
-from processor_service.transcribers.segments import TimedWord, segments_of
+from processor_service.transcribers.protocol import FloatArray, Span
+from processor_service.transcribers.segments import TimedWord
+from processor_service.transcribers.transcribe_windows import transcribe_windows, warm_up
 from processor_service.transcribers.whisper_align import align
-from processor_service.transcribers.whisper_decode import Decoded, WindowDecoder, decode_reliably
+from processor_service.transcribers.whisper_checks import Decoded
+from processor_service.transcribers.whisper_decode import WindowDecoder
 from shared.options import JobOptions
-from shared.transcript import ResultWarning, Segment, Transcript, WarningCode
-
-WINDOWS_AT_ONCE = 8  # more gain little on a CPU, and each costs memory
-WARM_UP_S = 3
-
-
-class Language(msgspec.Struct, frozen=True):
-    """What is spoken; the probability is the model's, None where nobody asked it."""
-
-    code: str
-    probability: float | None = None
+from shared.transcript import Transcript
 
 
 class OpenAIWhisper:
-    """A checkpoint on the CPU in float32."""
+    """A checkpoint loaded by openai-whisper. `device` is cpu, cuda, or auto: a GPU where there is one."""
 
     engine = "openai-whisper"
     wants_speech_only = True
 
-    def __init__(self, model_path: Path) -> None:
+    def __init__(self, model_path: Path, device: str = "auto") -> None:
         self.model = model_path.stem
-        self._model = whisper.load_model(str(model_path), device="cpu")
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._precision = torch.float16 if device == "cuda" else torch.float32
+        self._model = whisper.load_model(str(model_path), device=device)
         # A model that is loaded by path has no alignment heads, and word times are poor without them.
         if heads := whisper._ALIGNMENT_HEADS.get(self.model):  # noqa: SLF001 - whisper keeps them nowhere else
             self._model.set_alignment_heads(heads)
+        self.is_multilingual: bool = self._model.is_multilingual
+        self.languages: int = self._model.num_languages
+        self.mels: int = self._model.dims.n_mels
 
     def warm_up(self) -> None:
         """Compile the word-alignment kernels (numba) and touch every weight: seconds, once a process."""
-        noise = np.random.default_rng(0).normal(0, 0.05, WARM_UP_S * SAMPLE_RATE_HZ).astype(np.float32)
-        window, language, options = (0.0, float(WARM_UP_S)), Language("en"), JobOptions()
-        features = self._encode(noise, [window])
-        tokenizer = self._tokenizer(language, options)
-        WindowDecoder(self._model, tokenizer, None).decode(features)
-        align(self._model, tokenizer, tokenizer.encode(" warm up"), features[0], WARM_UP_S)
+        warm_up(self)
 
     def transcribe(
         self,
@@ -63,80 +54,29 @@ class OpenAIWhisper:
     ) -> Transcript:
         """See Transcriber."""
         torch.set_num_threads(threads)
-        language: Language | None = self._given_language(options)
-        segments: list[Segment] = []
-        for done, batch in _batches(windows):
-            features = self._encode(audio, batch)
-            language = language or self._detected_language(features)
-            segments += self._segments(batch, features, language, options)
-            on_progress(done / len(windows))
-        return Transcript(
-            text=" ".join(segment.text for segment in segments),
-            language=language.code if language else None,
-            language_probability=language.probability if language else None,
-            duration=len(audio) / SAMPLE_RATE_HZ,
-            segments=tuple(msgspec.structs.replace(one, id=number) for number, one in enumerate(segments)),
-            warnings=self._warnings(options),
-            engine=self.engine,
-            model=self.model,
-        )
-
-    def _segments(
-        self, batch: Sequence[Span], features: torch.Tensor, language: Language, options: JobOptions
-    ) -> Iterator[Segment]:
-        tokenizer = self._tokenizer(language, options)
-        decoder = WindowDecoder(self._model, tokenizer, options.prompt)
-        for window, encoded, decoded in zip(batch, features, decode_reliably(decoder, features), strict=True):
-            words = self._words(tokenizer, window, encoded, decoded)
-            yield from segments_of(
-                words, no_speech_probability=decoded.no_speech_probability, keep_words=options.word_timestamps
-            )
-
-    def _words(self, tokenizer: Tokenizer, window: Span, encoded: torch.Tensor, decoded: Decoded) -> list[TimedWord]:
-        """The words of a window, in the audio's time."""
-        start_s, end_s = window
-        words = align(self._model, tokenizer, decoded.tokens, encoded, end_s - start_s)
-        return [msgspec.structs.replace(one, start_s=one.start_s + start_s, end_s=one.end_s + start_s) for one in words]
+        torch.manual_seed(0)  # the same audio gives the same text
+        return transcribe_windows(self, audio, windows, options, on_progress)
 
     @torch.inference_mode()
-    def _encode(self, audio: FloatArray, batch: Sequence[Span]) -> torch.Tensor:
-        """The encoder's output for each window, shape (windows, frames, state)."""
-        pieces = [audio[int(start_s * SAMPLE_RATE_HZ) : int(end_s * SAMPLE_RATE_HZ)] for start_s, end_s in batch]
-        padded = torch.from_numpy(np.stack([whisper.pad_or_trim(piece) for piece in pieces]))
-        features: torch.Tensor = self._model.encoder(whisper.log_mel_spectrogram(padded, self._model.dims.n_mels))
-        return features
+    def encode(self, spectrograms: torch.Tensor) -> torch.Tensor:
+        """See WhisperModel."""
+        encoded: torch.Tensor = self._model.encoder(spectrograms.to(self._model.device, self._precision))
+        return encoded
 
-    def _given_language(self, options: JobOptions) -> Language | None:
-        if not self._model.is_multilingual:
-            return Language("en")
-        return Language(options.language) if options.language else None
+    def language_probabilities(self, encoded: torch.Tensor) -> list[dict[str, float]]:
+        """See WhisperModel."""
+        _, by_window = whisper.detect_language(self._model, encoded)
+        return list(by_window)
 
-    def _detected_language(self, features: torch.Tensor) -> Language:
-        """The language of the first windows of speech, all of them heard."""
-        _, by_window = whisper.detect_language(self._model, features)
-        mean = {code: float(np.mean([one[code] for one in by_window])) for code in by_window[0]}
-        code = max(mean, key=lambda one: mean[one])
-        return Language(code, round(mean[code], 4))
+    def decoder(self, tokenizer: Tokenizer, prompt: str | None) -> WindowDecoder:
+        """See WhisperModel."""
+        return WindowDecoder(self._model, tokenizer, prompt)
 
-    def _tokenizer(self, language: Language, options: JobOptions) -> Tokenizer:
-        multilingual = self._model.is_multilingual
-        return whisper.tokenizer.get_tokenizer(
-            multilingual,
-            num_languages=self._model.num_languages,
-            language=language.code,
-            task=options.task if multilingual else "transcribe",
-        )
-
-    def _warnings(self, options: JobOptions) -> tuple[ResultWarning, ...]:
-        asked_for_other = (options.language or "en") != "en" or options.task == "translate"
-        if self._model.is_multilingual or not asked_for_other:
-            return ()
-        message = f"The model {self.model} knows English only; `language` and `task` were ignored."
-        return (ResultWarning(code=WarningCode.LANGUAGE_IGNORED, message=message),)
-
-
-def _batches(windows: Sequence[Span]) -> Iterator[tuple[int, Sequence[Span]]]:
-    """Batches of windows, each with the number of windows that are done after it."""
-    for start in range(0, len(windows), WINDOWS_AT_ONCE):
-        batch = windows[start : start + WINDOWS_AT_ONCE]
-        yield start + len(batch), batch
+    def align(
+        self, tokenizer: Tokenizer, encoded: torch.Tensor, decoded: Sequence[Decoded], durations_s: Sequence[float]
+    ) -> list[list[TimedWord]]:
+        """See WhisperModel."""
+        return [
+            align(self._model, tokenizer, text.tokens, features, duration_s)
+            for text, features, duration_s in zip(decoded, encoded, durations_s, strict=True)
+        ]

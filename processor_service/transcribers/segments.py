@@ -1,11 +1,15 @@
-"""Makes segments of timed words: a sentence each, or less where the speaker pauses or goes on for very long."""
+"""Makes segments of timed words: a sentence each, or less where the speaker pauses or goes on for very long.
+
+Where windows overlap, because they were cut in speech, each word is taken once.
+"""
 
 import math
 from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from processor_service.transcribers.protocol import word
+from processor_service.transcribers.protocol import Span, word
+from processor_service.transcribers.seam import SpokenWord, find_seam
 from shared.transcript import Segment
 
 SENTENCE_ENDS = (".", "?", "!", "…", "。", "？", "！")  # noqa: RUF001 - full-width signs of Chinese and Japanese
@@ -24,11 +28,51 @@ class TimedWord(msgspec.Struct, frozen=True):
     probability: float
 
 
-def segments_of(words: Sequence[TimedWord], *, no_speech_probability: float, keep_words: bool) -> list[Segment]:
-    """Segments of rising words, numbered from 0."""
+class HeardWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """What was understood in one window of the audio; times are of the audio."""
+
+    span: Span
+    words: Sequence[TimedWord]
+    no_speech_probability: float
+
+
+def segments_of(windows: Sequence[HeardWindow]) -> list[Segment]:
+    """Segments of rising windows, numbered from 0. A sentence may begin in one window and end in the next."""
+    words: list[TimedWord] = []
+    no_speech: list[float] = []
+    for window in _each_word_once(windows):
+        words += window.words
+        no_speech += [window.no_speech_probability] * len(window.words)
+    segments: list[Segment] = []
+    done = 0
+    for group in _grouped(words):
+        segments.append(_segment(len(segments), group, no_speech[done]))
+        done += len(group)
+    return segments
+
+
+def _each_word_once(windows: Sequence[HeardWindow]) -> list[HeardWindow]:
+    joined: list[HeardWindow] = []
+    for window in windows:
+        words = window.words
+        if joined and (last := joined[-1]).span[1] > window.span[0]:
+            cut_s = (last.span[1] + window.span[0]) / 2
+            kept, left_out = find_seam([_spoken(one) for one in last.words], [_spoken(one) for one in words], cut_s)
+            joined[-1] = msgspec.structs.replace(last, words=last.words[:kept])
+            words = _from(words[left_out:], last.words[kept - 1].end_s if kept else 0.0)
+        joined.append(msgspec.structs.replace(window, words=words))
+    return joined
+
+
+def _spoken(word: TimedWord) -> SpokenWord:
+    return SpokenWord(word.text, word.start_s, word.end_s)
+
+
+def _from(words: Sequence[TimedWord], earliest_s: float) -> list[TimedWord]:
+    """The same words, none before the earliest time."""
     return [
-        _segment(number, group, no_speech_probability, keep_words=keep_words)
-        for number, group in enumerate(_grouped(words))
+        msgspec.structs.replace(one, start_s=max(one.start_s, earliest_s), end_s=max(one.end_s, earliest_s))
+        for one in words
     ]
 
 
@@ -50,7 +94,7 @@ def _is_divided(group: Sequence[TimedWord], following: TimedWord) -> bool:
     return last.end_s - group[0].start_s >= LONG_S and last.text.endswith(CLAUSE_ENDS)
 
 
-def _segment(number: int, group: Sequence[TimedWord], no_speech_probability: float, *, keep_words: bool) -> Segment:
+def _segment(number: int, group: Sequence[TimedWord], no_speech_probability: float) -> Segment:
     likelihoods = [math.log(max(one.probability, LEAST_PROBABILITY)) for one in group]
     words = tuple(word(one.text.strip(), one.start_s, one.end_s, one.probability) for one in group)
     return Segment(
@@ -60,5 +104,5 @@ def _segment(number: int, group: Sequence[TimedWord], no_speech_probability: flo
         text="".join(one.text for one in group).strip(),
         confidence=round(math.exp(sum(likelihoods) / len(likelihoods)), 4),
         no_speech_prob=round(no_speech_probability, 4),
-        words=words if keep_words else (),
+        words=words,
     )

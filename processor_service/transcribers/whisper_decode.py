@@ -1,52 +1,15 @@
 """Decodes many windows at once with an openai-whisper model: text tokens, and how sure the model is of them.
 
-Greedy, or by sampling at a temperature, as in Radford et al. 2022 (section 4.5). No text is carried from window to
-window; a window that has ended leaves the batch, so that the others go on faster.
+No text is carried from window to window; a window that has ended leaves the batch, so that the others go on faster.
 """
 
-import zlib
 from collections.abc import Sequence
 
-import msgspec
 import torch
 from whisper.model import Whisper
 from whisper.tokenizer import Tokenizer
 
-# Whisper's own checks of a text, and what follows when it fails them.
-MAX_COMPRESSION_RATIO = 2.4  # above, it repeats itself
-MIN_LOG_PROBABILITY = -1.0  # below, it is a guess
-SILENT_FROM = 0.6  # probability of no speech; with a guess for a text, nothing was said
-FALL_BACK_TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0)
-MAX_PROMPT_TOKENS = 223  # half of the decoder's context, less one, as Whisper was trained
-
-
-class Decoded(msgspec.Struct, frozen=True, kw_only=True):
-    """The text of one window."""
-
-    tokens: tuple[int, ...]
-    text: str
-    mean_log_probability: float
-    no_speech_probability: float
-
-    @property
-    def compression_ratio(self) -> float:
-        """How much shorter zlib makes the text: far above 2 for one that repeats itself."""
-        data = self.text.encode()
-        return len(data) / len(zlib.compress(data)) if data else 0.0
-
-    @property
-    def is_nothing(self) -> bool:
-        """Whether the model itself takes it for silence."""
-        return self.no_speech_probability > SILENT_FROM and self.mean_log_probability < MIN_LOG_PROBABILITY
-
-    @property
-    def is_doubtful(self) -> bool:
-        """Whether it fails a check, so that another attempt may do better."""
-        repeats = self.compression_ratio > MAX_COMPRESSION_RATIO
-        return not self.is_nothing and (repeats or self.mean_log_probability < MIN_LOG_PROBABILITY)
-
-
-NOTHING = Decoded(tokens=(), text="", mean_log_probability=0.0, no_speech_probability=1.0)
+from processor_service.transcribers.whisper_checks import Decoded, previous_tokens, tokens_never_said
 
 
 class WindowDecoder:
@@ -55,12 +18,11 @@ class WindowDecoder:
     def __init__(self, model: Whisper, tokenizer: Tokenizer, prompt: str | None) -> None:
         self._model = model
         self._tokenizer = tokenizer
-        told = tokenizer.encode(" " + prompt.strip())[-MAX_PROMPT_TOKENS:] if prompt else []
-        previous = [tokenizer.sot_prev, *told] if told else []
+        previous = previous_tokens(tokenizer, prompt)
         self._start = [*previous, *tokenizer.sot_sequence_including_notimestamps]
         self._sot_at = len(previous)
         self._max_tokens = model.dims.n_text_ctx // 2
-        self._never = self._suppressed()
+        self._never = tokens_never_said(tokenizer)
         self._not_first = [*tokenizer.encode(" "), tokenizer.eot]
 
     @torch.inference_mode()
@@ -117,30 +79,6 @@ class WindowDecoder:
     @property
     def _no_speech_token(self) -> int:
         return int(self._tokenizer.no_speech)
-
-    def _suppressed(self) -> list[int]:
-        """Everything that is no text: special tokens, times, and signs for what is not speech."""
-        tokenizer = self._tokenizer
-        special = range(tokenizer.eot + 1, self._model.dims.n_vocab)
-        return sorted({*tokenizer.non_speech_tokens, *special})
-
-
-def decode_reliably(decoder: WindowDecoder, features: torch.Tensor) -> list[Decoded]:
-    """Decode windows, those that are doubtful again; of attempts that all are, the one the model was surest of."""
-    torch.manual_seed(0)  # the same audio gives the same text
-    decoded = decoder.decode(features)
-    for temperature in FALL_BACK_TEMPERATURES:
-        doubtful = [number for number, one in enumerate(decoded) if one.is_doubtful]
-        if not doubtful:
-            break
-        for number, again in zip(doubtful, decoder.decode(features[doubtful], temperature=temperature), strict=True):
-            decoded[number] = min(decoded[number], again, key=_doubt)
-    return [NOTHING if one.is_nothing else one for one in decoded]
-
-
-def _doubt(decoded: Decoded) -> tuple[bool, bool, float]:
-    repeats = decoded.compression_ratio > MAX_COMPRESSION_RATIO
-    return decoded.is_doubtful, repeats, -decoded.mean_log_probability
 
 
 def _keep(cache: dict[torch.nn.Module, torch.Tensor], rows: Sequence[int], features: torch.Tensor) -> torch.Tensor:

@@ -132,17 +132,19 @@ def test_the_longest_pause_is_taken() -> None:
     spoken = speech[: 3 * SAMPLE_RATE_HZ]
     pause = np.zeros(2 * SAMPLE_RATE_HZ, np.float32)
     stretch = np.concatenate([spoken, pause, spoken, spoken])
-    assert 3 <= choose_cut(stretch) <= 5
+    cut = choose_cut(stretch)
+    assert 3 <= cut.at_s <= 5
+    assert not cut.in_speech
 
 
 def test_without_a_pause_the_quietest_point_is_taken() -> None:
     hum = np.sin(np.arange(20 * SAMPLE_RATE_HZ) / 5).astype(np.float32)
     hum[13 * SAMPLE_RATE_HZ : int(13.3 * SAMPLE_RATE_HZ)] *= 0.01
-    assert 13 <= choose_cut(hum) <= 13.3
+    assert 13 <= choose_cut(hum).at_s <= 13.3
 
 
 def test_silence_is_cut_in_its_middle() -> None:
-    assert choose_cut(np.zeros(20 * SAMPLE_RATE_HZ, np.float32)) == pytest.approx(10, abs=0.1)
+    assert choose_cut(np.zeros(20 * SAMPLE_RATE_HZ, np.float32)).at_s == pytest.approx(10, abs=0.1)
 
 
 @given(

@@ -32,7 +32,7 @@ def golden(wav: bytes, folder: Path, *, threshold_s: float, chunk_s: float) -> G
     source.write_bytes(wav)
     chunks = _split(source, folder, threshold_s, chunk_s)
     engine = Engine("scripted", load_transcriber)
-    merged = final_transcript([_transcribe(engine, chunk, folder) for chunk in chunks], duration_s=0.0)
+    merged = final_transcript([_transcribe(engine, chunk, folder) for chunk in chunks], OPTIONS, duration_s=0.0)
     tasks = len(chunks) if len(chunks) > 1 else 0
     return Golden(wav=wav, text=merged.text, chunks=tasks, calls=count_calls(folder))
 

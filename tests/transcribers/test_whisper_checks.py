@@ -1,0 +1,48 @@
+"""Which windows are decoded again, and which of several texts is kept."""
+
+import torch
+
+from processor_service.transcribers.whisper_checks import FALL_BACK_TEMPERATURES, NOTHING, Decoded, decode_reliably
+
+
+class _Doubting:
+    """Decodes as it was told for each temperature."""
+
+    def __init__(self, *texts: Decoded) -> None:
+        self.texts = list(texts)
+        self.asked: list[tuple[int, float]] = []
+
+    def decode(self, features: torch.Tensor, *, temperature: float = 0.0) -> list[Decoded]:
+        self.asked.append((len(features), temperature))
+        return [self.texts.pop(0) for _ in features]
+
+
+def _decoded(text: str, log_probability: float, no_speech: float = 0.0) -> Decoded:
+    return Decoded(tokens=(), text=text, mean_log_probability=log_probability, no_speech_probability=no_speech)
+
+
+FINE_TEXT = _decoded("ask not what your country", -0.2)
+LOOP = _decoded("no no " * 50, -0.1)
+GUESS = _decoded("hm", -2.0)
+
+
+def test_only_what_fails_the_checks_is_decoded_again() -> None:
+    better = _decoded("what you can do", -0.5)
+    decoder = _Doubting(FINE_TEXT, LOOP, GUESS, GUESS, better, better)
+
+    decoded = decode_reliably(decoder, torch.zeros(3, 1, 1))
+
+    assert decoded == [FINE_TEXT, better, better]
+    assert decoder.asked == [(3, 0.0), (2, 0.2), (1, 0.4)]
+
+
+def test_when_every_attempt_is_doubtful_a_guess_is_kept_rather_than_a_loop() -> None:
+    attempts = [LOOP, GUESS, *[LOOP] * (len(FALL_BACK_TEMPERATURES) - 1)]
+
+    assert decode_reliably(_Doubting(*attempts), torch.zeros(1, 1, 1)) == [GUESS]
+
+
+def test_a_guess_at_silence_is_nothing() -> None:
+    silence = _decoded("Thank you.", -1.5, no_speech=0.9)
+
+    assert decode_reliably(_Doubting(silence), torch.zeros(1, 1, 1)) == [NOTHING]
