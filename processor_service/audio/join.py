@@ -10,6 +10,8 @@ import soundfile
 from processor_service.audio.flac import FlacWriter, bit_depth, read_blocks
 from processor_service.audio.source import Block
 
+FADE_S = 0.5  # how much of neighbouring denoised chunks overlaps at a joint
+
 
 def join_denoised(paths: Sequence[Path], out_path: Path, *, fade_s: float) -> None:
     """Join the denoised chunks of a file, in order, into one FLAC of exactly the source's length, block by block."""
