@@ -1,0 +1,93 @@
+"""What of a chunk goes into which request: whole windows of speech, silences left out; and back to the chunk's time.
+
+Pure. A piece ends in a pause, unless speech runs on for longer than a piece may be.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+
+import msgspec
+
+from processor_service.transcribers.protocol import Span
+
+TOUCHING_S = 1e-3  # windows that are nearer leave nothing out between them
+
+
+class Piece(msgspec.Struct, frozen=True, kw_only=True):
+    """A file for one request. `spans` are what it holds of the chunk, one after the other, in seconds."""
+
+    path: str
+    spans: tuple[Span, ...]
+
+
+class ChannelPieces(msgspec.Struct, frozen=True, kw_only=True):
+    """All pieces of a channel, or of all channels mixed: a set for each of the longest lengths that were asked for."""
+
+    duration_s: float  # of the audio that was cut
+    sets: tuple[tuple[Piece, ...], ...]
+
+
+def plan_pieces(windows: Sequence[Span], longest_s: float) -> list[tuple[Span, ...]]:
+    """The spans of each piece. Windows are rising, none longer than a piece; those cut through speech overlap."""
+    pieces: list[tuple[Span, ...]] = []
+    piece: tuple[Span, ...] = ()
+    for window in _apart(windows):
+        longer = _joined(piece, window)
+        if piece and length_s(longer) > longest_s:
+            pieces.append(piece)
+            longer = (window,)
+        piece = longer
+    return [*pieces, piece] if piece else pieces
+
+
+def length_s(spans: Sequence[Span]) -> float:
+    return sum(end_s - start_s for start_s, end_s in spans)
+
+
+def _apart(windows: Sequence[Span]) -> list[Span]:
+    """The same without overlaps: each is halved."""
+    apart: list[Span] = []
+    for start_s, end_s in windows:
+        if apart and start_s < apart[-1][1]:
+            cut_s = (apart[-1][1] + start_s) / 2
+            apart[-1] = (apart[-1][0], cut_s)
+            apart.append((cut_s, end_s))
+        else:
+            apart.append((start_s, end_s))
+    return apart
+
+
+def _joined(piece: tuple[Span, ...], window: Span) -> tuple[Span, ...]:
+    """Windows that touch are one span."""
+    if piece and window[0] <= piece[-1][1] + TOUCHING_S:
+        return (*piece[:-1], (piece[-1][0], window[1]))
+    return (*piece, window)
+
+
+class Timeline:
+    """Times in a piece as times in the chunk."""
+
+    def __init__(self, spans: Sequence[Span]) -> None:
+        self._spans = spans
+        self._starts_s = [0.0, *accumulate(end_s - start_s for start_s, end_s in spans)][: len(spans)]
+
+    def word(self, start_s: float, end_s: float) -> Span:
+        """Nobody speaks across what was left out: the word belongs where its middle is."""
+        number = self._at((start_s + end_s) / 2)
+        low_s, high_s = self._spans[number]
+        earlier_s = low_s - self._starts_s[number]
+        return min(max(start_s + earlier_s, low_s), high_s), min(max(end_s + earlier_s, low_s), high_s)
+
+    def stretch(self, start_s: float, end_s: float) -> Span:
+        """From the span it begins in to the one it ends in, with what was left out between."""
+        first = self._at(start_s)
+        last = max(first, bisect_left(self._starts_s, end_s) - 1)
+        return self._moved(first, start_s), max(self._moved(first, start_s), self._moved(last, end_s))
+
+    def _at(self, time_s: float) -> int:
+        return max(0, bisect_right(self._starts_s, time_s) - 1)
+
+    def _moved(self, number: int, time_s: float) -> float:
+        start_s, end_s = self._spans[number]
+        return min(start_s + time_s - self._starts_s[number], end_s)

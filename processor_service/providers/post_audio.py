@@ -1,0 +1,125 @@
+"""Posts one file to a provider's transcription API and reads the answer, no more than a sound one would be.
+
+Follows no redirect. What comes of it is a value; neither values nor what is raised hold a word that the provider sent
+in its headers, which may repeat the key.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import msgspec
+
+from processor_service.providers.provider_settings import ProviderSettings
+from shared.options import JobOptions
+
+# Ten minutes of fast speech, five words a second, are half a megabyte with times; some send their tokens besides.
+MAX_ANSWER_BYTES = 8 << 20
+READ_BYTES = 64 << 10
+CONNECT_S = 15.0
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """The provider answered, in full."""
+
+    status: int
+    retry_after: str | None
+    body: bytes
+
+
+class NoAnswer(msgspec.Struct, frozen=True):
+    """It did not; `why` goes on after the provider's name."""
+
+    why: str
+
+
+class TooLong(msgspec.Struct, frozen=True):
+    """It sent more than any transcript; the rest was not read."""
+
+
+@asynccontextmanager
+async def open_session() -> AsyncIterator[aiohttp.ClientSession]:
+    """The session for all requests to providers of a process. TLS is verified; no cookie, no proxy, no `.netrc`."""
+    # A connection a request: one that the provider closed meanwhile would look like a failure of the next chunk.
+    connector = aiohttp.TCPConnector(force_close=True, limit=0)
+    async with aiohttp.ClientSession(
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False, auto_decompress=False
+    ) as session:
+        yield session
+
+
+async def post_audio(
+    http: aiohttp.ClientSession, provider: ProviderSettings, path: Path, options: JobOptions
+) -> Answer | NoAnswer | TooLong:
+    """Send a FLAC file. Raises for nothing that a provider can do."""
+    timeout = aiohttp.ClientTimeout(
+        total=provider.timeout_s, sock_connect=CONNECT_S, sock_read=min(provider.silence_s, provider.timeout_s)
+    )
+    try:
+        with path.open("rb") as audio:
+            form = _form(provider, options)
+            form.add_field("file", audio, filename="audio.flac", content_type="audio/flac")
+            async with http.post(
+                provider.address(options.task),
+                data=form,
+                headers=_headers(provider),
+                allow_redirects=False,
+                timeout=timeout,
+            ) as response:
+                return await _read(response)
+    except (aiohttp.ClientError, OSError) as error:
+        return NoAnswer(_why(error))
+
+
+def fields_of(provider: ProviderSettings, options: JobOptions) -> list[tuple[str, str]]:
+    """The form's fields besides the file. A translation is into English and has no times of words."""
+    fields = [("model", provider.model)]
+    fields.append(("response_format", "json" if provider.times == "none" else "verbose_json"))
+    if options.task == "transcribe":
+        if options.language:
+            fields.append(("language", options.language))
+        if provider.times == "words":  # even if nobody asked: seams are found by words
+            fields += [("timestamp_granularities[]", "word"), ("timestamp_granularities[]", "segment")]
+    if options.prompt:
+        fields.append(("prompt", options.prompt))
+    return fields
+
+
+def _form(provider: ProviderSettings, options: JobOptions) -> aiohttp.FormData:
+    form = aiohttp.FormData()
+    for name, value in fields_of(provider, options):
+        form.add_field(name, value)
+    return form
+
+
+def _headers(provider: ProviderSettings) -> dict[str, str]:
+    headers = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "Headrace/1"}
+    return headers | ({"authorization": f"Bearer {provider.key.reveal()}"} if provider.key else {})
+
+
+async def _read(response: aiohttp.ClientResponse) -> Answer | TooLong:
+    body = bytearray()
+    async for piece in response.content.iter_chunked(READ_BYTES):
+        body += piece
+        if len(body) > MAX_ANSWER_BYTES:
+            response.close()
+            return TooLong()
+    return Answer(status=response.status, retry_after=response.headers.get("retry-after"), body=bytes(body))
+
+
+def _why(error: Exception) -> str:
+    """By the kind of the error only: its words may be the provider's."""
+    match error:
+        case TimeoutError():
+            return "did not answer in time"
+        case aiohttp.ClientConnectorDNSError():
+            return "has a name that could not be looked up"
+        case aiohttp.ClientSSLError():
+            return "could not prove by TLS who it is"
+        case aiohttp.ClientConnectorError():
+            return "could not be connected to"
+        case aiohttp.ClientResponseError():
+            return "answered with something that is not HTTP"
+        case _:
+            return "ended the connection before its answer was complete"

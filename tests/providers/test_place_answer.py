@@ -1,0 +1,122 @@
+"""What a provider heard in a piece becomes a transcript in the time of the chunk."""
+
+import itertools
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processor_service.providers.language_names import CODES, language_code
+from processor_service.providers.place_answer import transcript_of
+from processor_service.providers.read_answer import Heard, HeardSegment, HeardWord, read_answer
+from processor_service.transcribers.protocol import Span
+from shared.options import LANGUAGES, JobOptions
+from shared.transcript import Transcript, WarningCode
+from tests.providers.provider import said
+
+SPANS = ((10.0, 12.0), (20.0, 28.0))
+
+
+def _transcript(answer: object, options: JobOptions | None = None, spans: Sequence[Span] = SPANS) -> Transcript:
+    duration_s = sum(end_s - start_s for start_s, end_s in spans)
+    return transcript_of(
+        read_answer(msgspec.json.encode(answer), duration_s=duration_s), spans, options or JobOptions()
+    )
+
+
+def test_words_get_the_times_of_the_chunk_and_the_text_keeps_its_signs() -> None:
+    transcript = _transcript(said(["and", "so", "my", "fellow", "americans"]))
+
+    (segment,) = transcript.segments
+    assert transcript.text == segment.text == "And so my fellow americans."
+    assert [one.start for one in segment.words] == [10.0, 10.5, 11.0, 11.5, 20.0]
+    assert (segment.start, segment.end) == (10.0, 20.4)
+    assert (segment.confidence, segment.no_speech_prob) == (0.9048, 0.02)
+    assert {one.confidence for one in segment.words} == {0.9048}
+    assert (transcript.language, transcript.warnings) == ("en", ())
+
+
+def test_words_belong_to_the_segment_they_are_said_in() -> None:
+    segments = [
+        {"text": "One two.", "start": 0.0, "end": 1.0},
+        {"text": "Uh", "start": 1.0, "end": 1.1},
+        {"text": "three.", "start": 1.2, "end": 2.0},
+    ]
+    words = [{"word": word, "start": at, "end": at + 0.4} for word, at in (("One", 0.0), ("two", 0.5), ("three", 1.1))]
+
+    transcript = _transcript({"text": "", "segments": segments, "words": words})
+
+    assert [[word.word for word in one.words] for one in transcript.segments] == [["One", "two"], [], ["three"]]
+    assert [(one.start, one.end) for one in transcript.segments] == [(10.0, 10.9), (11.0, 11.1), (11.1, 11.5)]
+
+
+def test_without_times_the_text_is_one_segment_and_a_warning_says_so() -> None:
+    transcript = _transcript({"text": "Just text."})
+
+    (segment,) = transcript.segments
+    assert (segment.text, segment.start, segment.end, segment.words) == ("Just text.", 10.0, 28.0, ())
+    assert [one.code for one in transcript.warnings] == [WarningCode.WORD_TIMES_MISSING]
+
+
+def test_nobody_is_warned_who_asked_for_no_times() -> None:
+    assert _transcript({"text": "Just text."}, JobOptions(word_timestamps=False)).warnings == ()
+
+
+def test_words_alone_make_segments() -> None:
+    words = [{"word": word, "start": at, "end": at + 0.4} for word, at in (("one", 0.0), ("two", 0.5), ("three", 5.0))]
+
+    transcript = _transcript({"text": "One two, three!", "words": words})
+
+    assert [one.text for one in transcript.segments] == ["one two", "three"]
+
+
+def test_nothing_heard_is_an_empty_transcript() -> None:
+    transcript = _transcript({"text": " ", "segments": []})
+
+    assert (transcript.text, transcript.segments, transcript.warnings) == ("", (), ())
+
+
+def test_a_translation_is_english_whatever_was_spoken() -> None:
+    answer = {"text": "Hello", "language": "german"}
+
+    assert _transcript(answer, JobOptions(task="translate", language="de")).language == "en"
+
+
+times = st.floats(0, 10)
+
+
+@given(st.lists(st.tuples(times, times), max_size=20), st.lists(st.tuples(times, times), max_size=8))
+def test_whatever_the_times_they_rise_within_the_spans(words: list[Span], segments: list[Span]) -> None:
+    heard = Heard(
+        text="x",
+        language=None,
+        segments=tuple(HeardSegment(text="x", start_s=a, end_s=max(a, b)) for a, b in sorted(segments)),
+        words=tuple(HeardWord("x", one[0], one[1], None) for one in _apart(words)),
+    )
+
+    transcript = transcript_of(heard, SPANS, JobOptions())
+
+    found = [one for segment in transcript.segments for one in segment.words]
+    assert len(found) == len(words)
+    for spans in ([(one.start, one.end) for one in found], [(one.start, one.end) for one in transcript.segments]):
+        assert all(SPANS[0][0] <= start_s <= end_s <= SPANS[-1][1] for start_s, end_s in spans)
+        assert all(before[1] <= after[0] for before, after in itertools.pairwise(spans))
+
+
+def _apart(spans: list[Span]) -> list[Span]:
+    edges = sorted(edge for span in spans for edge in span)
+    return list(zip(edges[::2], edges[1::2], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("said_as", "code"),
+    [("english", "en"), ("English ", "en"), ("de", "de"), ("klingon", None), ("", None), (None, None)],
+)
+def test_languages_are_known_by_name_and_code(said_as: str | None, code: str | None) -> None:
+    assert language_code(said_as) == code
+
+
+def test_every_language_has_a_name() -> None:
+    assert set(CODES.values()) == LANGUAGES
