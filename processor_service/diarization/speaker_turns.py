@@ -1,0 +1,77 @@
+"""Who speaks when in the whole file, out of the voices of its chunks, however it was cut."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import numpy as np
+import numpy.typing as npt
+
+from processor_service.diarization.cluster import find_speakers
+from processor_service.diarization.voices import HeardPiece, Voices, embeddings_of
+from shared.transcript import Turn
+
+LEAST_PIECE_S = 0.5  # shorter ones have no say in how many speakers there are
+LARGEST_GAP_S = 0.5  # within a turn
+LEAST_TURN_S = 0.1
+
+Labels = npt.NDArray[np.intp]
+
+
+def speaker_turns(
+    chunks: Sequence[Voices], *, at_least: int | None = None, at_most: int | None = None
+) -> tuple[Turn, ...]:
+    """The turns in order of their start; they overlap where people do. Speakers are named as they first appear."""
+    pieces = [piece for chunk in chunks for piece in chunk.pieces]
+    if not pieces:
+        return ()
+    embeddings = np.concatenate([embeddings_of(chunk) for chunk in chunks])
+    seconds = np.array([piece.end - piece.start for piece in pieces])
+    clear = _clear(pieces, seconds)
+    speakers = find_speakers(embeddings[clear], seconds[clear], at_least=at_least, at_most=at_most)
+    return _turns(pieces, _labels(pieces, embeddings @ speakers.T))
+
+
+def _clear(pieces: Sequence[HeardPiece], seconds: npt.NDArray[np.floating]) -> Labels:
+    """The pieces that tell voices apart; if there are none, all."""
+    clear = np.array([piece.is_clear for piece in pieces]) & (seconds >= LEAST_PIECE_S)
+    return np.flatnonzero(clear) if clear.any() else np.arange(len(pieces))
+
+
+def _labels(pieces: Sequence[HeardPiece], similarity: npt.NDArray[np.floating]) -> Labels:
+    """The most similar speaker of each piece; two that speak at the same time are two."""
+    labels: Labels = similarity.argmax(axis=1)
+    for _, together in groupby(range(len(pieces)), key=lambda number: pieces[number].start):
+        first, *others = together
+        if others and similarity.shape[1] > 1:
+            labels[first], labels[others[0]] = _two(similarity[first], similarity[others[0]])
+    return labels
+
+
+def _two(first: npt.NDArray[np.floating], second: npt.NDArray[np.floating]) -> tuple[int, int]:
+    """The most similar pair of different speakers."""
+    both = first[:, None] + second[None, :]
+    np.fill_diagonal(both, -np.inf)
+    row, column = divmod(int(both.argmax()), len(second))
+    return row, column
+
+
+def _turns(pieces: Sequence[HeardPiece], labels: Labels) -> tuple[Turn, ...]:
+    spans = [(int(label), span) for label in np.unique(labels) for span in _joined(pieces, labels == label)]
+    names: dict[int, str] = {}
+    turns = []
+    for label, (start, end) in sorted(spans, key=lambda one: one[1]):
+        name = names.setdefault(label, f"SPEAKER_{len(names):02d}")
+        turns.append(Turn(speaker=name, start=round(start, 3), end=round(end, 3)))
+    return tuple(turns)
+
+
+def _joined(pieces: Sequence[HeardPiece], own: npt.NDArray[np.bool_]) -> list[tuple[float, float]]:
+    """The pieces of one speaker as spans without small gaps."""
+    spans: list[tuple[float, float]] = []
+    for number in np.flatnonzero(own).tolist():
+        start, end = pieces[number].start, pieces[number].end
+        if spans and start - spans[-1][1] < LARGEST_GAP_S:
+            start, before = spans.pop()
+            end = max(end, before)
+        spans.append((start, end))
+    return [span for span in spans if span[1] - span[0] >= LEAST_TURN_S]

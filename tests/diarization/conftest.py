@@ -1,0 +1,63 @@
+"""The nets, which a package carries (tests that need them skip where it cannot be had), and people who take turns."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from processor_service.audio.load_mono import load_mono_16k
+from processor_service.diarization.find_voices import FloatArray, find_voices
+from processor_service.diarization.nets import SpeakerNets, load_nets
+from processor_service.diarization.segmentation_net import SAMPLE_RATE_HZ
+from processor_service.diarization.voices import Voices
+from shared.transcript import Turn
+from tests.clips import GUTENBERG, NARRATIVE, PICTURE_BOOKS
+from tests.models import speaker_weights
+
+PAUSE_S = 0.5
+
+
+class Conversation(NamedTuple):
+    """Sound, and who speaks when in it."""
+
+    audio: FloatArray
+    turns: tuple[Turn, ...]
+
+    def voices(self, nets: SpeakerNets, cuts_s: Sequence[float] = ()) -> list[Voices]:
+        """The voices of the chunks between the cuts."""
+        edges = [0.0, *cuts_s, len(self.audio) / SAMPLE_RATE_HZ]
+        samples = [round(edge * SAMPLE_RATE_HZ) for edge in edges]
+        return [
+            find_voices(nets, self.audio[start:end], offset_s=start / SAMPLE_RATE_HZ)
+            for start, end in pairwise(samples)
+        ]
+
+
+@pytest.fixture(scope="session")
+def nets() -> SpeakerNets:
+    weights = speaker_weights()
+    if weights is None:
+        pytest.skip("the package with the nets that tell speakers apart cannot be had")
+    return load_nets(weights)
+
+
+@pytest.fixture(scope="session")
+def conversation() -> Conversation:
+    """A woman reads, a man tells, each twice."""
+    man = load_mono_16k(NARRATIVE.path)
+    half = len(man) // 2
+    woman = [load_mono_16k(clip.path) for clip in (GUTENBERG, PICTURE_BOOKS)]
+    return _joined([("woman", woman[0]), ("man", man[:half]), ("woman", woman[1]), ("man", man[half:])])
+
+
+def _joined(parts: Sequence[tuple[str, FloatArray]]) -> Conversation:
+    pause = np.zeros(round(PAUSE_S * SAMPLE_RATE_HZ), np.float32)
+    sound: list[FloatArray] = []
+    turns = []
+    for name, part in parts:
+        start_s = sum(map(len, sound)) / SAMPLE_RATE_HZ
+        turns.append(Turn(speaker=name, start=start_s, end=start_s + len(part) / SAMPLE_RATE_HZ))
+        sound += [part, pause]
+    return Conversation(np.concatenate(sound), tuple(turns))
