@@ -19,6 +19,7 @@ from tests.chaos.traffic import Traffic
 
 RESCUE_SLACK_S = 6.0  # what the plan allows on top of a lease: the heartbeat's phase, rescue's turns, the way to a slot
 TAKEN_WITHIN_S = 30.0
+SLOWLY_TAKEN_WITHIN_S = 150.0  # where jobs are slow, so that few are uploaded and few fail
 BEFORE_AN_OUTCOME = ("chunk.after_put", "results.after_transcript", "deliver.after_send")
 HOUR_S = 3600
 SCORE_OFF_BY_MS = 60_000
@@ -55,7 +56,7 @@ async def c3_freeze_at_failpoints(run: Run) -> None:
     # so long that who takes over is still at it when the zombie wakes
     async with run.feeding(Traffic(run, chunk_s=run.profile.lease_s * 0.8).upload):
         for name in names:
-            pid = await failpoints.order(name, "stop", within_s=TAKEN_WITHIN_S)
+            pid = await failpoints.order(name, "stop", within_s=SLOWLY_TAKEN_WITHIN_S)
             await asyncio.sleep(2 * run.profile.lease_s)
             failpoints.go_on(pid)
     run.figures["failpoints"] = ",".join(names)
