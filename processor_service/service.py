@@ -20,12 +20,14 @@ from processor_service import health
 from processor_service.compute.messages import Warm
 from processor_service.compute.pool import ComputePool
 from processor_service.leases import Leases
-from processor_service.models.cache import ModelCache, locate
+from processor_service.models.cache import ModelCache, form_for, locate
+from processor_service.providers.failover import open_providers
 from processor_service.run_task import DEAD_LETTERS, Processor
 from processor_service.scratch import open_scratch
 from processor_service.settings import ProcessorSettings
 from processor_service.stop_order import StopOrder
-from processor_service.transcribers import scripted_model
+from processor_service.transcribers import scripted_model, why_unavailable
+from processor_service.transcribers.no_engine import NO_ENGINE
 from processor_service.upkeep.collect_orphans import OrphanCollector
 from processor_service.upkeep.dead_letter_list import DeadLetterList
 from processor_service.upkeep.erase import Eraser, Retention
@@ -38,6 +40,7 @@ from processor_service.webhooks.http_client import open_session
 from processor_service.worker import PollingWorker, compute_worker, connect, delivery_worker
 from shared.blob_store import BlobStore
 from shared.logs import Log
+from shared.settings import SettingsError
 from shared.states import TaskKind
 
 log = Log(__name__)
@@ -69,7 +72,7 @@ async def _database(settings: ProcessorSettings) -> AsyncIterator[asyncpg.Pool]:
 @contextlib.asynccontextmanager
 async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncIterator[Processor | None]:
     """The processor with its children warm; None when it was told to stop before that."""
-    models = ModelCache(Path(settings.model_dir))
+    models = ModelCache(Path(settings.model_dir), form_for(settings.transcriber))
     warm = _warm(settings, models)
     async with contextlib.AsyncExitStack() as stack:
         scratch = await stack.enter_async_context(open_scratch(settings.scratch_dir))
@@ -81,6 +84,7 @@ async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncI
         database = await stack.enter_async_context(_database(settings))
         redis = await stack.enter_async_context(connect(settings.redis_url))
         http = await stack.enter_async_context(open_session(settings))
+        providers = await stack.enter_async_context(open_providers(settings.providers))
         yield Processor(
             name=f"{socket.gethostname()}:{os.getpid()}",
             settings=settings,
@@ -93,13 +97,27 @@ async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncI
             leases=Leases(database, lease_s=settings.lease_s),
             dead_letters=DeadLetterList(redis),
             http=http,
+            providers=providers,
         )
 
 
 def _warm(settings: ProcessorSettings, models: ModelCache) -> Warm:
+    if reason := why_unavailable(settings.transcriber):
+        raise SettingsError(reason)
+    return Warm(
+        engine=settings.transcriber,
+        model_path=_model_path(settings, models),
+        device=settings.device,
+        memory_bytes=settings.child_memory_bytes,
+        denoiser=settings.denoiser_settings(),
+    )
+
+
+def _model_path(settings: ProcessorSettings, models: ModelCache) -> str:
+    if settings.transcriber == NO_ENGINE:
+        return ""
     is_scripted = settings.transcriber == "scripted"
-    path = scripted_model(settings.model) if is_scripted else str(locate(settings.model, models))
-    return Warm(engine=settings.transcriber, model_path=path, memory_bytes=settings.child_memory_bytes)
+    return scripted_model(settings.model) if is_scripted else str(locate(settings.model, models))
 
 
 async def _unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:

@@ -18,6 +18,10 @@ from processor_service.compute.messages import (
     REPLIES_FD,
     REQUESTS_FD,
     Allow,
+    DenoiseChunk,
+    EncodePieces,
+    FindTurns,
+    FindVoices,
     JoinDenoised,
     ProcessChunk,
     Progress,
@@ -30,7 +34,16 @@ from processor_service.compute.messages import (
     frame,
     read_request,
 )
-from processor_service.compute.requests import Engine, join, process_chunk, split, warm_up_audio
+from processor_service.compute.requests import (
+    Engine,
+    cut_pieces,
+    denoise_only,
+    join,
+    process_chunk,
+    split,
+    warm_up_audio,
+)
+from processor_service.compute.speakers import tell_speakers
 from processor_service.transcribers import Transcriber, load_transcriber
 from shared.failures import FailureCode
 
@@ -82,36 +95,48 @@ def _warm(request: Warm) -> Engine:
 
     def load(name: str, model_path: Path) -> Transcriber:
         memory.make_room_for(model_path)
-        return load_transcriber(name, model_path)
+        return load_transcriber(name, model_path, request.device)
 
     engine = Engine(request.engine, load)
     transcriber = engine.transcriber(Path(request.model_path))
     transcriber.warm_up()
     if transcriber.wants_speech_only:
-        warm_up_audio()
+        warm_up_audio(request.denoiser)
     return engine
 
 
 def _answer(engine: Engine, request: Request, send: Send) -> Reply:
-    progress = _Steps(send)
     try:
-        match request:
-            case SplitSource():
-                return split(request, send, progress, limit_files=limits.limit_files)
-            case ProcessChunk():
-                limits.limit_files(limits.denoised_file_bytes(request.chunk))
-                return process_chunk(engine, request, progress)
-            case JoinDenoised():
-                limits.limit_files(limits.joined_file_bytes(request.paths))
-                return join(request)
-            case _:
-                raise TypeError(type(request))
+        return _done(engine, request, send)
     except AudioError as error:
         return _failed(error.code, error.message, transient=False)
     except Exception as error:  # noqa: BLE001 - a defect fails one request, not the warm child
         if limits.is_out_of_memory(error):
             os._exit(limits.OUT_OF_MEMORY_STATUS)  # it is not to be trusted any more: a crash, counted as one
         return _failed(FailureCode.INTERNAL, "An internal error stopped the processing.", transient=True)
+
+
+def _done(engine: Engine, request: Request, send: Send) -> Reply:
+    progress = _Steps(send)
+    match request:
+        case SplitSource():
+            return split(request, send, progress, limit_files=limits.limit_files)
+        case ProcessChunk():
+            limits.limit_files(limits.denoised_file_bytes(request.chunk))
+            return process_chunk(engine, request, progress)
+        case DenoiseChunk():
+            limits.limit_files(limits.denoised_file_bytes(request.what.chunk))
+            return denoise_only(request, progress)
+        case EncodePieces():
+            limits.limit_files(limits.denoised_file_bytes(request.what.chunk))
+            return cut_pieces(request)
+        case FindVoices() | FindTurns():
+            return tell_speakers(request, progress)
+        case JoinDenoised():
+            limits.limit_files(limits.joined_file_bytes(request.paths))
+            return join(request)
+        case _:
+            raise TypeError(type(request))
 
 
 class _Steps:

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from processor_service.audio.write_chunks import ChunkFile
+from processor_service.models.cache import WEIGHTS
 
 BESIDES_MODELS_BYTES = 4 << 30  # the libraries, ten minutes of audio, and what denoising takes for a block of it
 MODEL_COPIES = 3  # the checkpoint of 16-bit weights and, while it is read, the model of 32-bit ones beside it
@@ -38,6 +39,12 @@ def memory_bytes(fixed_bytes: int, model_bytes: Iterable[int]) -> int:
     """The limit that a setting fixed or, when that is 0, the one that these models need, of which two are loaded."""
     largest = sorted(model_bytes, reverse=True)[:MODELS_LOADED]
     return fixed_bytes or BESIDES_MODELS_BYTES + MODEL_COPIES * sum(largest)
+
+
+def weights_bytes(model: Path) -> int:
+    """The size of a model, which is a file or a folder with one; 0 where there are no weights."""
+    weights = model / WEIGHTS if model.is_dir() else model
+    return weights.stat().st_size if weights.is_file() else 0
 
 
 class Patience(msgspec.Struct, frozen=True):
@@ -104,7 +111,7 @@ class MemoryLimit:
 
     def make_room_for(self, model: Path) -> None:
         """To be called before a model is loaded. Counts all memory that is the process' own, not files it maps."""
-        self._model_bytes[model] = model.stat().st_size if model.is_file() else 0
+        self._model_bytes[model] = weights_bytes(model)
         if sys.platform == "linux":
             _limit(resource.RLIMIT_DATA, memory_bytes(self._fixed_bytes, self._model_bytes.values()))
 

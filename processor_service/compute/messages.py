@@ -6,9 +6,12 @@ from typing import BinaryIO
 import msgspec
 
 from processor_service.audio.write_chunks import ChunkFile, PreparedAudio
+from processor_service.denoisers.protocol import DenoiserSettings
+from processor_service.diarization.weights import SpeakerWeights
+from processor_service.providers.plan_pieces import ChannelPieces
 from shared.failures import FailureCode
 from shared.options import JobOptions
-from shared.transcript import Transcript
+from shared.transcript import Transcript, Turn
 
 HEADER = struct.Struct(">I")
 # Where a child keeps its pipes, out of the way of libraries that write to standard output.
@@ -30,7 +33,9 @@ class Warm(_Message, frozen=True, kw_only=True):
 
     engine: str
     model_path: str
+    device: str = "auto"  # cpu, cuda, or auto: a GPU where there is one
     memory_bytes: int = 0  # that the child may have; 0: what the model needs
+    denoiser: DenoiserSettings = DenoiserSettings()
 
 
 class SplitSource(_Message, frozen=True, kw_only=True):
@@ -44,13 +49,33 @@ class SplitSource(_Message, frozen=True, kw_only=True):
 
 
 class ProcessChunk(_Message, frozen=True, kw_only=True):
-    """Transcribe the core of a chunk file and, when a path is given, denoise it. Answered by ChunkProcessed."""
+    """Transcribe the core of a chunk file and, when a path is given, denoise it. Answered by ChunkProcessed.
+
+    Where a remote engine has understood it already, `heard` holds what, by channel, in the time of what was encoded.
+    """
 
     chunk: ChunkFile
     options: JobOptions
     model_path: str
     threads: int
     denoised_path: str | None
+    is_denoised: bool = False  # the file at that path is there already
+    denoiser: DenoiserSettings = DenoiserSettings()
+    heard: tuple[Transcript, ...] = ()
+
+
+class DenoiseChunk(_Message, frozen=True, kw_only=True):
+    """Denoise what ProcessChunk would, without transcribing it. Answered by Denoised."""
+
+    what: ProcessChunk
+
+
+class EncodePieces(_Message, frozen=True, kw_only=True):
+    """Cut the speech that ProcessChunk would transcribe into files for remote engines. Answered by PiecesEncoded."""
+
+    what: ProcessChunk
+    out_dir: str
+    longest_s: tuple[float, ...]  # that a piece may be; a set of pieces is made for each
 
 
 class JoinDenoised(_Message, frozen=True, kw_only=True):
@@ -58,6 +83,23 @@ class JoinDenoised(_Message, frozen=True, kw_only=True):
 
     paths: tuple[str, ...]
     out_path: str
+
+
+class FindVoices(_Message, frozen=True, kw_only=True):
+    """Write the voices in the core of a chunk file to a path. Answered by VoicesFound."""
+
+    chunk: ChunkFile
+    weights: SpeakerWeights
+    threads: int
+    voices_path: str
+
+
+class FindTurns(_Message, frozen=True, kw_only=True):
+    """Tell the speakers of a file apart, out of the voices of its chunks in order. Answered by TurnsFound."""
+
+    voices_paths: tuple[str, ...]
+    at_least: int | None
+    at_most: int | None
 
 
 class Ready(_Message, frozen=True, kw_only=True):
@@ -86,8 +128,24 @@ class ChunkProcessed(_Message, frozen=True, kw_only=True):
     transcript: Transcript
 
 
+class Denoised(_Message, frozen=True, kw_only=True):
+    pass
+
+
+class PiecesEncoded(_Message, frozen=True, kw_only=True):
+    channels: tuple[ChannelPieces, ...]  # one, unless each channel is transcribed by itself
+
+
 class Joined(_Message, frozen=True, kw_only=True):
     pass
+
+
+class VoicesFound(_Message, frozen=True, kw_only=True):
+    pass
+
+
+class TurnsFound(_Message, frozen=True, kw_only=True):
+    turns: tuple[Turn, ...]
 
 
 class RequestFailed(_Message, frozen=True, kw_only=True):
@@ -99,9 +157,10 @@ class RequestFailed(_Message, frozen=True, kw_only=True):
     traceback: str
 
 
-Request = Warm | SplitSource | ProcessChunk | JoinDenoised
+Request = Warm | SplitSource | ProcessChunk | DenoiseChunk | EncodePieces | FindVoices | FindTurns | JoinDenoised
 ToChild = Allow | Request
-Reply = Ready | Progress | ChunkWritten | Prepared | ChunkProcessed | Joined | RequestFailed
+Answer = Prepared | ChunkProcessed | Denoised | PiecesEncoded | VoicesFound | TurnsFound | Joined
+Reply = Ready | Progress | ChunkWritten | Answer | RequestFailed
 
 _encoder = msgspec.msgpack.Encoder()
 _request_decoder: msgspec.msgpack.Decoder[ToChild] = msgspec.msgpack.Decoder(ToChild)

@@ -3,35 +3,39 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from processor_service.audio.decode import open_source
-from processor_service.audio.denoise import denoise, denoise_chunk
-from processor_service.audio.find_speech import FINE, speech_regions
-from processor_service.audio.join import half_fade_frames, join_denoised
+from processor_service.audio.denoise import denoise_chunk
+from processor_service.audio.find_speech import speech_regions
+from processor_service.audio.join import FADE_S, join_denoised
 from processor_service.audio.load_mono import load_mono_16k
 from processor_service.audio.write_chunks import write_chunks
 from processor_service.compute.limits import MODELS_LOADED, audio_file_bytes
 from processor_service.compute.messages import (
     ChunkProcessed,
     ChunkWritten,
+    DenoiseChunk,
+    Denoised,
+    EncodePieces,
     JoinDenoised,
     Joined,
+    PiecesEncoded,
     Prepared,
     ProcessChunk,
     Reply,
     SplitSource,
 )
+from processor_service.compute.transcribe_chunk import channels_of, transcribe_chunk, what_is_heard
+from processor_service.denoisers import DenoiserSettings, load_denoiser
+from processor_service.providers.answered import Answered
+from processor_service.providers.encode_pieces import encode_pieces
 from processor_service.transcribers import Transcriber
-from processor_service.transcribers.protocol import SAMPLE_RATE_HZ, FloatArray, shifted
-from processor_service.transcribers.snap_times import snap_times
-from processor_service.transcribers.windows import plan_windows
-from shared.transcript import Transcript
+from processor_service.transcribers.protocol import SAMPLE_RATE_HZ
 
 OnProgress = Callable[[float], None]
+DEFAULT_DENOISER = DenoiserSettings()
 TRANSCRIBING_SHARE = 0.8  # of a chunk's time, roughly; the rest is denoising
-FADE_S = 0.5  # how much of neighbouring denoised chunks overlaps at a joint
 
 
 class Engine:
@@ -55,11 +59,12 @@ class Engine:
             del self._loaded[next(iter(self._loaded))]
 
 
-def warm_up_audio() -> None:
+def warm_up_audio(denoiser: DenoiserSettings = DEFAULT_DENOISER) -> None:
     """Run the speech finder and the denoiser once: what they import takes seconds."""
     noise = np.random.default_rng(0).normal(0, 0.05, SAMPLE_RATE_HZ).astype(np.float32)
     speech_regions(noise)
-    denoise(noise[:, None], SAMPLE_RATE_HZ)
+    clean = load_denoiser(denoiser).cleaner(SAMPLE_RATE_HZ, noise)
+    clean(noise, 0, len(noise))
 
 
 def split(
@@ -88,15 +93,34 @@ def split(
 
 def process_chunk(engine: Engine, request: ProcessChunk, progress: OnProgress) -> Reply:
     """Denoise and transcribe one chunk; which of them is read by the transcriber is the client's choice."""
-    transcriber = engine.transcriber(Path(request.model_path))
+    transcriber = Answered(request.heard) if request.heard else engine.transcriber(Path(request.model_path))
     from_denoised = request.options.transcribe_from == "denoised"
     if from_denoised:
         _denoise(request, _part(progress, 0, 1 - TRANSCRIBING_SHARE))
-        transcript = _transcribe(transcriber, request, _part(progress, 1 - TRANSCRIBING_SHARE, 1), from_denoised=True)
+        transcript = transcribe_chunk(
+            transcriber, request, _part(progress, 1 - TRANSCRIBING_SHARE, 1), from_denoised=True
+        )
     else:
-        transcript = _transcribe(transcriber, request, _part(progress, 0, TRANSCRIBING_SHARE), from_denoised=False)
+        transcript = transcribe_chunk(transcriber, request, _part(progress, 0, TRANSCRIBING_SHARE), from_denoised=False)
         _denoise(request, _part(progress, TRANSCRIBING_SHARE, 1))
     return ChunkProcessed(transcript=transcript)
+
+
+def denoise_only(request: DenoiseChunk, progress: OnProgress) -> Reply:
+    """Denoise a chunk while somebody else transcribes it."""
+    _denoise(request.what, progress)
+    return Denoised()
+
+
+def cut_pieces(request: EncodePieces) -> Reply:
+    """Encode what remote engines are to hear of a chunk."""
+    what = request.what
+    heard = what_is_heard(what, from_denoised=what.options.transcribe_from == "denoised")
+    pieces = []
+    for number, channel in enumerate(channels_of(what)):
+        audio = load_mono_16k(heard.path, heard.start_frame, heard.end_frame, channel=channel)
+        pieces.append(encode_pieces(audio, Path(request.out_dir) / str(number), request.longest_s))
+    return PiecesEncoded(channels=tuple(pieces))
 
 
 def _part(progress: OnProgress, start: float, end: float) -> OnProgress:
@@ -111,31 +135,6 @@ def join(request: JoinDenoised) -> Reply:
 
 
 def _denoise(request: ProcessChunk, progress: OnProgress) -> None:
-    if request.denoised_path is not None:
-        denoise_chunk(request.chunk, Path(request.denoised_path), fade_s=FADE_S, on_progress=progress)
-
-
-def _transcribe(
-    transcriber: Transcriber, request: ProcessChunk, progress: OnProgress, *, from_denoised: bool
-) -> Transcript:
-    chunk = request.chunk
-    audio = _read_core(request, from_denoised=from_denoised)
-    duration_s = len(audio) / SAMPLE_RATE_HZ
-    speech = speech_regions(audio, FINE) if transcriber.wants_speech_only else [(0.0, duration_s)]
-    windows = plan_windows(speech, duration_s) if transcriber.wants_speech_only else speech
-    transcript = transcriber.transcribe(audio, windows, request.options, threads=request.threads, on_progress=progress)
-    transcript = snap_times(transcript, speech)
-    transcript = msgspec.structs.replace(transcript, transcribed_from=request.options.transcribe_from)
-    return shifted(transcript, chunk.core_start_frame / chunk.sample_rate_hz)
-
-
-def _read_core(request: ProcessChunk, *, from_denoised: bool) -> FloatArray:
-    """The chunk without its context, as 16 kHz mono; the denoised file begins half a fade before the core."""
-    chunk = request.chunk
-    core_frames = chunk.core_end_frame - chunk.core_start_frame
-    lead_frames = chunk.core_start_frame - chunk.file_start_frame
-    path = Path(chunk.path)
-    if from_denoised and request.denoised_path is not None:
-        lead_frames = min(lead_frames, half_fade_frames(FADE_S, chunk.sample_rate_hz))
-        path = Path(request.denoised_path)
-    return load_mono_16k(path, lead_frames, lead_frames + core_frames)
+    if request.denoised_path is not None and not request.is_denoised:
+        denoiser = load_denoiser(request.denoiser)
+        denoise_chunk(request.chunk, Path(request.denoised_path), denoiser, fade_s=FADE_S, on_progress=progress)

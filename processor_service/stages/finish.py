@@ -8,9 +8,11 @@ from processor_service.compute.messages import JoinDenoised, Joined
 from processor_service.outcomes import JobDone
 from processor_service.stages import time_limits
 from processor_service.stages.final_transcript import final_transcript
+from processor_service.stages.label_speakers import label_speakers
 from processor_service.stages.results import store_results
 from processor_service.stages.work import Work
 from shared import blob_keys
+from shared.blob_store import BlobNotFoundError
 from shared.transcript import Transcript
 
 
@@ -18,7 +20,14 @@ async def finish(work: Work) -> JobDone:
     """Merge, join, store. The chunks themselves are deleted once the job has ended."""
     transcripts = [await _chunk_transcript(work, ordinal) for ordinal in range(work.task.chunk_count)]
     duration_s = sum(one.duration for one in transcripts)
-    merged = final_transcript(transcripts, duration_s=duration_s, warnings=work.task.warnings)
+    labelled = await label_speakers(work, transcripts, await _voices(work))
+    merged = final_transcript(
+        labelled.transcripts,
+        work.task.options,
+        duration_s=duration_s,
+        turns=labelled.turns,
+        warnings=(*work.task.warnings, *labelled.warnings),
+    )
     await store_results(work, merged, await _join_denoised(work, duration_s))
     return JobDone(merged.warnings)
 
@@ -26,6 +35,21 @@ async def finish(work: Work) -> JobDone:
 async def _chunk_transcript(work: Work, ordinal: int) -> Transcript:
     key = blob_keys.chunk_transcript(work.task.job_id, work.task.chunk_generation, ordinal)
     return msgspec.json.decode(await work.blobs.get(key), type=Transcript)
+
+
+async def _voices(work: Work) -> list[Path | None]:
+    """The voices of each chunk, where they were asked for and found."""
+    if not work.task.options.diarize:
+        return []
+    return [await _chunk_voices(work, ordinal) for ordinal in range(work.task.chunk_count)]
+
+
+async def _chunk_voices(work: Work, ordinal: int) -> Path | None:
+    key = blob_keys.chunk_voices(work.task.job_id, work.task.chunk_generation, ordinal)
+    try:
+        return await work.local_file(key, f"{ordinal}.voices")
+    except BlobNotFoundError:
+        return None
 
 
 async def _join_denoised(work: Work, duration_s: float) -> Path | None:

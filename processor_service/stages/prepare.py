@@ -7,12 +7,13 @@ from processor_service.compute.messages import ChunkWritten, Prepared, Reply, Sp
 from processor_service.outcomes import ChunkInput, JobDone, Split
 from processor_service.stages import time_limits
 from processor_service.stages.final_transcript import final_transcript
+from processor_service.stages.find_voices import find_voices, voices_share_of
+from processor_service.stages.label_speakers import label_speakers
 from processor_service.stages.process_chunk import process_chunk
 from processor_service.stages.results import store_results
 from processor_service.stages.work import Work
 from shared import blob_keys
 from shared.failpoints import failpoint
-from shared.options import JobOptions
 from shared.states import Stage
 from shared.transcript import ResultWarning, WarningCode
 
@@ -24,7 +25,7 @@ async def prepare(work: Work) -> Split | JobDone:
     source = await work.local_file(blob_keys.source(work.task.job_id), "source")
     chunks = _ChunkUploads(work)
     prepared = await _split(work, source, chunks)
-    warnings = _warnings(work.task.options, prepared)
+    warnings = _warnings(prepared)
     if len(chunks.inputs) > 1:
         await chunks.upload_rest()
         return Split(prepared, tuple(chunks.inputs), warnings)
@@ -49,8 +50,16 @@ async def _split(work: Work, source: Path, chunks: "_ChunkUploads") -> PreparedA
 async def _finish_inline(
     work: Work, chunk: ChunkFile, prepared: PreparedAudio, warnings: tuple[ResultWarning, ...]
 ) -> JobDone:
-    transcript, denoised = await process_chunk(work, chunk, span=(DECODING_SHARE, 1))
-    merged = final_transcript([transcript], duration_s=prepared.duration_s, warnings=warnings)
+    until = 1 - voices_share_of(work.task.options)
+    transcript, denoised = await process_chunk(work, chunk, span=(DECODING_SHARE, until))
+    labelled = await label_speakers(work, [transcript], [await find_voices(work, chunk, span=(until, 1))])
+    merged = final_transcript(
+        labelled.transcripts,
+        work.task.options,
+        duration_s=prepared.duration_s,
+        turns=labelled.turns,
+        warnings=(*warnings, *labelled.warnings),
+    )
     await store_results(work, merged, denoised)
     return JobDone(merged.warnings, prepared)
 
@@ -96,19 +105,15 @@ def _input(chunk: ChunkFile) -> ChunkInput:
         core_end_frame=chunk.core_end_frame,
         sample_rate_hz=chunk.sample_rate_hz,
         channels=chunk.channels,
+        starts_in_speech=chunk.starts_in_speech,
+        ends_in_speech=chunk.ends_in_speech,
     )
 
 
-def _warnings(options: JobOptions, prepared: PreparedAudio) -> tuple[ResultWarning, ...]:
+def _warnings(prepared: PreparedAudio) -> tuple[ResultWarning, ...]:
     """What is already known not to be as the client may expect."""
     warnings = []
     if prepared.decode_errors:
         message = f"{prepared.decode_errors} damaged stretches of the audio could not be decoded and were skipped."
         warnings.append(ResultWarning(code=WarningCode.DECODE_ERRORS, message=message))
-    if options.diarize:
-        message = "Speakers were asked for, but this service cannot tell them apart yet."
-        warnings.append(ResultWarning(code=WarningCode.DIARIZATION_UNAVAILABLE, message=message))
-    if options.channels == "separate" and prepared.channels > 1:
-        message = "Separate channels were asked for, but this service mixes them."
-        warnings.append(ResultWarning(code=WarningCode.CHANNELS_MIXED, message=message))
     return tuple(warnings)

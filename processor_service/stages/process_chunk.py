@@ -1,11 +1,19 @@
-"""Denoises and transcribes one chunk file: the step that short files and chunks of long ones share."""
+"""Denoises and transcribes one chunk file: the step that short files and chunks of long ones share.
+
+Remote engines come first, in the order of the settings; the engine of the compute child is the last resort.
+"""
 
 from pathlib import Path
+
+import msgspec
 
 from processor_service.audio.split import MAX_CONTEXT_S
 from processor_service.audio.write_chunks import ChunkFile
 from processor_service.compute.messages import ChunkProcessed, ProcessChunk
+from processor_service.failures import PermanentError, TaskError
+from processor_service.providers.failover import serving
 from processor_service.stages import time_limits
+from processor_service.stages.transcribe_remotely import ANSWERED, hear_remotely
 from processor_service.stages.work import Work
 from shared.transcript import Transcript
 
@@ -15,16 +23,39 @@ async def process_chunk(
 ) -> tuple[Transcript, Path | None]:
     """The transcript, in the source's time, and the denoised file (None when the client wants none)."""
     denoised = work.scratch / f"{chunk.ordinal}.denoised.flac" if work.task.options.denoise else None
-    request = ProcessChunk(
-        chunk=chunk,
-        options=work.task.options,
-        model_path=str(work.model_path()),
-        threads=work.slot.threads,
-        denoised_path=str(denoised) if denoised else None,
-    )
+    request = _request(work, chunk, denoised)
     patience = time_limits.processing(work.settings, audio_s=_duration_s(chunk))
+    failure: TaskError | None = None
+    if providers := serving(work.providers, work.task.options):
+        request, failure = await hear_remotely(work, providers, request, patience, span=span)
+    if request.heard:
+        span = (span[0] + ANSWERED * (span[1] - span[0]), span[1])
+    else:
+        request = msgspec.structs.replace(request, model_path=_local_model(work, failure))
     reply = await work.ask(request, ChunkProcessed, patience=patience, span=span)
     return reply.transcript, denoised
+
+
+def _request(work: Work, chunk: ChunkFile, denoised: Path | None) -> ProcessChunk:
+    """Who transcribes is not said yet."""
+    return ProcessChunk(
+        chunk=chunk,
+        options=work.task.options,
+        model_path="",
+        threads=work.slot.threads,
+        denoised_path=str(denoised) if denoised else None,
+        denoiser=work.settings.denoiser_settings(),
+    )
+
+
+def _local_model(work: Work, failure: TaskError | None) -> str:
+    """The model for the last resort; where there is none, the failure of the remote engines is the task's."""
+    try:
+        return str(work.model_path())
+    except PermanentError:
+        if failure is None:
+            raise
+        raise failure from None
 
 
 def _duration_s(chunk: ChunkFile) -> float:

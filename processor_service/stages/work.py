@@ -12,8 +12,10 @@ from processor_service.compute.pool import Slot
 from processor_service.failures import PermanentError
 from processor_service.leases import ClaimedTask
 from processor_service.models.cache import ModelCache, ModelError, locate
+from processor_service.providers.openai_api import OpenAIApi
 from processor_service.settings import ProcessorSettings
 from processor_service.transcribers import scripted_model
+from processor_service.transcribers.no_engine import NO_ENGINE
 from shared.blob_store import BlobStore
 from shared.failures import FailureCode
 
@@ -26,6 +28,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     blobs: BlobStore
     models: ModelCache
     settings: ProcessorSettings
+    providers: tuple[OpenAIApi, ...] = ()  # remote engines, in the order in which they are asked
     scratch: Path
     report_progress: Callable[[float], None]
     report_stage: Callable[[str], Awaitable[None]]
@@ -63,6 +66,9 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
         if self.settings.transcriber == "scripted":
             return Path(scripted_model(self.settings.model))
         name = self.task.options.model or self.settings.model
+        if self.settings.transcriber == NO_ENGINE:
+            message = f"The model {name!r} is not available on this service, which has no engine of its own."
+            raise PermanentError(FailureCode.MODEL_UNAVAILABLE, message)
         if name == self.settings.model:
             # Verified when the worker started; here only located.
             return self.models.find(name) or Path(name)

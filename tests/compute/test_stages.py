@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 import soundfile
 
+from processor_service.audio.load_mono import SAMPLE_RATE_HZ, load_mono_16k
 from processor_service.compute.pool import ComputePool
 from processor_service.failures import ChildCrashError
 from processor_service.leases import ClaimedTask
@@ -24,8 +25,10 @@ from shared.blob_store import BlobStore
 from shared.ids import new_id
 from shared.options import JobOptions
 from shared.states import TaskKind
-from shared.transcript import Transcript
+from shared.transcript import Transcript, WarningCode
+from tests.clips import GUTENBERG, NARRATIVE
 from tests.compute.conftest import RATE_HZ, Model, Pool
+from tests.models import speaker_weights
 
 JOB = new_id()
 Stage = Callable[[Work], Awaitable[Outcome]]
@@ -57,7 +60,9 @@ def do(pool: ComputePool, blobs: BlobStore, model: Model, storage_url: str, tmp_
         slowest_speed=10.0,
     )
 
-    async def do_one(stage: Stage, kind: TaskKind, *, timeout_s: float = 120.0, **fields: object) -> Outcome:
+    async def do_one(
+        stage: Stage, kind: TaskKind, *, timeout_s: float = 120.0, models: Path = tmp_path, **fields: object
+    ) -> Outcome:
         scratch = tmp_path / f"{kind}-{new_id()}"
         scratch.mkdir()
         async with pool.slot() as slot:
@@ -65,7 +70,7 @@ def do(pool: ComputePool, blobs: BlobStore, model: Model, storage_url: str, tmp_
                 task=_task(kind, **fields),
                 slot=slot,
                 blobs=blobs,
-                models=ModelCache(tmp_path),
+                models=ModelCache(models),
                 settings=msgspec.structs.replace(settings, stage_timeout_s=timeout_s),
                 scratch=scratch,
                 report_progress=lambda _: None,
@@ -134,6 +139,50 @@ async def test_a_later_generation_finds_the_chunks_that_an_earlier_one_cut(
     assert round((await _transcript(blobs, 2)).duration, 3) == 8.0
     assert len(model.calls()) == 4
     assert len({call.sha256 for call in model.calls()}) == 4
+
+
+async def test_a_long_files_speakers_are_told_apart_over_all_chunks(do: Do, blobs: BlobStore, tmp_path: Path) -> None:
+    weights = speaker_weights()
+    if weights is None:
+        pytest.skip("the package with the nets that tell speakers apart cannot be had")
+    woman, man = (load_mono_16k(clip.path)[: 6 * SAMPLE_RATE_HZ] for clip in (GUTENBERG, NARRATIVE))
+    pause = np.zeros(SAMPLE_RATE_HZ, np.float32)
+    path = tmp_path / "source.wav"
+    soundfile.write(path, np.concatenate([woman, pause, man, pause, woman]), SAMPLE_RATE_HZ)
+    await blobs.put(blob_keys.source(JOB), path)
+    common = {"options": JobOptions(denoise=False, diarize=True), "models": Path(weights.embedding).parent}
+
+    split = await do(prepare, TaskKind.PREPARE, **common)
+    assert isinstance(split, Split)
+    for ordinal, span in enumerate(split.chunks):
+        await do(chunk, TaskKind.CHUNK, ordinal=ordinal, input=msgspec.Raw(msgspec.json.encode(span)), **common)
+    outcome = await do(finish, TaskKind.FINISH, chunk_count=len(split.chunks), **common)
+
+    assert isinstance(outcome, JobDone)
+    assert WarningCode.DIARIZATION_UNAVAILABLE not in {warning.code for warning in outcome.warnings}
+    transcript = await _transcript(blobs, 1)
+    assert transcript.speakers == ("SPEAKER_00", "SPEAKER_01")
+    assert {turn.speaker for turn in transcript.turns if turn.start > 13.5} == {"SPEAKER_00"}
+    labels = {word.speaker for segment in transcript.segments for word in segment.words if 8 < word.start < 12}
+    assert labels == {"SPEAKER_01"}
+
+
+@pytest.mark.parametrize("seconds", [3, 8])
+async def test_speakers_that_cannot_be_told_apart_are_a_warning(
+    do: Do, blobs: BlobStore, tmp_path: Path, seconds: int
+) -> None:
+    await _upload(blobs, tmp_path, seconds=seconds)
+    options = JobOptions(denoise=False, diarize=True)
+    outcome = await do(prepare, TaskKind.PREPARE, options=options)
+    if isinstance(outcome, Split):
+        for ordinal, span in enumerate(outcome.chunks):
+            raw = msgspec.Raw(msgspec.json.encode(span))
+            await do(chunk, TaskKind.CHUNK, ordinal=ordinal, input=raw, options=options)
+        outcome = await do(finish, TaskKind.FINISH, chunk_count=len(outcome.chunks), options=options)
+
+    assert isinstance(outcome, JobDone)
+    codes = [warning.code for warning in outcome.warnings]
+    assert codes.count(WarningCode.DIARIZATION_UNAVAILABLE) == 1
 
 
 async def test_a_stage_that_never_ends_is_a_crash(do: Do, blobs: BlobStore, tmp_path: Path) -> None:

@@ -1,0 +1,126 @@
+"""Transcribes the core of a chunk file: what is heard of it, by whom, and what the client should know of the sound."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import soundfile
+
+from processor_service.audio.find_speech import FINE, speech_regions
+from processor_service.audio.join import FADE_S, half_fade_frames
+from processor_service.audio.load_mono import load_mono_16k
+from processor_service.audio.write_chunks import ChunkFile
+from processor_service.compute.messages import ProcessChunk
+from processor_service.transcribers import Transcriber
+from processor_service.transcribers.channels import as_channel, merge_channels
+from processor_service.transcribers.holes import fill_holes
+from processor_service.transcribers.protocol import SAMPLE_RATE_HZ, FloatArray, Span, shifted
+from processor_service.transcribers.snap_times import snap_times
+from processor_service.transcribers.sound_warnings import sound_warnings
+from processor_service.transcribers.windows import plan_windows
+from shared.transcript import EngineUse, Transcript
+
+CONTEXT_S = 2.0  # on both sides, for the speech finder: it takes a while to tell speech from a breath
+OVERLAP_S = 4.0  # what the neighbour of a chunk hears too, where the cut between them went through speech
+
+OnProgress = Callable[[float], None]
+
+
+class Heard(msgspec.Struct, frozen=True, kw_only=True):
+    """The file that is transcribed, and what of it. Frames count from the start of the file."""
+
+    path: Path
+    start_frame: int
+    end_frame: int
+    start_s: float  # in the source's time
+    is_end: bool  # whether nothing follows in the source
+    context_frames: int  # that may lie in the file on both sides
+
+
+def transcribe_chunk(
+    transcriber: Transcriber, request: ProcessChunk, progress: OnProgress, *, from_denoised: bool
+) -> Transcript:
+    """The transcript of the core, in the source's time; beyond a cut through speech it tells what lies there too."""
+    heard = what_is_heard(request, from_denoised=from_denoised)
+    channels = channels_of(request)
+    parts = []
+    for number, channel in enumerate(channels):
+        part = _transcribe(transcriber, request, heard, channel, _share(progress, number, len(channels)))
+        parts.append(part if channel is None else as_channel(part, channel))
+    merged = merge_channels(parts)
+    start_s, end_s = _core_span(request.chunk)
+    use = EngineUse(engine=merged.engine, model=merged.model, start=round(start_s, 3), end=round(end_s, 3))
+    return msgspec.structs.replace(
+        shifted(merged, heard.start_s),
+        duration=end_s - start_s,
+        engines=(use,) if merged.engine else (),
+        transcribed_from=request.options.transcribe_from,
+    )
+
+
+def _core_span(chunk: ChunkFile) -> Span:
+    return chunk.core_start_frame / chunk.sample_rate_hz, chunk.core_end_frame / chunk.sample_rate_hz
+
+
+def _transcribe(
+    transcriber: Transcriber, request: ProcessChunk, heard: Heard, channel: int | None, progress: OnProgress
+) -> Transcript:
+    audio = load_mono_16k(heard.path, heard.start_frame, heard.end_frame, channel=channel)
+    duration_s = len(audio) / SAMPLE_RATE_HZ
+    speech: list[Span] = [(0.0, duration_s)]
+    if not transcriber.wants_speech_only:
+        return transcriber.transcribe(audio, speech, request.options, threads=request.threads, on_progress=progress)
+    speech = speech_in(audio, heard, channel)
+
+    def hear(spans: Sequence[Span], on_progress: OnProgress) -> Transcript:
+        windows = plan_windows(spans, duration_s)
+        told = transcriber.transcribe(audio, windows, request.options, threads=request.threads, on_progress=on_progress)
+        return snap_times(told, speech)
+
+    transcript = fill_holes(hear(speech, progress), speech, again=lambda holes: hear(holes, lambda _: None))
+    warnings = sound_warnings(audio, speech, is_end=heard.is_end)
+    return msgspec.structs.replace(transcript, warnings=(*transcript.warnings, *warnings))
+
+
+def _share(progress: OnProgress, number: int, count: int) -> OnProgress:
+    return lambda fraction: progress((number + fraction) / count)
+
+
+def channels_of(request: ProcessChunk) -> Sequence[int | None]:
+    """The channels that are transcribed each by itself; None is all of them mixed."""
+    return range(request.chunk.channels) if request.options.channels == "separate" else (None,)
+
+
+def what_is_heard(request: ProcessChunk, *, from_denoised: bool) -> Heard:
+    """The chunk without its context, but for the overlap where it was cut in speech."""
+    chunk = request.chunk
+    path, lead_frames = Path(chunk.path), chunk.core_start_frame - chunk.file_start_frame
+    if from_denoised and request.denoised_path is not None:  # begins half a fade before the core
+        path = Path(request.denoised_path)
+        lead_frames = min(lead_frames, half_fade_frames(FADE_S, chunk.sample_rate_hz))
+    file_frames = soundfile.info(path).frames
+    overlap = round(OVERLAP_S * chunk.sample_rate_hz)
+    core_end = lead_frames + chunk.core_end_frame - chunk.core_start_frame
+    start = max(0, lead_frames - overlap) if chunk.starts_in_speech else lead_frames
+    end = min(file_frames, core_end + overlap) if chunk.ends_in_speech else core_end
+    start_s = (chunk.core_start_frame - lead_frames + start) / chunk.sample_rate_hz
+    return Heard(
+        path=path,
+        start_frame=start,
+        end_frame=end,
+        start_s=start_s,
+        is_end=core_end >= file_frames,
+        context_frames=round(CONTEXT_S * chunk.sample_rate_hz),
+    )
+
+
+def speech_in(audio: FloatArray, heard: Heard, channel: int | None) -> list[Span]:
+    """Regions of speech in what is heard, found with what lies around it; in seconds from its start."""
+    first = max(0, heard.start_frame - heard.context_frames)
+    before = load_mono_16k(heard.path, first, heard.start_frame, channel=channel)
+    after = load_mono_16k(heard.path, heard.end_frame, heard.end_frame + heard.context_frames, channel=channel)
+    lead_s, duration_s = len(before) / SAMPLE_RATE_HZ, len(audio) / SAMPLE_RATE_HZ
+    regions = speech_regions(np.concatenate([before, audio, after]), FINE)
+    clipped = [(max(0.0, start_s - lead_s), min(duration_s, end_s - lead_s)) for start_s, end_s in regions]
+    return [span for span in clipped if span[0] < span[1]]
