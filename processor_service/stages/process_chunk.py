@@ -15,6 +15,7 @@ from processor_service.providers.failover import serving
 from processor_service.stages import time_limits
 from processor_service.stages.transcribe_remotely import ANSWERED, hear_remotely
 from processor_service.stages.work import Work
+from shared.options import JobOptions
 from shared.transcript import Transcript
 
 
@@ -24,7 +25,7 @@ async def process_chunk(
     """The transcript, in the source's time, and the denoised file (None when the client wants none)."""
     denoised = work.scratch / f"{chunk.ordinal}.denoised.flac" if work.task.options.denoise else None
     request = _request(work, chunk, denoised)
-    patience = time_limits.processing(work.settings, audio_s=_duration_s(chunk))
+    patience = time_limits.processing(work.settings, audio_s=_heard_s(chunk, work.task.options))
     failure: TaskError | None = None
     if providers := serving(work.providers, work.task.options):
         request, failure = await hear_remotely(work, providers, request, patience, span=span)
@@ -58,6 +59,7 @@ def _local_model(work: Work, failure: TaskError | None) -> str:
         raise failure from None
 
 
-def _duration_s(chunk: ChunkFile) -> float:
-    """Of the file, its context too, at most."""
-    return (chunk.core_end_frame - chunk.file_start_frame) / chunk.sample_rate_hz + MAX_CONTEXT_S
+def _heard_s(chunk: ChunkFile, options: JobOptions) -> float:
+    """How much audio is worked through at most: the file, its context too; once for each channel that is told apart."""
+    duration_s = (chunk.core_end_frame - chunk.file_start_frame) / chunk.sample_rate_hz + MAX_CONTEXT_S
+    return duration_s * (chunk.channels if options.channels == "separate" else 1)
