@@ -17,6 +17,7 @@ class WarningCode(StrEnum):
     LANGUAGE_IGNORED = "language_ignored"  # the model knows English only
     DECODE_ERRORS = "decode_errors"  # damaged stretches of the source were skipped
     DIARIZATION_UNAVAILABLE = "diarization_unavailable"  # asked for, not installed here
+    CHANNELS_MIXED = "channels_mixed"  # of jobs before channels could be told apart; no longer given
     WORD_TIMES_MISSING = "word_times_missing"  # asked for, but a remote engine told none
 
 
