@@ -5,19 +5,21 @@ CTranslate2 is what faster-whisper runs on. It is used directly here, on the win
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import ctranslate2
 import numpy as np
 import torch
-from ctranslate2.models import Whisper
 from whisper.tokenizer import Tokenizer
 
-from processor_service.transcribers.faster_whisper_decode import WindowDecoder, stored
+from processor_service.transcribers import median_of_seven
+from processor_service.transcribers.ctranslate2_workers import Workers, stored
+from processor_service.transcribers.faster_whisper_decode import WindowDecoder
 from processor_service.transcribers.protocol import FloatArray, Span
 from processor_service.transcribers.segments import TimedWord
 from processor_service.transcribers.transcribe_windows import transcribe_windows, warm_up
 from processor_service.transcribers.whisper_checks import Decoded
-from processor_service.transcribers.word_times import FRAMES_PER_S, MEDIAN_WIDTH, TokenPath, timed_words
+from processor_service.transcribers.word_times import FRAMES_PER_S, TokenPath, timed_words
 from shared.options import JobOptions
 from shared.transcript import Transcript
 
@@ -37,11 +39,11 @@ class FasterWhisper:
             device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
         self._device = device
         self._threads = torch.get_num_threads()  # as the environment of the process says
-        self._whisper = self._load()
-        self._by_chance: Whisper | None = None
-        self.is_multilingual: bool = self._whisper.is_multilingual
-        self.languages: int = self._whisper.num_languages
-        self.mels: int = self._whisper.n_mels
+        self._workers = Workers(model_path, device, self._threads)
+        self._by_chance: Workers | None = None
+        self.is_multilingual: bool = self._workers.model.is_multilingual
+        self.languages: int = self._workers.model.num_languages
+        self.mels: int = self._workers.model.n_mels
 
     def warm_up(self) -> None:
         """Touch every weight, and compile what openai-whisper's helpers compile (numba)."""
@@ -64,18 +66,17 @@ class FasterWhisper:
             self._by_chance = None
 
     def encode(self, spectrograms: torch.Tensor) -> FloatArray:
-        """See WhisperModel. One by one: no slower on a CPU, and attention takes 50 MB and more of memory for each."""
-        encoded = [self._whisper.encode(stored(one), to_cpu=True) for one in spectrograms.numpy()[:, None]]
-        return np.concatenate([np.asarray(one) for one in encoded])
+        """See WhisperModel."""
+        return self._workers.encode(spectrograms.numpy())
 
     def language_probabilities(self, encoded: FloatArray) -> list[dict[str, float]]:
         """See WhisperModel."""
-        by_window = self._whisper.detect_language(stored(encoded))
+        by_window = self._workers.model.detect_language(stored(encoded))
         return [{token.strip("<|>"): probability for token, probability in one} for one in by_window]
 
     def decoder(self, tokenizer: Tokenizer, prompt: str | None) -> WindowDecoder:
         """See WhisperModel."""
-        return WindowDecoder(self._whisper, self._sampler, tokenizer, prompt)
+        return WindowDecoder(self._workers, self._sampler, tokenizer, prompt)
 
     def align(
         self, tokenizer: Tokenizer, encoded: FloatArray, decoded: Sequence[Decoded], durations_s: Sequence[float]
@@ -83,41 +84,42 @@ class FasterWhisper:
         """See WhisperModel."""
         words: list[list[TimedWord]] = [[] for _ in decoded]
         spoken = [number for number, text in enumerate(decoded) if text.tokens]
-        if not spoken:
-            return words
         frames = [max(1, int(durations_s[number] * FRAMES_PER_S)) for number in spoken]
-        texts = [list(decoded[number].tokens) for number in spoken]
-        paths = self._whisper.align(
-            stored(encoded[spoken]),
-            list(tokenizer.sot_sequence),
-            texts,
-            [2 * count for count in frames],  # of the spectrogram, which has twice as many
-            median_filter_width=MEDIAN_WIDTH,
-        )
-        for number, path in zip(spoken, paths, strict=True):
-            token_at, frame_at = np.array(path.alignments).T
-            heard = TokenPath(token_at, frame_at, path.text_token_probs)
-            words[number] = timed_words(tokenizer, decoded[number].tokens, heard, durations_s[number])
+
+        def paths(part: slice) -> list[TokenPath]:
+            aligned = self._workers.model.align(
+                stored(encoded[spoken[part]]),
+                list(tokenizer.sot_sequence),
+                [list(decoded[number].tokens) for number in spoken[part]],
+                [2 * count for count in frames[part]],  # of the spectrogram, which has twice as many
+                median_filter_width=median_of_seven.WIDTH,
+            )
+            return [_path(one) for one in aligned]
+
+        for number, path in zip(spoken, self._workers.share_out(paths, len(spoken)), strict=True):
+            words[number] = timed_words(tokenizer, decoded[number].tokens, path, durations_s[number])
         return words
 
     def _use_threads(self, threads: int) -> None:
         """A model keeps the threads it was loaded with: another number takes loading it anew."""
         torch.set_num_threads(threads)
         if threads != self._threads and self._device == "cpu":
-            del self._whisper  # its memory first
+            del self._workers  # its memory first
             self._threads = threads
-            self._whisper = self._load()
+            self._workers = Workers(self._path, self._device, threads)
 
-    def _sampler(self) -> Whisper:
+    def _sampler(self) -> Workers:
         """The same model anew, for one transcript: CTranslate2 seeds chance once, when a loaded model first draws.
 
         So the same audio gives the same text, whatever was transcribed before.
         """
         if self._by_chance is None:
             ctranslate2.set_random_seed(0)
-            self._by_chance = self._load()
+            self._by_chance = Workers(self._path, self._device, self._threads, most=1)
         return self._by_chance
 
-    def _load(self) -> Whisper:
-        precision = "float16" if self._device == "cuda" else "int8"
-        return Whisper(str(self._path), device=self._device, compute_type=precision, intra_threads=self._threads)
+
+def _path(aligned: Any) -> TokenPath:
+    """A `WhisperAlignmentResult`, which CTranslate2 does not export."""
+    token_at, frame_at = np.array(aligned.alignments).T
+    return TokenPath(token_at, frame_at, aligned.text_token_probs)

@@ -2,22 +2,24 @@
 
 from collections.abc import Callable
 
-import numpy as np
-from ctranslate2 import StorageView
-from ctranslate2.models import Whisper, WhisperGenerationResult
+from ctranslate2.models import WhisperGenerationResult
 from whisper.tokenizer import Tokenizer
 
+from processor_service.transcribers.ctranslate2_workers import Workers, stored
 from processor_service.transcribers.protocol import FloatArray
 from processor_service.transcribers.whisper_checks import Decoded, previous_tokens, tokens_never_said
+
+# They make up for the errors of 8-bit integers: tiny.en has 8.0 % of words wrong, for 8.3 with one. Five gain no more.
+BEAMS = 3
 
 
 class WindowDecoder:
     """A model for the likeliest text, one for texts drawn by chance, and what may be said; one language and task."""
 
     def __init__(
-        self, model: Whisper, sampler: Callable[[], Whisper], tokenizer: Tokenizer, prompt: str | None
+        self, workers: Workers, sampler: Callable[[], Workers], tokenizer: Tokenizer, prompt: str | None
     ) -> None:
-        self._model = model
+        self._workers = workers
         self._sampler = sampler
         self._tokenizer = tokenizer
         self._start = [*previous_tokens(tokenizer, prompt), *tokenizer.sot_sequence_including_notimestamps]
@@ -25,18 +27,22 @@ class WindowDecoder:
 
     def decode(self, features: FloatArray, *, temperature: float = 0.0) -> list[Decoded]:
         """Decode encoded windows, shape (windows, frames, state)."""
-        model = self._sampler() if temperature else self._model
-        results = model.generate(
-            stored(features),
-            [self._start] * len(features),
-            beam_size=1,
-            sampling_topk=0 if temperature else 1,
-            sampling_temperature=temperature or 1.0,
-            suppress_tokens=self._never,
-            return_scores=True,
-            return_no_speech_prob=True,
-        )
-        return [self._decoded(result) for result in results]
+        workers = self._sampler() if temperature else self._workers
+
+        def generate(part: slice) -> list[WhisperGenerationResult]:
+            results: list[WhisperGenerationResult] = workers.model.generate(
+                stored(features[part]),
+                [self._start] * len(features[part]),
+                beam_size=1 if temperature else BEAMS,
+                sampling_topk=0 if temperature else 1,
+                sampling_temperature=temperature or 1.0,
+                suppress_tokens=self._never,
+                return_scores=True,
+                return_no_speech_prob=True,
+            )
+            return results
+
+        return [self._decoded(result) for result in workers.share_out(generate, len(features))]
 
     def _decoded(self, result: WhisperGenerationResult) -> Decoded:
         said = result.sequences_ids[0]
@@ -47,8 +53,3 @@ class WindowDecoder:
             mean_log_probability=result.scores[0] * len(said) / (len(said) + 1),
             no_speech_probability=result.no_speech_prob,
         )
-
-
-def stored(array: FloatArray) -> StorageView:
-    """An array as CTranslate2 takes it; it may share its memory."""
-    return StorageView.from_array(np.ascontiguousarray(array))

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 
 import torch
 from whisper.model import Whisper, disable_sdpa
-from whisper.timing import dtw, median_filter
+from whisper.timing import dtw
 from whisper.tokenizer import Tokenizer
 
+from processor_service.transcribers.median_of_seven import median_of_seven
 from processor_service.transcribers.segments import TimedWord
-from processor_service.transcribers.word_times import FRAMES_PER_S, MEDIAN_WIDTH, TokenPath, timed_words
+from processor_service.transcribers.word_times import FRAMES_PER_S, TokenPath, timed_words
 
 
 @torch.inference_mode()
@@ -49,5 +50,5 @@ def _attend(
     weights = torch.stack([scores[int(layer)][int(head)] for layer, head in model.alignment_heads.indices().T])
     weights = weights[:, :, :frames].float().cpu().softmax(-1)  # on a GPU the rest would need triton
     deviation, mean = torch.std_mean(weights, dim=-2, keepdim=True, unbiased=False)
-    smooth = median_filter((weights - mean) / deviation, MEDIAN_WIDTH).mean(0)
+    smooth = median_of_seven((weights - mean) / deviation).mean(0)
     return smooth[len(prefix) - 1 : -1], probabilities

@@ -11,6 +11,8 @@ from whisper.tokenizer import Tokenizer
 
 from processor_service.transcribers.whisper_checks import Decoded, previous_tokens, tokens_never_said
 
+Cache = dict[torch.nn.Module, torch.Tensor]  # keys and values of attention, by the layer that computed them
+
 
 class WindowDecoder:
     """A model and what of its vocabulary may be said; one language and task."""
@@ -22,6 +24,7 @@ class WindowDecoder:
         self._start = [*previous, *tokenizer.sot_sequence_including_notimestamps]
         self._sot_at = len(previous)
         self._max_tokens = model.dims.n_text_ctx // 2
+        self._embedding: torch.Tensor = model.decoder.token_embedding.weight
         self._never = tokens_never_said(tokenizer)
         self._not_first = [*tokenizer.encode(" "), tokenizer.eot]
 
@@ -34,11 +37,11 @@ class WindowDecoder:
         cache, hooks = self._model.install_kv_cache_hooks()
         try:
             tokens = torch.tensor([self._start] * count, device=features.device)
-            logits = self._model.decoder(tokens, features, kv_cache=cache)
-            no_speech = logits[:, self._sot_at].softmax(-1)[:, self._no_speech_token].tolist()
+            states = self._states(tokens, features, cache)
+            no_speech = self._logits(states[:, self._sot_at]).softmax(-1)[:, self._tokenizer.no_speech].tolist()
             alive = list(range(count))
             for step in range(self._max_tokens):
-                chosen, probability = self._choose(logits[:, -1], temperature, is_first=step == 0)
+                chosen, probability = self._choose(self._logits(states[:, -1]), temperature, is_first=step == 0)
                 for row, window in enumerate(alive):
                     log_probabilities[window] += probability[row]
                     if chosen[row] != self._tokenizer.eot:
@@ -50,11 +53,29 @@ class WindowDecoder:
                     features = _keep(cache, going, features)
                     alive = [alive[row] for row in going]
                 tokens = torch.tensor([[chosen[row]] for row in going], device=features.device)
-                logits = self._model.decoder(tokens, features, kv_cache=cache)
+                states = self._states(tokens, features, cache)
         finally:
             for hook in hooks:
                 hook.remove()
         return [self._decoded(*window) for window in zip(said, log_probabilities, no_speech, strict=True)]
+
+    def _states(self, tokens: torch.Tensor, features: torch.Tensor, cache: Cache) -> torch.Tensor:
+        """What the decoder makes of the next tokens, shape (windows, tokens, state): its `forward` but for the end."""
+        decoder = self._model.decoder
+        offset = next(iter(cache.values())).shape[1] if cache else 0
+        states = decoder.token_embedding(tokens) + decoder.positional_embedding[offset : offset + tokens.shape[1]]
+        states = states.to(features.dtype)
+        for block in decoder.blocks:
+            states = block(states, features, mask=decoder.mask, kv_cache=cache)
+        normed: torch.Tensor = decoder.ln(states)
+        return normed
+
+    def _logits(self, states: torch.Tensor) -> torch.Tensor:
+        """For states of shape (windows, state), (windows, vocabulary).
+
+        The vocabulary is the left factor: for a few windows, on a CPU, twice as fast as Whisper's own order.
+        """
+        return (self._embedding.to(states.dtype) @ states.T).T.float().contiguous()
 
     def _choose(self, logits: torch.Tensor, temperature: float, *, is_first: bool) -> tuple[list[int], list[float]]:
         """The next token of each window, and its log probability."""
@@ -76,12 +97,8 @@ class WindowDecoder:
             no_speech_probability=no_speech,
         )
 
-    @property
-    def _no_speech_token(self) -> int:
-        return int(self._tokenizer.no_speech)
 
-
-def _keep(cache: dict[torch.nn.Module, torch.Tensor], rows: Sequence[int], features: torch.Tensor) -> torch.Tensor:
+def _keep(cache: Cache, rows: Sequence[int], features: torch.Tensor) -> torch.Tensor:
     """Drop all rows but these from what was computed so far."""
     index = torch.tensor(rows, device=features.device)
     for module, tensor in cache.items():

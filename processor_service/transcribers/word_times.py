@@ -12,7 +12,6 @@ from whisper.tokenizer import Tokenizer
 from processor_service.transcribers.segments import SENTENCE_ENDS, TimedWord
 
 FRAMES_PER_S = 50  # of the encoder's output
-MEDIAN_WIDTH = 7  # frames over which attention is smoothed; Whisper's own choice
 BEFORE_A_WORD = "\"'“¿([{-"
 AFTER_A_WORD = "\"'.。,，!！?？:：”)]}、"  # noqa: RUF001 - full-width signs of Chinese and Japanese
 LONGEST_WORD_S = 1.4  # unless most words are long: what is longer holds a pause
