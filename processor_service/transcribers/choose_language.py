@@ -1,0 +1,48 @@
+"""Which language is spoken, asked of windows of speech.
+
+Where the model is unsure, as with an accent or over the telephone, the text decides too: of the likely languages it is
+the one that is, together with its likeliest text, the likeliest. base took a voice of southern England for Welsh.
+"""
+
+from collections.abc import Mapping, Sequence
+from math import log
+
+import numpy as np
+
+from processor_service.transcribers.whisper_checks import Decoded
+from processor_service.transcribers.whisper_model import Encoded, Language, WhisperModel, tokenizer_for
+
+SURE_FROM = 0.9
+LIKELY_FROM = 0.05
+
+
+def choose_language(model: WhisperModel[Encoded], encoded: Encoded) -> Language:
+    """The language of encoded windows of speech, all of them heard; with the model's own probability."""
+    probabilities = _mean(model.language_probabilities(encoded))
+    candidates = likely_languages(probabilities)
+    if len(candidates) > 1:
+        texts = {code: _text_log_probability(model, encoded, code) for code in candidates}
+        candidates.sort(key=lambda code: log(probabilities[code]) + texts[code], reverse=True)
+    return Language(candidates[0], round(probabilities[candidates[0]], 4))
+
+
+def likely_languages(probabilities: Mapping[str, float]) -> list[str]:
+    """The likeliest alone where the model is sure of it, else all that come into question; the likeliest first."""
+    ordered = sorted(probabilities, key=lambda code: -probabilities[code])
+    if probabilities[ordered[0]] >= SURE_FROM:
+        return ordered[:1]
+    return [code for code in ordered if code == ordered[0] or probabilities[code] >= LIKELY_FROM]
+
+
+def _mean(by_window: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {code: float(np.mean([one[code] for one in by_window])) for code in by_window[0]}
+
+
+def _text_log_probability(model: WhisperModel[Encoded], encoded: Encoded, code: str) -> float:
+    """The log probability of the likeliest text of all windows in a language."""
+    decoded = model.decoder(tokenizer_for(model, Language(code), "transcribe"), None).decode(encoded)
+    return sum(_log_probability(one) for one in decoded)
+
+
+def _log_probability(decoded: Decoded) -> float:
+    return decoded.mean_log_probability * (len(decoded.tokens) + 1)
