@@ -1,90 +1,76 @@
 """`python -m ingest_service`: reads the settings, takes the port, serves until SIGTERM or SIGINT.
 
-A bad setting or a taken port is one line on standard error and exit status 2.
+A bad setting or a taken port is one line on standard error and exit status 2. With HEADRACE_INGEST_PROCESSES above 1
+this process supervises, and starts itself anew for each that serves, with `--listener` and the number of its socket.
 """
 
+import asyncio
 import os
-import signal
 import socket
 import sys
 
-import uvicorn
-from litestar.types import ASGIApp
-
-from ingest_service.app import create_asgi
+from ingest_service.bind import CannotStartError, bind_each
 from ingest_service.settings import IngestSettings
+from ingest_service.supervise import CANNOT_START, supervise
 from shared import failpoints
-from shared.blob_store import BlobStoreError
+from shared.blob_store import BlobStore, BlobStoreError
 from shared.logs import Log, configure
 from shared.settings import SettingsError, load_settings
 
 log = Log("ingest_service")
 
-BACKLOG = 2048  # connections that wait to be taken
-DRAIN_TIMEOUT_S = 30  # for uploads that are under way when the process is told to stop
 
-
-class CannotStartError(Exception):
-    """One sentence for whoever started the process."""
-
-
-def main() -> int:
+def main(arguments: list[str]) -> int:
     """Serve until told to stop; the exit status."""
     try:
         settings = load_settings(IngestSettings, os.environ)
         configure(settings.log_format, settings.log_level)
         failpoints.arm(settings.failpoints)
-        app = open_app(settings)
-        listener = bind(settings.host, settings.port)
+        if arguments[:1] == ["--listener"]:
+            return serve_for_parent(settings, socket.socket(fileno=int(arguments[1])))
+        return serve_all(settings)
     except (SettingsError, CannotStartError) as error:
         print(f"ingest: {error}", file=sys.stderr)  # noqa: T201 - one plain line, whatever the log's format
-        return 2
-    serve(app, listener)
+        return CANNOT_START
+
+
+def serve_all(settings: IngestSettings) -> int:
+    """Serve alone, or supervise those that serve."""
+    if settings.ingest_processes == 1:
+        from ingest_service.serve import open_app, serve  # a parent of others does not need it, nor its memory
+
+        app = open_app(settings)
+        (listener,) = listen(settings)
+        serve(app, listener)
+        return 0
+    check_store(settings)
+    return asyncio.run(supervise(listen(settings)))
+
+
+def serve_for_parent(settings: IngestSettings, listener: socket.socket) -> int:
+    """Serve on a socket of the process that supervises this one."""
+    from ingest_service.serve import open_app, serve, stop_with_parent
+
+    stop_with_parent()
+    serve(open_app(settings), listener)
     return 0
 
 
-def open_app(settings: IngestSettings) -> ASGIApp:
-    """The application, or CannotStartError when the blob store's URL does not work."""
+def check_store(settings: IngestSettings) -> None:
+    """Raise CannotStartError here, once, when the blob store's URL does not work."""
     try:
-        return create_asgi(settings)
+        BlobStore(settings.storage_url)
     except BlobStoreError as error:
         raise CannotStartError(f"HEADRACE_STORAGE_URL cannot be opened: {error}") from error
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """The listening socket, or CannotStartError when it cannot be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(BACKLOG)  # two processes may bind; only one may listen
-    except OSError as error:
-        listener.close()
-        raise CannotStartError(f"cannot listen on {host} port {port}: {os.strerror(error.errno or 0)}") from error
-    return listener
-
-
-def serve(app: ASGIApp, listener: socket.socket) -> None:
-    """Run the server on the socket; it ends when SIGTERM or SIGINT comes and the requests at hand are answered."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)  # uvicorn raises the signal again when it is done: that is exit 0
-    config = uvicorn.Config(
-        app,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        lifespan="on",
-        backlog=BACKLOG,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=DRAIN_TIMEOUT_S,
-    )
-    host, port = listener.getsockname()[:2]
-    log.info("listening", host=host, port=port)
-    uvicorn.Server(config).run(sockets=[listener])
+def listen(settings: IngestSettings) -> list[socket.socket]:
+    """Take the port, and say so."""
+    listeners = bind_each(settings.host, settings.port, settings.ingest_processes)
+    host, port = listeners[0].getsockname()[:2]
+    log.info("listening", host=host, port=port, processes=len(listeners))
+    return listeners
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

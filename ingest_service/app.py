@@ -23,6 +23,7 @@ from ingest_service.routes.transcript import get_transcript
 from ingest_service.routes.webhooks import get_webhook_attempts, send_webhook_again
 from ingest_service.services import Services, open_services
 from ingest_service.settings import IngestSettings
+from ingest_service.short_way import with_short_way
 from shared.blob_store import BlobStore
 
 ROUTES = (
@@ -48,7 +49,7 @@ ROUTES = (
 
 def create_app(settings: IngestSettings) -> Litestar:
     """The application. Makes the blob store's folder; connects to nothing before the first request."""
-    blobs = BlobStore(settings.storage_url)
+    blobs = BlobStore(settings.storage_url, fsync=settings.fsync)
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -68,7 +69,8 @@ def create_app(settings: IngestSettings) -> Litestar:
 
 def create_asgi(settings: IngestSettings) -> ASGIApp:
     """What the server runs: the application in its wrappers."""
-    return with_access_log(with_linger(create_app(settings)))
+    app = create_app(settings)
+    return with_access_log(with_linger(with_short_way(app, lambda: _services(app.state))))
 
 
 def _services(state: State) -> Services:

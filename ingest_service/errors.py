@@ -3,6 +3,7 @@
 IngestError                    a code of `problems.PROBLEMS` and a sentence for the client
 ├── RefusedError               the request cannot be served as it is: 4xx
 ├── OutageError                something we stand on is away or full: 5xx, worth another attempt
+│   └── CommitUnknownError     it went away between COMMIT and its answer
 └── ClientGoneError            nobody is left to answer
 """
 
@@ -22,6 +23,10 @@ class RefusedError(IngestError):
 
 class OutageError(IngestError):
     """The client may ask the same again later."""
+
+
+class CommitUnknownError(OutageError):
+    """Something broke between COMMIT and its answer: the job may exist, so its audio must stay."""
 
 
 class ClientGoneError(IngestError):

@@ -65,7 +65,14 @@ def problem(code: str, detail: str, headers: dict[str, str] | None = None) -> Re
     return Response(body, status_code=status, media_type="application/problem+json", headers=headers)
 
 
-def answer_ingest_error(_: AnyRequest, error: IngestError) -> Response[Problem]:
+def problem_of(error: Exception) -> Response[Problem]:
+    """The answer to an exception outside of any route: HANDLERS' own, without a request."""
+    if isinstance(error, IngestError):
+        return answer_ingest_error(None, error)
+    return answer_store_error(None, error) if isinstance(error, BlobStoreError) else answer_defect(None, error)
+
+
+def answer_ingest_error(_: AnyRequest | None, error: IngestError) -> Response[Problem]:
     """Our own exceptions carry their code."""
     if not isinstance(error, OutageError):
         return problem(error.code, error.detail)
@@ -73,7 +80,7 @@ def answer_ingest_error(_: AnyRequest, error: IngestError) -> Response[Problem]:
     return problem(error.code, error.detail, {"Retry-After": str(RETRY_AFTER_S)})
 
 
-def answer_store_error(request: AnyRequest, error: BlobStoreError) -> Response[Problem]:
+def answer_store_error(request: AnyRequest | None, error: BlobStoreError) -> Response[Problem]:
     """The blob store failed outside of any use case's own handling: the detail would name paths, so it is logged."""
     full = isinstance(error, BlobStoreFullError)
     outage = OutageError(
@@ -100,7 +107,7 @@ def _invalid_parameters(error: HTTPException) -> list[str]:
     return [f"`{item['key']}`: {item['message']}" for item in items if isinstance(item, dict) and "key" in item]
 
 
-def answer_defect(_: AnyRequest, error: Exception) -> Response[Problem]:
+def answer_defect(_: AnyRequest | None, error: Exception) -> Response[Problem]:
     """Whatever nobody expected: a defect of ours, logged with its traceback, told without."""
     log.error("defect", error=type(error).__name__, exc_info=True)  # noqa: LOG014 - called from one
     return problem("internal", "Something went wrong on our side; it has been logged.")

@@ -4,8 +4,8 @@ The framework's own form parser spools files to disk and takes text fields of an
 under it is driven by hand, with limits on everything.
 """
 
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, NamedTuple
 
 from multipart import MultipartError, MultipartSegment, PushMultipartParser  # type: ignore[import-untyped] # it has no types
 
@@ -39,11 +39,38 @@ class FormPart:
         async for piece in self.stream():
             data += piece
             if len(data) > MAX_FIELD_BYTES:
-                raise RefusedError("invalid_option", f"`{self.name[:64]}` is longer than {MAX_FIELD_BYTES} bytes.")
-        try:
-            return data.decode()
-        except UnicodeDecodeError:
-            raise RefusedError("invalid_option", f"`{self.name[:64]}` is not UTF-8 text.") from None
+                break
+        return _text(self.name, data)
+
+
+class WholePart(NamedTuple):
+    """One part of a form that is at hand as a whole."""
+
+    name: str
+    filename: str | None
+    content: bytes
+
+    def text(self) -> str:
+        """The content of a text field."""
+        return _text(self.name, self.content)
+
+
+def split_form(body: bytes, boundary: str) -> Iterator[WholePart]:
+    """The parts of a form that is at hand; RefusedError `invalid_form` if malformed. `read_form` is for all others."""
+    segment: Any = None
+    pieces: list[bytes] = []
+    try:
+        parser = PushMultipartParser(boundary, max_segment_count=MAX_PARTS)
+        for event in parser.parse(body):
+            if event is None:
+                yield WholePart(segment.name or "", segment.filename, b"".join(pieces))
+            elif isinstance(event, MultipartSegment):
+                segment, pieces = event, []
+            else:
+                pieces.append(event)
+        parser.close()
+    except MultipartError as error:
+        raise _malformed(error) from error
 
 
 async def read_form(body: AsyncIterator[bytes], boundary: str) -> AsyncIterator[FormPart]:
@@ -64,4 +91,17 @@ async def _events(body: AsyncIterator[bytes], boundary: str) -> AsyncIterator[Ev
                 yield event
         parser.close()
     except MultipartError as error:
-        raise RefusedError("invalid_form", f"The multipart body is malformed: {error}.") from error
+        raise _malformed(error) from error
+
+
+def _malformed(error: MultipartError) -> RefusedError:
+    return RefusedError("invalid_form", f"The multipart body is malformed: {error}.")
+
+
+def _text(name: str, data: bytes | bytearray) -> str:
+    if len(data) > MAX_FIELD_BYTES:
+        raise RefusedError("invalid_option", f"`{name[:64]}` is longer than {MAX_FIELD_BYTES} bytes.")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise RefusedError("invalid_option", f"`{name[:64]}` is not UTF-8 text.") from None

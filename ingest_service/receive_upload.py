@@ -12,9 +12,9 @@ from litestar.types import Receive
 
 from ingest_service.errors import RefusedError
 from ingest_service.read_body import limited, read_body, too_large
-from ingest_service.read_form import OVERHEAD_BYTES, FormPart, read_form
+from ingest_service.read_form import OVERHEAD_BYTES, FormPart, read_form, split_form
 from ingest_service.read_options import OptionTexts
-from ingest_service.store_audio import StoredAudio, store_audio
+from ingest_service.store_audio import StoredAudio, store_audio, store_small_audio
 from shared import blob_keys
 from shared.blob_store import BlobStore
 from shared.failpoints import failpoint
@@ -23,6 +23,7 @@ from shared.options import SubmitOptions
 AUDIO_FIELD = "audio_file"
 FORM_TYPE = "multipart/form-data"
 MAX_FILENAME_CHARS = 255
+SMALL_BYTES = 64 << 10  # of a body that is held as a whole: ten thousand slow clients may send such ones at once
 
 
 class UploadHead(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +62,10 @@ class UploadReceiver:
         for name, text in parse_qsl(head.query, keep_blank_values=True):
             self._texts.add(name, text)
         body = read_body(receive)
-        if head.boundary is None:
+        if head.content_length is not None and head.content_length <= SMALL_BYTES:
+            whole = b"".join([piece async for piece in limited(body, SMALL_BYTES, self._max_bytes)])
+            await self._receive_small(whole, head.boundary)
+        elif head.boundary is None:
             await self._store(body)
         else:
             await self._receive_form(limited(body, self._max_bytes + OVERHEAD_BYTES, self._max_bytes), head.boundary)
@@ -82,21 +86,47 @@ class UploadReceiver:
         if (head.content_length or 0) > self._max_bytes + overhead:
             raise too_large(self._max_bytes)
 
+    async def _receive_small(self, body: bytes, boundary: str | None) -> None:
+        """What `_receive_form` and `_store` do, for a body that is at hand: nothing has to pass through a stream."""
+        if boundary is None:
+            await self._store_small(body)
+            return
+        for part in split_form(body, boundary):
+            if part.name == AUDIO_FIELD:
+                self._begin_audio(part.filename)
+                await self._store_small(part.content)
+            else:
+                self._texts.add(part.name, part.text())
+        self._require_audio()
+
+    async def _store_small(self, audio: bytes) -> None:
+        self._texts.options()
+        if len(audio) > self._max_bytes:
+            raise too_large(self._max_bytes)
+        self._audio = await store_small_audio(self._blobs, blob_keys.source(self._job_id), audio)
+        failpoint("upload.after_blob")
+
     async def _receive_form(self, body: AsyncIterator[bytes], boundary: str) -> None:
         async for part in read_form(body, boundary):
             if part.name == AUDIO_FIELD:
                 await self._receive_audio(part)
             else:
                 self._texts.add(part.name, await part.text())
-        if not self._audio:
-            raise RefusedError("missing_audio_file", f"The form has no part named `{AUDIO_FIELD}`.")
+        self._require_audio()
 
     async def _receive_audio(self, part: FormPart) -> None:
+        self._begin_audio(part.filename)
+        await self._store(part.stream())
+
+    def _begin_audio(self, filename: str | None) -> None:
         if self._audio:
             raise RefusedError("invalid_form", f"The form has two parts named `{AUDIO_FIELD}`.")
         self._texts.options()  # what is wrong already need not wait for gigabytes
-        self._filename = clean_filename(part.filename)
-        await self._store(part.stream())
+        self._filename = clean_filename(filename)
+
+    def _require_audio(self) -> None:
+        if not self._audio:
+            raise RefusedError("missing_audio_file", f"The form has no part named `{AUDIO_FIELD}`.")
 
     async def _store(self, audio: AsyncIterator[bytes]) -> None:
         self._texts.options()

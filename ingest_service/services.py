@@ -10,7 +10,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from ingest_service.check_health import Readiness, check_health
-from ingest_service.database import Database
+from ingest_service.database import POOL_SIZE, Database
 from ingest_service.read_jobs import JobReader
 from ingest_service.ring_bell import Bell
 from ingest_service.settings import IngestSettings
@@ -20,6 +20,7 @@ from shared.blob_store import BlobStore
 
 REDIS_CONNECT_TIMEOUT_S = 1.0
 REDIS_TIMEOUT_S = 2.0
+LEAST_CONNECTIONS = 4  # two commit, two read
 LOCAL_TENANT = "default"  # until API keys name others
 
 
@@ -44,13 +45,19 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
         await self.redis.ping()
 
 
+def connections_of(processes: int) -> int:
+    """How many connections to Postgres each process may have: 20 together, and four at least."""
+    return max(LEAST_CONNECTIONS, POOL_SIZE // processes)
+
+
 @asynccontextmanager
 async def open_services(settings: IngestSettings, blobs: BlobStore) -> AsyncIterator[Services]:
     """Everything opened, closed in reverse."""
     redis = Redis.from_url(
         settings.redis_url, socket_connect_timeout=REDIS_CONNECT_TIMEOUT_S, socket_timeout=REDIS_TIMEOUT_S
     )
-    async with redis, Database.opened(settings.database_url) as database, Bell.hung(redis) as bell:
+    pool_size = connections_of(settings.ingest_processes)
+    async with redis, Database.opened(settings.database_url, pool_size) as database, Bell.hung(redis) as bell:
         yield Services(
             submitter=JobSubmitter(database, blobs, settings.max_upload_bytes),
             jobs=JobReader(database),

@@ -1,6 +1,8 @@
 """The ingest's settings, read from `HEADRACE_*` at start and passed down. Refuses what would not be safe."""
 
 import ipaddress
+import os
+import sys
 from typing import Annotated, Literal
 
 import msgspec
@@ -9,6 +11,13 @@ from ingest_service.transcript_formats.limits import CueLimits, MaxChars, MaxLin
 from shared.settings import CommonSettings
 
 GIB = 1 << 30
+MOST_BY_DEFAULT = 16  # processes: they share the connections that Postgres allows
+
+
+def usable_cores() -> int:
+    """What this process may use of the machine, for as many processes."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return min(cores, MOST_BY_DEFAULT)
 
 
 class IngestSettings(CommonSettings, frozen=True, kw_only=True):
@@ -17,6 +26,8 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
     host: str = "127.0.0.1"  # the address to listen on
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8000  # 0: any free one
     auth: Literal["required", "none"] = "required"  # `none` is for a loopback address only
+    ingest_processes: Annotated[int, msgspec.Meta(ge=1)] = usable_cores()  # that serve; 1: without a supervisor
+    fsync: bool = False  # whether an upload waits until a local disk has its audio; Postgres decides for itself
     max_upload_bytes: Annotated[int, msgspec.Meta(ge=1)] = 5 * GIB  # of the audio; a larger one is a 413
     subtitle_max_chars: MaxChars = 42  # of a line; full-width characters count double
     subtitle_max_lines: MaxLines = 2

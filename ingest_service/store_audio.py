@@ -49,14 +49,26 @@ async def store_audio(blobs: BlobStore, key: str, audio: AsyncIterator[bytes]) -
     Raises RefusedError (`empty_upload`, `unsupported_media`), BlobStoreError, and whatever the stream raises.
     """
     head = await _head(audio)
+    container = _container(head)
+    measured = _Measured()
+    await blobs.put(key, measured.stream(head, audio))
+    return StoredAudio(container=container, bytes=measured.bytes, sha256=measured.sha256)
+
+
+async def store_small_audio(blobs: BlobStore, key: str, audio: bytes) -> StoredAudio:
+    """The same for audio that is at hand as a whole. Raises RefusedError or BlobStoreError."""
+    container = _container(audio)
+    await blobs.put_small(key, audio)
+    return StoredAudio(container=container, bytes=len(audio), sha256=hashlib.sha256(audio).hexdigest())
+
+
+def _container(head: bytes) -> str:
     if not head:
         raise RefusedError("empty_upload", "The upload has no bytes.")
     container = sniff_container(head[:HEAD_BYTES])
     if container is None:
         raise RefusedError("unsupported_media", f"Invalid format. Accepted are {ACCEPTED}.")
-    measured = _Measured()
-    await blobs.put(key, measured.stream(head, audio))
-    return StoredAudio(container=container, bytes=measured.bytes, sha256=measured.sha256)
+    return container
 
 
 async def _head(audio: AsyncIterator[bytes]) -> bytes:

@@ -3,11 +3,13 @@
 Everything streams. A put that does not finish leaves nothing behind; a key is visible only when it is whole.
 """
 
+import asyncio
 import contextlib
 import datetime as dt
 import errno
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -16,9 +18,12 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
+from shared.local_files import sync, write_whole
+
 READ_BYTES = 1 << 20
 PART_BYTES = 8 << 20  # S3 wants parts of 5 MiB or more
 PARTS_IN_FLIGHT = 1  # bounds memory per upload to about two parts
+SYNCERS = 16  # threads that wait for the disk; it takes the syncs of one moment together
 PARTIAL = re.compile(r"#\d+$")  # how obstore names a local file until it is whole
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -45,8 +50,11 @@ class BlobStoreFullError(BlobStoreError):
 class BlobStore:
     """Blobs by key. Raises BlobNotFoundError for a missing key, BlobStoreError for everything else."""
 
-    def __init__(self, storage_url: str) -> None:
-        """Open the store of a URL; a local folder is made when missing. BlobStoreError when it cannot be opened."""
+    def __init__(self, storage_url: str, *, fsync: bool = False) -> None:
+        """Open the store of a URL; a local folder is made when missing. BlobStoreError when it cannot be opened.
+
+        `fsync`: a put into a local folder returns only when the disk has it. A bucket has promises of its own.
+        """
         parts = urlsplit(storage_url)
         self._root = Path(unquote(parts.path)) if parts.scheme == "file" else None
         try:
@@ -55,13 +63,37 @@ class BlobStore:
             )
         except (BaseError, OSError, ValueError) as error:
             raise _wrapped(error) from error
+        self._syncers = ThreadPoolExecutor(SYNCERS, "fsync") if fsync and self._root else None
 
     async def put(self, key: str, data: bytes | Path | AsyncIterable[bytes]) -> None:
         """Store bytes, a file or a stream in constant memory. When the stream raises, so does this; nothing stays."""
         try:
             await obstore.put_async(self._store, key, data, chunk_size=PART_BYTES, max_concurrency=PARTS_IN_FLIGHT)
+            await self._sync(key)
         except (BaseError, OSError) as error:
             raise _wrapped(error) from error
+
+    async def put_small(self, key: str, data: bytes) -> None:
+        """Store bytes that are few: a local disk's cache takes them between two other things that the loop does."""
+        if self._root is None:
+            await self.put(key, data)
+            return
+        try:
+            write_whole(f"{self._root}/{key}", data)
+            await self._sync(key)
+        except OSError as error:
+            raise _wrapped(error) from error
+
+    async def _sync(self, key: str) -> None:
+        """What is not known to last is taken away again."""
+        if self._syncers is None or self._root is None:
+            return
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._syncers, sync, self._root / key, self._root)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                (self._root / key).unlink()
+            raise
 
     async def get(self, key: str) -> bytes:
         """The whole blob: for small ones, such as a transcript."""
@@ -147,5 +179,5 @@ def _wrapped(error: Exception) -> BlobStoreError:
     if isinstance(error, (FileNotFoundError, obstore.exceptions.NotFoundError)):
         return BlobNotFoundError("no such blob")
     first_line = f"{type(error).__name__}: {error}".partition("\n")[0]  # obstore adds a long debug dump
-    full = any(f"(os error {number})" in first_line for number in FULL)
+    full = getattr(error, "errno", None) in FULL or any(f"(os error {number})" in first_line for number in FULL)
     return BlobStoreFullError(first_line) if full else BlobStoreError(first_line)

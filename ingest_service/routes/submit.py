@@ -5,12 +5,11 @@ from typing import Any
 from litestar import Request, Response, post
 from litestar.di import NamedDependency
 
+from ingest_service.accept_upload import accept_upload
 from ingest_service.describe_api import SUBMIT
 from ingest_service.describe_upload import FormUpload, RawOrFormUpload
-from ingest_service.receive_upload import FORM_TYPE, UploadHead
-from ingest_service.services import LOCAL_TENANT, Services
-from shared.api import JobAccepted, Links
-from shared.states import JobStatus
+from ingest_service.services import Services
+from shared.api import JobAccepted
 
 
 @post(
@@ -40,20 +39,5 @@ async def upload_audio(request: Request[Any, Any, Any], services: NamedDependenc
 
 
 async def _accept(request: Request[Any, Any, Any], services: Services, *, only_form: bool) -> Response[JobAccepted]:
-    accepted = await services.submitter.submit(LOCAL_TENANT, _head(request, only_form=only_form), request.receive)
-    services.bell.ring_soon(accepted.first_task)
-    links = Links.of(accepted.job_id)
-    body = JobAccepted(job_id=str(accepted.job_id), status=JobStatus.QUEUED, links=links)
-    return Response(body, status_code=202, headers={"Location": links.self})
-
-
-def _head(request: Request[Any, Any, Any], *, only_form: bool) -> UploadHead:
-    content_type, parameters = request.content_type
-    content_type = content_type.lower()
-    return UploadHead(
-        content_type=content_type,
-        boundary=parameters.get("boundary") if content_type == FORM_TYPE else None,
-        content_length=request.content_length,
-        query=request.scope["query_string"].decode("latin-1"),
-        only_form=only_form,
-    )
+    body = await accept_upload(services, request.scope, request.receive, only_form=only_form)
+    return Response(body, status_code=202, headers={"Location": body.links.self})

@@ -143,6 +143,7 @@ class World:
             "HEADRACE_LOG_FORMAT": "json",
             "HEADRACE_FAILPOINTS": str(self.failpoints),
             "HEADRACE_AUTH": "none",
+            "HEADRACE_INGEST_PROCESSES": "1",  # the one that is killed, frozen and measured is the one that serves
             "HEADRACE_TRANSCRIBER": "scripted",
             "HEADRACE_MODEL": str(self.model),
             "HEADRACE_SLOTS": str(profile.slots),

@@ -14,8 +14,8 @@ import asyncpg
 import msgspec
 import uvicorn
 
-from ingest_service.__main__ import bind
 from ingest_service.app import create_asgi
+from ingest_service.bind import bind
 from ingest_service.settings import IngestSettings
 from shared.blob_store import BlobStore
 

@@ -1,0 +1,63 @@
+"""Blobs of a local folder by plain system calls, for `BlobStore`: small ones written whole, any made to last.
+
+Worth its lines: a blob of 32 KB costs 105 µs of CPU this way and 205 µs through obstore, which takes it to a thread of
+its own and the answer back to the loop (523 µs as a stream). Knows no keys.
+"""
+
+import contextlib
+import os
+from itertools import count
+from pathlib import Path
+
+
+def write_whole(path: str, data: bytes) -> None:
+    """Write a file that is seen only when it is whole, in a folder made when missing.
+
+    Blocks for as long as the kernel takes the bytes into its cache. Raises OSError; then nothing is left.
+    """
+    folder = os.path.dirname(path)  # noqa: PTH120 - Path would cost as much as two of the system calls
+    partial, file = _create_partial(path, folder)
+    try:
+        try:
+            _write_all(file, data)
+        finally:
+            os.close(file)
+        os.rename(partial, path)  # noqa: PTH104 - as above
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(partial)  # noqa: PTH108 - as above
+            os.rmdir(folder)  # noqa: PTH106 - as above
+        raise
+
+
+def sync(path: Path, root: Path) -> None:
+    """Return when the disk has the file, and every folder on the way from the root to it. Raises OSError."""
+    for each in (path, *path.parents):
+        file = os.open(each, os.O_RDONLY)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
+        if each == root:
+            return
+
+
+def _create_partial(path: str, folder: str) -> tuple[str, int]:
+    """A new file beside the path, named as obstore names its own, so that the same sweep finds what a crash leaves."""
+    with contextlib.suppress(FileExistsError, FileNotFoundError):
+        os.mkdir(folder)  # noqa: PTH102 - as above; nearly every blob is the first of its folder
+    for number in count(1):
+        partial = f"{path}#{number}"
+        try:
+            return partial, os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        except FileExistsError:
+            continue
+        except FileNotFoundError:
+            os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - as above
+    raise AssertionError("there is always a next number")
+
+
+def _write_all(file: int, data: bytes) -> None:
+    written = os.write(file, data)
+    while written < len(data):  # a disk that is nearly full takes a part, and refuses the rest
+        written += os.write(file, data[written:])
