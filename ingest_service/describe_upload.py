@@ -8,7 +8,7 @@ from litestar.openapi.spec import Example, OpenAPIMediaType, Operation, Paramete
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
 from ingest_service.receive_upload import AUDIO_FIELD, FORM_TYPE
-from ingest_service.sniff_container import ACCEPTED
+from shared.sniff_container import ACCEPTED
 from shared.options import SubmitOptions
 
 BINARY = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY, description=f"The audio: {ACCEPTED}.")

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from ingest_service.errors import RefusedError
-from ingest_service.sniff_container import ACCEPTED, HEAD_BYTES, sniff_container
+from shared.sniff_container import ACCEPTED, HEAD_BYTES, sniff_container
 from shared.blob_store import BlobStore
 
 

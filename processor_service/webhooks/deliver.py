@@ -20,7 +20,7 @@ from processor_service.webhooks.judge import judge
 from processor_service.webhooks.results import Answer, Blocked, Result, Unsigned
 from processor_service.webhooks.send import send
 from processor_service.webhooks.sign import UnusableSecretError, secrets_for, signed_headers
-from processor_service.webhooks.target_guard import host_of, refusal_of_url
+from processor_service.outbound.target_guard import host_of, refusal_of_url
 from shared.failpoints import failpoint
 from shared.failures import Failure, FailureCode
 from shared.logs import Log
