@@ -8,8 +8,6 @@ import msgspec
 from ingest_service.transcript_formats.limits import CueLimits, MaxChars, MaxLines, MaxSeconds
 from shared.settings import CommonSettings
 
-GIB = 1 << 30
-
 
 class IngestSettings(CommonSettings, frozen=True, kw_only=True):
     """What the gatekeeper needs, besides what both services need."""
@@ -17,7 +15,7 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
     host: str = "127.0.0.1"  # the address to listen on
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8000  # 0: any free one
     auth: Literal["required", "none"] = "required"  # `none` is for a loopback address only
-    max_upload_bytes: Annotated[int, msgspec.Meta(ge=1)] = 5 * GIB  # of the audio; a larger one is a 413
+    idempotency_hours: Annotated[float, msgspec.Meta(gt=0)] = 24.0  # that an answer is kept for its Idempotency-Key
     subtitle_max_chars: MaxChars = 42  # of a line; full-width characters count double
     subtitle_max_lines: MaxLines = 2
     subtitle_max_seconds: MaxSeconds = 7.0  # that a cue is shown
