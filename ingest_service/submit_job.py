@@ -4,17 +4,19 @@ The 202 may be sent once this returns. Rings no bell: that comes after the commi
 """
 
 import asyncio
+from collections.abc import Collection
+from typing import Any
 from uuid import UUID
 
-import asyncpg
 import msgspec
 from litestar.types import Receive
 
+from ingest_service.commit_job import AlsoCommit, CommitUnknownError, commit_job
 from ingest_service.database import Database
-from ingest_service.errors import OutageError
+from ingest_service.fingerprint import fingerprint
 from ingest_service.receive_upload import Upload, UploadHead, UploadReceiver
+from ingest_service.submit_url import names_url, read_url_job, record_url_job
 from shared.blob_store import BlobStore, BlobStoreError
-from shared.failpoints import failpoint
 from shared.ids import new_id
 from shared.logs import Log
 from shared.messages import Dispatch
@@ -33,10 +35,6 @@ INSERT_JOB_AND_FIRST_TASK = """
 """
 
 
-class CommitUnknownError(OutageError):
-    """Something broke between COMMIT and its answer: the job may exist, so its audio must stay."""
-
-
 class AcceptedJob(msgspec.Struct, frozen=True):
     """A committed job, and its first task, for which the bell is rung."""
 
@@ -47,25 +45,48 @@ class AcceptedJob(msgspec.Struct, frozen=True):
 class JobSubmitter:
     """The use case of every way to hand in audio."""
 
-    def __init__(self, database: Database, blobs: BlobStore, max_upload_bytes: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        blobs: BlobStore,
+        max_upload_bytes: int,
+        fetch_schemes: Collection[str] = ("http", "https"),
+    ) -> None:
         self._database = database
         self._blobs = blobs
         self._max_upload_bytes = max_upload_bytes
+        self._fetch_schemes = fetch_schemes
 
-    async def submit(self, tenant: str, head: UploadHead, receive: Receive) -> AcceptedJob:
-        """Receive and record one upload.
+    async def submit(
+        self, tenant: str, head: UploadHead, receive: Receive, *, also: AlsoCommit | None = None
+    ) -> AcceptedJob:
+        """Receive and record one upload, or the URL of one.
 
         Raises IngestError or BlobStoreError, and then has left neither a blob nor a row (but see CommitUnknownError).
         """
+        if names_url(head):
+            job = await read_url_job(head, receive, self._fetch_schemes)
+            return AcceptedJob(job.job_id, await record_url_job(self._database, tenant, job, also=also))
         receiver = UploadReceiver(self._blobs, new_id(), self._max_upload_bytes)
         try:
             upload = await receiver.receive(head, receive)
-            return await record_job(self._database, tenant, upload)
+            return await record_job(self._database, tenant, upload, also=also)
         except CommitUnknownError:
             raise
         except BaseException:  # a cancelled request must not leave its audio either
             await asyncio.shield(_discard(receiver))
             raise
+
+    async def fingerprint(self, head: UploadHead, receive: Receive) -> str:
+        """What `submit` would have recorded an upload as. Receives it, and keeps nothing; raises as `submit`."""
+        if names_url(head):
+            return (await read_url_job(head, receive, self._fetch_schemes)).fingerprint
+        receiver = UploadReceiver(self._blobs, new_id(), self._max_upload_bytes)
+        try:
+            upload = await receiver.receive(head, receive)
+            return fingerprint(upload.audio.sha256, upload.options)
+        finally:
+            await asyncio.shield(_discard(receiver))
 
 
 async def _discard(receiver: UploadReceiver) -> None:
@@ -75,26 +96,16 @@ async def _discard(receiver: UploadReceiver) -> None:
         log.warning("discard_failed", error=str(error))
 
 
-async def record_job(database: Database, tenant: str, upload: Upload) -> AcceptedJob:
-    """Commit the job and its `prepare` task. Raises OutageError, then nothing is recorded, or CommitUnknownError."""
+async def record_job(database: Database, tenant: str, upload: Upload, *, also: AlsoCommit | None = None) -> AcceptedJob:
+    """Commit the job and its `prepare` task, and with them what the caller `also` writes; raises as `commit_job`."""
     task_id = new_id()
-    committing = False  # from then on it is open whether the job exists, until COMMIT is answered
-    try:
-        async with database.connection() as connection:
-            async with connection.transaction():
-                await connection.execute(INSERT_JOB_AND_FIRST_TASK, *_columns(tenant, upload), task_id)
-                failpoint("submit.before_commit")
-                committing = True
-            failpoint("submit.after_commit")
-    except (
-        asyncpg.UniqueViolationError
-    ) as error:  # the collector of orphans has it: this process stood still for so long
-        raise OutageError("storage_unavailable", "The upload took too long to record; send it again.") from error
-    except (OutageError, asyncio.CancelledError) as error:
-        if not committing:
-            raise
-        log.warning("commit_unknown", job_id=str(upload.job_id))
-        raise CommitUnknownError("database_unavailable", "The database is away; try again later.") from error
+
+    async def insert(connection: Any) -> None:
+        await connection.execute(INSERT_JOB_AND_FIRST_TASK, *_columns(tenant, upload), task_id)
+        if also:
+            await also(connection, upload.job_id, fingerprint(upload.audio.sha256, upload.options))
+
+    await commit_job(database, upload.job_id, insert)
     return AcceptedJob(upload.job_id, Dispatch(task_id, 1, TaskKind.PREPARE))
 
 

@@ -5,24 +5,31 @@ from typing import Any
 from litestar import Request, Response, post
 from litestar.di import NamedDependency
 
+from ingest_service.body_digest import with_checked_digests
 from ingest_service.describe_api import SUBMIT
-from ingest_service.describe_upload import FormUpload, RawOrFormUpload
+from ingest_service.describe_upload import AnyUpload, FormUpload
+from ingest_service.idempotency_keys import Answered
 from ingest_service.receive_upload import FORM_TYPE, UploadHead
 from ingest_service.services import LOCAL_TENANT, Services
+from ingest_service.submit_job import AcceptedJob
+from ingest_service.submit_once import idempotency_key
 from shared.api import JobAccepted, Links
 from shared.states import JobStatus
 
 
 @post(
     "/v1/jobs",
-    operation_class=RawOrFormUpload,
+    operation_class=AnyUpload,
     responses=SUBMIT,
     status_code=202,
     request_max_body_size=None,  # we count ourselves, while streaming
     summary="Submit audio",
 )
 async def submit_job(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[JobAccepted]:
-    """Store the audio and queue a job. The answer comes once both are safe, long before the transcript."""
+    """Store the audio and queue a job. The answer comes once both are safe, long before the transcript.
+
+    Of a URL, it comes once the job is recorded; the audio is fetched when the job's turn comes.
+    """
     return await _accept(request, services, only_form=False)
 
 
@@ -40,11 +47,22 @@ async def upload_audio(request: Request[Any, Any, Any], services: NamedDependenc
 
 
 async def _accept(request: Request[Any, Any, Any], services: Services, *, only_form: bool) -> Response[JobAccepted]:
-    accepted = await services.submitter.submit(LOCAL_TENANT, _head(request, only_form=only_form), request.receive)
-    services.bell.ring_soon(accepted.first_task)
+    head = _head(request, only_form=only_form)
+    key = idempotency_key(request.headers.getall("idempotency-key", []))
+    receive = with_checked_digests(request.receive, _digests(request))
+    if key is None:
+        accepted: AcceptedJob | Answered = await services.submitter.submit(LOCAL_TENANT, head, receive)
+    else:
+        accepted = await services.once.submit(LOCAL_TENANT, key, head, receive)
+    if isinstance(accepted, AcceptedJob):
+        services.bell.ring_soon(accepted.first_task)
     links = Links.of(accepted.job_id)
     body = JobAccepted(job_id=str(accepted.job_id), status=JobStatus.QUEUED, links=links)
     return Response(body, status_code=202, headers={"Location": links.self})
+
+
+def _digests(request: Request[Any, Any, Any]) -> list[str]:
+    return [value for name in ("content-digest", "repr-digest") for value in request.headers.getall(name, [])]
 
 
 def _head(request: Request[Any, Any, Any], *, only_form: bool) -> UploadHead:

@@ -10,10 +10,11 @@ import aiohttp
 import msgspec
 import pytest
 
+from ingest_service.commit_job import CommitUnknownError
 from ingest_service.database import Database
 from ingest_service.receive_upload import UploadHead
 from ingest_service.settings import IngestSettings
-from ingest_service.submit_job import CommitUnknownError, JobSubmitter
+from ingest_service.submit_job import JobSubmitter
 from shared import failpoints
 from shared.ids import new_id
 from tests.ingest.process import running
