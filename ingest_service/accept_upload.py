@@ -4,8 +4,12 @@ import re
 
 from litestar.types import HTTPScope, Receive
 
+from ingest_service.body_digest import with_checked_digests
+from ingest_service.idempotency_keys import Answered
 from ingest_service.receive_upload import FORM_TYPE, UploadHead
 from ingest_service.services import LOCAL_TENANT, Services
+from ingest_service.submit_job import AcceptedJob
+from ingest_service.submit_once import idempotency_key
 from shared.api import JobAccepted, Links
 from shared.states import JobStatus
 
@@ -14,9 +18,22 @@ PARAMETER = re.compile(r';\s*([^\s;=]+)=(?:"([^"]*)"|([^\s;]*))')  # of a Conten
 
 async def accept_upload(services: Services, scope: HTTPScope, receive: Receive, *, only_form: bool) -> JobAccepted:
     """The body of the 202, once audio and job are safe. Raises IngestError or BlobStoreError."""
-    accepted = await services.submitter.submit(LOCAL_TENANT, _head(scope, only_form=only_form), receive)
-    services.bell.ring_soon(accepted.first_task)
+    head, key = _head(scope, only_form=only_form), idempotency_key(_values(scope, b"idempotency-key"))
+    declared = [digest for name in (b"content-digest", b"repr-digest") for digest in _values(scope, name)]
+    accepted = await _submit(services, key, head, with_checked_digests(receive, declared))
+    if isinstance(accepted, AcceptedJob):
+        services.bell.ring_soon(accepted.first_task)
     return JobAccepted(job_id=str(accepted.job_id), status=JobStatus.QUEUED, links=Links.of(accepted.job_id))
+
+
+async def _submit(services: Services, key: str | None, head: UploadHead, receive: Receive) -> AcceptedJob | Answered:
+    if key is None:
+        return await services.submitter.submit(LOCAL_TENANT, head, receive)
+    return await services.once.submit(LOCAL_TENANT, key, head, receive)
+
+
+def _values(scope: HTTPScope, name: bytes) -> list[str]:
+    return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
 
 
 def _head(scope: HTTPScope, *, only_form: bool) -> UploadHead:

@@ -8,10 +8,12 @@ from litestar.openapi.spec import Example, OpenAPIMediaType, Operation, Paramete
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
 from ingest_service.receive_upload import AUDIO_FIELD, FORM_TYPE
-from ingest_service.sniff_container import ACCEPTED
+from ingest_service.submit_url import JSON_TYPE, MAX_URL_CHARS, URL_FIELD
 from shared.options import SubmitOptions
+from shared.sniff_container import ACCEPTED
 
 BINARY = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY, description=f"The audio: {ACCEPTED}.")
+EXAMPLE_URL = "https://example.com/interview.mp3"
 EXAMPLE_OPTIONS = {"language": "en", "denoise": True, "metadata": {"call": 4711}}
 EXAMPLE_FIELDS = {
     AUDIO_FIELD: "(the bytes of interview.mp3)",
@@ -61,23 +63,62 @@ FORM_BODY = OpenAPIMediaType(
 RAW_BODY = OpenAPIMediaType(schema=BINARY)
 
 
+KEY = Schema(type=OpenAPIType.STRING, pattern="^[!-~]+$", min_length=1, max_length=255)
+DIGESTS = Schema(
+    type=OpenAPIType.STRING,
+    description="RFC 9530: `sha-256=:base64:` or `sha-512=:base64:`, several with commas; others are ignored.",
+)
+HEADERS = [
+    Parameter(
+        name="Idempotency-Key",
+        param_in="header",
+        schema=KEY,
+        description="The same request under the same key makes one job, and gets the same answer again.",
+    ),
+    Parameter(
+        name="Content-Digest",
+        param_in="header",
+        schema=DIGESTS,
+        description="Of the whole body; what is not as it says is refused.",
+    ),
+    Parameter(name="Repr-Digest", param_in="header", schema=DIGESTS, description="The same."),
+]
+JSON_BODY = OpenAPIMediaType(
+    schema=Schema(
+        type=OpenAPIType.OBJECT,
+        required=[URL_FIELD],
+        properties={
+            URL_FIELD: Schema(
+                type=OpenAPIType.STRING,
+                pattern=r"^https?://[^\s\\/?#@]+([/?#][^\s\\]*)?$",
+                max_length=MAX_URL_CHARS,
+                description="Where the audio is. Redirects are followed; the addresses must be public.",
+            ),
+            **OPTIONS,
+        },
+        additional_properties=False,
+    ),
+    examples={"url": Example(summary="A URL and an option", value={URL_FIELD: EXAMPLE_URL, "language": "en"})},
+)
+
+
 @dataclass
 class FormUpload(Operation):
     """A form with the file and its options in any order."""
 
     def __post_init__(self) -> None:
         self.request_body = RequestBody(content={FORM_TYPE: FORM_BODY}, required=True)
-        self.parameters = _query_parameters()
+        self.parameters = [*_query_parameters(), *HEADERS]
 
 
 @dataclass
-class RawOrFormUpload(Operation):
-    """A form, or the bytes alone with the options in the query."""
+class AnyUpload(Operation):
+    """A form, or the bytes alone with the options in the query, or JSON with the URL of the audio."""
 
     def __post_init__(self) -> None:
         raw = dict.fromkeys(("audio/*", "video/*", "application/octet-stream"), RAW_BODY)
-        self.request_body = RequestBody(content={FORM_TYPE: FORM_BODY, **raw}, required=True)
-        self.parameters = _query_parameters()
+        self.request_body = RequestBody(content={FORM_TYPE: FORM_BODY, **raw, JSON_TYPE: JSON_BODY}, required=True)
+        self.parameters = [*_query_parameters(), *HEADERS]
 
 
 def _query_parameters() -> list[Any]:

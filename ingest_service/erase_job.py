@@ -22,7 +22,8 @@ log = Log(__name__)
 DELETE_TIMEOUT_S = 10.0  # a store that is away is asked for longer by its client than anybody waits for an answer
 
 ERASE_JOB = """
-    UPDATE jobs SET erased_at = now(), metadata = NULL, filename = NULL, error_message = NULL, options = $2
+    UPDATE jobs SET erased_at = now(), metadata = NULL, filename = NULL, source_url = NULL, error_message = NULL,
+        options = $2
     WHERE id = $1 AND erased_at IS NULL
 """
 DISMISS_TASKS = """

@@ -62,6 +62,8 @@ async def find_audio(blobs: BlobStore, job: JobResults, variant: Variant) -> Aud
         raise RefusedError("audio_erased", "The audio of this job was erased when it had been kept for long enough.")
     if variant == "denoised":
         return await _find_denoised(blobs, job)
+    if job.container is None:
+        raise RefusedError(NOT_READY.get(job.status, "not_ready"), "The audio was not fetched from its URL yet.")
     media_type, extension = MEDIA_TYPES.get(job.container, UNKNOWN_TYPE)
     key = blob_keys.source(job.job_id)
     try:

@@ -52,7 +52,7 @@ class JobResults(msgspec.Struct, frozen=True):
     job_id: UUID
     status: JobStatus
     generation: int
-    container: str
+    container: str | None  # None: still to be fetched
     options: JobOptions
     error_message: str | None
     audio_is_erased: bool

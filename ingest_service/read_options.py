@@ -24,10 +24,14 @@ class OptionTexts:
     def add(self, name: str, text: str) -> None:
         """One field: an option as text, or the JSON object with several."""
         if name == JSON_FIELD:
-            for key, value in _json_object(text).items():
-                self._keep(key, _convert(key, value, from_text=False))
+            self.add_values(_json_object(text))
         else:
             self._keep(name, _convert(name, text, from_text=True))
+
+    def add_values(self, values: dict[str, Any]) -> None:
+        """Several options, as they stand in JSON."""
+        for name, value in values.items():
+            self._keep(name, _convert(name, value, from_text=False))
 
     def _keep(self, name: str, value: Any) -> None:
         if name in self._values:

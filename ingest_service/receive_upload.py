@@ -59,8 +59,7 @@ class UploadReceiver:
     async def receive(self, head: UploadHead, receive: Receive) -> Upload:
         """The upload. Raises RefusedError, ClientGoneError or BlobStoreError; then the caller calls `discard`."""
         self._check(head)
-        for name, text in parse_qsl(head.query, keep_blank_values=True):
-            self._texts.add(name, text)
+        query_options(head, self._texts)
         body = read_body(receive)
         if head.content_length is not None and head.content_length <= SMALL_BYTES:
             whole = b"".join([piece async for piece in limited(body, SMALL_BYTES, self._max_bytes)])
@@ -141,6 +140,12 @@ class UploadReceiver:
         return Upload(job_id=self._job_id, audio=self._audio, filename=self._filename, options=options)
 
 
+def query_options(head: UploadHead, texts: OptionTexts) -> None:
+    """Add the options that stand in the query."""
+    for name, text in parse_qsl(head.query, keep_blank_values=True):
+        texts.add(name, text)
+
+
 def clean_filename(name: str | None) -> str | None:
     """The client's name for the file, to be shown and never used as a path: printable, and of bounded length."""
     if name is None:
@@ -149,5 +154,5 @@ def clean_filename(name: str | None) -> str | None:
 
 
 def _accepted_types(head: UploadHead) -> str:
-    raw = "" if head.only_form else ", audio/*, video/* or application/octet-stream"
+    raw = "" if head.only_form else ", audio/*, video/*, application/octet-stream or (its URL) application/json"
     return f"Send the audio as {FORM_TYPE}{raw}, not as {head.content_type[:100] or 'a body without Content-Type'}."

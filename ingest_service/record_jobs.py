@@ -143,7 +143,7 @@ class JobRecorder:
         try:
             async with self._database.connection() as connection:
                 async with connection.transaction():
-                    await connection.execute(INSERT_JOBS_AND_FIRST_TASKS, *_columns(rows))
+                    await connection.execute(INSERT_JOBS_AND_FIRST_TASKS, *columns_of(rows))
                     failpoint("submit.before_commit")
                     committing = True
                 failpoint("submit.after_commit")
@@ -159,7 +159,8 @@ def _settle(batch: Sequence[_Waiting], outcome: Exception | None) -> None:
         waiting.settle(outcome)
 
 
-def _columns(rows: Sequence[JobRow]) -> list[tuple[Any, ...]]:
+def columns_of(rows: Sequence[JobRow]) -> list[tuple[Any, ...]]:
+    """The parameters of INSERT_JOBS_AND_FIRST_TASKS."""
     return list(zip(*rows, strict=True))
 
 

@@ -11,10 +11,12 @@ from redis.asyncio import Redis
 
 from ingest_service.check_health import Readiness, check_health
 from ingest_service.database import POOL_SIZE, Database
+from ingest_service.idempotency_keys import IdempotencyKeys
 from ingest_service.read_jobs import JobReader
 from ingest_service.ring_bell import Bell
 from ingest_service.settings import IngestSettings
 from ingest_service.submit_job import JobSubmitter
+from ingest_service.submit_once import OnceSubmitter
 from ingest_service.transcript_formats.limits import CueLimits
 from shared.blob_store import BlobStore
 
@@ -28,6 +30,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     """The open ends of the ingest."""
 
     submitter: JobSubmitter
+    once: OnceSubmitter
     jobs: JobReader
     bell: Bell
     blobs: BlobStore
@@ -58,8 +61,10 @@ async def open_services(settings: IngestSettings, blobs: BlobStore) -> AsyncIter
     )
     pool_size = connections_of(settings.ingest_processes)
     async with redis, Database.opened(settings.database_url, pool_size) as database, Bell.hung(redis) as bell:
+        submitter = JobSubmitter(database, blobs, settings.max_upload_bytes, settings.fetch_schemes)
         yield Services(
-            submitter=JobSubmitter(database, blobs, settings.max_upload_bytes),
+            submitter=submitter,
+            once=OnceSubmitter(submitter, IdempotencyKeys(database, kept_s=settings.idempotency_hours * 3600)),
             jobs=JobReader(database),
             bell=bell,
             blobs=blobs,

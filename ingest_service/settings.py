@@ -10,7 +10,6 @@ import msgspec
 from ingest_service.transcript_formats.limits import CueLimits, MaxChars, MaxLines, MaxSeconds
 from shared.settings import CommonSettings
 
-GIB = 1 << 30
 MOST_BY_DEFAULT = 16  # processes: they share the connections that Postgres allows
 
 
@@ -28,7 +27,7 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
     auth: Literal["required", "none"] = "required"  # `none` is for a loopback address only
     ingest_processes: Annotated[int, msgspec.Meta(ge=1)] = usable_cores()  # that serve; 1: without a supervisor
     fsync: bool = False  # whether an upload waits until a local disk has its audio; Postgres decides for itself
-    max_upload_bytes: Annotated[int, msgspec.Meta(ge=1)] = 5 * GIB  # of the audio; a larger one is a 413
+    idempotency_hours: Annotated[float, msgspec.Meta(gt=0)] = 24.0  # that an answer is kept for its Idempotency-Key
     subtitle_max_chars: MaxChars = 42  # of a line; full-width characters count double
     subtitle_max_lines: MaxLines = 2
     subtitle_max_seconds: MaxSeconds = 7.0  # that a cue is shown

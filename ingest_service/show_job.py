@@ -59,7 +59,7 @@ def next_attempt_at(row: Mapping[str, Any]) -> dt.datetime | None:
 
 
 def audio_facts(row: Mapping[str, Any]) -> AudioFacts:
-    """What is known of the source."""
+    """What is known of the source; of one that is still to be fetched, nothing."""
     return AudioFacts(
         duration=row["duration_s"],
         sample_rate=row["sample_rate_hz"],

@@ -4,16 +4,21 @@ The 202 may be sent once this returns. Rings no bell: that comes after the commi
 """
 
 import asyncio
+from collections.abc import Collection
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 import msgspec
 from litestar.types import Receive
 
+from ingest_service.commit_job import AlsoCommit, commit_job
 from ingest_service.database import Database
 from ingest_service.errors import CommitUnknownError, OutageError
+from ingest_service.fingerprint import fingerprint
 from ingest_service.receive_upload import Upload, UploadHead, UploadReceiver
-from ingest_service.record_jobs import JobRecorder, JobRow
+from ingest_service.record_jobs import INSERT_JOBS_AND_FIRST_TASKS, JobRecorder, JobRow, columns_of
+from ingest_service.submit_url import names_url, read_url_job, record_url_job
 from shared.blob_store import BlobStore, BlobStoreError
 from shared.ids import new_id
 from shared.logs import Log
@@ -33,25 +38,51 @@ class AcceptedJob(msgspec.Struct, frozen=True):
 class JobSubmitter:
     """The use case of every way to hand in audio."""
 
-    def __init__(self, database: Database, blobs: BlobStore, max_upload_bytes: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        blobs: BlobStore,
+        max_upload_bytes: int,
+        fetch_schemes: Collection[str] = ("http", "https"),
+    ) -> None:
         self.recorder = JobRecorder(database)
+        self._database = database
         self._blobs = blobs
         self._max_upload_bytes = max_upload_bytes
+        self._fetch_schemes = fetch_schemes
 
-    async def submit(self, tenant: str, head: UploadHead, receive: Receive) -> AcceptedJob:
-        """Receive and record one upload.
+    async def submit(
+        self, tenant: str, head: UploadHead, receive: Receive, *, also: AlsoCommit | None = None
+    ) -> AcceptedJob:
+        """Receive and record one upload, or the URL of one.
 
         Raises IngestError or BlobStoreError, and then has left neither a blob nor a row (but see CommitUnknownError).
         """
+        if names_url(head):
+            job = await read_url_job(head, receive, self._fetch_schemes)
+            return AcceptedJob(job.job_id, await record_url_job(self._database, tenant, job, also=also))
         receiver = UploadReceiver(self._blobs, new_id(), self._max_upload_bytes)
         try:
             upload = await receiver.receive(head, receive)
-            return await record_job(self.recorder, tenant, upload)
+            if also is None:
+                return await record_job(self.recorder, tenant, upload)
+            return await record_job_and(also, self._database, tenant, upload)
         except CommitUnknownError:
             raise
         except BaseException:  # a cancelled request must not leave its audio either
             await asyncio.shield(_discard(receiver))
             raise
+
+    async def fingerprint(self, head: UploadHead, receive: Receive) -> str:
+        """What `submit` would have recorded an upload as. Receives it, and keeps nothing; raises as `submit`."""
+        if names_url(head):
+            return (await read_url_job(head, receive, self._fetch_schemes)).fingerprint
+        receiver = UploadReceiver(self._blobs, new_id(), self._max_upload_bytes)
+        try:
+            upload = await receiver.receive(head, receive)
+            return fingerprint(upload.audio.sha256, upload.options)
+        finally:
+            await asyncio.shield(_discard(receiver))
 
 
 async def _discard(receiver: UploadReceiver) -> None:
@@ -70,6 +101,18 @@ async def record_job(recorder: JobRecorder, tenant: str, upload: Upload) -> Acce
         asyncpg.UniqueViolationError
     ) as error:  # the collector of orphans has it: this process stood still for so long
         raise OutageError("storage_unavailable", "The upload took too long to record; send it again.") from error
+    return AcceptedJob(row.job_id, Dispatch(row.task_id, 1, TaskKind.PREPARE))
+
+
+async def record_job_and(also: AlsoCommit, database: Database, tenant: str, upload: Upload) -> AcceptedJob:
+    """The same, in a commit of its own together with what `also` writes."""
+    row = _row(tenant, upload)
+
+    async def insert(connection: Any) -> None:
+        await connection.execute(INSERT_JOBS_AND_FIRST_TASKS, *columns_of([row]))
+        await also(connection, row.job_id, fingerprint(upload.audio.sha256, upload.options))
+
+    await commit_job(database, row.job_id, insert)
     return AcceptedJob(row.job_id, Dispatch(row.task_id, 1, TaskKind.PREPARE))
 
 

@@ -11,9 +11,10 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from processor_service.failures import ChildCrashError, failure_of
+from processor_service.failures import ChildCrashError, TransientError, failure_of
 from processor_service.outcomes import Crashed, Failed, Interrupted, LeaseLost, Outcome
 from shared.failpoints import failpoint
+from shared.failures import FailureCode
 from shared.logs import Log
 from shared.options import JobOptions
 from shared.states import TaskKind
@@ -37,7 +38,8 @@ WITH queued AS (
     WHERE id = (SELECT job_id FROM claimed WHERE kind <> 'deliver') AND status = 'QUEUED'
 )
 SELECT c.id, c.job_id, c.generation, c.kind, c.ordinal, c.lease_token, c.attempts, c.crashes, c.input,
-       j.options, j.tenant, j.chunk_count, coalesce(j.chunk_generation, c.generation) AS chunk_generation, j.warnings
+       j.options, j.tenant, j.chunk_count, coalesce(j.chunk_generation, c.generation) AS chunk_generation, j.warnings,
+       CASE WHEN j.source_sha256 IS NULL THEN j.source_url END AS source_url
 FROM claimed c JOIN jobs j ON j.id = c.job_id
 """
 
@@ -59,6 +61,25 @@ UPDATE jobs SET stage = $3 WHERE id = (
     SELECT job_id FROM tasks WHERE id = $1 AND lease_token = $2 AND state = 'running')
 """
 
+# The job's row first, as everywhere.
+RECORD_SOURCE = """
+WITH job AS (SELECT id FROM jobs WHERE id = $2 FOR UPDATE),
+held AS (SELECT job_id FROM tasks WHERE id = $1 AND lease_token = $3 AND state = 'running')
+UPDATE jobs SET container = $4, source_bytes = $5, source_sha256 = $6
+FROM job, held WHERE jobs.id = job.id AND held.job_id = job.id
+RETURNING jobs.id
+"""
+
+CONFIRM = "SELECT 1 FROM tasks WHERE id = $1 AND lease_token = $2 AND state = 'running'"
+
+
+class SourceFacts(msgspec.Struct, frozen=True):
+    """What is known of a source once it is stored."""
+
+    container: str
+    bytes: int
+    sha256: str
+
 
 class ClaimedTask(msgspec.Struct, frozen=True, kw_only=True):
     """A task we hold, with what its stage needs of the job."""
@@ -77,6 +98,7 @@ class ClaimedTask(msgspec.Struct, frozen=True, kw_only=True):
     chunk_count: int
     chunk_generation: int  # under which the chunks' blobs lie
     warnings: tuple[ResultWarning, ...]
+    source_url: str | None = None  # where the source is still to be fetched from
 
 
 async def claim(
@@ -148,6 +170,17 @@ class Leases:
         """Show the client the stage its job has reached."""
         await self._pool.execute(RECORD_STAGE, task.id, task.lease_token, stage)
 
+    async def record_source(self, task: ClaimedTask, facts: SourceFacts) -> None:
+        """Note what a fetched source is. Raises TaskError when the task is not ours any more."""
+        fields = facts.container, facts.bytes, facts.sha256
+        if not await self._pool.fetchval(RECORD_SOURCE, task.id, task.job_id, task.lease_token, *fields):
+            raise _taken_over()
+
+    async def confirm(self, task: ClaimedTask) -> None:
+        """Raise TaskError when the task is not ours any more; it cannot be recorded, as nothing of ours can."""
+        if not await self._pool.fetchval(CONFIRM, task.id, task.lease_token):
+            raise _taken_over()
+
     async def beat(self) -> None:
         """Renew every lease; stop the work of those that are gone."""
         held = list(self._held.values())
@@ -173,3 +206,7 @@ class Leases:
         self._stopping = True
         for one in list(self._held.values()):
             one.end(Interrupted())
+
+
+def _taken_over() -> TransientError:
+    return TransientError(FailureCode.INTERNAL, "Another worker has the task.")

@@ -23,6 +23,7 @@ from processor_service.retry import RetryPolicy
 from processor_service.scratch import Scratch
 from processor_service.settings import ProcessorSettings
 from processor_service.settle import Aftermath, LeaseLostError, settle
+from processor_service.sources.fetch_source import SourceFetcher
 from processor_service.stages.chunk import chunk
 from processor_service.stages.finish import finish
 from processor_service.stages.prepare import prepare
@@ -57,6 +58,7 @@ class Processor(msgspec.Struct, frozen=True, kw_only=True):
     leases: Leases
     dead_letters: DeadLetterList
     http: aiohttp.ClientSession
+    sources: SourceFetcher
     providers: tuple[OpenAIApi, ...]
 
     def policy(self, kind: TaskKind) -> RetryPolicy:
@@ -106,6 +108,7 @@ async def _compute(processor: Processor, task: ClaimedTask, slot: Slot) -> Outco
             settings=processor.settings,
             providers=processor.providers,
             scratch=scratch,
+            fetch_source=lambda: processor.sources.fetch(task),
             report_progress=lambda fraction: processor.leases.report(task, fraction),
             report_stage=lambda stage: processor.leases.record_stage(task, stage),
         )

@@ -25,12 +25,15 @@ from processor_service.providers.failover import open_providers
 from processor_service.run_task import DEAD_LETTERS, Processor
 from processor_service.scratch import open_scratch
 from processor_service.settings import ProcessorSettings
+from processor_service.sources.fetch_source import SourceFetcher
+from processor_service.sources.http_client import open_session as open_sources_session
 from processor_service.stop_order import StopOrder
 from processor_service.transcribers import scripted_model, why_unavailable
 from processor_service.transcribers.no_engine import NO_ENGINE
 from processor_service.upkeep.collect_orphans import OrphanCollector
 from processor_service.upkeep.dead_letter_list import DeadLetterList
 from processor_service.upkeep.erase import Eraser, Retention
+from processor_service.upkeep.forget_keys import forget_keys
 from processor_service.upkeep.loop import run_forever
 from processor_service.upkeep.prune import Pruner
 from processor_service.upkeep.reconcile import Reconciler
@@ -84,19 +87,22 @@ async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncI
         database = await stack.enter_async_context(_database(settings))
         redis = await stack.enter_async_context(connect(settings.redis_url))
         http = await stack.enter_async_context(open_session(settings))
+        sources = await stack.enter_async_context(open_sources_session(settings))
         providers = await stack.enter_async_context(open_providers(settings.providers))
+        blobs, leases = BlobStore(settings.storage_url), Leases(database, lease_s=settings.lease_s)
         yield Processor(
             name=f"{socket.gethostname()}:{os.getpid()}",
             settings=settings,
             database=database,
             redis=redis,
-            blobs=BlobStore(settings.storage_url),
+            blobs=blobs,
             models=models,
             scratch=scratch,
             compute=compute,
-            leases=Leases(database, lease_s=settings.lease_s),
+            leases=leases,
             dead_letters=DeadLetterList(redis),
             http=http,
+            sources=SourceFetcher(http=sources, blobs=blobs, leases=leases, settings=settings),
             providers=providers,
         )
 
@@ -167,6 +173,7 @@ def _loops(processor: Processor) -> list[Coroutine[Any, Any, None]]:
         upkeep("prune", Pruner(processor.redis), every_s=5),
         upkeep(DEAD_LETTERS, processor.dead_letters, every_s=1),
         upkeep("erase", Eraser(blobs, retention, lease_s=settings.lease_s), every_s=5),
+        upkeep("idempotency_keys", forget_keys, every_s=60),
         upkeep("orphans", collector, every_s=settings.orphan_age_s),
     ]
 

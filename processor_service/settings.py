@@ -40,13 +40,15 @@ class ProcessorSettings(CommonSettings, frozen=True, kw_only=True):
     child_memory_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0  # of one compute child; 0: 4 GiB and thrice the model
     grace_s: Positive = 10.0  # how long a stopping worker lets running tasks finish
     poll_s: Positive = 0.1  # how often the queues are looked at
+    fetch_timeout_s: Positive = 3600.0  # for fetching one source
+    fetch_silence_s: Positive = 30.0  # for its server to answer, or to send anything
     webhook_secret: str = ""  # signs for jobs that brought no secret of their own
     webhook_previous_secret: str = ""  # signs besides while receivers change to a new one
     webhook_timeout_s: Positive = 15.0
     webhook_waits_s: tuple[float, ...] = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)  # between attempts
-    webhook_allow_private: Literal["false", "loopback", "true"] = "false"  # addresses that are not public
+    webhook_allow_private: Literal["false", "loopback", "true"] = "false"  # not public addresses; sources, too
     webhook_schemes: tuple[Literal["http", "https"], ...] = ("http", "https")
-    webhook_ports: tuple[Annotated[int, msgspec.Meta(ge=1, le=65535)], ...] = ()  # empty: any
+    webhook_ports: tuple[Annotated[int, msgspec.Meta(ge=1, le=65535)], ...] = ()  # empty: any; sources, too
     retention_s: NotNegative = 0.0  # jobs that ended longer ago are erased; 0: never
     retention_audio_s: NotNegative = 0.0  # the same for their audio alone
     retention_webhook_log_s: Positive = 30 * 24 * 3600.0  # webhook attempts older than this are forgotten

@@ -32,14 +32,14 @@ class JobAccepted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AudioFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of the source; the decoded facts are null until it was prepared."""
+    """What is known of the source: the decoded facts are null until it was prepared, all until it was fetched."""
 
     duration: float | None
     sample_rate: int | None
     channels: int | None
-    format: str
-    bytes: int
-    sha256: str
+    format: str | None
+    bytes: int | None
+    sha256: str | None
 
 
 class ProblemInJob(msgspec.Struct, frozen=True, kw_only=True):

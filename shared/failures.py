@@ -23,6 +23,11 @@ class FailureCode(StrEnum):
     PROVIDER_DENIED = "provider_denied"  # a remote engine does not accept the service's key
     PROVIDER_REFUSED = "provider_refused"  # a remote engine does not take the request
     SOURCE_MISSING = "source_missing"  # the stored upload is gone
+    SOURCE_BLOCKED = "source_blocked"  # the `audio_url` is not where this service may connect to
+    SOURCE_REFUSED = "source_refused"  # the server of the `audio_url` does not give it
+    SOURCE_UNAVAILABLE = "source_unavailable"  # that server does not answer, or not now; transient
+    SOURCE_TOO_LARGE = "source_too_large"  # what is there has more than HEADRACE_MAX_UPLOAD_BYTES
+    UNSUPPORTED_MEDIA = "unsupported_media"  # what is there begins like no audio or video
     WEBHOOK_REFUSED = "webhook_refused"  # the endpoint did not answer 2xx
     WEBHOOK_BLOCKED = "webhook_blocked"  # the endpoint is not where this service may connect to
     STORAGE_UNAVAILABLE = "storage_unavailable"  # blob store hiccup; transient

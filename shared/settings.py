@@ -49,6 +49,8 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
     database_url: str
     redis_url: str
     storage_url: str
+    max_upload_bytes: Annotated[int, msgspec.Meta(ge=1)] = 5 << 30  # of the audio; a larger upload is a 413
+    fetch_schemes: tuple[Literal["http", "https"], ...] = ("http", "https")  # that an `audio_url` may have
     log_format: Literal["json", "console"] = "console"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     failpoints: str = ""  # for tests only: a folder of orders to misbehave, see shared.failpoints

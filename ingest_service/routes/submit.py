@@ -7,21 +7,24 @@ from litestar.di import NamedDependency
 
 from ingest_service.accept_upload import accept_upload
 from ingest_service.describe_api import SUBMIT
-from ingest_service.describe_upload import FormUpload, RawOrFormUpload
+from ingest_service.describe_upload import AnyUpload, FormUpload
 from ingest_service.services import Services
 from shared.api import JobAccepted
 
 
 @post(
     "/v1/jobs",
-    operation_class=RawOrFormUpload,
+    operation_class=AnyUpload,
     responses=SUBMIT,
     status_code=202,
     request_max_body_size=None,  # we count ourselves, while streaming
     summary="Submit audio",
 )
 async def submit_job(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[JobAccepted]:
-    """Store the audio and queue a job. The answer comes once both are safe, long before the transcript."""
+    """Store the audio and queue a job. The answer comes once both are safe, long before the transcript.
+
+    Of a URL, it comes once the job is recorded; the audio is fetched when the job's turn comes.
+    """
     return await _accept(request, services, only_form=False)
 
 

@@ -1,4 +1,7 @@
-"""Prepare: probe, decode and split the source. A short file goes on to its result under the same lease."""
+"""Prepare: fetch the source if it was not uploaded; probe, decode and split it.
+
+A short file goes on to its result under the same lease.
+"""
 
 from pathlib import Path
 
@@ -22,6 +25,7 @@ DECODING_SHARE = 0.1  # of a short file's time
 
 async def prepare(work: Work) -> Split | JobDone:
     """Split the source into chunks; when it is one chunk only, finish the job right here."""
+    await work.fetch_source()
     source = await work.local_file(blob_keys.source(work.task.job_id), "source")
     chunks = _ChunkUploads(work)
     prepared = await _split(work, source, chunks)

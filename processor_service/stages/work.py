@@ -20,6 +20,10 @@ from shared.blob_store import BlobStore
 from shared.failures import FailureCode
 
 
+async def nothing_to_fetch() -> None:
+    """The source was uploaded."""
+
+
 class Work(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt of one compute task."""
 
@@ -30,6 +34,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     settings: ProcessorSettings
     providers: tuple[OpenAIApi, ...] = ()  # remote engines, in the order in which they are asked
     scratch: Path
+    fetch_source: Callable[[], Awaitable[None]] = nothing_to_fetch  # has the source stored
     report_progress: Callable[[float], None]
     report_stage: Callable[[str], Awaitable[None]]
 

@@ -24,7 +24,9 @@ ORDER BY completed_at LIMIT $2 FOR UPDATE SKIP LOCKED
 """
 
 ERASE_JOB = """
-UPDATE jobs SET erased_at = now(), metadata = NULL, filename = NULL, error_message = NULL, options = $2 WHERE id = $1
+UPDATE jobs SET erased_at = now(), metadata = NULL, filename = NULL, source_url = NULL, error_message = NULL,
+    options = $2
+WHERE id = $1
 """
 
 DISMISS_TASKS = """

@@ -2,8 +2,8 @@
 
 import datetime as dt
 
+from processor_service.outbound.retry_after import retry_after_s
 from processor_service.webhooks.results import Answer, Blocked, NoAnswer, Result, Unsigned
-from processor_service.webhooks.retry_after import retry_after_s
 from shared.failures import Failure, FailureCode
 
 GONE = 410

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import aiohttp
 from yarl import URL
 
-from processor_service.webhooks.http_client import TargetRefusedError
+from processor_service.outbound.guarded_connector import TargetRefusedError
 from processor_service.webhooks.results import Answer, Blocked, NoAnswer
 
 SHOWN_BYTES = 500

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ingest_service.sniff_container import HEAD_BYTES, sniff_container
+from shared.sniff_container import HEAD_BYTES, sniff_container
 
 CORPUS = Path(__file__).parents[3] / "shared" / "audio"
 

@@ -112,7 +112,7 @@ async def test_refused_forms_leave_nothing(ingest: Ingest, fields: Any, status: 
         ("audio/wav", b"RIFF", 415, "unsupported_media"),
         ("text/plain", wav(), 415, "unsupported_content_type"),
         ("application/x-www-form-urlencoded", wav(), 415, "unsupported_content_type"),
-        ("application/json", b"{}", 415, "unsupported_content_type"),
+        ("application/json", b"{}", 400, "invalid_option"),
         ("multipart/form-data", wav(), 400, "invalid_form"),
         ("multipart/form-data; boundary=x", wav(), 400, "invalid_form"),
         ("multipart/form-data; boundary=x", b"", 400, "invalid_form"),

@@ -1,4 +1,4 @@
-"""Looks up the names of webhook endpoints in threads of their own.
+"""Looks up the names of hosts that clients named, in threads of their own.
 
 A name server that hangs must not hold up the lookups that Postgres and Redis need: the loop has few threads for those.
 """
@@ -15,7 +15,7 @@ class Resolver(AbstractResolver):
     """The system's resolver. Raises OSError for a name that has no address."""
 
     def __init__(self, *, at_once: int) -> None:
-        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="webhook-dns")
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="outbound-dns")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC

@@ -6,7 +6,7 @@ A pure function. It only says whether this is worth storing; whether it decodes,
 
 from collections.abc import Callable
 
-from ingest_service.sniff_frames import sniff_frames
+from shared.sniff_frames import sniff_frames
 
 HEAD_BYTES = 8192  # enough for two frames of every MPEG layer, and for three packets of a transport stream
 

@@ -1,7 +1,7 @@
-"""Decides where webhooks may go: to public addresses, and to others only when a setting says so. Pure policy.
+"""Decides where requests for clients may go: to public addresses, and to others only when a setting says so.
 
-Every URL comes from a client, so each could aim at what only this machine can reach. `http_client` asks about the
-address that it is about to connect to, so neither a name nor its DNS can get past this.
+Pure policy. Every URL comes from a client, so each could aim at what only this machine can reach. `guarded_connector`
+asks about the address that it is about to connect to, so neither a name nor its DNS can get past this.
 """
 
 import re

@@ -1,0 +1,110 @@
+"""The bytes behind a URL, as one stream over as many connections as it takes.
+
+A connection that breaks is followed by another for the rest (`Range`), if the server promises by an ETag or a date that
+it is still the same (`If-Range`). Nothing is stored here.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+
+import aiohttp
+import msgspec
+
+from processor_service.settings import ProcessorSettings
+from processor_service.sources.failures import SourceBrokenError, SourceChangedError, too_large
+from processor_service.sources.judge_answer import refusal_of, strong_validator
+from processor_service.sources.open_url import open_url, why_broken
+from processor_service.sources.pace import Pace
+
+RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(?:(\d{1,18})|\*)", re.ASCII)
+WAITS_S = (0.2, 1.0, 3.0)  # before the next connection, when one after the other brings next to nothing
+LITTLE_BYTES = 64 << 10
+
+
+class Source(msgspec.Struct, frozen=True):
+    """What the first answer said of the source."""
+
+    validator: str | None
+    total_bytes: int | None  # None: nobody knows before the end
+
+
+class Download:
+    """One download, from its first byte."""
+
+    def __init__(self, http: aiohttp.ClientSession, url: str, settings: ProcessorSettings) -> None:
+        self._http = http
+        self._url = url
+        self._settings = settings
+        self._source: Source | None = None
+        self._response: aiohttp.ClientResponse | None = None
+        self._offset = 0
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """All bytes, in pieces that are not empty. Raises SourceChangedError, or TaskError."""
+        in_vain = 0
+        while True:
+            start = self._offset
+            try:
+                async for piece in self._connection():
+                    yield piece
+            except SourceBrokenError as error:
+                in_vain = in_vain + 1 if self._offset - start < LITTLE_BYTES else 1
+                if self._source is None or in_vain > len(WAITS_S):
+                    raise error.failure from None
+                if self._offset and self._source.validator is None:
+                    raise SourceChangedError(str(error)) from None
+            else:
+                return
+            await asyncio.sleep(WAITS_S[in_vain - 1])
+
+    def close(self) -> None:
+        """Close the connection, whoever reads from it."""
+        if self._response:
+            self._response.close()
+
+    async def _connection(self) -> AsyncIterator[bytes]:
+        """What one connection brings from where the last one ended."""
+        pace = Pace(self._settings.fetch_silence_s)
+        self._response = response = await open_url(self._http, self._url, self._headers(), self._settings)
+        try:
+            source = self._source = self._judged(response)
+            while piece := await pace.next(response.content.readany):
+                self._offset += len(piece)
+                self._check_size(self._offset)
+                yield piece
+        except (aiohttp.ClientError, OSError) as error:
+            raise SourceBrokenError(why_broken(error)) from None
+        finally:
+            response.close()
+        if source.total_bytes is not None and self._offset < source.total_bytes:
+            raise SourceBrokenError("sent less than it had promised")
+
+    def _headers(self) -> dict[str, str]:
+        if self._source is None or self._source.validator is None or not self._offset:
+            return {}
+        return {"range": f"bytes={self._offset}-", "if-range": self._source.validator}
+
+    def _judged(self, response: aiohttp.ClientResponse) -> Source:
+        """The source that the answer brings, from `_offset` on. Raises what its refusal means."""
+        if self._offset == 0 and response.status == 200:
+            total_bytes = response.content_length
+            self._check_size(total_bytes or 0)
+            return Source(strong_validator(response.headers), total_bytes)
+        if self._source is None or response.status not in {200, 206, 416}:
+            raise refusal_of(response.status, response.headers)
+        if response.status != 206 or not self._goes_on(self._source, response):
+            raise SourceChangedError("has something else there now")
+        return self._source
+
+    def _goes_on(self, source: Source, response: aiohttp.ClientResponse) -> bool:
+        span = RANGE.fullmatch(response.headers.get("content-range", ""))
+        if not span or int(span[1]) != self._offset:
+            return False
+        if span[3] and source.total_bytes not in {None, int(span[3])}:
+            return False
+        return strong_validator(response.headers) in {None, source.validator}
+
+    def _check_size(self, size_bytes: int) -> None:
+        if size_bytes > self._settings.max_upload_bytes:
+            raise too_large(self._settings.max_upload_bytes)

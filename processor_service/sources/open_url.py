@@ -1,0 +1,98 @@
+"""Asks for a URL and follows its redirects by hand, the guard at each: what may be asked for and what is connected to.
+
+An answer is handed out before its body is read; whoever gets it closes it.
+"""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from urllib.parse import urljoin, urlsplit
+
+import aiohttp
+from yarl import URL
+
+from processor_service.outbound.guarded_connector import TargetRefusedError
+from processor_service.outbound.target_guard import refusal_of_url
+from processor_service.settings import ProcessorSettings
+from processor_service.sources.failures import SourceBrokenError, blocked, refused
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+MAX_REDIRECTS = 5
+VISIBLE_ASCII = re.compile(r"[!-~]+")
+HEADERS = {"accept": "audio/*, video/*, */*;q=0.5", "accept-encoding": "identity", "user-agent": "Headrace/1"}
+
+
+async def open_url(
+    http: aiohttp.ClientSession, url: str, headers: Mapping[str, str], settings: ProcessorSettings
+) -> aiohttp.ClientResponse:
+    """The answer at the end of the redirects. Raises SourceBrokenError, or TaskError for what is refused."""
+    target = _parsed(url)
+    for _ in range(MAX_REDIRECTS + 1):
+        if why := refusal_of_url(target, schemes=settings.fetch_schemes, ports=settings.webhook_ports):
+            raise blocked(why)
+        response = await _get(http, target, headers, settings.fetch_silence_s)
+        location = _location(response.status, response.headers)
+        if location is None:
+            return response
+        response.close()
+        target = _joined(target, location)
+    raise refused("redirects again and again")
+
+
+async def _get(
+    http: aiohttp.ClientSession, url: URL, headers: Mapping[str, str], patience_s: float
+) -> aiohttp.ClientResponse:
+    try:
+        async with asyncio.timeout(patience_s):
+            return await http.get(url, headers={**HEADERS, **headers}, allow_redirects=False)
+    except TargetRefusedError as error:
+        raise blocked(f"its host is at {error}") from None
+    except aiohttp.InvalidURL:
+        raise blocked("it names no host") from None
+    except (aiohttp.ClientError, OSError) as error:
+        raise SourceBrokenError(why_broken(error)) from None  # its words may hold the URL
+
+
+def why_broken(error: Exception) -> str:
+    """By the kind of the error only."""
+    match error:
+        case TimeoutError():
+            return "did not answer in time"
+        case aiohttp.ClientConnectorDNSError():
+            return "has a name that could not be looked up"
+        case aiohttp.ClientSSLError():
+            return "could not prove by TLS who it is"
+        case aiohttp.ClientConnectorError():
+            return "could not be connected to"
+        case aiohttp.ClientResponseError():
+            return "answered with something that is not HTTP"
+        case _:
+            return "ended the connection before the source was complete"
+
+
+def _location(status: int, headers: Mapping[str, str]) -> str | None:
+    return headers.get("location") if status in REDIRECTS else None
+
+
+def _parsed(url: str) -> URL:
+    """The URL as it is written, since signatures are of the writing; an empty one, which is refused, for no URL."""
+    try:
+        parsed, written = URL(url), urlsplit(url)
+        if not VISIBLE_ASCII.fullmatch(url) or not parsed.raw_authority:
+            return parsed
+        return URL.build(
+            scheme=parsed.scheme,
+            authority=parsed.raw_authority,
+            path=written.path or "/",
+            query_string=written.query,
+            encoded=True,
+        )
+    except ValueError:
+        return URL()
+
+
+def _joined(base: URL, location: str) -> URL:
+    try:
+        return _parsed(urljoin(str(base), location))
+    except ValueError:
+        return URL()

@@ -1,0 +1,155 @@
+"""An HTTP server on loopback that has one file and misbehaves as a test asks, connection by connection."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import msgspec
+
+ETAG = 'etag: "one"'
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A request, as it came."""
+
+    target: str
+    headers: dict[str, str]
+
+    @property
+    def start(self) -> int:
+        """The first byte that is asked for."""
+        return int(self.headers.get("range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+
+
+Script = Callable[["Connection"], Awaitable[None]]
+
+
+class Connection:
+    """One connection with its request read."""
+
+    def __init__(self, asked: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.asked = asked
+        self._reader = reader
+        self._writer = writer
+
+    async def send(self, data: bytes) -> None:
+        """Raises ConnectionError once the other side has closed."""
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def closed(self) -> None:
+        """Wait for the other side's end."""
+        with contextlib.suppress(ConnectionError):
+            await self._reader.read()
+
+
+class Server:
+    """The n-th connection runs the n-th script, all further ones the last."""
+
+    def __init__(self, *scripts: Script) -> None:
+        self._scripts = list(scripts)
+        self._under_way: set[asyncio.Task[None]] = set()
+        self.port = 0
+        self.asked: list[Asked] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/talk.wav?signature=s3cret"
+
+    @contextlib.asynccontextmanager
+    async def listening(self) -> AsyncIterator["Server"]:
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32 << 10)
+        self.port = listener.getsockname()[1]
+        server = await asyncio.start_server(self._serve, sock=listener)
+        try:
+            yield self
+        finally:
+            server.close()
+            await self.ended()
+
+    async def ended(self) -> None:
+        """Wait until all connections are over: by their scripts, or because the other side closed them."""
+        async with asyncio.timeout(10):
+            await asyncio.gather(*self._under_way)
+
+    def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._converse(reader, writer))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.set_write_buffer_limits(0)
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            first, *lines = head.strip().split("\r\n")
+            headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+            self.asked.append(Asked(first.split(" ")[1], headers))
+            script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
+            await script(Connection(self.asked[-1], reader, writer))
+        writer.close()
+
+
+def head(status: int, *headers: str) -> bytes:
+    return "\r\n".join([f"HTTP/1.1 {status} Whatever", *headers, "", ""]).encode()
+
+
+def answering(status: int, *headers: str, body: bytes = b"", length: int | None = None) -> Script:
+    """A whole answer, which may lie about its length."""
+
+    async def script(connection: Connection) -> None:
+        promised = f"content-length: {len(body) if length is None else length}"
+        await connection.send(head(status, promised, *headers) + body)
+
+    return script
+
+
+def serving(data: bytes, *headers: str, cut_after: int | None = None) -> Script:
+    """Answers `Range` as one should, and breaks the connection after so many bytes."""
+
+    async def script(connection: Connection) -> None:
+        start = connection.asked.start
+        span = [f"content-range: bytes {start}-{len(data) - 1}/{len(data)}"] if start else []
+        rest = data[start:]
+        await connection.send(head(206 if start else 200, f"content-length: {len(rest)}", *span, *headers))
+        await connection.send(rest[:cut_after])
+
+    return script
+
+
+def chunked(data: bytes, *, ended: bool = True) -> Script:
+    """A body of unknown length, in one chunk."""
+
+    async def script(connection: Connection) -> None:
+        body = f"{len(data):x}\r\n".encode() + data + b"\r\n" + (b"0\r\n\r\n" if ended else b"")
+        await connection.send(head(200, "transfer-encoding: chunked") + body)
+
+    return script
+
+
+def stalling(*pieces: bytes) -> Script:
+    """Sends these bytes, then nothing, until the other side closes."""
+
+    async def script(connection: Connection) -> None:
+        for piece in pieces:
+            await connection.send(piece)
+        await connection.closed()
+
+    return script
+
+
+def flooding(start: bytes, piece: bytes, *, pause_s: float = 0.0) -> Script:
+    """Sends a piece again and again, until the other side closes."""
+
+    async def script(connection: Connection) -> None:
+        await connection.send(start)
+        while True:
+            await connection.send(piece)
+            await asyncio.sleep(pause_s)
+
+    return script
+
+
+def redirecting(location: str, status: int = 302) -> Script:
+    return answering(status, f"location: {location}")

@@ -1,0 +1,366 @@
+"""Sources from a real server over real sockets: what is fetched, however often the connection breaks."""
+
+import asyncio
+import hashlib
+import random
+
+import asyncpg
+import pytest
+
+from processor_service.failures import TaskError
+from shared import blob_keys
+from shared.blob_store import BlobNotFoundError, BlobStore
+from shared.failures import FailureCode
+from tests.processor.conftest import job_row
+from tests.sources.conftest import ClaimUrl, Fail, Fetch, FetcherWith
+from tests.sources.server import (
+    ETAG,
+    Connection,
+    Script,
+    Server,
+    answering,
+    chunked,
+    flooding,
+    head,
+    redirecting,
+    serving,
+    stalling,
+)
+
+AUDIO = b"fLaC" + random.Random(0).randbytes(400_000)
+OTHER = b"fLaC" + random.Random(1).randbytes(300_000)
+DATES = ("last-modified: Mon, 02 Nov 2026 10:00:00 GMT", "date: Mon, 02 Nov 2026 10:00:01 GMT")
+
+
+async def test_what_a_url_leads_to_is_stored_and_what_it_is_recorded(
+    claim_url: ClaimUrl, fetcher_with: FetcherWith, database: asyncpg.Pool, blobs: BlobStore
+) -> None:
+    async with Server(serving(AUDIO)).listening() as server:
+        task = await claim_url(server.url)
+        await (await fetcher_with()).fetch(task)
+
+    assert await blobs.get(blob_keys.source(task.job_id)) == AUDIO
+    job = await job_row(database, task.job_id)
+    assert (job["container"], job["source_bytes"]) == ("flac", len(AUDIO))
+    assert job["source_sha256"] == hashlib.sha256(AUDIO).hexdigest()
+    (asked,) = server.asked
+    assert (asked.target, asked.headers["accept-encoding"]) == ("/talk.wav?signature=s3cret", "identity")
+    assert not {"range", "cookie", "authorization", "referer"} & asked.headers.keys()
+
+
+async def test_a_length_need_not_be_told(fetch: Fetch) -> None:
+    async with Server(chunked(AUDIO)).listening() as server:
+        assert await fetch(server.url) == AUDIO
+
+
+@pytest.mark.parametrize(("headers", "validator"), [((ETAG,), '"one"'), (DATES, DATES[0].partition(": ")[2])])
+async def test_a_download_that_breaks_goes_on_where_it_broke(
+    fetch: Fetch, headers: tuple[str, ...], validator: str
+) -> None:
+    cut = serving(AUDIO, *headers, cut_after=100_000)
+    async with Server(cut, cut, serving(AUDIO, *headers)).listening() as server:
+        assert await fetch(server.url) == AUDIO
+
+    first, second, third = [asked.start for asked in server.asked]
+    assert first == 0 < second <= 100_000 < third <= 200_000  # what came just before the end may be lost with it
+    assert [asked.headers.get("if-range") for asked in server.asked] == [None, validator, validator]
+
+
+async def test_it_may_break_as_often_as_it_likes_while_it_gets_on(fetch: Fetch) -> None:
+    async with Server(serving(AUDIO, ETAG, cut_after=150_000)).listening() as server:
+        assert await fetch(server.url) == AUDIO
+
+    assert len(server.asked) >= 3
+
+
+async def test_a_server_that_is_away_for_a_moment_is_asked_again(fetch: Fetch) -> None:
+    away = answering(503, "retry-after: 3600")
+    async with Server(serving(AUDIO, ETAG, cut_after=70_000), away, serving(AUDIO, ETAG)).listening() as server:
+        assert await fetch(server.url) == AUDIO
+
+
+@pytest.mark.parametrize(
+    "headers", [(), ('etag: W/"weak"',), (DATES[0],), ("last-modified: yesterday", DATES[1]), ("etag: one",)]
+)
+async def test_without_a_promise_that_it_is_the_same_it_is_begun_anew(fetch: Fetch, headers: tuple[str, ...]) -> None:
+    async with Server(serving(AUDIO, *headers, cut_after=100_000), serving(OTHER, *headers)).listening() as server:
+        assert await fetch(server.url) == OTHER
+
+    assert [asked.start for asked in server.asked] == [0, 0]
+
+
+def rest_of(data: bytes, *headers: str, too_early: int = 0, span: bool = True) -> Script:
+    """Answers a resumed download with a 206 that may not be what was asked for."""
+
+    async def script(connection: Connection) -> None:
+        start = connection.asked.start - too_early
+        told = [f"content-range: bytes {start}-{len(data) - 1}/{len(data)}"] if span else []
+        await answering(206, *headers, *told, body=data[start:])(connection)
+
+    return script
+
+
+@pytest.mark.parametrize(
+    "instead",
+    [
+        answering(200, 'etag: "two"', body=OTHER),
+        rest_of(AUDIO, 'etag: "two"'),
+        rest_of(AUDIO, ETAG, too_early=1),
+        rest_of(OTHER, ETAG),
+        rest_of(AUDIO, ETAG, span=False),
+        answering(416, "content-range: bytes */300004"),
+    ],
+)
+async def test_what_is_not_the_rest_of_it_is_never_joined_to_it(fetch: Fetch, instead: Script) -> None:
+    cut = serving(AUDIO, ETAG, cut_after=100_000)
+    async with Server(cut, instead, serving(OTHER, 'etag: "two"')).listening() as server:
+        assert await fetch(server.url) == OTHER
+
+    first, second, third = [asked.start for asked in server.asked]
+    assert first == third == 0 < second
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        serving(AUDIO, ETAG, cut_after=0),
+        answering(200, body=AUDIO, length=len(AUDIO) + 1),
+        chunked(AUDIO, ended=False),
+        answering(200, ETAG, body=AUDIO[:9000], length=len(AUDIO)),
+    ],
+)
+async def test_what_never_becomes_whole_is_given_up_for_now(fail: Fail, script: Script) -> None:
+    async with Server(script).listening() as server:
+        error = await fail(server.url)
+
+    assert (error.code, error.transient) == (FailureCode.SOURCE_UNAVAILABLE, True)
+    assert len(server.asked) <= 6
+
+
+async def test_what_is_declared_too_large_is_not_taken(fail: Fail) -> None:
+    async with Server(stalling(head(200, "content-length: 1000001"))).listening() as server:
+        error = await fail(server.url, max_upload_bytes=1_000_000)
+
+    assert (error.code, error.transient) == (FailureCode.SOURCE_TOO_LARGE, False)
+
+
+async def test_a_body_without_end_is_cut_off(fail: Fail) -> None:
+    chunk = b"10000\r\n" + bytes(0x10000) + b"\r\n"
+    start = head(200, "transfer-encoding: chunked") + b"4\r\nfLaC\r\n"
+    async with Server(flooding(start, chunk)).listening() as server:
+        error = await fail(server.url, max_upload_bytes=3_000_000)
+        await server.ended()
+
+    assert (error.code, error.transient, len(server.asked)) == (FailureCode.SOURCE_TOO_LARGE, False, 1)
+
+
+async def test_the_largest_that_may_be_is_taken(fetch: Fetch) -> None:
+    async with Server(chunked(AUDIO)).listening() as server:
+        assert await fetch(server.url, max_upload_bytes=len(AUDIO)) == AUDIO
+
+
+@pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\n", head(200, "content-length: 99") + b"fLaC"])
+async def test_a_server_that_hangs_is_not_waited_for(fail: Fail, start: bytes) -> None:
+    async with Server(stalling(start)).listening() as server:
+        error = await fail(server.url, fetch_silence_s=0.2)
+        await server.ended()
+
+    assert (error.code, error.transient) == (FailureCode.SOURCE_UNAVAILABLE, True)
+
+
+@pytest.mark.parametrize("headers", [(), (ETAG,)])
+async def test_a_server_that_trickles_is_not_waited_for(fail: Fail, headers: tuple[str, ...]) -> None:
+    start = head(200, "content-length: 99999999", *headers) + b"fLaC"
+    async with Server(flooding(start, b"x", pause_s=0.01)).listening() as server:
+        error = await fail(server.url, fetch_silence_s=0.2)
+
+    assert error.code == FailureCode.SOURCE_UNAVAILABLE
+    assert "too slowly" in error.message or "something else" in error.message
+
+
+async def test_the_whole_may_take_so_long_and_no_longer(fail: Fail) -> None:
+    start = head(200, "content-length: 99999999") + b"fLaC"
+    async with Server(flooding(start, bytes(1000), pause_s=0.01)).listening() as server:
+        error = await fail(server.url, fetch_timeout_s=0.5)
+        await server.ended()
+
+    assert (error.code, error.transient) == (FailureCode.SOURCE_UNAVAILABLE, True)
+    assert "took longer" in error.message
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "retry_after_s"),
+    [
+        (answering(404), FailureCode.SOURCE_REFUSED, None),
+        (answering(410), FailureCode.SOURCE_REFUSED, None),
+        (answering(401), FailureCode.SOURCE_REFUSED, None),
+        (answering(403), FailureCode.SOURCE_REFUSED, None),
+        (answering(400, "retry-after: 5"), FailureCode.SOURCE_REFUSED, None),
+        (answering(204), FailureCode.SOURCE_REFUSED, None),
+        (answering(206, "content-range: bytes 0-3/4", body=b"fLaC"), FailureCode.SOURCE_REFUSED, None),
+        (answering(304), FailureCode.SOURCE_REFUSED, None),
+        (answering(302), FailureCode.SOURCE_REFUSED, None),
+        (answering(500), FailureCode.SOURCE_UNAVAILABLE, None),
+        (answering(503, "retry-after: 77"), FailureCode.SOURCE_UNAVAILABLE, 77),
+        (answering(429, "retry-after: Mon, 02 Nov 2026 10:00:09 GMT", DATES[1]), FailureCode.SOURCE_UNAVAILABLE, 8),
+        (answering(408), FailureCode.SOURCE_UNAVAILABLE, None),
+        (answering(200, body=b"<html>" * 100), FailureCode.UNSUPPORTED_MEDIA, None),
+        (answering(200, body=b"#EXTM3U\nhttp://169.254.169.254/"), FailureCode.UNSUPPORTED_MEDIA, None),
+        (answering(200), FailureCode.EMPTY_AUDIO, None),
+        (stalling(b"SSH-2.0-OpenSSH\r\n\r\n"), FailureCode.SOURCE_UNAVAILABLE, None),
+    ],
+)
+async def test_an_answer_that_is_no_source_is_a_failure_with_a_code(
+    fail: Fail, script: Script, code: FailureCode, retry_after_s: float | None
+) -> None:
+    async with Server(script).listening() as server:
+        error = await fail(server.url, fetch_silence_s=1.0)
+
+    assert (error.code, error.retry_after_s) == (code, retry_after_s)
+    assert error.transient == (code == FailureCode.SOURCE_UNAVAILABLE)
+    assert len(server.asked) == 1
+
+
+async def test_nobody_there_is_a_reason_to_ask_again(fail: Fail) -> None:
+    async with Server().listening() as server:
+        url = server.url
+    error = await fail(url)
+
+    assert (error.code, error.transient) == (FailureCode.SOURCE_UNAVAILABLE, True)
+    assert "could not be connected to" in error.message
+
+
+async def test_a_url_is_asked_for_as_it_is_written(fetch: Fetch) -> None:
+    """A signature may be of its very letters."""
+    written = "/a%28b%29%7e/%2f+x?s=a%2Bb%28%2f&y=%7E;z='"
+    async with Server(redirecting(written + "&again"), serving(AUDIO)).listening() as server:
+        assert await fetch(f"http://127.0.0.1:{server.port}{written}#fragment") == AUDIO
+
+    assert [asked.target for asked in server.asked] == [written, written + "&again"]
+
+
+async def test_redirects_are_followed(fetch: Fetch) -> None:
+    async with Server(serving(AUDIO)).listening() as other:
+        hops = redirecting("/a"), redirecting("b?c", 301), redirecting(other.url, 308)
+        async with Server(*hops).listening() as it:
+            assert await fetch(it.url) == AUDIO
+
+    assert [asked.target for asked in it.asked] == ["/talk.wav?signature=s3cret", "/a", "/b?c"]
+    assert "referer" not in other.asked[0].headers
+
+
+async def test_redirects_are_followed_so_often_and_no_more(fail: Fail) -> None:
+    async with Server(redirecting("/again")).listening() as server:
+        error = await fail(server.url)
+
+    assert (error.code, error.transient, len(server.asked)) == (FailureCode.SOURCE_REFUSED, False, 6)
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://169.254.169.254/latest/meta-data/",
+        "http://[::ffff:169.254.169.254]/",
+        "http://10.0.0.1/",
+        "http://192.168.0.1/",
+        "http://[fd00:ec2::254]/",
+        "http://0.0.0.0:{port}/",
+        "http://user:pass@127.0.0.1:{port}/",
+        "file:///etc/passwd",
+        "ftp://127.0.0.1:{port}/",
+        "http://[",
+        "http://\xff\xfe/",
+    ],
+)
+async def test_a_redirect_leads_nowhere_that_the_url_itself_may_not(fail: Fail, location: str) -> None:
+    async with Server(serving(AUDIO)).listening() as other:
+        script = redirecting(location.format(port=other.port) if "{" in location else location)
+        async with Server(script).listening() as server:
+            error = await fail(server.url)
+
+    assert error.code in {FailureCode.SOURCE_BLOCKED, FailureCode.SOURCE_UNAVAILABLE}
+    assert error.code == FailureCode.SOURCE_BLOCKED or "\xff" in location
+    assert other.asked == []
+
+
+@pytest.mark.parametrize(
+    ("host", "values"),
+    [
+        ("127.0.0.1", {"webhook_allow_private": "false"}),
+        ("localhost", {"webhook_allow_private": "false"}),
+        ("[::ffff:127.0.0.1]", {"webhook_allow_private": "false"}),
+        ("2130706433", {"webhook_allow_private": "false"}),
+        ("127.0.0.1", {"fetch_schemes": ("https",)}),
+        ("127.0.0.1", {"webhook_ports": (443,)}),
+    ],
+)
+async def test_what_is_refused_is_never_asked(fail: Fail, host: str, values: dict[str, object]) -> None:
+    async with Server(serving(AUDIO)).listening() as server:
+        error = await fail(f"http://{host}:{server.port}/", **values)
+
+    assert (error.code, error.transient, server.asked) == (FailureCode.SOURCE_BLOCKED, False, [])
+
+
+async def test_what_is_told_of_a_failure_holds_nothing_of_the_url(fail: Fail) -> None:
+    scripts = [answering(404), stalling(b"nonsense\r\n\r\n"), redirecting("http://10.0.0.1/?signature=s3cret")]
+    for script in scripts:
+        async with Server(script).listening() as server:
+            error = await fail(server.url, fetch_silence_s=1.0)
+        assert "s3cret" not in error.message
+        assert error.__suppress_context__ or "s3cret" not in str(error.__context__)
+
+
+async def test_a_source_that_is_stored_whole_is_not_fetched_again(
+    claim_url: ClaimUrl, fetcher_with: FetcherWith, database: asyncpg.Pool, blobs: BlobStore
+) -> None:
+    """Its worker was killed before it could record it."""
+    async with Server(serving(OTHER)).listening() as server:
+        task = await claim_url(server.url)
+        await blobs.put(blob_keys.source(task.job_id), AUDIO)
+        await (await fetcher_with()).fetch(task)
+
+    assert server.asked == []
+    job = await job_row(database, task.job_id)
+    assert (job["container"], job["source_bytes"]) == ("flac", len(AUDIO))
+    assert job["source_sha256"] == hashlib.sha256(AUDIO).hexdigest()
+
+
+async def test_who_lost_the_task_meanwhile_stores_nothing(
+    claim_url: ClaimUrl, fetcher_with: FetcherWith, database: asyncpg.Pool, blobs: BlobStore
+) -> None:
+    async def taken_over(connection: Connection) -> None:
+        await database.execute("UPDATE tasks SET lease_token = lease_token + 1")
+        await serving(AUDIO)(connection)
+
+    async with Server(taken_over).listening() as server:
+        task = await claim_url(server.url)
+        fetcher = await fetcher_with()
+        with pytest.raises(TaskError):
+            await fetcher.fetch(task)
+
+    with pytest.raises(BlobNotFoundError):
+        await blobs.size(blob_keys.source(task.job_id))
+    assert (await job_row(database, task.job_id))["source_sha256"] is None
+
+
+async def test_a_fetch_that_is_cancelled_leaves_nothing_and_hangs_up(
+    claim_url: ClaimUrl, fetcher_with: FetcherWith, blobs: BlobStore
+) -> None:
+    begun = asyncio.Event()
+
+    async def stall(connection: Connection) -> None:
+        await connection.send(head(200, f"content-length: {len(AUDIO)}") + AUDIO[:300_000])
+        begun.set()
+        await connection.closed()
+
+    async with Server(stall).listening() as server:
+        task = await claim_url(server.url)
+        fetching = asyncio.create_task((await fetcher_with()).fetch(task))
+        await begun.wait()
+        fetching.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await fetching
+        await server.ended()
+
+    with pytest.raises(BlobNotFoundError):
+        await blobs.size(blob_keys.source(task.job_id))
