@@ -5,6 +5,7 @@ Opening connects to nothing, so that the ingest starts while Postgres or Redis a
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import msgspec
 from redis.asyncio import Redis
@@ -12,9 +13,10 @@ from redis.asyncio import Redis
 from ingest_service.check_health import Readiness, check_health
 from ingest_service.database import Database
 from ingest_service.read_jobs import JobReader
+from ingest_service.resumable.resumable_uploads import ResumableUploads, open_resumable_uploads
 from ingest_service.ring_bell import Bell
 from ingest_service.settings import IngestSettings
-from ingest_service.submit_job import JobSubmitter
+from ingest_service.submit_job import JobSubmitter, record_job
 from ingest_service.transcript_formats.limits import CueLimits
 from shared.blob_store import BlobStore
 
@@ -27,6 +29,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     """The open ends of the ingest."""
 
     submitter: JobSubmitter
+    resumable: ResumableUploads
     jobs: JobReader
     bell: Bell
     blobs: BlobStore
@@ -50,9 +53,22 @@ async def open_services(settings: IngestSettings, blobs: BlobStore) -> AsyncIter
     redis = Redis.from_url(
         settings.redis_url, socket_connect_timeout=REDIS_CONNECT_TIMEOUT_S, socket_timeout=REDIS_TIMEOUT_S
     )
-    async with redis, Database.opened(settings.database_url) as database, Bell.hung(redis) as bell:
+    async with (
+        redis,
+        Database.opened(settings.database_url) as database,
+        Bell.hung(redis) as bell,
+        open_resumable_uploads(
+            database,
+            blobs,
+            partial(record_job, database),
+            bell.ring_soon,
+            max_bytes=settings.max_upload_bytes,
+            expires_s=settings.upload_expires_hours * 3600,
+        ) as resumable,
+    ):
         yield Services(
             submitter=JobSubmitter(database, blobs, settings.max_upload_bytes),
+            resumable=resumable,
             jobs=JobReader(database),
             bell=bell,
             blobs=blobs,
