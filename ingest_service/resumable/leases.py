@@ -41,7 +41,8 @@ RENEW = """
     WHERE u.id = mine.id AND u.lease_token = mine.token AND u.lease_expires_at < now() + make_interval(secs => $3 / 2)
 """
 TO_STOP = """
-    SELECT mine.id, mine.token FROM unnest($1::uuid[], $2::bigint[]) AS mine(id, token) LEFT JOIN uploads u ON u.id = mine.id
+    SELECT mine.id, mine.token
+    FROM unnest($1::uuid[], $2::bigint[]) AS mine(id, token) LEFT JOIN uploads u ON u.id = mine.id
     WHERE u.wanted OR u.lease_token IS DISTINCT FROM mine.token
 """
 

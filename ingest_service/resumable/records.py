@@ -59,6 +59,13 @@ END = f"""
     UPDATE uploads SET ended_at = now(), options = NULL, filename = NULL, metadata = NULL
     WHERE id = $1 AND lease_token = $2 RETURNING {COLUMNS}
 """  # noqa: S608 - constants
+# A process that froze while it recorded the job finds the id taken when it wakes up. A job that is there stays.
+REFUSE_JOB = """
+    INSERT INTO jobs (id, tenant, status, options, container, source_bytes, source_sha256, completed_at, erased_at,
+        blobs_erased_at)
+    VALUES ($1, $2, 'CANCELLED', '{}', '', 0, '', now(), now(), now())
+    ON CONFLICT DO NOTHING
+"""
 PARTS_ARE_REMOVED = """
     WITH cleared AS (
         UPDATE uploads SET parts_removed_at = now() WHERE id = $1 AND lease_token = $2 RETURNING id
@@ -120,9 +127,12 @@ class UploadRecords:
         """It is gone: terminated or refused."""
         return await self._change(END, upload)
 
+    async def refuse_job(self, upload: Upload) -> None:
+        """No job comes of it any more, unless it is there."""
+        await self._execute(REFUSE_JOB, upload.job_id, upload.tenant)
+
     async def parts_are_removed(self, upload: Upload) -> None:
-        async with self._database.connection() as connection:
-            await connection.execute(PARTS_ARE_REMOVED, upload.id, upload.lease_token)
+        await self._execute(PARTS_ARE_REMOVED, upload.id, upload.lease_token)
 
     async def _change(self, statement: str, upload: Upload, *arguments: Any) -> Upload:
         row = await self._row(statement, upload.id, upload.lease_token, *arguments)
@@ -133,3 +143,7 @@ class UploadRecords:
     async def _row(self, statement: str, *arguments: Any) -> Any:
         async with self._database.connection() as connection:
             return await connection.fetchrow(statement, *arguments)
+
+    async def _execute(self, statement: str, *arguments: Any) -> None:
+        async with self._database.connection() as connection:
+            await connection.execute(statement, *arguments)

@@ -16,6 +16,8 @@ log = Log(__name__)
 async def terminate_upload(uploads: ResumableUploads, tenant: str, upload_id: UUID) -> None:
     """RefusedError `not_found`, `upload_gone` or `upload_locked`; OutageError. Who holds it is stopped first."""
     async with uploads.leases.hold(tenant, upload_id) as hold:
+        if hold.upload.job_id:
+            await uploads.records.refuse_job(hold.upload)
         await _end(uploads, hold)
 
 

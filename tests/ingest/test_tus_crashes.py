@@ -128,6 +128,18 @@ async def test_a_job_that_was_erased_is_not_made_again(ingest: Ingest, order: Or
     assert await ingest.job_count() == 1
 
 
+async def test_no_job_comes_of_an_upload_that_was_terminated(ingest: Ingest, order: Order) -> None:
+    """Not even from a process that froze while it recorded the job: the id is taken."""
+    tus = Tus.to(ingest)
+    path = await tus.created(len(AUDIO))
+    order("uploads.after_compose", "fail")
+    await tus.patch(path, 0, AUDIO)
+    (upload,) = await ingest.sql("SELECT job_id FROM uploads")
+    assert (await tus.request("DELETE", path)).status == 204
+    assert (await ingest.get(f"/v1/jobs/{upload['job_id']}"))[0] == 410
+    assert await ingest.sql("SELECT 1 FROM tasks") == []
+
+
 async def test_two_processes_take_turns(settings: IngestSettings) -> None:
     async with running(settings) as (_, one), running(settings) as (_, other), serving(settings) as observer:
         path = await Tus(observer.client, one).created(len(AUDIO))
