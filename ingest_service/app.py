@@ -14,12 +14,14 @@ from ingest_service.byte_range import RangeNotSatisfiableError
 from ingest_service.describe_api import openapi_config
 from ingest_service.linger import with_linger
 from ingest_service.problems import HANDLERS
+from ingest_service.resumable.speak_tus import with_tus
 from ingest_service.routes.audio import answer_unsatisfiable, get_audio, head_audio
 from ingest_service.routes.dead_letters import discard, get_dead_letters, redrive_all, redrive_one
 from ingest_service.routes.health import live, ready
 from ingest_service.routes.jobs import cancel, erase, get_job, list_jobs
 from ingest_service.routes.submit import submit_job, upload_audio
 from ingest_service.routes.transcript import get_transcript
+from ingest_service.routes.uploads import UPLOADS
 from ingest_service.routes.webhooks import get_webhook_attempts, send_webhook_again
 from ingest_service.services import Services, open_services
 from ingest_service.settings import IngestSettings
@@ -29,6 +31,7 @@ from shared.blob_store import BlobStore
 ROUTES = (
     submit_job,
     upload_audio,
+    UPLOADS,
     get_job,
     list_jobs,
     get_transcript,
@@ -70,7 +73,7 @@ def create_app(settings: IngestSettings) -> Litestar:
 def create_asgi(settings: IngestSettings) -> ASGIApp:
     """What the server runs: the application in its wrappers."""
     app = create_app(settings)
-    return with_access_log(with_linger(with_short_way(app, lambda: _services(app.state))))
+    return with_access_log(with_linger(with_short_way(with_tus(app), lambda: _services(app.state))))
 
 
 def _services(state: State) -> Services:

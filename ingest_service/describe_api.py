@@ -39,6 +39,8 @@ def _example(code: str) -> dict[str, object]:
     return {"type": "about:blank", "title": title, "status": status, "code": code, "detail": f"{title}."}
 
 
+problems = _problems  # for descriptions in files of their own
+
 AWAY = _problems("database_unavailable", "storage_unavailable")
 NOT_FOUND: Specs = _problems("not_found", "database_unavailable")
 WRONG_PARAMETER: Specs = _problems("invalid_parameter", "database_unavailable")

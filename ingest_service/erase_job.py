@@ -30,6 +30,7 @@ DISMISS_TASKS = """
     UPDATE tasks SET dismissed_at = now() WHERE id IN (
         SELECT id FROM tasks WHERE job_id = $1 AND state = 'dead' AND dismissed_at IS NULL ORDER BY id FOR UPDATE)
 """
+FORGET_UPLOAD = "UPDATE uploads SET metadata = NULL WHERE job_id = $1"  # a resumable one keeps it until it expires
 EVENTS = "SELECT id, body FROM webhook_events WHERE job_id = $1 ORDER BY id FOR UPDATE"
 REWRITE_EVENT = "UPDATE webhook_events SET body = $2 WHERE id = $1"
 
@@ -48,6 +49,7 @@ async def erase_job(database: Database, bell: Bell, blobs: BlobStore, tenant: st
 
 async def _erase_content(connection: Any, job: Any) -> None:
     await connection.execute(ERASE_JOB, job["id"], without_prompt(job["options"]))
+    await connection.execute(FORGET_UPLOAD, job["id"])
     await connection.execute(DISMISS_TASKS, job["id"])
     events = await connection.fetch(EVENTS, job["id"])
     await connection.executemany(REWRITE_EVENT, [(event["id"], without_metadata(event["body"])) for event in events])

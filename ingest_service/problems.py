@@ -35,6 +35,14 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "unsupported_media": (415, "Not audio"),
     "idempotency_mismatch": (422, "The Idempotency-Key was used for something else"),
     "client_gone": (499, "The client closed the connection"),
+    # resumable uploads
+    "invalid_upload": (400, "A header of the upload is missing or invalid"),
+    "upload_offset_mismatch": (409, "The upload's offset is another"),
+    "upload_taken_over": (409, "A newer request works on the upload"),
+    "upload_gone": (410, "The upload is gone"),
+    "unsupported_version": (412, "Unsupported version of tus"),
+    "upload_locked": (423, "Another request works on the upload"),
+    "checksum_mismatch": (460, "The checksum is another"),
     # reading
     "invalid_parameter": (400, "A parameter is invalid"),
     "not_found": (404, "Not found"),

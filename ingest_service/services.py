@@ -4,7 +4,8 @@ Opening connects to nothing, so that the ingest starts while Postgres or Redis a
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 
 import msgspec
 from redis.asyncio import Redis
@@ -13,9 +14,11 @@ from ingest_service.check_health import Readiness, check_health
 from ingest_service.database import POOL_SIZE, Database
 from ingest_service.idempotency_keys import IdempotencyKeys
 from ingest_service.read_jobs import JobReader
+from ingest_service.resumable.resumable_uploads import ResumableUploads, open_resumable_uploads
+from ingest_service.record_jobs import JobRecorder
 from ingest_service.ring_bell import Bell
 from ingest_service.settings import IngestSettings
-from ingest_service.submit_job import JobSubmitter
+from ingest_service.submit_job import JobSubmitter, record_job
 from ingest_service.submit_once import OnceSubmitter
 from ingest_service.transcript_formats.limits import CueLimits
 from shared.blob_store import BlobStore
@@ -31,6 +34,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
 
     submitter: JobSubmitter
     once: OnceSubmitter
+    resumable: ResumableUploads
     jobs: JobReader
     bell: Bell
     blobs: BlobStore
@@ -60,11 +64,17 @@ async def open_services(settings: IngestSettings, blobs: BlobStore) -> AsyncIter
         settings.redis_url, socket_connect_timeout=REDIS_CONNECT_TIMEOUT_S, socket_timeout=REDIS_TIMEOUT_S
     )
     pool_size = connections_of(settings.ingest_processes)
-    async with redis, Database.opened(settings.database_url, pool_size) as database, Bell.hung(redis) as bell:
+    async with (
+        redis,
+        Database.opened(settings.database_url, pool_size) as database,
+        Bell.hung(redis) as bell,
+        _open_resumable(settings, database, blobs, bell) as resumable,
+    ):
         submitter = JobSubmitter(database, blobs, settings.max_upload_bytes, settings.fetch_schemes)
         yield Services(
             submitter=submitter,
             once=OnceSubmitter(submitter, IdempotencyKeys(database, kept_s=settings.idempotency_hours * 3600)),
+            resumable=resumable,
             jobs=JobReader(database),
             bell=bell,
             blobs=blobs,
@@ -72,3 +82,16 @@ async def open_services(settings: IngestSettings, blobs: BlobStore) -> AsyncIter
             redis=redis,
             cue_limits=settings.cue_limits,
         )
+
+
+def _open_resumable(
+    settings: IngestSettings, database: Database, blobs: BlobStore, bell: Bell
+) -> AbstractAsyncContextManager[ResumableUploads]:
+    return open_resumable_uploads(
+        database,
+        blobs,
+        partial(record_job, JobRecorder(database)),
+        bell.ring_soon,
+        max_bytes=settings.max_upload_bytes,
+        expires_s=settings.upload_expires_hours * 3600,
+    )

@@ -28,6 +28,7 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
     ingest_processes: Annotated[int, msgspec.Meta(ge=1)] = usable_cores()  # that serve; 1: without a supervisor
     fsync: bool = False  # whether an upload waits until a local disk has its audio; Postgres decides for itself
     idempotency_hours: Annotated[float, msgspec.Meta(gt=0)] = 24.0  # that an answer is kept for its Idempotency-Key
+    upload_expires_hours: Annotated[float, msgspec.Meta(gt=0)] = 24.0  # of a resumable upload, from its last part on
     subtitle_max_chars: MaxChars = 42  # of a line; full-width characters count double
     subtitle_max_lines: MaxLines = 2
     subtitle_max_seconds: MaxSeconds = 7.0  # that a cue is shown

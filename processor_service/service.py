@@ -31,8 +31,10 @@ from processor_service.stop_order import StopOrder
 from processor_service.transcribers import scripted_model, why_unavailable
 from processor_service.transcribers.no_engine import NO_ENGINE
 from processor_service.upkeep.collect_orphans import OrphanCollector
+from processor_service.upkeep.collect_parts import PartCollector
 from processor_service.upkeep.dead_letter_list import DeadLetterList
 from processor_service.upkeep.erase import Eraser, Retention
+from processor_service.upkeep.expire_uploads import UploadExpirer
 from processor_service.upkeep.forget_keys import forget_keys
 from processor_service.upkeep.loop import run_forever
 from processor_service.upkeep.prune import Pruner
@@ -175,6 +177,8 @@ def _loops(processor: Processor) -> list[Coroutine[Any, Any, None]]:
         upkeep("erase", Eraser(blobs, retention, lease_s=settings.lease_s), every_s=5),
         upkeep("idempotency_keys", forget_keys, every_s=60),
         upkeep("orphans", collector, every_s=settings.orphan_age_s),
+        upkeep("uploads", UploadExpirer(blobs), every_s=30),
+        upkeep("upload_parts", PartCollector(blobs, older_than_s=settings.orphan_age_s), every_s=settings.orphan_age_s),
     ]
 
 

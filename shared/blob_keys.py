@@ -1,9 +1,10 @@
-"""Where a job's bytes lie in the blob store."""
+"""Where a job's bytes lie in the blob store, and those of an upload that is not whole yet."""
 
 import contextlib
 from uuid import UUID
 
 ALL_JOBS = "jobs"
+ALL_UPLOADS = "uploads"
 
 
 def job_of(key: str) -> UUID | None:
@@ -60,3 +61,23 @@ def denoised(job_id: UUID, generation: int) -> str:
 
 def transcript(job_id: UUID, generation: int) -> str:
     return f"{_generation(job_id, generation)}/transcript.json"
+
+
+def upload(upload_id: UUID) -> str:
+    """The prefix under which all parts of a resumable upload lie."""
+    return f"{ALL_UPLOADS}/{upload_id}"
+
+
+def upload_part(upload_id: UUID, offset_bytes: int, lease_token: int) -> str:
+    """The bytes from that offset on. A writer that lost its lease can never overwrite what the next one wrote."""
+    return f"{upload(upload_id)}/{offset_bytes}-{lease_token}"
+
+
+def upload_part_of(key: str) -> tuple[UUID, int, int] | None:
+    """Whose part it is, its offset and its writer's token; None for a key that is not of ours."""
+    folder, _, rest = key.partition("/")
+    upload_id, _, name = rest.partition("/")
+    offset_bytes, _, token = name.partition("-")
+    with contextlib.suppress(ValueError):
+        return (UUID(upload_id), int(offset_bytes), int(token)) if folder == ALL_UPLOADS else None
+    return None

@@ -1,0 +1,28 @@
+"""Creates an upload: its options are checked before a byte is sent. It may bring its first bytes, or all, at once."""
+
+import asyncio
+
+from litestar.types import Receive
+
+from ingest_service.read_body import too_large
+from ingest_service.resumable.append_to_upload import append_to_upload, bytes_left
+from ingest_service.resumable.read_head import CreationHead
+from ingest_service.resumable.read_metadata import read_metadata
+from ingest_service.resumable.resumable_uploads import ResumableUploads
+from ingest_service.resumable.terminate_upload import forget_upload
+from ingest_service.resumable.upload import Upload
+
+
+async def create_upload(uploads: ResumableUploads, tenant: str, head: CreationHead, receive: Receive) -> Upload:
+    """The new upload, with what came along. Raises IngestError or BlobStoreError, and then has left no upload."""
+    if (head.length_bytes or 0) > uploads.max_bytes:
+        raise too_large(uploads.max_bytes)
+    upload = await uploads.records.create(tenant, head.length_bytes, read_metadata(head.metadata))
+    if head.first is None:
+        return upload
+    try:
+        bytes_left(upload, head.first, uploads.max_bytes)
+        return await append_to_upload(uploads, tenant, upload.id, head.first, receive)
+    except BaseException:  # its client was told no address to come back to
+        await asyncio.shield(forget_upload(uploads, tenant, upload.id))
+        raise

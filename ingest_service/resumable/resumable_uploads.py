@@ -1,0 +1,38 @@
+"""What the use cases of resumable uploads stand on, opened once a process."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from ingest_service.database import Database
+from ingest_service.resumable.complete_upload import RecordJob, Ring, UploadCompleter
+from ingest_service.resumable.leases import UploadLeases
+from ingest_service.resumable.records import UploadRecords
+from shared.blob_store import BlobStore
+
+
+class ResumableUploads(msgspec.Struct, frozen=True, kw_only=True):
+    """Passed to each use case."""
+
+    blobs: BlobStore
+    records: UploadRecords
+    leases: UploadLeases
+    completer: UploadCompleter
+    max_bytes: int
+
+
+@asynccontextmanager
+async def open_resumable_uploads(  # noqa: PLR0913 - all that they stand on, named at the one call
+    database: Database, blobs: BlobStore, record_job: RecordJob, ring: Ring, *, max_bytes: int, expires_s: float
+) -> AsyncIterator[ResumableUploads]:
+    """All of it, with the heartbeat of the leases."""
+    records = UploadRecords(database, expires_s=expires_s)
+    async with UploadLeases.kept(database, records) as leases:
+        yield ResumableUploads(
+            blobs=blobs,
+            records=records,
+            leases=leases,
+            completer=UploadCompleter(blobs, records, record_job, ring),
+            max_bytes=max_bytes,
+        )
