@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from litestar import Litestar
 from litestar.datastructures import State
@@ -13,11 +14,13 @@ from ingest_service.access_log import with_access_log
 from ingest_service.byte_range import RangeNotSatisfiableError
 from ingest_service.describe_api import openapi_config
 from ingest_service.linger import with_linger
+from ingest_service.metrics import BOARD
 from ingest_service.problems import HANDLERS
 from ingest_service.routes.audio import answer_unsatisfiable, get_audio, head_audio
 from ingest_service.routes.dead_letters import discard, get_dead_letters, redrive_all, redrive_one
 from ingest_service.routes.health import live, ready
 from ingest_service.routes.jobs import cancel, erase, get_job, list_jobs
+from ingest_service.routes.metrics import get_metrics
 from ingest_service.routes.submit import submit_job, upload_audio
 from ingest_service.routes.transcript import get_transcript
 from ingest_service.routes.webhooks import get_webhook_attempts, send_webhook_again
@@ -43,6 +46,7 @@ ROUTES = (
     discard,
     live,
     ready,
+    get_metrics,
 )
 
 
@@ -52,6 +56,8 @@ def create_app(settings: IngestSettings) -> Litestar:
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        if settings.metrics_dir:
+            BOARD.share(Path(settings.metrics_dir))
         async with open_services(settings, blobs) as services:
             app.state.services = services
             yield

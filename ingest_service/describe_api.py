@@ -85,6 +85,11 @@ AUDIO: Specs = {
 }
 
 
+METRICS: Specs = {
+    200: ResponseSpec(str, generate_examples=False, description="Prometheus' text", media_type="text/plain")
+}
+
+
 def openapi_config(version: str) -> OpenAPIConfig:
     """The document, at `/schema` and `/schema/openapi.json`."""
     return OpenAPIConfig(

@@ -18,6 +18,7 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8000  # 0: any free one
     auth: Literal["required", "none"] = "required"  # `none` is for a loopback address only
     max_upload_bytes: Annotated[int, msgspec.Meta(ge=1)] = 5 * GIB  # of the audio; a larger one is a 413
+    metrics_dir: str = ""  # processes that are given the same folder count together; empty: each for itself
     subtitle_max_chars: MaxChars = 42  # of a line; full-width characters count double
     subtitle_max_lines: MaxLines = 2
     subtitle_max_seconds: MaxSeconds = 7.0  # that a cue is shown

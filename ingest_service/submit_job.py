@@ -13,6 +13,7 @@ from litestar.types import Receive
 from ingest_service.database import Database
 from ingest_service.errors import OutageError
 from ingest_service.receive_upload import Upload, UploadHead, UploadReceiver
+from ingest_service.request_record import committing
 from shared.blob_store import BlobStore, BlobStoreError
 from shared.failpoints import failpoint
 from shared.ids import new_id
@@ -60,7 +61,8 @@ class JobSubmitter:
         receiver = UploadReceiver(self._blobs, new_id(), self._max_upload_bytes)
         try:
             upload = await receiver.receive(head, receive)
-            return await record_job(self._database, tenant, upload)
+            with committing():
+                return await record_job(self._database, tenant, upload)
         except CommitUnknownError:
             raise
         except BaseException:  # a cancelled request must not leave its audio either

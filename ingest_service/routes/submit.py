@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 from ingest_service.describe_api import SUBMIT
 from ingest_service.describe_upload import FormUpload, RawOrFormUpload
 from ingest_service.receive_upload import FORM_TYPE, UploadHead
+from ingest_service.request_record import note_accepted
 from ingest_service.services import LOCAL_TENANT, Services
 from shared.api import JobAccepted, Links
 from shared.states import JobStatus
@@ -42,6 +43,7 @@ async def upload_audio(request: Request[Any, Any, Any], services: NamedDependenc
 async def _accept(request: Request[Any, Any, Any], services: Services, *, only_form: bool) -> Response[JobAccepted]:
     accepted = await services.submitter.submit(LOCAL_TENANT, _head(request, only_form=only_form), request.receive)
     services.bell.ring_soon(accepted.first_task)
+    note_accepted(accepted.job_id)
     links = Links.of(accepted.job_id)
     body = JobAccepted(job_id=str(accepted.job_id), status=JobStatus.QUEUED, links=links)
     return Response(body, status_code=202, headers={"Location": links.self})
