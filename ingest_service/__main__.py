@@ -3,6 +3,7 @@
 A bad setting or a taken port is one line on standard error and exit status 2.
 """
 
+import asyncio
 import os
 import signal
 import socket
@@ -12,6 +13,7 @@ import uvicorn
 from litestar.types import ASGIApp
 
 from ingest_service.app import create_asgi
+from ingest_service.server import Server
 from ingest_service.settings import IngestSettings
 from shared import failpoints
 from shared.blob_store import BlobStoreError
@@ -34,19 +36,20 @@ def main() -> int:
         settings = load_settings(IngestSettings, os.environ)
         configure(settings.log_format, settings.log_level)
         failpoints.arm(settings.failpoints)
-        app = open_app(settings)
+        stopping = asyncio.Event()
+        app = open_app(settings, stopping)
         listener = bind(settings.host, settings.port)
     except (SettingsError, CannotStartError) as error:
         print(f"ingest: {error}", file=sys.stderr)  # noqa: T201 - one plain line, whatever the log's format
         return 2
-    serve(app, listener)
+    serve(app, listener, stopping)
     return 0
 
 
-def open_app(settings: IngestSettings) -> ASGIApp:
+def open_app(settings: IngestSettings, stopping: asyncio.Event) -> ASGIApp:
     """The application, or CannotStartError when the blob store's URL does not work."""
     try:
-        return create_asgi(settings)
+        return create_asgi(settings, stopping)
     except BlobStoreError as error:
         raise CannotStartError(f"HEADRACE_STORAGE_URL cannot be opened: {error}") from error
 
@@ -65,7 +68,7 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(app: ASGIApp, listener: socket.socket) -> None:
+def serve(app: ASGIApp, listener: socket.socket, stopping: asyncio.Event) -> None:
     """Run the server on the socket; it ends when SIGTERM or SIGINT comes and the requests at hand are answered."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)  # uvicorn raises the signal again when it is done: that is exit 0
@@ -83,7 +86,7 @@ def serve(app: ASGIApp, listener: socket.socket) -> None:
     )
     host, port = listener.getsockname()[:2]
     log.info("listening", host=host, port=port)
-    uvicorn.Server(config).run(sockets=[listener])
+    Server(config, stopping).run(sockets=[listener])
 
 
 if __name__ == "__main__":

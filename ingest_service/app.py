@@ -1,5 +1,6 @@
 """Puts the ingest together: routes, services, error answers, OpenAPI; around them the access log and the linger."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -18,6 +19,7 @@ from ingest_service.metrics import BOARD
 from ingest_service.problems import HANDLERS
 from ingest_service.routes.audio import answer_unsatisfiable, get_audio, head_audio
 from ingest_service.routes.dead_letters import discard, get_dead_letters, redrive_all, redrive_one
+from ingest_service.routes.events import get_events
 from ingest_service.routes.health import live, ready
 from ingest_service.routes.jobs import cancel, erase, get_job, list_jobs
 from ingest_service.routes.metrics import get_metrics
@@ -33,6 +35,7 @@ ROUTES = (
     upload_audio,
     get_job,
     list_jobs,
+    get_events,
     get_transcript,
     get_audio,
     head_audio,
@@ -50,15 +53,18 @@ ROUTES = (
 )
 
 
-def create_app(settings: IngestSettings) -> Litestar:
-    """The application. Makes the blob store's folder; connects to nothing before the first request."""
+def create_app(settings: IngestSettings, stopping: asyncio.Event | None = None) -> Litestar:
+    """The application. Makes the blob store's folder; connects to nothing before the first request.
+
+    Streams that have no end of their own end once `stopping` is set, see `server`.
+    """
     blobs = BlobStore(settings.storage_url)
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         if settings.metrics_dir:
             BOARD.share(Path(settings.metrics_dir))
-        async with open_services(settings, blobs) as services:
+        async with open_services(settings, blobs, stopping or asyncio.Event()) as services:
             app.state.services = services
             yield
 
@@ -72,9 +78,9 @@ def create_app(settings: IngestSettings) -> Litestar:
     )
 
 
-def create_asgi(settings: IngestSettings) -> ASGIApp:
+def create_asgi(settings: IngestSettings, stopping: asyncio.Event | None = None) -> ASGIApp:
     """What the server runs: the application in its wrappers."""
-    return with_access_log(with_linger(create_app(settings)))
+    return with_access_log(with_linger(create_app(settings, stopping)))
 
 
 def _services(state: State) -> Services:

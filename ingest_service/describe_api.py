@@ -55,6 +55,7 @@ _LINKS = {
     "self": f"/v1/jobs/{EXAMPLE_JOB_ID}",
     "transcript": f"/v1/jobs/{EXAMPLE_JOB_ID}/transcript",
     "audio": f"/v1/jobs/{EXAMPLE_JOB_ID}/audio",
+    "events": f"/v1/jobs/{EXAMPLE_JOB_ID}/events",
 }
 SUBMIT: Specs = {
     202: ResponseSpec(

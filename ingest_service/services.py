@@ -3,6 +3,7 @@
 Opening connects to nothing, so that the ingest starts while Postgres or Redis are away.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -16,6 +17,7 @@ from ingest_service.ring_bell import Bell
 from ingest_service.settings import IngestSettings
 from ingest_service.submit_job import JobSubmitter
 from ingest_service.transcript_formats.limits import CueLimits
+from ingest_service.watch_jobs import JobWatcher
 from shared.blob_store import BlobStore
 
 REDIS_CONNECT_TIMEOUT_S = 1.0
@@ -33,6 +35,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     database: Database
     redis: Redis
     cue_limits: CueLimits
+    watcher: JobWatcher
 
     async def check(self) -> Readiness:
         """What of it is away."""
@@ -45,12 +48,17 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @asynccontextmanager
-async def open_services(settings: IngestSettings, blobs: BlobStore) -> AsyncIterator[Services]:
-    """Everything opened, closed in reverse."""
+async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: asyncio.Event) -> AsyncIterator[Services]:
+    """Everything opened, closed in reverse. `stopping` is set when the process begins to stop."""
     redis = Redis.from_url(
         settings.redis_url, socket_connect_timeout=REDIS_CONNECT_TIMEOUT_S, socket_timeout=REDIS_TIMEOUT_S
     )
-    async with redis, Database.opened(settings.database_url) as database, Bell.hung(redis) as bell:
+    async with (
+        redis,
+        Database.opened(settings.database_url) as database,
+        Bell.hung(redis) as bell,
+        JobWatcher.opened(database, stopping) as watcher,
+    ):
         yield Services(
             submitter=JobSubmitter(database, blobs, settings.max_upload_bytes),
             jobs=JobReader(database),
@@ -59,4 +67,5 @@ async def open_services(settings: IngestSettings, blobs: BlobStore) -> AsyncIter
             database=database,
             redis=redis,
             cue_limits=settings.cue_limits,
+            watcher=watcher,
         )
