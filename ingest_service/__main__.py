@@ -10,6 +10,7 @@ import socket
 import sys
 
 from ingest_service.bind import CannotStartError, bind_each
+from ingest_service.metrics_folder import metrics_folder
 from ingest_service.settings import IngestSettings
 from ingest_service.supervise import CANNOT_START, supervise
 from shared import failpoints
@@ -39,12 +40,14 @@ def serve_all(settings: IngestSettings) -> int:
     if settings.ingest_processes == 1:
         from ingest_service.serve import open_app, serve  # a parent of others does not need it, nor its memory
 
-        app = open_app(settings)
+        stopping = asyncio.Event()
+        app = open_app(settings, stopping)
         (listener,) = listen(settings)
-        serve(app, listener)
+        serve(app, listener, stopping)
         return 0
     check_store(settings)
-    return asyncio.run(supervise(listen(settings)))
+    with metrics_folder(settings.metrics_dir) as folder:
+        return asyncio.run(supervise(listen(settings), environ={"HEADRACE_METRICS_DIR": folder}))
 
 
 def serve_for_parent(settings: IngestSettings, listener: socket.socket) -> int:
@@ -52,7 +55,8 @@ def serve_for_parent(settings: IngestSettings, listener: socket.socket) -> int:
     from ingest_service.serve import open_app, serve, stop_with_parent
 
     stop_with_parent()
-    serve(open_app(settings), listener)
+    stopping = asyncio.Event()
+    serve(open_app(settings, stopping), listener, stopping)
     return 0
 
 

@@ -7,6 +7,7 @@ from litestar.types import HTTPScope, Receive
 from ingest_service.body_digest import with_checked_digests
 from ingest_service.idempotency_keys import Answered
 from ingest_service.receive_upload import FORM_TYPE, UploadHead
+from ingest_service.request_record import note_accepted
 from ingest_service.services import LOCAL_TENANT, Services
 from ingest_service.submit_job import AcceptedJob
 from ingest_service.submit_once import idempotency_key
@@ -23,6 +24,7 @@ async def accept_upload(services: Services, scope: HTTPScope, receive: Receive, 
     accepted = await _submit(services, key, head, with_checked_digests(receive, declared))
     if isinstance(accepted, AcceptedJob):
         services.bell.ring_soon(accepted.first_task)
+        note_accepted(accepted.job_id)
     return JobAccepted(job_id=str(accepted.job_id), status=JobStatus.QUEUED, links=Links.of(accepted.job_id))
 
 

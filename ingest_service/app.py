@@ -1,8 +1,10 @@
 """Puts the ingest together: routes, services, error answers, OpenAPI; around them the access log and the linger."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from litestar import Litestar
 from litestar.datastructures import State
@@ -13,12 +15,15 @@ from ingest_service.access_log import with_access_log
 from ingest_service.byte_range import RangeNotSatisfiableError
 from ingest_service.describe_api import openapi_config
 from ingest_service.linger import with_linger
+from ingest_service.metrics import BOARD
 from ingest_service.problems import HANDLERS
 from ingest_service.resumable.speak_tus import with_tus
 from ingest_service.routes.audio import answer_unsatisfiable, get_audio, head_audio
 from ingest_service.routes.dead_letters import discard, get_dead_letters, redrive_all, redrive_one
+from ingest_service.routes.events import get_events
 from ingest_service.routes.health import live, ready
 from ingest_service.routes.jobs import cancel, erase, get_job, list_jobs
+from ingest_service.routes.metrics import get_metrics
 from ingest_service.routes.submit import submit_job, upload_audio
 from ingest_service.routes.transcript import get_transcript
 from ingest_service.routes.uploads import UPLOADS
@@ -34,6 +39,7 @@ ROUTES = (
     UPLOADS,
     get_job,
     list_jobs,
+    get_events,
     get_transcript,
     get_audio,
     head_audio,
@@ -47,16 +53,22 @@ ROUTES = (
     discard,
     live,
     ready,
+    get_metrics,
 )
 
 
-def create_app(settings: IngestSettings) -> Litestar:
-    """The application. Makes the blob store's folder; connects to nothing before the first request."""
+def create_app(settings: IngestSettings, stopping: asyncio.Event | None = None) -> Litestar:
+    """The application. Makes the blob store's folder; connects to nothing before the first request.
+
+    Streams that have no end of their own end once `stopping` is set, see `server`.
+    """
     blobs = BlobStore(settings.storage_url, fsync=settings.fsync)
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        async with open_services(settings, blobs) as services:
+        if settings.metrics_dir:
+            BOARD.share(Path(settings.metrics_dir))
+        async with open_services(settings, blobs, stopping or asyncio.Event()) as services:
             app.state.services = services
             yield
 
@@ -70,9 +82,9 @@ def create_app(settings: IngestSettings) -> Litestar:
     )
 
 
-def create_asgi(settings: IngestSettings) -> ASGIApp:
+def create_asgi(settings: IngestSettings, stopping: asyncio.Event | None = None) -> ASGIApp:
     """What the server runs: the application in its wrappers."""
-    app = create_app(settings)
+    app = create_app(settings, stopping)
     return with_access_log(with_linger(with_short_way(with_tus(app), lambda: _services(app.state))))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 
 from ingest_service.errors import OutageError
+from ingest_service.metrics import DATABASE_OUTAGES
 from shared.logs import Log
 
 log = Log(__name__)
@@ -68,6 +69,7 @@ class Database:
             finally:
                 await self._release(connection)
         except AWAY as error:
+            DATABASE_OUTAGES.inc()
             raise OutageError("database_unavailable", "The database is away; try again later.") from error
 
     @asynccontextmanager

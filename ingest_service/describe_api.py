@@ -57,6 +57,7 @@ _LINKS = {
     "self": f"/v1/jobs/{EXAMPLE_JOB_ID}",
     "transcript": f"/v1/jobs/{EXAMPLE_JOB_ID}/transcript",
     "audio": f"/v1/jobs/{EXAMPLE_JOB_ID}/audio",
+    "events": f"/v1/jobs/{EXAMPLE_JOB_ID}/events",
 }
 SUBMIT: Specs = {
     202: ResponseSpec(
@@ -90,6 +91,11 @@ AUDIO: Specs = {
     206: ResponseSpec(bytes, generate_examples=False, description="The range asked for", media_type="audio/*"),
     **_problems("job_erased", "audio_erased"),
     **_problems("range_not_satisfiable"),
+}
+
+
+METRICS: Specs = {
+    200: ResponseSpec(str, generate_examples=False, description="Prometheus' text", media_type="text/plain")
 }
 
 

@@ -10,6 +10,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
 from ingest_service.errors import IngestError, OutageError
+from ingest_service.request_record import note_problem
 from shared.api import Problem
 from shared.blob_store import BlobStoreError, BlobStoreFullError
 from shared.logs import Log
@@ -75,6 +76,7 @@ AnyRequest = Request[Any, Any, Any]
 def problem(code: str, detail: str, headers: dict[str, str] | None = None) -> Response[Problem]:
     """The answer for a code of the table."""
     status, title = PROBLEMS[code]
+    note_problem(code)
     body = Problem(title=title, status=status, code=code, detail=detail)
     return Response(body, status_code=status, media_type="application/problem+json", headers=headers)
 

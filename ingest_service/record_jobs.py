@@ -15,6 +15,7 @@ import asyncpg
 
 from ingest_service.database import Database
 from ingest_service.errors import CommitUnknownError, OutageError
+from ingest_service.metrics import COMMIT_BATCH
 from shared.failpoints import failpoint
 from shared.logs import Log
 
@@ -70,7 +71,7 @@ class JobRecorder:
     """Takes rows one by one and commits them together. It has tasks of its own only while somebody waits."""
 
     def __init__(self, database: Database) -> None:
-        self.on_batch: Callable[[int], None] = _nobody_counts  # told of each commit how many jobs it held
+        self.on_batch: Callable[[int], None] = COMMIT_BATCH.observe  # told of each commit how many jobs it held
         self._database = database
         self._waiting: deque[_Waiting] = deque()
         self._at_work = 0
@@ -173,7 +174,3 @@ def _unknown(cause: BaseException) -> CommitUnknownError:
     unknown = CommitUnknownError("database_unavailable", "The database is away; try again later.")
     unknown.__cause__ = cause
     return unknown
-
-
-def _nobody_counts(_: int) -> None:
-    return

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 
 from redis.asyncio import Redis
 
+from ingest_service.metrics import BELL_FAILURES
 from shared.bell import ring
 from shared.logs import Log
 from shared.messages import Dispatch
@@ -60,6 +61,7 @@ class Bell:
             async with asyncio.timeout(RING_TIMEOUT_S):
                 await ring(self._redis, batch)
         except Exception as error:  # noqa: BLE001 - whatever the client raises, the tasks are safe in Postgres
+            BELL_FAILURES.inc()
             log.warning("bell_not_rung", tasks=len(self._waiting), error=type(error).__name__)
             self._waiting.clear()  # without Redis the backlog would grow here, too
         else:

@@ -1,5 +1,6 @@
 """One serving process: the application on a listening socket, until it is told to stop."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -10,21 +11,22 @@ from litestar.types import ASGIApp
 
 from ingest_service.app import create_asgi
 from ingest_service.bind import BACKLOG, CannotStartError
+from ingest_service.server import Server
 from ingest_service.settings import IngestSettings
 from shared.blob_store import BlobStoreError
 
 DRAIN_TIMEOUT_S = 30  # for uploads that are under way when the process is told to stop
 
 
-def open_app(settings: IngestSettings) -> ASGIApp:
+def open_app(settings: IngestSettings, stopping: asyncio.Event) -> ASGIApp:
     """The application, or CannotStartError when the blob store's URL does not work."""
     try:
-        return create_asgi(settings)
+        return create_asgi(settings, stopping)
     except BlobStoreError as error:
         raise CannotStartError(f"HEADRACE_STORAGE_URL cannot be opened: {error}") from error
 
 
-def serve(app: ASGIApp, listener: socket.socket) -> None:
+def serve(app: ASGIApp, listener: socket.socket, stopping: asyncio.Event) -> None:
     """Run the server on the socket; it ends when SIGTERM or SIGINT comes and the requests at hand are answered."""
     config = uvicorn.Config(
         app,
@@ -39,7 +41,7 @@ def serve(app: ASGIApp, listener: socket.socket) -> None:
         proxy_headers=False,  # nothing here asks who or how; whoever will must not believe a header
         timeout_graceful_shutdown=DRAIN_TIMEOUT_S,
     )
-    server = uvicorn.Server(config)
+    server = Server(config, stopping)
 
     def stop(*_: object) -> None:
         server.should_exit = True

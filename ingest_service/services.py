@@ -3,6 +3,7 @@
 Opening connects to nothing, so that the ingest starts while Postgres or Redis are away.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -14,13 +15,14 @@ from ingest_service.check_health import Readiness, check_health
 from ingest_service.database import POOL_SIZE, Database
 from ingest_service.idempotency_keys import IdempotencyKeys
 from ingest_service.read_jobs import JobReader
-from ingest_service.resumable.resumable_uploads import ResumableUploads, open_resumable_uploads
 from ingest_service.record_jobs import JobRecorder
+from ingest_service.resumable.resumable_uploads import ResumableUploads, open_resumable_uploads
 from ingest_service.ring_bell import Bell
 from ingest_service.settings import IngestSettings
 from ingest_service.submit_job import JobSubmitter, record_job
 from ingest_service.submit_once import OnceSubmitter
 from ingest_service.transcript_formats.limits import CueLimits
+from ingest_service.watch_jobs import JobWatcher
 from shared.blob_store import BlobStore
 
 REDIS_CONNECT_TIMEOUT_S = 1.0
@@ -41,6 +43,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     database: Database
     redis: Redis
     cue_limits: CueLimits
+    watcher: JobWatcher
 
     async def check(self) -> Readiness:
         """What of it is away."""
@@ -58,8 +61,8 @@ def connections_of(processes: int) -> int:
 
 
 @asynccontextmanager
-async def open_services(settings: IngestSettings, blobs: BlobStore) -> AsyncIterator[Services]:
-    """Everything opened, closed in reverse."""
+async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: asyncio.Event) -> AsyncIterator[Services]:
+    """Everything opened, closed in reverse. `stopping` is set when the process begins to stop."""
     redis = Redis.from_url(
         settings.redis_url, socket_connect_timeout=REDIS_CONNECT_TIMEOUT_S, socket_timeout=REDIS_TIMEOUT_S
     )
@@ -68,6 +71,7 @@ async def open_services(settings: IngestSettings, blobs: BlobStore) -> AsyncIter
         redis,
         Database.opened(settings.database_url, pool_size) as database,
         Bell.hung(redis) as bell,
+        JobWatcher.opened(database, stopping) as watcher,
         _open_resumable(settings, database, blobs, bell) as resumable,
     ):
         submitter = JobSubmitter(database, blobs, settings.max_upload_bytes, settings.fetch_schemes)
@@ -81,6 +85,7 @@ async def open_services(settings: IngestSettings, blobs: BlobStore) -> AsyncIter
             database=database,
             redis=redis,
             cue_limits=settings.cue_limits,
+            watcher=watcher,
         )
 
 

@@ -29,6 +29,7 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
     fsync: bool = False  # whether an upload waits until a local disk has its audio; Postgres decides for itself
     idempotency_hours: Annotated[float, msgspec.Meta(gt=0)] = 24.0  # that an answer is kept for its Idempotency-Key
     upload_expires_hours: Annotated[float, msgspec.Meta(gt=0)] = 24.0  # of a resumable upload, from its last part on
+    metrics_dir: str = ""  # processes that are given the same folder count together; empty: each for itself
     subtitle_max_chars: MaxChars = 42  # of a line; full-width characters count double
     subtitle_max_lines: MaxLines = 2
     subtitle_max_seconds: MaxSeconds = 7.0  # that a cue is shown

@@ -18,6 +18,7 @@ from ingest_service.errors import CommitUnknownError, OutageError
 from ingest_service.fingerprint import fingerprint
 from ingest_service.receive_upload import Upload, UploadHead, UploadReceiver
 from ingest_service.record_jobs import INSERT_JOBS_AND_FIRST_TASKS, JobRecorder, JobRow, columns_of
+from ingest_service.request_record import committing
 from ingest_service.submit_url import names_url, read_url_job, record_url_job
 from shared.blob_store import BlobStore, BlobStoreError
 from shared.ids import new_id
@@ -64,9 +65,10 @@ class JobSubmitter:
         receiver = UploadReceiver(self._blobs, new_id(), self._max_upload_bytes)
         try:
             upload = await receiver.receive(head, receive)
-            if also is None:
-                return await record_job(self.recorder, tenant, upload)
-            return await record_job_and(also, self._database, tenant, upload)
+            with committing():
+                if also is None:
+                    return await record_job(self.recorder, tenant, upload)
+                return await record_job_and(also, self._database, tenant, upload)
         except CommitUnknownError:
             raise
         except BaseException:  # a cancelled request must not leave its audio either

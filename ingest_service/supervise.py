@@ -5,11 +5,12 @@ replaced, so that nobody is refused meanwhile. A process whose parent is gone se
 """
 
 import asyncio
+import os
 import signal
 import socket
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from shared.logs import Log
@@ -22,9 +23,12 @@ REMIND_EVERY_S = 1.0  # a signal that comes in the middle of a start may get los
 KILL_AFTER_S = 35.0  # longer than a process takes to let its uploads finish
 
 
-async def supervise(listeners: Sequence[socket.socket]) -> int:
-    """Keep one process for each socket until SIGTERM or SIGINT comes and all have ended; the exit status."""
-    supervisor = _Supervisor()
+async def supervise(listeners: Sequence[socket.socket], environ: Mapping[str, str]) -> int:
+    """Keep one process for each socket until SIGTERM or SIGINT comes and all have ended; the exit status.
+
+    They get our environment with `environ` added.
+    """
+    supervisor = _Supervisor({**os.environ, **environ})
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, supervisor.stop)
@@ -33,8 +37,9 @@ async def supervise(listeners: Sequence[socket.socket]) -> int:
 
 
 class _Supervisor:
-    def __init__(self) -> None:
+    def __init__(self, environ: Mapping[str, str]) -> None:
         self.status = 0
+        self._environ = environ
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -43,7 +48,7 @@ class _Supervisor:
     async def keep(self, listener: socket.socket) -> None:
         """Have a process serve a socket until we are told to stop, or it cannot start."""
         while not self._stopping.is_set():
-            process = await _start(listener)
+            process = await _start(listener, self._environ)
             await self._ended_or_told(process)
             if process.returncode is None:
                 listener.close()  # what comes now is refused
@@ -66,9 +71,11 @@ class _Supervisor:
             await asyncio.wait_for(self._stopping.wait(), seconds)
 
 
-async def _start(listener: socket.socket) -> Process:
+async def _start(listener: socket.socket, environ: Mapping[str, str]) -> Process:
     command = (sys.executable, "-m", "ingest_service", "--listener", str(listener.fileno()))
-    return await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE, pass_fds=(listener.fileno(),))
+    return await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.PIPE, pass_fds=(listener.fileno(),), env=environ
+    )
 
 
 async def _end(process: Process) -> None:

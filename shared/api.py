@@ -16,11 +16,12 @@ class Links(msgspec.Struct, frozen=True, kw_only=True):
     self: str
     transcript: str
     audio: str
+    events: str
 
     @classmethod
     def of(cls, job_id: object) -> "Links":
         path = f"/v1/jobs/{job_id}"
-        return cls(self=path, transcript=f"{path}/transcript", audio=f"{path}/audio")
+        return cls(self=path, transcript=f"{path}/transcript", audio=f"{path}/audio", events=f"{path}/events")
 
 
 class JobAccepted(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +68,17 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     error: ProblemInJob | None
     metadata: Any
     links: Links
+
+
+class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """The data of a server-sent event. The chunks of a long file are 0 of 0 until it was cut."""
+
+    job_id: str
+    status: JobStatus
+    stage: Stage
+    progress: float
+    chunks_done: int
+    chunk_count: int
 
 
 class JobList(msgspec.Struct, frozen=True, kw_only=True):

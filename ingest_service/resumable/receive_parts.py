@@ -17,11 +17,11 @@ from ingest_service.resumable.checksum import Checksum
 from ingest_service.resumable.leases import Hold
 from ingest_service.resumable.records import UploadRecords
 from ingest_service.resumable.upload import Part
-from ingest_service.sniff_container import ACCEPTED, HEAD_BYTES, sniff_container
 from shared import blob_keys
 from shared.blob_store import BlobStore, BlobStoreError
 from shared.failpoints import failpoint
 from shared.logs import Log
+from shared.sniff_container import ACCEPTED, HEAD_BYTES, sniff_container
 
 log = Log(__name__)
 

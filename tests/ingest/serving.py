@@ -16,6 +16,7 @@ import uvicorn
 
 from ingest_service.app import create_asgi
 from ingest_service.bind import bind
+from ingest_service.server import Server
 from ingest_service.settings import IngestSettings
 from shared.blob_store import BlobStore
 
@@ -94,10 +95,16 @@ class Ingest:
 async def serving(settings: IngestSettings, **changes: Any) -> AsyncIterator[Ingest]:
     settings = msgspec.structs.replace(settings, **changes)
     listener = bind("127.0.0.1", 0)
+    stopping = asyncio.Event()
     config = uvicorn.Config(
-        create_asgi(settings), http="httptools", ws="none", lifespan="on", log_config=None, timeout_graceful_shutdown=5
+        create_asgi(settings, stopping),
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        timeout_graceful_shutdown=5,
     )
-    server = uvicorn.Server(config)
+    server = Server(config, stopping)
     serve = asyncio.create_task(server._serve([listener]))  # without its signal handlers: the tests keep theirs
     try:
         async with aiohttp.ClientSession() as client:

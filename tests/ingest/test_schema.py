@@ -14,6 +14,7 @@ ANSWERS = [
     ("get", JOB, "200", {"404": {"not_found"}, "410": {"job_erased"}}),
     ("delete", JOB, "204", {"404": {"not_found"}}),
     ("post", f"{JOB}/cancel", "200", {"404": {"not_found"}, "409": {"job_ended"}, "410": {"job_erased"}}),
+    ("get", f"{JOB}/events", "204", {"404": {"not_found"}, "410": {"job_erased"}}),
     ("get", f"{JOB}/webhook-attempts", "200", {"404": {"not_found"}, "410": {"job_erased"}}),
     (
         "post",
@@ -62,7 +63,7 @@ async def test_the_failure_codes_to_choose_from_are_listed(ingest: Ingest) -> No
 
 async def test_every_route_says_in_a_line_what_it_is_for(ingest: Ingest) -> None:
     operations = [each for path in (await document(ingest))["paths"].values() for each in path.values()]
-    assert len(operations) >= 14
+    assert len(operations) >= 16
     assert all(operation["summary"] and operation["description"] for operation in operations)
 
 
@@ -76,3 +77,12 @@ async def test_each_format_of_a_transcript_has_an_example(ingest: Ingest) -> Non
     assert "200" in limits["max_chars"]
     assert "4" in limits["max_lines"]
     assert "60" in limits["max_seconds"]
+
+
+async def test_events_and_metrics_are_described_in_their_own_types(ingest: Ingest) -> None:
+    paths = (await document(ingest))["paths"]
+    events = paths[f"{JOB}/events"]["get"]
+    (example,) = events["responses"]["200"]["content"]["text/event-stream"]["examples"].values()
+    assert example["value"].startswith("id: ")
+    assert "Last-Event-ID" in {one["name"] for one in events["parameters"] if one["in"] == "header"}
+    assert "text/plain" in paths["/metrics"]["get"]["responses"]["200"]["content"]
