@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from ingest_service.check_health import Readiness, check_health
 from ingest_service.database import Database
+from ingest_service.free_space import FreeSpace
 from ingest_service.read_jobs import JobReader
 from ingest_service.ring_bell import Bell
 from ingest_service.settings import IngestSettings
@@ -52,7 +53,9 @@ async def open_services(settings: IngestSettings, blobs: BlobStore) -> AsyncIter
     )
     async with redis, Database.opened(settings.database_url) as database, Bell.hung(redis) as bell:
         yield Services(
-            submitter=JobSubmitter(database, blobs, settings.max_upload_bytes),
+            submitter=JobSubmitter(
+                database, blobs, FreeSpace(blobs, settings.min_free_bytes), settings.max_upload_bytes
+            ),
             jobs=JobReader(database),
             bell=bell,
             blobs=blobs,

@@ -10,6 +10,9 @@ from shared.settings import CommonSettings
 
 GIB = 1 << 30
 
+# Scheme, host and port as a browser sends them: small letters, no path, no slash at the end.
+Origin = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9+.-]*://(\[[0-9a-f:]+\]|[a-z0-9._-]+)(:[0-9]+)?$")]
+
 
 class IngestSettings(CommonSettings, frozen=True, kw_only=True):
     """What the gatekeeper needs, besides what both services need."""
@@ -18,6 +21,8 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8000  # 0: any free one
     auth: Literal["required", "none"] = "required"  # `none` is for a loopback address only
     max_upload_bytes: Annotated[int, msgspec.Meta(ge=1)] = 5 * GIB  # of the audio; a larger one is a 413
+    min_free_bytes: Annotated[int, msgspec.Meta(ge=0)] = GIB  # below that on the store's disk, no upload is taken
+    cors_origins: tuple[Origin, ...] = ()  # whose pages may use the API from a browser
     subtitle_max_chars: MaxChars = 42  # of a line; full-width characters count double
     subtitle_max_lines: MaxLines = 2
     subtitle_max_seconds: MaxSeconds = 7.0  # that a cue is shown

@@ -12,6 +12,7 @@ from litestar.types import Receive
 
 from ingest_service.database import Database
 from ingest_service.errors import OutageError
+from ingest_service.free_space import FreeSpace
 from ingest_service.receive_upload import Upload, UploadHead, UploadReceiver
 from shared.blob_store import BlobStore, BlobStoreError
 from shared.failpoints import failpoint
@@ -47,9 +48,10 @@ class AcceptedJob(msgspec.Struct, frozen=True):
 class JobSubmitter:
     """The use case of every way to hand in audio."""
 
-    def __init__(self, database: Database, blobs: BlobStore, max_upload_bytes: int) -> None:
+    def __init__(self, database: Database, blobs: BlobStore, free_space: FreeSpace, max_upload_bytes: int) -> None:
         self._database = database
         self._blobs = blobs
+        self._free_space = free_space
         self._max_upload_bytes = max_upload_bytes
 
     async def submit(self, tenant: str, head: UploadHead, receive: Receive) -> AcceptedJob:
@@ -57,6 +59,7 @@ class JobSubmitter:
 
         Raises IngestError or BlobStoreError, and then has left neither a blob nor a row (but see CommitUnknownError).
         """
+        await self._free_space.require(min(head.content_length or 0, self._max_upload_bytes))
         receiver = UploadReceiver(self._blobs, new_id(), self._max_upload_bytes)
         try:
             upload = await receiver.receive(head, receive)

@@ -15,9 +15,13 @@ from tests.ingest.serving import until
 
 
 def environ(settings: IngestSettings, **changes: str) -> dict[str, str]:
-    chosen = {f"HEADRACE_{name.upper()}": str(value) for name, value in msgspec.structs.asdict(settings).items()}
+    chosen = {f"HEADRACE_{name.upper()}": _text(value) for name, value in msgspec.structs.asdict(settings).items()}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
     return kept | chosen | changes
+
+
+def _text(value: object) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 async def start(settings: IngestSettings, **changes: str) -> asyncio.subprocess.Process:
