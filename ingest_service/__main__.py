@@ -12,6 +12,7 @@ import uvicorn
 from litestar.types import ASGIApp
 
 from ingest_service.app import create_asgi
+from ingest_service.http_protocol import GuardedProtocol
 from ingest_service.settings import IngestSettings
 from shared import failpoints
 from shared.blob_store import BlobStoreError
@@ -72,7 +73,7 @@ def serve(app: ASGIApp, listener: socket.socket) -> None:
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=GuardedProtocol,
         ws="none",
         lifespan="on",
         backlog=BACKLOG,

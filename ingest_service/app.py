@@ -11,16 +11,20 @@ from litestar.types import ASGIApp
 
 from ingest_service.access_log import with_access_log
 from ingest_service.byte_range import RangeNotSatisfiableError
+from ingest_service.cross_origin import with_cross_origin
 from ingest_service.describe_api import openapi_config
 from ingest_service.linger import with_linger
 from ingest_service.problems import HANDLERS
+from ingest_service.refuse_codings import with_codings_refused
 from ingest_service.routes.audio import answer_unsatisfiable, get_audio, head_audio
 from ingest_service.routes.dead_letters import discard, get_dead_letters, redrive_all, redrive_one
 from ingest_service.routes.health import live, ready
 from ingest_service.routes.jobs import cancel, erase, get_job, list_jobs
+from ingest_service.routes.options import answering_options
 from ingest_service.routes.submit import submit_job, upload_audio
 from ingest_service.routes.transcript import get_transcript
 from ingest_service.routes.webhooks import get_webhook_attempts, send_webhook_again
+from ingest_service.security_headers import with_security_headers
 from ingest_service.services import Services, open_services
 from ingest_service.settings import IngestSettings
 from shared.blob_store import BlobStore
@@ -57,7 +61,7 @@ def create_app(settings: IngestSettings) -> Litestar:
             yield
 
     return Litestar(
-        route_handlers=ROUTES,
+        route_handlers=[answering_options(ROUTES), *ROUTES],
         dependencies={"services": Provide(_services, sync_to_thread=False)},
         exception_handlers={**HANDLERS, RangeNotSatisfiableError: answer_unsatisfiable},
         lifespan=[lifespan],
@@ -68,7 +72,8 @@ def create_app(settings: IngestSettings) -> Litestar:
 
 def create_asgi(settings: IngestSettings) -> ASGIApp:
     """What the server runs: the application in its wrappers."""
-    return with_access_log(with_linger(create_app(settings)))
+    app = with_codings_refused(create_app(settings))
+    return with_access_log(with_security_headers(with_cross_origin(with_linger(app), settings.cors_origins)))
 
 
 def _services(state: State) -> Services:

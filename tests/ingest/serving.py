@@ -16,6 +16,7 @@ import uvicorn
 
 from ingest_service.__main__ import bind
 from ingest_service.app import create_asgi
+from ingest_service.http_protocol import GuardedProtocol
 from ingest_service.settings import IngestSettings
 from shared.blob_store import BlobStore
 
@@ -95,7 +96,12 @@ async def serving(settings: IngestSettings, **changes: Any) -> AsyncIterator[Ing
     settings = msgspec.structs.replace(settings, **changes)
     listener = bind("127.0.0.1", 0)
     config = uvicorn.Config(
-        create_asgi(settings), http="httptools", ws="none", lifespan="on", log_config=None, timeout_graceful_shutdown=5
+        create_asgi(settings),
+        http=GuardedProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        timeout_graceful_shutdown=5,
     )
     server = uvicorn.Server(config)
     serve = asyncio.create_task(server._serve([listener]))  # without its signal handlers: the tests keep theirs
