@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import http.client
+import io
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -226,7 +227,8 @@ async def test_corpus_over_http(ingest: Ingest) -> None:
         pytest.skip("the folder shared/audio does not stand beside the repository")
     for item in files:
         body = file_body("x", item.get("upload_name", "x.wav"), (CORPUS / item["file"]).read_bytes())
-        status, problem = await ingest.post(body, headers={"Content-Type": "multipart/form-data; boundary=x"})
+        form = {"Content-Type": "multipart/form-data; boundary=x"}
+        status, problem = await ingest.post(io.BytesIO(body), headers=form)
         taken = must_be_taken(item) or sniff_file(item)
         assert status == 202 if taken else status in {400, 415}, (item["file"], problem)
     assert {path.name for path in ingest.stored_files()} == {"source"}
