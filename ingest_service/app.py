@@ -13,10 +13,12 @@ from litestar.types import ASGIApp
 
 from ingest_service.access_log import with_access_log
 from ingest_service.byte_range import RangeNotSatisfiableError
+from ingest_service.cross_origin import with_cross_origin
 from ingest_service.describe_api import openapi_config
 from ingest_service.linger import with_linger
 from ingest_service.metrics import BOARD
 from ingest_service.problems import HANDLERS
+from ingest_service.refuse_codings import with_codings_refused
 from ingest_service.resumable.speak_tus import with_tus
 from ingest_service.routes.audio import answer_unsatisfiable, get_audio, head_audio
 from ingest_service.routes.dead_letters import discard, get_dead_letters, redrive_all, redrive_one
@@ -24,10 +26,12 @@ from ingest_service.routes.events import get_events
 from ingest_service.routes.health import live, ready
 from ingest_service.routes.jobs import cancel, erase, get_job, list_jobs
 from ingest_service.routes.metrics import get_metrics
+from ingest_service.routes.options import answering_options
 from ingest_service.routes.submit import submit_job, upload_audio
 from ingest_service.routes.transcript import get_transcript
 from ingest_service.routes.uploads import UPLOADS
 from ingest_service.routes.webhooks import get_webhook_attempts, send_webhook_again
+from ingest_service.security_headers import with_security_headers
 from ingest_service.services import Services, open_services
 from ingest_service.settings import IngestSettings
 from ingest_service.short_way import with_short_way
@@ -73,7 +77,7 @@ def create_app(settings: IngestSettings, stopping: asyncio.Event | None = None) 
             yield
 
     return Litestar(
-        route_handlers=ROUTES,
+        route_handlers=[answering_options(ROUTES), *ROUTES],
         dependencies={"services": Provide(_services, sync_to_thread=False)},
         exception_handlers={**HANDLERS, RangeNotSatisfiableError: answer_unsatisfiable},
         lifespan=[lifespan],
@@ -85,7 +89,9 @@ def create_app(settings: IngestSettings, stopping: asyncio.Event | None = None) 
 def create_asgi(settings: IngestSettings, stopping: asyncio.Event | None = None) -> ASGIApp:
     """What the server runs: the application in its wrappers."""
     app = create_app(settings, stopping)
-    return with_access_log(with_linger(with_short_way(with_tus(app), lambda: _services(app.state))))
+    uploads = with_codings_refused(with_short_way(with_tus(app), lambda: _services(app.state)))
+    guarded = with_cross_origin(with_linger(uploads), settings.cors_origins)
+    return with_access_log(with_security_headers(guarded))
 
 
 def _services(state: State) -> Services:

@@ -4,11 +4,14 @@ from ingest_service.metrics import UPLOAD_SECONDS, UPLOAD_STEP_SECONDS, UPLOADS_
 from ingest_service.request_record import RequestRecord
 
 UPLOAD_PATHS = frozenset({"/v1/jobs", "/api/upload-audio"})
+RESUMABLE_PATH, RESUMABLE_METHODS = "/v1/uploads", frozenset({"POST", "PATCH"})
 
 
 def is_upload(method: str, path: str) -> bool:
     """Whether a request hands in audio."""
-    return method == "POST" and path.rstrip("/") in UPLOAD_PATHS
+    if method == "POST" and path.rstrip("/") in UPLOAD_PATHS:
+        return True
+    return method in RESUMABLE_METHODS and path.startswith(RESUMABLE_PATH)
 
 
 def count_upload(record: RequestRecord) -> None:

@@ -12,6 +12,8 @@ from ingest_service.errors import RefusedError
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 MICROSECOND = dt.timedelta(microseconds=1)
 PLACE = struct.Struct(">q16s")
+JOB_CURSOR = "^[A-Za-z0-9_-]{21}[AQgw]$"  # 16 bytes; the last letter stands for two bits
+PLACE_CURSOR = "^A[A-Za-z0-3][A-Za-z0-9_-]{30}$"  # 24 bytes, the first of them a time from 1970 to 9999
 
 
 class Place(NamedTuple):

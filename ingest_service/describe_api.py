@@ -4,11 +4,13 @@ The document is served as JSON: the usual viewers would be loaded from somebody 
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Example
+from litestar.openapi.spec import Example, OpenAPIResponse, Operation
 
+from ingest_service.check_health import Readiness
 from ingest_service.problems import PROBLEMS
 from shared.api import JobAccepted, Problem
 
@@ -42,16 +44,24 @@ def _example(code: str) -> dict[str, object]:
 problems = _problems  # for descriptions in files of their own
 
 AWAY = _problems("database_unavailable", "storage_unavailable")
-NOT_FOUND: Specs = _problems("not_found", "database_unavailable")
+ANY_REQUEST = _problems(
+    "invalid_request"
+)  # the framework would say of every route with a parameter that it has its own
+NOT_FOUND: Specs = ANY_REQUEST | _problems("not_found", "database_unavailable")
 WRONG_PARAMETER: Specs = _problems("invalid_parameter", "database_unavailable")
-ONE_JOB: Specs = _problems("not_found", "job_erased", "database_unavailable")
-CANCEL: Specs = _problems("not_found", "job_ended", "job_erased", "database_unavailable")
-SEND_AGAIN: Specs = _problems("not_found", "not_ended", "no_webhook", "job_erased", "database_unavailable")
-REDRIVE: Specs = _problems("not_found", "no_dead_letter", "job_erased", "audio_erased", "database_unavailable")
-DISMISS: Specs = _problems("not_found", "no_dead_letter", "database_unavailable")
+ONE_JOB: Specs = ANY_REQUEST | _problems("not_found", "job_erased", "database_unavailable")
+CANCEL: Specs = ANY_REQUEST | _problems("not_found", "job_ended", "job_erased", "database_unavailable")
+SEND_AGAIN: Specs = ANY_REQUEST | _problems(
+    "not_found", "not_ended", "no_webhook", "job_erased", "database_unavailable"
+)
+REDRIVE: Specs = ANY_REQUEST | _problems(
+    "not_found", "no_dead_letter", "job_erased", "audio_erased", "database_unavailable"
+)
+DISMISS: Specs = ANY_REQUEST | _problems("not_found", "no_dead_letter", "database_unavailable")
 RESULT_PROBLEMS: Specs = AWAY | _problems(
     "invalid_parameter", "not_found", "no_denoised_audio", "not_ready", "job_failed", "job_cancelled", "job_erased"
 )
+READY: Specs = {503: ResponseSpec(Readiness, generate_examples=False, description="They are not; `away` says why")}
 
 _LINKS = {
     "self": f"/v1/jobs/{EXAMPLE_JOB_ID}",
@@ -82,6 +92,7 @@ SUBMIT: Specs = {
         "too_large",
         "unsupported_content_type",
         "unsupported_media",
+        "unsupported_content_encoding",
         "storage_full",
     ),
 }
@@ -97,6 +108,18 @@ AUDIO: Specs = {
 METRICS: Specs = {
     200: ResponseSpec(str, generate_examples=False, description="Prometheus' text", media_type="text/plain")
 }
+
+
+@dataclass
+class MediaTypes(Operation):
+    """Adds the media types of video and of what is unknown: a response is described in one otherwise."""
+
+    def __post_init__(self) -> None:
+        for status in ("200", "206"):
+            response = (self.responses or {}).get(status)
+            if isinstance(response, OpenAPIResponse) and response.content is not None:
+                described = response.content["audio/*"]
+                response.content |= dict.fromkeys(("video/*", "application/octet-stream"), described)
 
 
 def openapi_config(version: str) -> OpenAPIConfig:

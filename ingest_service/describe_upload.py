@@ -4,7 +4,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from litestar.openapi.spec import Example, OpenAPIMediaType, Operation, Parameter, Reference, RequestBody, Schema
+from litestar.openapi.spec import (
+    Encoding,
+    Example,
+    OpenAPIMediaType,
+    Operation,
+    Parameter,
+    Reference,
+    RequestBody,
+    Schema,
+)
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
 from ingest_service.receive_upload import AUDIO_FIELD, FORM_TYPE
@@ -38,6 +47,7 @@ def _schema(definition: dict[str, Any]) -> Schema:
         minimum=given.get("minimum"),
         maximum=given.get("maximum"),
         max_length=given.get("maxLength"),
+        description=given.get("description"),
         default=definition.get("default"),
     )
 
@@ -52,13 +62,18 @@ FORM = Schema(
         "options": Schema(
             type=OpenAPIType.OBJECT,
             properties=OPTIONS,
+            additional_properties=False,
             description="Several options as one JSON object, instead of a field each.",
             examples=[EXAMPLE_OPTIONS],
         ),
     },
+    additional_properties=False,
 )
+AS_JSON = Encoding(content_type="application/json")
 FORM_BODY = OpenAPIMediaType(
-    schema=FORM, examples={"form": Example(summary="A file and three options", value=EXAMPLE_FIELDS)}
+    schema=FORM,
+    encoding={"metadata": AS_JSON, "options": AS_JSON},
+    examples={"form": Example(summary="A file and three options", value=EXAMPLE_FIELDS)},
 )
 RAW_BODY = OpenAPIMediaType(schema=BINARY)
 
@@ -122,4 +137,6 @@ class AnyUpload(Operation):
 
 
 def _query_parameters() -> list[Any]:
-    return [Parameter(name=name, param_in="query", schema=schema) for name, schema in OPTIONS.items()]
+    typed = [Parameter(name=name, param_in="query", schema=OPTIONS[name]) for name in OPTIONS if name != "metadata"]
+    any_json = {"application/json": OpenAPIMediaType(schema=Schema())}
+    return [*typed, Parameter(name="metadata", param_in="query", content=any_json)]

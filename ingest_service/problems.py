@@ -18,6 +18,7 @@ from shared.logs import Log
 log = Log(__name__)
 
 RETRY_AFTER_S = 5  # what a client should wait for a database or store that is away
+RETRY_AFTER_FULL_S = 60  # room is made by results that are fetched and erased, or by somebody with a larger disk
 
 PROBLEMS: dict[str, tuple[int, str]] = {
     # the upload
@@ -34,6 +35,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "too_large": (413, "The upload is too large"),
     "unsupported_content_type": (415, "Unsupported content type"),
     "unsupported_media": (415, "Not audio"),
+    "unsupported_content_encoding": (415, "The body is encoded"),
     "idempotency_mismatch": (422, "The Idempotency-Key was used for something else"),
     "client_gone": (499, "The client closed the connection"),
     # resumable uploads
@@ -64,8 +66,12 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "database_unavailable": (503, "The database is away"),
     "storage_unavailable": (503, "The blob store is away"),
     "storage_full": (507, "The blob store is full"),
-    # the framework's own
+    # the framework's own, and the protocol's
     "invalid_request": (400, "The request is invalid"),
+    "unsupported_upgrade": (400, "The connection cannot be upgraded"),
+    "request_stalled": (408, "The request stopped arriving"),
+    "head_too_large": (431, "The head of the request is too large"),
+    "unsupported_transfer_encoding": (501, "Unsupported transfer coding"),
     "method_not_allowed": (405, "Method not allowed"),
 }
 CODE_OF_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
@@ -93,7 +99,8 @@ def answer_ingest_error(_: AnyRequest | None, error: IngestError) -> Response[Pr
     if not isinstance(error, OutageError):
         return problem(error.code, error.detail)
     log.error("outage", code=error.code, cause=str(error.__cause__))
-    return problem(error.code, error.detail, {"Retry-After": str(RETRY_AFTER_S)})
+    wait_s = RETRY_AFTER_FULL_S if error.code == "storage_full" else RETRY_AFTER_S
+    return problem(error.code, error.detail, {"Retry-After": str(wait_s)})
 
 
 def answer_store_error(request: AnyRequest | None, error: BlobStoreError) -> Response[Problem]:

@@ -1,5 +1,6 @@
 """Reads jobs for their clients: the SQL of one job and of the list. Every query names the tenant."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -8,6 +9,7 @@ import msgspec
 from ingest_service.cursors import encode_cursor
 from ingest_service.database import Database
 from ingest_service.errors import RefusedError
+from ingest_service.estimate_wait import Pace, PaceReader
 from ingest_service.show_job import show_job
 from shared.api import JobList, JobView
 from shared.options import JobOptions
@@ -17,10 +19,12 @@ from shared.states import JobStatus
 # Attempts are counted once they began; deliveries are not the client's job. The queue is counted once for all.
 PAGE_AS_SEEN = """
     , queue AS (
-        SELECT id, row_number() OVER (ORDER BY id) AS position FROM jobs
+        SELECT id, row_number() OVER (ORDER BY id) AS position,
+               sum(source_bytes) OVER (ORDER BY id) - source_bytes AS bytes_ahead
+        FROM jobs
         WHERE status = 'QUEUED' AND id <= (SELECT id FROM page WHERE status = 'QUEUED' ORDER BY id DESC LIMIT 1)
     )
-    SELECT page.*, queue.position AS queue_position, work.*
+    SELECT page.*, queue.position AS queue_position, queue.bytes_ahead, work.*
     FROM page LEFT JOIN queue USING (id)
     CROSS JOIN LATERAL (
         SELECT max(attempts + (state IN ('running', 'done'))::int) AS attempts_begun,
@@ -84,10 +88,12 @@ class JobReader:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._pace = PaceReader(database)
 
     async def get(self, tenant: str, job_id: str) -> JobView:
         """One job as its client sees it."""
-        return show_job(await self._row(ONE_JOB, tenant, job_id))
+        row = await self._row(ONE_JOB, tenant, job_id)
+        return show_job(row, await self._pace_for([row]))
 
     async def get_results(self, tenant: str, job_id: str) -> JobResults:
         """Where a job's blobs are, and whether they are ready."""
@@ -109,7 +115,12 @@ class JobReader:
         async with self._database.connection() as connection:
             rows = await connection.fetch(NEWEST_JOBS, tenant, status, after, limit + 1)
         next_cursor = encode_cursor(rows[limit - 1]["id"]) if len(rows) > limit else None
-        return JobList(jobs=tuple(show_job(row) for row in rows[:limit]), next_cursor=next_cursor)
+        pace = await self._pace_for(rows)
+        return JobList(jobs=tuple(show_job(row, pace) for row in rows[:limit]), next_cursor=next_cursor)
+
+    async def _pace_for(self, rows: Sequence[Any]) -> Pace | None:
+        """Asked for only when a job is in the queue."""
+        return await self._pace.read() if any(row["queue_position"] for row in rows) else None
 
     async def _row(self, query: str, tenant: str, job_id: str) -> Any:
         parsed = parse_job_id(job_id)

@@ -11,6 +11,7 @@ from litestar.types import ASGIApp
 
 from ingest_service.app import create_asgi
 from ingest_service.bind import BACKLOG, CannotStartError
+from ingest_service.http_protocol import GuardedProtocol
 from ingest_service.server import Server
 from ingest_service.settings import IngestSettings
 from shared.blob_store import BlobStoreError
@@ -31,7 +32,7 @@ def serve(app: ASGIApp, listener: socket.socket, stopping: asyncio.Event) -> Non
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=GuardedProtocol,
         ws="none",
         lifespan="on",
         backlog=BACKLOG,

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from ingest_service.check_health import Readiness, check_health
 from ingest_service.database import POOL_SIZE, Database
+from ingest_service.free_space import FreeSpace
 from ingest_service.idempotency_keys import IdempotencyKeys
 from ingest_service.read_jobs import JobReader
 from ingest_service.record_jobs import JobRecorder
@@ -66,15 +67,16 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
     redis = Redis.from_url(
         settings.redis_url, socket_connect_timeout=REDIS_CONNECT_TIMEOUT_S, socket_timeout=REDIS_TIMEOUT_S
     )
+    free_space = FreeSpace(blobs, settings.min_free_bytes)
     pool_size = connections_of(settings.ingest_processes)
     async with (
         redis,
         Database.opened(settings.database_url, pool_size) as database,
         Bell.hung(redis) as bell,
         JobWatcher.opened(database, stopping) as watcher,
-        _open_resumable(settings, database, blobs, bell) as resumable,
+        _open_resumable(settings, database, blobs, free_space, bell) as resumable,
     ):
-        submitter = JobSubmitter(database, blobs, settings.max_upload_bytes, settings.fetch_schemes)
+        submitter = JobSubmitter(database, blobs, free_space, settings.max_upload_bytes, settings.fetch_schemes)
         yield Services(
             submitter=submitter,
             once=OnceSubmitter(submitter, IdempotencyKeys(database, kept_s=settings.idempotency_hours * 3600)),
@@ -90,11 +92,12 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
 
 
 def _open_resumable(
-    settings: IngestSettings, database: Database, blobs: BlobStore, bell: Bell
+    settings: IngestSettings, database: Database, blobs: BlobStore, free_space: FreeSpace, bell: Bell
 ) -> AbstractAsyncContextManager[ResumableUploads]:
     return open_resumable_uploads(
         database,
         blobs,
+        free_space,
         partial(record_job, JobRecorder(database)),
         bell.ring_soon,
         max_bytes=settings.max_upload_bytes,

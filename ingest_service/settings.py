@@ -10,6 +10,7 @@ import msgspec
 from ingest_service.transcript_formats.limits import CueLimits, MaxChars, MaxLines, MaxSeconds
 from shared.settings import CommonSettings
 
+GIB = 1 << 30
 MOST_BY_DEFAULT = 16  # processes: they share the connections that Postgres allows
 
 
@@ -17,6 +18,10 @@ def usable_cores() -> int:
     """What this process may use of the machine, for as many processes."""
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     return min(cores, MOST_BY_DEFAULT)
+
+
+# Scheme, host and port as a browser sends them: small letters, no path, no slash at the end.
+Origin = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9+.-]*://(\[[0-9a-f:]+\]|[a-z0-9._-]+)(:[0-9]+)?$")]
 
 
 class IngestSettings(CommonSettings, frozen=True, kw_only=True):
@@ -30,6 +35,8 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
     idempotency_hours: Annotated[float, msgspec.Meta(gt=0)] = 24.0  # that an answer is kept for its Idempotency-Key
     upload_expires_hours: Annotated[float, msgspec.Meta(gt=0)] = 24.0  # of a resumable upload, from its last part on
     metrics_dir: str = ""  # processes that are given the same folder count together; empty: each for itself
+    min_free_bytes: Annotated[int, msgspec.Meta(ge=0)] = GIB  # below that on the store's disk, no upload is taken
+    cors_origins: tuple[Origin, ...] = ()  # whose pages may use the API from a browser
     subtitle_max_chars: MaxChars = 42  # of a line; full-width characters count double
     subtitle_max_lines: MaxLines = 2
     subtitle_max_seconds: MaxSeconds = 7.0  # that a cue is shown

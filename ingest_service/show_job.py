@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from ingest_service.estimate_wait import Pace, estimated_wait_s
 from shared.api import AudioFacts, JobView, Links, ProblemInJob
 from shared.states import JobStatus, Stage
 from shared.transcript import ResultWarning
@@ -14,8 +15,8 @@ CHUNKS_BEGIN_AT = 0.1  # of a long file's progress: preparing it
 CHUNKS_SHARE = 0.85  # transcribing its chunks; the rest is finishing
 
 
-def show_job(row: Mapping[str, Any]) -> JobView:
-    """The job as the API returns it."""
+def show_job(row: Mapping[str, Any], pace: Pace | None) -> JobView:
+    """The job as the API returns it; the pace is that of the queue it may stand in."""
     status = JobStatus(row["status"])
     return JobView(
         job_id=str(row["id"]),
@@ -26,6 +27,7 @@ def show_job(row: Mapping[str, Any]) -> JobView:
         started_at=row["started_at"],
         completed_at=row["completed_at"],
         queue_position=row["queue_position"],
+        estimated_wait_s=None if row["queue_position"] is None else estimated_wait_s(pace, float(row["bytes_ahead"])),
         audio=audio_facts(row),
         attempts=attempts(row),
         next_attempt_at=next_attempt_at(row),

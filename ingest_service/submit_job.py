@@ -16,6 +16,7 @@ from ingest_service.commit_job import AlsoCommit, commit_job
 from ingest_service.database import Database
 from ingest_service.errors import CommitUnknownError, OutageError
 from ingest_service.fingerprint import fingerprint
+from ingest_service.free_space import FreeSpace
 from ingest_service.receive_upload import Upload, UploadHead, UploadReceiver
 from ingest_service.record_jobs import INSERT_JOBS_AND_FIRST_TASKS, JobRecorder, JobRow, columns_of
 from ingest_service.request_record import committing
@@ -43,12 +44,14 @@ class JobSubmitter:
         self,
         database: Database,
         blobs: BlobStore,
+        free_space: FreeSpace,
         max_upload_bytes: int,
         fetch_schemes: Collection[str] = ("http", "https"),
     ) -> None:
         self.recorder = JobRecorder(database)
         self._database = database
         self._blobs = blobs
+        self._free_space = free_space
         self._max_upload_bytes = max_upload_bytes
         self._fetch_schemes = fetch_schemes
 
@@ -62,6 +65,7 @@ class JobSubmitter:
         if names_url(head):
             job = await read_url_job(head, receive, self._fetch_schemes)
             return AcceptedJob(job.job_id, await record_url_job(self._database, tenant, job, also=also))
+        await self._free_space.require(min(head.content_length or 0, self._max_upload_bytes))
         receiver = UploadReceiver(self._blobs, new_id(), self._max_upload_bytes)
         try:
             upload = await receiver.receive(head, receive)

@@ -61,6 +61,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     started_at: dt.datetime | None
     completed_at: dt.datetime | None
     queue_position: int | None
+    estimated_wait_s: float | None  # until the work begins; null when it has begun, or nothing is known
     audio: AudioFacts
     attempts: int
     next_attempt_at: dt.datetime | None

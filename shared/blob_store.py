@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import errno
+import os
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -130,6 +131,16 @@ class BlobStore:
     def local_path(self, key: str) -> Path | None:
         """Where the blob lies on this machine's disk, or None for a store that is elsewhere."""
         return self._root / key if self._root else None
+
+    def free_bytes(self) -> int | None:
+        """The room left on this machine's disk, or None for a store that is elsewhere. BlobStoreError if untold."""
+        if self._root is None:
+            return None
+        try:
+            disk = os.statvfs(self._root)
+        except OSError as error:
+            raise _wrapped(error) from error
+        return disk.f_bavail * disk.f_frsize
 
     async def delete(self, prefix: str) -> None:
         """Delete every blob under a prefix; a missing one is not an error."""

@@ -15,12 +15,25 @@ LANGUAGES = frozenset(
     "sd si sk sl sn so sq sr su sv sw ta te tg th tk tl tr tt uk ur uz vi yi yo yue zh".split()
 )
 
-ModelName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+# Patterns end in `$(?!\n)`: to Python, `$` alone stands before a last line break, too.
+Language = Annotated[str, msgspec.Meta(extra_json_schema={"enum": sorted(LANGUAGES)})]
+ModelName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)")]
 SpeakerCount = Annotated[int, msgspec.Meta(ge=1, le=64)]
-Prompt = Annotated[str, msgspec.Meta(max_length=2000)]
+Prompt = Annotated[str, msgspec.Meta(max_length=2000, pattern=r"^[^\x00]*$")]
 # No credentials in it: the attempts' log shows the host, and receivers verify the signature.
-WebhookUrl = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s/?#@]+(?:[/?#].*)?$", max_length=2000)]
+WebhookUrl = Annotated[
+    str, msgspec.Meta(pattern=r"^https?://[^\s/?#@]+(?:[/?#][^\x00-\x1f\x7f]*)?$(?!\n)", max_length=2000)
+]
 WEBHOOK_SECRET_FORM = "`whsec_` and the base64 of 12 to 128 random bytes"  # noqa: S105 - the form of one
+WebhookSecret = Annotated[
+    str,
+    msgspec.Meta(
+        extra_json_schema={
+            "pattern": "^whsec_(?:[A-Za-z0-9+/]{4}){4,42}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
+            "description": WEBHOOK_SECRET_FORM,
+        }
+    ),
+]
 
 
 def is_webhook_secret(text: str) -> bool:
@@ -35,7 +48,7 @@ def is_webhook_secret(text: str) -> bool:
 class JobOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What the client asked of a job, besides where to report."""
 
-    language: str | None = None
+    language: Language | None = None
     task: Literal["transcribe", "translate"] = "transcribe"
     model: ModelName | None = None
     denoise: bool = True
@@ -60,7 +73,7 @@ class SubmitOptions(JobOptions, frozen=True, kw_only=True, forbid_unknown_fields
     """Everything a submission may carry: the job's options, and where and how to report."""
 
     webhook_url: WebhookUrl | None = None
-    webhook_secret: str | None = None
+    webhook_secret: WebhookSecret | None = None
     metadata: Any = None
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from ingest_service.errors import IngestError
 from ingest_service.receive_upload import Upload as WholeUpload
+from ingest_service.request_record import committing, note_accepted
 from ingest_service.resumable.leases import Hold
 from ingest_service.resumable.records import UploadRecords
 from ingest_service.resumable.upload import Part, Upload
@@ -72,7 +73,9 @@ class UploadCompleter:
         audio = await store_audio(self._blobs, blob_keys.source(job_id), self._bytes_of(upload.id, parts))
         failpoint("uploads.after_compose")
         whole = WholeUpload(job_id=job_id, audio=audio, filename=upload.filename, options=upload.submit_options())
-        accepted = await self._record_job(upload.tenant, whole)
+        with committing():
+            accepted = await self._record_job(upload.tenant, whole)
+        note_accepted(job_id)
         self._ring(accepted.first_task)
 
     async def _bytes_of(self, upload_id: UUID, parts: Sequence[Part]) -> AsyncIterator[bytes]:

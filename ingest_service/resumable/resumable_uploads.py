@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from ingest_service.database import Database
+from ingest_service.free_space import FreeSpace
 from ingest_service.resumable.complete_upload import RecordJob, Ring, UploadCompleter
 from ingest_service.resumable.leases import UploadLeases
 from ingest_service.resumable.records import UploadRecords
@@ -19,12 +20,20 @@ class ResumableUploads(msgspec.Struct, frozen=True, kw_only=True):
     records: UploadRecords
     leases: UploadLeases
     completer: UploadCompleter
+    free_space: FreeSpace
     max_bytes: int
 
 
 @asynccontextmanager
 async def open_resumable_uploads(  # noqa: PLR0913 - all that they stand on, named at the one call
-    database: Database, blobs: BlobStore, record_job: RecordJob, ring: Ring, *, max_bytes: int, expires_s: float
+    database: Database,
+    blobs: BlobStore,
+    free_space: FreeSpace,
+    record_job: RecordJob,
+    ring: Ring,
+    *,
+    max_bytes: int,
+    expires_s: float,
 ) -> AsyncIterator[ResumableUploads]:
     """All of it, with the heartbeat of the leases."""
     records = UploadRecords(database, expires_s=expires_s)
@@ -34,5 +43,6 @@ async def open_resumable_uploads(  # noqa: PLR0913 - all that they stand on, nam
             records=records,
             leases=leases,
             completer=UploadCompleter(blobs, records, record_job, ring),
+            free_space=free_space,
             max_bytes=max_bytes,
         )

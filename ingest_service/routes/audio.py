@@ -8,7 +8,7 @@ from litestar.params import FromPath, FromQuery
 from litestar.response import Stream
 
 from ingest_service.byte_range import RangeNotSatisfiableError, parse_range
-from ingest_service.describe_api import AUDIO, RESULT_PROBLEMS
+from ingest_service.describe_api import AUDIO, RESULT_PROBLEMS, MediaTypes
 from ingest_service.find_results import AudioBlob, Variant, find_audio
 from ingest_service.problems import problem
 from ingest_service.services import LOCAL_TENANT, Services
@@ -21,7 +21,12 @@ class HeadersOnly(Response[None]):
         return b""
 
 
-@get("/v1/jobs/{job_id:str}/audio", responses={**RESULT_PROBLEMS, **AUDIO}, summary="Get the audio")
+@get(
+    "/v1/jobs/{job_id:str}/audio",
+    operation_class=MediaTypes,
+    responses={**RESULT_PROBLEMS, **AUDIO},
+    summary="Get the audio",
+)
 async def get_audio(
     request: Request[Any, Any, Any],
     job_id: FromPath[str],
@@ -57,7 +62,6 @@ def _status_and_headers(blob: AudioBlob, span: tuple[int, int] | None) -> tuple[
         "Accept-Ranges": "bytes",
         "Content-Disposition": f'attachment; filename="{blob.filename}"',
         "Content-Length": str(blob.size),
-        "X-Content-Type-Options": "nosniff",  # an upload must never become a page of this service
     }
     if span is None:
         return 200, headers

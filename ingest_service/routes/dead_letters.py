@@ -6,7 +6,7 @@ from litestar import delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from ingest_service.cursors import decode_place
+from ingest_service.cursors import PLACE_CURSOR, decode_place
 from ingest_service.describe_api import DISMISS, REDRIVE, WRONG_PARAMETER
 from ingest_service.read_dead_letters import list_dead_letters
 from ingest_service.redrive_jobs import dismiss_dead_letters, redrive_job, redrive_jobs
@@ -20,7 +20,7 @@ async def get_dead_letters(
     services: NamedDependency[Services],
     code: FromQuery[FailureCode | None] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
-    cursor: FromQuery[str | None] = None,
+    cursor: Annotated[str | None, QueryParameter(pattern=PLACE_CURSOR)] = None,
 ) -> DeadLetterList:
     """What failed for good, oldest first. `next_cursor` of one page is the `cursor` of the next; null on the last."""
     after = None if cursor is None else decode_place(cursor)

@@ -4,6 +4,7 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 
 from ingest_service.check_health import Readiness
+from ingest_service.describe_api import READY
 from ingest_service.services import Services
 
 
@@ -13,7 +14,7 @@ def live() -> dict[str, str]:
     return {"status": "alive"}
 
 
-@get("/health/ready", summary="Are uploads taken?")
+@get("/health/ready", responses=READY, summary="Are uploads taken?")
 async def ready(services: NamedDependency[Services]) -> Response[Readiness]:
     """200 while uploads can be taken, else 503; `away` names what does not answer."""
     readiness = await services.check()

@@ -7,7 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from ingest_service.cancel_job import cancel_job
-from ingest_service.cursors import decode_cursor
+from ingest_service.cursors import JOB_CURSOR, decode_cursor
 from ingest_service.describe_api import CANCEL, NOT_FOUND, ONE_JOB, WRONG_PARAMETER
 from ingest_service.erase_job import erase_job
 from ingest_service.services import LOCAL_TENANT, Services
@@ -17,7 +17,7 @@ from shared.states import JobStatus
 
 @get("/v1/jobs/{job_id:str}", responses=ONE_JOB, summary="Get a job")
 async def get_job(job_id: FromPath[str], services: NamedDependency[Services]) -> JobView:
-    """How a job stands. `queue_position` counts from 1 while it is QUEUED."""
+    """How a job stands. While it is QUEUED, `queue_position` counts from 1 and `estimated_wait_s` guesses the rest."""
     return await services.jobs.get(LOCAL_TENANT, job_id)
 
 
@@ -26,7 +26,7 @@ async def list_jobs(
     services: NamedDependency[Services],
     status: FromQuery[JobStatus | None] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
-    cursor: FromQuery[str | None] = None,
+    cursor: Annotated[str | None, QueryParameter(pattern=JOB_CURSOR)] = None,
 ) -> JobList:
     """Jobs, newest first. `next_cursor` of one page is the `cursor` of the next; null on the last."""
     after = None if cursor is None else decode_cursor(cursor)

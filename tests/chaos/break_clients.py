@@ -61,6 +61,7 @@ async def c9_slow_clients(run: Run) -> None:
     } | slow.figures()
     run.hold("legitimate p99 against the baseline", ratio, run.profile.slow_p99_ratio)
     run.expect(not slow.open_bodies, f"{slow.open_bodies} slow uploads were not closed within {CLOSED_WITHIN_S:.0f} s")
+    run.expect(not slow.open_headers, f"{slow.open_headers} slow heads were not closed within {CLOSED_WITHIN_S:.0f} s")
     run.hold("growth of the ingest's memory (MB)", growth_mb, RSS_GROWTH_MB)
     await run.judge()
 

@@ -32,9 +32,14 @@ class SlowClients:
         """Uploads that the server has not closed yet."""
         return self._open["body"] + self._open["silent"]
 
+    @property
+    def open_headers(self) -> int:
+        """Heads of requests that the server still waits for."""
+        return self._open["headers"]
+
     def figures(self) -> dict[str, float | int | str | None]:
-        """`slow_headers_open`: the server knows no limit for headers, a proxy before it does."""
-        return {"slow_connections": len(self._kinds), "slow_headers_open": self._open["headers"]}
+        """How many there were, and how many heads of requests never came to an end."""
+        return {"slow_connections": len(self._kinds), "slow_headers_open": self.open_headers}
 
     @contextlib.asynccontextmanager
     async def connected(self) -> AsyncIterator["SlowClients"]:
@@ -47,8 +52,8 @@ class SlowClients:
             await asyncio.gather(*clients, return_exceptions=True)
 
     async def until_closed(self, within_s: float) -> None:
-        """Return when the server has closed all slow uploads, or after some time."""
-        await came_about(lambda: not self.open_bodies, within_s=within_s)
+        """Return when the server has closed all slow uploads and requests, or after some time."""
+        await came_about(lambda: not self.open_bodies and not self.open_headers, within_s=within_s)
 
     async def _client(self, kind: str) -> None:
         reader, writer = await asyncio.open_connection(*self._address)

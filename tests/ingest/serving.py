@@ -16,6 +16,7 @@ import uvicorn
 
 from ingest_service.app import create_asgi
 from ingest_service.bind import bind
+from ingest_service.http_protocol import GuardedProtocol
 from ingest_service.server import Server
 from ingest_service.settings import IngestSettings
 from shared.blob_store import BlobStore
@@ -98,7 +99,7 @@ async def serving(settings: IngestSettings, **changes: Any) -> AsyncIterator[Ing
     stopping = asyncio.Event()
     config = uvicorn.Config(
         create_asgi(settings, stopping),
-        http="httptools",
+        http=GuardedProtocol,
         ws="none",
         lifespan="on",
         log_config=None,

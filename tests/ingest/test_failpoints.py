@@ -12,6 +12,7 @@ import pytest
 
 from ingest_service.database import Database
 from ingest_service.errors import CommitUnknownError
+from ingest_service.free_space import FreeSpace
 from ingest_service.receive_upload import UploadHead
 from ingest_service.settings import IngestSettings
 from ingest_service.submit_job import JobSubmitter
@@ -107,7 +108,7 @@ async def test_a_request_that_is_cancelled_while_it_commits_keeps_its_audio(inge
         await obstacle.execute("SELECT pg_advisory_xact_lock(1)")
         async with ingest.transaction() as connection:
             await connection.execute(SLOW_COMMIT)
-        submitter = JobSubmitter(database, ingest.blobs, 10 * MIB)
+        submitter = JobSubmitter(database, ingest.blobs, FreeSpace(ingest.blobs, 0), 10 * MIB)
         head = UploadHead(content_type="audio/wav", boundary=None, content_length=None, query="")
         request = asyncio.create_task(submitter.submit("default", head, _whole_body))
         await until(ingest.somebody_waits_for_a_lock)

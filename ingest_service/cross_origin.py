@@ -1,0 +1,66 @@
+"""Lets pages of the origins in the settings use the API from a browser (CORS, fetch.spec.whatwg.org section 3.2).
+
+Origins are compared as they stand, never matched. Credentials of the browser are not allowed: nothing here reads any.
+"""
+
+from typing import Any
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+REQUEST_HEADERS = (
+    b"Authorization, Content-Type, X-Request-Id, Idempotency-Key, Content-Digest, Repr-Digest, Range, Last-Event-ID, "
+    b"Tus-Resumable, Upload-Length, Upload-Offset, Upload-Metadata, Upload-Checksum, Upload-Defer-Length, "
+    b"X-HTTP-Method-Override"
+)
+ANSWER_HEADERS = (
+    b"Location, Retry-After, Server-Timing, Content-Disposition, Content-Range, Accept-Ranges, Accept-Encoding, "
+    b"RateLimit, RateLimit-Policy, Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm, "
+    b"Upload-Length, Upload-Defer-Length, Upload-Offset, Upload-Metadata, Upload-Expires, Headrace-Job-Id, "
+    b"Content-Location, X-Request-Id"
+)
+PREFLIGHT_KEPT_S = b"600"
+PREFLIGHT = [
+    (b"access-control-allow-methods", b"GET, HEAD, POST, PATCH, DELETE, OPTIONS"),
+    (b"access-control-allow-headers", REQUEST_HEADERS),
+    (b"access-control-max-age", PREFLIGHT_KEPT_S),
+]
+
+
+def with_cross_origin(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
+    """Wrap an ASGI application; without origins it stays as it is."""
+    if not origins:
+        return app
+    allowed = frozenset(origin.encode() for origin in origins)
+
+    async def shared(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await app(scope, receive, send)
+            return
+        origin = _header(scope, b"origin")
+        granted = _granted(origin) if origin in allowed else [(b"vary", b"Origin")]
+        if origin in allowed and scope["method"] == "OPTIONS" and _header(scope, b"access-control-request-method"):
+            await send({"type": "http.response.start", "status": 204, "headers": [*granted, *PREFLIGHT]})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+
+        async def send_granted(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message = message | {"headers": [*message["headers"], *granted]}
+            await send(message)
+
+        await app(scope, receive, send_granted)
+
+    return shared
+
+
+def _granted(origin: bytes) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"access-control-allow-origin", origin),
+        (b"access-control-expose-headers", ANSWER_HEADERS),
+        (b"vary", b"Origin"),
+    ]
+
+
+def _header(scope: Any, wanted: bytes) -> bytes:
+    return next((value for name, value in scope["headers"] if name == wanted), b"")

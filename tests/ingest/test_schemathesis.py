@@ -1,0 +1,47 @@
+"""The OpenAPI document is true: schemathesis makes requests of it, good and bad, and holds the answers against it."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from ingest_service.settings import IngestSettings
+from tests.ingest.serving import serving
+from tests.ingest.sounds import wav
+
+CONFIG = Path(__file__).with_name("schemathesis.toml")
+SEED = 5
+EXAMPLES = 15  # of each operation and phase
+TIMEOUT_S = 600
+
+
+PHASES = [pytest.param("examples,coverage", marks=pytest.mark.slow), "fuzzing", "stateful"]
+
+
+@pytest.mark.parametrize("phases", PHASES)
+async def test_every_answer_is_one_that_the_document_promises(
+    settings: IngestSettings, tmp_path: Path, phases: str
+) -> None:
+    async with serving(settings) as ingest:
+        await ingest.submit(wav())
+        status, said = await run_schemathesis(f"{ingest.url}/schema/openapi.json", tmp_path, phases)
+    assert status == 0, said
+
+
+async def run_schemathesis(url: str, folder: Path, phases: str) -> tuple[int | None, str]:
+    run = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG), "run", url),
+        *("--checks", "all", "--phases", phases, "--mode", "all", "--max-examples", str(EXAMPLES), "--seed", str(SEED)),
+        *("--suppress-health-check", "all", "--continue-on-failure", "--generation-database", "none", "--no-color"),
+        cwd=folder,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        said, _ = await asyncio.wait_for(run.communicate(), TIMEOUT_S)
+    finally:
+        if run.returncode is None:
+            run.kill()
+            await run.wait()
+    return run.returncode, said.decode()
