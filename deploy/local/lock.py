@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 CONSTRAINTS = Path("deploy/constraints.txt")
-BENCH, BENCH_CONSTRAINTS = "bench", Path("deploy/constraints-bench.txt")  # what that extra needs besides, or in other versions
+BENCH, BENCH_CONSTRAINTS = "bench", Path("deploy/constraints-bench.txt")  # its header says what for
 FOR_GPUS = re.compile(r"(nvidia|cuda|triton)([_-]|$)")
 BUILD_TOOLS = ("setuptools", "wheel")  # the editable install builds without isolation
 

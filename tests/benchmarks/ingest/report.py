@@ -10,11 +10,12 @@ from tests.benchmarks.ingest.figures import Rates, Ratio, RunFigures, fastest, m
 Runs = Mapping[str, Sequence[RunFigures | None]]  # by contender; in each the repeats, None for one that failed
 USUAL, BARE = "usual", "bare"
 COLUMNS = (
-    ("uploads/s", "uploads_per_s", 0),
+    ("uploads/s", "uploads_per_s", 1),
     ("MB/s", "mb_per_s", 1),
     ("p50 ms", "p50_ms", 1),
     ("p99 ms", "p99_ms", 1),
     ("max ms", "max_ms", 1),
+    ("open", "most_open", 0),
     ("peak MB", "peak_mb", 0),
     ("growth MB", "growth_mb", 1),
     ("server CPU s", "server_cpu_s", 1),

@@ -14,7 +14,7 @@ from tests.benchmarks.ingest.http_answer import Answer, read_answer
 from tests.benchmarks.ingest.loads import GB, SMALL_BYTES, make_loads
 from tests.benchmarks.ingest.orders import Outcome
 from tests.benchmarks.ingest.put_load import join
-from tests.benchmarks.ingest.report import as_json, ratios, table
+from tests.benchmarks.ingest.report import Runs, as_json, ratios, table
 from tests.benchmarks.ingest.upload_audio import BLOCK_BYTES, audio_pieces, audio_sha256, split_blocks, wav_header
 from tests.benchmarks.ingest.upload_client import rest_of
 
@@ -147,9 +147,13 @@ def test_the_usual_stack_is_the_faster_of_the_two() -> None:
 
 
 def test_a_run_that_failed_has_no_figures_and_is_no_part_of_a_ratio() -> None:
-    runs = {"headrace": [_run(60.0), _run(40.0, errors={"status 503": 2})], "usual": [None, _run(20.0)], "bare": [None]}
+    runs: Runs = {
+        "headrace": [_run(60.0), _run(40.0, errors={"status 503": 2})],
+        "usual": [None, _run(20.0)],
+        "bare": [None],
+    }
     lines = table(runs).splitlines()
 
     assert lines[1].split()[-5:] == ["2", "0", "2.00", "(2.00-2.00)", "-"]
-    assert lines[3].split() == ["bare", *["-"] * 15]
+    assert lines[3].split() == ["bare", *["-"] * 16]
     assert as_json(runs)["headrace"]["ratios"]["usual"] == {"median": 2.0, "least": 2.0, "most": 2.0}
