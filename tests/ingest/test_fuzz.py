@@ -88,10 +88,9 @@ def test_a_form_is_judged_the_same_in_whatever_pieces_it_comes(body: bytes, plac
 
 def split(body: bytes) -> Parsed:
     """As `parse`, of the form at hand."""
-    parts = []
+    parts: list[tuple[str, str | None, bytes]] = []
     try:
-        for part in split_form(body, "x"):
-            parts.append(tuple(part))
+        parts.extend((part.name, part.filename, part.content) for part in split_form(body, "x"))
     except RefusedError as error:
         return error.code, parts
     return "accepted", parts

@@ -1,0 +1,141 @@
+"""`python -m tests.benchmarks.ingest`: how fast Headrace accepts uploads, beside the usual stack and the bare limit.
+
+In one run on this machine, on the same PostgreSQL, Valkey and disk, in an order that turns with each repeat. Everything
+that Headrace accepted is checked. Prints a table for each load, and one JSON object last; status 1 when a run failed or
+something accepted was not there.
+"""
+
+import asyncio
+import json
+import os
+import platform
+import random
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.ingest.choices import Choices, read_choices
+from tests.benchmarks.ingest.contenders import Contender
+from tests.benchmarks.ingest.figures import RunFigures, run_figures
+from tests.benchmarks.ingest.loads import GB, Load
+from tests.benchmarks.ingest.report import as_json, table
+from tests.benchmarks.ingest.run_once import Runner
+from tests.benchmarks.ingest.serving import ServerFailedError
+from tests.benchmarks.ingest.storages import Storages
+
+GENERATOR_CHECK = (
+    "The load generator is not what is measured: `of a core` says how busy it was (below 1.00 it waited for the "
+    "server), and `generator` is the rate that it reaches against a server that answers at once and keeps nothing."
+)
+
+
+def main() -> int:
+    choices = read_choices(__doc__)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends what it has started, as Ctrl-C does
+    _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))  # the servers inherit it
+    with tempfile.TemporaryDirectory(prefix="headrace-benchmark-", ignore_cleanup_errors=True) as folder:
+        report = asyncio.run(Benchmark(choices, Path(folder)).run())
+    print(json.dumps(report))
+    return 1 if report["failures"] or report["faults"] else 0
+
+
+class Benchmark:
+    """The rounds of all loads."""
+
+    def __init__(self, choices: Choices, folder: Path) -> None:
+        self._choices = choices
+        self._folder = folder
+        self._failures: list[str] = []
+        self._skipped: dict[str, str] = {}
+
+    async def run(self) -> dict[str, Any]:
+        """All of it; prints the tables on the way, returns what the JSON holds."""
+        found: dict[str, dict[str, Any]] = {}
+        async with Storages.opened(self._folder) as storages:
+            choices = self._choices
+            runner = Runner(storages=storages, servers=choices.processes, generators=choices.generators)
+            for load in choices.loads():
+                if reason := self._no_room(load):
+                    self._skipped[load.name] = reason
+                    print(f"\n{load}: left out, {reason}", flush=True)
+                    continue
+                runs = await self._repeat(load, runner)
+                print(f"\n{load}\n{table(runs)}", flush=True)
+                found[load.name] = as_json(runs)
+            print(f"\n{GENERATOR_CHECK}", flush=True)
+            return {
+                **_conditions(self._choices),
+                "postgres": await storages.settings(),
+                "loads": found,
+                "skipped": self._skipped,
+                "failures": self._failures,
+                "faults": sum(sum(each["faults"].values()) for load in found.values() for each in load.values()),
+            }
+
+    async def _repeat(self, load: Load, runner: Runner) -> dict[str, list[RunFigures | None]]:
+        contenders = self._ready_contenders()
+        runs: dict[str, list[RunFigures | None]] = {contender.name: [] for contender in contenders}
+        order = random.Random(self._choices.seed).sample(contenders, len(contenders))
+        for repeat in range(self._choices.repeats):
+            first = repeat % max(1, len(order))
+            for contender in [*order[first:], *order[:first]]:
+                runs[contender.name].append(await self._run(contender, load, runner))
+        return runs
+
+    def _ready_contenders(self) -> list[Contender]:
+        chosen = self._choices.chosen_contenders()
+        self._skipped |= {contender.name: contender.missing for contender in chosen if contender.missing}
+        return [contender for contender in chosen if not contender.missing]
+
+    async def _run(self, contender: Contender, load: Load, runner: Runner) -> RunFigures | None:
+        try:
+            run = await runner.run(contender, load)
+        except (ServerFailedError, RuntimeError, OSError, ValueError) as error:
+            self._failures.append(f"{contender.name}, {load.name}: {type(error).__name__}: {error}")
+            _say(self._failures[-1])
+            return None
+        found = run_figures(run)
+        _say(
+            f"{contender.name}, {load.name}: {found.uploads_per_s:.1f}/s, errors {found.errors}, faults {found.faults}"
+        )
+        return found
+
+    def _no_room(self, load: Load) -> str | None:
+        free = shutil.disk_usage(self._folder).free
+        if free >= load.disk_bytes:
+            return None
+        return (
+            f"it needs {load.disk_bytes / GB:.0f} GB of disk, and {free / GB:.0f} GB are free (TMPDIR chooses the disk)"
+        )
+
+
+def _conditions(choices: Choices) -> dict[str, object]:
+    """Under which the figures came about."""
+    return {
+        "repeats": choices.repeats,
+        "seconds": choices.seconds,
+        "processes": choices.processes,
+        "generators": choices.generators,
+        "seed": choices.seed,
+        "overridden": sorted(name for name in os.environ if name.startswith("HEADRACE_")),
+        "machine": {"cpu": _cpu(), "cores": os.cpu_count(), "python": platform.python_version()},
+    }
+
+
+def _cpu() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+def _say(line: str) -> None:
+    print(f"bench {time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

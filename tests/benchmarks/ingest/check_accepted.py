@@ -1,0 +1,139 @@
+"""Checks all that a server accepted: of Headrace rows, bytes and bells; of the others what they promise."""
+
+import asyncio
+import hashlib
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from redis.asyncio import Redis
+
+from shared import blob_keys
+from shared.blob_store import BlobStore
+from shared.messages import Dispatch
+from shared.states import TaskKind
+from tests.benchmarks.ingest.form_request import FormRequest
+from tests.benchmarks.ingest.storages import Storages
+from tests.benchmarks.ingest.upload_audio import audio_pieces, audio_sha256
+from tests.benchmarks.ingest.usual_record import QUEUE
+
+Accepted = Sequence[tuple[int, str]]  # number of the upload, id of the job
+Faults = Counter[str]
+
+RUNG_WITHIN_S = 15.0  # the bell is rung behind the answer
+AT_A_TIME = 1000
+FIND_ROWS = """
+SELECT j.id, j.source_sha256, j.source_bytes, t.id AS task_id, t.dispatch_no
+FROM jobs j JOIN tasks t ON t.job_id = j.id AND t.kind = 'prepare' AND t.generation = 1 WHERE j.id = ANY($1::uuid[])
+"""
+FIND_USUAL = "SELECT id, bytes FROM uploads WHERE id = ANY($1::uuid[])"
+
+
+async def check_headrace(accepted: Accepted, audio_bytes: int, storages: Storages) -> Faults:
+    """Every id once; its row with what was sent, its bytes in the store, its task in arq's queue."""
+    rows = await _rows(storages, FIND_ROWS, accepted)
+    blobs = BlobStore(storages.uploads.as_uri())
+    faults = twice(accepted)
+    faults["no row"] = sum(job_id not in rows for _, job_id in accepted)
+    present = [(number, rows[job_id]) for number, job_id in accepted if job_id in rows]
+    faults += await asyncio.to_thread(_compare_all, present, audio_bytes, blobs)
+    faults["bell not rung"] = await _unrung(storages.redis_url, [row for _, row in present])
+    return +faults
+
+
+def _compare_all(present: Iterable[tuple[int, Any]], audio_bytes: int, blobs: BlobStore) -> Faults:
+    faults: Faults = Counter()
+    for number, row in present:
+        path = blobs.local_path(blob_keys.source(row["id"]))
+        sha256 = sha256_if_equal(path, audio_pieces(number, audio_bytes)) if path else None
+        faults["other bytes stored"] += sha256 is None
+        recorded = (row["source_sha256"], row["source_bytes"])
+        faults["other bytes recorded"] += recorded != (sha256 or audio_sha256(number, audio_bytes), audio_bytes)
+    return faults
+
+
+def sha256_if_equal(path: Path, pieces: Iterable[bytes]) -> str | None:
+    """The digest of a file that holds just these bytes; None for any other, and for none."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            for piece in pieces:
+                if file.read(len(piece)) != piece:
+                    return None
+                digest.update(piece)
+            return None if file.read(1) else digest.hexdigest()
+    except FileNotFoundError:
+        return None
+
+
+async def _unrung(redis_url: str, rows: Sequence[Any]) -> int:
+    dispatches = [Dispatch(row["task_id"], row["dispatch_no"], TaskKind.PREPARE) for row in rows]
+    loop = asyncio.get_running_loop()
+    give_up_s = loop.time() + RUNG_WITHIN_S
+    async with Redis.from_url(redis_url) as redis:
+        while (missing := await _not_queued(redis, dispatches)) and loop.time() < give_up_s:
+            dispatches = missing
+            await asyncio.sleep(0.1)
+    return len(missing)
+
+
+async def _not_queued(redis: Any, dispatches: Sequence[Dispatch]) -> list[Dispatch]:
+    missing = []
+    for start in range(0, len(dispatches), AT_A_TIME):
+        some = dispatches[start : start + AT_A_TIME]
+        pipe = redis.pipeline(transaction=False)
+        for dispatch in some:
+            pipe.zscore(dispatch.queue, dispatch.arq_id)
+        scores = await pipe.execute()
+        missing += [dispatch for dispatch, score in zip(some, scores, strict=True) if score is None]
+    return missing
+
+
+async def check_usual(accepted: Accepted, audio_bytes: int, storages: Storages) -> Faults:
+    """A row and a file of each, and as many messages."""
+    rows = await _rows(storages, FIND_USUAL, accepted)
+    faults = twice(accepted)
+    faults["no row"] = sum(job_id not in rows for _, job_id in accepted)
+    faults["other bytes stored"] = _of_other_size(accepted, storages.uploads, audio_bytes)
+    async with Redis.from_url(storages.redis_url) as redis:
+        faults["bell not rung"] = max(0, len(accepted) - await redis.llen(QUEUE))
+    return +faults
+
+
+async def check_bare(accepted: Accepted, audio_bytes: int, storages: Storages) -> Faults:
+    """A file of each, with the whole body in it."""
+    faults = twice(accepted)
+    body_bytes = FormRequest("", audio_bytes).body_bytes
+    faults["other bytes stored"] = _of_other_size(accepted, storages.uploads, body_bytes)
+    return +faults
+
+
+async def check_nothing(_accepted: Accepted, _audio_bytes: int, _storages: Storages) -> Faults:
+    """For the server that keeps nothing."""
+    return Counter()
+
+
+def twice(accepted: Accepted) -> Faults:
+    """Ids that were given to more than one upload."""
+    return Counter({"id given twice": len(accepted) - len({job_id for _, job_id in accepted})})
+
+
+def _of_other_size(accepted: Accepted, folder: Path, size: int) -> int:
+    paths = [folder / job_id for _, job_id in accepted]
+    return sum(not path.exists() or path.stat().st_size != size for path in paths)
+
+
+async def _rows(storages: Storages, query: str, accepted: Accepted) -> dict[str, Any]:
+    rows = await storages.fetch(query, [UUID(job_id) for _, job_id in accepted])
+    return {str(row["id"]): row for row in rows}
+
+
+Check = Callable[[Accepted, int, Storages], Awaitable[Faults]]
+CHECKS: dict[str, Check] = {
+    "headrace": check_headrace,
+    "usual": check_usual,
+    "bare": check_bare,
+    "generator": check_nothing,
+}
