@@ -3,12 +3,21 @@
 from collections.abc import Mapping
 from uuid import UUID
 
+import msgspec
 from litestar.openapi import ResponseSpec
 from litestar.openapi.spec import Example
 
 from ingest_service.describe_api import EXAMPLE_JOB_ID, ONE_JOB
 from ingest_service.job_state import JobState, event
 from shared.states import JobStatus, Stage
+
+
+class ServerSentEvent(msgspec.Struct, frozen=True):
+    """One event of the stream, as a client's library hands it out."""
+
+    id: str
+    data: str
+
 
 _STATE = JobState(
     generation=1,
@@ -23,9 +32,9 @@ _EXAMPLE = event(UUID(EXAMPLE_JOB_ID), _STATE).decode()
 
 EVENTS: Mapping[int, ResponseSpec] = {
     200: ResponseSpec(
-        str,
+        ServerSentEvent,
         generate_examples=False,
-        description="Events without a name, each with an `id`; their `data` is a JobEvent as JSON",
+        description="A stream of events without a name, each with an `id`; their `data` is a JobEvent as JSON",
         media_type="text/event-stream",
         examples=[Example(id="chunks", summary="Two of six chunks are done", value=_EXAMPLE)],
     ),

@@ -20,8 +20,8 @@ from shared.states import JobStatus
 PAGE_AS_SEEN = """
     , queue AS (
         SELECT id, row_number() OVER (ORDER BY id) AS position,
-               sum(source_bytes) OVER (ORDER BY id) - source_bytes AS bytes_ahead
-        FROM jobs
+               sum(known_bytes) OVER (ORDER BY id) - known_bytes AS bytes_ahead
+        FROM jobs, coalesce(source_bytes, 0) AS known_bytes -- of a URL that was not fetched nothing is known
         WHERE status = 'QUEUED' AND id <= (SELECT id FROM page WHERE status = 'QUEUED' ORDER BY id DESC LIMIT 1)
     )
     SELECT page.*, queue.position AS queue_position, queue.bytes_ahead, work.*

@@ -129,6 +129,7 @@ async def test_each_of_several_processes_tells_of_all_and_a_killed_one_is_rememb
         storage_url=settings.storage_url,
         auth="none",
         metrics_dir=str(tmp_path / "metrics"),
+        ingest_processes=1,
     )
     sent = asyncio.Event()
 

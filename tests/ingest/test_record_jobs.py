@@ -87,7 +87,7 @@ async def test_rows_of_the_same_moment_share_a_commit(ingest: Ingest, recorder: 
         ({"job_id": None}, asyncpg.UniqueViolationError),  # that of a job which is there already
         ({"filename": "a\x00b"}, asyncpg.PostgresError),
         ({"filename": "\ud800"}, Exception),  # refused by the driver, before it sends anything
-        ({"container": None}, asyncpg.NotNullViolationError),
+        ({"options_json": None}, asyncpg.NotNullViolationError),
     ],
 )
 async def test_a_row_that_is_refused_harms_no_other(

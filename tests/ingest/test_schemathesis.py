@@ -1,6 +1,7 @@
 """The OpenAPI document is true: schemathesis makes requests of it, good and bad, and holds the answers against it."""
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from ingest_service.settings import IngestSettings
 from tests.ingest.serving import serving
 from tests.ingest.sounds import wav
+from tests.stack.launched import ROOT
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 SEED = 5
@@ -35,6 +37,7 @@ async def run_schemathesis(url: str, folder: Path, phases: str) -> tuple[int | N
         *("--checks", "all", "--phases", phases, "--mode", "all", "--max-examples", str(EXAMPLES), "--seed", str(SEED)),
         *("--suppress-health-check", "all", "--continue-on-failure", "--generation-database", "none", "--no-color"),
         cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},  # the hooks are found there
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

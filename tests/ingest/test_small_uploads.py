@@ -59,8 +59,8 @@ async def test_both_ways_take_the_same_form(ingest: Ingest, path: str, data_byte
 async def test_both_ways_refuse_the_same(
     ingest: Ingest, parts: list[tuple[str, bytes]], code: str, padding: int
 ) -> None:
-    """A preamble, which every parser skips, makes the same form too large for the short way."""
-    body = b"." * padding + b"\r\n" * bool(padding) + multipart_body("b", *parts)
+    """An epilogue, which every parser skips, makes the same form too large for the short way."""
+    body = multipart_body("b", *parts) + b"." * padding
 
     status, problem = await ingest.post(body, headers={"Content-Type": "multipart/form-data; boundary=b"})
 

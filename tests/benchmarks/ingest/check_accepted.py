@@ -28,7 +28,7 @@ FIND_ROWS = """
 SELECT j.id, j.source_sha256, j.source_bytes, t.id AS task_id, t.dispatch_no
 FROM jobs j JOIN tasks t ON t.job_id = j.id AND t.kind = 'prepare' AND t.generation = 1 WHERE j.id = ANY($1::uuid[])
 """
-FIND_USUAL = "SELECT id, bytes FROM uploads WHERE id = ANY($1::uuid[])"
+FIND_USUAL = "SELECT id, bytes FROM usual_uploads WHERE id = ANY($1::uuid[])"
 
 
 async def check_headrace(accepted: Accepted, audio_bytes: int, storages: Storages) -> Faults:

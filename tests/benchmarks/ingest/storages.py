@@ -52,7 +52,7 @@ class Storages:
 
     async def empty(self) -> None:
         """Nothing in them, and nothing left to write from the run before."""
-        await self.execute("TRUNCATE jobs, uploads CASCADE; CHECKPOINT")
+        await self.execute("TRUNCATE jobs, usual_uploads CASCADE; CHECKPOINT")
         async with Redis.from_url(self.redis_url) as redis:
             await redis.flushall()
         for folder in (self.uploads, self.scratch):

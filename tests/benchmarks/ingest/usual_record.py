@@ -4,7 +4,7 @@ POOL_SIZE = 20  # a process, as Headrace's
 QUEUE = "celery"  # the Redis list
 
 CREATE = """
-CREATE TABLE IF NOT EXISTS uploads (
+CREATE TABLE IF NOT EXISTS usual_uploads (
     id            uuid PRIMARY KEY,
     filename      text,
     content_type  text,
@@ -14,4 +14,4 @@ CREATE TABLE IF NOT EXISTS uploads (
     created_at    timestamptz NOT NULL DEFAULT now()
 )
 """
-INSERT = "INSERT INTO uploads (id, filename, content_type, path, bytes) VALUES (%s, %s, %s, %s, %s)"
+INSERT = "INSERT INTO usual_uploads (id, filename, content_type, path, bytes) VALUES (%s, %s, %s, %s, %s)"

@@ -1,0 +1,11 @@
+"""What schemathesis has to be told to speak tus: how a part of an upload is sent."""
+
+from typing import Any
+
+import schemathesis
+
+
+@schemathesis.serializer("application/offset+octet-stream")
+def part(_: Any, value: Any) -> bytes:
+    """The bytes as they are; of what is no bytes, and so to be refused, the text."""
+    return value if isinstance(value, bytes) else str(value).encode()
