@@ -11,6 +11,7 @@ import sys
 
 from ingest_service.bind import CannotStartError, bind_each
 from ingest_service.metrics_folder import metrics_folder
+from ingest_service.open_files import allow_open_files
 from ingest_service.settings import IngestSettings
 from ingest_service.supervise import CANNOT_START, supervise
 from shared import failpoints
@@ -27,6 +28,7 @@ def main(arguments: list[str]) -> int:
         settings = load_settings(IngestSettings, os.environ)
         configure(settings.log_format, settings.log_level)
         failpoints.arm(settings.failpoints)
+        allow_open_files()
         if arguments[:1] == ["--listener"]:
             return serve_for_parent(settings, socket.socket(fileno=int(arguments[1])))
         return serve_all(settings)

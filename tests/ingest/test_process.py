@@ -1,9 +1,12 @@
 """The ingest as a process of its own: how it starts, refuses to start, stops, and how little memory it needs."""
 
 import asyncio
+import resource
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -23,6 +26,24 @@ async def test_memory_stays_flat_under_a_large_upload(settings: IngestSettings) 
     print(measured)
     assert measured.status == 202
     assert measured.growth_mib < LIMIT_MIB
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the limits of the process in /proc")
+async def test_it_may_have_more_connections_than_is_the_custom(settings: IngestSettings) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))  # which the process inherits
+    try:
+        async with running(settings) as (process, _):
+            allowed = open_files_allowed(process.pid)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert allowed == hard
+
+
+def open_files_allowed(pid: int) -> int:
+    """The soft limit."""
+    limits = Path(f"/proc/{pid}/limits").read_text().splitlines()
+    return next(int(line.split()[3]) for line in limits if line.startswith("Max open files"))
 
 
 async def test_sigterm_lets_an_upload_finish(settings: IngestSettings) -> None:

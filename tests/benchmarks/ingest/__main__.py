@@ -38,7 +38,9 @@ def main() -> int:
     choices = read_choices(__doc__)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends what it has started, as Ctrl-C does
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))  # the servers inherit it
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE, (most_files, most_files)
+    )  # which the usual stack inherits; ours raises its own
     with tempfile.TemporaryDirectory(prefix="headrace-benchmark-", ignore_cleanup_errors=True) as folder:
         report = asyncio.run(Benchmark(choices, Path(folder)).run())
     print(json.dumps(report))
