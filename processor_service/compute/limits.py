@@ -31,8 +31,15 @@ EXCEEDED = {
     -signal.SIGXFSZ: "wrote a larger file than it may",
     OUT_OF_MEMORY_STATUS: "ran out of the memory it may use",
 }
-# torch, FFmpeg and the C library do not raise MemoryError when memory runs out.
-OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "bad_alloc", "cannot allocate memory", "new thread")
+# torch, oneDNN, FFmpeg and the C library do not raise MemoryError when memory runs out.
+OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "bad_alloc",
+    "cannot allocate memory",
+    "new thread",
+    "could not create a primitive",
+)
 
 
 def memory_bytes(fixed_bytes: int, model_bytes: Iterable[int]) -> int:

@@ -10,15 +10,16 @@ import aiohttp
 import msgspec
 
 from tests.chaos.golden import Golden
+from tests.chaos.send import send_resumably, send_whole
 from tests.chaos.sounds import marked
 
-ANSWER_WITHIN_S = 20.0
 AT_ONCE = 8
+RESUMABLE_EACH = 3  # one upload of so many comes by tus
 WAIT_AFTER_REFUSAL_S = 0.1
 
 
 class Attempt(msgspec.Struct, kw_only=True):
-    """One upload. `status` is None where the connection broke or nothing was answered: nobody knows what happened."""
+    """One upload, whole or by tus. `status` is None where nobody knows what happened."""
 
     number: int
     sha256: str
@@ -95,34 +96,22 @@ class Load:
             unheard=unheard,
         )
         self.attempts.append(attempt)
-        await self._send(attempt, data, self._query(path, prompt))
+        await self._send(attempt, data, self._options(path, prompt))
         return attempt
 
-    def _query(self, path: str | None, prompt: str | None) -> dict[str, str]:
-        query = {"denoise": "false"}
+    def _options(self, path: str | None, prompt: str | None) -> dict[str, str]:
+        options = {"denoise": "false"}
         if path is not None:
-            query["webhook_url"] = path if "://" in path else self._webhook_url(path)
+            options["webhook_url"] = path if "://" in path else self._webhook_url(path)
         if prompt is not None:
-            query["prompt"] = prompt
-        return query
+            options["prompt"] = prompt
+        return options
 
-    async def _send(self, attempt: Attempt, data: bytes, query: dict[str, str]) -> None:
-        try:
-            async with self._http.post(
-                f"{self._url}/v1/jobs",
-                data=data,
-                params=query,
-                headers={"Content-Type": "audio/wav"},
-                timeout=aiohttp.ClientTimeout(total=ANSWER_WITHIN_S),
-            ) as answer:
-                body = await answer.json(content_type=None)
-                attempt.status = answer.status
-                attempt.retry_after = answer.headers.get("Retry-After")
-                attempt.job_id = body.get("job_id")
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
-            attempt.status = None
-        finally:
-            attempt.answered_at = time.time()
+    async def _send(self, attempt: Attempt, data: bytes, options: dict[str, str]) -> None:
+        send = send_resumably if attempt.number % RESUMABLE_EACH == 1 else send_whole
+        answer = await send(self._http, self._url, data, options)
+        attempt.status, attempt.retry_after, attempt.job_id = answer.status, answer.retry_after, answer.job_id
+        attempt.answered_at = time.time()
 
 
 async def _at_once(workers: int, count: int, one: Callable[[], object]) -> None:

@@ -9,7 +9,7 @@ from asyncio.subprocess import PIPE
 from tests.chaos.services import ROOT
 
 SEED = os.environ.get("CHAOS_SEED", "1")
-WITHIN_S = 600
+WITHIN_S = 1200  # twice what it takes on two cores
 
 
 async def test_nothing_is_lost_in_any_run() -> None:

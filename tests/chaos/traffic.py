@@ -5,8 +5,9 @@ import asyncio
 import aiohttp
 
 from shared.states import JobStatus
-from tests.chaos.load import ANSWER_WITHIN_S, Attempt
+from tests.chaos.load import Attempt
 from tests.chaos.run import Run
+from tests.chaos.send import ANSWER_WITHIN_S
 from tests.chaos.sounds import damaged
 
 ORDER_AFTER_S = (0.0, 1.0)

@@ -75,8 +75,8 @@ def started(model: Model, scratch: Path) -> Pool:
     """A pool of warm children for the length of a block."""
 
     @contextlib.asynccontextmanager
-    async def start(*, slots: int = 1) -> AsyncIterator[ComputePool]:
-        warm = Warm(engine="scripted", model_path=str(model.folder), memory_bytes=MEMORY_BYTES)
+    async def start(*, slots: int = 1, memory_bytes: int = MEMORY_BYTES) -> AsyncIterator[ComputePool]:
+        warm = Warm(engine="scripted", model_path=str(model.folder), memory_bytes=memory_bytes)
         pool = ComputePool(warm, slots=slots, threads=1, scratch=scratch)
         try:
             await pool.start()

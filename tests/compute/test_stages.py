@@ -37,7 +37,7 @@ Do = Callable[..., Awaitable[Outcome]]
 
 @pytest_asyncio.fixture
 async def pool(started: Pool) -> AsyncIterator[ComputePool]:
-    async with started() as pool:
+    async with started(memory_bytes=0) as pool:  # as in the service: these stages load nets, too
         yield pool
 
 
