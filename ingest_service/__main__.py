@@ -9,11 +9,11 @@ import os
 import socket
 import sys
 
-from ingest_service.bind import CannotStartError, bind_each
-from ingest_service.metrics_folder import metrics_folder
-from ingest_service.open_files import allow_open_files
+from ingest_service.metrics.metrics_folder import metrics_folder
+from ingest_service.process.bind import CannotStartError, bind_each
+from ingest_service.process.open_files import allow_open_files
+from ingest_service.process.supervise import CANNOT_START, supervise
 from ingest_service.settings import IngestSettings
-from ingest_service.supervise import CANNOT_START, supervise
 from shared import failpoints
 from shared.blob_store import BlobStore, BlobStoreError
 from shared.logs import Log, configure
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
 def serve_all(settings: IngestSettings) -> int:
     """Serve alone, or supervise those that serve."""
     if settings.ingest_processes == 1:
-        from ingest_service.serve import open_app, serve  # a parent of others does not need it, nor its memory
+        from ingest_service.process.serve import open_app, serve  # a parent of others does not need it, nor its memory
 
         stopping = asyncio.Event()
         app = open_app(settings, stopping)
@@ -54,7 +54,7 @@ def serve_all(settings: IngestSettings) -> int:
 
 def serve_for_parent(settings: IngestSettings, listener: socket.socket) -> int:
     """Serve on a socket of the process that supervises this one."""
-    from ingest_service.serve import open_app, serve, stop_with_parent
+    from ingest_service.process.serve import open_app, serve, stop_with_parent
 
     stop_with_parent()
     stopping = asyncio.Event()

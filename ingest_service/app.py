@@ -11,14 +11,16 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.types import ASGIApp
 
-from ingest_service.access_log import with_access_log
-from ingest_service.byte_range import RangeNotSatisfiableError
-from ingest_service.cross_origin import with_cross_origin
-from ingest_service.describe_api import openapi_config
-from ingest_service.linger import with_linger
-from ingest_service.metrics import BOARD
-from ingest_service.problems import HANDLERS
-from ingest_service.refuse_codings import with_codings_refused
+from ingest_service.api_document.describe_api import openapi_config
+from ingest_service.http.access_log import with_access_log
+from ingest_service.http.cross_origin import with_cross_origin
+from ingest_service.http.linger import with_linger
+from ingest_service.http.problems import HANDLERS
+from ingest_service.http.refuse_codings import with_codings_refused
+from ingest_service.http.security_headers import with_security_headers
+from ingest_service.jobs.byte_range import RangeNotSatisfiableError
+from ingest_service.metrics.metrics import BOARD
+from ingest_service.receive.short_way import with_short_way
 from ingest_service.resumable.speak_tus import with_tus
 from ingest_service.routes.audio import answer_unsatisfiable, get_audio, head_audio
 from ingest_service.routes.dead_letters import discard, get_dead_letters, redrive_all, redrive_one
@@ -31,10 +33,8 @@ from ingest_service.routes.submit import submit_job, upload_audio
 from ingest_service.routes.transcript import get_transcript
 from ingest_service.routes.uploads import UPLOADS
 from ingest_service.routes.webhooks import get_webhook_attempts, send_webhook_again
-from ingest_service.security_headers import with_security_headers
 from ingest_service.services import Services, open_services
 from ingest_service.settings import IngestSettings
-from ingest_service.short_way import with_short_way
 from shared.blob_store import BlobStore
 
 ROUTES = (

@@ -9,8 +9,8 @@ from typing import Any
 
 import asyncpg
 
-from ingest_service.errors import OutageError
-from ingest_service.metrics import DATABASE_OUTAGES
+from ingest_service.http.errors import OutageError
+from ingest_service.metrics.metrics import DATABASE_OUTAGES
 from shared.logs import Log
 
 log = Log(__name__)

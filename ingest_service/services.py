@@ -11,19 +11,19 @@ from functools import partial
 import msgspec
 from redis.asyncio import Redis
 
-from ingest_service.check_health import Readiness, check_health
 from ingest_service.database import POOL_SIZE, Database
-from ingest_service.free_space import FreeSpace
-from ingest_service.idempotency_keys import IdempotencyKeys
-from ingest_service.read_jobs import JobReader
-from ingest_service.record_jobs import JobRecorder
+from ingest_service.jobs.read_jobs import JobReader
+from ingest_service.jobs.watch_jobs import JobWatcher
+from ingest_service.process.check_health import Readiness, check_health
+from ingest_service.receive.free_space import FreeSpace
 from ingest_service.resumable.resumable_uploads import ResumableUploads, open_resumable_uploads
-from ingest_service.ring_bell import Bell
 from ingest_service.settings import IngestSettings
-from ingest_service.submit_job import JobSubmitter, record_job
-from ingest_service.submit_once import OnceSubmitter
+from ingest_service.submit.idempotency_keys import IdempotencyKeys
+from ingest_service.submit.record_jobs import JobRecorder
+from ingest_service.submit.ring_bell import Bell
+from ingest_service.submit.submit_job import JobSubmitter, record_job
+from ingest_service.submit.submit_once import OnceSubmitter
 from ingest_service.transcript_formats.limits import CueLimits
-from ingest_service.watch_jobs import JobWatcher
 from shared.blob_store import BlobStore
 
 REDIS_CONNECT_TIMEOUT_S = 1.0

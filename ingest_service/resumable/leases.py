@@ -14,7 +14,7 @@ from uuid import UUID
 from litestar.types import Receive
 
 from ingest_service.database import Database
-from ingest_service.errors import IngestError, RefusedError
+from ingest_service.http.errors import IngestError, RefusedError
 from ingest_service.resumable.records import UploadRecords
 from ingest_service.resumable.upload import COLUMNS, Upload, taken_over, upload_of
 from shared.logs import Log

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from ingest_service.errors import RefusedError
-from ingest_service.read_options import OptionTexts, refused
-from ingest_service.receive_upload import clean_filename
+from ingest_service.http.errors import RefusedError
+from ingest_service.receive.read_options import OptionTexts, refused
+from ingest_service.receive.receive_upload import clean_filename
 from shared.options import SubmitOptions
 
 NAMES = ("filename", "name")  # of the file; the second is what Uppy sends

@@ -11,8 +11,8 @@ from functools import partial
 
 from litestar.types import Receive
 
-from ingest_service.errors import ClientGoneError, RefusedError
-from ingest_service.read_body import read_body
+from ingest_service.http.errors import ClientGoneError, RefusedError
+from ingest_service.receive.read_body import read_body
 from ingest_service.resumable.checksum import Checksum
 from ingest_service.resumable.leases import Hold
 from ingest_service.resumable.records import UploadRecords

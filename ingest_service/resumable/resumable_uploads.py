@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from ingest_service.database import Database
-from ingest_service.free_space import FreeSpace
+from ingest_service.receive.free_space import FreeSpace
 from ingest_service.resumable.complete_upload import RecordJob, Ring, UploadCompleter
 from ingest_service.resumable.leases import UploadLeases
 from ingest_service.resumable.records import UploadRecords

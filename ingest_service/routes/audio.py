@@ -7,10 +7,10 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from litestar.response import Stream
 
-from ingest_service.byte_range import RangeNotSatisfiableError, parse_range
-from ingest_service.describe_api import AUDIO, RESULT_PROBLEMS, MediaTypes
-from ingest_service.find_results import AudioBlob, Variant, find_audio
-from ingest_service.problems import problem
+from ingest_service.api_document.describe_api import AUDIO, RESULT_PROBLEMS, MediaTypes
+from ingest_service.http.problems import problem
+from ingest_service.jobs.byte_range import RangeNotSatisfiableError, parse_range
+from ingest_service.jobs.find_results import AudioBlob, Variant, find_audio
 from ingest_service.services import LOCAL_TENANT, Services
 
 

@@ -6,10 +6,10 @@ from litestar import delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from ingest_service.cursors import PLACE_CURSOR, decode_place
-from ingest_service.describe_api import DISMISS, REDRIVE, WRONG_PARAMETER
-from ingest_service.read_dead_letters import list_dead_letters
-from ingest_service.redrive_jobs import dismiss_dead_letters, redrive_job, redrive_jobs
+from ingest_service.api_document.describe_api import DISMISS, REDRIVE, WRONG_PARAMETER
+from ingest_service.jobs.cursors import PLACE_CURSOR, decode_place
+from ingest_service.jobs.read_dead_letters import list_dead_letters
+from ingest_service.jobs.redrive_jobs import dismiss_dead_letters, redrive_job, redrive_jobs
 from ingest_service.services import LOCAL_TENANT, Services
 from shared.api import DeadLetterList, JobAccepted, Links, Redriven
 from shared.failures import FailureCode

@@ -7,11 +7,11 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, HeaderParameter
 from litestar.response import Stream
 
-from ingest_service.describe_events import EVENTS
-from ingest_service.job_state import JobKey
-from ingest_service.read_jobs import parse_job_id
+from ingest_service.api_document.describe_events import EVENTS
+from ingest_service.jobs.job_state import JobKey
+from ingest_service.jobs.read_jobs import parse_job_id
+from ingest_service.jobs.stream_events import HEADERS, stream_events
 from ingest_service.services import LOCAL_TENANT, Services
-from ingest_service.stream_events import HEADERS, stream_events
 
 LastEventId = Annotated[
     str | None, HeaderParameter(name="Last-Event-ID", description="The `id` of the last event that was received")

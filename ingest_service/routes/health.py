@@ -3,8 +3,8 @@
 from litestar import Response, get
 from litestar.di import NamedDependency
 
-from ingest_service.check_health import Readiness
-from ingest_service.describe_api import READY
+from ingest_service.api_document.describe_api import READY
+from ingest_service.process.check_health import Readiness
 from ingest_service.services import Services
 
 

@@ -6,10 +6,10 @@ from litestar import delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from ingest_service.cancel_job import cancel_job
-from ingest_service.cursors import JOB_CURSOR, decode_cursor
-from ingest_service.describe_api import CANCEL, NOT_FOUND, ONE_JOB, WRONG_PARAMETER
-from ingest_service.erase_job import erase_job
+from ingest_service.api_document.describe_api import CANCEL, NOT_FOUND, ONE_JOB, WRONG_PARAMETER
+from ingest_service.jobs.cancel_job import cancel_job
+from ingest_service.jobs.cursors import JOB_CURSOR, decode_cursor
+from ingest_service.jobs.erase_job import erase_job
 from ingest_service.services import LOCAL_TENANT, Services
 from shared.api import JobList, JobView
 from shared.states import JobStatus

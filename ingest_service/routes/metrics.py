@@ -4,9 +4,9 @@ import asyncio
 
 from litestar import Response, get
 
-from ingest_service.describe_api import METRICS
-from ingest_service.expose_metrics import MEDIA_TYPE, expose_metrics
-from ingest_service.metrics import BOARD
+from ingest_service.api_document.describe_api import METRICS
+from ingest_service.metrics.expose_metrics import MEDIA_TYPE, expose_metrics
+from ingest_service.metrics.metrics import BOARD
 
 
 @get("/metrics", responses=METRICS, summary="Get the metrics")

@@ -5,9 +5,9 @@ from typing import Any
 from litestar import Request, Response, post
 from litestar.di import NamedDependency
 
-from ingest_service.accept_upload import accept_upload
-from ingest_service.describe_api import SUBMIT
-from ingest_service.describe_upload import AnyUpload, FormUpload
+from ingest_service.api_document.describe_api import SUBMIT
+from ingest_service.api_document.describe_upload import AnyUpload, FormUpload
+from ingest_service.receive.accept_upload import accept_upload
 from ingest_service.services import Services
 from shared.api import JobAccepted
 

@@ -8,9 +8,9 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from ingest_service.describe_api import RESULT_PROBLEMS
-from ingest_service.describe_transcript import TRANSCRIPT, TextFormats
-from ingest_service.find_results import read_transcript
+from ingest_service.api_document.describe_api import RESULT_PROBLEMS
+from ingest_service.api_document.describe_transcript import TRANSCRIPT, TextFormats
+from ingest_service.jobs.find_results import read_transcript
 from ingest_service.services import LOCAL_TENANT, Services
 from ingest_service.transcript_formats.limits import CueLimits
 from ingest_service.transcript_formats.render import MEDIA_TYPES, TextFormat, render

@@ -7,7 +7,7 @@ from litestar.di import NamedDependency
 from litestar.enums import MediaType
 from litestar.params import FromPath
 
-from ingest_service.describe_tus import APPEND, CREATE, OPTIONS, SHOW, TERMINATE, Append, Create, OfUpload
+from ingest_service.api_document.describe_tus import APPEND, CREATE, OPTIONS, SHOW, TERMINATE, Append, Create, OfUpload
 from ingest_service.resumable import answer_headers
 from ingest_service.resumable.append_to_upload import append_to_upload
 from ingest_service.resumable.create_upload import create_upload

@@ -4,9 +4,9 @@ from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from ingest_service.describe_api import ONE_JOB, SEND_AGAIN
+from ingest_service.api_document.describe_api import ONE_JOB, SEND_AGAIN
+from ingest_service.jobs.webhook_log import list_attempts, send_again
 from ingest_service.services import LOCAL_TENANT, Services
-from ingest_service.webhook_log import list_attempts, send_again
 from shared.api import JobAccepted, Links, WebhookAttemptList
 
 

@@ -15,9 +15,9 @@ import msgspec
 import uvicorn
 
 from ingest_service.app import create_asgi
-from ingest_service.bind import bind
-from ingest_service.http_protocol import GuardedProtocol
-from ingest_service.server import Server
+from ingest_service.http.http_protocol import GuardedProtocol
+from ingest_service.process.bind import bind
+from ingest_service.process.server import Server
 from ingest_service.settings import IngestSettings
 from shared.blob_store import BlobStore
 

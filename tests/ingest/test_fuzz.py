@@ -10,11 +10,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ingest_service.errors import RefusedError
-from ingest_service.find_results import MEDIA_TYPES
-from ingest_service.read_form import MAX_FIELD_BYTES, MAX_PARTS, read_form, split_form
-from ingest_service.read_options import OPTION_TYPES, OptionTexts
-from ingest_service.receive_upload import clean_filename
+from ingest_service.http.errors import RefusedError
+from ingest_service.jobs.find_results import MEDIA_TYPES
+from ingest_service.receive.read_form import MAX_FIELD_BYTES, MAX_PARTS, read_form, split_form
+from ingest_service.receive.read_options import OPTION_TYPES, OptionTexts
+from ingest_service.receive.receive_upload import clean_filename
 from shared.options import SubmitOptions
 from shared.sniff_container import FIXED_MAGIC, HEAD_BYTES, sniff_container
 

@@ -11,9 +11,9 @@ import aiohttp
 import pytest
 
 from ingest_service.database import Database
-from ingest_service.job_state import JobKey, JobState
+from ingest_service.jobs.job_state import JobKey, JobState
+from ingest_service.jobs.watch_jobs import JobWatcher, Listener
 from ingest_service.settings import IngestSettings
-from ingest_service.watch_jobs import JobWatcher, Listener
 from shared.ids import new_id
 from shared.states import JobStatus, Stage
 from tests.ingest.following import Stream, following

@@ -10,9 +10,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from ingest_service.count_board import Board
-from ingest_service.expose_metrics import expose_metrics
-from ingest_service.metrics_folder import metrics_folder
+from ingest_service.metrics.count_board import Board
+from ingest_service.metrics.expose_metrics import expose_metrics
+from ingest_service.metrics.metrics_folder import metrics_folder
 from ingest_service.settings import IngestSettings
 from tests.ingest.process import running
 from tests.ingest.scraping import Scrape, scrape, scrape_url

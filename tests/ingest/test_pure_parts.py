@@ -5,11 +5,11 @@ import uuid
 
 import pytest
 
-from ingest_service.byte_range import RangeNotSatisfiableError, parse_range
-from ingest_service.cursors import Place, decode_cursor, decode_place, encode_cursor, encode_place
-from ingest_service.errors import RefusedError
-from ingest_service.read_jobs import parse_job_id
-from ingest_service.receive_upload import clean_filename
+from ingest_service.http.errors import RefusedError
+from ingest_service.jobs.byte_range import RangeNotSatisfiableError, parse_range
+from ingest_service.jobs.cursors import Place, decode_cursor, decode_place, encode_cursor, encode_place
+from ingest_service.jobs.read_jobs import parse_job_id
+from ingest_service.receive.receive_upload import clean_filename
 from ingest_service.settings import IngestSettings
 from shared.ids import new_id
 from shared.settings import SettingsError, load_settings

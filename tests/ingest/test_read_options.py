@@ -2,8 +2,8 @@
 
 import pytest
 
-from ingest_service.errors import RefusedError
-from ingest_service.read_options import OptionTexts
+from ingest_service.http.errors import RefusedError
+from ingest_service.receive.read_options import OptionTexts
 from shared.options import SubmitOptions
 
 

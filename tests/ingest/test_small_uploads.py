@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ingest_service.receive_upload import SMALL_BYTES
+from ingest_service.receive.receive_upload import SMALL_BYTES
 from ingest_service.settings import IngestSettings
 from shared.blob_store import BlobStore, BlobStoreError
 from shared.local_files import write_whole

@@ -21,13 +21,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from ingest_service.cancel_job import cancel_job
 from ingest_service.database import Database
-from ingest_service.erase_job import erase_job
-from ingest_service.errors import RefusedError
-from ingest_service.redrive_jobs import redrive_job
-from ingest_service.ring_bell import Bell
+from ingest_service.http.errors import RefusedError
+from ingest_service.jobs.cancel_job import cancel_job
+from ingest_service.jobs.erase_job import erase_job
+from ingest_service.jobs.redrive_jobs import redrive_job
 from ingest_service.services import LOCAL_TENANT
+from ingest_service.submit.ring_bell import Bell
 from processor_service.audio.write_chunks import PreparedAudio
 from processor_service.leases import HEARTBEAT, ClaimedTask, claim
 from processor_service.outcomes import (
@@ -288,7 +288,7 @@ class _SilentBell(Bell):
         """Without a Redis."""
 
     def ring_soon(self, *dispatches: Dispatch) -> None:
-        """As `ingest_service.ring_bell.Bell`."""
+        """As `ingest_service.submit.ring_bell.Bell`."""
 
 
 async def _open(database_url: str) -> asyncpg.Pool:

@@ -1,0 +1,1 @@
+"""What every request meets: limits, ids, error answers, headers, the access log."""

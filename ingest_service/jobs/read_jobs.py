@@ -1,0 +1,133 @@
+"""Reads jobs for their clients: the SQL of one job and of the list. Every query names the tenant."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from ingest_service.database import Database
+from ingest_service.http.errors import RefusedError
+from ingest_service.jobs.cursors import encode_cursor
+from ingest_service.jobs.show_job import show_job
+from ingest_service.submit.estimate_wait import Pace, PaceReader
+from shared.api import JobList, JobView
+from shared.options import JobOptions
+from shared.states import JobStatus
+
+# Shared by the queries below: the jobs of `page` with what their tasks and the queue say of them.
+# Attempts are counted once they began; deliveries are not the client's job. The queue is counted once for all.
+PAGE_AS_SEEN = """
+    , queue AS (
+        SELECT id, row_number() OVER (ORDER BY id) AS position,
+               sum(known_bytes) OVER (ORDER BY id) - known_bytes AS bytes_ahead
+        FROM jobs, coalesce(source_bytes, 0) AS known_bytes -- of a URL that was not fetched nothing is known
+        WHERE status = 'QUEUED' AND id <= (SELECT id FROM page WHERE status = 'QUEUED' ORDER BY id DESC LIMIT 1)
+    )
+    SELECT page.*, queue.position AS queue_position, queue.bytes_ahead, work.*
+    FROM page LEFT JOIN queue USING (id)
+    CROSS JOIN LATERAL (
+        SELECT max(attempts + (state IN ('running', 'done'))::int) AS attempts_begun,
+               min(not_before) FILTER (WHERE state = 'waiting') AS next_attempt_at,
+               avg(CASE WHEN state = 'done' THEN 1 ELSE progress END) FILTER (WHERE kind = 'chunk') AS chunk_progress,
+               max(progress) FILTER (WHERE kind = 'prepare') AS prepare_progress
+        FROM tasks WHERE job_id = page.id AND generation = page.generation AND kind <> 'deliver'
+    ) AS work
+    ORDER BY page.id DESC
+"""
+ONE_JOB = f"WITH page AS (SELECT * FROM jobs WHERE tenant = $1 AND id = $2) {PAGE_AS_SEEN}"  # noqa: S608 - constants
+NEWEST_JOBS = f"""
+    WITH page AS (
+        SELECT * FROM jobs
+        WHERE tenant = $1 AND erased_at IS NULL
+            AND ($2::text IS NULL OR status = $2) AND ($3::uuid IS NULL OR id < $3)
+        ORDER BY id DESC LIMIT $4
+    ) {PAGE_AS_SEEN}
+"""  # noqa: S608 - constants
+WHERE_RESULTS_ARE = """
+    SELECT status, generation, container, options, error_message, erased_at, audio_erased_at
+    FROM jobs WHERE tenant = $1 AND id = $2
+"""
+
+
+class JobResults(msgspec.Struct, frozen=True):
+    """What serving a job's blobs needs to know of it."""
+
+    job_id: UUID
+    status: JobStatus
+    generation: int
+    container: str | None  # None: still to be fetched
+    options: JobOptions
+    error_message: str | None
+    audio_is_erased: bool
+
+
+def parse_job_id(text: str) -> UUID:
+    """The id in a path. One that cannot be is like one that is not: RefusedError `not_found`."""
+    try:
+        job_id = UUID(text)
+    except ValueError:
+        raise no_such_job() from None
+    if str(job_id) != text.lower():  # UUID() takes braces and prefixes, too
+        raise no_such_job()
+    return job_id
+
+
+def no_such_job() -> RefusedError:
+    """The refusal for a job that is not there, or is somebody else's."""
+    return RefusedError("not_found", "There is no such job.")
+
+
+def job_erased() -> RefusedError:
+    """The refusal for a job of which only the tombstone is left."""
+    return RefusedError("job_erased", "The job was erased.")
+
+
+class JobReader:
+    """Reads jobs; raises RefusedError `not_found` for those of others, `job_erased`, and OutageError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._pace = PaceReader(database)
+
+    async def get(self, tenant: str, job_id: str) -> JobView:
+        """One job as its client sees it."""
+        row = await self._row(ONE_JOB, tenant, job_id)
+        return show_job(row, await self._pace_for([row]))
+
+    async def get_results(self, tenant: str, job_id: str) -> JobResults:
+        """Where a job's blobs are, and whether they are ready."""
+        row = await self._row(WHERE_RESULTS_ARE, tenant, job_id)
+        options = msgspec.json.decode(row["options"], type=JobOptions)
+        status = JobStatus(row["status"])
+        return JobResults(
+            parse_job_id(job_id),
+            status,
+            row["generation"],
+            row["container"],
+            options,
+            row["error_message"],
+            audio_is_erased=row["audio_erased_at"] is not None,
+        )
+
+    async def list(self, tenant: str, status: JobStatus | None, limit: int, after: UUID | None) -> JobList:
+        """A page of jobs, newest first, those behind `after` only."""
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(NEWEST_JOBS, tenant, status, after, limit + 1)
+        next_cursor = encode_cursor(rows[limit - 1]["id"]) if len(rows) > limit else None
+        pace = await self._pace_for(rows)
+        return JobList(jobs=tuple(show_job(row, pace) for row in rows[:limit]), next_cursor=next_cursor)
+
+    async def _pace_for(self, rows: Sequence[Any]) -> Pace | None:
+        """Asked for only when a job is in the queue."""
+        return await self._pace.read() if any(row["queue_position"] for row in rows) else None
+
+    async def _row(self, query: str, tenant: str, job_id: str) -> Any:
+        parsed = parse_job_id(job_id)
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(query, tenant, parsed)
+        if row is None:
+            raise no_such_job()
+        if row["erased_at"] is not None:
+            raise job_erased()
+        return row

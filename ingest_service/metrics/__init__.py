@@ -1,0 +1,1 @@
+"""Counts what happens in every process, and shows the sums."""

@@ -1,0 +1,37 @@
+"""Counts a request that ended, and says in `Server-Timing` what it waited for. Only uploads are counted."""
+
+from ingest_service.http.request_record import RequestRecord
+from ingest_service.metrics.metrics import UPLOAD_SECONDS, UPLOAD_STEP_SECONDS, UPLOADS_ACCEPTED, UPLOADS_REFUSED
+
+UPLOAD_PATHS = frozenset({"/v1/jobs", "/api/upload-audio"})
+RESUMABLE_PATH, RESUMABLE_METHODS = "/v1/uploads", frozenset({"POST", "PATCH"})
+
+
+def is_upload(method: str, path: str) -> bool:
+    """Whether a request hands in audio."""
+    if method == "POST" and path.rstrip("/") in UPLOAD_PATHS:
+        return True
+    return method in RESUMABLE_METHODS and path.startswith(RESUMABLE_PATH)
+
+
+def count_upload(record: RequestRecord) -> None:
+    """Count an upload once its answer is out."""
+    if record.accepted_job:
+        UPLOADS_ACCEPTED.inc()
+        UPLOAD_SECONDS.observe(record.elapsed_s())
+        UPLOAD_STEP_SECONDS["receive"].observe(record.waited_s)
+        UPLOAD_STEP_SECONDS["store"].observe(record.store_s())
+        UPLOAD_STEP_SECONDS["commit"].observe(record.commit_s)
+    elif record.problem:
+        UPLOADS_REFUSED[record.problem].inc()
+
+
+def server_timing(record: RequestRecord, *, upload: bool) -> str:
+    """The header, in milliseconds: what an upload waited for, as far as it came, and the total."""
+    steps = {}
+    if upload:
+        steps["receive"] = record.waited_s
+    if record.commit_began_s is not None:
+        steps |= {"store": record.store_s(), "commit": record.commit_s}
+    steps["total"] = record.elapsed_s()
+    return ", ".join(f"{name};dur={seconds * 1000:.1f}" for name, seconds in steps.items())

@@ -1,0 +1,1 @@
+"""The ingest as processes: sockets, signals, connections, health."""

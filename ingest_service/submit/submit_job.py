@@ -1,0 +1,140 @@
+"""Accepts an upload: audio into the blob store, then the job and its first task into Postgres in one commit.
+
+The 202 may be sent once this returns. Rings no bell: that comes after the commit and may fail.
+"""
+
+import asyncio
+from collections.abc import Collection
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from litestar.types import Receive
+
+from ingest_service.database import Database
+from ingest_service.http.errors import CommitUnknownError, OutageError
+from ingest_service.http.request_record import committing
+from ingest_service.receive.free_space import FreeSpace
+from ingest_service.receive.receive_upload import Upload, UploadHead, UploadReceiver
+from ingest_service.submit.commit_job import AlsoCommit, commit_job
+from ingest_service.submit.fingerprint import fingerprint
+from ingest_service.submit.record_jobs import INSERT_JOBS_AND_FIRST_TASKS, JobRecorder, JobRow, columns_of
+from ingest_service.submit.submit_url import names_url, read_url_job, record_url_job
+from shared.blob_store import BlobStore, BlobStoreError
+from shared.ids import new_id
+from shared.logs import Log
+from shared.messages import Dispatch
+from shared.states import TaskKind
+
+log = Log(__name__)
+
+
+class AcceptedJob(msgspec.Struct, frozen=True):
+    """A committed job, and its first task, for which the bell is rung."""
+
+    job_id: UUID
+    first_task: Dispatch
+
+
+class JobSubmitter:
+    """The use case of every way to hand in audio."""
+
+    def __init__(
+        self,
+        database: Database,
+        blobs: BlobStore,
+        free_space: FreeSpace,
+        max_upload_bytes: int,
+        fetch_schemes: Collection[str] = ("http", "https"),
+    ) -> None:
+        self.recorder = JobRecorder(database)
+        self._database = database
+        self._blobs = blobs
+        self._free_space = free_space
+        self._max_upload_bytes = max_upload_bytes
+        self._fetch_schemes = fetch_schemes
+
+    async def submit(
+        self, tenant: str, head: UploadHead, receive: Receive, *, also: AlsoCommit | None = None
+    ) -> AcceptedJob:
+        """Receive and record one upload, or the URL of one.
+
+        Raises IngestError or BlobStoreError, and then has left neither a blob nor a row (but see CommitUnknownError).
+        """
+        if names_url(head):
+            job = await read_url_job(head, receive, self._fetch_schemes)
+            return AcceptedJob(job.job_id, await record_url_job(self._database, tenant, job, also=also))
+        await self._free_space.require(min(head.content_length or 0, self._max_upload_bytes))
+        receiver = UploadReceiver(self._blobs, new_id(), self._max_upload_bytes)
+        try:
+            upload = await receiver.receive(head, receive)
+            with committing():
+                if also is None:
+                    return await record_job(self.recorder, tenant, upload)
+                return await record_job_and(also, self._database, tenant, upload)
+        except CommitUnknownError:
+            raise
+        except BaseException:  # a cancelled request must not leave its audio either
+            await asyncio.shield(_discard(receiver))
+            raise
+
+    async def fingerprint(self, head: UploadHead, receive: Receive) -> str:
+        """What `submit` would have recorded an upload as. Receives it, and keeps nothing; raises as `submit`."""
+        if names_url(head):
+            return (await read_url_job(head, receive, self._fetch_schemes)).fingerprint
+        receiver = UploadReceiver(self._blobs, new_id(), self._max_upload_bytes)
+        try:
+            upload = await receiver.receive(head, receive)
+            return fingerprint(upload.audio.sha256, upload.options)
+        finally:
+            await asyncio.shield(_discard(receiver))
+
+
+async def _discard(receiver: UploadReceiver) -> None:
+    try:
+        await receiver.discard()
+    except BlobStoreError as error:  # the first error is the one to tell
+        log.warning("discard_failed", error=str(error))
+
+
+async def record_job(recorder: JobRecorder, tenant: str, upload: Upload) -> AcceptedJob:
+    """Commit the job and its `prepare` task. Raises OutageError, then nothing is recorded, or CommitUnknownError."""
+    row = _row(tenant, upload)
+    try:
+        await recorder.record(row)
+    except (
+        asyncpg.UniqueViolationError
+    ) as error:  # the collector of orphans has it: this process stood still for so long
+        raise OutageError("storage_unavailable", "The upload took too long to record; send it again.") from error
+    return AcceptedJob(row.job_id, Dispatch(row.task_id, 1, TaskKind.PREPARE))
+
+
+async def record_job_and(also: AlsoCommit, database: Database, tenant: str, upload: Upload) -> AcceptedJob:
+    """The same, in a commit of its own together with what `also` writes."""
+    row = _row(tenant, upload)
+
+    async def insert(connection: Any) -> None:
+        await connection.execute(INSERT_JOBS_AND_FIRST_TASKS, *columns_of([row]))
+        await also(connection, row.job_id, fingerprint(upload.audio.sha256, upload.options))
+
+    await commit_job(database, row.job_id, insert)
+    return AcceptedJob(row.job_id, Dispatch(row.task_id, 1, TaskKind.PREPARE))
+
+
+def _row(tenant: str, upload: Upload) -> JobRow:
+    options, audio = upload.options, upload.audio
+    metadata = None if options.metadata is None else msgspec.json.encode(options.metadata).decode()
+    return JobRow(
+        job_id=upload.job_id,
+        tenant=tenant,
+        options_json=msgspec.json.encode(options.job_options()).decode(),
+        metadata_json=metadata,
+        webhook_url=options.webhook_url,
+        webhook_secret=options.webhook_secret,
+        filename=upload.filename,
+        container=audio.container,
+        source_bytes=audio.bytes,
+        source_sha256=audio.sha256,
+        task_id=new_id(),
+    )
