@@ -1,14 +1,45 @@
 """Identifiers of jobs and tasks: UUID version 7 (RFC 9562), so that newer ids sort after older ones."""
 
-import secrets
+import os
+import threading
 import time
 import uuid
+
+POOL_BYTES = 4096  # asked of the system at once: to ask costs more than all the rest of an id
+
+
+class _Entropy(threading.local):
+    """The system's random bytes, each given out once; a thread has its own."""
+
+    def __init__(self) -> None:
+        self._pool = b""
+        self._taken = 0
+
+    def forget(self) -> None:
+        self._pool = b""  # so that the next one asks
+
+    def take(self, count: int) -> bytes:
+        if self._taken + count > len(self._pool):
+            self._pool = os.urandom(POOL_BYTES)
+            self._taken = 0
+        start = self._taken
+        self._taken += count
+        return self._pool[start : self._taken]
+
+
+_entropy = _Entropy()
+os.register_at_fork(after_in_child=_entropy.forget)  # else parent and child would make the same ids
 
 
 def new_id() -> uuid.UUID:
     """A fresh UUIDv7: 48 bits of Unix milliseconds, version and variant, 74 random bits."""
     unix_ms = time.time_ns() // 1_000_000
-    value = (unix_ms & (1 << 48) - 1) << 80 | secrets.randbits(80)
+    value = (unix_ms & (1 << 48) - 1) << 80 | int.from_bytes(_entropy.take(10), "big")
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
     return uuid.UUID(int=value)
+
+
+def new_token(byte_count: int) -> str:
+    """Random bytes as hexadecimal digits: a name that nobody else chooses, not a secret to keep."""
+    return _entropy.take(byte_count).hex()

@@ -72,6 +72,13 @@ class ConsoleFormatter(logging.Formatter):
 
 def configure(log_format: str, level: str) -> None:
     """Send everything to standard error in the chosen format; called once by each process."""
+    _leave_out_what_no_line_shows()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else ConsoleFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+def _leave_out_what_no_line_shows() -> None:
+    """Callers, threads and processes are looked up for each line, unless told not to (logging, "Optimization")."""
+    logging._srcfile = None  # noqa: SLF001 - documented there
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False

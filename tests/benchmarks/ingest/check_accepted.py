@@ -126,6 +126,7 @@ def _of_other_size(accepted: Accepted, folder: Path, size: int) -> int:
 
 
 async def _rows(storages: Storages, query: str, accepted: Accepted) -> dict[str, Any]:
+    await storages.fetch("ANALYZE")  # tables that were empty a moment ago: else a join walks all of one for each row
     rows = await storages.fetch(query, [UUID(job_id) for _, job_id in accepted])
     return {str(row["id"]): row for row in rows}
 
