@@ -87,7 +87,11 @@ def create_app(settings: IngestSettings, stopping: asyncio.Event | None = None) 
 
 
 def create_asgi(settings: IngestSettings, stopping: asyncio.Event | None = None) -> ASGIApp:
-    """What the server runs: the application in its wrappers."""
+    """What the server runs: the application in its wrappers.
+
+    Where a wrapper can, it returns the application's awaitable and is no coroutine itself: each would cost every open
+    upload a kilobyte, of which there may be ten thousand.
+    """
     app = create_app(settings, stopping)
     uploads = with_codings_refused(with_short_way(with_tus(app), lambda: _services(app.state)))
     guarded = with_cross_origin(with_linger(uploads), settings.cors_origins)

@@ -6,6 +6,7 @@ connection is closed after that (RFC 9112 section 9.6; nginx calls it a lingerin
 """
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
 from litestar.enums import ScopeType
@@ -61,12 +62,11 @@ def _with_close(message: dict[str, Any]) -> dict[str, Any]:
 def with_linger(app: ASGIApp) -> ASGIApp:
     """Wrap an ASGI application. Requests without a body are passed through untouched."""
 
-    async def lingering(scope: Scope, receive: Receive, send: Send) -> None:
+    def lingering(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != ScopeType.HTTP or not _has_body(scope):
-            await app(scope, receive, send)
-            return
+            return app(scope, receive, send)
         exchange = _Exchange(receive, send)
-        await app(scope, exchange.receive, exchange.send)
+        return app(scope, exchange.receive, exchange.send)
 
     return lingering
 

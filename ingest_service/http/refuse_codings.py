@@ -3,7 +3,7 @@
 A gzip upload would have to be unpacked to be counted and sniffed; a transfer coding but `chunked` arrives as it is.
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
@@ -24,11 +24,8 @@ def refused_coding(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
 def with_codings_refused(app: ASGIApp) -> ASGIApp:
     """Wrap an ASGI application."""
 
-    async def plain(scope: Scope, receive: Receive, send: Send) -> None:
+    def plain(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         code = refused_coding(scope["headers"]) if scope["type"] == ScopeType.HTTP else None
-        if code is None:
-            await app(scope, receive, send)
-        else:
-            await plain_problem(code).send(send)
+        return app(scope, receive, send) if code is None else plain_problem(code).send(send)
 
     return plain

@@ -3,6 +3,7 @@
 An answer that has such a header already keeps its own.
 """
 
+from collections.abc import Awaitable
 from typing import Any
 
 from litestar.enums import ScopeType
@@ -21,13 +22,13 @@ SECURITY_HEADERS = (
 def with_security_headers(app: ASGIApp) -> ASGIApp:
     """Wrap an ASGI application."""
 
-    async def secured(scope: Scope, receive: Receive, send: Send) -> None:
+    def secured(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         async def send_secured(message: Any) -> None:
             if message["type"] == "http.response.start":
                 message = message | {"headers": secured_headers(message["headers"])}
             await send(message)
 
-        await app(scope, receive, send_secured if scope["type"] == ScopeType.HTTP else send)
+        return app(scope, receive, send_secured if scope["type"] == ScopeType.HTTP else send)
 
     return secured
 

@@ -1,6 +1,7 @@
 """One request to hand in audio, from its ASGI scope to the 202: what the framework's routes and the short way share."""
 
 import re
+from collections.abc import Awaitable
 
 from litestar.types import HTTPScope, Receive
 
@@ -28,10 +29,12 @@ async def accept_upload(services: Services, scope: HTTPScope, receive: Receive, 
     return JobAccepted(job_id=str(accepted.job_id), status=JobStatus.QUEUED, links=Links.of(accepted.job_id))
 
 
-async def _submit(services: Services, key: str | None, head: UploadHead, receive: Receive) -> AcceptedJob | Answered:
+def _submit(
+    services: Services, key: str | None, head: UploadHead, receive: Receive
+) -> Awaitable[AcceptedJob | Answered]:
     if key is None:
-        return await services.submitter.submit(LOCAL_TENANT, head, receive)
-    return await services.once.submit(LOCAL_TENANT, key, head, receive)
+        return services.submitter.submit(LOCAL_TENANT, head, receive)
+    return services.once.submit(LOCAL_TENANT, key, head, receive)
 
 
 def _values(scope: HTTPScope, name: bytes) -> list[str]:

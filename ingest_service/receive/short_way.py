@@ -5,7 +5,7 @@ The routes in `routes.submit` stay: they describe the interface, and serve what 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 from litestar.enums import ScopeType
@@ -24,12 +24,11 @@ Headers = list[tuple[bytes, bytes]]
 def with_short_way(app: ASGIApp, services: Callable[[], Services]) -> ASGIApp:
     """Wrap the framework's application. `services` is asked at each request: they open when the server starts."""
 
-    async def shortened(scope: Scope, receive: Receive, send: Send) -> None:
+    def shortened(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == ScopeType.HTTP and _is_usual_upload(scope):
             scope["path_template"] = scope["path"]  # for the access log
-            await _answer(services(), scope, receive, send)
-        else:
-            await app(scope, receive, send)
+            return _answer(services(), scope, receive, send)
+        return app(scope, receive, send)
 
     return shortened
 
