@@ -64,7 +64,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", default="", help="contenders whose names hold this; all by default")
+    parser.add_argument(
+        "--only", default="", help="contenders whose names hold one of these, with commas between; all by default"
+    )
     parser.add_argument("--slots", type=_numbers, default="1,2,8,32", help="of the scale run; `none` leaves it out")
     parser.add_argument("--chunk-takes-s", type=float, default=10.0, help="in the scale run")
     return parser.parse_args()
@@ -80,7 +82,7 @@ def _numbers(text: str) -> list[int]:
 
 def _compare(recording: Sample, arguments: argparse.Namespace) -> dict[str, Figures | str]:
     """The figures of each contender, or why there are none, in the order of the table."""
-    chosen = [one for one in CONTENDERS if arguments.only in one.name]
+    chosen = [one for one in CONTENDERS if any(name in one.name for name in arguments.only.split(","))]
     rounds = [(one, number) for number in range(arguments.repeats) for one in chosen if one.is_installed]
     random.Random(arguments.seed).shuffle(rounds)
     results: dict[str, list[Result]] = {one.name: [] for one in chosen}
