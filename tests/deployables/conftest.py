@@ -1,5 +1,6 @@
 """The pair as it is deployed: images unpacked, secrets made, a user of Postgres and of Valkey for each service."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -22,9 +23,9 @@ from tests.stack.launched import ROOT
 
 DATABASE = "deployed"
 
-# Until there are API keys the ingest refuses `required`, and any address that others can reach. With keys, leave the
-# address alone here: a test listens on loopback.
-UNTIL_THERE_ARE_KEYS = {"HEADRACE_AUTH": "none", "HEADRACE_HOST": LOOPBACK}
+HAS_KEYS = (ROOT / "ingest_service/access/__main__.py").exists()
+# Before there were API keys the ingest refused what its image says: to ask for them, where others can reach it.
+UNTIL_THERE_ARE_KEYS = {} if HAS_KEYS else {"HEADRACE_AUTH": "none", "HEADRACE_HOST": LOOPBACK}
 
 
 @pytest.fixture(scope="session")
@@ -75,9 +76,22 @@ async def valkey_port(secrets: Path, tmp_path_factory: pytest.TempPathFactory) -
     port, processes = free_port(), Processes()
     here = {"/data": tmp_path_factory.mktemp("valkey data"), "/run/secrets/valkey_acl": secrets / "valkey.acl"}
     _, *options = [here.get(word, word) for word in SERVICES["valkey"]["command"]]
-    process = await processes.start([binary(), *options, "--port", str(port), "--bind", LOOPBACK])
+    command = [binary(), *options, "--port", str(port), "--bind", LOOPBACK]
+    process = await processes.start(command, output=asyncio.subprocess.DEVNULL)
+    async with asyncio.timeout(30):
+        while not await _is_open(port):  # noqa: ASYNC110 - another process opens it
+            await asyncio.sleep(0.02)
     yield port
     await processes.bury(process)
+
+
+async def _is_open(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(LOOPBACK, port)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 class Containers:

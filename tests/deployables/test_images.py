@@ -12,11 +12,12 @@ import pytest
 
 from deploy.local.ports import LOOPBACK, free_port
 from tests.deployables.composed import SERVICES
-from tests.deployables.conftest import UNTIL_THERE_ARE_KEYS, Containers
+from tests.deployables.conftest import HAS_KEYS, Containers
 from tests.deployables.unpacked import Unpacked, can_contain
 from tests.ingest.sounds import wav
 
 PATIENCE_S = 90
+ON_LOOPBACK = {"HEADRACE_HOST": LOOPBACK}  # the one thing in which a test's ingest is not as in its container
 
 
 @pytest.mark.skipif(not can_contain(), reason="only root can have a read-only file system of its own here")
@@ -72,7 +73,7 @@ async def test_an_upload_goes_through_both_containers_and_both_stop_when_they_ar
     ingest_image: Unpacked, processor_image: Unpacked, containers: Containers, tmp_path: Path
 ) -> None:
     port, health_port = str(free_port()), str(free_port())
-    ingest_settings = containers.settings("ingest", **UNTIL_THERE_ARE_KEYS, HEADRACE_PORT=port)
+    ingest_settings = containers.settings("ingest", **ON_LOOPBACK, HEADRACE_AUTH="none", HEADRACE_PORT=port)
     processor_settings = containers.settings(
         "processor", HEADRACE_TRANSCRIBER="scripted", HEADRACE_HEALTH_PORT=health_port
     )
@@ -93,6 +94,21 @@ async def test_an_upload_goes_through_both_containers_and_both_stop_when_they_ar
     for log in (ingest_log, processor_log):
         assert '"level": "ERROR"' not in log.read_text()
         assert '"level": "WARNING"' not in log.read_text()
+
+
+@pytest.mark.usefixtures("migrated")
+@pytest.mark.skipif(not HAS_KEYS, reason="there are no API keys yet")
+async def test_the_ingest_lets_nobody_in_without_a_key(
+    ingest_image: Unpacked, containers: Containers, tmp_path: Path
+) -> None:
+    port = str(free_port())
+    settings = containers.settings("ingest", **ON_LOOPBACK, HEADRACE_PORT=port)
+    async with (
+        ingest_image.running(settings, ("8000", port), tmp_path / "ingest.log"),
+        aiohttp.ClientSession(f"http://{LOOPBACK}:{port}") as client,
+        client.get("/v1/jobs") as answer,
+    ):
+        assert answer.status == 401
 
 
 async def _transcribed(client: aiohttp.ClientSession, audio: bytes) -> dict[str, Any]:

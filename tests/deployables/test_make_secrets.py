@@ -57,7 +57,6 @@ async def test_a_service_has_its_own_keys_and_no_power(containers: Containers, s
             redis.config_get("*"),
             redis.keys("*"),
             redis.execute_command("ACL", "LIST"),
-            redis.execute_command("DEBUG", "SLEEP", "0"),
         ):
             with pytest.raises(NoPermissionError):
                 await refused

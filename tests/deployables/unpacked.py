@@ -82,7 +82,7 @@ class Unpacked:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 while (await self.run(health, settings))[0] and process.returncode is None:
-                    pass
+                    await asyncio.sleep(0.2)  # between two checks; each is a process of its own
             assert process.returncode is None, await asyncio.to_thread(log.read_text)
             yield process
         finally:
