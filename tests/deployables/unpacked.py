@@ -81,8 +81,8 @@ class Unpacked:
         process = await self.start(self.dockerfile.command, settings, log)
         try:
             async with asyncio.timeout(PATIENCE_S):
-                while (await self.run(health, settings))[0] and process.returncode is None:
-                    await asyncio.sleep(0.2)  # between two checks; each is a process of its own
+                while (await self.run(health, settings))[0] and process.returncode is None:  # noqa: ASYNC110 - a probe
+                    await asyncio.sleep(0.2)  # each check is a process of its own
             assert process.returncode is None, await asyncio.to_thread(log.read_text)
             yield process
         finally:
