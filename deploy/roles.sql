@@ -1,9 +1,11 @@
--- The database's users: one that owns the schema and one for each service. Run once, by a superuser, in the database,
--- before the first migration. They have no passwords yet, so nobody can log in as them.
+-- The database's users: one that owns the schema, one for each service, and one by which KEDA reads the backlog (it has
+-- its rights by kubernetes/scaler.sql). Run once, by a superuser, in the database, before the first migration. They have
+-- no passwords yet, so nobody can log in as them.
 
 CREATE ROLE headrace_migrate LOGIN;
 CREATE ROLE headrace_ingest LOGIN;
 CREATE ROLE headrace_processor LOGIN;
+CREATE ROLE headrace_scaler LOGIN CONNECTION LIMIT 5;
 
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT USAGE, CREATE ON SCHEMA public TO headrace_migrate;

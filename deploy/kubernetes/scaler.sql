@@ -1,7 +1,6 @@
--- The role by which KEDA reads the backlog: those columns and no others. Run once, by the tables' owner or a superuser,
--- after the first migration; then: ALTER ROLE headrace_scaler PASSWORD '…'
+-- What KEDA may read of the backlog: these columns and no others. Run once, by the tables' owner or a superuser, after the
+-- first migration; then: ALTER ROLE headrace_scaler PASSWORD '…'
 
-CREATE ROLE headrace_scaler LOGIN CONNECTION LIMIT 5;
 GRANT USAGE ON SCHEMA public TO headrace_scaler;
 GRANT SELECT (id, duration_s, source_bytes, chunk_count, chunks_done, erased_at, blobs_erased_at) ON jobs TO headrace_scaler;
 GRANT SELECT (job_id, kind, state, not_before) ON tasks TO headrace_scaler;
