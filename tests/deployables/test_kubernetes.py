@@ -122,4 +122,4 @@ def test_nothing_is_let_in_or_out_that_no_policy_names() -> None:
     for pod in pods(built("production")).values():
         assert nothing["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
     let_in = [name for name, spec in policies.items() if "Ingress" in spec["policyTypes"]]
-    assert let_in == ["headrace-clients"]
+    assert let_in == ["headrace-clients", "headrace-metrics"]

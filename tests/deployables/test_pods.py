@@ -59,7 +59,9 @@ def test_the_probes_ask_where_the_services_answer(overlay: str, secrets: Path) -
     commands = [processor[probe]["exec"]["command"] for probe in PROBES]
     assert commands[0] == commands[1] == Dockerfile(PROCESSOR).health_command
     assert commands[2] == [*commands[0][:-1], "/health/ready"]
-    assert commands[0][3] == str(_processor(overlay, secrets).health_port)
+    port = _processor(overlay, secrets).health_port
+    assert commands[0][3] == str(port)
+    assert processor["ports"] == [{"name": "health", "containerPort": port}]
     for probe in PROBES[1:]:
         assert ingest[probe]["timeoutSeconds"] > 4  # deploy.probe.TIMEOUT_S; the ingest's own checks take two
         assert processor[probe]["timeoutSeconds"] > 4
