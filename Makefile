@@ -41,11 +41,14 @@ bench-transcribe: $(READY) ## compare with whisper and faster-whisper: AUDIO, RE
 bench-diarize: $(READY) $(SPEAKERS) ## measure who speaks when: FOLDER (recordings with RTTM beside them), NAMES (all); prints one JSON object last
 	@$(RUN) tests.benchmarks.diarization "$(FOLDER)" $(NAMES)
 
-check: $(READY) ## check format, lint, types and import contracts
+check: $(READY) ## check format, lint, types and import contracts; lint the images' and the compose file
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
+	@$(VENV)/bin/hadolint deploy/ingest.Dockerfile deploy/processor.Dockerfile
+	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.compose-spec deploy/compose.yaml
+	@$(VENV)/bin/compose-lint check --quiet --skip-suppressed --no-env --strict-config --fail-on low --config deploy/compose-lint.yml deploy/compose.yaml
 
 dead-letters: $(READY) ## print what the running stack gave up on, one JSON object a line
 	@$(RUN) deploy.local dead-letters

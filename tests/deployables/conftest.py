@@ -1,0 +1,138 @@
+"""The pair as it is deployed: images unpacked, secrets made, a user of Postgres and of Valkey for each service."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from deploy.local.ports import LOOPBACK, free_port
+from deploy.local.postgres import Postgres
+from deploy.local.processes import Processes
+from deploy.local.unprivileged import give_to_nobody
+from deploy.local.valkey import binary
+from deploy.make_secrets import files_of, write
+from tests.deployables.composed import SERVICES, environ_of
+from tests.deployables.dockerfile import INGEST, PROCESSOR, Dockerfile
+from tests.deployables.manifests import OVERLAYS
+from tests.deployables.unpacked import Unpacked
+from tests.servers import execute
+from tests.stack.launched import ROOT
+
+DATABASE = "deployed"
+
+HAS_KEYS = (ROOT / "ingest_service/access/__main__.py").exists()
+# Before there were API keys the ingest refused what its image says: to ask for them, where others can reach it.
+UNTIL_THERE_ARE_KEYS = {} if HAS_KEYS else {"HEADRACE_AUTH": "none", "HEADRACE_HOST": LOOPBACK}
+
+
+@pytest.fixture(scope="session")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The only folder to which the images' commands can write."""
+    room = tmp_path_factory.mktemp("room")
+    give_to_nobody(room)
+    return room
+
+
+@pytest.fixture(scope="session")
+def ingest_image(tmp_path_factory: pytest.TempPathFactory, room: Path) -> Unpacked:
+    return _unpacked(INGEST, tmp_path_factory.mktemp("ingest image"), room)
+
+
+@pytest.fixture(scope="session")
+def processor_image(tmp_path_factory: pytest.TempPathFactory, room: Path) -> Unpacked:
+    return _unpacked(PROCESSOR, tmp_path_factory.mktemp("processor image"), room)
+
+
+def _unpacked(dockerfile: Path, folder: Path, room: Path) -> Unpacked:
+    image = Unpacked(Dockerfile(dockerfile), folder, room)
+    image.build()
+    return image
+
+
+@pytest.fixture(scope="session")
+def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("deploy") / "secrets"
+    write(folder, files_of())
+    return folder
+
+
+@pytest_asyncio.fixture(scope="session")
+async def administrator(postgres: Postgres, secrets: Path) -> AsyncIterator[asyncpg.Connection]:
+    """A superuser of a database that was initialised as Compose does; our schema is not there yet."""
+    await execute(postgres, f"CREATE DATABASE {DATABASE} TEMPLATE template0")
+    connection = await asyncpg.connect(postgres.database_url(DATABASE))
+    await connection.execute((ROOT / "deploy/roles.sql").read_text())
+    await connection.execute((secrets / "passwords.sql").read_text())
+    yield connection
+    await connection.close()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def valkey_port(secrets: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[int]:
+    """A Valkey that runs by Compose's own command, its users those of the secrets."""
+    port, processes = free_port(), Processes()
+    here = {"/data": tmp_path_factory.mktemp("valkey data"), "/run/secrets/valkey_acl": secrets / "valkey.acl"}
+    _, *options = [here.get(word, word) for word in SERVICES["valkey"]["command"]]
+    command = [binary(), *options, "--port", str(port), "--bind", LOOPBACK]
+    process = await processes.start(command, output=asyncio.subprocess.DEVNULL)
+    async with asyncio.timeout(30):
+        while not await _is_open(port):  # noqa: ASYNC110 - another process opens it
+            await asyncio.sleep(0.02)
+    yield port
+    await processes.bury(process)
+
+
+async def _is_open(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(LOOPBACK, port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+class Containers:
+    """The settings of each service's container, with the servers where they are here."""
+
+    def __init__(self, secrets: Path, moved: dict[str, str]) -> None:
+        self._secrets = secrets
+        self._moved = moved
+
+    def settings(self, service: str, **changes: str) -> dict[str, str]:
+        environ = environ_of(service, self._secrets)
+        for there, here in self._moved.items():
+            environ = {name: value.replace(there, here) for name, value in environ.items()}
+        return environ | changes
+
+
+@pytest.fixture(scope="session")
+def containers(
+    administrator: asyncpg.Connection, postgres: Postgres, valkey_port: int, secrets: Path, room: Path
+) -> Containers:
+    assert administrator is not None
+    blobs = room / "blobs"
+    blobs.mkdir()
+    give_to_nobody(blobs)
+    moved = {
+        "@postgres:5432/headrace": f"@{LOOPBACK}:{postgres.port}/{DATABASE}",
+        "@valkey:6379": f"@{LOOPBACK}:{valkey_port}",
+        "s3://headrace/blobs": blobs.as_uri(),
+    }
+    return Containers(secrets, moved)
+
+
+@pytest_asyncio.fixture(scope="session")
+async def migrated(ingest_image: Unpacked, containers: Containers) -> str:
+    """The database has our schema, by the command of the container that does it; what it said."""
+    status, said = await ingest_image.run(SERVICES["migrate"]["command"], containers.settings("migrate"))
+    assert status == 0, said
+    return said
+
+
+@pytest.fixture(params=OVERLAYS)
+def overlay(request: pytest.FixtureRequest) -> str:
+    """The name of one, each in turn."""
+    return str(request.param)

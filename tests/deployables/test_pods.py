@@ -1,0 +1,106 @@
+"""The manifests against the services themselves: settings, ports, memory, and the time that an end takes."""
+
+from pathlib import Path
+
+from ingest_service.process.supervise import KILL_AFTER_S
+from ingest_service.settings import IngestSettings
+from processor_service.settings import ProcessorSettings
+from processor_service.stop_order import StopOrder
+from shared.settings import load_settings
+from tests.deployables.composed import bytes_of, environ_of
+from tests.deployables.conftest import UNTIL_THERE_ARE_KEYS
+from tests.deployables.dockerfile import INGEST, PROCESSOR, Dockerfile
+from tests.deployables.manifests import (
+    Manifest,
+    built,
+    config_of,
+    container,
+    pods,
+)
+
+PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
+SECRET_KEYS = (
+    "HEADRACE_DATABASE_URL",
+    "HEADRACE_REDIS_URL",
+    "HEADRACE_WEBHOOK_SECRET",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+)
+
+
+def test_the_services_settings_can_be_read(overlay: str, secrets: Path) -> None:
+    _ingest(overlay, secrets)
+    _processor(overlay, secrets)
+
+
+async def test_a_pod_is_given_the_time_that_its_end_takes(overlay: str, secrets: Path) -> None:
+    ingest, processor = (pods(built(overlay))[f"headrace-{name}"] for name in ("ingest", "processor"))
+    pause_s = container(ingest)["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert ingest["spec"]["terminationGracePeriodSeconds"] > pause_s + KILL_AFTER_S
+    longest_s = StopOrder(grace_s=_processor(overlay, secrets).grace_s)._within_s
+    assert processor["spec"]["terminationGracePeriodSeconds"] >= longest_s
+
+
+def test_a_part_runs_out_of_memory_before_its_pod_does(overlay: str, secrets: Path) -> None:
+    settings, pod = _processor(overlay, secrets), pods(built(overlay))["headrace-processor"]
+    in_memory = sum(
+        bytes_of(volume["emptyDir"]["sizeLimit"])
+        for volume in pod["spec"]["volumes"]
+        if volume.get("emptyDir", {}).get("medium") == "Memory"
+    )
+    limit = bytes_of(container(pod)["resources"]["limits"]["memory"])
+    assert 0 < settings.slots * settings.child_memory_bytes + in_memory <= limit - (512 << 20)
+
+
+def test_the_probes_ask_where_the_services_answer(overlay: str, secrets: Path) -> None:
+    ingest, processor = (container(pods(built(overlay))[f"headrace-{name}"]) for name in ("ingest", "processor"))
+    assert ingest["ports"] == [{"name": "http", "containerPort": _ingest(overlay, secrets).port}]
+    assert [ingest[probe]["httpGet"]["path"] for probe in PROBES] == ["/health/live", "/health/live", "/health/ready"]
+    commands = [processor[probe]["exec"]["command"] for probe in PROBES]
+    assert commands[0] == commands[1] == Dockerfile(PROCESSOR).health_command
+    assert commands[2] == [*commands[0][:-1], "/health/ready"]
+    port = _processor(overlay, secrets).health_port
+    assert commands[0][3] == str(port)
+    assert processor["ports"] == [{"name": "health", "containerPort": port}]
+    for probe in PROBES[1:]:
+        assert ingest[probe]["timeoutSeconds"] > 4  # deploy.probe.TIMEOUT_S; the ingest's own checks take two
+        assert processor[probe]["timeoutSeconds"] > 4
+
+
+def test_what_the_images_write_to_is_mounted(overlay: str) -> None:
+    mounts = {
+        mount["mountPath"]
+        for mount in container(pods(built(overlay))["headrace-processor"])["volumeMounts"]
+        if not mount.get("readOnly")
+    }
+    environ = Dockerfile(PROCESSOR).environ
+    assert mounts == {environ["HOME"], environ["HEADRACE_SCRATCH_DIR"]}
+
+
+def test_mounted_models_lie_where_the_image_looks_for_them() -> None:
+    mounts = container(pods(built("mounted-models"))["headrace-processor"])["volumeMounts"]
+    (models,) = [mount for mount in mounts if mount["name"] == "models"]
+    assert (models["mountPath"], models["readOnly"]) == (Dockerfile(PROCESSOR).environ["HEADRACE_MODEL_DIR"], True)
+
+
+def test_a_processor_on_a_gpu_has_one_and_uses_it(secrets: Path) -> None:
+    pod = pods(built("gpu"))["headrace-processor"]
+    assert container(pod)["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    assert container(pod)["image"].endswith("-cuda")
+    assert _processor("gpu", secrets).device == "cuda"
+
+
+def _ingest(overlay: str, secrets: Path) -> IngestSettings:
+    return load_settings(IngestSettings, _environ(overlay, "ingest", secrets) | UNTIL_THERE_ARE_KEYS)
+
+
+def _processor(overlay: str, secrets: Path) -> ProcessorSettings:
+    return load_settings(ProcessorSettings, _environ(overlay, "processor", secrets))
+
+
+def _environ(overlay: str, name: str, secrets: Path) -> dict[str, str]:
+    """A container's: what its image says, what is configured, and for its secret what Compose has in its place."""
+    pod: Manifest = pods(built(overlay))[f"headrace-{name}"]
+    image = Dockerfile(INGEST if name == "ingest" else PROCESSOR).environ
+    secret = {key: value for key, value in environ_of(name, secrets).items() if key in SECRET_KEYS}
+    return {**image, **config_of(built(overlay), pod), **secret}
