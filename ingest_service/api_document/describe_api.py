@@ -6,10 +6,12 @@ The document is served as JSON: the usual viewers would be loaded from somebody 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from litestar import Router
 from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Example, OpenAPIResponse, Operation
 
+from ingest_service.access.require_scope import OPEN
 from ingest_service.http.problems import PROBLEMS
 from ingest_service.process.check_health import Readiness
 from shared.api import JobAccepted, Problem
@@ -129,6 +131,6 @@ def openapi_config(version: str) -> OpenAPIConfig:
         version=version,
         description="Takes audio in at any rate and transcribes it at its own pace. Errors are problem+json.",
         use_handler_docstrings=True,
-        path="/schema",
+        openapi_router=Router("/schema", route_handlers=[], include_in_schema=False, opt=OPEN),
         render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
     )
