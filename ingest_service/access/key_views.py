@@ -11,19 +11,12 @@ from ingest_service.access.caller import Scope
 PURPOSE = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 MAX_EXPIRES_DAYS = 3650
 
-Purpose = Annotated[
-    str,
-    msgspec.Meta(
-        pattern=PURPOSE, description="A word for what the key is for. Two keys of a purpose may live at once."
-    ),
-]
-
 
 class NewApiKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a new key shall be."""
 
     scopes: Annotated[list[Scope], msgspec.Meta(min_length=1, max_length=len(Scope))]
-    purpose: Purpose = "default"
+    purpose: Annotated[str, msgspec.Meta(pattern=PURPOSE)] = "default"
     expires_days: Annotated[int, msgspec.Meta(ge=1, le=MAX_EXPIRES_DAYS)] | None = None  # null: never
 
     def __post_init__(self) -> None:
