@@ -9,9 +9,14 @@ from pathlib import Path
 from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.types import ASGIApp
+from litestar.types import ASGIApp, Scope
 
+from ingest_service.access.authenticate import with_authentication, without_authentication
+from ingest_service.access.caller import Caller, caller_of
+from ingest_service.access.key_ring import KeyRing
+from ingest_service.access.require_scope import require_scope
 from ingest_service.api_document.describe_api import openapi_config
+from ingest_service.api_document.describe_keys import API_KEYS
 from ingest_service.http.access_log import with_access_log
 from ingest_service.http.cross_origin import with_cross_origin
 from ingest_service.http.linger import with_linger
@@ -27,6 +32,7 @@ from ingest_service.routes.dead_letters import discard, get_dead_letters, redriv
 from ingest_service.routes.events import get_events
 from ingest_service.routes.health import live, ready
 from ingest_service.routes.jobs import cancel, erase, get_job, list_jobs
+from ingest_service.routes.keys import create_api_key, list_api_keys, revoke_api_key
 from ingest_service.routes.metrics import get_metrics
 from ingest_service.routes.options import answering_options
 from ingest_service.routes.submit import submit_job, upload_audio
@@ -55,6 +61,9 @@ ROUTES = (
     redrive_one,
     redrive_all,
     discard,
+    create_api_key,
+    list_api_keys,
+    revoke_api_key,
     live,
     ready,
     get_metrics,
@@ -78,10 +87,14 @@ def create_app(settings: IngestSettings, stopping: asyncio.Event | None = None) 
 
     return Litestar(
         route_handlers=[answering_options(ROUTES), *ROUTES],
-        dependencies={"services": Provide(_services, sync_to_thread=False)},
+        dependencies={
+            "services": Provide(_services, sync_to_thread=False),
+            "caller": Provide(_caller, sync_to_thread=False),
+        },
+        guards=[require_scope],
         exception_handlers={**HANDLERS, RangeNotSatisfiableError: answer_unsatisfiable},
         lifespan=[lifespan],
-        openapi_config=openapi_config(_version()),
+        openapi_config=openapi_config(_version(), security=API_KEYS if settings.auth == "required" else None),
         logging_config=None,  # shared.logs, set up by the process
     )
 
@@ -93,14 +106,28 @@ def create_asgi(settings: IngestSettings, stopping: asyncio.Event | None = None)
     upload a kilobyte, of which there may be ten thousand.
     """
     app = create_app(settings, stopping)
-    uploads = with_codings_refused(with_short_way(with_tus(app), lambda: _services(app.state)))
-    guarded = with_cross_origin(with_linger(uploads), settings.cors_origins)
+    inner = with_codings_refused(with_short_way(app, lambda: _services(app.state)))
+    known = (
+        with_authentication(inner, lambda: _key_ring(app.state))
+        if settings.auth == "required"
+        else without_authentication(inner)
+    )
+    # tus outside of it: the method that it lets a header name is the one that needs a key
+    guarded = with_cross_origin(with_linger(with_tus(known)), settings.cors_origins)
     return with_access_log(with_security_headers(guarded))
 
 
 def _services(state: State) -> Services:
     services: Services = state.services
     return services
+
+
+def _caller(scope: Scope) -> Caller:
+    return caller_of(scope)
+
+
+def _key_ring(state: State) -> KeyRing:
+    return _services(state).key_ring
 
 
 def _version() -> str:

@@ -11,6 +11,9 @@ from functools import partial
 import msgspec
 from redis.asyncio import Redis
 
+from ingest_service.access.find_keys import KeyFinder
+from ingest_service.access.hear_changes import hearing_changes
+from ingest_service.access.key_ring import KeyRing
 from ingest_service.database import POOL_SIZE, Database
 from ingest_service.jobs.read_jobs import JobReader
 from ingest_service.jobs.watch_jobs import JobWatcher
@@ -29,7 +32,6 @@ from shared.blob_store import BlobStore
 REDIS_CONNECT_TIMEOUT_S = 1.0
 REDIS_TIMEOUT_S = 2.0
 LEAST_CONNECTIONS = 4  # two commit, two read
-LOCAL_TENANT = "default"  # until API keys name others
 
 
 class Services(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +47,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     redis: Redis
     cue_limits: CueLimits
     watcher: JobWatcher
+    key_ring: KeyRing
 
     async def check(self) -> Readiness:
         """What of it is away."""
@@ -74,6 +77,7 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
         Database.opened(settings.database_url, pool_size) as database,
         Bell.hung(redis) as bell,
         JobWatcher.opened(database, stopping) as watcher,
+        _open_key_ring(settings, database) as key_ring,
         _open_resumable(settings, database, blobs, free_space, bell) as resumable,
     ):
         submitter = JobSubmitter(database, blobs, free_space, settings.max_upload_bytes, settings.fetch_schemes)
@@ -88,7 +92,22 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
             redis=redis,
             cue_limits=settings.cue_limits,
             watcher=watcher,
+            key_ring=key_ring,
         )
+
+
+@asynccontextmanager
+async def _open_key_ring(settings: IngestSettings, database: Database) -> AsyncIterator[KeyRing]:
+    """Hears of changes only where keys are asked for."""
+    ring = KeyRing(KeyFinder(database).find)
+    try:
+        if settings.auth == "required":
+            async with hearing_changes(settings.database_url, ring):
+                yield ring
+        else:
+            yield ring
+    finally:
+        await ring.close()
 
 
 def _open_resumable(

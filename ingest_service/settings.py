@@ -29,7 +29,7 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
 
     host: str = "127.0.0.1"  # the address to listen on
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8000  # 0: any free one
-    auth: Literal["required", "none"] = "required"  # `none` is for a loopback address only
+    auth: Literal["required", "none"] = "none"  # that only on a loopback address; `required`: by API keys
     ingest_processes: Annotated[int, msgspec.Meta(ge=1)] = usable_cores()  # that serve; 1: without a supervisor
     fsync: bool = False  # whether an upload waits until a local disk has its audio; Postgres decides for itself
     idempotency_hours: Annotated[float, msgspec.Meta(gt=0)] = 24.0  # that an answer is kept for its Idempotency-Key
@@ -51,13 +51,11 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
         )
 
     def __post_init__(self) -> None:
-        if self.auth == "required":
+        if self.auth == "none" and not is_loopback(self.host):
             raise ValueError(
-                "HEADRACE_AUTH=required needs API keys, which this version does not have yet: "
-                "set HEADRACE_AUTH=none and listen on a loopback address"
+                "HEADRACE_AUTH=none is for a loopback HEADRACE_HOST only, such as 127.0.0.1: "
+                "set HEADRACE_AUTH=required to listen elsewhere"
             )
-        if not is_loopback(self.host):
-            raise ValueError("HEADRACE_AUTH=none is for a loopback HEADRACE_HOST only, such as 127.0.0.1")
 
 
 def is_loopback(host: str) -> bool:

@@ -1,8 +1,13 @@
 """Whose request it is, and what it may do."""
 
 from enum import StrEnum
+from typing import Any
 
 import msgspec
+
+from ingest_service.http.errors import RefusedError
+
+IN_SCOPE = "headrace_caller"  # where it stands among what ASGI says of a request
 
 
 class Scope(StrEnum):
@@ -22,3 +27,23 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
 
 LOCAL = Caller(tenant="default", scopes=frozenset(Scope))  # where no keys are asked for
+
+
+def caller_of(scope: Any) -> Caller:
+    """Whose request an ASGI scope is, once it is authenticated. RefusedError `unauthorized` before, on open paths."""
+    caller: Caller | None = scope.get(IN_SCOPE)
+    if caller is None:
+        raise RefusedError("unauthorized", "This request needs an API key.")
+    return caller
+
+
+def key_id_of(scope: Any) -> str | None:
+    """By which key the request comes, if by any that is known."""
+    caller: Caller | None = scope.get(IN_SCOPE)
+    return caller.key_id if caller else None
+
+
+def require(caller: Caller, needed: Scope) -> None:
+    """Raise RefusedError `forbidden` unless the caller's key is for that."""
+    if needed not in caller.scopes:
+        raise RefusedError("forbidden", f"This API key does not have the scope `{needed}`.")

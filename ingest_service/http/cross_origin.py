@@ -9,9 +9,9 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 REQUEST_HEADERS = (
-    b"Authorization, Content-Type, X-Request-Id, Idempotency-Key, Content-Digest, Repr-Digest, Range, Last-Event-ID, "
-    b"Tus-Resumable, Upload-Length, Upload-Offset, Upload-Metadata, Upload-Checksum, Upload-Defer-Length, "
-    b"X-HTTP-Method-Override"
+    b"Authorization, X-API-Key, Content-Type, X-Request-Id, Idempotency-Key, Content-Digest, Repr-Digest, Range, "
+    b"Last-Event-ID, Tus-Resumable, Upload-Length, Upload-Offset, Upload-Metadata, Upload-Checksum, "
+    b"Upload-Defer-Length, X-HTTP-Method-Override"
 )
 ANSWER_HEADERS = (
     b"Location, Retry-After, Server-Timing, Content-Disposition, Content-Range, Accept-Ranges, Accept-Encoding, "

@@ -21,6 +21,10 @@ RETRY_AFTER_S = 5  # what a client should wait for a database or store that is a
 RETRY_AFTER_FULL_S = 60  # room is made by results that are fetched and erased, or by somebody with a larger disk
 
 PROBLEMS: dict[str, tuple[int, str]] = {
+    # who asks
+    "unauthorized": (401, "An API key is needed"),
+    "forbidden": (403, "The API key is not for that"),
+    "too_many_keys": (409, "Too many API keys"),
     # the upload
     "empty_upload": (400, "The upload is empty"),
     "missing_audio_file": (400, "No audio file in the form"),
@@ -74,6 +78,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "unsupported_transfer_encoding": (501, "Unsupported transfer coding"),
     "method_not_allowed": (405, "Method not allowed"),
 }
+HEADERS = {"unauthorized": {"WWW-Authenticate": "Bearer"}}  # RFC 9110 section 11.6.1
 CODE_OF_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 AnyRequest = Request[Any, Any, Any]
@@ -97,7 +102,7 @@ def problem_of(error: Exception) -> Response[Problem]:
 def answer_ingest_error(_: AnyRequest | None, error: IngestError) -> Response[Problem]:
     """Our own exceptions carry their code."""
     if not isinstance(error, OutageError):
-        return problem(error.code, error.detail)
+        return problem(error.code, error.detail, HEADERS.get(error.code))
     log.error("outage", code=error.code, cause=str(error.__cause__))
     wait_s = RETRY_AFTER_FULL_S if error.code == "storage_full" else RETRY_AFTER_S
     return problem(error.code, error.detail, {"Retry-After": str(wait_s)})

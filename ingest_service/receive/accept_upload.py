@@ -5,10 +5,11 @@ from collections.abc import Awaitable
 
 from litestar.types import HTTPScope, Receive
 
+from ingest_service.access.caller import Scope, caller_of, require
 from ingest_service.http.request_record import note_accepted
 from ingest_service.receive.body_digest import with_checked_digests
 from ingest_service.receive.receive_upload import FORM_TYPE, UploadHead
-from ingest_service.services import LOCAL_TENANT, Services
+from ingest_service.services import Services
 from ingest_service.submit.idempotency_keys import Answered
 from ingest_service.submit.submit_job import AcceptedJob
 from ingest_service.submit.submit_once import idempotency_key
@@ -20,9 +21,11 @@ PARAMETER = re.compile(r';\s*([^\s;=]+)=(?:"([^"]*)"|([^\s;]*))')  # of a Conten
 
 async def accept_upload(services: Services, scope: HTTPScope, receive: Receive, *, only_form: bool) -> JobAccepted:
     """The body of the 202, once audio and job are safe. Raises IngestError or BlobStoreError."""
+    caller = caller_of(scope)
+    require(caller, Scope.SUBMIT)  # the short way passes no guard
     head, key = _head(scope, only_form=only_form), idempotency_key(_values(scope, b"idempotency-key"))
     declared = [digest for name in (b"content-digest", b"repr-digest") for digest in _values(scope, name)]
-    accepted = await _submit(services, key, head, with_checked_digests(receive, declared))
+    accepted = await _submit(services, caller.tenant, key, head, with_checked_digests(receive, declared))
     if isinstance(accepted, AcceptedJob):
         services.bell.ring_soon(accepted.first_task)
         note_accepted(accepted.job_id)
@@ -30,11 +33,11 @@ async def accept_upload(services: Services, scope: HTTPScope, receive: Receive, 
 
 
 def _submit(
-    services: Services, key: str | None, head: UploadHead, receive: Receive
+    services: Services, tenant: str, key: str | None, head: UploadHead, receive: Receive
 ) -> Awaitable[AcceptedJob | Answered]:
     if key is None:
-        return services.submitter.submit(LOCAL_TENANT, head, receive)
-    return services.once.submit(LOCAL_TENANT, key, head, receive)
+        return services.submitter.submit(tenant, head, receive)
+    return services.once.submit(tenant, key, head, receive)
 
 
 def _values(scope: HTTPScope, name: bytes) -> list[str]:

@@ -11,7 +11,7 @@ import msgspec
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
-from ingest_service.http.problems import problem_of
+from ingest_service.http.send_problem import send_problem
 from ingest_service.receive.accept_upload import accept_upload
 from ingest_service.services import Services
 
@@ -43,10 +43,7 @@ async def _answer(services: Services, scope: HTTPScope, receive: Receive, send: 
     try:
         accepted = await accept_upload(services, scope, receive, only_form=ONLY_FORM[scope["path"]])
     except Exception as error:  # noqa: BLE001 - what nobody expected has its answer in the table, too
-        problem = problem_of(error)
-        headers = [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
-        body = msgspec.json.encode(problem.content)
-        await _send(send, problem.status_code or 500, [(b"content-type", b"application/problem+json"), *headers], body)
+        await send_problem(send, error)
     else:
         headers = [(b"content-type", b"application/json"), (b"location", accepted.links.self.encode())]
         await _send(send, 202, headers, msgspec.json.encode(accepted))

@@ -7,11 +7,13 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from litestar.response import Stream
 
+from ingest_service.access.caller import Caller, Scope
+from ingest_service.access.require_scope import needs
 from ingest_service.api_document.describe_api import AUDIO, RESULT_PROBLEMS, MediaTypes
 from ingest_service.http.problems import problem
 from ingest_service.jobs.byte_range import RangeNotSatisfiableError, parse_range
 from ingest_service.jobs.find_results import AudioBlob, Variant, find_audio
-from ingest_service.services import LOCAL_TENANT, Services
+from ingest_service.services import Services
 
 
 class HeadersOnly(Response[None]):
@@ -25,16 +27,18 @@ class HeadersOnly(Response[None]):
     "/v1/jobs/{job_id:str}/audio",
     operation_class=MediaTypes,
     responses={**RESULT_PROBLEMS, **AUDIO},
+    opt=needs(Scope.READ),
     summary="Get the audio",
 )
 async def get_audio(
     request: Request[Any, Any, Any],
     job_id: FromPath[str],
+    caller: NamedDependency[Caller],
     services: NamedDependency[Services],
     variant: FromQuery[Variant] = "original",
 ) -> Response[Any]:
     """The audio as a stream; a single `Range` is answered with 206."""
-    blob = await _find(services, job_id, variant)
+    blob = await _find(services, caller, job_id, variant)
     span = parse_range(request.headers.get("range"), blob.size)
     start, end = span or (0, blob.size)
     status, headers = _status_and_headers(blob, span)
@@ -43,18 +47,21 @@ async def get_audio(
     )
 
 
-@head("/v1/jobs/{job_id:str}/audio", include_in_schema=False)
+@head("/v1/jobs/{job_id:str}/audio", include_in_schema=False, opt=needs(Scope.READ))
 async def head_audio(
-    job_id: FromPath[str], services: NamedDependency[Services], variant: FromQuery[Variant] = "original"
+    job_id: FromPath[str],
+    caller: NamedDependency[Caller],
+    services: NamedDependency[Services],
+    variant: FromQuery[Variant] = "original",
 ) -> Response[None]:
     """The same headers without the bytes."""
-    blob = await _find(services, job_id, variant)
+    blob = await _find(services, caller, job_id, variant)
     _, headers = _status_and_headers(blob, None)
     return HeadersOnly(None, media_type=blob.media_type, headers=headers)
 
 
-async def _find(services: Services, job_id: str, variant: Variant) -> AudioBlob:
-    return await find_audio(services.blobs, await services.jobs.get_results(LOCAL_TENANT, job_id), variant)
+async def _find(services: Services, caller: Caller, job_id: str, variant: Variant) -> AudioBlob:
+    return await find_audio(services.blobs, await services.jobs.get_results(caller.tenant, job_id), variant)
 
 
 def _status_and_headers(blob: AudioBlob, span: tuple[int, int] | None) -> tuple[int, dict[str, str]]:

@@ -6,17 +6,20 @@ from litestar import delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
+from ingest_service.access.caller import Caller, Scope
+from ingest_service.access.require_scope import needs
 from ingest_service.api_document.describe_api import DISMISS, REDRIVE, WRONG_PARAMETER
 from ingest_service.jobs.cursors import PLACE_CURSOR, decode_place
 from ingest_service.jobs.read_dead_letters import list_dead_letters
 from ingest_service.jobs.redrive_jobs import dismiss_dead_letters, redrive_job, redrive_jobs
-from ingest_service.services import LOCAL_TENANT, Services
+from ingest_service.services import Services
 from shared.api import DeadLetterList, JobAccepted, Links, Redriven
 from shared.failures import FailureCode
 
 
-@get("/v1/dead-letters", responses=WRONG_PARAMETER, summary="List dead letters")
+@get("/v1/dead-letters", responses=WRONG_PARAMETER, opt=needs(Scope.ADMIN), summary="List dead letters")
 async def get_dead_letters(
+    caller: NamedDependency[Caller],
     services: NamedDependency[Services],
     code: FromQuery[FailureCode | None] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
@@ -24,23 +27,39 @@ async def get_dead_letters(
 ) -> DeadLetterList:
     """What failed for good, oldest first. `next_cursor` of one page is the `cursor` of the next; null on the last."""
     after = None if cursor is None else decode_place(cursor)
-    return await list_dead_letters(services.database, LOCAL_TENANT, code, limit, after)
+    return await list_dead_letters(services.database, caller.tenant, code, limit, after)
 
 
-@post("/v1/dead-letters/{job_id:str}/redrive", responses=REDRIVE, status_code=202, summary="Redrive a job")
-async def redrive_one(job_id: FromPath[str], services: NamedDependency[Services]) -> JobAccepted:
+@post(
+    "/v1/dead-letters/{job_id:str}/redrive",
+    responses=REDRIVE,
+    status_code=202,
+    opt=needs(Scope.ADMIN),
+    summary="Redrive a job",
+)
+async def redrive_one(
+    job_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
+) -> JobAccepted:
     """Have a FAILED job worked on again, chunks that were finished excepted; or its webhook delivered again."""
-    redriven = await redrive_job(services.database, services.bell, LOCAL_TENANT, job_id)
+    redriven = await redrive_job(services.database, services.bell, caller.tenant, job_id)
     return JobAccepted(job_id=job_id, status=redriven.status, links=Links.of(job_id))
 
 
-@post("/v1/dead-letters/redrive", responses=WRONG_PARAMETER, status_code=200, summary="Redrive all dead letters")
-async def redrive_all(services: NamedDependency[Services], code: FromQuery[FailureCode | None] = None) -> Redriven:
+@post(
+    "/v1/dead-letters/redrive",
+    responses=WRONG_PARAMETER,
+    status_code=200,
+    opt=needs(Scope.ADMIN),
+    summary="Redrive all dead letters",
+)
+async def redrive_all(
+    caller: NamedDependency[Caller], services: NamedDependency[Services], code: FromQuery[FailureCode | None] = None
+) -> Redriven:
     """The same for everything that has a dead letter now, or for everything that failed with one `code`."""
-    return Redriven(redriven=await redrive_jobs(services.database, services.bell, LOCAL_TENANT, code))
+    return Redriven(redriven=await redrive_jobs(services.database, services.bell, caller.tenant, code))
 
 
-@delete("/v1/dead-letters/{job_id:str}", responses=DISMISS, summary="Discard a dead letter")
-async def discard(job_id: FromPath[str], services: NamedDependency[Services]) -> None:
+@delete("/v1/dead-letters/{job_id:str}", responses=DISMISS, opt=needs(Scope.ADMIN), summary="Discard a dead letter")
+async def discard(job_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]) -> None:
     """Take a job's dead letters off the list. The job stays as it is, and cannot be redriven any more."""
-    await dismiss_dead_letters(services.database, LOCAL_TENANT, job_id)
+    await dismiss_dead_letters(services.database, caller.tenant, job_id)

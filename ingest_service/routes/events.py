@@ -7,26 +7,31 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, HeaderParameter
 from litestar.response import Stream
 
+from ingest_service.access.caller import Caller, Scope
+from ingest_service.access.require_scope import needs
 from ingest_service.api_document.describe_events import EVENTS
 from ingest_service.jobs.job_state import JobKey
 from ingest_service.jobs.read_jobs import parse_job_id
 from ingest_service.jobs.stream_events import HEADERS, stream_events
-from ingest_service.services import LOCAL_TENANT, Services
+from ingest_service.services import Services
 
 LastEventId = Annotated[
     str | None, HeaderParameter(name="Last-Event-ID", description="The `id` of the last event that was received")
 ]
 
 
-@get("/v1/jobs/{job_id:str}/events", responses=EVENTS, summary="Follow a job")
+@get("/v1/jobs/{job_id:str}/events", responses=EVENTS, opt=needs(Scope.READ), summary="Follow a job")
 async def get_events(
-    job_id: FromPath[str], services: NamedDependency[Services], last_event_id: LastEventId = None
+    job_id: FromPath[str],
+    caller: NamedDependency[Caller],
+    services: NamedDependency[Services],
+    last_event_id: LastEventId = None,
 ) -> Response[Any]:
     """Server-sent events: how the job stands, then each change; the stream ends when the job has.
 
     Who comes back with `Last-Event-ID` is told how the job stands if that is another state. 204 if it was the last one.
     """
-    key = JobKey(LOCAL_TENANT, parse_job_id(job_id))
+    key = JobKey(caller.tenant, parse_job_id(job_id))
     state = await services.watcher.get(key)
     if state.is_over and state.event_id == last_event_id:
         return Response(None, status_code=204)  # tells an EventSource not to come again

@@ -3,18 +3,19 @@
 from litestar import Response, get
 from litestar.di import NamedDependency
 
+from ingest_service.access.require_scope import OPEN
 from ingest_service.api_document.describe_api import READY
 from ingest_service.process.check_health import Readiness
 from ingest_service.services import Services
 
 
-@get("/health/live", summary="Is the process alive?", sync_to_thread=False)
+@get("/health/live", opt=OPEN, security=[{}], summary="Is the process alive?", sync_to_thread=False)
 def live() -> dict[str, str]:
     """Always 200: the process serves requests."""
     return {"status": "alive"}
 
 
-@get("/health/ready", responses=READY, summary="Are uploads taken?")
+@get("/health/ready", responses=READY, opt=OPEN, security=[{}], summary="Are uploads taken?")
 async def ready(services: NamedDependency[Services]) -> Response[Readiness]:
     """200 while uploads can be taken, else 503; `away` names what does not answer."""
     readiness = await services.check()

@@ -6,23 +6,28 @@ from litestar import delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
+from ingest_service.access.caller import Caller, Scope
+from ingest_service.access.require_scope import needs
 from ingest_service.api_document.describe_api import CANCEL, NOT_FOUND, ONE_JOB, WRONG_PARAMETER
 from ingest_service.jobs.cancel_job import cancel_job
 from ingest_service.jobs.cursors import JOB_CURSOR, decode_cursor
 from ingest_service.jobs.erase_job import erase_job
-from ingest_service.services import LOCAL_TENANT, Services
+from ingest_service.services import Services
 from shared.api import JobList, JobView
 from shared.states import JobStatus
 
 
-@get("/v1/jobs/{job_id:str}", responses=ONE_JOB, summary="Get a job")
-async def get_job(job_id: FromPath[str], services: NamedDependency[Services]) -> JobView:
+@get("/v1/jobs/{job_id:str}", responses=ONE_JOB, opt=needs(Scope.READ), summary="Get a job")
+async def get_job(
+    job_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
+) -> JobView:
     """How a job stands. While it is QUEUED, `queue_position` counts from 1 and `estimated_wait_s` guesses the rest."""
-    return await services.jobs.get(LOCAL_TENANT, job_id)
+    return await services.jobs.get(caller.tenant, job_id)
 
 
-@get("/v1/jobs", responses=WRONG_PARAMETER, summary="List jobs")
+@get("/v1/jobs", responses=WRONG_PARAMETER, opt=needs(Scope.READ), summary="List jobs")
 async def list_jobs(
+    caller: NamedDependency[Caller],
     services: NamedDependency[Services],
     status: FromQuery[JobStatus | None] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
@@ -30,17 +35,21 @@ async def list_jobs(
 ) -> JobList:
     """Jobs, newest first. `next_cursor` of one page is the `cursor` of the next; null on the last."""
     after = None if cursor is None else decode_cursor(cursor)
-    return await services.jobs.list(LOCAL_TENANT, status, limit, after)
+    return await services.jobs.list(caller.tenant, status, limit, after)
 
 
-@post("/v1/jobs/{job_id:str}/cancel", responses=CANCEL, status_code=200, summary="Cancel a job")
-async def cancel(job_id: FromPath[str], services: NamedDependency[Services]) -> JobView:
+@post(
+    "/v1/jobs/{job_id:str}/cancel", responses=CANCEL, status_code=200, opt=needs(Scope.SUBMIT), summary="Cancel a job"
+)
+async def cancel(
+    job_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
+) -> JobView:
     """Stop the work within seconds. The job is CANCELLED at once, and its webhook says so."""
-    await cancel_job(services.database, services.bell, LOCAL_TENANT, job_id)
-    return await services.jobs.get(LOCAL_TENANT, job_id)
+    await cancel_job(services.database, services.bell, caller.tenant, job_id)
+    return await services.jobs.get(caller.tenant, job_id)
 
 
-@delete("/v1/jobs/{job_id:str}", responses=NOT_FOUND, summary="Erase a job")
-async def erase(job_id: FromPath[str], services: NamedDependency[Services]) -> None:
+@delete("/v1/jobs/{job_id:str}", responses=NOT_FOUND, opt=needs(Scope.SUBMIT), summary="Erase a job")
+async def erase(job_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]) -> None:
     """Erase audio, results and whatever the client said of them. A job that has not ended is cancelled first."""
-    await erase_job(services.database, services.bell, services.blobs, LOCAL_TENANT, job_id)
+    await erase_job(services.database, services.bell, services.blobs, caller.tenant, job_id)

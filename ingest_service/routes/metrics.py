@@ -4,12 +4,14 @@ import asyncio
 
 from litestar import Response, get
 
+from ingest_service.access.caller import Scope
+from ingest_service.access.require_scope import needs
 from ingest_service.api_document.describe_api import METRICS
 from ingest_service.metrics.expose_metrics import MEDIA_TYPE, expose_metrics
 from ingest_service.metrics.metrics import BOARD
 
 
-@get("/metrics", responses=METRICS, summary="Get the metrics")
+@get("/metrics", responses=METRICS, opt=needs(Scope.ADMIN), summary="Get the metrics")
 async def get_metrics() -> Response[str]:
     """Counters, gauges and histograms as Prometheus' text, summed over the processes that share a metrics folder."""
     numbers = await asyncio.to_thread(BOARD.sums)  # reads files

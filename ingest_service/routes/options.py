@@ -10,6 +10,8 @@ from litestar import Request, Response, Router, route
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 
+from ingest_service.access.require_scope import OPEN
+
 
 def answering_options(routes: Sequence[HTTPRouteHandler | Router]) -> HTTPRouteHandler:
     """The handler for the paths of others; to be registered before them. Who has an OPTIONS of its own keeps it.
@@ -19,7 +21,9 @@ def answering_options(routes: Sequence[HTTPRouteHandler | Router]) -> HTTPRouteH
     handlers = [one for one in routes if isinstance(one, HTTPRouteHandler)]
     own = {path for handler in handlers if HttpMethod.OPTIONS in handler.http_methods for path in handler.paths}
     paths = sorted({path for handler in handlers for path in handler.paths} - own)
-    return route(paths, http_method=[HttpMethod.OPTIONS], include_in_schema=False, sync_to_thread=False)(_answer)
+    return route(paths, http_method=[HttpMethod.OPTIONS], include_in_schema=False, sync_to_thread=False, opt=OPEN)(
+        _answer
+    )
 
 
 def _answer(request: Request[Any, Any, Any]) -> Response[None]:

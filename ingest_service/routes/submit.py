@@ -5,6 +5,8 @@ from typing import Any
 from litestar import Request, Response, post
 from litestar.di import NamedDependency
 
+from ingest_service.access.caller import Scope
+from ingest_service.access.require_scope import needs
 from ingest_service.api_document.describe_api import SUBMIT
 from ingest_service.api_document.describe_upload import AnyUpload, FormUpload
 from ingest_service.receive.accept_upload import accept_upload
@@ -18,6 +20,7 @@ from shared.api import JobAccepted
     responses=SUBMIT,
     status_code=202,
     request_max_body_size=None,  # we count ourselves, while streaming
+    opt=needs(Scope.SUBMIT),
     summary="Submit audio",
 )
 async def submit_job(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[JobAccepted]:
@@ -34,6 +37,7 @@ async def submit_job(request: Request[Any, Any, Any], services: NamedDependency[
     responses=SUBMIT,
     status_code=202,
     request_max_body_size=None,  # we count ourselves, while streaming
+    opt=needs(Scope.SUBMIT),
     summary="Submit audio as a form",
 )
 async def upload_audio(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[JobAccepted]:

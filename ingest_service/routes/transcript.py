@@ -8,10 +8,12 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
+from ingest_service.access.caller import Caller, Scope
+from ingest_service.access.require_scope import needs
 from ingest_service.api_document.describe_api import RESULT_PROBLEMS
 from ingest_service.api_document.describe_transcript import TRANSCRIPT, TextFormats
 from ingest_service.jobs.find_results import read_transcript
-from ingest_service.services import LOCAL_TENANT, Services
+from ingest_service.services import Services
 from ingest_service.transcript_formats.limits import CueLimits
 from ingest_service.transcript_formats.render import MEDIA_TYPES, TextFormat, render
 from shared.transcript import Transcript
@@ -28,10 +30,12 @@ MaxSeconds = Annotated[
     "/v1/jobs/{job_id:str}/transcript",
     operation_class=TextFormats,
     responses={**TRANSCRIPT, **RESULT_PROBLEMS},
+    opt=needs(Scope.READ),
     summary="Get the transcript",
 )
 async def get_transcript(  # noqa: PLR0913 - one for each query parameter
     job_id: FromPath[str],
+    caller: NamedDependency[Caller],
     services: NamedDependency[Services],
     *,
     format: Format = "json",  # noqa: A002 - the contract's name
@@ -40,7 +44,7 @@ async def get_transcript(  # noqa: PLR0913 - one for each query parameter
     max_seconds: MaxSeconds = None,
 ) -> Response[bytes]:
     """The transcript of a COMPLETED job; times are seconds. The limits of cues have defaults in the settings."""
-    job = await services.jobs.get_results(LOCAL_TENANT, job_id)
+    job = await services.jobs.get_results(caller.tenant, job_id)
     stored = await read_transcript(services.blobs, job)
     if format == "json":
         return Response(stored, media_type="application/json")

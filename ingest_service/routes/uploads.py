@@ -7,6 +7,8 @@ from litestar.di import NamedDependency
 from litestar.enums import MediaType
 from litestar.params import FromPath
 
+from ingest_service.access.caller import Caller, Scope
+from ingest_service.access.require_scope import OPEN, needs
 from ingest_service.api_document.describe_tus import APPEND, CREATE, OPTIONS, SHOW, TERMINATE, Append, Create, OfUpload
 from ingest_service.resumable import answer_headers
 from ingest_service.resumable.append_to_upload import append_to_upload
@@ -16,7 +18,7 @@ from ingest_service.resumable.show_upload import show_upload
 from ingest_service.resumable.speak_tus import require_version
 from ingest_service.resumable.terminate_upload import terminate_upload
 from ingest_service.resumable.upload import parse_upload_id
-from ingest_service.services import LOCAL_TENANT, Services
+from ingest_service.services import Services
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -26,6 +28,8 @@ AnyRequest = Request[Any, Any, Any]
     http_method=[HttpMethod.OPTIONS],
     responses=OPTIONS,
     status_code=204,
+    opt=OPEN,
+    security=[{}],
     summary="Ask what resumable uploads can do",
 )
 async def ask_abilities(services: NamedDependency[Services]) -> Response[None]:
@@ -39,19 +43,30 @@ async def ask_abilities(services: NamedDependency[Services]) -> Response[None]:
     responses=CREATE,
     status_code=201,
     request_max_body_size=None,  # we count ourselves, while streaming
+    opt=needs(Scope.SUBMIT),
     summary="Create a resumable upload",
 )
-async def create(request: AnyRequest, services: NamedDependency[Services]) -> Response[None]:
+async def create(
+    request: AnyRequest, caller: NamedDependency[Caller], services: NamedDependency[Services]
+) -> Response[None]:
     """`Location` names the upload. The body may bring its first bytes, or all; options go into `Upload-Metadata`."""
     wanted = read_creation(request.headers)
-    upload = await create_upload(services.resumable, LOCAL_TENANT, wanted, request.receive)
+    upload = await create_upload(services.resumable, caller.tenant, wanted, request.receive)
     return _headers_only(201, answer_headers.creation(upload))
 
 
-@head("/{upload_id:str}", operation_class=OfUpload, responses=SHOW, summary="Ask how far an upload is")
-async def show(upload_id: FromPath[str], services: NamedDependency[Services]) -> Response[None]:
+@head(
+    "/{upload_id:str}",
+    operation_class=OfUpload,
+    responses=SHOW,
+    opt=needs(Scope.SUBMIT),
+    summary="Ask how far an upload is",
+)
+async def show(
+    upload_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
+) -> Response[None]:
     """`Upload-Offset` is where to go on. A request that still holds the upload is stopped; its bytes count."""
-    upload = await show_upload(services.resumable, LOCAL_TENANT, parse_upload_id(upload_id))
+    upload = await show_upload(services.resumable, caller.tenant, parse_upload_id(upload_id))
     return _headers_only(200, answer_headers.standing(upload))
 
 
@@ -61,19 +76,30 @@ async def show(upload_id: FromPath[str], services: NamedDependency[Services]) ->
     responses=APPEND,
     status_code=204,
     request_max_body_size=None,  # we count ourselves, while streaming
+    opt=needs(Scope.SUBMIT),
     summary="Append to an upload",
 )
-async def append(upload_id: FromPath[str], request: AnyRequest, services: NamedDependency[Services]) -> Response[None]:
+async def append(
+    upload_id: FromPath[str], request: AnyRequest, caller: NamedDependency[Caller], services: NamedDependency[Services]
+) -> Response[None]:
     """The bytes from `Upload-Offset` on. The last ones make a job, which `Headrace-Job-Id` names."""
     brought, found = read_patch(request.headers), parse_upload_id(upload_id)
-    upload = await append_to_upload(services.resumable, LOCAL_TENANT, found, brought, request.receive)
+    upload = await append_to_upload(services.resumable, caller.tenant, found, brought, request.receive)
     return _headers_only(204, answer_headers.progress(upload))
 
 
-@delete("/{upload_id:str}", operation_class=OfUpload, responses=TERMINATE, summary="Terminate an upload")
-async def terminate(upload_id: FromPath[str], services: NamedDependency[Services]) -> None:
+@delete(
+    "/{upload_id:str}",
+    operation_class=OfUpload,
+    responses=TERMINATE,
+    opt=needs(Scope.SUBMIT),
+    summary="Terminate an upload",
+)
+async def terminate(
+    upload_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
+) -> None:
     """Its bytes are removed. A job that it became stays: that is erased at `/v1/jobs/{job_id}`."""
-    await terminate_upload(services.resumable, LOCAL_TENANT, parse_upload_id(upload_id))
+    await terminate_upload(services.resumable, caller.tenant, parse_upload_id(upload_id))
 
 
 def _headers_only(status: int, headers: dict[str, str]) -> Response[None]:

@@ -4,20 +4,34 @@ from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
+from ingest_service.access.caller import Caller, Scope
+from ingest_service.access.require_scope import needs
 from ingest_service.api_document.describe_api import ONE_JOB, SEND_AGAIN
 from ingest_service.jobs.webhook_log import list_attempts, send_again
-from ingest_service.services import LOCAL_TENANT, Services
+from ingest_service.services import Services
 from shared.api import JobAccepted, Links, WebhookAttemptList
 
 
-@get("/v1/jobs/{job_id:str}/webhook-attempts", responses=ONE_JOB, summary="List webhook attempts")
-async def get_webhook_attempts(job_id: FromPath[str], services: NamedDependency[Services]) -> WebhookAttemptList:
+@get(
+    "/v1/jobs/{job_id:str}/webhook-attempts", responses=ONE_JOB, opt=needs(Scope.READ), summary="List webhook attempts"
+)
+async def get_webhook_attempts(
+    job_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
+) -> WebhookAttemptList:
     """Every attempt to tell of the job's ends, oldest first, with the first bytes of each answer."""
-    return await list_attempts(services.database, services.jobs, LOCAL_TENANT, job_id)
+    return await list_attempts(services.database, services.jobs, caller.tenant, job_id)
 
 
-@post("/v1/jobs/{job_id:str}/webhook", responses=SEND_AGAIN, status_code=202, summary="Send the webhook again")
-async def send_webhook_again(job_id: FromPath[str], services: NamedDependency[Services]) -> JobAccepted:
+@post(
+    "/v1/jobs/{job_id:str}/webhook",
+    responses=SEND_AGAIN,
+    status_code=202,
+    opt=needs(Scope.SUBMIT),
+    summary="Send the webhook again",
+)
+async def send_webhook_again(
+    job_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
+) -> JobAccepted:
     """Deliver the job's newest event once more, under the same `webhook-id`; at once if an attempt waits already."""
-    status = await send_again(services.database, services.bell, LOCAL_TENANT, job_id)
+    status = await send_again(services.database, services.bell, caller.tenant, job_id)
     return JobAccepted(job_id=job_id, status=status, links=Links.of(job_id))

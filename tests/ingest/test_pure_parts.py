@@ -96,7 +96,7 @@ def test_file_names_are_for_showing_only() -> None:
 @pytest.mark.parametrize(
     ("environ", "said"),
     [
-        ({}, "HEADRACE_AUTH=required"),
+        ({"HEADRACE_HOST": "0.0.0.0"}, "HEADRACE_AUTH=required"),  # noqa: S104 - it must be refused
         ({"HEADRACE_AUTH": "none", "HEADRACE_HOST": "0.0.0.0"}, "loopback"),  # noqa: S104 - it must be refused
         ({"HEADRACE_AUTH": "none", "HEADRACE_HOST": "example.com"}, "loopback"),
         ({"HEADRACE_AUTH": "none", "HEADRACE_PORT": "99999"}, "HEADRACE_PORT"),

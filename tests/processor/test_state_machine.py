@@ -21,12 +21,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from ingest_service.access.caller import LOCAL
 from ingest_service.database import Database
 from ingest_service.http.errors import RefusedError
 from ingest_service.jobs.cancel_job import cancel_job
 from ingest_service.jobs.erase_job import erase_job
 from ingest_service.jobs.redrive_jobs import redrive_job
-from ingest_service.services import LOCAL_TENANT
 from ingest_service.submit.ring_bell import Bell
 from processor_service.audio.write_chunks import PreparedAudio
 from processor_service.leases import HEARTBEAT, ClaimedTask, claim
@@ -189,29 +189,29 @@ class Life(RuleBasedStateMachine):
         if chance:
             return
         status, _ = self._standing(job_id)
-        refused = self._refused(cancel_job(self.database, self.bell, LOCAL_TENANT, str(job_id)))
+        refused = self._refused(cancel_job(self.database, self.bell, LOCAL.tenant, str(job_id)))
         assert refused == (status in (JobStatus.COMPLETED, JobStatus.FAILED) or self._is_erased(job_id))
 
     @rule()
     def redrive_what_failed(self) -> None:
         for row in self._do(self.pool.fetch("SELECT id FROM jobs WHERE status = 'FAILED' AND erased_at IS NULL")):
             _, generation = self._standing(row["id"])
-            self._do(redrive_job(self.database, self.bell, LOCAL_TENANT, str(row["id"])))
+            self._do(redrive_job(self.database, self.bell, LOCAL.tenant, str(row["id"])))
             assert self._standing(row["id"]) == (JobStatus.QUEUED, generation + 1)
 
     @rule(job_id=jobs)
     def redrive_what_did_not_fail(self, job_id: UUID) -> None:
         before = self._standing(job_id)
         if before[0] is not JobStatus.FAILED:
-            self._refused(redrive_job(self.database, self.bell, LOCAL_TENANT, str(job_id)))
+            self._refused(redrive_job(self.database, self.bell, LOCAL.tenant, str(job_id)))
             assert self._standing(job_id) == before
 
     @rule(job_id=jobs, chance=SELDOM)
     def erase(self, job_id: UUID, chance: int) -> None:
         if chance:
             return
-        self._do(erase_job(self.database, self.bell, self.blobs, LOCAL_TENANT, str(job_id)))
-        assert self._refused(redrive_job(self.database, self.bell, LOCAL_TENANT, str(job_id)))
+        self._do(erase_job(self.database, self.bell, self.blobs, LOCAL.tenant, str(job_id)))
+        assert self._refused(redrive_job(self.database, self.bell, LOCAL.tenant, str(job_id)))
 
     @invariant()
     def the_record_makes_sense(self) -> None:
