@@ -31,6 +31,12 @@ INSERT_JOBS_AND_FIRST_TASKS = """
                           filename, container, source_bytes, source_sha256)
         SELECT * FROM unnest($1::uuid[], $2::text[], $3::json[], $4::json[], $5::text[], $6::text[],
                              $7::text[], $8::text[], $9::bigint[], $10::text[])
+    ), counted AS (
+        INSERT INTO tenant_usage AS used (tenant, day, shard, uploads, bytes)
+        SELECT tenant, usage_day(), usage_shard(), count(*), sum(bytes)
+        FROM unnest($2::text[], $9::bigint[]) AS job (tenant, bytes) GROUP BY tenant ORDER BY tenant
+        ON CONFLICT (tenant, day, shard) DO UPDATE
+            SET uploads = used.uploads + excluded.uploads, bytes = used.bytes + excluded.bytes
     )
     INSERT INTO tasks (id, job_id, kind, state, dispatch_no)
     SELECT task_id, job_id, 'prepare', 'dispatched', 1 FROM unnest($11::uuid[], $1::uuid[]) AS first (task_id, job_id)
