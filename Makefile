@@ -9,7 +9,7 @@ SPEAKERS := $(VENV)/models/speakers-embedding.json
 USUAL := $(VENV)/usual/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-full check bench-ingest bench-transcribe bench-denoise bench-diarize chaos dead-letters redrive lock
+.PHONY: help demo run test test-full check bench-ingest bench-transcribe bench-denoise bench-diarize chaos dead-letters redrive api-key revoke-key lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -50,8 +50,14 @@ check: $(READY) ## check format, lint, types and import contracts
 dead-letters: $(READY) ## print what the running stack gave up on, one JSON object a line
 	@$(RUN) deploy.local dead-letters
 
-redrive: $(READY) ## have the running stack try again: JOB=<id>, JOB=all, or CODE=<failure code>
+redrive: $(READY) ## have the running stack try again: JOB=<id>, JOB=all, or CODE=<failure code>; API_KEY (an admin's, where keys are asked for)
 	@$(RUN) deploy.local redrive
+
+api-key: $(READY) ## make an API key for the running stack: TENANT=<name> SCOPES=<of submit,read,admin>, PURPOSE (default), EXPIRES_DAYS (never); prints the key, this once
+	@$(RUN) deploy.local api-key
+
+revoke-key: $(READY) ## end an API key of the running stack at once: KEY=<its id, or the key>
+	@$(RUN) deploy.local revoke-key
 
 lock: $(READY) ## resolve the versions in deploy/constraints.txt anew
 	@$(RUN) deploy.local.lock

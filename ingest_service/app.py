@@ -16,6 +16,7 @@ from ingest_service.access.caller import Caller, caller_of
 from ingest_service.access.key_ring import KeyRing
 from ingest_service.access.require_scope import require_scope
 from ingest_service.api_document.describe_api import openapi_config
+from ingest_service.api_document.describe_keys import API_KEYS
 from ingest_service.http.access_log import with_access_log
 from ingest_service.http.cross_origin import with_cross_origin
 from ingest_service.http.linger import with_linger
@@ -31,6 +32,7 @@ from ingest_service.routes.dead_letters import discard, get_dead_letters, redriv
 from ingest_service.routes.events import get_events
 from ingest_service.routes.health import live, ready
 from ingest_service.routes.jobs import cancel, erase, get_job, list_jobs
+from ingest_service.routes.keys import create_api_key, list_api_keys, revoke_api_key
 from ingest_service.routes.metrics import get_metrics
 from ingest_service.routes.options import answering_options
 from ingest_service.routes.submit import submit_job, upload_audio
@@ -59,6 +61,9 @@ ROUTES = (
     redrive_one,
     redrive_all,
     discard,
+    create_api_key,
+    list_api_keys,
+    revoke_api_key,
     live,
     ready,
     get_metrics,
@@ -89,7 +94,7 @@ def create_app(settings: IngestSettings, stopping: asyncio.Event | None = None) 
         guards=[require_scope],
         exception_handlers={**HANDLERS, RangeNotSatisfiableError: answer_unsatisfiable},
         lifespan=[lifespan],
-        openapi_config=openapi_config(_version()),
+        openapi_config=openapi_config(_version(), security=API_KEYS if settings.auth == "required" else None),
         logging_config=None,  # shared.logs, set up by the process
     )
 

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 
+from deploy.local.api_keys import create_api_key, revoke_api_key
 from deploy.local.dead_letters import print_dead_letters
 from deploy.local.demo import demonstrate
 from deploy.local.errors import DiskFullError, LocalStackError
@@ -21,6 +22,8 @@ COMMANDS: Mapping[str, Callable[[Choices], Awaitable[None]]] = {
     "demo": demonstrate,
     "dead-letters": print_dead_letters,
     "redrive": redrive,
+    "api-key": create_api_key,
+    "revoke-key": revoke_api_key,
 }
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)

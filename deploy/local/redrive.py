@@ -20,7 +20,7 @@ async def redrive(choices: Choices) -> None:
     """Redrive what was chosen and say what came of it; raises LocalStackError."""
     path = URL(_path(choices.job, choices.code), encoded=True)
     settings = read_stack_env(DataDir(choices.data_dir).stack_env)
-    say(_in_words(await _post(base_url(settings), path)))
+    say(_in_words(await _post(base_url(settings), path, choices.api_key)))
 
 
 def _path(job: str, code: str) -> str:
@@ -33,9 +33,10 @@ def _path(job: str, code: str) -> str:
     return "/v1/dead-letters/redrive" + (f"?{urlencode({'code': code})}" if code else "")
 
 
-async def _post(url: str, path: URL) -> dict[str, Any]:
+async def _post(url: str, path: URL, api_key: str) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     try:
-        async with aiohttp.ClientSession(url, timeout=TIMEOUT) as client, client.post(path) as answer:
+        async with aiohttp.ClientSession(url, timeout=TIMEOUT, headers=headers) as client, client.post(path) as answer:
             body: dict[str, Any] = await answer.json(content_type=None)
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         raise LocalStackError(f"The ingest service at {url} does not answer: {error}") from error

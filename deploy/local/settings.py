@@ -1,12 +1,12 @@
 """What the person who starts the stack chose, and the settings of the services that follow from it.
 
-Choices are PORT, DATA_DIR and PROCESSORS, and JOB and CODE for `redrive`; `HEADRACE_*` variables of the environment
-override what follows.
+Choices are PORT, DATA_DIR and PROCESSORS, and JOB and CODE for `redrive`, and what an API key shall be; `HEADRACE_*`
+variables of the environment override what follows.
 """
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from deploy.local.errors import LocalStackError
@@ -17,10 +17,21 @@ MAX_PROCESSORS = 64
 
 
 @dataclass(frozen=True)
+class KeyChoices:
+    """What an API key shall be, or which is to be revoked."""
+
+    tenant: str = ""
+    scopes: str = ""
+    purpose: str = ""
+    expires_days: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True)
 class Choices:
     """What to run, and where; `overrides` are the `HEADRACE_*` variables that somebody set.
 
-    `job` and `code` say what to redrive.
+    `job` and `code` say what to redrive, and `api_key` by whose leave where keys are asked for.
     """
 
     port: int
@@ -29,6 +40,8 @@ class Choices:
     overrides: Mapping[str, str]
     job: str = ""
     code: str = ""
+    api_key: str = ""
+    key: KeyChoices = KeyChoices()
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> "Choices":
@@ -40,6 +53,8 @@ class Choices:
             overrides={name: value for name, value in environ.items() if name.startswith("HEADRACE_") and value},
             job=environ.get("JOB") or "",
             code=environ.get("CODE") or "",
+            api_key=environ.get("API_KEY") or "",
+            key=KeyChoices(**{field.name: environ.get(field.name.upper()) or "" for field in fields(KeyChoices)}),
         )
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 SECRET_BYTES = 32
 ID_BYTES = 8
+ID = re.compile("[0-9a-f]{16}")
 KEY = re.compile(rb"hr_([0-9a-f]{16})_[A-Za-z0-9_-]{43}")
 
 
@@ -38,6 +39,11 @@ def id_in(presented: bytes) -> str | None:
     """The id in what a client shows; None when it is no key of ours."""
     match = KEY.fullmatch(presented)
     return match[1].decode() if match else None
+
+
+def is_key_id(text: str) -> bool:
+    """Whether it could be one."""
+    return ID.fullmatch(text) is not None
 
 
 def digest_of(presented: bytes) -> bytes:

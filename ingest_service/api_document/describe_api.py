@@ -3,13 +3,14 @@
 The document is served as JSON: the usual viewers would be loaded from somebody else's servers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from litestar import Router
 from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Example, OpenAPIResponse, Operation
+from litestar.openapi.spec import Components, Example, OpenAPIResponse, Operation, SecurityRequirement
 
 from ingest_service.access.require_scope import OPEN
 from ingest_service.http.problems import PROBLEMS
@@ -45,12 +46,12 @@ def _example(code: str) -> dict[str, object]:
 
 problems = _problems  # for descriptions in files of their own
 
-AWAY = _problems("database_unavailable", "storage_unavailable")
-ANY_REQUEST = _problems(
-    "invalid_request"
-)  # the framework would say of every route with a parameter that it has its own
+ACCESS = _problems("unauthorized", "forbidden")  # of every route but those that are open
+AWAY = ACCESS | _problems("database_unavailable", "storage_unavailable")
+# The framework would say of every route with a parameter that it has a 400 of its own.
+ANY_REQUEST = ACCESS | _problems("invalid_request")
 NOT_FOUND: Specs = ANY_REQUEST | _problems("not_found", "database_unavailable")
-WRONG_PARAMETER: Specs = _problems("invalid_parameter", "database_unavailable")
+WRONG_PARAMETER: Specs = ACCESS | _problems("invalid_parameter", "database_unavailable")
 ONE_JOB: Specs = ANY_REQUEST | _problems("not_found", "job_erased", "database_unavailable")
 CANCEL: Specs = ANY_REQUEST | _problems("not_found", "job_ended", "job_erased", "database_unavailable")
 SEND_AGAIN: Specs = ANY_REQUEST | _problems(
@@ -108,8 +109,17 @@ AUDIO: Specs = {
 
 
 METRICS: Specs = {
-    200: ResponseSpec(str, generate_examples=False, description="Prometheus' text", media_type="text/plain")
+    200: ResponseSpec(str, generate_examples=False, description="Prometheus' text", media_type="text/plain"),
+    **ACCESS,
+    **_problems("database_unavailable"),  # which knows the keys
 }
+
+
+class Security(NamedTuple):
+    """The ways to show a key, any of which will do."""
+
+    schemes: Components
+    either: Sequence[SecurityRequirement]
 
 
 @dataclass
@@ -124,13 +134,15 @@ class MediaTypes(Operation):
                 response.content |= dict.fromkeys(("video/*", "application/octet-stream"), described)
 
 
-def openapi_config(version: str) -> OpenAPIConfig:
-    """The document, at `/schema` and `/schema/openapi.json`."""
+def openapi_config(version: str, *, security: Security | None = None) -> OpenAPIConfig:
+    """The document, at `/schema` and `/schema/openapi.json`; `security`: how to show a key, where one is needed."""
     return OpenAPIConfig(
         title="Headrace",
         version=version,
         description="Takes audio in at any rate and transcribes it at its own pace. Errors are problem+json.",
         use_handler_docstrings=True,
+        components=security.schemes if security else Components(),
+        security=list(security.either) if security else None,
         openapi_router=Router("/schema", route_handlers=[], include_in_schema=False, opt=OPEN),
         render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
     )

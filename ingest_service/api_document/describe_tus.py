@@ -8,7 +8,7 @@ from litestar.openapi import ResponseSpec
 from litestar.openapi.spec import OpenAPIMediaType, Operation, Parameter, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
-from ingest_service.api_document.describe_api import Specs, problems
+from ingest_service.api_document.describe_api import ACCESS, Specs, problems
 from ingest_service.resumable.answer_headers import VERSION
 from ingest_service.resumable.checksum import ALGORITHMS
 from ingest_service.resumable.read_head import OFFSET_TYPE
@@ -73,8 +73,8 @@ def _answer(status: int, description: str) -> Specs:
     return {status: ResponseSpec(None, generate_examples=False, description=description)}
 
 
-ABOUT = problems("not_found", "upload_gone", "unsupported_version", "upload_locked", "database_unavailable")
-STORING = problems(
+ABOUT = ACCESS | problems("not_found", "upload_gone", "unsupported_version", "upload_locked", "database_unavailable")
+STORING = ACCESS | problems(
     "invalid_upload",
     "checksum_mismatch",
     "upload_stalled",

@@ -24,6 +24,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     # who asks
     "unauthorized": (401, "An API key is needed"),
     "forbidden": (403, "The API key is not for that"),
+    "too_many_keys": (409, "Too many API keys"),
     # the upload
     "empty_upload": (400, "The upload is empty"),
     "missing_audio_file": (400, "No audio file in the form"),

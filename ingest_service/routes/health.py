@@ -9,13 +9,13 @@ from ingest_service.process.check_health import Readiness
 from ingest_service.services import Services
 
 
-@get("/health/live", opt=OPEN, summary="Is the process alive?", sync_to_thread=False)
+@get("/health/live", opt=OPEN, security=[{}], summary="Is the process alive?", sync_to_thread=False)
 def live() -> dict[str, str]:
     """Always 200: the process serves requests."""
     return {"status": "alive"}
 
 
-@get("/health/ready", responses=READY, opt=OPEN, summary="Are uploads taken?")
+@get("/health/ready", responses=READY, opt=OPEN, security=[{}], summary="Are uploads taken?")
 async def ready(services: NamedDependency[Services]) -> Response[Readiness]:
     """200 while uploads can be taken, else 503; `away` names what does not answer."""
     readiness = await services.check()

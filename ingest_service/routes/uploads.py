@@ -29,6 +29,7 @@ AnyRequest = Request[Any, Any, Any]
     responses=OPTIONS,
     status_code=204,
     opt=OPEN,
+    security=[{}],
     summary="Ask what resumable uploads can do",
 )
 async def ask_abilities(services: NamedDependency[Services]) -> Response[None]:
