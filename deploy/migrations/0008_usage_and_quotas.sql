@@ -12,13 +12,15 @@ CREATE TABLE tenant_usage (
     PRIMARY KEY (tenant, day, shard)
 ) WITH (fillfactor = 50);                        -- rows are rewritten in their page
 
+CREATE INDEX tenant_usage_to_fold ON tenant_usage (day) WHERE shard > 0; -- rows of days that are over become one
+
 -- The row of today that a connection adds to.
 CREATE FUNCTION usage_day() RETURNS date LANGUAGE sql STABLE AS $$ SELECT (now() AT TIME ZONE 'UTC')::date $$;
 CREATE FUNCTION usage_shard() RETURNS smallint LANGUAGE sql STABLE AS $$ SELECT (pg_backend_pid() % 64)::smallint $$;
 
 -- Quotas that differ from the settings' own. Null: the settings' counts; 0: there is no limit.
 CREATE TABLE tenant_quotas (
-    tenant               text PRIMARY KEY,
+    tenant               text PRIMARY KEY REFERENCES tenants ON DELETE CASCADE,
     bytes_a_day          bigint CHECK (bytes_a_day >= 0),
     audio_seconds_a_day  bigint CHECK (audio_seconds_a_day >= 0),
     jobs_queued          integer CHECK (jobs_queued >= 0),
