@@ -1,0 +1,48 @@
+"""Tenants and their keys, as the operator makes them; and an ingest that asks for them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from ingest_service.access.__main__ import MAKE_TENANT
+from ingest_service.access.caller import Scope
+from ingest_service.access.keep_keys import create_key
+from ingest_service.access.key_views import CreatedApiKey, NewApiKey
+from ingest_service.settings import IngestSettings
+from tests.ingest.serving import Ingest, serving
+
+EVERYTHING = tuple(Scope)
+WAV_TYPE = {"Content-Type": "audio/wav"}
+
+
+async def new_key(
+    settings: IngestSettings, tenant: str, *scopes: Scope, purpose: str = "default", expires_days: int | None = None
+) -> CreatedApiKey:
+    """A key of a tenant, for everything if nothing is said; the tenant is made if it is new."""
+    wanted = NewApiKey(scopes=list(scopes or EVERYTHING), purpose=purpose, expires_days=expires_days)
+    connection = await asyncpg.connect(settings.database_url)
+    try:
+        async with connection.transaction():
+            await connection.execute(MAKE_TENANT, tenant)
+            return await create_key(connection, tenant, wanted)
+    finally:
+        await connection.close()
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+@asynccontextmanager
+async def guarded(settings: IngestSettings, **changes: Any) -> AsyncIterator[Ingest]:
+    """An ingest that asks for keys."""
+    async with serving(settings, auth="required", **changes) as ingest:
+        yield ingest
+
+
+async def status_of(ingest: Ingest, key: str, path: str = "/v1/jobs") -> int:
+    """What a GET by that key is answered with."""
+    async with ingest.client.get(ingest.url + path, headers=bearer(key)) as answer:
+        return answer.status
