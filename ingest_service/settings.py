@@ -27,6 +27,10 @@ def usable_cores() -> int:
 Origin = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9+.-]*://(\[[0-9a-f:]+\]|[a-z0-9._-]+)(:[0-9]+)?$")]
 
 
+Quota = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+SmallQuota = Annotated[int, msgspec.Meta(ge=0, le=(1 << 31) - 1)]
+
+
 class IngestSettings(CommonSettings, frozen=True, kw_only=True):
     """What the gatekeeper needs, besides what both services need."""
 
@@ -41,11 +45,13 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
     min_free_bytes: Annotated[int, msgspec.Meta(ge=0)] = GIB  # below that on the store's disk, no upload is taken
     cors_origins: tuple[Origin, ...] = ()  # whose pages may use the API from a browser
     # What each tenant may use, unless `make limits` says otherwise for it; 0: there is no limit.
-    quota_bytes_a_day: Annotated[int, msgspec.Meta(ge=0)] = 0  # of audio handed in, in a day of UTC
-    quota_audio_seconds_a_day: Annotated[int, msgspec.Meta(ge=0)] = 0  # of audio decoded, in a day of UTC
-    quota_jobs_queued: Annotated[int, msgspec.Meta(ge=0)] = 0  # whose work has not begun
-    quota_uploads_at_once: Annotated[int, msgspec.Meta(ge=0)] = 0  # from a head to its answer
-    rate_limit: Annotated[float, msgspec.Meta(ge=0)] = 0.0  # requests a second of a key, or of all without one; 0: none
+    quota_bytes_a_day: Quota = 0  # of audio handed in, in a day of UTC
+    quota_audio_seconds_a_day: Quota = 0  # of audio decoded, in a day of UTC
+    quota_jobs_queued: SmallQuota = 0  # whose work has not begun
+    quota_uploads_at_once: SmallQuota = 0  # from a head to its answer
+    rate_limit: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = (
+        0.0  # requests a second of a key, or of all without one; 0: none
+    )
     rate_burst: Annotated[int, msgspec.Meta(ge=0)] = 0  # requests at once after a pause; 0: as many as in a second
     subtitle_max_chars: MaxChars = 42  # of a line; full-width characters count double
     subtitle_max_lines: MaxLines = 2

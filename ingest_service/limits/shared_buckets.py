@@ -19,7 +19,7 @@ tokens = math.min(burst, tokens + math.max(0, now - at) * rate)
 local granted = math.min(wanted, math.floor(tokens))
 local left = string.format('%.9f', tokens - granted)
 redis.call('HSET', KEYS[1], 'tokens', left, 'at', string.format('%.6f', math.max(now, at)))
-redis.call('PEXPIRE', KEYS[1], math.ceil(burst / rate * 1000) + 1000)
+redis.call('PEXPIRE', KEYS[1], math.min(math.ceil(burst / rate * 1000) + 1000, 1e12))
 return {granted, left}
 """
 

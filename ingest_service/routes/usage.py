@@ -14,8 +14,8 @@ from ingest_service.limits.read_usage import read_usage
 from ingest_service.services import Services
 from shared.api import Usage
 
-FirstDay = Annotated[dt.date | None, QueryParameter(query="from", description="The first day, of UTC")]
-LastDay = Annotated[dt.date | None, QueryParameter(query="to", description="The last day, today if not given")]
+FirstDay = Annotated[dt.date | None, QueryParameter(name="from", description="The first day, of UTC")]
+LastDay = Annotated[dt.date | None, QueryParameter(name="to", description="The last day, today if not given")]
 
 
 @get("/v1/usage", responses=WRONG_PARAMETER, opt=needs(Scope.READ), summary="Get the usage")

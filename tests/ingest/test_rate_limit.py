@@ -1,37 +1,24 @@
 """The rate of requests is limited by key or tenant, over all processes, and every answer says how much is left."""
 
 import asyncio
-from typing import Any
 
 import aiohttp
-import asyncpg
 import pytest
 
-from ingest_service.access.api_key import NewKey, make_key
 from ingest_service.settings import IngestSettings
+from tests.ingest.keys import bearer, guarded, new_key
 from tests.ingest.scraping import scrape
 from tests.ingest.serving import Ingest, serving
 from tests.ingest.sounds import wav
 from tests.ingest.test_processes import several
 
 SLOWLY = 0.001  # requests a second: in a test none comes back
-INSERT_KEY = "INSERT INTO api_keys (id, tenant, purpose, digest, scopes) VALUES ($1, 'default', $1, $2, $3)"
 
 
 async def ask(ingest: Ingest, path: str = "/v1/jobs", **headers: str) -> aiohttp.ClientResponse:
     async with ingest.client.get(ingest.url + path, headers=headers) as answer:
         await answer.read()
         return answer
-
-
-async def new_key(settings: IngestSettings) -> NewKey:
-    key = make_key()
-    connection = await asyncpg.connect(settings.database_url)
-    try:
-        await connection.execute(INSERT_KEY, key.key_id, key.digest, ["read", "submit"])
-    finally:
-        await connection.close()
-    return key
 
 
 async def test_over_the_limit_is_a_429_that_says_when_to_come_back(settings: IngestSettings) -> None:
@@ -76,12 +63,11 @@ async def test_health_and_metrics_are_not_counted(settings: IngestSettings) -> N
 
 
 async def test_each_key_has_its_own_rate(settings: IngestSettings) -> None:
-    first, second = await new_key(settings), await new_key(settings)
-    async with serving(settings, auth="required", rate_limit=SLOWLY, rate_burst=1) as ingest:
+    keys = [(await new_key(settings, "acme", purpose=purpose)).key for purpose in ("one", "other")]
+    async with guarded(settings, rate_limit=SLOWLY, rate_burst=1) as ingest:
         assert (await ask(ingest)).status == 401
-        for key in (first, second):
-            by_key: Any = {"Authorization": f"Bearer {key.text}"}
-            assert [(await ask(ingest, **by_key)).status for _ in range(3)] == [200, 429, 429]
+        for key in keys:
+            assert [(await ask(ingest, **bearer(key))).status for _ in range(3)] == [200, 429, 429]
 
 
 async def test_without_a_limit_nothing_is_said_of_one(ingest: Ingest) -> None:
