@@ -37,6 +37,12 @@ def caller_of(scope: Any) -> Caller:
     return caller
 
 
+def key_id_of(scope: Any) -> str | None:
+    """By which key the request comes, if by any that is known."""
+    caller: Caller | None = scope.get(IN_SCOPE)
+    return caller.key_id if caller else None
+
+
 def require(caller: Caller, needed: Scope) -> None:
     """Raise RefusedError `forbidden` unless the caller's key is for that."""
     if needed not in caller.scopes:

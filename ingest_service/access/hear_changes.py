@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 
 from ingest_service.access.key_ring import KeyRing
-from ingest_service.database import AWAY, CONNECT_TIMEOUT_S
+from ingest_service.database import CONNECT_TIMEOUT_S
 from shared.logs import Log
 
 log = Log(__name__)
@@ -42,7 +42,7 @@ async def _hear_forever(database_url: str, ring: KeyRing) -> None:
             async with _listening(database_url, ring) as connection:
                 is_deaf = False
                 await _beat(connection)
-        except AWAY as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, somebody must go on listening
             if not is_deaf:  # once an outage
                 log.warning("key_changes_not_heard", error=type(error).__name__)
             is_deaf = True

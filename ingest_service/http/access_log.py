@@ -1,4 +1,4 @@
-"""One log line a request: method, path template, status, milliseconds, job; and an id that all its other lines carry.
+"""One log line a request: method, path template, status, milliseconds, job, key; and an id that all its lines carry.
 
 The path is the route's template, never the path itself, and no query or content is logged; of the headers only
 `X-Request-Id`. The answer names the id, and in `Server-Timing` the milliseconds. Here, too, uploads are counted.
@@ -13,6 +13,7 @@ from uuid import UUID
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from ingest_service.access.caller import key_id_of
 from ingest_service.http.request_ids import request_id
 from ingest_service.http.request_record import AT_HAND, RequestRecord
 from ingest_service.metrics.count_request import count_upload, is_upload, server_timing
@@ -79,7 +80,7 @@ def recorded(own_id: str, *, upload: bool) -> Iterator[RequestRecord]:
 def _log_request(scope: Scope, record: RequestRecord) -> None:
     template = scope.get("path_template", "unknown")
     emit = log.debug if template in QUIET_PATHS and record.status < 400 else log.info
-    known = {"job_id": _job_id(scope, record), "code": record.problem}
+    known = {"job_id": _job_id(scope, record), "code": record.problem, "key_id": key_id_of(scope)}
     emit(
         "request",
         method=scope.get("method"),

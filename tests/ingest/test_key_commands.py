@@ -1,0 +1,79 @@
+"""The operator's commands: `python -m ingest_service.access` makes tenants and keys, and ends keys."""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE
+from typing import NamedTuple
+
+import pytest
+
+from ingest_service.settings import IngestSettings
+from tests.ingest.keys import guarded, status_of
+from tests.ingest.serving import Ingest, until
+
+
+class Said(NamedTuple):
+    status: int | None
+    output: str
+    errors: str
+
+
+async def command(database_url: str, *arguments: str) -> Said:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "ingest_service.access", *arguments),
+        env={**os.environ, "HEADRACE_DATABASE_URL": database_url},
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    output, errors = await process.communicate()
+    return Said(process.returncode, output.decode().strip(), errors.decode().strip())
+
+
+async def test_a_key_is_made_for_a_new_tenant_used_and_revoked(settings: IngestSettings) -> None:
+    async with guarded(settings) as ingest:
+        made = await command(
+            settings.database_url, "create", "--tenant=acme", "--scopes=read, submit", "--expires-days=9"
+        )
+        assert made.status == 0, made
+        assert made.output.startswith("hr_")  # the key alone
+        assert made.output not in made.errors
+        assert "acme" in made.errors
+        assert await status_of(ingest, made.output) == 200
+        assert await status_of(ingest, made.output, "/v1/dead-letters") == 403
+
+        revoked = await command(settings.database_url, "revoke", made.output)
+        assert revoked.status == 0, revoked
+        assert made.output not in revoked.errors + revoked.output
+
+        async def is_refused() -> bool:
+            return await status_of(ingest, made.output) == 401
+
+        await until(is_refused)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("create", "--tenant=Acme Corp", "--scopes=read"), "tenant"),
+        (("create", "--tenant=acme", "--scopes=write"), "write"),
+        (("create", "--tenant=acme", "--scopes="), "scopes"),
+        (("create", "--tenant=acme", "--scopes=read", "--expires-days=soon"), "expires_days"),
+        (("create", "--tenant=acme", "--scopes=read", "--purpose=two words"), "purpose"),
+        (("revoke", "0123456789abcdef"), "no such key"),
+        (("revoke", "nonsense"), "no such key"),
+    ],
+)
+async def test_what_cannot_be_is_one_line(ingest: Ingest, arguments: tuple[str, ...], said: str) -> None:
+    told = await command(ingest.settings.database_url, *arguments)
+    assert (told.status, told.output) == (1, "")
+    assert said in told.errors
+    assert len(told.errors.splitlines()) == 1
+    assert await ingest.sql("SELECT 1 FROM api_keys") == []
+
+
+async def test_a_database_that_is_away_is_one_line_without_its_password() -> None:
+    told = await command("postgresql://headrace:hidden@127.0.0.1:1/headrace", "create", "--tenant=a", "--scopes=read")
+    assert told.status == 1
+    assert "cannot connect" in told.errors
+    assert "hidden" not in told.errors
