@@ -23,14 +23,14 @@ METRICS_PATH = "/metrics"  # whoever watches must see most when most is refused
 Fields = list[tuple[bytes, bytes]]
 
 
-def with_rate_limit(app: ASGIApp, limiter: Callable[[], RateLimiter]) -> ASGIApp:
+def with_rate_limit(app: ASGIApp, limiter: Callable[[], RateLimiter | None]) -> ASGIApp:
     """Wrap an ASGI application whose requests are authenticated. `limiter` opens when the server starts."""
 
     async def limited(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP or is_free(scope["method"], scope["path"]):
+        at_hand = limiter() if scope["type"] == ScopeType.HTTP and not is_free(scope["method"], scope["path"]) else None
+        if at_hand is None:
             await app(scope, receive, send)
             return
-        at_hand = limiter()
         verdict = await at_hand.take(subject_of(caller_of(scope)))
         fields = rate_fields(at_hand.policy, verdict)
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import aiohttp
 import pytest
+from redis.asyncio import Redis
 
 from ingest_service.database import Database
 from ingest_service.http.errors import LimitError
+from ingest_service.limits.open_uploads import KEY
 from ingest_service.limits.quota_gate import QuotaGate
 from ingest_service.limits.quotas import Quotas
 from ingest_service.settings import IngestSettings
@@ -109,14 +111,15 @@ async def test_uploads_at_once_are_counted_while_they_last(settings: IngestSetti
         await told.wait()
         yield SOUND[20_000:]
 
-    async with serving(settings, quota_uploads_at_once=1) as ingest:
+    async with serving(settings, quota_uploads_at_once=1) as ingest, Redis.from_url(settings.redis_url) as redis:
         slow_one = asyncio.create_task(ingest.post(slow(), headers=WAV_TYPE))
 
-        async def is_full() -> bool:
-            status, problem = await upload(ingest)
-            return status == 429 and named(problem) == "uploads_at_once"
+        async def is_taken() -> bool:
+            return bool(await redis.zcard(KEY.format(tenant="default")))
 
-        await until(is_full)
+        await until(is_taken)
+        status, problem = await upload(ingest)
+        assert (status, named(problem)) == (429, "uploads_at_once")
         assert (await ingest.get("/v1/jobs"))[0] == 200
         told.set()
         assert (await slow_one)[0] == 202
