@@ -80,7 +80,10 @@ class KeyRing:
         answer = self._asked[key_id]
         if self._asking is None:  # in an empty context: what it logs is not of the request that happened to come first
             self._asking = asyncio.create_task(self._ask_for_all(), context=contextvars.Context())
-        return await asyncio.shield(answer)  # others may wait for it, too
+        try:
+            return await asyncio.shield(answer)  # others may wait for it, too
+        except OutageError as error:  # an exception for each of them, since raising one writes into it
+            raise OutageError(error.code, error.detail) from error.__cause__
 
     async def _ask_for_all(self) -> None:
         try:
@@ -96,7 +99,7 @@ class KeyRing:
             found = await self._find(list(asked))
         except Exception as error:  # noqa: BLE001 - it is raised where the question came from
             for answer in asked.values():
-                answer.set_exception(_own(error))
+                answer.set_exception(error)
                 answer.exception()  # whoever asked may be gone, and that is no error
             return
         if self._is_told and changes == self._changes:
@@ -127,12 +130,3 @@ def _checked(key: LiveKey | _Remembered | None, presented: bytes) -> Caller:
     if key is None or not hmac.compare_digest(key.digest, digest_of(presented)):
         raise unauthorized("This API key is unknown, expired or revoked.")
     return key.caller
-
-
-def _own(error: Exception) -> Exception:
-    """An exception for one waiter alone, since raising one writes into it."""
-    if not isinstance(error, OutageError):
-        return error
-    own = OutageError(error.code, error.detail)
-    own.__cause__ = error.__cause__
-    return own

@@ -2,7 +2,7 @@
 
 from litestar import delete, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, JSONBody
 
 from ingest_service.access.caller import Caller, Scope
 from ingest_service.access.keep_keys import create_key, list_keys, revoke_key
@@ -23,7 +23,7 @@ MAX_BODY_BYTES = 16 << 10
     summary="Create an API key",
 )
 async def create_api_key(
-    data: NewApiKey, caller: NamedDependency[Caller], services: NamedDependency[Services]
+    data: JSONBody[NewApiKey], caller: NamedDependency[Caller], services: NamedDependency[Services]
 ) -> CreatedApiKey:
     """The only answer that has the key itself. Two keys of a purpose may live at once: so a key is rotated."""
     async with services.database.transaction() as connection:

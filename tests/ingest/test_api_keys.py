@@ -25,7 +25,7 @@ STRANGE = [
 ]
 
 
-@pytest.mark.parametrize("headers", STRANGE, ids=str)
+@pytest.mark.parametrize("headers", STRANGE, ids=range(len(STRANGE)))
 async def test_whoever_is_not_known_is_told_how_to_be(settings: IngestSettings, headers: dict[str, str]) -> None:
     async with guarded(settings) as ingest, ingest.client.get(ingest.url + "/v1/jobs", headers=headers) as answer:
         assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer")

@@ -135,7 +135,7 @@ async def test_every_process_forgets_a_key_that_is_revoked(
     admin, made = (await new_key(settings, "acme", purpose="admin")).key, await new_key(settings, "acme")
     async with guarded(settings) as one, guarded(settings) as another:
         for ingest in (one, another):
-            await until(lambda ingest=ingest: remembers(ingest, made.key))  # type: ignore[misc]
+            await until(lambda ingest=ingest: remembers(ingest, made.key))
         async with one.client.delete(f"{one.url}/v1/keys/{made.key_id}", headers=bearer(admin)) as answer:
             assert answer.status == 204
         assert await status_of(one, made.key) == 401  # at once where it was revoked
