@@ -3,7 +3,6 @@
 import datetime as dt
 
 from ingest_service.database import Database
-from ingest_service.http.errors import RefusedError
 from ingest_service.limits.quotas import Quotas
 from ingest_service.limits.read_standing import read_standing
 from shared.api import DayOfUsage, QuotasInForce, Usage
@@ -20,7 +19,7 @@ DAYS = """
 async def read_usage(
     database: Database, defaults: Quotas, tenant: str, first: dt.date | None, last: dt.date | None
 ) -> Usage:
-    """The days from one to another, both included, that saw any use. Raises RefusedError or OutageError."""
+    """The days from one to another, both included, that saw any use. Raises OutageError."""
     first, last = span_of_days(first, last, dt.datetime.now(dt.UTC).date())
     async with database.connection() as connection:
         rows = await connection.fetch(DAYS, tenant, first, last)
@@ -30,13 +29,11 @@ async def read_usage(
 
 
 def span_of_days(first: dt.date | None, last: dt.date | None, today: dt.date) -> tuple[dt.date, dt.date]:
-    """The days that were asked for, the last 30 if none were; RefusedError `invalid_parameter`."""
-    last = last or max(today, first or today)
-    if first is None:
-        first = last - min(dt.timedelta(days=DEFAULT_DAYS - 1), last - dt.date.min)
-    if not dt.timedelta() <= last - first < dt.timedelta(days=MOST_DAYS):
-        raise RefusedError("invalid_parameter", f"`from` and `to` are days of UTC, at most {MOST_DAYS} of them.")
-    return first, last
+    """The days that were asked for, the last 30 if none were; of more than there may be, the last ones."""
+    last = last or today
+    most = DEFAULT_DAYS if first is None else MOST_DAYS
+    earliest = last - min(dt.timedelta(days=most - 1), last - dt.date.min)
+    return max(first or earliest, earliest), last
 
 
 def quotas_in_force(quotas: Quotas) -> QuotasInForce:

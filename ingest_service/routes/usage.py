@@ -25,7 +25,7 @@ async def get_usage(
     first: FirstDay = None,
     last: LastDay = None,
 ) -> Usage:
-    """Uploads, bytes and seconds of audio of each day of UTC that saw any: 30 days if none are named, 366 at most.
+    """Uploads, bytes and seconds of audio of each day of UTC that saw any: the last 30, or at most 366 that are named.
 
     Uploads and bytes count when the job is recorded; the bytes of a URL when it was fetched, seconds when decoded.
     """

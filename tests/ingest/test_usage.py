@@ -87,7 +87,7 @@ async def test_days_are_of_utc_and_only_those_asked_for_are_told(ingest: Ingest)
     assert [one["uploads"] for one in await usage(ingest, **{"from": long_ago}, to=long_ago)] == [1]
 
 
-@pytest.mark.parametrize("query", [{"from": "yesterday"}, {"from": "2026-01-02", "to": "2026-01-01"}, {"to": "0"}])
+@pytest.mark.parametrize("query", [{"from": "yesterday"}, {"to": "0"}])
 async def test_days_that_cannot_be_are_refused(ingest: Ingest, query: dict[str, str]) -> None:
     status, problem = await ingest.get("/v1/usage", params=query)
     assert (status, problem["code"]) == (400, "invalid_parameter")
