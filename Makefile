@@ -9,7 +9,7 @@ SPEAKERS := $(VENV)/models/speakers-embedding.json
 USUAL := $(VENV)/usual/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-full check bench-ingest bench-transcribe bench-denoise bench-diarize chaos dead-letters redrive api-key revoke-key lock
+.PHONY: help demo run test test-full check bench-ingest bench-transcribe bench-denoise bench-diarize chaos dead-letters redrive limits api-key revoke-key lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -55,6 +55,9 @@ dead-letters: $(READY) ## print what the running stack gave up on, one JSON obje
 
 redrive: $(READY) ## have the running stack try again: JOB=<id>, JOB=all, or CODE=<failure code>; API_KEY (an admin's, where keys are asked for)
 	@$(RUN) deploy.local redrive
+
+limits: $(READY) ## set and print what a tenant of the running stack may use: TENANT=<name>; BYTES_A_DAY, AUDIO_SECONDS_A_DAY, JOBS_QUEUED, UPLOADS_AT_ONCE (a number; 0: no limit; default: as in the settings)
+	@$(RUN) deploy.local limits
 
 api-key: $(READY) ## make an API key for the running stack: TENANT=<name> SCOPES=<of submit,read,admin>, PURPOSE (default), EXPIRES_DAYS (never); prints the key, this once
 	@$(RUN) deploy.local api-key

@@ -24,6 +24,8 @@ from ingest_service.http.problems import HANDLERS
 from ingest_service.http.refuse_codings import with_codings_refused
 from ingest_service.http.security_headers import with_security_headers
 from ingest_service.jobs.byte_range import RangeNotSatisfiableError
+from ingest_service.limits.count_open_uploads import with_open_uploads_counted
+from ingest_service.limits.limit_rate import with_rate_limit
 from ingest_service.metrics.metrics import BOARD
 from ingest_service.receive.short_way import with_short_way
 from ingest_service.resumable.speak_tus import with_tus
@@ -38,6 +40,7 @@ from ingest_service.routes.options import answering_options
 from ingest_service.routes.submit import submit_job, upload_audio
 from ingest_service.routes.transcript import get_transcript
 from ingest_service.routes.uploads import UPLOADS
+from ingest_service.routes.usage import get_usage
 from ingest_service.routes.webhooks import get_webhook_attempts, send_webhook_again
 from ingest_service.services import Services, open_services
 from ingest_service.settings import IngestSettings
@@ -64,6 +67,7 @@ ROUTES = (
     create_api_key,
     list_api_keys,
     revoke_api_key,
+    get_usage,
     live,
     ready,
     get_metrics,
@@ -106,7 +110,10 @@ def create_asgi(settings: IngestSettings, stopping: asyncio.Event | None = None)
     upload a kilobyte, of which there may be ten thousand.
     """
     app = create_app(settings, stopping)
-    inner = with_codings_refused(with_short_way(app, lambda: _services(app.state)))
+    uploads = with_open_uploads_counted(
+        with_codings_refused(with_short_way(app, lambda: _services(app.state))), lambda: _services(app.state).limits
+    )
+    inner = with_rate_limit(uploads, lambda: _services(app.state).limits.requests) if settings.rate_limit else uploads
     known = (
         with_authentication(inner, lambda: _key_ring(app.state))
         if settings.auth == "required"

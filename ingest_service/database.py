@@ -57,8 +57,8 @@ class Database:
             pool.terminate()  # requests are over by now; a frozen server must not hold up the shutdown
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Any]:
-        """A connection for a few statements."""
+    async def connection(self, *, needed: bool = True) -> AsyncIterator[Any]:
+        """A connection for a few statements. An outage that keeps nobody from anything is not counted."""
         try:
             connection = await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
             try:
@@ -69,7 +69,8 @@ class Database:
             finally:
                 await self._release(connection)
         except AWAY as error:
-            DATABASE_OUTAGES.inc()
+            if needed:
+                DATABASE_OUTAGES.inc()
             raise OutageError("database_unavailable", "The database is away; try again later.") from error
 
     @asynccontextmanager

@@ -17,6 +17,8 @@ from ingest_service.access.key_ring import KeyRing
 from ingest_service.database import POOL_SIZE, Database
 from ingest_service.jobs.read_jobs import JobReader
 from ingest_service.jobs.watch_jobs import JobWatcher
+from ingest_service.limits.open_limits import Limits, open_limits
+from ingest_service.limits.quota_gate import QuotaGate
 from ingest_service.process.check_health import Readiness, check_health
 from ingest_service.receive.free_space import FreeSpace
 from ingest_service.resumable.resumable_uploads import ResumableUploads, open_resumable_uploads
@@ -48,6 +50,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     cue_limits: CueLimits
     watcher: JobWatcher
     key_ring: KeyRing
+    limits: Limits
 
     async def check(self) -> Readiness:
         """What of it is away."""
@@ -78,9 +81,12 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
         Bell.hung(redis) as bell,
         JobWatcher.opened(database, stopping) as watcher,
         _open_key_ring(settings, database) as key_ring,
-        _open_resumable(settings, database, blobs, free_space, bell) as resumable,
+        open_limits(settings, database, redis) as limits,
+        _open_resumable(settings, database, blobs, free_space, bell, limits.quotas) as resumable,
     ):
-        submitter = JobSubmitter(database, blobs, free_space, settings.max_upload_bytes, settings.fetch_schemes)
+        submitter = JobSubmitter(
+            database, blobs, free_space, settings.max_upload_bytes, settings.fetch_schemes, quotas=limits.quotas
+        )
         yield Services(
             submitter=submitter,
             once=OnceSubmitter(submitter, IdempotencyKeys(database, kept_s=settings.idempotency_hours * 3600)),
@@ -93,6 +99,7 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
             cue_limits=settings.cue_limits,
             watcher=watcher,
             key_ring=key_ring,
+            limits=limits,
         )
 
 
@@ -110,15 +117,21 @@ async def _open_key_ring(settings: IngestSettings, database: Database) -> AsyncI
         await ring.close()
 
 
-def _open_resumable(
-    settings: IngestSettings, database: Database, blobs: BlobStore, free_space: FreeSpace, bell: Bell
+def _open_resumable(  # noqa: PLR0913, PLR0917 - all that they stand on, named at the one call
+    settings: IngestSettings,
+    database: Database,
+    blobs: BlobStore,
+    free_space: FreeSpace,
+    bell: Bell,
+    quotas: QuotaGate,
 ) -> AbstractAsyncContextManager[ResumableUploads]:
     return open_resumable_uploads(
         database,
         blobs,
         free_space,
-        partial(record_job, JobRecorder(database)),
+        partial(record_job, JobRecorder(database, quotas)),
         bell.ring_soon,
+        quotas.glance,
         max_bytes=settings.max_upload_bytes,
         expires_s=settings.upload_expires_hours * 3600,
     )

@@ -1,12 +1,15 @@
 """The ingest's settings, read from `HEADRACE_*` at start and passed down. Refuses what would not be safe."""
 
 import ipaddress
+import math
 import os
 import sys
 from typing import Annotated, Literal
 
 import msgspec
 
+from ingest_service.limits.quotas import Quotas
+from ingest_service.limits.token_bucket import Policy
 from ingest_service.transcript_formats.limits import CueLimits, MaxChars, MaxLines, MaxSeconds
 from shared.settings import CommonSettings
 
@@ -24,6 +27,10 @@ def usable_cores() -> int:
 Origin = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9+.-]*://(\[[0-9a-f:]+\]|[a-z0-9._-]+)(:[0-9]+)?$")]
 
 
+Quota = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+SmallQuota = Annotated[int, msgspec.Meta(ge=0, le=(1 << 31) - 1)]
+
+
 class IngestSettings(CommonSettings, frozen=True, kw_only=True):
     """What the gatekeeper needs, besides what both services need."""
 
@@ -37,9 +44,35 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
     metrics_dir: str = ""  # processes that are given the same folder count together; empty: each for itself
     min_free_bytes: Annotated[int, msgspec.Meta(ge=0)] = GIB  # below that on the store's disk, no upload is taken
     cors_origins: tuple[Origin, ...] = ()  # whose pages may use the API from a browser
+    # What each tenant may use, unless `make limits` says otherwise for it; 0: there is no limit.
+    quota_bytes_a_day: Quota = 0  # of audio handed in, in a day of UTC
+    quota_audio_seconds_a_day: Quota = 0  # of audio decoded, in a day of UTC
+    quota_jobs_queued: SmallQuota = 0  # whose work has not begun
+    quota_uploads_at_once: SmallQuota = 0  # from a head to its answer
+    rate_limit: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = (
+        0.0  # requests a second of a key, or of all without one; 0: none
+    )
+    rate_burst: Annotated[int, msgspec.Meta(ge=0)] = 0  # requests at once after a pause; 0: as many as in a second
     subtitle_max_chars: MaxChars = 42  # of a line; full-width characters count double
     subtitle_max_lines: MaxLines = 2
     subtitle_max_seconds: MaxSeconds = 7.0  # that a cue is shown
+
+    @property
+    def quotas(self) -> Quotas:
+        """Of tenants that have none of their own."""
+        return Quotas(
+            bytes_a_day=self.quota_bytes_a_day,
+            audio_seconds_a_day=self.quota_audio_seconds_a_day,
+            jobs_queued=self.quota_jobs_queued,
+            uploads_at_once=self.quota_uploads_at_once,
+        )
+
+    @property
+    def rate_policy(self) -> Policy | None:
+        """How many requests are let in; None: all."""
+        if not self.rate_limit:
+            return None
+        return Policy(self.rate_limit, self.rate_burst or max(1, math.ceil(self.rate_limit)))
 
     @property
     def cue_limits(self) -> CueLimits:

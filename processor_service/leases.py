@@ -61,13 +61,20 @@ UPDATE jobs SET stage = $3 WHERE id = (
     SELECT job_id FROM tasks WHERE id = $1 AND lease_token = $2 AND state = 'running')
 """
 
-# The job's row first, as everywhere.
+# The job's row first, as everywhere. Its bytes count as used when they are first known.
 RECORD_SOURCE = """
-WITH job AS (SELECT id FROM jobs WHERE id = $2 FOR UPDATE),
-held AS (SELECT job_id FROM tasks WHERE id = $1 AND lease_token = $3 AND state = 'running')
-UPDATE jobs SET container = $4, source_bytes = $5, source_sha256 = $6
-FROM job, held WHERE jobs.id = job.id AND held.job_id = job.id
-RETURNING jobs.id
+WITH job AS (SELECT id, tenant, source_bytes FROM jobs WHERE id = $2 FOR UPDATE),
+held AS (SELECT job_id FROM tasks WHERE id = $1 AND lease_token = $3 AND state = 'running'),
+recorded AS (
+    UPDATE jobs SET container = $4, source_bytes = $5, source_sha256 = $6
+    FROM job, held WHERE jobs.id = job.id AND held.job_id = job.id
+    RETURNING jobs.id
+), counted AS (
+    INSERT INTO tenant_usage AS used (tenant, day, shard, bytes)
+    SELECT job.tenant, usage_day(), usage_shard(), $5 FROM job, recorded WHERE job.source_bytes IS NULL
+    ON CONFLICT (tenant, day, shard) DO UPDATE SET bytes = used.bytes + excluded.bytes
+)
+SELECT id FROM recorded
 """
 
 CONFIRM = "SELECT 1 FROM tasks WHERE id = $1 AND lease_token = $2 AND state = 'running'"

@@ -35,6 +35,7 @@ from processor_service.upkeep.collect_parts import PartCollector
 from processor_service.upkeep.dead_letter_list import DeadLetterList
 from processor_service.upkeep.erase import Eraser, Retention
 from processor_service.upkeep.expire_uploads import UploadExpirer
+from processor_service.upkeep.fold_usage import fold_usage
 from processor_service.upkeep.forget_keys import forget_keys
 from processor_service.upkeep.loop import run_forever
 from processor_service.upkeep.prune import Pruner
@@ -176,6 +177,7 @@ def _loops(processor: Processor) -> list[Coroutine[Any, Any, None]]:
         upkeep(DEAD_LETTERS, processor.dead_letters, every_s=1),
         upkeep("erase", Eraser(blobs, retention, lease_s=settings.lease_s), every_s=5),
         upkeep("idempotency_keys", forget_keys, every_s=60),
+        upkeep("usage", fold_usage, every_s=60),
         upkeep("orphans", collector, every_s=settings.orphan_age_s),
         upkeep("uploads", UploadExpirer(blobs), every_s=30),
         upkeep("upload_parts", PartCollector(blobs, older_than_s=settings.orphan_age_s), every_s=settings.orphan_age_s),

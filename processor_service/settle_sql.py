@@ -23,8 +23,15 @@ WAIT = "UPDATE tasks SET not_before = now() + make_interval(secs => $2) WHERE id
 
 REDISPATCH = "UPDATE tasks SET dispatch_no = dispatch_no + 1, dispatched_at = now() WHERE id = $1 RETURNING dispatch_no"
 
+# The seconds count as used once: a job that is prepared again, or redriven, had its duration before.
 RECORD_AUDIO = """
-UPDATE jobs SET duration_s = $2, sample_rate_hz = $3, channels = $4, codec = $5 WHERE id = $1
+WITH unknown AS (SELECT tenant FROM jobs WHERE id = $1 AND duration_s IS NULL),
+recorded AS (
+    UPDATE jobs SET duration_s = $2, sample_rate_hz = $3, channels = $4, codec = $5 WHERE id = $1
+)
+INSERT INTO tenant_usage AS used (tenant, day, shard, audio_s)
+SELECT tenant, usage_day(), usage_shard(), $2 FROM unknown
+ON CONFLICT (tenant, day, shard) DO UPDATE SET audio_s = used.audio_s + excluded.audio_s
 """
 
 START_CHUNKS = """

@@ -121,6 +121,31 @@ class WebhookAttemptList(msgspec.Struct, frozen=True, kw_only=True):
     attempts: tuple[WebhookAttempt, ...]
 
 
+class DayOfUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tenant used in a day of UTC."""
+
+    day: dt.date
+    uploads: int
+    bytes: int
+    audio_seconds: float
+
+
+class QuotasInForce(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tenant may use; null is no limit."""
+
+    bytes_a_day: int | None
+    audio_seconds_a_day: int | None
+    jobs_queued: int | None
+    uploads_at_once: int | None
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """The days that saw any use, oldest first, and the quotas of now."""
+
+    days: tuple[DayOfUsage, ...]
+    quotas: QuotasInForce
+
+
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """An error answer (RFC 9457 `application/problem+json`) with a stable code."""
 

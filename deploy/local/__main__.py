@@ -11,6 +11,7 @@ from deploy.local.api_keys import create_api_key, revoke_api_key
 from deploy.local.dead_letters import print_dead_letters
 from deploy.local.demo import demonstrate
 from deploy.local.errors import DiskFullError, LocalStackError
+from deploy.local.limits import set_limits
 from deploy.local.processes import adopt_orphans
 from deploy.local.redrive import redrive
 from deploy.local.run import run
@@ -22,6 +23,7 @@ COMMANDS: Mapping[str, Callable[[Choices], Awaitable[None]]] = {
     "demo": demonstrate,
     "dead-letters": print_dead_letters,
     "redrive": redrive,
+    "limits": set_limits,
     "api-key": create_api_key,
     "revoke-key": revoke_api_key,
 }

@@ -1,7 +1,7 @@
 """What the person who starts the stack chose, and the settings of the services that follow from it.
 
-Choices are PORT, DATA_DIR and PROCESSORS, and JOB and CODE for `redrive`, and what an API key shall be; `HEADRACE_*`
-variables of the environment override what follows.
+Choices are PORT, DATA_DIR and PROCESSORS, and JOB and CODE for `redrive`, and what an API key shall be or a
+tenant may use; `HEADRACE_*` variables of the environment override what follows.
 """
 
 import sys
@@ -28,6 +28,16 @@ class KeyChoices:
 
 
 @dataclass(frozen=True)
+class QuotaChoices:
+    """A tenant's quotas as numbers, 0 for no limit, or `default`; those that are empty stay as they are."""
+
+    bytes_a_day: str = ""
+    audio_seconds_a_day: str = ""
+    jobs_queued: str = ""
+    uploads_at_once: str = ""
+
+
+@dataclass(frozen=True)
 class Choices:
     """What to run, and where; `overrides` are the `HEADRACE_*` variables that somebody set.
 
@@ -42,6 +52,7 @@ class Choices:
     code: str = ""
     api_key: str = ""
     key: KeyChoices = KeyChoices()
+    quotas: QuotaChoices = QuotaChoices()
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> "Choices":
@@ -55,6 +66,7 @@ class Choices:
             code=environ.get("CODE") or "",
             api_key=environ.get("API_KEY") or "",
             key=KeyChoices(**{field.name: environ.get(field.name.upper()) or "" for field in fields(KeyChoices)}),
+            quotas=QuotaChoices(**{one.name: environ.get(one.name.upper()) or "" for one in fields(QuotaChoices)}),
         )
 
 

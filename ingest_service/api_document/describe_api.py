@@ -46,7 +46,7 @@ def _example(code: str) -> dict[str, object]:
 
 problems = _problems  # for descriptions in files of their own
 
-ACCESS = _problems("unauthorized", "forbidden")  # of every route but those that are open
+ACCESS = _problems("unauthorized", "forbidden", "rate_limited")  # of every route but those that are open
 AWAY = ACCESS | _problems("database_unavailable", "storage_unavailable")
 # The framework would say of every route with a parameter that it has a 400 of its own.
 ANY_REQUEST = ACCESS | _problems("invalid_request")
@@ -97,6 +97,8 @@ SUBMIT: Specs = {
         "unsupported_media",
         "unsupported_content_encoding",
         "storage_full",
+        "quota_exceeded",
+        "rate_limited",
     ),
 }
 

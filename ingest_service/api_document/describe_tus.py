@@ -82,6 +82,8 @@ STORING = ACCESS | problems(
     "unsupported_content_type",
     "unsupported_media",
     "storage_full",
+    "quota_exceeded",
+    "rate_limited",
     "database_unavailable",
     "storage_unavailable",
 )
@@ -95,7 +97,7 @@ CREATE: Specs = {
 SHOW: Specs = {
     **_answer(200, "`Upload-Offset`, `Upload-Length`, `Upload-Expires`; `Headrace-Job-Id` once it is a job"),
     **ABOUT,
-    **problems("unsupported_media"),
+    **problems("unsupported_media", "quota_exceeded", "rate_limited"),
     **problems("database_unavailable", "storage_unavailable"),
 }
 APPEND: Specs = {

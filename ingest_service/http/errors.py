@@ -2,6 +2,7 @@
 
 IngestError                    a code of `problems.PROBLEMS` and a sentence for the client
 ├── RefusedError               the request cannot be served as it is: 4xx
+│   └── LimitError             a tenant is over one of its limits: 429
 ├── OutageError                something we stand on is away or full: 5xx, worth another attempt
 │   └── CommitUnknownError     it went away between COMMIT and its answer
 └── ClientGoneError            nobody is left to answer
@@ -19,6 +20,14 @@ class IngestError(Exception):
 
 class RefusedError(IngestError):
     """The client must change something before it asks again."""
+
+
+class LimitError(RefusedError):
+    """`quota_exceeded` or `rate_limited`: the same request may be let in after so many whole seconds."""
+
+    def __init__(self, code: str, detail: str, retry_after_s: int) -> None:
+        super().__init__(code, detail)
+        self.retry_after_s = retry_after_s
 
 
 class OutageError(IngestError):

@@ -9,7 +9,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
-from ingest_service.http.errors import IngestError, OutageError
+from ingest_service.http.errors import IngestError, LimitError, OutageError
 from ingest_service.http.request_record import note_problem
 from shared.api import Problem
 from shared.blob_store import BlobStoreError, BlobStoreFullError
@@ -42,6 +42,9 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "unsupported_content_encoding": (415, "The body is encoded"),
     "idempotency_mismatch": (422, "The Idempotency-Key was used for something else"),
     "client_gone": (499, "The client closed the connection"),
+    # limits
+    "quota_exceeded": (429, "A quota is used up"),
+    "rate_limited": (429, "Too many requests"),
     # resumable uploads
     "invalid_upload": (400, "A header of the upload is missing or invalid"),
     "upload_offset_mismatch": (409, "The upload's offset is another"),
@@ -101,6 +104,8 @@ def problem_of(error: Exception) -> Response[Problem]:
 
 def answer_ingest_error(_: AnyRequest | None, error: IngestError) -> Response[Problem]:
     """Our own exceptions carry their code."""
+    if isinstance(error, LimitError):
+        return problem(error.code, error.detail, {"Retry-After": str(error.retry_after_s)})
     if not isinstance(error, OutageError):
         return problem(error.code, error.detail, HEADERS.get(error.code))
     log.error("outage", code=error.code, cause=str(error.__cause__))

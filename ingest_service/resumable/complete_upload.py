@@ -26,21 +26,25 @@ log = Log(__name__)
 
 RecordJob = Callable[[str, WholeUpload], Awaitable[AcceptedJob]]  # a tenant's upload; returns when it is committed
 Ring = Callable[[Dispatch], None]
+Glance = Callable[[str, int], Awaitable[None]]  # raises LimitError when so many bytes of a tenant are too much
 
 
 class UploadCompleter:
     """The last step of every resumable upload."""
 
-    def __init__(self, blobs: BlobStore, records: UploadRecords, record_job: RecordJob, ring: Ring) -> None:
+    def __init__(
+        self, blobs: BlobStore, records: UploadRecords, record_job: RecordJob, ring: Ring, glance: Glance
+    ) -> None:
         self._blobs = blobs
         self._records = records
         self._record_job = record_job
         self._ring = ring
+        self._glance = glance
 
     async def complete(self, hold: Hold) -> None:
         """Make the held upload's job, unless it is there.
 
-        Raises RefusedError `unsupported_media`, OutageError or BlobStoreError; then it is to be asked again.
+        Raises RefusedError `unsupported_media`, LimitError, OutageError or BlobStoreError; then ask again.
         """
         if hold.upload.is_completed:
             return
@@ -69,6 +73,7 @@ class UploadCompleter:
         return job_id, fate is True
 
     async def _compose_and_record(self, upload: Upload, job_id: UUID) -> None:
+        await self._glance(upload.tenant, upload.offset_bytes)  # else every HEAD would copy it for nothing
         parts = await self._records.parts(upload)
         audio = await store_audio(self._blobs, blob_keys.source(job_id), self._bytes_of(upload.id, parts))
         failpoint("uploads.after_compose")

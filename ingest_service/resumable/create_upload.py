@@ -17,6 +17,7 @@ async def create_upload(uploads: ResumableUploads, tenant: str, head: CreationHe
     """The new upload, with what came along. Raises IngestError or BlobStoreError, and then has left no upload."""
     if (head.length_bytes or 0) > uploads.max_bytes:
         raise too_large(uploads.max_bytes)
+    await uploads.glance(tenant, head.length_bytes or 0)
     await uploads.free_space.require(head.length_bytes or 0)
     upload = await uploads.records.create(tenant, head.length_bytes, read_metadata(head.metadata))
     if head.first is None:

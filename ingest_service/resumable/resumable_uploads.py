@@ -7,7 +7,7 @@ import msgspec
 
 from ingest_service.database import Database
 from ingest_service.receive.free_space import FreeSpace
-from ingest_service.resumable.complete_upload import RecordJob, Ring, UploadCompleter
+from ingest_service.resumable.complete_upload import Glance, RecordJob, Ring, UploadCompleter
 from ingest_service.resumable.leases import UploadLeases
 from ingest_service.resumable.records import UploadRecords
 from shared.blob_store import BlobStore
@@ -21,16 +21,18 @@ class ResumableUploads(msgspec.Struct, frozen=True, kw_only=True):
     leases: UploadLeases
     completer: UploadCompleter
     free_space: FreeSpace
+    glance: Glance
     max_bytes: int
 
 
 @asynccontextmanager
-async def open_resumable_uploads(  # noqa: PLR0913 - all that they stand on, named at the one call
+async def open_resumable_uploads(  # noqa: PLR0913, PLR0917 - all that they stand on, named at the one call
     database: Database,
     blobs: BlobStore,
     free_space: FreeSpace,
     record_job: RecordJob,
     ring: Ring,
+    glance: Glance,
     *,
     max_bytes: int,
     expires_s: float,
@@ -42,7 +44,8 @@ async def open_resumable_uploads(  # noqa: PLR0913 - all that they stand on, nam
             blobs=blobs,
             records=records,
             leases=leases,
-            completer=UploadCompleter(blobs, records, record_job, ring),
+            completer=UploadCompleter(blobs, records, record_job, ring, glance),
             free_space=free_space,
+            glance=glance,
             max_bytes=max_bytes,
         )

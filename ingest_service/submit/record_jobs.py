@@ -14,7 +14,8 @@ from uuid import UUID
 import asyncpg
 
 from ingest_service.database import Database
-from ingest_service.http.errors import CommitUnknownError, OutageError
+from ingest_service.http.errors import CommitUnknownError, LimitError, OutageError
+from ingest_service.limits.quota_gate import QuotaGate, Wanted
 from ingest_service.metrics.metrics import COMMIT_BATCH
 from shared.failpoints import failpoint
 from shared.logs import Log
@@ -31,6 +32,12 @@ INSERT_JOBS_AND_FIRST_TASKS = """
                           filename, container, source_bytes, source_sha256)
         SELECT * FROM unnest($1::uuid[], $2::text[], $3::json[], $4::json[], $5::text[], $6::text[],
                              $7::text[], $8::text[], $9::bigint[], $10::text[])
+    ), counted AS (
+        INSERT INTO tenant_usage AS used (tenant, day, shard, uploads, bytes)
+        SELECT tenant, usage_day(), usage_shard(), count(*), sum(bytes)
+        FROM unnest($2::text[], $9::bigint[]) AS job (tenant, bytes) GROUP BY tenant ORDER BY tenant
+        ON CONFLICT (tenant, day, shard) DO UPDATE
+            SET uploads = used.uploads + excluded.uploads, bytes = used.bytes + excluded.bytes
     )
     INSERT INTO tasks (id, job_id, kind, state, dispatch_no)
     SELECT task_id, job_id, 'prepare', 'dispatched', 1 FROM unnest($11::uuid[], $1::uuid[]) AS first (task_id, job_id)
@@ -70,9 +77,10 @@ class _Waiting:
 class JobRecorder:
     """Takes rows one by one and commits them together. It has tasks of its own only while somebody waits."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, quotas: QuotaGate | None = None) -> None:
         self.on_batch: Callable[[int], None] = COMMIT_BATCH.observe  # told of each commit how many jobs it held
         self._database = database
+        self._quotas = quotas
         self._waiting: deque[_Waiting] = deque()
         self._at_work = 0
         self._committers: set[asyncio.Task[None]] = set()
@@ -81,7 +89,8 @@ class JobRecorder:
         """Return once the row is committed.
 
         Raises CommitUnknownError when nobody knows whether it is, and then it may be. After any other error it is not:
-        OutageError, asyncpg.UniqueViolationError when there is such a job, or whatever else the database says of it.
+        OutageError, LimitError when it is over a quota, asyncpg.UniqueViolationError when there is such a job, or
+        whatever else the database says of it.
         """
         waiting = _Waiting(row)
         self._waiting.append(waiting)
@@ -125,39 +134,56 @@ class JobRecorder:
         return batch
 
     async def _commit(self, batch: Sequence[_Waiting]) -> None:
-        """Commit them together; when one of them is refused, each alone."""
+        """Commit them together; when the database refuses one of them, each alone."""
         try:
-            outcome = await self._attempt([waiting.row for waiting in batch])
+            outcomes = await self._attempt([waiting.row for waiting in batch])
         except BaseException as error:  # the process is being stopped
-            _settle(batch, _unknown(error))
+            _settle(batch, [_unknown(error)] * len(batch))
             raise
-        if outcome is None or isinstance(outcome, OutageError) or len(batch) == 1:
-            _settle(batch, outcome)
+        if len(batch) == 1 or not any(_is_own_fault(outcome) for outcome in outcomes):
+            _settle(batch, outcomes)
             return
-        log.warning("batch_refused", jobs=len(batch), error=type(outcome).__name__)
+        log.warning("batch_refused", jobs=len(batch), error=type(outcomes[0]).__name__)
         for waiting in batch:
             await self._commit([waiting])
 
-    async def _attempt(self, rows: Sequence[JobRow]) -> Exception | None:
-        """Commit all rows or none, and say what went wrong: CommitUnknownError, OutageError, or the rows' own fault."""
+    async def _attempt(self, rows: Sequence[JobRow]) -> Sequence[Exception | None]:
+        """Commit all rows that are within their tenants' quotas, or none; and say of each what went wrong.
+
+        CommitUnknownError, OutageError, LimitError, or what the database says of one of them.
+        """
         committing = False  # from then on it is open whether the jobs exist, until COMMIT is answered
         try:
             async with self._database.connection() as connection:
                 async with connection.transaction():
-                    await connection.execute(INSERT_JOBS_AND_FIRST_TASKS, *columns_of(rows))
+                    outcomes = await self._weigh(connection, rows)
+                    within = [row for row, outcome in zip(rows, outcomes, strict=True) if outcome is None]
+                    if within:
+                        await connection.execute(INSERT_JOBS_AND_FIRST_TASKS, *columns_of(within))
                     failpoint("submit.before_commit")
                     committing = True
                 failpoint("submit.after_commit")
         except Exception as error:  # noqa: BLE001 - it is raised where the row came from
             refused = isinstance(error, asyncpg.PostgresError)  # the server's own word: rolled back
-            return _unknown(error) if committing and not refused else error
-        self.on_batch(len(rows))
-        return None
+            return [_unknown(error) if committing and not refused else error] * len(rows)
+        if within:
+            self.on_batch(len(within))
+        return outcomes
+
+    async def _weigh(self, connection: Any, rows: Sequence[JobRow]) -> Sequence[LimitError | None]:
+        if self._quotas is None:
+            return [None] * len(rows)
+        return await self._quotas.weigh(connection, [Wanted(row.tenant, row.source_bytes) for row in rows])
 
 
-def _settle(batch: Sequence[_Waiting], outcome: Exception | None) -> None:
-    for waiting in batch:
+def _settle(batch: Sequence[_Waiting], outcomes: Sequence[Exception | None]) -> None:
+    for waiting, outcome in zip(batch, outcomes, strict=True):
         waiting.settle(outcome)
+
+
+def _is_own_fault(outcome: Exception | None) -> bool:
+    """Whether the row, or one beside it, is what the database does not take."""
+    return outcome is not None and not isinstance(outcome, OutageError | LimitError)
 
 
 def columns_of(rows: Sequence[JobRow]) -> list[tuple[Any, ...]]:

@@ -15,12 +15,15 @@ from litestar.types import Receive
 from ingest_service.database import Database
 from ingest_service.http.errors import CommitUnknownError, OutageError
 from ingest_service.http.request_record import committing
+from ingest_service.limits.quota_gate import QuotaGate, Wanted
+from ingest_service.limits.quotas import Quotas
 from ingest_service.receive.free_space import FreeSpace
+from ingest_service.receive.read_form import OVERHEAD_BYTES
 from ingest_service.receive.receive_upload import Upload, UploadHead, UploadReceiver
 from ingest_service.submit.commit_job import AlsoCommit, commit_job
 from ingest_service.submit.fingerprint import fingerprint
 from ingest_service.submit.record_jobs import INSERT_JOBS_AND_FIRST_TASKS, JobRecorder, JobRow, columns_of
-from ingest_service.submit.submit_url import names_url, read_url_job, record_url_job
+from ingest_service.submit.submit_url import UrlJob, names_url, read_url_job, record_url_job
 from shared.blob_store import BlobStore, BlobStoreError
 from shared.ids import new_id
 from shared.logs import Log
@@ -40,15 +43,18 @@ class AcceptedJob(msgspec.Struct, frozen=True):
 class JobSubmitter:
     """The use case of every way to hand in audio."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it stands on, named at the one call
         self,
         database: Database,
         blobs: BlobStore,
         free_space: FreeSpace,
         max_upload_bytes: int,
         fetch_schemes: Collection[str] = ("http", "https"),
+        *,
+        quotas: QuotaGate | None = None,
     ) -> None:
-        self.recorder = JobRecorder(database)
+        self._quotas = quotas or QuotaGate(database, Quotas())
+        self.recorder = JobRecorder(database, self._quotas)
         self._database = database
         self._blobs = blobs
         self._free_space = free_space
@@ -62,9 +68,10 @@ class JobSubmitter:
 
         Raises IngestError or BlobStoreError, and then has left neither a blob nor a row (but see CommitUnknownError).
         """
+        await self._quotas.glance(tenant, _least_bytes(head))
         if names_url(head):
             job = await read_url_job(head, receive, self._fetch_schemes)
-            return AcceptedJob(job.job_id, await record_url_job(self._database, tenant, job, also=also))
+            return AcceptedJob(job.job_id, await self._record_url(tenant, job, also))
         await self._free_space.require(min(head.content_length or 0, self._max_upload_bytes))
         receiver = UploadReceiver(self._blobs, new_id(), self._max_upload_bytes)
         try:
@@ -72,12 +79,15 @@ class JobSubmitter:
             with committing():
                 if also is None:
                     return await record_job(self.recorder, tenant, upload)
-                return await record_job_and(also, self._database, tenant, upload)
+                return await record_job_and(also, self._database, self._quotas, tenant, upload)
         except CommitUnknownError:
             raise
         except BaseException:  # a cancelled request must not leave its audio either
             await asyncio.shield(_discard(receiver))
             raise
+
+    async def _record_url(self, tenant: str, job: UrlJob, also: AlsoCommit | None) -> Dispatch:
+        return await record_url_job(self._database, self._quotas, tenant, job, also=also)
 
     async def fingerprint(self, head: UploadHead, receive: Receive) -> str:
         """What `submit` would have recorded an upload as. Receives it, and keeps nothing; raises as `submit`."""
@@ -91,6 +101,14 @@ class JobSubmitter:
             await asyncio.shield(_discard(receiver))
 
 
+def _least_bytes(head: UploadHead) -> int:
+    """Of the audio, as far as the head tells: not what stands beside it in a form, nor what is at a URL."""
+    if names_url(head):
+        return 0
+    overhead = 0 if head.boundary is None else OVERHEAD_BYTES
+    return max(0, (head.content_length or 0) - overhead)
+
+
 async def _discard(receiver: UploadReceiver) -> None:
     try:
         await receiver.discard()
@@ -99,7 +117,10 @@ async def _discard(receiver: UploadReceiver) -> None:
 
 
 async def record_job(recorder: JobRecorder, tenant: str, upload: Upload) -> AcceptedJob:
-    """Commit the job and its `prepare` task. Raises OutageError, then nothing is recorded, or CommitUnknownError."""
+    """Commit the job and its `prepare` task.
+
+    Raises OutageError or LimitError, then nothing is recorded, or CommitUnknownError.
+    """
     row = _row(tenant, upload)
     try:
         await recorder.record(row)
@@ -110,11 +131,14 @@ async def record_job(recorder: JobRecorder, tenant: str, upload: Upload) -> Acce
     return AcceptedJob(row.job_id, Dispatch(row.task_id, 1, TaskKind.PREPARE))
 
 
-async def record_job_and(also: AlsoCommit, database: Database, tenant: str, upload: Upload) -> AcceptedJob:
+async def record_job_and(
+    also: AlsoCommit, database: Database, quotas: QuotaGate, tenant: str, upload: Upload
+) -> AcceptedJob:
     """The same, in a commit of its own together with what `also` writes."""
     row = _row(tenant, upload)
 
     async def insert(connection: Any) -> None:
+        await quotas.require(connection, Wanted(tenant, row.source_bytes))
         await connection.execute(INSERT_JOBS_AND_FIRST_TASKS, *columns_of([row]))
         await also(connection, row.job_id, fingerprint(upload.audio.sha256, upload.options))
 

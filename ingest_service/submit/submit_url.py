@@ -11,6 +11,7 @@ from litestar.types import Receive
 
 from ingest_service.database import Database
 from ingest_service.http.errors import RefusedError
+from ingest_service.limits.quota_gate import QuotaGate, Wanted
 from ingest_service.receive.read_body import read_body
 from ingest_service.receive.read_options import OptionTexts, refused
 from ingest_service.receive.receive_upload import UploadHead, query_options
@@ -33,6 +34,9 @@ INSERT_JOB_AND_FIRST_TASK = """
         INSERT INTO jobs (id, tenant, options, metadata, webhook_url, webhook_secret, source_url)
         VALUES ($1, $2, $3, $4, $5, $6, $7)
         RETURNING id
+    ), counted AS (
+        INSERT INTO tenant_usage AS used (tenant, day, shard, uploads) VALUES ($2, usage_day(), usage_shard(), 1)
+        ON CONFLICT (tenant, day, shard) DO UPDATE SET uploads = used.uploads + 1
     )
     INSERT INTO tasks (id, job_id, kind, state, dispatch_no) SELECT $8, id, 'prepare', 'dispatched', 1 FROM job
 """
@@ -67,11 +71,17 @@ async def read_url_job(head: UploadHead, receive: Receive, schemes: Collection[s
     return UrlJob(job_id=new_id(), audio_url=url, options=texts.options())
 
 
-async def record_url_job(database: Database, tenant: str, job: UrlJob, *, also: AlsoCommit | None = None) -> Dispatch:
-    """Commit the job and its `prepare` task, and with them what the caller `also` writes; raises as `commit_job`."""
+async def record_url_job(
+    database: Database, quotas: QuotaGate, tenant: str, job: UrlJob, *, also: AlsoCommit | None = None
+) -> Dispatch:
+    """Commit the job and its `prepare` task, and with them what the caller `also` writes.
+
+    Raises as `commit_job`, and LimitError.
+    """
     first_task = Dispatch(new_id(), 1, TaskKind.PREPARE)
 
     async def insert(connection: Any) -> None:
+        await quotas.require(connection, Wanted(tenant, 0))
         await connection.execute(INSERT_JOB_AND_FIRST_TASK, *_columns(tenant, job), first_task.task_id)
         if also:
             await also(connection, job.job_id, job.fingerprint)

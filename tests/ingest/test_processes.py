@@ -51,9 +51,9 @@ def sockets_of(pid: int) -> int:
 
 
 @asynccontextmanager
-async def several(settings: IngestSettings) -> AsyncIterator[Several]:
+async def several(settings: IngestSettings, **changes: str) -> AsyncIterator[Several]:
     port = free_port()
-    process = await start(settings, HEADRACE_PORT=str(port), HEADRACE_INGEST_PROCESSES=str(PROCESSES))
+    process = await start(settings, HEADRACE_PORT=str(port), HEADRACE_INGEST_PROCESSES=str(PROCESSES), **changes)
     ingest = Several(process, f"http://127.0.0.1:{port}")
     try:
         await until(ingest.answers, timeout_s=30)

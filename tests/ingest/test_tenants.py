@@ -43,6 +43,7 @@ NEEDED = {
     ("POST", "/v1/keys"): ADMIN,
     ("GET", "/v1/keys"): ADMIN,
     ("DELETE", "/v1/keys/{key_id}"): ADMIN,
+    ("GET", "/v1/usage"): READ,
     ("GET", "/metrics"): ADMIN,
 }
 OPEN = {("GET", "/health/live"), ("GET", "/health/ready")}

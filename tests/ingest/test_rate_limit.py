@@ -1,0 +1,100 @@
+"""The rate of requests is limited by key or tenant, over all processes, and every answer says how much is left."""
+
+import asyncio
+
+import aiohttp
+import pytest
+
+from ingest_service.settings import IngestSettings
+from tests.ingest.keys import bearer, guarded, new_key
+from tests.ingest.scraping import scrape
+from tests.ingest.serving import Ingest, serving
+from tests.ingest.sounds import wav
+from tests.ingest.test_processes import several
+
+SLOWLY = 0.001  # requests a second: in a test none comes back
+
+
+async def ask(ingest: Ingest, path: str = "/v1/jobs", **headers: str) -> aiohttp.ClientResponse:
+    async with ingest.client.get(ingest.url + path, headers=headers) as answer:
+        await answer.read()
+        return answer
+
+
+async def test_over_the_limit_is_a_429_that_says_when_to_come_back(settings: IngestSettings) -> None:
+    async with serving(settings, rate_limit=SLOWLY, rate_burst=2) as ingest:
+        for left in (1, 0):
+            answer = await ask(ingest)
+            assert answer.status == 200
+            assert answer.headers["RateLimit-Policy"] == '"requests";q=2;w=2000'
+            assert answer.headers["RateLimit"] == f'"requests";r={left};t={(2 - left) * 1000}'
+        answer = await ask(ingest)
+        assert (answer.status, (await answer.json(content_type=None))["code"]) == (429, "rate_limited")
+        assert answer.headers["RateLimit-Policy"] == '"requests";q=2;w=2000'
+        assert 900 < int(answer.headers["Retry-After"]) <= 1001
+        assert answer.headers["RateLimit"] == f'"requests";r=0;t={answer.headers["Retry-After"]}'
+
+
+async def test_no_header_and_no_path_helps(settings: IngestSettings) -> None:
+    async with serving(settings, rate_limit=SLOWLY, rate_burst=1) as ingest:
+        assert (await ask(ingest)).status == 200
+        forged = {"X-Forwarded-For": "10.9.8.7", "Forwarded": "for=10.9.8.7", "X-Real-IP": "10.9.8.7"}
+        assert (await ask(ingest, **forged)).status == 429
+        assert (await ask(ingest, "/nowhere", Authorization="Bearer hr_other")).status == 429
+
+
+async def test_uploads_are_refused_before_their_body_and_counted_as_refused(settings: IngestSettings) -> None:
+    async with serving(settings, rate_limit=SLOWLY, rate_burst=1) as ingest:
+        before = (await scrape(ingest)).get("uploads_refused_total", code="rate_limited")
+        assert (await ask(ingest)).status == 200
+        status, problem = await ingest.post(wav(), headers={"Content-Type": "audio/wav"})
+        assert (status, problem["code"]) == (429, "rate_limited")
+        await ingest.assert_nothing_is_left()
+        assert (await scrape(ingest)).get("uploads_refused_total", code="rate_limited") == before + 1
+
+
+async def test_health_and_metrics_are_not_counted(settings: IngestSettings) -> None:
+    async with serving(settings, rate_limit=SLOWLY, rate_burst=1) as ingest:
+        assert (await ask(ingest)).status == 200
+        for path in ("/health/live", "/health/ready", "/metrics"):
+            answer = await ask(ingest, path)
+            assert answer.status == 200
+            assert "RateLimit" not in answer.headers
+
+
+async def test_each_key_has_its_own_rate(settings: IngestSettings) -> None:
+    keys = [(await new_key(settings, "acme", purpose=purpose)).key for purpose in ("one", "other")]
+    async with guarded(settings, rate_limit=SLOWLY, rate_burst=1) as ingest:
+        assert (await ask(ingest)).status == 401
+        for key in keys:
+            assert [(await ask(ingest, **bearer(key))).status for _ in range(3)] == [200, 429, 429]
+
+
+async def test_without_a_limit_nothing_is_said_of_one(ingest: Ingest) -> None:
+    assert not {"RateLimit", "RateLimit-Policy"} & set((await ask(ingest)).headers)
+
+
+async def test_without_redis_a_process_lets_in_its_share(settings: IngestSettings) -> None:
+    async with serving(
+        settings, redis_url="redis://127.0.0.1:1", rate_limit=SLOWLY, rate_burst=4, ingest_processes=2
+    ) as ingest:
+        assert [(await ask(ingest)).status for _ in range(4)] == [200, 200, 429, 429]
+
+
+@pytest.mark.parametrize(("rate", "burst"), [(SLOWLY, 25), (10.0, 10)])
+async def test_two_processes_keep_one_limit(settings: IngestSettings, rate: float, burst: int) -> None:
+    """Below 20 a second the bound is exact: the burst, and what flowed in meanwhile."""
+    limited = {"HEADRACE_RATE_LIMIT": str(rate), "HEADRACE_RATE_BURST": str(burst)}
+    async with several(settings, **limited) as ingest:
+        clock = asyncio.get_running_loop().time
+        began_s = clock()
+        statuses = await asyncio.gather(*(_status(ingest.url) for _ in range(100)))
+        flowed_in = rate * (clock() - began_s)
+    assert set(statuses) == {200, 429}
+    assert burst <= statuses.count(200) <= burst + flowed_in
+
+
+async def _status(url: str) -> int:
+    """On a connection of its own, which either process may get."""
+    async with aiohttp.ClientSession() as client, client.get(url + "/v1/jobs") as answer:
+        return answer.status
