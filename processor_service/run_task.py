@@ -16,6 +16,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_expo
 
 from processor_service.compute.pool import ComputePool, Slot
 from processor_service.leases import ClaimedTask, Leases, claim
+from processor_service.metrics.count_outcome import LEASE_LOST, UNSETTLED, count_lost, count_settled
 from processor_service.models.cache import ModelCache
 from processor_service.outcomes import Crashed, Interrupted, JobDone, LeaseLost, Outcome
 from processor_service.providers.openai_api import OpenAIApi
@@ -120,12 +121,15 @@ async def _conclude(processor: Processor, task: ClaimedTask, outcome: Outcome) -
     try:
         aftermath = await _settle(processor, task, outcome)
     except LeaseLostError:
+        count_lost(task.kind, LEASE_LOST)
         log.warning("lease_lost", task_id=task.id)
         return
     except DATABASE_ERRORS as error:
         # The lease runs out, and the task is rescued.
+        count_lost(task.kind, UNSETTLED)
         log.error("settle_failed", error=f"{type(error).__name__}: {error}")
         return
+    count_settled(task.kind, outcome, has_dead_letter=aftermath.has_dead_letter)
     _log_outcome(task, outcome)
     await _tell(processor, task, aftermath)
     if isinstance(outcome, JobDone):

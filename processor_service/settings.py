@@ -53,7 +53,8 @@ class ProcessorSettings(CommonSettings, frozen=True, kw_only=True):
     retention_audio_s: NotNegative = 0.0  # the same for their audio alone
     retention_webhook_log_s: Positive = 30 * 24 * 3600.0  # webhook attempts older than this are forgotten
     orphan_age_s: Positive = 3600.0  # blobs that no job knows are deleted when they are older
-    health_port: int = 0  # liveness and readiness on loopback; 0: none
+    health_host: str = "127.0.0.1"  # the address that the health port listens on
+    health_port: int = 0  # liveness, readiness and metrics; 0: none
 
     def denoiser_settings(self) -> DenoiserSettings:
         return DenoiserSettings(

@@ -4,7 +4,7 @@ A name is for good: dashboards and alerts stand on it.
 """
 
 from ingest_service.http.problems import PROBLEMS
-from ingest_service.metrics.count_board import Board
+from shared.metrics.count_board import Board
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)

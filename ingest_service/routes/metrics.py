@@ -5,8 +5,8 @@ import asyncio
 from litestar import Response, get
 
 from ingest_service.api_document.describe_api import METRICS
-from ingest_service.metrics.expose_metrics import MEDIA_TYPE, expose_metrics
 from ingest_service.metrics.metrics import BOARD
+from shared.metrics.expose_metrics import MEDIA_TYPE, expose_metrics
 
 
 @get("/metrics", responses=METRICS, summary="Get the metrics")
