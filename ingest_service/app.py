@@ -19,7 +19,7 @@ from ingest_service.http.problems import HANDLERS
 from ingest_service.http.refuse_codings import with_codings_refused
 from ingest_service.http.security_headers import with_security_headers
 from ingest_service.jobs.byte_range import RangeNotSatisfiableError
-from ingest_service.metrics.metrics import BOARD
+from ingest_service.metrics.metrics import BOARD, LOOP_LAG, POOL
 from ingest_service.receive.short_way import with_short_way
 from ingest_service.resumable.speak_tus import with_tus
 from ingest_service.routes.audio import answer_unsatisfiable, get_audio, head_audio
@@ -36,6 +36,7 @@ from ingest_service.routes.webhooks import get_webhook_attempts, send_webhook_ag
 from ingest_service.services import Services, open_services
 from ingest_service.settings import IngestSettings
 from shared.blob_store import BlobStore
+from shared.metrics.watch_loop import loop_watched
 
 ROUTES = (
     submit_job,
@@ -74,7 +75,8 @@ def create_app(settings: IngestSettings, stopping: asyncio.Event | None = None) 
             BOARD.share(Path(settings.metrics_dir))
         async with open_services(settings, blobs, stopping or asyncio.Event()) as services:
             app.state.services = services
-            yield
+            async with loop_watched(LOOP_LAG, lambda: POOL.sample(services.database.pool)):
+                yield
 
     return Litestar(
         route_handlers=[answering_options(ROUTES), *ROUTES],

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from ingest_service.database import POOL_SIZE, Database
 from ingest_service.jobs.read_jobs import JobReader
 from ingest_service.jobs.watch_jobs import JobWatcher
+from ingest_service.metrics.read_backlog import backlog_of
 from ingest_service.process.check_health import Readiness, check_health
 from ingest_service.receive.free_space import FreeSpace
 from ingest_service.resumable.resumable_uploads import ResumableUploads, open_resumable_uploads
@@ -25,6 +26,7 @@ from ingest_service.submit.submit_job import JobSubmitter, record_job
 from ingest_service.submit.submit_once import OnceSubmitter
 from ingest_service.transcript_formats.limits import CueLimits
 from shared.blob_store import BlobStore
+from shared.metrics.backlog import BacklogReader
 
 REDIS_CONNECT_TIMEOUT_S = 1.0
 REDIS_TIMEOUT_S = 2.0
@@ -45,6 +47,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     redis: Redis
     cue_limits: CueLimits
     watcher: JobWatcher
+    backlog: BacklogReader
 
     async def check(self) -> Readiness:
         """What of it is away."""
@@ -88,6 +91,7 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
             redis=redis,
             cue_limits=settings.cue_limits,
             watcher=watcher,
+            backlog=backlog_of(database),
         )
 
 

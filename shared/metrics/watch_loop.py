@@ -26,7 +26,7 @@ async def loop_watched(lag: Histogram, sample: Callable[[], None] = lambda: None
 
 async def _watch(lag: Histogram, sample: Callable[[], None]) -> None:
     while True:
+        sample()
         due_s = time.perf_counter() + EVERY_S
         await asyncio.sleep(EVERY_S)
         lag.observe(max(0.0, time.perf_counter() - due_s))  # a loop counts in milliseconds, and may be early
-        sample()

@@ -20,7 +20,7 @@ from tests.ingest.serving import Ingest, serving, until
 from tests.ingest.sounds import wav
 
 WAV_TYPE = {"Content-Type": "audio/wav"}
-NAME = re.compile(r"headrace_ingest_[a-z_]+")
+NAME = re.compile(r"headrace_(ingest|record|backlog|dead_letters)_[a-z_]+")
 
 
 async def test_the_document_is_prometheus_text_with_names_as_they_should_be(ingest: Ingest) -> None:
