@@ -93,7 +93,7 @@ def create_asgi(settings: IngestSettings, stopping: asyncio.Event | None = None)
     app = create_app(settings, stopping)
     uploads = with_codings_refused(with_short_way(with_tus(app), lambda: _services(app.state)))
     guarded = with_cross_origin(with_linger(uploads), settings.cors_origins)
-    return with_access_log(with_security_headers(guarded))
+    return with_access_log(with_security_headers(guarded), settings.access_log_sample)
 
 
 def _services(state: State) -> Services:

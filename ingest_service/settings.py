@@ -34,6 +34,7 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
     fsync: bool = False  # whether an upload waits until a local disk has its audio; Postgres decides for itself
     idempotency_hours: Annotated[float, msgspec.Meta(gt=0)] = 24.0  # that an answer is kept for its Idempotency-Key
     upload_expires_hours: Annotated[float, msgspec.Meta(gt=0)] = 24.0  # of a resumable upload, from its last part on
+    access_log_sample: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0  # of the requests that went well
     metrics_dir: str = ""  # processes that are given the same folder count together; empty: each for itself
     min_free_bytes: Annotated[int, msgspec.Meta(ge=0)] = GIB  # below that on the store's disk, no upload is taken
     cors_origins: tuple[Origin, ...] = ()  # whose pages may use the API from a browser

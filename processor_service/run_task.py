@@ -4,6 +4,7 @@ Nothing here raises towards arq: what arq would do with an exception is not what
 """
 
 import contextlib
+from contextlib import AbstractContextManager
 from typing import Any
 from uuid import UUID
 
@@ -75,7 +76,7 @@ async def run_compute_task(context: dict[str, Any], task_id: str, dispatch_no: i
     processor: Processor = context["processor"]
     async with processor.compute.slot() as slot:
         if task := await _claim(processor, task_id, dispatch_no):
-            with logs.bound(job_id=task.job_id, task=f"{task.kind}/{task.ordinal}"):
+            with _bound(task):
                 await _conclude(processor, task, await _compute(processor, task, slot))
 
 
@@ -83,9 +84,14 @@ async def run_delivery(context: dict[str, Any], task_id: str, dispatch_no: int) 
     """Send a webhook."""
     processor: Processor = context["processor"]
     if task := await _claim(processor, task_id, dispatch_no):
-        with logs.bound(job_id=task.job_id, task=str(task.kind)):
+        with _bound(task):
             stage = deliver(task, processor.database, processor.http, processor.settings)
             await _conclude(processor, task, await processor.leases.hold(task, stage))
+
+
+def _bound(task: ClaimedTask) -> AbstractContextManager[None]:
+    """Every event of an attempt names its task, its job and whose it is."""
+    return logs.bound(task_id=task.id, task=f"{task.kind}/{task.ordinal}", job_id=task.job_id, tenant=task.tenant)
 
 
 async def _claim(processor: Processor, task_id: str, dispatch_no: int) -> ClaimedTask | None:
@@ -122,7 +128,7 @@ async def _conclude(processor: Processor, task: ClaimedTask, outcome: Outcome) -
         aftermath = await _settle(processor, task, outcome)
     except LeaseLostError:
         count_lost(task.kind, LEASE_LOST)
-        log.warning("lease_lost", task_id=task.id)
+        log.warning("lease_lost")
         return
     except DATABASE_ERRORS as error:
         # The lease runs out, and the task is rescued.
@@ -131,7 +137,7 @@ async def _conclude(processor: Processor, task: ClaimedTask, outcome: Outcome) -
         return
     count_settled(task.kind, outcome, has_dead_letter=aftermath.has_dead_letter)
     _log_outcome(task, outcome)
-    await _tell(processor, task, aftermath)
+    await _tell(processor, aftermath)
     if isinstance(outcome, JobDone):
         await _drop_chunks(processor, task)
 
@@ -146,7 +152,7 @@ async def _settle(processor: Processor, task: ClaimedTask, outcome: Outcome) -> 
     return await settle(processor.database, task, outcome, policy=processor.policy(task.kind))
 
 
-async def _tell(processor: Processor, task: ClaimedTask, aftermath: Aftermath) -> None:
+async def _tell(processor: Processor, aftermath: Aftermath) -> None:
     """Ring, and list the dead letter. When Redis is away the record still has it all, and upkeep tells it later."""
     try:
         failpoint("tell.before")
@@ -155,7 +161,7 @@ async def _tell(processor: Processor, task: ClaimedTask, aftermath: Aftermath) -
             await run_locked(processor.database, DEAD_LETTERS, processor.dead_letters)
         failpoint("tell.after")
     except (RedisError, *DATABASE_ERRORS) as error:
-        log.warning("not_told", task_id=task.id, error=f"{type(error).__name__}: {error}")
+        log.warning("not_told", error=f"{type(error).__name__}: {error}")
 
 
 async def _drop_chunks(processor: Processor, task: ClaimedTask) -> None:

@@ -4,6 +4,7 @@ The path is the route's template, never the path itself, and no query or content
 `X-Request-Id`. The answer names the id, and in `Server-Timing` the milliseconds. Here, too, uploads are counted.
 """
 
+import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,8 +25,8 @@ log = Log("ingest_service.access")
 QUIET_PATHS = frozenset({"/health/live", "/health/ready", "/metrics"})  # every few seconds: logged when they fail
 
 
-def with_access_log(app: ASGIApp) -> ASGIApp:
-    """Wrap an ASGI application."""
+def with_access_log(app: ASGIApp, sample: float = 1.0) -> ASGIApp:
+    """Wrap an ASGI application. Of the requests that went well, `sample` of all are logged."""
 
     async def logged(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -54,7 +55,8 @@ def with_access_log(app: ASGIApp) -> ASGIApp:
             try:
                 await app(scope, receive_timed, send_marked)
             finally:
-                _log_request(scope, record)
+                if _is_told(record, sample):
+                    _log_request(scope, record)
 
     return logged
 
@@ -74,6 +76,11 @@ def recorded(own_id: str, *, upload: bool) -> Iterator[RequestRecord]:
         if upload:
             UPLOADS_OPEN.dec()
             count_upload(record)
+
+
+def _is_told(record: RequestRecord, sample: float) -> bool:
+    """What has no status got no answer."""
+    return not 0 < record.status < 400 or sample >= 1 or random.random() < sample  # noqa: S311 - nobody's secret
 
 
 def _log_request(scope: Scope, record: RequestRecord) -> None:
