@@ -69,13 +69,13 @@ $(USUAL): deploy/constraints-bench.txt | $(READY)
 
 # Prometheus, which tries the alert rules and the dashboard: Debian's package, unpacked here and installed nowhere. What is
 # on the PATH is as good; without either, the tests that need it are skipped.
-APT := apt-get -qq -o Dir::State::Lists=./apt/lists -o Dir::Cache=./apt -o APT::Sandbox::User=
+APT := apt-get -qq -o Dir::State::Lists=./apt/lists -o Dir::Cache=./apt -o APT::Sandbox::User= -o Acquire::http::Timeout=20
 $(PROMETHEUS): | $(READY)
-	@command -v promtool > /dev/null || { \
-		mkdir -p $(VENV)/prometheus/apt/lists/partial $(VENV)/prometheus/apt/archives/partial && cd $(VENV)/prometheus && \
-		{ $(APT) update && $(APT) download prometheus && dpkg-deb -x prometheus_*.deb .; } > /dev/null 2>&1 \
-			|| echo "make: there is no Prometheus to try the alert rules with" >&2; \
-		rm -rf apt etc lib var prometheus_*.deb; }
+	@command -v promtool > /dev/null && exit 0; \
+	mkdir -p $(VENV)/prometheus/apt/lists/partial $(VENV)/prometheus/apt/archives/partial && cd $(VENV)/prometheus || exit 1; \
+	{ $(APT) update && $(APT) download prometheus && dpkg-deb -x prometheus_*.deb .; } > /dev/null 2>&1 \
+		|| echo "make: there is no Prometheus to try the alert rules with" >&2; \
+	rm -rf apt etc lib var prometheus_*.deb
 
 $(READY): pyproject.toml deploy/constraints.txt
 	@command -v "$(PYTHON)" > /dev/null || { echo "Headrace needs Python 3.11 or later: there is no $(PYTHON). Set PYTHON=/path/to/python3." >&2; exit 1; }
