@@ -6,7 +6,7 @@ from shared.failures import Failure
 
 
 def count_webhook(result: Result, failure: Failure | None, took_s: float, *, lag_s: float) -> None:
-    """`lag_s` is how long ago its job had ended; it counts for a delivery only. What was not sent took no time."""
+    """`lag_s` is how long ago it was ordered; it counts for a delivery only. What was not sent took no time."""
     WEBHOOK_ATTEMPTS[_label(result, failure)].inc()
     if isinstance(result, Answer | NoAnswer):
         WEBHOOK_SECONDS.observe(took_s)

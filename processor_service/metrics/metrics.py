@@ -89,7 +89,9 @@ WEBHOOK_SECONDS = BOARD.histogram(
     "headrace_processor_webhook_attempt_seconds", "How long endpoints took to answer, or not to.", SECONDS
 )
 WEBHOOK_LAG = BOARD.histogram(
-    "headrace_processor_webhook_lag_seconds", "From the end of a job to the delivery of its webhook.", WAITS
+    "headrace_processor_webhook_lag_seconds",
+    "From the end of a job, or the order to send its webhook again, to the delivery.",
+    WAITS,
 )
 
 POOL = PoolGauges(BOARD, "headrace_processor")

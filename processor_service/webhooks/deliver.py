@@ -30,8 +30,9 @@ from shared.webhook_events import DeliveryInput
 log = Log(__name__)
 
 READ_EVENT = """
-SELECT e.id, e.body, e.created_at, j.webhook_url, j.webhook_secret FROM webhook_events e JOIN jobs j ON j.id = e.job_id
-WHERE e.id = $1 AND e.job_id = $2
+SELECT e.id, e.body, t.created_at AS ordered_at, j.webhook_url, j.webhook_secret
+FROM webhook_events e JOIN jobs j ON j.id = e.job_id, tasks t
+WHERE e.id = $1 AND e.job_id = $2 AND t.id = $3
 """
 
 # Waits for a rescue or a cancel that is being committed, and then sees it.
@@ -48,7 +49,7 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     body: str
-    created_at: dt.datetime
+    ordered_at: dt.datetime  # when its job ended, or somebody wanted it sent again
     url: URL
     secret: str | None
 
@@ -72,13 +73,13 @@ async def deliver(
 
 async def _read_event(pool: asyncpg.Pool, task: ClaimedTask) -> _Event:
     event_id = msgspec.json.decode(task.input or b"", type=DeliveryInput).event_id
-    row = await pool.fetchrow(READ_EVENT, event_id, task.job_id)
+    row = await pool.fetchrow(READ_EVENT, event_id, task.job_id, task.id)
     if row is None:
         raise PermanentError(FailureCode.INTERNAL, "The event to be delivered is not there.")
     return _Event(
         id=event_id,
         body=row["body"],
-        created_at=row["created_at"],
+        ordered_at=row["ordered_at"],
         url=_parsed(row["webhook_url"] or ""),
         secret=row["webhook_secret"],
     )
@@ -105,7 +106,7 @@ async def _attempt(
     failpoint("deliver.after_send")
     ended_at = begun["attempted_at"] + dt.timedelta(seconds=duration_s)
     failure = judge(result, now=ended_at)
-    count_webhook(result, failure, duration_s, lag_s=(ended_at - event.created_at).total_seconds())
+    count_webhook(result, failure, duration_s, lag_s=(ended_at - event.ordered_at).total_seconds())
     return _outcome(event, _concluded(begun["id"], duration_s, result, failure), failure)
 
 
