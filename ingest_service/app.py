@@ -20,6 +20,7 @@ from ingest_service.http.refuse_codings import with_codings_refused
 from ingest_service.http.security_headers import with_security_headers
 from ingest_service.jobs.byte_range import RangeNotSatisfiableError
 from ingest_service.metrics.metrics import BOARD, LOOP_LAG, POOL
+from ingest_service.metrics.trace_upload import uploads_traced
 from ingest_service.receive.short_way import with_short_way
 from ingest_service.resumable.speak_tus import with_tus
 from ingest_service.routes.audio import answer_unsatisfiable, get_audio, head_audio
@@ -76,7 +77,8 @@ def create_app(settings: IngestSettings, stopping: asyncio.Event | None = None) 
         async with open_services(settings, blobs, stopping or asyncio.Event()) as services:
             app.state.services = services
             async with loop_watched(LOOP_LAG, lambda: POOL.sample(services.database.pool)):
-                yield
+                with uploads_traced(settings.otlp_url, settings.trace_sample):
+                    yield
 
     return Litestar(
         route_handlers=[answering_options(ROUTES), *ROUTES],

@@ -9,6 +9,7 @@ import msgspec
 
 from ingest_service.transcript_formats.limits import CueLimits, MaxChars, MaxLines, MaxSeconds
 from shared.settings import CommonSettings
+from shared.traces import why_untraceable
 
 GIB = 1 << 30
 MOST_BY_DEFAULT = 16  # processes: they share the connections that Postgres allows
@@ -52,6 +53,8 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
         )
 
     def __post_init__(self) -> None:
+        if problem := why_untraceable(self.otlp_url):
+            raise ValueError(problem)
         if self.auth == "required":
             raise ValueError(
                 "HEADRACE_AUTH=required needs API keys, which this version does not have yet: "

@@ -4,7 +4,7 @@ Nothing here raises towards arq: what arq would do with an exception is not what
 """
 
 import contextlib
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_expo
 from processor_service.compute.pool import ComputePool, Slot
 from processor_service.leases import ClaimedTask, Leases, claim
 from processor_service.metrics.count_outcome import LEASE_LOST, UNSETTLED, count_lost, count_settled
+from processor_service.metrics.trace_attempts import attempt_traced
 from processor_service.models.cache import ModelCache
 from processor_service.outcomes import Crashed, Interrupted, JobDone, LeaseLost, Outcome
 from processor_service.providers.openai_api import OpenAIApi
@@ -76,7 +77,7 @@ async def run_compute_task(context: dict[str, Any], task_id: str, dispatch_no: i
     processor: Processor = context["processor"]
     async with processor.compute.slot() as slot:
         if task := await _claim(processor, task_id, dispatch_no):
-            with _bound(task):
+            with _attempted(processor, task):
                 await _conclude(processor, task, await _compute(processor, task, slot))
 
 
@@ -84,14 +85,20 @@ async def run_delivery(context: dict[str, Any], task_id: str, dispatch_no: int) 
     """Send a webhook."""
     processor: Processor = context["processor"]
     if task := await _claim(processor, task_id, dispatch_no):
-        with _bound(task):
+        with _attempted(processor, task):
             stage = deliver(task, processor.database, processor.http, processor.settings)
             await _conclude(processor, task, await processor.leases.hold(task, stage))
 
 
-def _bound(task: ClaimedTask) -> AbstractContextManager[None]:
-    """Every event of an attempt names its task, its job and whose it is."""
-    return logs.bound(task_id=task.id, task=f"{task.kind}/{task.ordinal}", job_id=task.job_id, tenant=task.tenant)
+@contextlib.contextmanager
+def _attempted(processor: Processor, task: ClaimedTask) -> Iterator[None]:
+    """Every event of an attempt names its task, its job and whose it is; the attempt is a span of the job's trace."""
+    named = {"headrace.task_id": str(task.id), "headrace.ordinal": task.ordinal, "headrace.worker": processor.name}
+    with (
+        logs.bound(task_id=task.id, task=f"{task.kind}/{task.ordinal}", job_id=task.job_id, tenant=task.tenant),
+        attempt_traced(task.job_id, task.kind, {**named, "headrace.failed_attempts": task.attempts}),
+    ):
+        yield
 
 
 async def _claim(processor: Processor, task_id: str, dispatch_no: int) -> ClaimedTask | None:

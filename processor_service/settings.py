@@ -10,6 +10,7 @@ from processor_service.providers.provider_settings import ProviderSettings
 from processor_service.transcribers.no_engine import NO_ENGINE
 from shared.options import WEBHOOK_SECRET_FORM, is_webhook_secret
 from shared.settings import CommonSettings
+from shared.traces import why_untraceable
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
@@ -62,6 +63,8 @@ class ProcessorSettings(CommonSettings, frozen=True, kw_only=True):
         )
 
     def __post_init__(self) -> None:
+        if problem := why_untraceable(self.otlp_url):
+            raise ValueError(problem)
         if problem := why_not(self.denoiser):
             raise ValueError(f"HEADRACE_DENOISER is invalid: {problem}")
         if self.transcriber == NO_ENGINE and not self.providers:

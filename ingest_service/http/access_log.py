@@ -18,6 +18,7 @@ from ingest_service.http.request_ids import request_id
 from ingest_service.http.request_record import AT_HAND, RequestRecord
 from ingest_service.metrics.count_request import count_upload, is_upload, server_timing
 from ingest_service.metrics.metrics import RECEIVED_BYTES, UPLOADS_OPEN
+from ingest_service.metrics.trace_upload import trace_upload
 from shared.logs import Log, bound
 
 log = Log("ingest_service.access")
@@ -76,6 +77,7 @@ def recorded(own_id: str, *, upload: bool) -> Iterator[RequestRecord]:
         if upload:
             UPLOADS_OPEN.dec()
             count_upload(record)
+            trace_upload(record, own_id)
 
 
 def _is_told(record: RequestRecord, sample: float) -> bool:

@@ -15,6 +15,7 @@ from processor_service.compute.messages import Request, Warm
 from processor_service.failures import ChildCrashError, PermanentError, TransientError
 from processor_service.metrics.count_stage import count_answer
 from processor_service.metrics.metrics import CHILD_RESTARTS
+from processor_service.metrics.trace_attempts import note_answer
 from shared.logs import Log
 
 log = Log(__name__)
@@ -43,7 +44,9 @@ class Slot:
         cpu_s = cpu_allowance_s(patience, self._most_threads)
         began_s = time.perf_counter()
         reply = await self.child.ask(request, expected, patience=patience, cpu_s=cpu_s, on_reply=on_reply)
-        count_answer(request, reply, time.perf_counter() - began_s)
+        took_s = time.perf_counter() - began_s
+        count_answer(request, reply, took_s)
+        note_answer(request, took_s)
         return reply
 
 

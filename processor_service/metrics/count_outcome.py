@@ -1,6 +1,7 @@
 """Counts an attempt that ended, by what was committed of it."""
 
 from processor_service.metrics.metrics import ATTEMPTS, DEAD_LETTERS, FAILURES
+from processor_service.metrics.trace_attempts import note_outcome
 from processor_service.outcomes import Crashed, Failed, Interrupted, LeaseLost, NotDelivered, Outcome, Postponed
 from shared.states import TaskKind
 
@@ -27,6 +28,7 @@ def outcome_label(outcome: Outcome) -> str:
 def count_settled(kind: TaskKind, outcome: Outcome, *, has_dead_letter: bool) -> None:
     """The outcome is in the record."""
     ATTEMPTS[kind, outcome_label(outcome)].inc()
+    note_outcome(outcome_label(outcome))
     if isinstance(outcome, NotDelivered | Failed):
         FAILURES[outcome.failure.code].inc()
     if has_dead_letter:
@@ -36,3 +38,4 @@ def count_settled(kind: TaskKind, outcome: Outcome, *, has_dead_letter: bool) ->
 def count_lost(kind: TaskKind, why: str) -> None:
     """It is not: the lease was lost, or the database away when the attempt ended (`unsettled`)."""
     ATTEMPTS[kind, why].inc()
+    note_outcome(why)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import aiohttp
@@ -40,7 +40,9 @@ class Pair(msgspec.Struct, frozen=True):
 
 
 @contextlib.asynccontextmanager
-async def running_pair(database_url: str, redis_url: str, folder: Path) -> AsyncIterator[Pair]:
+async def running_pair(
+    database_url: str, redis_url: str, folder: Path, *, otlp_url: str = "", **of_processor: str
+) -> AsyncIterator[Pair]:
     """The pair with an endpoint for its webhooks, for the length of a block."""
     settings = IngestSettings(
         database_url=database_url,
@@ -48,28 +50,31 @@ async def running_pair(database_url: str, redis_url: str, folder: Path) -> Async
         storage_url=(folder / "blobs").as_uri(),
         auth="none",
         ingest_processes=1,
+        otlp_url=otlp_url,
     )
     async with contextlib.AsyncExitStack() as stack:
         _, ingest_url = await stack.enter_async_context(running(settings))
-        processor_url = await stack.enter_async_context(_processor(settings))
+        processor_url = await stack.enter_async_context(_processor(settings, of_processor))
         receiver = await stack.enter_async_context(Receiver(SECRET).listening())
         http = await stack.enter_async_context(aiohttp.ClientSession(ingest_url))
         yield Pair(Client(http), receiver, ingest_url, processor_url)
 
 
 @contextlib.asynccontextmanager
-async def _processor(settings: IngestSettings) -> AsyncIterator[str]:
+async def _processor(settings: IngestSettings, chosen: Mapping[str, str]) -> AsyncIterator[str]:
     port = free_port()
     ours = {
         "DATABASE_URL": settings.database_url,
         "REDIS_URL": settings.redis_url,
         "STORAGE_URL": settings.storage_url,
+        "OTLP_URL": settings.otlp_url,
         "TRANSCRIBER": "scripted",
         "HEALTH_PORT": str(port),
         "RETRY_WAITS_S": "0.1",
         "WEBHOOK_ALLOW_PRIVATE": "loopback",
         "WEBHOOK_SECRET": SECRET,
         "LOG_LEVEL": "WARNING",
+        **chosen,
     }
     clean = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
     environ = {**clean, "PYTHONPATH": str(ROOT)} | {f"HEADRACE_{name}": value for name, value in ours.items()}
