@@ -93,10 +93,15 @@ async def run_delivery(context: dict[str, Any], task_id: str, dispatch_no: int) 
 @contextlib.contextmanager
 def _attempted(processor: Processor, task: ClaimedTask) -> Iterator[None]:
     """Every event of an attempt names its task, its job and whose it is; the attempt is a span of the job's trace."""
-    named = {"headrace.task_id": str(task.id), "headrace.ordinal": task.ordinal, "headrace.worker": processor.name}
+    named = {
+        "headrace.task_id": str(task.id),
+        "headrace.ordinal": task.ordinal,
+        "headrace.failed_attempts": task.attempts,
+        "headrace.worker": processor.name,
+    }
     with (
         logs.bound(task_id=task.id, task=f"{task.kind}/{task.ordinal}", job_id=task.job_id, tenant=task.tenant),
-        attempt_traced(task.job_id, task.kind, {**named, "headrace.failed_attempts": task.attempts}),
+        attempt_traced(task.job_id, task.kind, named),
     ):
         yield
 

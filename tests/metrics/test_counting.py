@@ -52,7 +52,7 @@ CHUNK = ChunkFile(
     sample_rate_hz=16_000, channels=2,
 )  # fmt: skip
 REQUEST = ProcessChunk(chunk=CHUNK, options=JobOptions(), model_path="", threads=1, denoised_path="d.flac")
-HEARD = Transcript(text="", language="en", duration=10, engine="openai-whisper")
+HEARD = Transcript(text="", language="en", duration=10, segments=(), engine="openai-whisper")
 
 
 @pytest.mark.parametrize(

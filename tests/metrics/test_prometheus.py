@@ -53,7 +53,7 @@ async def answer(http: aiohttp.ClientSession, query: str) -> list[Any]:
 
 
 async def is_scraped(http: aiohttp.ClientSession) -> bool:
-    with contextlib.suppress(aiohttp.ClientConnectionError):
+    with contextlib.suppress(aiohttp.ClientError):  # it is starting
         enough = await answer(http, f"count_over_time(up[1m]) >= {SCRAPES} and up == 1")
         return len(enough) == 2
     return False
