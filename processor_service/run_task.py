@@ -93,7 +93,7 @@ async def run_delivery(context: dict[str, Any], task_id: str, dispatch_no: int) 
 @contextlib.contextmanager
 def _attempted(processor: Processor, task: ClaimedTask) -> Iterator[None]:
     """Every event of an attempt names its task, its job and whose it is; the attempt is a span of the job's trace."""
-    named = {
+    named: dict[str, str | int] = {
         "headrace.task_id": str(task.id),
         "headrace.ordinal": task.ordinal,
         "headrace.failed_attempts": task.attempts,
