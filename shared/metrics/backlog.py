@@ -18,6 +18,8 @@ BYTES_A_SECOND = 16_000  # of audio that nobody has decoded yet, while no finish
 
 STATES = (TaskState.DISPATCHED, TaskState.RUNNING, TaskState.WAITING)
 
+MOST_ROWS = 10_000  # of a state that are looked at, those whose turn is next; of more, each stands for several
+
 # One part for each partial index on the states. A chunk stands for its share of the file; of a running task counts what
 # is left. What was dispatched anew after a failure has waited since then, all else since it was made.
 BACKLOG = f"""
@@ -28,15 +30,25 @@ WITH finished AS (
 ), pace AS (
     SELECT coalesce(sum(duration_s) / nullif(sum(source_bytes), 0), 1.0 / {BYTES_A_SECOND}) AS audio_s_per_byte
     FROM finished
+), dispatched AS (
+    SELECT job_id, kind, state, CASE WHEN attempts + crashes = 0 THEN created_at ELSE dispatched_at END AS since
+    FROM tasks WHERE state = 'dispatched' ORDER BY dispatched_at LIMIT {MOST_ROWS}
+), waiting AS (
+    SELECT job_id, kind, state, created_at AS since
+    FROM tasks WHERE state = 'waiting' ORDER BY not_before LIMIT {MOST_ROWS}
 ), open AS (
-    SELECT job_id, kind, state, 1.0 AS part_left,
-           CASE WHEN attempts + crashes = 0 THEN created_at ELSE dispatched_at END AS since
-    FROM tasks WHERE state = 'dispatched'
-    UNION ALL SELECT job_id, kind, state, 1.0 - progress, started_at FROM tasks WHERE state = 'running'
-    UNION ALL SELECT job_id, kind, state, 1.0, created_at FROM tasks WHERE state = 'waiting'
+    SELECT job_id, kind, state, since, 1.0 AS part_left,
+           (SELECT count(*) FROM tasks WHERE state = 'dispatched') / (SELECT count(*) FROM dispatched)::float AS of_all
+    FROM dispatched
+    UNION ALL SELECT job_id, kind, state, started_at, 1.0 - progress, 1 FROM tasks WHERE state = 'running'
+    UNION ALL
+    SELECT job_id, kind, state, since, 1.0,
+           (SELECT count(*) FROM tasks WHERE state = 'waiting') / (SELECT count(*) FROM waiting)::float
+    FROM waiting
 )
-SELECT kind, state, count(*) AS tasks, greatest(extract(epoch FROM now() - min(since)), 0)::float AS oldest_s,
-       coalesce(sum(part_left * CASE kind
+SELECT kind, state, round(sum(of_all))::bigint AS tasks,
+       greatest(extract(epoch FROM now() - min(since)), 0)::float AS oldest_s,
+       coalesce(sum(of_all * part_left * CASE kind
            WHEN 'prepare' THEN coalesce(duration_s, source_bytes * audio_s_per_byte)
            WHEN 'chunk' THEN duration_s / greatest(chunk_count, 1) END), 0)::float AS audio_s
 FROM open JOIN jobs ON jobs.id = open.job_id CROSS JOIN pace GROUP BY kind, state
@@ -74,9 +86,9 @@ class BacklogReader:
 def backlog_text(rows: Rows | None) -> str:
     """The text of the rows of BACKLOG. Of None only that there is no answer: an old one would pass for a new one."""
     board = Board()
-    board.gauge("headrace_record_readable", "Whether the database told what follows (1), or is away (0).").set(
-        rows is not None
-    )
+    board.gauge(
+        "headrace_record_readable", "Whether the database told what follows (1), or did not within seconds (0)."
+    ).set(rows is not None)
     if rows is not None:
         _set_backlog(board, rows)
     return expose_metrics(board.families, board.numbers)

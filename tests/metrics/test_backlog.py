@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from shared.ids import new_id
-from shared.metrics.backlog import BYTES_A_SECOND, BacklogReader
+from shared.metrics.backlog import BACKLOG, BYTES_A_SECOND, MOST_ROWS, BacklogReader
 from tests.metrics.scraped import Scraped
 
 JOB = """
@@ -129,8 +129,6 @@ async def test_dead_letters_are_open_until_somebody_deals_with_them(
 
 async def test_partial_indexes_serve_the_query(database: asyncpg.Connection) -> None:
     """A table of a million finished tasks is not read to find those that wait."""
-    from shared.metrics.backlog import BACKLOG
-
     await database.execute("SET enable_seqscan = off")
     plan = "\n".join(row[0] for row in await database.fetch("EXPLAIN " + BACKLOG))
     assert all(name in plan for name in ("tasks_dispatched", "tasks_running", "tasks_waiting", "tasks_dead"))
@@ -172,3 +170,11 @@ async def test_a_database_that_hangs_does_not_hold_up_a_scrape(monkeypatch: pyte
         await asyncio.Event().wait()
 
     assert Scraped(await BacklogReader(fetch).text()).get("headrace_record_readable") == 0
+
+
+async def test_of_a_very_long_queue_some_stand_for_all(record: Record, database: asyncpg.Connection) -> None:
+    job_id = await record.job(duration_s=60, chunks=60)
+    for ordinal in range(60):
+        await record.task(job_id, "chunk", "dispatched", ordinal=ordinal)
+    rows = await database.fetch(BACKLOG.replace(f"LIMIT {MOST_ROWS}", "LIMIT 6"))
+    assert [(row["kind"], row["tasks"], row["audio_s"]) for row in rows] == [("chunk", 60, 60)]
