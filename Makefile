@@ -7,6 +7,7 @@ READY := $(VENV)/ready
 RUN := exec $(VENV)/bin/python -m
 SPEAKERS := $(VENV)/models/speakers-embedding.json
 USUAL := $(VENV)/usual/ready
+PROMETHEUS := $(VENV)/prometheus/usr/bin/promtool
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run test test-full check bench-ingest bench-transcribe bench-denoise bench-diarize chaos dead-letters redrive limits api-key revoke-key lock
@@ -20,7 +21,7 @@ demo: $(READY) ## start everything, transcribe the bundled clip, verify the webh
 run: $(READY) $(SPEAKERS) ## run the stack until Ctrl-C: PORT (8000), DATA_DIR (.headrace), PROCESSORS (1)
 	@$(RUN) deploy.local run
 
-test: $(READY) $(SPEAKERS) ## run every test; ARGS are passed on to pytest
+test: $(READY) $(SPEAKERS) $(PROMETHEUS) ## run every test; ARGS are passed on to pytest
 	@$(RUN) pytest $(ARGS)
 
 test-full: $(READY) ## run the tests that take minutes: the corpus, 65 minutes, three hours, latency; prints figures
@@ -77,6 +78,16 @@ $(USUAL): deploy/constraints-bench.txt | $(READY)
 	@echo "set-up: the packages of the usual stack, once"
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(VENV)/usual --requirement deploy/constraints-bench.txt
 	@touch $@
+
+# Prometheus, which tries the alert rules and the dashboard: Debian's package, unpacked here and installed nowhere. What is
+# on the PATH is as good; without either, the tests that need it are skipped.
+APT := apt-get -qq -o Dir::State::Lists=./apt/lists -o Dir::Cache=./apt -o APT::Sandbox::User= -o Acquire::http::Timeout=20
+$(PROMETHEUS): | $(READY)
+	@command -v promtool > /dev/null && exit 0; \
+	mkdir -p $(VENV)/prometheus/apt/lists/partial $(VENV)/prometheus/apt/archives/partial && cd $(VENV)/prometheus || exit 1; \
+	{ $(APT) update && $(APT) download prometheus && dpkg-deb -x prometheus_*.deb .; } > /dev/null 2>&1 \
+		|| echo "make: there is no Prometheus to try the alert rules with" >&2; \
+	rm -rf apt etc lib var prometheus_*.deb
 
 $(READY): pyproject.toml deploy/constraints.txt
 	@command -v "$(PYTHON)" > /dev/null || { echo "Headrace needs Python 3.11 or later: there is no $(PYTHON). Set PYTHON=/path/to/python3." >&2; exit 1; }

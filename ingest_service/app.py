@@ -26,7 +26,8 @@ from ingest_service.http.security_headers import with_security_headers
 from ingest_service.jobs.byte_range import RangeNotSatisfiableError
 from ingest_service.limits.count_open_uploads import with_open_uploads_counted
 from ingest_service.limits.limit_rate import with_rate_limit
-from ingest_service.metrics.metrics import BOARD
+from ingest_service.metrics.metrics import BOARD, LOOP_LAG, POOL
+from ingest_service.metrics.trace_upload import uploads_traced
 from ingest_service.receive.short_way import with_short_way
 from ingest_service.resumable.speak_tus import with_tus
 from ingest_service.routes.audio import answer_unsatisfiable, get_audio, head_audio
@@ -45,6 +46,7 @@ from ingest_service.routes.webhooks import get_webhook_attempts, send_webhook_ag
 from ingest_service.services import Services, open_services
 from ingest_service.settings import IngestSettings
 from shared.blob_store import BlobStore
+from shared.metrics.watch_loop import loop_watched
 
 ROUTES = (
     submit_job,
@@ -87,7 +89,9 @@ def create_app(settings: IngestSettings, stopping: asyncio.Event | None = None) 
             BOARD.share(Path(settings.metrics_dir))
         async with open_services(settings, blobs, stopping or asyncio.Event()) as services:
             app.state.services = services
-            yield
+            async with loop_watched(LOOP_LAG, lambda: POOL.sample(services.database.pool)):
+                with uploads_traced(settings.otlp_url, settings.trace_sample):
+                    yield
 
     return Litestar(
         route_handlers=[answering_options(ROUTES), *ROUTES],
@@ -121,7 +125,7 @@ def create_asgi(settings: IngestSettings, stopping: asyncio.Event | None = None)
     )
     # tus outside of it: the method that it lets a header name is the one that needs a key
     guarded = with_cross_origin(with_linger(with_tus(known)), settings.cors_origins)
-    return with_access_log(with_security_headers(guarded))
+    return with_access_log(with_security_headers(guarded), settings.access_log_sample)
 
 
 def _services(state: State) -> Services:

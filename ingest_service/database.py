@@ -12,6 +12,7 @@ import asyncpg
 from ingest_service.http.errors import OutageError
 from ingest_service.metrics.metrics import DATABASE_OUTAGES
 from shared.logs import Log
+from shared.metrics.pool_gauges import Pool
 
 log = Log(__name__)
 
@@ -36,6 +37,12 @@ class Database:
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
+
+    @property
+    def pool(self) -> Pool:
+        """For whoever wants to know how much of it is in use."""
+        pool: Pool = self._pool
+        return pool
 
     @classmethod
     @asynccontextmanager

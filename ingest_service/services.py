@@ -19,6 +19,7 @@ from ingest_service.jobs.read_jobs import JobReader
 from ingest_service.jobs.watch_jobs import JobWatcher
 from ingest_service.limits.open_limits import Limits, open_limits
 from ingest_service.limits.quota_gate import QuotaGate
+from ingest_service.metrics.read_backlog import backlog_of
 from ingest_service.process.check_health import Readiness, check_health
 from ingest_service.receive.free_space import FreeSpace
 from ingest_service.resumable.resumable_uploads import ResumableUploads, open_resumable_uploads
@@ -30,6 +31,7 @@ from ingest_service.submit.submit_job import JobSubmitter, record_job
 from ingest_service.submit.submit_once import OnceSubmitter
 from ingest_service.transcript_formats.limits import CueLimits
 from shared.blob_store import BlobStore
+from shared.metrics.backlog import BacklogReader
 
 REDIS_CONNECT_TIMEOUT_S = 1.0
 REDIS_TIMEOUT_S = 2.0
@@ -51,6 +53,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     watcher: JobWatcher
     key_ring: KeyRing
     limits: Limits
+    backlog: BacklogReader
 
     async def check(self) -> Readiness:
         """What of it is away."""
@@ -100,6 +103,7 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
             watcher=watcher,
             key_ring=key_ring,
             limits=limits,
+            backlog=backlog_of(database),
         )
 
 

@@ -12,6 +12,7 @@ from ingest_service.limits.quotas import Quotas
 from ingest_service.limits.token_bucket import Policy
 from ingest_service.transcript_formats.limits import CueLimits, MaxChars, MaxLines, MaxSeconds
 from shared.settings import CommonSettings
+from shared.traces import why_untraceable
 
 GIB = 1 << 30
 MOST_BY_DEFAULT = 16  # processes: they share the connections that Postgres allows
@@ -41,6 +42,7 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
     fsync: bool = False  # whether an upload waits until a local disk has its audio; Postgres decides for itself
     idempotency_hours: Annotated[float, msgspec.Meta(gt=0)] = 24.0  # that an answer is kept for its Idempotency-Key
     upload_expires_hours: Annotated[float, msgspec.Meta(gt=0)] = 24.0  # of a resumable upload, from its last part on
+    access_log_sample: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0  # of the requests that went well
     metrics_dir: str = ""  # processes that are given the same folder count together; empty: each for itself
     min_free_bytes: Annotated[int, msgspec.Meta(ge=0)] = GIB  # below that on the store's disk, no upload is taken
     cors_origins: tuple[Origin, ...] = ()  # whose pages may use the API from a browser
@@ -84,6 +86,8 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
         )
 
     def __post_init__(self) -> None:
+        if problem := why_untraceable(self.otlp_url):
+            raise ValueError(problem)
         if self.auth == "none" and not is_loopback(self.host):
             raise ValueError(
                 "HEADRACE_AUTH=none is for a loopback HEADRACE_HOST only, such as 127.0.0.1: "

@@ -1,45 +1,68 @@
-"""Liveness and readiness of a processor on a port of its own, for whoever supervises it. Serves no clients."""
+"""Liveness, readiness and metrics of a processor on a port of its own, for whoever watches it. Serves no clients."""
 
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
 from aiohttp import web
 from redis.exceptions import RedisError
 
+from processor_service.metrics.metrics import LOOP_LAG
+from processor_service.metrics.show_metrics import CONTENT_TYPE, show_metrics
 from processor_service.run_task import DATABASE_ERRORS, Processor
 from processor_service.worker import PollingWorker
 from shared.blob_store import BlobStoreError
+from shared.metrics.backlog import BacklogReader
+from shared.metrics.watch_loop import loop_watched
 
 STALE_POLL_S = 300.0  # while Redis is away polls wait for it; a restart would not bring it back
 
 
 @contextlib.asynccontextmanager
 async def serve(processor: Processor, workers: list[PollingWorker]) -> AsyncIterator[None]:
-    """Answer `/health/live` and `/health/ready` on loopback while the block runs; nothing when the port is 0."""
+    """Answer `/health/live`, `/health/ready` and `/metrics` while the block runs; nothing when the port is 0."""
     if not processor.settings.health_port:
         yield
         return
 
     started_s = time.monotonic()
+    backlog = BacklogReader(lambda query: _rows(processor, query))
+
+    def poll_age_s() -> float:
+        return max(time.monotonic() - max(worker.last_poll_s, started_s) for worker in workers)
 
     async def live(_request: web.Request) -> web.Response:
-        age_s = max(time.monotonic() - max(worker.last_poll_s, started_s) for worker in workers)
+        age_s = poll_age_s()
         return web.json_response({"poll_age_s": round(age_s, 1)}, status=200 if age_s < STALE_POLL_S else 503)
 
     async def ready(_request: web.Request) -> web.Response:
         away = await _away(processor)
         return web.json_response({"away": away}, status=503 if away else 200)
 
+    async def metrics(_request: web.Request) -> web.Response:
+        text = await show_metrics(processor, backlog, poll_age_s())
+        return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
+
     app = web.Application()
-    app.add_routes([web.get("/health/live", live), web.get("/health/ready", ready)])
+    app.add_routes([web.get("/health/live", live), web.get("/health/ready", ready), web.get("/metrics", metrics)])
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", processor.settings.health_port).start()
+    await web.TCPSite(runner, processor.settings.health_host, processor.settings.health_port).start()
     try:
-        yield
+        async with loop_watched(LOOP_LAG):
+            yield
     finally:
         await runner.cleanup()
+
+
+async def _rows(processor: Processor, query: str) -> Sequence[Mapping[str, Any]] | None:
+    """Of a query about the record; None while the database is away."""
+    try:
+        rows: Sequence[Mapping[str, Any]] = await processor.database.fetch(query)
+    except DATABASE_ERRORS:
+        return None
+    return rows
 
 
 async def _away(processor: Processor) -> list[str]:

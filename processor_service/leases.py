@@ -12,6 +12,7 @@ import asyncpg
 import msgspec
 
 from processor_service.failures import ChildCrashError, TransientError, failure_of
+from processor_service.metrics.metrics import RUNNING
 from processor_service.outcomes import Crashed, Failed, Interrupted, LeaseLost, Outcome
 from shared.failpoints import failpoint
 from shared.failures import FailureCode
@@ -155,6 +156,7 @@ class Leases:
         """Run a stage under the task's lease; every way it can end becomes an outcome."""
         held = _Held(task, asyncio.create_task(stage))
         self._held[task.id] = held
+        RUNNING[task.kind].inc()
         if self._stopping:
             held.end(Interrupted())
         try:
@@ -166,6 +168,7 @@ class Leases:
         except Exception as error:  # noqa: BLE001 - the one place where an exception becomes an outcome
             return Failed(failure_of(error))
         finally:
+            RUNNING[task.kind].dec()
             del self._held[task.id]
 
     def report(self, task: ClaimedTask, progress: float) -> None:

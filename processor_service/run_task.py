@@ -4,6 +4,7 @@ Nothing here raises towards arq: what arq would do with an exception is not what
 """
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,8 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_expo
 
 from processor_service.compute.pool import ComputePool, Slot
 from processor_service.leases import ClaimedTask, Leases, claim
+from processor_service.metrics.count_outcome import LEASE_LOST, UNSETTLED, count_lost, count_settled
+from processor_service.metrics.trace_attempts import attempt_traced
 from processor_service.models.cache import ModelCache
 from processor_service.outcomes import Crashed, Interrupted, JobDone, LeaseLost, Outcome
 from processor_service.providers.openai_api import OpenAIApi
@@ -74,7 +77,7 @@ async def run_compute_task(context: dict[str, Any], task_id: str, dispatch_no: i
     processor: Processor = context["processor"]
     async with processor.compute.slot() as slot:
         if task := await _claim(processor, task_id, dispatch_no):
-            with logs.bound(job_id=task.job_id, task=f"{task.kind}/{task.ordinal}"):
+            with _attempted(processor, task):
                 await _conclude(processor, task, await _compute(processor, task, slot))
 
 
@@ -82,9 +85,25 @@ async def run_delivery(context: dict[str, Any], task_id: str, dispatch_no: int) 
     """Send a webhook."""
     processor: Processor = context["processor"]
     if task := await _claim(processor, task_id, dispatch_no):
-        with logs.bound(job_id=task.job_id, task=str(task.kind)):
+        with _attempted(processor, task):
             stage = deliver(task, processor.database, processor.http, processor.settings)
             await _conclude(processor, task, await processor.leases.hold(task, stage))
+
+
+@contextlib.contextmanager
+def _attempted(processor: Processor, task: ClaimedTask) -> Iterator[None]:
+    """Every event of an attempt names its task, its job and whose it is; the attempt is a span of the job's trace."""
+    named: dict[str, str | int] = {
+        "headrace.task_id": str(task.id),
+        "headrace.ordinal": task.ordinal,
+        "headrace.failed_attempts": task.attempts,
+        "headrace.worker": processor.name,
+    }
+    with (
+        logs.bound(task_id=task.id, task=f"{task.kind}/{task.ordinal}", job_id=task.job_id, tenant=task.tenant),
+        attempt_traced(task.job_id, task.kind, named),
+    ):
+        yield
 
 
 async def _claim(processor: Processor, task_id: str, dispatch_no: int) -> ClaimedTask | None:
@@ -120,14 +139,17 @@ async def _conclude(processor: Processor, task: ClaimedTask, outcome: Outcome) -
     try:
         aftermath = await _settle(processor, task, outcome)
     except LeaseLostError:
-        log.warning("lease_lost", task_id=task.id)
+        count_lost(task.kind, LEASE_LOST)
+        log.warning("lease_lost")
         return
     except DATABASE_ERRORS as error:
         # The lease runs out, and the task is rescued.
+        count_lost(task.kind, UNSETTLED)
         log.error("settle_failed", error=f"{type(error).__name__}: {error}")
         return
+    count_settled(task.kind, outcome, has_dead_letter=aftermath.has_dead_letter)
     _log_outcome(task, outcome)
-    await _tell(processor, task, aftermath)
+    await _tell(processor, aftermath)
     if isinstance(outcome, JobDone):
         await _drop_chunks(processor, task)
 
@@ -142,7 +164,7 @@ async def _settle(processor: Processor, task: ClaimedTask, outcome: Outcome) -> 
     return await settle(processor.database, task, outcome, policy=processor.policy(task.kind))
 
 
-async def _tell(processor: Processor, task: ClaimedTask, aftermath: Aftermath) -> None:
+async def _tell(processor: Processor, aftermath: Aftermath) -> None:
     """Ring, and list the dead letter. When Redis is away the record still has it all, and upkeep tells it later."""
     try:
         failpoint("tell.before")
@@ -151,7 +173,7 @@ async def _tell(processor: Processor, task: ClaimedTask, aftermath: Aftermath) -
             await run_locked(processor.database, DEAD_LETTERS, processor.dead_letters)
         failpoint("tell.after")
     except (RedisError, *DATABASE_ERRORS) as error:
-        log.warning("not_told", task_id=task.id, error=f"{type(error).__name__}: {error}")
+        log.warning("not_told", error=f"{type(error).__name__}: {error}")
 
 
 async def _drop_chunks(processor: Processor, task: ClaimedTask) -> None:

@@ -20,6 +20,7 @@ from processor_service import health
 from processor_service.compute.messages import Warm
 from processor_service.compute.pool import ComputePool
 from processor_service.leases import Leases
+from processor_service.metrics.trace_attempts import attempts_traced
 from processor_service.models.cache import ModelCache, form_for, locate
 from processor_service.providers.failover import open_providers
 from processor_service.run_task import DEAD_LETTERS, Processor
@@ -81,6 +82,7 @@ async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncI
     models = ModelCache(Path(settings.model_dir), form_for(settings.transcriber))
     warm = _warm(settings, models)
     async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(attempts_traced(settings.otlp_url, settings.trace_sample))
         scratch = await stack.enter_async_context(open_scratch(settings.scratch_dir))
         compute = ComputePool(warm, slots=settings.slots, threads=settings.threads, scratch=scratch.folder)
         stack.push_async_callback(compute.stop)

@@ -10,6 +10,7 @@ from processor_service.providers.provider_settings import ProviderSettings
 from processor_service.transcribers.no_engine import NO_ENGINE
 from shared.options import WEBHOOK_SECRET_FORM, is_webhook_secret
 from shared.settings import CommonSettings
+from shared.traces import why_untraceable
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
@@ -53,7 +54,8 @@ class ProcessorSettings(CommonSettings, frozen=True, kw_only=True):
     retention_audio_s: NotNegative = 0.0  # the same for their audio alone
     retention_webhook_log_s: Positive = 30 * 24 * 3600.0  # webhook attempts older than this are forgotten
     orphan_age_s: Positive = 3600.0  # blobs that no job knows are deleted when they are older
-    health_port: int = 0  # liveness and readiness on loopback; 0: none
+    health_host: str = "127.0.0.1"  # the address that the health port listens on
+    health_port: int = 0  # liveness, readiness and metrics; 0: none
 
     def denoiser_settings(self) -> DenoiserSettings:
         return DenoiserSettings(
@@ -61,6 +63,8 @@ class ProcessorSettings(CommonSettings, frozen=True, kw_only=True):
         )
 
     def __post_init__(self) -> None:
+        if problem := why_untraceable(self.otlp_url):
+            raise ValueError(problem)
         if problem := why_not(self.denoiser):
             raise ValueError(f"HEADRACE_DENOISER is invalid: {problem}")
         if self.transcriber == NO_ENGINE and not self.providers:

@@ -61,13 +61,20 @@ class JsonFormatter(logging.Formatter):
 
 
 class ConsoleFormatter(logging.Formatter):
-    """For people: time, level, event, key=value."""
+    """For people: time, level, event, key=value on one line; a traceback below it."""
 
     def format(self, record: logging.LogRecord) -> str:
         at = dt.datetime.fromtimestamp(record.created, dt.UTC).strftime("%H:%M:%S.%f")[:-3]
-        fields = " ".join(f"{key}={value}" for key, value in getattr(record, "fields", {}).items())
-        line = f"{at} {record.levelname:<7} {record.getMessage()} {fields}".rstrip()
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        fields = dict(getattr(record, "fields", {}))
+        trace = self.formatException(record.exc_info) if record.exc_info else fields.pop("traceback", "")
+        shown = " ".join(f"{key}={_on_one_line(str(value))}" for key, value in fields.items())
+        line = f"{at} {record.levelname:<7} {_on_one_line(record.getMessage())} {shown}".rstrip()
+        return f"{line}\n{trace}".rstrip()
+
+
+def _on_one_line(text: str) -> str:
+    """What somebody sent cannot pass for an event of ours, nor move a terminal's cursor."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def configure(log_format: str, level: str) -> None:

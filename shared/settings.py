@@ -53,6 +53,8 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
     fetch_schemes: tuple[Literal["http", "https"], ...] = ("http", "https")  # that an `audio_url` may have
     log_format: Literal["json", "console"] = "console"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    otlp_url: str = ""  # of a collector that traces are sent to; empty: none are
+    trace_sample: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0  # of all jobs, if any are traced
     failpoints: str = ""  # for tests only: a folder of orders to misbehave, see shared.failpoints
 
 

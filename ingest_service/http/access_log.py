@@ -4,6 +4,7 @@ The path is the route's template, never the path itself, and no query or content
 `X-Request-Id`. The answer names the id, and in `Server-Timing` the milliseconds. Here, too, uploads are counted.
 """
 
+import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from ingest_service.http.request_ids import request_id
 from ingest_service.http.request_record import AT_HAND, RequestRecord
 from ingest_service.metrics.count_request import count_upload, is_upload, server_timing
 from ingest_service.metrics.metrics import RECEIVED_BYTES, UPLOADS_OPEN
+from ingest_service.metrics.trace_upload import trace_upload
 from shared.logs import Log, bound
 
 log = Log("ingest_service.access")
@@ -25,8 +27,8 @@ log = Log("ingest_service.access")
 QUIET_PATHS = frozenset({"/health/live", "/health/ready", "/metrics"})  # every few seconds: logged when they fail
 
 
-def with_access_log(app: ASGIApp) -> ASGIApp:
-    """Wrap an ASGI application."""
+def with_access_log(app: ASGIApp, sample: float = 1.0) -> ASGIApp:
+    """Wrap an ASGI application. Of the requests that went well, `sample` of all are logged."""
 
     async def logged(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -55,7 +57,8 @@ def with_access_log(app: ASGIApp) -> ASGIApp:
             try:
                 await app(scope, receive_timed, send_marked)
             finally:
-                _log_request(scope, record)
+                if _is_told(record, sample):
+                    _log_request(scope, record)
 
     return logged
 
@@ -75,6 +78,12 @@ def recorded(own_id: str, *, upload: bool) -> Iterator[RequestRecord]:
         if upload:
             UPLOADS_OPEN.dec()
             count_upload(record)
+            trace_upload(record, own_id)
+
+
+def _is_told(record: RequestRecord, sample: float) -> bool:
+    """What has no status got no answer."""
+    return not 0 < record.status < 400 or sample >= 1 or random.random() < sample  # noqa: S311 - nobody's secret
 
 
 def _log_request(scope: Scope, record: RequestRecord) -> None:

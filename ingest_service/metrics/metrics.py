@@ -4,7 +4,9 @@ A name is for good: dashboards and alerts stand on it.
 """
 
 from ingest_service.http.problems import PROBLEMS
-from ingest_service.metrics.count_board import Board
+from shared.metrics.count_board import Board
+from shared.metrics.pool_gauges import PoolGauges
+from shared.metrics.watch_loop import LAG_SECONDS, LAG_TEXT
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -37,3 +39,5 @@ EVENT_LISTENERS = BOARD.gauge("headrace_ingest_event_listeners", "Open streams o
 EVENT_QUERIES = BOARD.counter(
     "headrace_ingest_event_queries_total", "Queries that serve them, each for all jobs that are watched."
 )
+POOL = PoolGauges(BOARD, "headrace_ingest")
+LOOP_LAG = BOARD.histogram("headrace_ingest_event_loop_lag_seconds", LAG_TEXT, LAG_SECONDS)

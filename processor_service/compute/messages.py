@@ -126,6 +126,8 @@ class ChunkProcessed(_Message, frozen=True, kw_only=True):
     """Times are seconds from the start of the source."""
 
     transcript: Transcript
+    transcribed_in_s: float = 0.0
+    denoised_in_s: float = 0.0  # 0: there was nothing to denoise
 
 
 class Denoised(_Message, frozen=True, kw_only=True):

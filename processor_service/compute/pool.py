@@ -5,6 +5,7 @@ A child that died, hung or was interrupted is replaced.
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from processor_service.compute.child_process import ComputeChild, OnReply, R
 from processor_service.compute.limits import Patience, cpu_allowance_s
 from processor_service.compute.messages import Request, Warm
 from processor_service.failures import ChildCrashError, PermanentError, TransientError
+from processor_service.metrics.count_stage import count_answer
+from processor_service.metrics.metrics import CHILD_RESTARTS
+from processor_service.metrics.trace_attempts import note_answer
 from shared.logs import Log
 
 log = Log(__name__)
@@ -38,39 +42,48 @@ class Slot:
         if not self.child.is_alive:
             self.child = await self._exchange(self.child)
         cpu_s = cpu_allowance_s(patience, self._most_threads)
-        return await self.child.ask(request, expected, patience=patience, cpu_s=cpu_s, on_reply=on_reply)
+        began_s = time.perf_counter()
+        reply = await self.child.ask(request, expected, patience=patience, cpu_s=cpu_s, on_reply=on_reply)
+        took_s = time.perf_counter() - began_s
+        count_answer(request, reply, took_s)
+        note_answer(request, took_s)
+        return reply
 
 
 class ComputePool:
     """As many warm children as there are slots."""
 
     def __init__(self, warm: Warm, *, slots: int, threads: int, scratch: Path) -> None:
+        self.slots = slots
+        self.busy = 0  # slots that are handed out
         self._warm = warm
-        self._slots = slots
         self._threads = threads
         self._scratch = scratch
         self._idle: asyncio.Queue[ComputeChild] = asyncio.Queue()
         self._children: set[ComputeChild] = set()
         self._restarts: set[asyncio.Task[None]] = set()
-        self._busy = 0
 
     async def start(self) -> None:
         """Start and warm all children; raises ChildCrashError, PermanentError or TransientError when one cannot."""
-        for child in await asyncio.gather(*(self._start_child() for _ in range(self._slots))):
+        for child in await asyncio.gather(*(self._start_child() for _ in range(self.slots))):
             self._idle.put_nowait(child)
 
     @contextlib.asynccontextmanager
     async def slot(self) -> AsyncIterator[Slot]:
         """A warm child of one's own; waits until one is free. One that is dead is replaced in the background."""
         child = await self._living_child()
-        self._busy += 1
-        share = max(1, self._threads // self._busy)
+        self.busy += 1
+        share = max(1, self._threads // self.busy)
         slot = Slot(child, threads=share, most_threads=self._threads, exchange=self._exchanged)
         try:
             yield slot
         finally:
-            self._busy -= 1
+            self.busy -= 1
             self._give_back(slot.child)
+
+    def process_ids(self) -> list[int]:
+        """Of the children that live."""
+        return [child.pid for child in self._children if child.is_alive]
 
     async def stop(self) -> None:
         """Kill every child and wait for their end."""
@@ -98,6 +111,7 @@ class ComputePool:
             restart.add_done_callback(self._restarts.discard)
 
     async def _replace(self, dead: ComputeChild) -> None:
+        CHILD_RESTARTS.inc()
         await dead.kill()
         while True:
             try:

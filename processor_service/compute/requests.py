@@ -1,5 +1,6 @@
 """What a compute child does for each request: plain steps over the audio library and a transcriber."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,15 +96,16 @@ def process_chunk(engine: Engine, request: ProcessChunk, progress: OnProgress) -
     """Denoise and transcribe one chunk; which of them is read by the transcriber is the client's choice."""
     transcriber = Answered(request.heard) if request.heard else engine.transcriber(Path(request.model_path))
     from_denoised = request.options.transcribe_from == "denoised"
+    denoised_in_s = 0.0
     if from_denoised:
-        _denoise(request, _part(progress, 0, 1 - TRANSCRIBING_SHARE))
-        transcript = transcribe_chunk(
-            transcriber, request, _part(progress, 1 - TRANSCRIBING_SHARE, 1), from_denoised=True
-        )
-    else:
-        transcript = transcribe_chunk(transcriber, request, _part(progress, 0, TRANSCRIBING_SHARE), from_denoised=False)
-        _denoise(request, _part(progress, TRANSCRIBING_SHARE, 1))
-    return ChunkProcessed(transcript=transcript)
+        denoised_in_s = _denoise(request, _part(progress, 0, 1 - TRANSCRIBING_SHARE))
+    began_s = time.perf_counter()
+    share = (1 - TRANSCRIBING_SHARE, 1.0) if from_denoised else (0.0, TRANSCRIBING_SHARE)
+    transcript = transcribe_chunk(transcriber, request, _part(progress, *share), from_denoised=from_denoised)
+    transcribed_in_s = time.perf_counter() - began_s
+    if not from_denoised:
+        denoised_in_s = _denoise(request, _part(progress, TRANSCRIBING_SHARE, 1))
+    return ChunkProcessed(transcript=transcript, transcribed_in_s=transcribed_in_s, denoised_in_s=denoised_in_s)
 
 
 def denoise_only(request: DenoiseChunk, progress: OnProgress) -> Reply:
@@ -134,7 +136,11 @@ def join(request: JoinDenoised) -> Reply:
     return Joined()
 
 
-def _denoise(request: ProcessChunk, progress: OnProgress) -> None:
-    if request.denoised_path is not None and not request.is_denoised:
-        denoiser = load_denoiser(request.denoiser)
-        denoise_chunk(request.chunk, Path(request.denoised_path), denoiser, fade_s=FADE_S, on_progress=progress)
+def _denoise(request: ProcessChunk, progress: OnProgress) -> float:
+    """The seconds that it took; 0 where there was nothing to do."""
+    if request.denoised_path is None or request.is_denoised:
+        return 0.0
+    denoiser = load_denoiser(request.denoiser)
+    began_s = time.perf_counter()
+    denoise_chunk(request.chunk, Path(request.denoised_path), denoiser, fade_s=FADE_S, on_progress=progress)
+    return time.perf_counter() - began_s

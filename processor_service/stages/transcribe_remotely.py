@@ -4,6 +4,7 @@ The child has neither network nor keys; the worker does no maths.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from processor_service.compute.messages import (
     ProcessChunk,
 )
 from processor_service.failures import TaskError
+from processor_service.metrics.count_stage import count_heard_remotely
 from processor_service.providers.failover import limits_of, transcribe_remotely
 from processor_service.providers.openai_api import OpenAIApi
 from processor_service.stages.work import Work
@@ -37,11 +39,23 @@ async def hear_remotely(
     encode = EncodePieces(what=request, out_dir=str(work.scratch / "pieces"), longest_s=limits_of(providers))
     encoded = await work.ask(encode, PiecesEncoded, patience=patience)
     report(ENCODED)
-    asking = transcribe_remotely(providers, encoded.channels, request.options, _part(report, (ENCODED, ANSWERED)))
+    asking = _timed(
+        request, transcribe_remotely(providers, encoded.channels, request.options, _part(report, (ENCODED, ANSWERED)))
+    )
     heard, request = await _both(asking, _denoised(work, request, patience))
     if isinstance(heard, TaskError):
         return request, heard
     return msgspec.structs.replace(request, heard=heard), None
+
+
+async def _timed(
+    request: ProcessChunk, asking: Coroutine[Any, Any, tuple[Transcript, ...] | TaskError]
+) -> tuple[Transcript, ...] | TaskError:
+    began_s = time.perf_counter()
+    heard = await asking
+    if not isinstance(heard, TaskError):
+        count_heard_remotely(request.chunk, time.perf_counter() - began_s)
+    return heard
 
 
 async def _both(

@@ -6,6 +6,7 @@ from zlib import crc32
 
 import asyncpg
 
+from processor_service.metrics.metrics import OTHER, UPKEEP_DISPATCHES, UPKEEP_FAILURES
 from shared.bell import Redis, ring
 from shared.logs import Log
 from shared.messages import Dispatch
@@ -19,10 +20,14 @@ LOCK_CLASS = 0x4852  # "HR": keeps our advisory locks apart from those of other 
 
 async def run_forever(pool: asyncpg.Pool, redis: Redis, name: str, run_once: RunOnce, *, every_s: float) -> None:
     """Until cancelled. What goes wrong is logged and done again at the next turn."""
+    counted = name if name in UPKEEP_DISPATCHES else OTHER
     while True:
         try:
-            await ring(redis, await run_locked(pool, name, run_once))
+            dispatches = await run_locked(pool, name, run_once)
+            UPKEEP_DISPATCHES[counted].inc(len(dispatches))
+            await ring(redis, dispatches)
         except Exception as error:  # noqa: BLE001 - upkeep outlives every outage of what it keeps up
+            UPKEEP_FAILURES[counted].inc()
             log.warning("upkeep_failed", upkeep=name, error=f"{type(error).__name__}: {error}")
         await asyncio.sleep(every_s)
 

@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from processor_service.leases import claimed_task
+from processor_service.metrics.count_outcome import count_settled
 from processor_service.outcomes import Crashed
 from processor_service.retry import MAX_CRASHES, RetryPolicy
 from processor_service.settle import LeaseLostError, settle_lost
@@ -76,10 +77,12 @@ class Rescuer:
         dispatches: list[Dispatch] = []
         for row in await self._pool.fetch(LOST_TOO_OFTEN, [task_id for task_id, _ in lost], MAX_CRASHES):
             task = claimed_task(row)
+            crash = Crashed("its worker was lost")
             try:
-                aftermath = await settle_lost(self._pool, task, Crashed("its worker was lost"), policy=self._policy)
+                aftermath = await settle_lost(self._pool, task, crash, policy=self._policy)
             except LeaseLostError:
                 continue  # the worker came back in the last moment
+            count_settled(task.kind, crash, has_dead_letter=aftermath.has_dead_letter)
             log.warning("task_poisoned", task_id=task.id, job_id=task.job_id)
             dispatches += aftermath.dispatches
         return dispatches

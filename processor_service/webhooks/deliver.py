@@ -13,6 +13,7 @@ from yarl import URL
 
 from processor_service.failures import PermanentError
 from processor_service.leases import ClaimedTask
+from processor_service.metrics.count_webhook import count_webhook
 from processor_service.outbound.target_guard import host_of, refusal_of_url
 from processor_service.outcomes import Delivered, Delivery, DeliveryAttempt, LeaseLost, NotDelivered, Postponed
 from processor_service.settings import ProcessorSettings
@@ -29,8 +30,9 @@ from shared.webhook_events import DeliveryInput
 log = Log(__name__)
 
 READ_EVENT = """
-SELECT e.id, e.body, j.webhook_url, j.webhook_secret FROM webhook_events e JOIN jobs j ON j.id = e.job_id
-WHERE e.id = $1 AND e.job_id = $2
+SELECT e.id, e.body, t.created_at AS ordered_at, j.webhook_url, j.webhook_secret
+FROM webhook_events e JOIN jobs j ON j.id = e.job_id, tasks t
+WHERE e.id = $1 AND e.job_id = $2 AND t.id = $3
 """
 
 # Waits for a rescue or a cancel that is being committed, and then sees it.
@@ -47,6 +49,7 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     body: str
+    ordered_at: dt.datetime  # when its job ended, or somebody wanted it sent again
     url: URL
     secret: str | None
 
@@ -70,10 +73,16 @@ async def deliver(
 
 async def _read_event(pool: asyncpg.Pool, task: ClaimedTask) -> _Event:
     event_id = msgspec.json.decode(task.input or b"", type=DeliveryInput).event_id
-    row = await pool.fetchrow(READ_EVENT, event_id, task.job_id)
+    row = await pool.fetchrow(READ_EVENT, event_id, task.job_id, task.id)
     if row is None:
         raise PermanentError(FailureCode.INTERNAL, "The event to be delivered is not there.")
-    return _Event(id=event_id, body=row["body"], url=_parsed(row["webhook_url"] or ""), secret=row["webhook_secret"])
+    return _Event(
+        id=event_id,
+        body=row["body"],
+        ordered_at=row["ordered_at"],
+        url=_parsed(row["webhook_url"] or ""),
+        secret=row["webhook_secret"],
+    )
 
 
 def _parsed(url: str) -> URL:
@@ -95,7 +104,9 @@ async def _attempt(
     result = await _send(event, http, settings, at=begun["attempted_at"])
     duration_s = time.monotonic() - started_s
     failpoint("deliver.after_send")
-    failure = judge(result, now=begun["attempted_at"] + dt.timedelta(seconds=duration_s))
+    ended_at = begun["attempted_at"] + dt.timedelta(seconds=duration_s)
+    failure = judge(result, now=ended_at)
+    count_webhook(result, failure, duration_s, lag_s=(ended_at - event.ordered_at).total_seconds())
     return _outcome(event, _concluded(begun["id"], duration_s, result, failure), failure)
 
 

@@ -10,17 +10,17 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from ingest_service.metrics.count_board import Board
-from ingest_service.metrics.expose_metrics import expose_metrics
 from ingest_service.metrics.metrics_folder import metrics_folder
 from ingest_service.settings import IngestSettings
+from shared.metrics.count_board import Board
+from shared.metrics.expose_metrics import expose_metrics
 from tests.ingest.process import running
 from tests.ingest.scraping import Scrape, scrape, scrape_url
 from tests.ingest.serving import Ingest, serving, until
 from tests.ingest.sounds import wav
 
 WAV_TYPE = {"Content-Type": "audio/wav"}
-NAME = re.compile(r"headrace_ingest_[a-z_]+")
+NAME = re.compile(r"headrace_(ingest|record|backlog|dead_letters)_[a-z_]+")
 
 
 async def test_the_document_is_prometheus_text_with_names_as_they_should_be(ingest: Ingest) -> None:

@@ -14,19 +14,22 @@ from typing import Literal
 
 import msgspec
 
-from ingest_service.metrics.counters import Counter, Gauge, Histogram, Row
+from shared.metrics.counters import Counter, Gauge, Histogram, Row
 
 DOUBLE_BYTES = 8
 SUFFIX = ".counts"
 
-Label = tuple[str, str] | None
+Kind = Literal["counter", "gauge", "histogram"]
+Label = tuple[str, str]
 Labels = tuple[str, Iterable[str]]  # a name and all values that it can have
+Pair = tuple[str, str]
+Pairs = tuple[Pair, Iterable[Pair]]  # two names, and all pairs of values that they can have
 
 
 class Series(msgspec.Struct, frozen=True):
-    """What is counted under one label, or without; its numbers begin at `slot`."""
+    """What is counted under some labels, or without; its numbers begin at `slot`."""
 
-    label: Label
+    labels: tuple[Label, ...]
     slot: int
 
 
@@ -34,7 +37,7 @@ class Family(msgspec.Struct, frozen=True):
     """What is counted under one name. Of a histogram: a number for each bound, one for all above, and the sum."""
 
     name: str
-    kind: Literal["counter", "gauge", "histogram"]
+    kind: Kind
     text: str
     series: tuple[Series, ...]
     bounds: tuple[float, ...] = ()
@@ -49,30 +52,40 @@ class Board(Row):
         self._folder: Path | None = None
 
     def counter(self, name: str, text: str) -> Counter:
-        family = self._add(Family(name, "counter", text, self._series([None])))
-        return Counter(self, family.series[0].slot)
+        return Counter(self, self._slot("counter", name, text))
 
     def counters_by(self, labels: Labels, name: str, text: str) -> dict[str, Counter]:
         """A counter for each value of a label."""
-        series = self._series([(labels[0], value) for value in labels[1]])
-        self._add(Family(name, "counter", text, series))
-        return {one.label[1]: Counter(self, one.slot) for one in series if one.label}
+        return {value: Counter(self, slot) for value, slot in self._slots("counter", labels, name, text)}
+
+    def counters_by_pair(self, labels: Pairs, name: str, text: str) -> dict[Pair, Counter]:
+        """A counter for each pair of values of two labels."""
+        return {values: Counter(self, slot) for values, slot in self._pair_slots("counter", labels, name, text)}
 
     def gauge(self, name: str, text: str) -> Gauge:
         """Processes' gauges are added up, too."""
-        family = self._add(Family(name, "gauge", text, self._series([None])))
-        return Gauge(self, family.series[0].slot)
+        return Gauge(self, self._slot("gauge", name, text))
+
+    def gauges_by(self, labels: Labels, name: str, text: str) -> dict[str, Gauge]:
+        """A gauge for each value of a label."""
+        return {value: Gauge(self, slot) for value, slot in self._slots("gauge", labels, name, text)}
+
+    def gauges_by_pair(self, labels: Pairs, name: str, text: str) -> dict[Pair, Gauge]:
+        """A gauge for each pair of values of two labels."""
+        return {values: Gauge(self, slot) for values, slot in self._pair_slots("gauge", labels, name, text)}
 
     def histogram(self, name: str, text: str, bounds: Sequence[float]) -> Histogram:
-        series = self._series([None], len(bounds) + 2)
-        self._add(Family(name, "histogram", text, series, tuple(bounds)))
-        return Histogram(self, series[0].slot, bounds)
+        return Histogram(self, self._slot("histogram", name, text, bounds), bounds)
 
     def histograms_by(self, labels: Labels, name: str, text: str, bounds: Sequence[float]) -> dict[str, Histogram]:
         """A histogram for each value of a label."""
-        series = self._series([(labels[0], value) for value in labels[1]], len(bounds) + 2)
-        self._add(Family(name, "histogram", text, series, tuple(bounds)))
-        return {one.label[1]: Histogram(self, one.slot, bounds) for one in series if one.label}
+        slots = self._slots("histogram", labels, name, text, bounds)
+        return {value: Histogram(self, slot, bounds) for value, slot in slots}
+
+    def histograms_by_pair(self, labels: Pairs, name: str, text: str, bounds: Sequence[float]) -> dict[Pair, Histogram]:
+        """A histogram for each pair of values of two labels."""
+        slots = self._pair_slots("histogram", labels, name, text, bounds)
+        return {values: Histogram(self, slot, bounds) for values, slot in slots}
 
     def share(self, folder: Path) -> None:
         """Count in the folder from now on; called once by each process, after it was forked."""
@@ -107,16 +120,32 @@ class Board(Row):
                     row[slot] = 0.0
             yield row
 
-    def _series(self, labels: Sequence[Label], width: int = 1) -> tuple[Series, ...]:
+    def _slot(self, kind: Kind, name: str, text: str, bounds: Sequence[float] = ()) -> int:
+        return self._add(kind, name, text, [()], bounds)[0].slot
+
+    def _slots(
+        self, kind: Kind, labels: Labels, name: str, text: str, bounds: Sequence[float] = ()
+    ) -> list[tuple[str, int]]:
+        series = self._add(kind, name, text, [((labels[0], value),) for value in labels[1]], bounds)
+        return [(one.labels[0][1], one.slot) for one in series]
+
+    def _pair_slots(
+        self, kind: Kind, labels: Pairs, name: str, text: str, bounds: Sequence[float] = ()
+    ) -> list[tuple[Pair, int]]:
+        (first, second), pairs = labels
+        series = self._add(kind, name, text, [((first, one), (second, other)) for one, other in pairs], bounds)
+        return [((one.labels[0][1], one.labels[1][1]), one.slot) for one in series]
+
+    def _add(
+        self, kind: Kind, name: str, text: str, labels: Sequence[tuple[Label, ...]], bounds: Sequence[float]
+    ) -> tuple[Series, ...]:
         if not isinstance(self.numbers, array):
             raise TypeError("The row is shared already: it has its length.")
-        first = len(self.numbers)
+        first, width = len(self.numbers), len(bounds) + 2 if kind == "histogram" else 1
         self.numbers.extend([0.0] * (width * len(labels)))
-        return tuple(Series(label, first + number * width) for number, label in enumerate(labels))
-
-    def _add(self, family: Family) -> Family:
-        self.families.append(family)
-        return family
+        series = tuple(Series(one, first + number * width) for number, one in enumerate(labels))
+        self.families.append(Family(name, kind, text, series, tuple(bounds)))
+        return series
 
     def _gauge_slots(self) -> list[int]:
         return [series.slot for family in self.families if family.kind == "gauge" for series in family.series]

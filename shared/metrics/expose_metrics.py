@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from ingest_service.metrics.count_board import Family, Series
+from shared.metrics.count_board import Family, Series
 
 MEDIA_TYPE = "text/plain; version=0.0.4"  # the framework adds the charset
 
@@ -19,7 +19,7 @@ def _family(family: Family, numbers: Sequence[float]) -> Iterator[str]:
         if family.kind == "histogram":
             yield from _histogram(family, series, numbers)
         else:
-            yield f"{family.name}{_labels(series.label)} {_number(numbers[series.slot])}"
+            yield f"{family.name}{_labels(*series.labels)} {_number(numbers[series.slot])}"
 
 
 def _histogram(family: Family, series: Series, numbers: Sequence[float]) -> Iterator[str]:
@@ -27,14 +27,14 @@ def _histogram(family: Family, series: Series, numbers: Sequence[float]) -> Iter
     count = 0.0
     for offset, bound in enumerate((*(repr(float(bound)) for bound in family.bounds), "+Inf")):
         count += numbers[series.slot + offset]
-        yield f"{family.name}_bucket{_labels(series.label, ('le', bound))} {_number(count)}"
-    yield f"{family.name}_sum{_labels(series.label)} {_number(numbers[series.slot + len(family.bounds) + 1])}"
-    yield f"{family.name}_count{_labels(series.label)} {_number(count)}"
+        yield f"{family.name}_bucket{_labels(*series.labels, ('le', bound))} {_number(count)}"
+    yield f"{family.name}_sum{_labels(*series.labels)} {_number(numbers[series.slot + len(family.bounds) + 1])}"
+    yield f"{family.name}_count{_labels(*series.labels)} {_number(count)}"
 
 
-def _labels(*labels: tuple[str, str] | None) -> str:
-    """All values are words of our own, which need no escapes."""
-    pairs = ",".join(f'{label[0]}="{label[1]}"' for label in labels if label)
+def _labels(*labels: tuple[str, str]) -> str:
+    """All values are words of our own or of the settings, which need no escapes."""
+    pairs = ",".join(f'{name}="{value}"' for name, value in labels)
     return f"{{{pairs}}}" if pairs else ""
 
 

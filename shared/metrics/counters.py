@@ -1,7 +1,7 @@
 """Counters, gauges and histograms as slots of one row of doubles: counting is an addition, without lock or look-up.
 
 The usual library takes 2 to 4 µs for each of the dozen counts of an upload once several processes share them; these
-take a tenth. `count_board` keeps the row, `metrics` names what is counted.
+take a tenth. `count_board` keeps the row; each service's `metrics` names what is counted.
 """
 
 from array import array
@@ -36,6 +36,9 @@ class Gauge(Counter):
 
     def dec(self) -> None:
         self._row.numbers[self._slot] -= 1
+
+    def set(self, value: float) -> None:
+        self._row.numbers[self._slot] = value
 
 
 class Histogram:

@@ -1,0 +1,1 @@
+"""Counts what happens in a processor, and shows it."""

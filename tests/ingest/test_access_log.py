@@ -1,0 +1,34 @@
+"""How many requests are logged: those that went well by setting, all others always."""
+
+import logging
+from typing import Any
+
+import pytest
+
+from ingest_service.settings import IngestSettings
+from tests.ingest.serving import Ingest, serving
+from tests.ingest.sounds import wav
+
+REQUESTS = 40
+
+
+async def statuses(ingest: Ingest, caplog: pytest.LogCaptureFixture) -> list[Any]:
+    """Those that were logged of many requests that went well and two that did not."""
+    caplog.set_level(logging.INFO)
+    for _ in range(REQUESTS):
+        assert (await ingest.get("/v1/jobs"))[0] == 200
+    assert (await ingest.get("/v1/jobs/nonsense"))[0] == 404
+    assert (await ingest.post(wav(), headers={"Content-Type": "text/plain"}))[0] == 415
+    return [vars(record)["fields"]["status"] for record in caplog.records if record.getMessage() == "request"]
+
+
+@pytest.mark.parametrize(
+    ("sample", "logged"), [(1.0, range(REQUESTS, REQUESTS + 1)), (0.0, range(1)), (0.5, range(4, 37))]
+)
+async def test_a_sample_of_what_went_well_and_all_that_did_not(
+    settings: IngestSettings, caplog: pytest.LogCaptureFixture, sample: float, logged: range
+) -> None:
+    async with serving(settings, access_log_sample=sample) as ingest:
+        found = await statuses(ingest, caplog)
+    assert found[-2:] == [404, 415]
+    assert found.count(200) in logged

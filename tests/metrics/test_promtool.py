@@ -1,0 +1,35 @@
+"""Prometheus itself reads the rules, and each alert fires in its case and in no other's."""
+
+import subprocess
+from pathlib import Path
+
+import msgspec
+
+from tests.metrics.prometheus_tools import program
+from tests.metrics.queries import PROMETHEUS, RULES, RULES_TEST, rules
+
+NEVER = "vector(1) < 0"
+
+
+def promtool(*arguments: str, folder: Path = PROMETHEUS) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([program("promtool"), *arguments], cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_the_rules_and_the_example_of_a_configuration_are_read() -> None:
+    result = promtool("check", "config", "prometheus.yaml")
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_each_case_holds() -> None:
+    result = promtool("test", "rules", RULES_TEST.name)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_an_alert_that_never_fires_fails_its_case(tmp_path: Path) -> None:
+    silenced = [{**msgspec.to_builtins(rule), "expr": NEVER} for rule in rules()]
+    (tmp_path / RULES.name).write_bytes(msgspec.json.encode({"groups": [{"name": "silenced", "rules": silenced}]}))
+    (tmp_path / RULES_TEST.name).write_bytes(RULES_TEST.read_bytes())
+    assert promtool("check", "rules", RULES.name, folder=tmp_path).returncode == 0
+    result = promtool("test", "rules", RULES_TEST.name, folder=tmp_path)
+    assert result.returncode == 1
+    assert [rule.alert for rule in rules() if f'alertname="{rule.alert}"' not in result.stderr + result.stdout] == []
