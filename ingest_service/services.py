@@ -44,6 +44,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     database: Database
     redis: Redis
     cue_limits: CueLimits
+    presigned_downloads: bool
     watcher: JobWatcher
 
     async def check(self) -> Readiness:
@@ -87,6 +88,7 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
             database=database,
             redis=redis,
             cue_limits=settings.cue_limits,
+            presigned_downloads=settings.presigned_downloads,
             watcher=watcher,
         )
 

@@ -36,6 +36,7 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
     upload_expires_hours: Annotated[float, msgspec.Meta(gt=0)] = 24.0  # of a resumable upload, from its last part on
     metrics_dir: str = ""  # processes that are given the same folder count together; empty: each for itself
     min_free_bytes: Annotated[int, msgspec.Meta(ge=0)] = GIB  # below that on the store's disk, no upload is taken
+    presigned_downloads: bool = False  # audio is fetched from the bucket itself, by a URL that is good for minutes
     cors_origins: tuple[Origin, ...] = ()  # whose pages may use the API from a browser
     subtitle_max_chars: MaxChars = 42  # of a line; full-width characters count double
     subtitle_max_lines: MaxLines = 2

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 import obstore
 from obstore.exceptions import BaseError, NotFoundError
-from obstore.store import LocalStore, ObjectStore
+from obstore.store import AzureStore, GCSStore, LocalStore, ObjectStore, S3Store
 
 from shared.describe_store_error import describe, says_full, says_no_bucket
 from shared.local_files import sync, write_whole
@@ -32,6 +32,7 @@ SYNCERS = 16  # threads that wait for the disk; it takes the syncs of one moment
 PARTIAL = re.compile(r"#\d+$")  # how obstore names a local file until it is whole
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MISSING = (FileNotFoundError, NotFoundError)
+SIGNING = (S3Store, GCSStore, AzureStore)
 
 
 class BlobFacts(NamedTuple):
@@ -141,6 +142,13 @@ class BlobStore:
         with path.open("wb") as file:
             async for piece in self.read(key, 0, size, piece_bytes=DOWNLOAD_BYTES):
                 file.write(piece)
+
+    async def download_url(self, key: str, *, expires_s: float) -> str | None:
+        """A URL by which anybody may get the blob for so long, or None for a store that has none. Asks no server."""
+        if not isinstance(self._store, SIGNING):
+            return None
+        with self._wrapping():
+            return await obstore.sign_async(self._store, "GET", key, dt.timedelta(seconds=expires_s))
 
     def local_path(self, key: str) -> Path | None:
         """Where the blob lies on this machine's disk, or None for a store that is elsewhere."""
