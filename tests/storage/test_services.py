@@ -86,62 +86,50 @@ def _own(common: dict[str, str], line: Proxy, tmp_path: Path) -> Callable[[str],
     return of
 
 
-async def test_a_job_is_done_and_fetched_over_the_bucket_alone(client: Client, s3: Store) -> None:
+async def test_uploads_become_jobs_that_are_done_and_fetched_over_the_bucket_alone(client: Client, s3: Store) -> None:
     sound = JFK.path.read_bytes()
-    job_id = await client.submit(JFK.path)
+    at_once = await client.submit(JFK.path)
+    resumed = await _upload_in_two_parts(client, sound)
 
-    job = await client.ended(job_id)
+    for job_id in (at_once, resumed):
+        job = await client.ended(job_id)
+        assert (job["status"], job["error"]) == ("COMPLETED", None)
+        assert set((await client.text(job_id, "txt")).split()) == {"tick"}, "the scripted transcriber hears no more"
+        assert await client.audio(job_id, "original") == (200, sound)
+    assert await client.audio(at_once, "original", {"Range": "bytes=1000-4999"}) == (206, sound[1000:5000])
+    assert await client.audio(at_once, "denoised", {"Range": "bytes=0-3"}) == (206, b"fLaC")
+    contents = await s3.contents()
+    assert {f"jobs/{at_once}/{name}" for name in ("source", "g1/denoised.flac", "g1/transcript.json")} <= set(contents)
+    assert not [key for key in contents if key.startswith("uploads/")]
 
-    assert (job["status"], job["error"]) == ("COMPLETED", None)
-    assert set((await client.text(job_id, "txt")).split()) == {"tick"}, "the scripted transcriber hears no more"
-    assert await client.audio(job_id, "original") == (200, sound)
-    assert await client.audio(job_id, "original", {"Range": "bytes=1000-4999"}) == (206, sound[1000:5000])
-    status, denoised = await client.audio(job_id, "denoised", {"Range": "bytes=0-3"})
-    assert (status, denoised) == (206, b"fLaC")
-    results = {"source", "g1/denoised.flac", "g1/transcript.json"}
-    assert results <= {key.removeprefix(f"jobs/{job_id}/") for key in await s3.contents()}
-
-    async with client.http.delete(f"/v1/jobs/{job_id}") as answer:
-        assert answer.status == 204
+    for job_id in (at_once, resumed):
+        async with client.http.delete(f"/v1/jobs/{job_id}") as answer:
+            assert answer.status == 204
     assert await s3.contents() == []
 
 
-async def test_a_resumable_upload_becomes_a_job_over_the_bucket(client: Client, s3: Store) -> None:
-    sound = JFK.path.read_bytes()
+async def _upload_in_two_parts(client: Client, sound: bytes) -> str:
     tus = Tus(client.http, "")
     path = await tus.created(len(sound), Upload_Metadata=metadata(filename="jfk.flac", denoise="false"))
-
     await tus.patch(path, 0, sound[:100_000])
-    answer = await tus.patch(path, 100_000, sound[100_000:])
-
-    job_id = answer.headers["Headrace-Job-Id"]
-    assert (await client.ended(job_id))["status"] == "COMPLETED"
-    assert await client.audio(job_id, "original") == (200, sound)
-    assert not [key for key in await s3.contents() if key.startswith("uploads/")]
+    return (await tus.patch(path, 100_000, sound[100_000:])).headers["Headrace-Job-Id"]
 
 
-async def test_a_processor_without_the_bucket_waits_for_it(client: Client, line: Proxy) -> None:
+async def test_without_the_bucket_uploads_are_refused_and_jobs_wait(
+    client: Client, line: Proxy, ingest_line: Proxy, s3: Store
+) -> None:
+    ingest_line.set(Mode.REFUSE)
+    async with client.http.post("/v1/jobs", data=b"fLaC" * 100, headers={"Content-Type": "audio/flac"}) as answer:
+        assert (answer.status, (await answer.json(content_type=None))["code"]) == (503, "storage_unavailable")
+        assert int(answer.headers["Retry-After"]) > 0
+    async with client.http.get("/health/ready") as answer:
+        assert (answer.status, "storage" in await answer.text()) == (503, True)
+    ingest_line.set(Mode.PASS)
+    assert await s3.contents() == []
+
     line.set(Mode.REFUSE)
     job_id = await client.submit(JFK.path, denoise=False)
     while (job := await client.job(job_id))["attempts"] < 2:
         assert job["status"] in {"QUEUED", "PROCESSING"}, job
     line.set(Mode.PASS)
-
-    assert (await client.ended(job_id))["status"] == "COMPLETED"
-
-
-async def test_an_upload_without_the_bucket_is_refused_honestly(client: Client, ingest_line: Proxy, s3: Store) -> None:
-    ingest_line.set(Mode.REFUSE)
-    async with client.http.post(
-        "/v1/jobs", data=JFK.path.read_bytes(), headers={"Content-Type": "audio/flac"}
-    ) as answer:
-        assert (answer.status, (await answer.json(content_type=None))["code"]) == (503, "storage_unavailable")
-        assert int(answer.headers["Retry-After"]) > 0
-    async with client.http.get("/health/ready") as answer:
-        assert answer.status == 503
-        assert "storage" in await answer.text()
-    ingest_line.set(Mode.PASS)
-
-    assert await s3.contents() == []
-    job_id = await client.submit(JFK.path, denoise=False)
     assert (await client.ended(job_id))["status"] == "COMPLETED"
