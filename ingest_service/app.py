@@ -81,7 +81,12 @@ def create_app(settings: IngestSettings, stopping: asyncio.Event | None = None) 
 
     Streams that have no end of their own end once `stopping` is set, see `server`.
     """
-    blobs = BlobStore(settings.storage_url, fsync=settings.fsync)
+    blobs = BlobStore(
+        settings.storage_url,
+        fsync=settings.fsync,
+        timeout_s=settings.storage_timeout_s,
+        retry_s=settings.storage_retry_s,
+    )
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:

@@ -50,6 +50,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     database: Database
     redis: Redis
     cue_limits: CueLimits
+    presigned_downloads: bool
     watcher: JobWatcher
     key_ring: KeyRing
     limits: Limits
@@ -100,6 +101,7 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
             database=database,
             redis=redis,
             cue_limits=settings.cue_limits,
+            presigned_downloads=settings.presigned_downloads,
             watcher=watcher,
             key_ring=key_ring,
             limits=limits,

@@ -94,7 +94,8 @@ async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncI
         http = await stack.enter_async_context(open_session(settings))
         sources = await stack.enter_async_context(open_sources_session(settings))
         providers = await stack.enter_async_context(open_providers(settings.providers))
-        blobs, leases = BlobStore(settings.storage_url), Leases(database, lease_s=settings.lease_s)
+        leases = Leases(database, lease_s=settings.lease_s)
+        blobs = BlobStore(settings.storage_url, timeout_s=settings.storage_timeout_s, retry_s=settings.storage_retry_s)
         yield Processor(
             name=f"{socket.gethostname()}:{os.getpid()}",
             settings=settings,

@@ -1,4 +1,4 @@
-"""The blob store: one small interface over obstore, for a local folder (`file:///…`) or a bucket (`s3://…`).
+"""The blob store: one small interface over obstore, for a local folder (`file:///…`) or a bucket (`s3://…` and others).
 
 Everything streams. A put that does not finish leaves nothing behind; a key is visible only when it is whole.
 """
@@ -9,24 +9,30 @@ import datetime as dt
 import errno
 import os
 import re
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import obstore
-from obstore.exceptions import BaseError
-from obstore.store import LocalStore, ObjectStore, from_url
+from obstore.exceptions import BaseError, NotFoundError
+from obstore.store import AzureStore, GCSStore, LocalStore, ObjectStore, S3Store
 
+from shared.describe_store_error import describe, says_full, says_no_bucket
 from shared.local_files import sync, write_whole
+from shared.open_bucket import open_bucket
+from shared.put_into_bucket import put_into_bucket
 
 READ_BYTES = 1 << 20
-PART_BYTES = 8 << 20  # S3 wants parts of 5 MiB or more
+DOWNLOAD_BYTES = 8 << 20  # fewer requests than a client's download, which a slow client would hold in memory
+PART_BYTES = 8 << 20
 PARTS_IN_FLIGHT = 1  # bounds memory per upload to about two parts
 SYNCERS = 16  # threads that wait for the disk; it takes the syncs of one moment together
 PARTIAL = re.compile(r"#\d+$")  # how obstore names a local file until it is whole
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+MISSING = (FileNotFoundError, NotFoundError)
+SIGNING = (S3Store, GCSStore, AzureStore)
 
 
 class BlobFacts(NamedTuple):
@@ -51,16 +57,21 @@ class BlobStoreFullError(BlobStoreError):
 class BlobStore:
     """Blobs by key. Raises BlobNotFoundError for a missing key, BlobStoreError for everything else."""
 
-    def __init__(self, storage_url: str, *, fsync: bool = False) -> None:
+    def __init__(
+        self, storage_url: str, *, fsync: bool = False, timeout_s: float = 30.0, retry_s: float = 10.0
+    ) -> None:
         """Open the store of a URL; a local folder is made when missing. BlobStoreError when it cannot be opened.
 
         `fsync`: a put into a local folder returns only when the disk has it. A bucket has promises of its own.
+        `timeout_s`, `retry_s`: of a bucket, see `open_bucket`.
         """
         parts = urlsplit(storage_url)
         self._root = Path(unquote(parts.path)) if parts.scheme == "file" else None
         try:
             self._store: ObjectStore = (
-                LocalStore(self._root, mkdir=True, automatic_cleanup=True) if self._root else from_url(storage_url)
+                LocalStore(self._root, mkdir=True, automatic_cleanup=True)
+                if self._root
+                else open_bucket(storage_url, timeout_s=timeout_s, retry_s=retry_s)
             )
         except (BaseError, OSError, ValueError) as error:
             raise _wrapped(error) from error
@@ -68,11 +79,12 @@ class BlobStore:
 
     async def put(self, key: str, data: bytes | Path | AsyncIterable[bytes]) -> None:
         """Store bytes, a file or a stream in constant memory. When the stream raises, so does this; nothing stays."""
-        try:
-            await obstore.put_async(self._store, key, data, chunk_size=PART_BYTES, max_concurrency=PARTS_IN_FLIGHT)
-            await self._sync(key)
-        except (BaseError, OSError) as error:
-            raise _wrapped(error) from error
+        with self._wrapping():
+            if self._root is None:
+                await put_into_bucket(self._store, key, data)
+            else:
+                await obstore.put_async(self._store, key, data, chunk_size=PART_BYTES, max_concurrency=PARTS_IN_FLIGHT)
+                await self._sync(key)
 
     async def put_small(self, key: str, data: bytes) -> None:
         """Store bytes that are few: a local disk's cache takes them between two other things that the loop does."""
@@ -98,35 +110,45 @@ class BlobStore:
 
     async def get(self, key: str) -> bytes:
         """The whole blob: for small ones, such as a transcript."""
-        try:
+        with self._wrapping():
             result = await obstore.get_async(self._store, key)
             return bytes(await result.bytes_async())
-        except (BaseError, OSError) as error:
-            raise _wrapped(error) from error
 
     async def size(self, key: str) -> int:
         """The length in bytes."""
         try:
-            return (await obstore.head_async(self._store, key))["size"]
-        except (BaseError, OSError) as error:
-            raise _wrapped(error) from error
+            with self._wrapping():
+                return (await obstore.head_async(self._store, key))["size"]
+        except BlobNotFoundError:
+            if self._root is None:
+                await self.check()  # a bucket that is not there has lost no blob; here it could not say so
+            raise
 
-    async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
-        """Stream the bytes `start` to `end` (exclusive), in pieces of at most 1 MiB."""
-        for offset in range(start, end, READ_BYTES):
-            try:
-                yield bytes(
-                    await obstore.get_range_async(self._store, key, start=offset, end=min(offset + READ_BYTES, end))
+    async def read(self, key: str, start: int, end: int, *, piece_bytes: int = READ_BYTES) -> AsyncIterator[bytes]:
+        """Stream the bytes `start` to `end` (exclusive), in pieces of at most 1 MiB unless told otherwise.
+
+        Each is a request of its own: a slow reader holds no connection, and the time a request may take bounds none.
+        """
+        for offset in range(start, end, piece_bytes):
+            with self._wrapping():
+                piece = await obstore.get_range_async(
+                    self._store, key, start=offset, end=min(offset + piece_bytes, end)
                 )
-            except (BaseError, OSError) as error:
-                raise _wrapped(error) from error
+            yield bytes(piece)
 
     async def download(self, key: str, path: Path) -> None:
         """Stream a blob into a local file."""
         size = await self.size(key)
         with path.open("wb") as file:
-            async for piece in self.read(key, 0, size):
+            async for piece in self.read(key, 0, size, piece_bytes=DOWNLOAD_BYTES):
                 file.write(piece)
+
+    async def download_url(self, key: str, *, expires_s: float) -> str | None:
+        """A URL by which anybody may get the blob for so long, or None for a store that has none. Asks no server."""
+        if not isinstance(self._store, SIGNING):
+            return None
+        with self._wrapping():
+            return await obstore.sign_async(self._store, "GET", key, dt.timedelta(seconds=expires_s))
 
     def local_path(self, key: str) -> Path | None:
         """Where the blob lies on this machine's disk, or None for a store that is elsewhere."""
@@ -144,27 +166,30 @@ class BlobStore:
 
     async def delete(self, prefix: str) -> None:
         """Delete every blob under a prefix; a missing one is not an error."""
-        try:
+        with self._wrapping():
             async for page in obstore.list(self._store, prefix):
-                await obstore.delete_async(self._store, [meta["path"] for meta in page])
-        except (BaseError, OSError) as error:
-            raise _wrapped(error) from error
+                await self._delete([meta["path"] for meta in page])
 
     async def delete_keys(self, keys: Sequence[str]) -> None:
         """Delete single blobs; a missing one is not an error."""
+        with self._wrapping():
+            await self._delete(keys)
+
+    async def _delete(self, keys: Sequence[str]) -> None:
         try:
             await obstore.delete_async(self._store, keys)
-        except (BaseError, OSError) as error:
-            if not isinstance(error, (FileNotFoundError, obstore.exceptions.NotFoundError)):
-                raise _wrapped(error) from error
+        except MISSING as error:  # where that is an error, it has kept others from being deleted
+            if says_no_bucket(error):
+                raise
+            for key in keys:
+                with contextlib.suppress(*MISSING):
+                    await obstore.delete_async(self._store, key)
 
     async def walk(self, prefix: str) -> AsyncIterator[list[BlobFacts]]:
         """All blobs under a prefix, in pages, in no order that may be relied on."""
-        try:
+        with self._wrapping():
             async for page in obstore.list(self._store, prefix):
                 yield [BlobFacts(meta["path"], meta["last_modified"]) for meta in page]
-        except (BaseError, OSError) as error:
-            raise _wrapped(error) from error
 
     def sweep_partial(self, *, before: dt.datetime) -> int:
         """Delete what uploads left on a local disk whose process was killed; how many. A bucket has its own rules."""
@@ -181,14 +206,23 @@ class BlobStore:
     async def check(self) -> None:
         """Raise BlobStoreError unless the store answers."""
         try:
-            await obstore.list_with_delimiter_async(self._store, "health")
+            with self._wrapping():
+                await obstore.list_with_delimiter_async(self._store, "health")
+        except BlobNotFoundError as error:
+            raise BlobStoreError("there is no such bucket") from error
+
+    @contextlib.contextmanager
+    def _wrapping(self) -> Iterator[None]:
+        """Turn obstore's errors into ours. A bucket's are left behind: they repeat what its server answered."""
+        try:
+            yield
         except (BaseError, OSError) as error:
-            raise _wrapped(error) from error
+            raise _wrapped(error) from (error if self._root else None)
 
 
 def _wrapped(error: Exception) -> BlobStoreError:
-    if isinstance(error, (FileNotFoundError, obstore.exceptions.NotFoundError)):
+    if isinstance(error, MISSING) and not says_no_bucket(error):
         return BlobNotFoundError("no such blob")
-    first_line = f"{type(error).__name__}: {error}".partition("\n")[0]  # obstore adds a long debug dump
-    full = getattr(error, "errno", None) in FULL or any(f"(os error {number})" in first_line for number in FULL)
-    return BlobStoreFullError(first_line) if full else BlobStoreError(first_line)
+    text = describe(error)
+    full = getattr(error, "errno", None) in FULL or any(f"(os error {number})" in text for number in FULL)
+    return BlobStoreFullError(text) if full or says_full(text) else BlobStoreError(text)

@@ -48,7 +48,9 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     database_url: str
     redis_url: str
-    storage_url: str
+    storage_url: Annotated[str, msgspec.Meta(pattern=r"^(file|s3|gs|az)://")]
+    storage_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 30.0  # that one request to a bucket may take
+    storage_retry_s: Annotated[float, msgspec.Meta(ge=0)] = 10.0  # after which one that fails is not begun again
     max_upload_bytes: Annotated[int, msgspec.Meta(ge=1)] = 5 << 30  # of the audio; a larger upload is a 413
     fetch_schemes: tuple[Literal["http", "https"], ...] = ("http", "https")  # that an `audio_url` may have
     log_format: Literal["json", "console"] = "console"

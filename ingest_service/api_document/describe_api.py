@@ -105,6 +105,7 @@ SUBMIT: Specs = {
 AUDIO: Specs = {
     200: ResponseSpec(bytes, generate_examples=False, description="The audio", media_type="audio/*"),
     206: ResponseSpec(bytes, generate_examples=False, description="The range asked for", media_type="audio/*"),
+    307: ResponseSpec(None, generate_examples=False, description="Where to get it, if the service hands out such URLs"),
     **_problems("job_erased", "audio_erased"),
     **_problems("range_not_satisfiable"),
 }

