@@ -20,6 +20,7 @@ from shared.ids import new_id
 from shared.messages import Dispatch
 from shared.options import SubmitOptions
 from shared.states import TaskKind
+from shared.task_costs import cost_s
 
 JSON_TYPE = "application/json"
 URL_FIELD = "audio_url"
@@ -69,7 +70,7 @@ async def read_url_job(head: UploadHead, receive: Receive, schemes: Collection[s
 
 async def record_url_job(database: Database, tenant: str, job: UrlJob, *, also: AlsoCommit | None = None) -> Dispatch:
     """Commit the job and its `prepare` task, and with them what the caller `also` writes; raises as `commit_job`."""
-    first_task = Dispatch(new_id(), 1, TaskKind.PREPARE)
+    first_task = Dispatch(new_id(), 1, TaskKind.PREPARE, tenant, cost_s(TaskKind.PREPARE))
 
     async def insert(connection: Any) -> None:
         await connection.execute(INSERT_JOB_AND_FIRST_TASK, *_columns(tenant, job), first_task.task_id)
