@@ -17,7 +17,7 @@ from shared.states import JobStatus
 
 @get("/v1/jobs/{job_id:str}", responses=ONE_JOB, summary="Get a job")
 async def get_job(job_id: FromPath[str], services: NamedDependency[Services]) -> JobView:
-    """How a job stands. While it is QUEUED, `queue_position` counts from 1 and `estimated_wait_s` guesses the rest."""
+    """How a job stands. While it is QUEUED, `queue_position` (from 1) and `estimated_wait_s` say about how long yet."""
     return await services.jobs.get(LOCAL_TENANT, job_id)
 
 
