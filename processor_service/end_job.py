@@ -12,6 +12,7 @@ from shared.failures import Failure
 from shared.ids import new_id
 from shared.messages import Dispatch
 from shared.states import JobStatus, Stage, TaskKind
+from shared.task_costs import cost_s
 from shared.transcript import ResultWarning
 from shared.webhook_events import DeliveryInput, EventType, event_body, event_id
 
@@ -79,4 +80,4 @@ async def insert_task(
     task_id = new_id()
     input_json = msgspec.json.encode(task_input).decode() if task_input else None
     await connection.execute(INSERT_TASK, task_id, parent.job_id, parent.generation, kind, ordinal, input_json)
-    return Dispatch(task_id, 1, kind)
+    return Dispatch(task_id, 1, kind, parent.tenant, cost_s(kind))

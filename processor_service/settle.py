@@ -43,6 +43,7 @@ from shared.failpoints import failpoint
 from shared.failures import Failure, FailureCode
 from shared.messages import Dispatch
 from shared.states import JobStatus, TaskKind, TaskState
+from shared.task_costs import cost_s
 
 
 class LeaseLostError(Exception):
@@ -118,14 +119,12 @@ class _Settlement:
         await self._leave_running(TaskState.DONE)
         await self._record_audio(outcome.prepared)
         await self._db.execute(START_CHUNKS, self._task.job_id, len(outcome.chunks), _json(outcome.warnings))
-        return Aftermath(
-            tuple(
-                [
-                    await insert_task(self._db, self._task, TaskKind.CHUNK, ordinal, chunk)
-                    for ordinal, chunk in enumerate(outcome.chunks)
-                ]
-            )
-        )
+        chunks = [
+            await insert_task(self._db, self._task, TaskKind.CHUNK, ordinal, chunk)
+            for ordinal, chunk in enumerate(outcome.chunks)
+        ]
+        cost = cost_s(TaskKind.CHUNK, duration_s=outcome.prepared.duration_s, chunk_count=len(chunks))
+        return Aftermath(tuple(msgspec.structs.replace(chunk, cost_s=cost) for chunk in chunks))
 
     async def _chunk_done(self) -> Aftermath:
         await self._leave_running(TaskState.DONE)
@@ -192,7 +191,7 @@ class _Settlement:
 
     async def _redispatch(self) -> Dispatch:
         dispatch_no = await self._db.fetchval(REDISPATCH, self._task.id)
-        return Dispatch(self._task.id, dispatch_no, self._task.kind)
+        return Dispatch(self._task.id, dispatch_no, self._task.kind, self._task.tenant, has_begun=True)
 
 
 def _json(value: object) -> str:

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from processor_service.run_task import Processor, run_compute_task, run_delivery
+from shared.fair_shares import note_taken
 from shared.logs import Log
 from shared.messages import ARQ_FUNCTION, COMPUTE_QUEUE, DELIVERY_QUEUE, PAYLOAD_TTL_MS, deserialize, serialize
 
@@ -48,6 +49,14 @@ class PollingWorker(Worker):
                 log.warning("start_failed", arq_id=job_id.decode(), error=f"{type(error).__name__}: {error}")
                 self.job_counter -= 1  # arq takes both before it asks Redis
                 self.sem.release()
+
+    async def run_job(self, job_id: str, score: int) -> None:
+        """As arq's, once those who ring are told how far the queue has come."""
+        try:
+            await note_taken(self.pool, self.queue_name, score)
+        except (RedisError, OSError) as error:  # the next one taken tells it, too
+            log.warning("not_noted", arq_id=job_id, error=f"{type(error).__name__}: {error}")
+        await super().run_job(job_id, score)
 
 
 def connect(redis_url: str, *, timeout_s: float = 2.0, retries: int = SOON) -> ArqRedis:

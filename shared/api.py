@@ -60,7 +60,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     created_at: dt.datetime
     started_at: dt.datetime | None
     completed_at: dt.datetime | None
-    queue_position: int | None
+    queue_position: int | None  # from 1: about how many jobs' work begins before its own, tenants getting fair shares
     estimated_wait_s: float | None  # until the work begins; null when it has begun, or nothing is known
     audio: AudioFacts
     attempts: int

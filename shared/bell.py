@@ -1,25 +1,20 @@
-"""Rings the bell: tells arq's queues in Redis, in one pipelined round trip, which committed tasks there are to do.
+"""Rings the bell: tells arq's queues in Redis, in one round trip a batch, which committed tasks there are to do.
 
 Called after the commit, never before. A failure is not an error of the caller: the row is the record, and the
-processor's reconciler rings for whatever Redis does not know. `NX` makes ringing twice harmless.
+processor's reconciler rings for whatever Redis does not know. Ringing twice is ringing once.
 
 A task's n-th dispatch silences the one before: what a lost worker had begun would stay in arq's queue for days.
 """
 
+import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from shared.failpoints import failpoint
-from shared.messages import (
-    ARQ_IN_PROGRESS_KEY_PREFIX,
-    ARQ_JOB_KEY_PREFIX,
-    ARQ_RETRY_KEY_PREFIX,
-    PAYLOAD_TTL_MS,
-    Dispatch,
-    arq_payload,
-)
+from shared.fair_shares import PUT_IN_ORDER, arguments_for, arguments_of, keys_of
+from shared.messages import ARQ_IN_PROGRESS_KEY_PREFIX, ARQ_JOB_KEY_PREFIX, ARQ_RETRY_KEY_PREFIX, Dispatch
 
-DAY_MS = 24 * 3600 * 1000
+BATCH = 500  # dispatches a call: while one runs, some milliseconds, Redis does nothing else
 KEYS_OF_A_DISPATCH = (ARQ_JOB_KEY_PREFIX, ARQ_IN_PROGRESS_KEY_PREFIX, ARQ_RETRY_KEY_PREFIX)
 
 
@@ -29,33 +24,31 @@ class Pipelines(Protocol):
     def pipeline(self, transaction: bool = True) -> Any: ...  # noqa: FBT001, FBT002 - redis-py's signature
 
 
-class Redis(Pipelines, Protocol):
+class Redis(Protocol):
     """The part of `redis.asyncio.Redis` that ringing needs."""
 
-    def time(self) -> Any: ...
+    def register_script(self, script: str) -> Any: ...
 
 
 async def ring(redis: Redis, dispatches: Sequence[Dispatch]) -> None:
-    """Put the dispatches into their queues, scored by Redis' own clock, so that the first come are the first served.
+    """Put the dispatches into their queues, each where its tenant's share has it; see shared/fair_shares.py.
 
-    Raises whatever the client raises when Redis is away; then nothing or everything may have arrived.
+    Raises whatever the client raises when Redis is away; then nobody knows which arrived.
     """
     if not dispatches:
         return
-    seconds, microseconds = await redis.time()
-    now_ms = int(seconds) * 1000 + int(microseconds) // 1000
-    pipe = redis.pipeline(transaction=True)
-    queues: dict[str, dict[str, int]] = {}  # one command each: packing and answering one costs 20 µs of CPU
+    queues: dict[str, list[Dispatch]] = {}
     for dispatch in dispatches:
-        payload = arq_payload(dispatch, enqueued_at_ms=now_ms)
-        pipe.set(ARQ_JOB_KEY_PREFIX + dispatch.arq_id, payload, px=PAYLOAD_TTL_MS, nx=True)
-        queues.setdefault(dispatch.queue, {})[dispatch.arq_id] = score_ms(dispatch, now_ms)
-        if dispatch.dispatch_no > 1:
-            _silence(pipe, dispatch.previous)
-    for queue, scores in queues.items():
-        pipe.zadd(queue, scores, nx=True)
+        queues.setdefault(dispatch.queue, []).append(dispatch)
+    put_in_order = redis.register_script(PUT_IN_ORDER)
+    now_ms = time.time_ns() // 1_000_000  # tells when it was, and decides nothing
     failpoint("bell.before_exec")
-    await pipe.execute()
+    for queue, batch in queues.items():
+        for at in range(0, len(batch), BATCH):
+            arguments = arguments_for(queue)
+            for dispatch in batch[at : at + BATCH]:
+                arguments += arguments_of(dispatch, enqueued_at_ms=now_ms)
+            await put_in_order(keys=keys_of(queue), args=arguments)
     failpoint("bell.after_exec")
 
 
@@ -65,14 +58,6 @@ async def silence(redis: Pipelines, dispatches: Sequence[Dispatch]) -> None:
     for dispatch in dispatches:
         _silence(pipe, dispatch)
     await pipe.execute()
-
-
-def score_ms(dispatch: Dispatch, now_ms: int) -> int:
-    """A dispatch's place in its queue: the first come are the first served, and what had begun goes on before them.
-
-    A worker takes what its own clock calls due, so all lies a day back: a clock behind by less still sees everything.
-    """
-    return now_ms - (2 * DAY_MS if dispatch.dispatch_no > 1 else DAY_MS)
 
 
 def _silence(pipe: Any, dispatch: Dispatch) -> None:

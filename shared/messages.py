@@ -25,6 +25,9 @@ class Dispatch(msgspec.Struct, frozen=True):
     task_id: UUID
     dispatch_no: int
     kind: TaskKind
+    tenant: str = "default"  # in whose share of the queue it stands
+    cost_s: int = 1  # what it takes of that share; see shared/task_costs.py
+    has_begun: bool = False  # an attempt began before: its turn is paid for
 
     @property
     def arq_id(self) -> str:

@@ -60,4 +60,4 @@ async def cancel(connection: Any, job: Any) -> tuple[Dispatch, ...]:
     body = event_body(job["id"], JobStatus.CANCELLED, ended_at=ended_at, metadata_json=job["metadata"])
     await connection.execute(INSERT_EVENT, event, job["id"], job["generation"], EventType.CANCELLED, body)
     delivery = NewTask(TaskKind.DELIVER, input_json=delivery_input(event))
-    return await insert_tasks(connection, job["id"], job["generation"], [delivery])
+    return await insert_tasks(connection, job, job["generation"], [delivery])

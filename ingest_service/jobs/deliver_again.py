@@ -4,7 +4,6 @@ The event keeps its id for ever, so a receiver can tell a re-send from news.
 """
 
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
@@ -31,9 +30,9 @@ class Delivery(msgspec.Struct, frozen=True):
     dismissed: int
 
 
-async def deliver_again(connection: Any, job_id: UUID, generation: int, event_id: str) -> Delivery:
+async def deliver_again(connection: Any, job: Any, generation: int, event_id: str) -> Delivery:
     """Deliver an event of a locked job; what died of it before is no dead letter any more."""
-    deliveries = await connection.fetch(DELIVERIES, job_id, generation)
+    deliveries = await connection.fetch(DELIVERIES, job["id"], generation)
     of_event = [row for row in deliveries if event_of(row["input"]) == event_id]
     dismissed = await connection.fetch(DISMISS, [row["id"] for row in of_event])
     open_ones = [row for row in of_event if TaskState(row["state"]) not in TASK_TERMINAL]
@@ -42,7 +41,7 @@ async def deliver_again(connection: Any, job_id: UUID, generation: int, event_id
         return Delivery((), len(dismissed))
     ordinal = 1 + max((row["ordinal"] for row in deliveries), default=-1)
     task = NewTask(TaskKind.DELIVER, ordinal, input_json=delivery_input(event_id))
-    return Delivery(await insert_tasks(connection, job_id, generation, [task]), len(dismissed))
+    return Delivery(await insert_tasks(connection, job, generation, [task]), len(dismissed))
 
 
 def event_of(input_json: str) -> str:

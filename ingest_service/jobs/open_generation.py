@@ -55,7 +55,7 @@ async def open_generation(connection: Any, job: Any, *, chunks_are_lost: bool) -
     planned = plan([_again(row) for row in chunks], job["chunk_count"])
     numbers = planned.chunk_count, planned.chunks_done
     generation = await connection.fetchval(REOPEN_JOB, job["id"], job["generation"], planned.stage, *numbers)
-    return await insert_tasks(connection, job["id"], generation, planned.tasks)
+    return await insert_tasks(connection, job, generation, planned.tasks)
 
 
 def _again(row: Any) -> NewTask:

@@ -10,21 +10,22 @@ from ingest_service.database import Database
 from ingest_service.http.errors import RefusedError
 from ingest_service.jobs.cursors import encode_cursor
 from ingest_service.jobs.show_job import show_job
-from ingest_service.submit.estimate_wait import Pace, PaceReader
+from ingest_service.submit.estimate_wait import Queue, QueueReader
 from shared.api import JobList, JobView
 from shared.options import JobOptions
 from shared.states import JobStatus
 
 # Shared by the queries below: the jobs of `page` with what their tasks and the queue say of them.
-# Attempts are counted once they began; deliveries are not the client's job. The queue is counted once for all.
+# Attempts are counted once they began; deliveries are not the client's job. The tenant's line is counted once for all.
 PAGE_AS_SEEN = """
     , queue AS (
-        SELECT id, row_number() OVER (ORDER BY id) AS position,
+        SELECT id, row_number() OVER (ORDER BY id) - 1 AS jobs_ahead,
                sum(known_bytes) OVER (ORDER BY id) - known_bytes AS bytes_ahead
         FROM jobs, coalesce(source_bytes, 0) AS known_bytes -- of a URL that was not fetched nothing is known
-        WHERE status = 'QUEUED' AND id <= (SELECT id FROM page WHERE status = 'QUEUED' ORDER BY id DESC LIMIT 1)
+        WHERE status = 'QUEUED' AND tenant = $1
+            AND id <= (SELECT id FROM page WHERE status = 'QUEUED' ORDER BY id DESC LIMIT 1)
     )
-    SELECT page.*, queue.position AS queue_position, queue.bytes_ahead, work.*
+    SELECT page.*, queue.jobs_ahead, queue.bytes_ahead, work.*
     FROM page LEFT JOIN queue USING (id)
     CROSS JOIN LATERAL (
         SELECT max(attempts + (state IN ('running', 'done'))::int) AS attempts_begun,
@@ -88,12 +89,12 @@ class JobReader:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._pace = PaceReader(database)
+        self._queue = QueueReader(database)
 
     async def get(self, tenant: str, job_id: str) -> JobView:
         """One job as its client sees it."""
         row = await self._row(ONE_JOB, tenant, job_id)
-        return show_job(row, await self._pace_for([row]))
+        return show_job(row, await self._queue_for([row]))
 
     async def get_results(self, tenant: str, job_id: str) -> JobResults:
         """Where a job's blobs are, and whether they are ready."""
@@ -115,12 +116,12 @@ class JobReader:
         async with self._database.connection() as connection:
             rows = await connection.fetch(NEWEST_JOBS, tenant, status, after, limit + 1)
         next_cursor = encode_cursor(rows[limit - 1]["id"]) if len(rows) > limit else None
-        pace = await self._pace_for(rows)
-        return JobList(jobs=tuple(show_job(row, pace) for row in rows[:limit]), next_cursor=next_cursor)
+        queue = await self._queue_for(rows)
+        return JobList(jobs=tuple(show_job(row, queue) for row in rows[:limit]), next_cursor=next_cursor)
 
-    async def _pace_for(self, rows: Sequence[Any]) -> Pace | None:
-        """Asked for only when a job is in the queue."""
-        return await self._pace.read() if any(row["queue_position"] for row in rows) else None
+    async def _queue_for(self, rows: Sequence[Any]) -> Queue | None:
+        """Asked for only when a job stands in it."""
+        return await self._queue.read() if any(row["jobs_ahead"] is not None for row in rows) else None
 
     async def _row(self, query: str, tenant: str, job_id: str) -> Any:
         parsed = parse_job_id(job_id)

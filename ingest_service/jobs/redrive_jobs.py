@@ -97,7 +97,7 @@ def _only_deliveries(dead: Sequence[Any]) -> bool:
 async def _redeliver(locked: LockedJob, dead: Sequence[Any]) -> RedrivenJob:
     connection, job = locked
     events = {event_of(task["input"]): task["generation"] for task in dead}
-    deliveries = [await deliver_again(connection, job["id"], generation, event) for event, generation in events.items()]
+    deliveries = [await deliver_again(connection, job, generation, event) for event, generation in events.items()]
     return RedrivenJob(
         JobStatus(job["status"]),
         sum(delivery.dismissed for delivery in deliveries),

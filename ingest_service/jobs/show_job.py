@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from ingest_service.submit.estimate_wait import Pace, estimated_wait_s
+from ingest_service.submit.estimate_wait import Queue, estimated_wait_s
+from ingest_service.submit.queue_lines import Place, place_among
 from shared.api import AudioFacts, JobView, Links, ProblemInJob
 from shared.states import JobStatus, Stage
 from shared.transcript import ResultWarning
@@ -15,9 +16,10 @@ CHUNKS_BEGIN_AT = 0.1  # of a long file's progress: preparing it
 CHUNKS_SHARE = 0.85  # transcribing its chunks; the rest is finishing
 
 
-def show_job(row: Mapping[str, Any], pace: Pace | None) -> JobView:
-    """The job as the API returns it; the pace is that of the queue it may stand in."""
+def show_job(row: Mapping[str, Any], queue: Queue | None) -> JobView:
+    """The job as the API returns it; the queue is there if it stands in it."""
     status = JobStatus(row["status"])
+    place = place_of(row, queue)
     return JobView(
         job_id=str(row["id"]),
         status=status,
@@ -26,8 +28,8 @@ def show_job(row: Mapping[str, Any], pace: Pace | None) -> JobView:
         created_at=row["created_at"],
         started_at=row["started_at"],
         completed_at=row["completed_at"],
-        queue_position=row["queue_position"],
-        estimated_wait_s=None if row["queue_position"] is None else estimated_wait_s(pace, float(row["bytes_ahead"])),
+        queue_position=place.position if place else None,
+        estimated_wait_s=estimated_wait_s(queue.pace, place.bytes_ahead) if queue and place else None,
         audio=audio_facts(row),
         attempts=attempts(row),
         next_attempt_at=next_attempt_at(row),
@@ -36,6 +38,13 @@ def show_job(row: Mapping[str, Any], pace: Pace | None) -> JobView:
         metadata=None if row["metadata"] is None else msgspec.Raw(row["metadata"].encode()),
         links=Links.of(row["id"]),
     )
+
+
+def place_of(row: Mapping[str, Any], queue: Queue | None) -> Place | None:
+    """Where the job stands in the queue, if it does."""
+    if queue is None or row["jobs_ahead"] is None:
+        return None
+    return place_among(queue.lines, row["tenant"], row["jobs_ahead"], float(row["bytes_ahead"]))
 
 
 def progress(row: Mapping[str, Any]) -> float:

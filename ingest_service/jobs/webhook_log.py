@@ -39,7 +39,7 @@ async def send_again(database: Database, bell: Bell, tenant: str, job_id: str) -
         event = await connection.fetchrow(NEWEST_EVENT, job["id"])
         if job["webhook_url"] is None or event is None:
             raise RefusedError("no_webhook", "The job was submitted without a `webhook_url`.")
-        delivery = await deliver_again(connection, job["id"], event["generation"], event["id"])
+        delivery = await deliver_again(connection, job, event["generation"], event["id"])
     bell.ring_soon(*delivery.dispatches)
     log.info("webhook_sent_again", job_id=job_id, event_id=event["id"])
     return JobStatus(job["status"])

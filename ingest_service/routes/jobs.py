@@ -21,7 +21,7 @@ from shared.states import JobStatus
 async def get_job(
     job_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
 ) -> JobView:
-    """How a job stands. While it is QUEUED, `queue_position` counts from 1 and `estimated_wait_s` guesses the rest."""
+    """How a job stands. While it is QUEUED, `queue_position` (from 1) and `estimated_wait_s` say about how long yet."""
     return await services.jobs.get(caller.tenant, job_id)
 
 

@@ -1,7 +1,8 @@
 """Estimates how long a QUEUED job waits for its work to begin, from how the last ones went.
 
-Audio that is ahead of it, over the audio that the fleet finished in a second of work. The length of audio that nobody
-has decoded yet is guessed from its bytes, so this is an estimate and no promise; where nothing is known it is none.
+Audio that is ahead of it, over the audio that the fleet finished in a second of work. What is ahead of it is up to
+fair shares: `queue_lines`. The length of audio that nobody has decoded yet is guessed from its bytes, so this is an
+estimate and no promise; where nothing is known it is none.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from typing import Any
 import msgspec
 
 from ingest_service.database import Database
+from ingest_service.submit.queue_lines import LINES, Line, lines_of
 
 FRESH_S = 5.0  # how long the pace is good for: it is asked for by every poll of a client that waits
 
@@ -31,11 +33,11 @@ PACE = """
                sum(extract(epoch FROM greatest(completed_at, busy_until) - greatest(started_at, busy_until))) AS busy_s
         FROM in_order
     ), running AS (
-        SELECT job_id, avg(progress) AS progress FROM tasks
+        SELECT job_id, count(*) AS tasks, avg(progress) AS progress FROM tasks
         WHERE state = 'running' AND kind <> 'deliver' GROUP BY job_id
     ), underway AS (
         SELECT duration_s, source_bytes,
-               1 - CASE WHEN chunk_count > 1 THEN chunks_done::float / chunk_count ELSE progress END AS part_left
+               CASE WHEN chunk_count > 1 THEN tasks::float / chunk_count ELSE 1 - progress END AS part_left
         FROM jobs JOIN running ON jobs.id = running.job_id
     )
     SELECT audio_s::float, bytes::float, busy_s::float,
@@ -52,7 +54,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
 
     audio_s_per_wall_s: float
     audio_s_per_byte: float
-    left_s: float  # of the jobs that are being worked on
+    left_s: float  # of the tasks that are being worked on
 
 
 def pace_of(row: Any) -> Pace | None:
@@ -71,19 +73,27 @@ def estimated_wait_s(pace: Pace | None, bytes_ahead: float) -> float | None:
     return round((pace.left_s + bytes_ahead * pace.audio_s_per_byte) / pace.audio_s_per_wall_s, 1)
 
 
-class PaceReader:
-    """The pace, read every few seconds at most."""
+class Queue(msgspec.Struct, frozen=True):
+    """What a job's place and its wait are told from."""
+
+    pace: Pace | None
+    lines: tuple[Line, ...]
+
+
+class QueueReader:
+    """The queue, read every few seconds at most."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._pace: Pace | None = None
+        self._queue = Queue(None, ())
         self._asked_at_s = float("-inf")
 
-    async def read(self) -> Pace | None:
-        """The pace of now, or of a moment ago. Raises OutageError."""
+    async def read(self) -> Queue:
+        """The queue of now, or of a moment ago. Raises OutageError."""
         now_s = asyncio.get_running_loop().time()
         if now_s - self._asked_at_s > FRESH_S:
             self._asked_at_s = now_s  # first: those who come meanwhile go by the last answer
             async with self._database.connection() as connection:
-                self._pace = pace_of(await connection.fetchrow(PACE))
-        return self._pace
+                pace = pace_of(await connection.fetchrow(PACE))
+                self._queue = Queue(pace, lines_of(await connection.fetch(LINES)))
+        return self._queue

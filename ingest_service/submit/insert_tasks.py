@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
 from shared.ids import new_id
 from shared.messages import Dispatch
 from shared.states import TaskKind, TaskState
+from shared.task_costs import cost_s
 
 INSERT_TASK = """
     INSERT INTO tasks (id, job_id, generation, kind, ordinal, state, input, progress, finished_at)
@@ -25,12 +25,16 @@ class NewTask(msgspec.Struct, frozen=True):
     input_json: str | None = None
 
 
-async def insert_tasks(
-    connection: Any, job_id: UUID, generation: int, tasks: Iterable[NewTask]
-) -> tuple[Dispatch, ...]:
-    """Insert them; what to ring for once they are committed."""
-    rows = [(new_id(), job_id, generation, task.kind, task.ordinal, task.state, task.input_json) for task in tasks]
+async def insert_tasks(connection: Any, job: Any, generation: int, tasks: Iterable[NewTask]) -> tuple[Dispatch, ...]:
+    """Insert them into a job, of which the row is given; what to ring for once they are committed."""
+    rows = [(new_id(), job["id"], generation, task.kind, task.ordinal, task.state, task.input_json) for task in tasks]
     await connection.executemany(INSERT_TASK, rows)
     return tuple(
-        Dispatch(task_id, 1, kind) for task_id, _, _, kind, _, state, _ in rows if state is TaskState.DISPATCHED
+        Dispatch(task_id, 1, kind, job["tenant"], _cost_s(kind, job))
+        for task_id, _, _, kind, _, state, _ in rows
+        if state is TaskState.DISPATCHED
     )
+
+
+def _cost_s(kind: TaskKind, job: Any) -> int:
+    return cost_s(kind, **{name: job[name] for name in ("source_bytes", "container", "duration_s", "chunk_count")})

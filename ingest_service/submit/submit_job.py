@@ -29,6 +29,7 @@ from shared.ids import new_id
 from shared.logs import Log
 from shared.messages import Dispatch
 from shared.states import TaskKind
+from shared.task_costs import cost_s
 
 log = Log(__name__)
 
@@ -128,7 +129,7 @@ async def record_job(recorder: JobRecorder, tenant: str, upload: Upload) -> Acce
         asyncpg.UniqueViolationError
     ) as error:  # the collector of orphans has it: this process stood still for so long
         raise OutageError("storage_unavailable", "The upload took too long to record; send it again.") from error
-    return AcceptedJob(row.job_id, Dispatch(row.task_id, 1, TaskKind.PREPARE))
+    return AcceptedJob(row.job_id, _first_task(row))
 
 
 async def record_job_and(
@@ -143,7 +144,12 @@ async def record_job_and(
         await also(connection, row.job_id, fingerprint(upload.audio.sha256, upload.options))
 
     await commit_job(database, row.job_id, insert)
-    return AcceptedJob(row.job_id, Dispatch(row.task_id, 1, TaskKind.PREPARE))
+    return AcceptedJob(row.job_id, _first_task(row))
+
+
+def _first_task(row: JobRow) -> Dispatch:
+    cost = cost_s(TaskKind.PREPARE, source_bytes=row.source_bytes, container=row.container)
+    return Dispatch(row.task_id, 1, TaskKind.PREPARE, row.tenant, cost)
 
 
 def _row(tenant: str, upload: Upload) -> JobRow:

@@ -21,6 +21,7 @@ from shared.ids import new_id
 from shared.messages import Dispatch
 from shared.options import SubmitOptions
 from shared.states import TaskKind
+from shared.task_costs import cost_s
 
 JSON_TYPE = "application/json"
 URL_FIELD = "audio_url"
@@ -78,7 +79,7 @@ async def record_url_job(
 
     Raises as `commit_job`, and LimitError.
     """
-    first_task = Dispatch(new_id(), 1, TaskKind.PREPARE)
+    first_task = Dispatch(new_id(), 1, TaskKind.PREPARE, tenant, cost_s(TaskKind.PREPARE))
 
     async def insert(connection: Any) -> None:
         await quotas.require(connection, Wanted(tenant, 0))

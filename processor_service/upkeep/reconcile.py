@@ -11,6 +11,7 @@ from uuid import UUID
 
 import asyncpg
 
+from processor_service.upkeep.dispatches import COLUMNS, dispatches_of
 from shared.failpoints import failpoint
 from shared.messages import ARQ_IN_PROGRESS_KEY_PREFIX, Dispatch
 from shared.states import TaskKind
@@ -26,12 +27,12 @@ WHERE state = 'dispatched' AND dispatched_at < now() - make_interval(secs => $1)
 ORDER BY id LIMIT $3
 """
 
-REDISPATCH = """
+REDISPATCH = f"""
 UPDATE tasks t SET dispatch_no = t.dispatch_no + 1, dispatched_at = now()
-FROM unnest($1::uuid[], $2::int[]) AS unknown(id, dispatch_no)
-WHERE t.id = unknown.id AND t.dispatch_no = unknown.dispatch_no AND t.state = 'dispatched'
-RETURNING t.id, t.dispatch_no, t.kind
-"""
+FROM unnest($1::uuid[], $2::int[]) AS unknown(id, dispatch_no), jobs j
+WHERE j.id = t.job_id AND t.id = unknown.id AND t.dispatch_no = unknown.dispatch_no AND t.state = 'dispatched'
+RETURNING {COLUMNS}
+"""  # noqa: S608 - constants
 
 
 class Redis(Protocol):
@@ -60,9 +61,9 @@ class Reconciler:
         if not lost:
             return []
         ids, numbers = [one.task_id for one in lost], [one.dispatch_no for one in lost]
-        dispatches = _dispatches(await connection.fetch(REDISPATCH, ids, numbers))
+        redispatched = dispatches_of(await connection.fetch(REDISPATCH, ids, numbers))
         failpoint("reconcile.before_commit")
-        return dispatches
+        return sorted(redispatched, key=lambda one: one.task_id)  # as they came; UUIDv7
 
     async def _lost(self, dispatches: Sequence[Dispatch]) -> list[Dispatch]:
         if not dispatches:

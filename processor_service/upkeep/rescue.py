@@ -13,10 +13,10 @@ from processor_service.metrics.count_outcome import count_settled
 from processor_service.outcomes import Crashed
 from processor_service.retry import MAX_CRASHES, RetryPolicy
 from processor_service.settle import LeaseLostError, settle_lost
+from processor_service.upkeep.dispatches import COLUMNS, dispatches_of
 from shared.failpoints import failpoint
 from shared.logs import Log
 from shared.messages import Dispatch
-from shared.states import TaskKind
 
 log = Log(__name__)
 
@@ -27,16 +27,17 @@ SELECT id, lease_token FROM tasks WHERE state = 'running' AND lease_expires_at <
 ORDER BY lease_expires_at LIMIT $1
 """
 
-RESCUE = """
-UPDATE tasks SET state = 'dispatched', dispatch_no = dispatch_no + 1, dispatched_at = now(),
+RESCUE = f"""
+UPDATE tasks t SET state = 'dispatched', dispatch_no = dispatch_no + 1, dispatched_at = now(),
     crashes = crashes + 1, progress = 0, lease_expires_at = NULL, leased_by = NULL
-WHERE id IN (
+FROM jobs j
+WHERE j.id = t.job_id AND t.id IN (
     SELECT t.id FROM tasks t JOIN unnest($1::uuid[], $2::bigint[]) AS seen(id, token)
         ON t.id = seen.id AND t.lease_token = seen.token
     WHERE t.state = 'running' AND t.lease_expires_at < now() AND t.crashes + 1 < $3
     ORDER BY t.id FOR UPDATE OF t SKIP LOCKED)
-RETURNING id, dispatch_no, kind
-"""
+RETURNING {COLUMNS}
+"""  # noqa: S608 - constants
 
 LOST_TOO_OFTEN = """
 SELECT t.id, t.job_id, t.generation, t.kind, t.ordinal, t.lease_token, t.attempts, t.crashes, t.input,
@@ -71,7 +72,7 @@ class Rescuer:
         ids, tokens = [task_id for task_id, _ in lost], [token for _, token in lost]
         rows = await connection.fetch(RESCUE, ids, tokens, MAX_CRASHES)
         failpoint("rescue.before_commit")
-        return [Dispatch(row["id"], row["dispatch_no"], TaskKind(row["kind"])) for row in rows]
+        return dispatches_of(rows)
 
     async def _bury_hopeless(self, lost: list[Lease]) -> list[Dispatch]:
         dispatches: list[Dispatch] = []

@@ -85,9 +85,9 @@ async def test_a_long_job_goes_through_chunks_that_end_at_once_and_one_finish(
     database: asyncpg.Pool, submit: Submit, claim_task: Claim
 ) -> None:
     prepare = await claim_task(await submit())
-    chunks = [
-        await claim_task(one.task_id) for one in (await _settle(database, prepare, Split(AUDIO, SPANS, ()))).dispatches
-    ]
+    split = await _settle(database, prepare, Split(AUDIO, SPANS, ()))
+    assert [(one.tenant, one.cost_s, one.has_begun) for one in split.dispatches] == 2 * [("default", 7, False)]
+    chunks = [await claim_task(one.task_id) for one in split.dispatches]
     assert [one.ordinal for one in chunks] == [0, 1]
 
     aftermaths = await asyncio.gather(*(_settle(database, one, ChunkDone()) for one in chunks))

@@ -34,8 +34,35 @@ async def test_a_task_wakes_when_its_wait_is_over_and_not_before(
 
     await database.execute("UPDATE tasks SET not_before = now() WHERE id = $1", task.id)
 
-    assert await run_locked(database, "wake", wake) == [Dispatch(task.id, 2, TaskKind.PREPARE)]
+    assert await run_locked(database, "wake", wake) == [Dispatch(task.id, 2, TaskKind.PREPARE, has_begun=True)]
     assert await run_locked(database, "wake", wake) == []
+
+
+async def test_what_upkeep_dispatches_stands_in_its_own_tenants_line(
+    database: asyncpg.Pool, redis_url: str, submit: Submit, claim_task: Claim
+) -> None:
+    waiting, unknown, begun = await submit(), await submit(), await submit()
+    await database.execute("UPDATE jobs SET tenant = 'acme', source_bytes = 6400000")
+    await settle(
+        database,
+        await claim_task(waiting),
+        Failed(Failure(code=FailureCode.TIMEOUT, message="slow", transient=True)),
+        policy=RetryPolicy(waits_s=(0.0,), longest_retry_after_s=0),
+    )
+    await claim_task(begun)
+    await database.execute("UPDATE tasks SET state = 'dispatched' WHERE id = $1", begun)
+    await database.execute("UPDATE tasks SET not_before = now() WHERE id = $1", waiting)
+    for old in (unknown, begun):
+        await database.execute(AGE, old)
+
+    assert await run_locked(database, "wake", wake) == [
+        Dispatch(waiting, 2, TaskKind.PREPARE, "acme", 100, has_begun=True)
+    ]
+    async with Redis.from_url(redis_url) as redis:
+        assert await run_locked(database, "reconcile", Reconciler(redis)) == [
+            Dispatch(unknown, 2, TaskKind.PREPARE, "acme", 100),
+            Dispatch(begun, 2, TaskKind.PREPARE, "acme", 100, has_begun=True),
+        ]
 
 
 async def test_a_task_is_rescued_when_its_lease_is_found_expired_twice(
@@ -46,7 +73,7 @@ async def test_a_task_is_rescued_when_its_lease_is_found_expired_twice(
     rescuer = Rescuer(database, POLICY)
 
     assert await run_locked(database, "rescue", rescuer) == []
-    assert await run_locked(database, "rescue", rescuer) == [Dispatch(lost.id, 2, TaskKind.PREPARE)]
+    assert await run_locked(database, "rescue", rescuer) == [Dispatch(lost.id, 2, TaskKind.PREPARE, has_begun=True)]
 
     row = await task_row(database, lost.id)
     assert (row["state"], row["crashes"], row["attempts"]) == ("dispatched", 1, 0)
@@ -135,7 +162,7 @@ async def test_ringing_twice_is_ringing_once(redis_url: str) -> None:
 
 async def test_what_had_begun_goes_on_before_the_backlog(redis_url: str) -> None:
     backlog = [Dispatch(new_id(), 1, TaskKind.PREPARE) for _ in range(3)]
-    rescued = Dispatch(new_id(), 2, TaskKind.CHUNK)
+    rescued = Dispatch(new_id(), 2, TaskKind.CHUNK, has_begun=True)
     async with Redis.from_url(redis_url) as redis:
         for dispatch in (*backlog, rescued):
             await ring(redis, [dispatch])
