@@ -13,7 +13,7 @@ from uuid import UUID
 
 import asyncpg
 
-from ingest_service.database import Database
+from ingest_service.database import Database, begun
 from ingest_service.http.errors import CommitUnknownError, OutageError
 from ingest_service.metrics.metrics import COMMIT_BATCH
 from shared.failpoints import failpoint
@@ -143,7 +143,7 @@ class JobRecorder:
         committing = False  # from then on it is open whether the jobs exist, until COMMIT is answered
         try:
             async with self._database.connection() as connection:
-                async with connection.transaction():
+                async with begun(connection, *{row.tenant for row in rows}):
                     await connection.execute(INSERT_JOBS_AND_FIRST_TASKS, *columns_of(rows))
                     failpoint("submit.before_commit")
                     committing = True
