@@ -22,6 +22,7 @@ POOL_SIZE = 20
 CONNECT_TIMEOUT_S = 3.0
 ACQUIRE_TIMEOUT_S = 5.0
 STATEMENT_TIMEOUT_S = 5.0
+ENDING_TIMEOUT_S = 1.0  # when the process stops
 
 AWAY = (
     OSError,  # refused, reset, no such host; TimeoutError is one too
@@ -59,6 +60,8 @@ class Database:
         try:
             yield database
         finally:
+            if database._ending:
+                await asyncio.wait(database._ending, timeout=ENDING_TIMEOUT_S)
             pool.terminate()  # requests are over by now; a frozen server must not hold up the shutdown
             await asyncio.gather(*database._ending, return_exceptions=True)
 
