@@ -49,15 +49,16 @@ def is_open(method: str, path: str) -> bool:
 
 
 def presented_key(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The one key that a request shows; RefusedError `unauthorized`. Other schemes than Bearer are not for us."""
-    keys = set()
+    """The key that a request shows: as a Bearer token, else in X-API-Key. RefusedError `unauthorized`."""
+    bearers, others = set(), set()
     for name, value in headers:
         if name == b"x-api-key":
-            keys.add(value.strip())
+            others.add(value.strip())
         elif name == b"authorization":
             scheme, _, credentials = value.strip().partition(b" ")
-            if scheme.lower() == b"bearer":
-                keys.add(credentials.strip())
+            if scheme.lower() == b"bearer":  # other schemes are not for us
+                bearers.add(credentials.strip())
+    keys = bearers or others
     if not keys:
         raise unauthorized("Send an API key, as `Authorization: Bearer hr_…`.")
     if len(keys) > 1:

@@ -16,13 +16,12 @@ from shared.options import JobOptions
 from shared.states import JobStatus
 
 # Shared by the queries below: the jobs of `page` with what their tasks and the queue say of them.
-# Attempts are counted once they began; deliveries are not the client's job. The queue is counted once for all.
+# Attempts are counted once they began; deliveries are not the client's job. The queue is counted once for all,
+# over all tenants, which no other query of theirs sees.
 PAGE_AS_SEEN = """
     , queue AS (
-        SELECT id, row_number() OVER (ORDER BY id) AS position,
-               sum(known_bytes) OVER (ORDER BY id) - known_bytes AS bytes_ahead
-        FROM jobs, coalesce(source_bytes, 0) AS known_bytes -- of a URL that was not fetched nothing is known
-        WHERE status = 'QUEUED' AND id <= (SELECT id FROM page WHERE status = 'QUEUED' ORDER BY id DESC LIMIT 1)
+        SELECT waiting.* FROM (SELECT id FROM page WHERE status = 'QUEUED' ORDER BY id DESC LIMIT 1) AS last,
+            queue_until(last.id) AS waiting
     )
     SELECT page.*, queue.position AS queue_position, queue.bytes_ahead, work.*
     FROM page LEFT JOIN queue USING (id)
@@ -112,7 +111,7 @@ class JobReader:
 
     async def list(self, tenant: str, status: JobStatus | None, limit: int, after: UUID | None) -> JobList:
         """A page of jobs, newest first, those behind `after` only."""
-        async with self._database.connection() as connection:
+        async with self._database.reading(tenant) as connection:
             rows = await connection.fetch(NEWEST_JOBS, tenant, status, after, limit + 1)
         next_cursor = encode_cursor(rows[limit - 1]["id"]) if len(rows) > limit else None
         pace = await self._pace_for(rows)
@@ -124,7 +123,7 @@ class JobReader:
 
     async def _row(self, query: str, tenant: str, job_id: str) -> Any:
         parsed = parse_job_id(job_id)
-        async with self._database.connection() as connection:
+        async with self._database.reading(tenant) as connection:
             row = await connection.fetchrow(query, tenant, parsed)
         if row is None:
             raise no_such_job()

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from ingest_service.database import Database
+from shared.tenancy import ALL_TENANTS
 
 FRESH_S = 5.0  # how long the pace is good for: it is asked for by every poll of a client that waits
 
@@ -84,6 +85,6 @@ class PaceReader:
         now_s = asyncio.get_running_loop().time()
         if now_s - self._asked_at_s > FRESH_S:
             self._asked_at_s = now_s  # first: those who come meanwhile go by the last answer
-            async with self._database.connection() as connection:
+            async with self._database.reading(ALL_TENANTS) as connection:
                 self._pace = pace_of(await connection.fetchrow(PACE))
         return self._pace

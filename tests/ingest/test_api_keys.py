@@ -38,8 +38,12 @@ async def test_a_key_is_taken_in_either_header(settings: IngestSettings) -> None
     async with guarded(settings) as ingest:
         for headers in (bearer(key), {"Authorization": f"bearer  {key}"}, {"X-API-Key": key}):
             assert (await ingest.get("/v1/jobs", headers=headers))[0] == 200
-        assert (await ingest.get("/v1/jobs", headers={**bearer(key), "X-API-Key": key}))[0] == 200
-        assert (await ingest.get("/v1/jobs", headers={**bearer(key), "X-API-Key": make_key().text}))[0] == 401
+        assert (await ingest.get("/v1/jobs", headers={**bearer(key), "X-API-Key": make_key().text}))[0] == 200
+        assert (await ingest.get("/v1/jobs", headers={**bearer(make_key().text), "X-API-Key": key}))[0] == 401
+        assert (await ingest.get("/v1/jobs", headers={"Authorization": "Basic aHI6", "X-API-Key": key}))[0] == 200
+        two = [*bearer(key).items(), *bearer(make_key().text).items()]
+        async with ingest.client.get(ingest.url + "/v1/jobs", headers=two) as answer:
+            assert answer.status == 401
 
 
 async def test_the_id_of_a_key_alone_opens_nothing(settings: IngestSettings) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ingest_service.settings import IngestSettings
+from tests.ingest.keys import WAV_TYPE, bearer, guarded, new_key
 from tests.ingest.serving import serving
 from tests.ingest.sounds import wav
 from tests.stack.launched import ROOT
@@ -31,11 +32,30 @@ async def test_every_answer_is_one_that_the_document_promises(
     assert status == 0, said
 
 
-async def run_schemathesis(url: str, folder: Path, phases: str) -> tuple[int | None, str]:
+@pytest.mark.slow
+async def test_where_keys_are_asked_for_none_is_let_in_without(settings: IngestSettings, tmp_path: Path) -> None:
+    """Its check `ignored_auth` sends each request again without the key, and with a wrong one."""
+    key = (await new_key(settings, "acme")).key
+    async with guarded(settings) as ingest:
+        await ingest.post(wav(), headers=WAV_TYPE | bearer(key))
+        status, said = await run_schemathesis(
+            f"{ingest.url}/schema/openapi.json",
+            tmp_path,
+            "fuzzing",
+            *("--header", f"Authorization: Bearer {key}"),
+            checks="ignored_auth,not_a_server_error,status_code_conformance,response_schema_conformance",
+        )
+    assert status == 0, said
+
+
+async def run_schemathesis(
+    url: str, folder: Path, phases: str, *more: str, checks: str = "all"
+) -> tuple[int | None, str]:
     run = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG), "run", url),
-        *("--checks", "all", "--phases", phases, "--mode", "all", "--max-examples", str(EXAMPLES), "--seed", str(SEED)),
-        *("--suppress-health-check", "all", "--continue-on-failure", "--generation-database", "none", "--no-color"),
+        *("--checks", checks, "--phases", phases, "--mode", "all", "--max-examples", str(EXAMPLES)),
+        *("--seed", str(SEED), "--suppress-health-check", "all", "--continue-on-failure", *more),
+        *("--generation-database", "none", "--no-color"),
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},  # the hooks are found there
         stdout=asyncio.subprocess.PIPE,
