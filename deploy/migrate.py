@@ -58,6 +58,9 @@ def _read(folder: Path) -> dict[str, str]:
 async def _apply(connection: Any, name: str, sql: str) -> None:
     try:
         async with connection.transaction():
+            await connection.execute(
+                "SELECT set_config('headrace.tenant', '*', true)"
+            )  # what it changes is everybody's
             await connection.execute(sql)
             await connection.execute("INSERT INTO schema_migrations (name) VALUES ($1)", name)
     except asyncpg.PostgresError as error:

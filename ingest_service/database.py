@@ -3,8 +3,10 @@
 Turns the driver's ways of saying "away" into one OutageError; every other error stays a defect.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+import contextvars
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import asyncpg
@@ -13,6 +15,7 @@ from ingest_service.http.errors import OutageError
 from ingest_service.metrics.metrics import DATABASE_OUTAGES
 from shared.logs import Log
 from shared.metrics.pool_gauges import Pool
+from shared.tenancy import begin
 
 log = Log(__name__)
 
@@ -20,6 +23,7 @@ POOL_SIZE = 20
 CONNECT_TIMEOUT_S = 3.0
 ACQUIRE_TIMEOUT_S = 5.0
 STATEMENT_TIMEOUT_S = 5.0
+ENDING_TIMEOUT_S = 1.0  # when the process stops
 
 AWAY = (
     OSError,  # refused, reset, no such host; TimeoutError is one too
@@ -37,6 +41,7 @@ class Database:
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
+        self._ending: set[asyncio.Task[None]] = set()  # of who has read what he wanted
 
     @property
     def pool(self) -> Pool:
@@ -58,15 +63,19 @@ class Database:
             server_settings={"application_name": "headrace-ingest"},
         )
         await pool
+        database = cls(pool)
         try:
-            yield cls(pool)
+            yield database
         finally:
+            if database._ending:
+                await asyncio.wait(database._ending, timeout=ENDING_TIMEOUT_S)
             pool.terminate()  # requests are over by now; a frozen server must not hold up the shutdown
+            await asyncio.gather(*database._ending, return_exceptions=True)
 
     @asynccontextmanager
-    async def connection(self, *, needed: bool = True) -> AsyncIterator[Any]:
-        """A connection for a few statements. An outage that keeps nobody from anything is not counted."""
-        try:
+    async def connection(self) -> AsyncIterator[Any]:
+        """A connection for statements that are about no tenant: of what belongs to one it sees nothing."""
+        with _outages_told():
             connection = await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
             try:
                 yield connection
@@ -75,16 +84,40 @@ class Database:
                 raise
             finally:
                 await self._release(connection)
-        except AWAY as error:
-            if needed:
-                DATABASE_OUTAGES.inc()
-            raise OutageError("database_unavailable", "The database is away; try again later.") from error
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Any]:
-        """A connection in a transaction, which is committed when the block ends well."""
-        async with self.connection() as connection, connection.transaction():
+    async def transaction(self, *tenants: str) -> AsyncIterator[Any]:
+        """A connection in a transaction for these tenants' rows, which is committed when the block ends well."""
+        async with self.connection() as connection, begun(connection, *tenants):
             yield connection
+
+    @asynccontextmanager
+    async def reading(self, *tenants: str, needed: bool = True) -> AsyncIterator[Any]:
+        """A connection that only reads these tenants' rows. Nobody waits for the end of its transaction.
+
+        An outage that keeps nobody from what was `needed` is not counted.
+        """
+        with _outages_told(counted=needed):
+            connection = await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+            try:
+                await connection.execute(begin(*tenants))
+                yield connection
+            except AWAY:
+                await self._condemn(connection)
+                raise
+            finally:
+                ending = asyncio.create_task(self._end(connection), context=contextvars.Context())
+                self._ending.add(ending)
+                ending.add_done_callback(self._ending.discard)
+
+    async def _end(self, connection: Any) -> None:
+        try:
+            if not connection.is_closed():
+                await connection.execute("ROLLBACK")
+        except AWAY:
+            await self._condemn(connection)
+        finally:
+            await self._release(connection)
 
     async def _condemn(self, connection: Any) -> None:
         """One broken connection condemns all: found out one by one, frozen ones would cost a time-out each."""
@@ -103,6 +136,28 @@ class Database:
         """Raise OutageError unless the database answers."""
         async with self.connection() as connection:
             await connection.execute("SELECT 1")
+
+
+@contextmanager
+def _outages_told(*, counted: bool = True) -> Iterator[None]:
+    try:
+        yield
+    except AWAY as error:
+        if counted:
+            DATABASE_OUTAGES.inc()
+        raise OutageError("database_unavailable", "The database is away; try again later.") from error
+
+
+@asynccontextmanager
+async def begun(connection: Any, *tenants: str) -> AsyncIterator[None]:
+    """A transaction for these tenants' rows, begun in one round trip."""
+    await connection.execute(begin(*tenants))
+    try:
+        yield
+    except BaseException:
+        await connection.execute("ROLLBACK")
+        raise
+    await connection.execute("COMMIT")
 
 
 async def _left_as_found(_: Any) -> None:

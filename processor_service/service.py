@@ -14,11 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import asyncpg
-
 from processor_service import health
 from processor_service.compute.messages import Warm
 from processor_service.compute.pool import ComputePool
+from processor_service.database import opened
 from processor_service.leases import Leases
 from processor_service.metrics.trace_attempts import attempts_traced
 from processor_service.models.cache import ModelCache, form_for, locate
@@ -53,6 +52,7 @@ from shared.states import TaskKind
 log = Log(__name__)
 
 BEATS_PER_LEASE = 5  # two may be missed; a cancelled task is noticed at the next one
+STATEMENT_TIMEOUT_S = 30.0
 CLOSE_S = 2.0  # for the last words to Redis
 
 
@@ -68,15 +68,6 @@ async def serve(settings: ProcessorSettings) -> int:
 
 
 @contextlib.asynccontextmanager
-async def _database(settings: ProcessorSettings) -> AsyncIterator[asyncpg.Pool]:
-    pool = await asyncpg.create_pool(settings.database_url, min_size=1, max_size=settings.slots + 8, command_timeout=30)
-    try:
-        yield pool
-    finally:
-        pool.terminate()  # all is settled by now; a connection that hangs must not hold up the end
-
-
-@contextlib.asynccontextmanager
 async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncIterator[Processor | None]:
     """The processor with its children warm; None when it was told to stop before that."""
     models = ModelCache(Path(settings.model_dir), form_for(settings.transcriber))
@@ -89,7 +80,9 @@ async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncI
         if not await _unless_stopped(compute.start(), stop):
             yield None
             return
-        database = await stack.enter_async_context(_database(settings))
+        database = await stack.enter_async_context(
+            opened(settings.database_url, max_size=settings.slots + 8, command_timeout_s=STATEMENT_TIMEOUT_S)
+        )
         redis = await stack.enter_async_context(connect(settings.redis_url))
         http = await stack.enter_async_context(open_session(settings))
         sources = await stack.enter_async_context(open_sources_session(settings))

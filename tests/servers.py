@@ -3,10 +3,12 @@
 `database_url`: a database of its own, migrated. `redis_url`: an empty Redis. `storage_url`: an empty folder.
 """
 
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
@@ -17,11 +19,14 @@ from deploy.local.kept_secrets import kept_password
 from deploy.local.postgres import Postgres
 from deploy.local.processes import Processes
 from deploy.local.servers import running
+from deploy.local.service_role import ROLE, let_services_in
 from deploy.local.valkey import Valkey
 from deploy.migrate import migrate
 
 TEMPLATE = "template_migrated"
+SERVICE_PASSWORD = secrets.token_hex(8)
 _numbers = count(1)
+_owner: dict[str, str] = {}  # the credentials of the server that runs
 
 
 @pytest_asyncio.fixture(scope="session")
@@ -33,6 +38,7 @@ async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Po
     async with running(Postgres(folder / "data", password_file, Processes(), durable=False)) as server:
         await execute(server, f"CREATE DATABASE {TEMPLATE}")
         await migrate(server.database_url(TEMPLATE))
+        _owner["credentials"] = urlsplit(server.url).netloc.rpartition("@")[0]
         yield server
 
 
@@ -51,6 +57,21 @@ async def database_url(postgres: Postgres) -> AsyncIterator[str]:
     """A fresh database with our schema."""
     async with database(postgres, template=TEMPLATE) as url:
         yield url
+
+
+@pytest_asyncio.fixture
+async def service_database_url(database_url: str) -> str:
+    """The same database as the services come to it: by an ordinary role, for which tenants are walled off."""
+    return await let_services_in(database_url, SERVICE_PASSWORD)
+
+
+def as_owner(url: str) -> str:
+    """The way of the services' role to a database, or a proxy before it, as the owner goes it: past the walls."""
+    parts = urlsplit(url)
+    if parts.username != ROLE:
+        return url
+    place = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{_owner['credentials']}@{place}"))
 
 
 @pytest_asyncio.fixture

@@ -10,6 +10,7 @@ from deploy.local.data_dir import DataDir, read_stack_env
 from deploy.local.errors import LocalStackError
 from deploy.local.settings import Choices, QuotaChoices
 from deploy.local.terminal import say
+from shared.tenancy import begin
 
 DEFAULT = "default"
 LARGEST = {"jobs_queued": (1 << 31) - 1, "uploads_at_once": (1 << 31) - 1}  # what a column holds; others 64 bits
@@ -58,11 +59,13 @@ async def _set(database_url: str, tenant: str, arguments: list[bool | int | None
     try:
         connection = await asyncpg.connect(database_url)
         try:
+            await connection.execute(begin(tenant))
             row: Mapping[str, int | None] = await connection.fetchrow(SET_QUOTAS, tenant, *arguments)
+            await connection.execute("COMMIT")
             return row
         finally:
             await connection.close()
-    except asyncpg.ForeignKeyViolationError as error:
+    except (ValueError, asyncpg.ForeignKeyViolationError) as error:
         raise LocalStackError(f"There is no tenant {tenant!r}: its first API key makes it.") from error
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise LocalStackError(f"PostgreSQL does not answer: {error}") from error

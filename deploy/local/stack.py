@@ -13,6 +13,7 @@ from deploy.local.ports import require_free
 from deploy.local.postgres import Postgres
 from deploy.local.processes import Processes
 from deploy.local.servers import Server, wait_until_ready
+from deploy.local.service_role import let_services_in
 from deploy.local.settings import Choices, address, settings_of
 from deploy.local.supervised import Program, Supervised
 from deploy.local.terminal import say
@@ -47,6 +48,7 @@ class Stack:
         self._processes = Processes()
         secret = kept_webhook_secret(data_dir.secrets / "webhook")
         self.settings = settings_of(choices, data_dir.blobs, secret)
+        self._of_services: dict[str, str] = {}  # what differs for them
 
     async def start(self) -> None:
         """Start everything; returns when the ingest service answers."""
@@ -89,14 +91,22 @@ class Stack:
                 say(f"applied migration {name}")
         except MigrationError as error:
             raise LocalStackError(str(error)) from error
+        if "HEADRACE_DATABASE_URL" not in self._choices.overrides:
+            password = kept_password(self._data_dir.secrets / "postgres-service")
+            url = await let_services_in(self.settings["HEADRACE_DATABASE_URL"], password)
+            self._of_services = {"HEADRACE_DATABASE_URL": url}
+
+    @property
+    def _service_settings(self) -> dict[str, str]:
+        return self.settings | self._of_services
 
     async def _start_ingest(self) -> None:
-        start = partial(services.start_service, self._processes, "ingest_service", self.settings)
+        start = partial(services.start_service, self._processes, "ingest_service", self._service_settings)
         ready = partial(services.wait_until_live, self.settings)
         await self._keep(Program("ingest", start, self._data_dir.pid_file("ingest"), ready))
 
     async def _start_processors(self) -> None:
-        start = partial(services.start_service, self._processes, "processor_service", self.settings)
+        start = partial(services.start_service, self._processes, "processor_service", self._service_settings)
         names = [f"processor-{number}" for number in range(self._choices.processors)]
         programs = [Program(name, start, self._data_dir.pid_file(name), grace_s=PROCESSOR_GRACE_S) for name in names]
         supervised = [Supervised(program, self._processes) for program in programs]

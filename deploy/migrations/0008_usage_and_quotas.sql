@@ -27,5 +27,15 @@ CREATE TABLE tenant_quotas (
     uploads_at_once      integer CHECK (uploads_at_once >= 0)
 );
 
+-- The second wall between tenants, as around all else that belongs to one.
+CREATE POLICY of_tenant ON tenant_usage USING ((SELECT sees_all_tenants())
+    OR tenant = ANY ((SELECT seen_tenants())::text[]));
+CREATE POLICY of_tenant ON tenant_quotas USING ((SELECT sees_all_tenants())
+    OR tenant = ANY ((SELECT seen_tenants())::text[]));
+ALTER TABLE tenant_usage ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tenant_usage FORCE ROW LEVEL SECURITY;
+ALTER TABLE tenant_quotas ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tenant_quotas FORCE ROW LEVEL SECURITY;
+
 -- How many of a tenant's jobs are queued, counted up to its quota.
 CREATE INDEX jobs_queued_of_tenant ON jobs (tenant) WHERE status = 'QUEUED';

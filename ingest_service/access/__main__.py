@@ -15,8 +15,9 @@ import msgspec
 from ingest_service.access.api_key import id_in, is_key_id
 from ingest_service.access.keep_keys import create_key
 from ingest_service.access.key_views import NewApiKey
-from ingest_service.database import AWAY, CONNECT_TIMEOUT_S, STATEMENT_TIMEOUT_S
+from ingest_service.database import AWAY, CONNECT_TIMEOUT_S, STATEMENT_TIMEOUT_S, begun
 from ingest_service.http.errors import RefusedError
+from shared.tenancy import ALL_TENANTS
 
 MAKE_TENANT = "INSERT INTO tenants (name) VALUES ($1) ON CONFLICT DO NOTHING"
 REVOKE = "UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1 RETURNING tenant"
@@ -45,7 +46,7 @@ async def create(database_url: str, chosen: argparse.Namespace) -> None:
     wanted = _wanted(chosen)
     connection = await _connect(database_url)
     try:
-        async with connection.transaction():
+        async with begun(connection, ALL_TENANTS):
             await connection.execute(MAKE_TENANT, chosen.tenant)
             made = await create_key(connection, chosen.tenant, wanted)
     except asyncpg.CheckViolationError:
@@ -64,7 +65,8 @@ async def revoke(database_url: str, chosen: argparse.Namespace) -> None:
         raise CannotError("there is no such key")
     connection = await _connect(database_url)
     try:
-        tenant = await connection.fetchval(REVOKE, key_id)
+        async with begun(connection, ALL_TENANTS):
+            tenant = await connection.fetchval(REVOKE, key_id)
     finally:
         await connection.close()
     if tenant is None:

@@ -26,7 +26,7 @@ async def locked_job(
 ) -> AsyncIterator[LockedJob]:
     """Commit what the block does to a job. Raises RefusedError `not_found` or `job_erased`, and OutageError."""
     parsed = parse_job_id(job_id)
-    async with database.transaction() as connection:
+    async with database.transaction(tenant) as connection:
         job = await connection.fetchrow(LOCK_JOB, tenant, parsed)
         if job is None:
             raise no_such_job()

@@ -43,7 +43,7 @@ async def fetch_dead_letters(  # noqa: PLR0913, PLR0917 - the parameters of one 
 ) -> list[Any]:
     """The rows of a page; `until` leaves out what died later."""
     died_at, task_id = after or (None, None)
-    async with database.connection() as connection:
+    async with database.reading(tenant) as connection:
         return list(await connection.fetch(DEAD_LETTERS, tenant, code, died_at, task_id, until, limit))
 
 

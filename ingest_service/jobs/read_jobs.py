@@ -113,7 +113,7 @@ class JobReader:
 
     async def list(self, tenant: str, status: JobStatus | None, limit: int, after: UUID | None) -> JobList:
         """A page of jobs, newest first, those behind `after` only."""
-        async with self._database.connection() as connection:
+        async with self._database.reading(tenant) as connection:
             rows = await connection.fetch(NEWEST_JOBS, tenant, status, after, limit + 1)
         next_cursor = encode_cursor(rows[limit - 1]["id"]) if len(rows) > limit else None
         queue = await self._queue_for(rows)
@@ -125,7 +125,7 @@ class JobReader:
 
     async def _row(self, query: str, tenant: str, job_id: str) -> Any:
         parsed = parse_job_id(job_id)
-        async with self._database.connection() as connection:
+        async with self._database.reading(tenant) as connection:
             row = await connection.fetchrow(query, tenant, parsed)
         if row is None:
             raise no_such_job()

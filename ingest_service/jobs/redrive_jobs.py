@@ -73,7 +73,7 @@ async def dismiss_dead_letters(database: Database, tenant: str, job_id: str) -> 
 
 async def _jobs_with_dead_letters(database: Database, tenant: str, code: FailureCode | None) -> AsyncIterator[str]:
     """Oldest first. What dies while we walk is left for another time, or a walk might never end."""
-    async with database.connection() as connection:
+    async with database.reading(tenant) as connection:
         until = await connection.fetchval("SELECT now()")
     after: Place | None = None
     while rows := await fetch_dead_letters(database, tenant, code, BATCH, after, until):

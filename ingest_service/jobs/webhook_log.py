@@ -26,7 +26,7 @@ NEWEST_EVENT = """
 async def list_attempts(database: Database, jobs: JobReader, tenant: str, job_id: str) -> WebhookAttemptList:
     """All attempts, oldest first. Raises RefusedError `not_found` or `job_erased`."""
     job = await jobs.get_results(tenant, job_id)
-    async with database.connection() as connection:
+    async with database.reading(tenant) as connection:
         rows = await connection.fetch(ATTEMPTS, tenant, job.job_id)
     return WebhookAttemptList(attempts=tuple(WebhookAttempt(**row) for row in rows))
 

@@ -48,7 +48,7 @@ class KnownStandings:
     async def _read(self, tenant: str) -> None:
         fresh_s = FRESH_S
         try:
-            async with self._database.connection(needed=False) as connection:
+            async with self._database.reading(tenant, needed=False) as connection:
                 standing = (await read_standing(connection, [tenant], self._defaults))[tenant]
         except Exception as error:  # noqa: BLE001 - whoever needs the database will say what is wrong with it
             log.warning("quotas_unknown", error=type(error).__name__)

@@ -21,7 +21,7 @@ async def read_usage(
 ) -> Usage:
     """The days from one to another, both included, that saw any use. Raises OutageError."""
     first, last = span_of_days(first, last, dt.datetime.now(dt.UTC).date())
-    async with database.connection() as connection:
+    async with database.reading(tenant) as connection:
         rows = await connection.fetch(DAYS, tenant, first, last)
         quotas = (await read_standing(connection, [tenant], defaults))[tenant].quotas
     days = (DayOfUsage(day=day, uploads=uploads, bytes=size, audio_seconds=audio) for day, uploads, size, audio in rows)

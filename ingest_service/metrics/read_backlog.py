@@ -6,6 +6,7 @@ from typing import Any
 from ingest_service.database import Database
 from ingest_service.http.errors import OutageError
 from shared.metrics.backlog import BacklogReader
+from shared.tenancy import ALL_TENANTS
 
 
 def backlog_of(database: Database) -> BacklogReader:
@@ -13,7 +14,7 @@ def backlog_of(database: Database) -> BacklogReader:
 
     async def rows(query: str) -> Sequence[Mapping[str, Any]] | None:
         try:
-            async with database.connection() as connection:
+            async with database.reading(ALL_TENANTS) as connection:
                 found: Sequence[Mapping[str, Any]] = await connection.fetch(query)
         except OutageError:
             return None

@@ -18,6 +18,7 @@ from ingest_service.http.errors import IngestError, RefusedError
 from ingest_service.resumable.records import UploadRecords
 from ingest_service.resumable.upload import COLUMNS, Upload, taken_over, upload_of
 from shared.logs import Log
+from shared.tenancy import ALL_TENANTS
 
 log = Log(__name__)
 
@@ -108,10 +109,10 @@ class UploadLeases:
             await asyncio.shield(self._give_back(hold.upload))
 
     async def beat(self) -> None:
-        """Renew all; stop those that are wanted or lost."""
+        """Renew all, whoever's they are; stop those that are wanted or lost."""
         holds = dict(self._holds)
         ids, tokens = [upload_id for upload_id, _ in holds], [token for _, token in holds]
-        async with self._database.connection() as connection:
+        async with self._database.transaction(ALL_TENANTS) as connection:
             await connection.execute(RENEW, ids, tokens, LEASE_S)
             for row in await connection.fetch(TO_STOP, ids, tokens):
                 holds[row["id"], row["token"]].stop()
@@ -131,7 +132,7 @@ class UploadLeases:
         return upload
 
     async def _try_to_take(self, tenant: str, upload_id: UUID) -> Upload | None:
-        async with self._database.connection() as connection:
+        async with self._database.transaction(tenant) as connection:
             row = await connection.fetchrow(TAKE, tenant, upload_id, LEASE_S)
             return upload_of(row) if row else None
 
@@ -139,12 +140,12 @@ class UploadLeases:
         for (held_id, _), hold in self._holds.items():
             if held_id == upload_id:
                 hold.stop()
-        async with self._database.connection() as connection:
+        async with self._database.transaction(tenant) as connection:
             await connection.execute(WANT, tenant, upload_id)
 
     async def _give_back(self, upload: Upload) -> None:
         try:
-            async with self._database.connection() as connection:
+            async with self._database.transaction(upload.tenant) as connection:
                 await connection.execute(GIVE_BACK, upload.id, upload.lease_token)
         except IngestError as error:  # it ends by itself
             log.warning("lease_not_given_back", upload_id=upload.id, error=error.detail)

@@ -21,6 +21,7 @@ from ingest_service.resumable.upload import (
     upload_of,
 )
 from shared.ids import new_id
+from shared.tenancy import ALL_TENANTS
 
 CREATE = f"""
     INSERT INTO uploads (id, tenant, length_bytes, options, filename, metadata, expires_at)
@@ -85,11 +86,12 @@ class UploadRecords:
         """Record a new upload without bytes; a null length will be said later."""
         options = msgspec.json.encode(metadata.options).decode()
         arguments = length_bytes, options, metadata.filename, metadata.shown, self._expires_s
-        return upload_of(await self._row(CREATE, new_id(), tenant, *arguments))
+        return upload_of(await self._row(tenant, CREATE, new_id(), tenant, *arguments))
 
     async def get(self, tenant: str, upload_id: UUID) -> Upload:
         """RefusedError `not_found` or `upload_gone`."""
-        row = await self._row(FIND, tenant, upload_id)
+        async with self._database.reading(tenant) as connection:
+            row = await connection.fetchrow(FIND, tenant, upload_id)
         if row is None:
             raise no_such_upload()
         if row["is_gone"]:
@@ -106,12 +108,12 @@ class UploadRecords:
 
     async def parts(self, upload: Upload) -> list[Part]:
         """All of them, in the order of their bytes."""
-        async with self._database.connection() as connection:
+        async with self._database.reading(upload.tenant) as connection:
             return [Part(*row) for row in await connection.fetch(PARTS, upload.id)]
 
     async def is_recorded(self, job_id: UUID) -> bool | None:
         """Whether that job is there; None: nothing has the id yet."""
-        async with self._database.connection() as connection:
+        async with self._database.reading(ALL_TENANTS) as connection:  # the collector's tombstones are nobody's
             found: bool | None = await connection.fetchval(IS_RECORDED, job_id)
             return found
 
@@ -129,21 +131,21 @@ class UploadRecords:
 
     async def refuse_job(self, upload: Upload) -> None:
         """No job comes of it any more, unless it is there."""
-        await self._execute(REFUSE_JOB, upload.job_id, upload.tenant)
+        await self._execute(upload.tenant, REFUSE_JOB, upload.job_id, upload.tenant)
 
     async def parts_are_removed(self, upload: Upload) -> None:
-        await self._execute(PARTS_ARE_REMOVED, upload.id, upload.lease_token)
+        await self._execute(upload.tenant, PARTS_ARE_REMOVED, upload.id, upload.lease_token)
 
     async def _change(self, statement: str, upload: Upload, *arguments: Any) -> Upload:
-        row = await self._row(statement, upload.id, upload.lease_token, *arguments)
+        row = await self._row(upload.tenant, statement, upload.id, upload.lease_token, *arguments)
         if row is None:
             raise taken_over()
         return upload_of(row)
 
-    async def _row(self, statement: str, *arguments: Any) -> Any:
-        async with self._database.connection() as connection:
+    async def _row(self, tenant: str, statement: str, *arguments: Any) -> Any:
+        async with self._database.transaction(tenant) as connection:
             return await connection.fetchrow(statement, *arguments)
 
-    async def _execute(self, statement: str, *arguments: Any) -> None:
-        async with self._database.connection() as connection:
+    async def _execute(self, tenant: str, statement: str, *arguments: Any) -> None:
+        async with self._database.transaction(tenant) as connection:
             await connection.execute(statement, *arguments)

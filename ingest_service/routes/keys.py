@@ -26,14 +26,14 @@ async def create_api_key(
     data: JSONBody[NewApiKey], caller: NamedDependency[Caller], services: NamedDependency[Services]
 ) -> CreatedApiKey:
     """The only answer that has the key itself. Two keys of a purpose may live at once: so a key is rotated."""
-    async with services.database.transaction() as connection:
+    async with services.database.transaction(caller.tenant) as connection:
         return await create_key(connection, caller.tenant, data)
 
 
 @get("/v1/keys", responses=LIST, opt=needs(Scope.ADMIN), summary="List API keys")
 async def list_api_keys(caller: NamedDependency[Caller], services: NamedDependency[Services]) -> ApiKeyList:
     """The tenant's keys: those that live, then those that ended, each newest first. None can be read again."""
-    async with services.database.connection() as connection:
+    async with services.database.reading(caller.tenant) as connection:
         return await list_keys(connection, caller.tenant)
 
 
@@ -42,6 +42,6 @@ async def revoke_api_key(
     key_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
 ) -> None:
     """From now on nobody comes in by it, in any process. Once more is no error."""
-    async with services.database.transaction() as connection:
+    async with services.database.transaction(caller.tenant) as connection:
         await revoke_key(connection, caller.tenant, key_id)
     services.key_ring.forget(key_id)  # here before the answer; the others hear of it at the commit

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from ingest_service.database import Database
+from ingest_service.database import Database, begun
 from ingest_service.http.errors import CommitUnknownError, OutageError
 from shared.failpoints import failpoint
 from shared.logs import Log
@@ -18,12 +18,12 @@ Insert = Callable[[Any], Awaitable[None]]
 AlsoCommit = Callable[[Any, UUID, str], Awaitable[None]]  # on the job's connection: its id and its fingerprint
 
 
-async def commit_job(database: Database, job_id: UUID, insert: Insert) -> None:
+async def commit_job(database: Database, tenant: str, job_id: UUID, insert: Insert) -> None:
     """Commit what `insert` writes. Raises OutageError, then nothing is recorded, or CommitUnknownError."""
     committing = False  # from then on it is open whether the job exists, until COMMIT is answered
     try:
         async with database.connection() as connection:
-            async with connection.transaction():
+            async with begun(connection, tenant):
                 await insert(connection)
                 failpoint("submit.before_commit")
                 committing = True

@@ -12,6 +12,7 @@ import msgspec
 
 from ingest_service.database import Database
 from ingest_service.submit.queue_lines import LINES, Line, lines_of
+from shared.tenancy import ALL_TENANTS
 
 FRESH_S = 5.0  # how long the pace is good for: it is asked for by every poll of a client that waits
 
@@ -93,7 +94,7 @@ class QueueReader:
         now_s = asyncio.get_running_loop().time()
         if now_s - self._asked_at_s > FRESH_S:
             self._asked_at_s = now_s  # first: those who come meanwhile go by the last answer
-            async with self._database.connection() as connection:
+            async with self._database.reading(ALL_TENANTS) as connection:
                 pace = pace_of(await connection.fetchrow(PACE))
                 self._queue = Queue(pace, lines_of(await connection.fetch(LINES)))
         return self._queue

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import asyncpg
 
-from ingest_service.database import Database
+from ingest_service.database import Database, begun
 from ingest_service.http.errors import CommitUnknownError, LimitError, OutageError
 from ingest_service.limits.quota_gate import QuotaGate, Wanted
 from ingest_service.metrics.metrics import COMMIT_BATCH
@@ -155,7 +155,7 @@ class JobRecorder:
         committing = False  # from then on it is open whether the jobs exist, until COMMIT is answered
         try:
             async with self._database.connection() as connection:
-                async with connection.transaction():
+                async with begun(connection, *{row.tenant for row in rows}):
                     outcomes = await self._weigh(connection, rows)
                     within = [row for row, outcome in zip(rows, outcomes, strict=True) if outcome is None]
                     if within:

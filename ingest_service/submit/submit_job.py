@@ -143,7 +143,7 @@ async def record_job_and(
         await connection.execute(INSERT_JOBS_AND_FIRST_TASKS, *columns_of([row]))
         await also(connection, row.job_id, fingerprint(upload.audio.sha256, upload.options))
 
-    await commit_job(database, row.job_id, insert)
+    await commit_job(database, tenant, row.job_id, insert)
     return AcceptedJob(row.job_id, _first_task(row))
 
 

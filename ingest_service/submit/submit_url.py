@@ -87,7 +87,7 @@ async def record_url_job(
         if also:
             await also(connection, job.job_id, job.fingerprint)
 
-    await commit_job(database, job.job_id, insert)
+    await commit_job(database, tenant, job.job_id, insert)
     return first_task
 
 

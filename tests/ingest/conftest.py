@@ -10,9 +10,9 @@ from tests.ingest.serving import Ingest, serving
 
 
 @pytest.fixture
-def settings(database_url: str, redis_url: str, storage_url: str) -> IngestSettings:
+def settings(service_database_url: str, redis_url: str, storage_url: str) -> IngestSettings:
     return IngestSettings(
-        database_url=database_url, redis_url=redis_url, storage_url=storage_url, auth="none", ingest_processes=1
+        database_url=service_database_url, redis_url=redis_url, storage_url=storage_url, auth="none", ingest_processes=1
     )
 
 

@@ -12,6 +12,7 @@ from ingest_service.access.keep_keys import create_key
 from ingest_service.access.key_views import CreatedApiKey, NewApiKey
 from ingest_service.settings import IngestSettings
 from tests.ingest.serving import Ingest, serving
+from tests.servers import as_owner
 
 EVERYTHING = tuple(Scope)
 WAV_TYPE = {"Content-Type": "audio/wav"}
@@ -22,7 +23,7 @@ async def new_key(
 ) -> CreatedApiKey:
     """A key of a tenant, for everything if nothing is said; the tenant is made if it is new."""
     wanted = NewApiKey(scopes=list(scopes or EVERYTHING), purpose=purpose, expires_days=expires_days)
-    connection = await asyncpg.connect(settings.database_url)
+    connection = await asyncpg.connect(as_owner(settings.database_url))
     try:
         async with connection.transaction():
             await connection.execute(MAKE_TENANT, tenant)

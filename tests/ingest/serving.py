@@ -20,6 +20,7 @@ from ingest_service.process.bind import bind
 from ingest_service.process.server import Server
 from ingest_service.settings import IngestSettings
 from shared.blob_store import BlobStore
+from tests.servers import as_owner
 
 
 class Ingest:
@@ -30,6 +31,7 @@ class Ingest:
         self.url = url
         self.client = client
         self.blobs = BlobStore(settings.storage_url)
+        self.record_url = as_owner(settings.database_url)  # tests see all of the record
 
     @property
     def address(self) -> tuple[str, int]:
@@ -48,7 +50,7 @@ class Ingest:
         return folder
 
     async def sql(self, query: str, *arguments: Any) -> list[Any]:
-        connection = await asyncpg.connect(self.settings.database_url)
+        connection = await asyncpg.connect(self.record_url)
         try:
             return list(await connection.fetch(query, *arguments))
         finally:
@@ -56,7 +58,7 @@ class Ingest:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
-        connection = await asyncpg.connect(self.settings.database_url)
+        connection = await asyncpg.connect(self.record_url)
         try:
             async with connection.transaction():
                 yield connection

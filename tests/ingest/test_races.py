@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 import pytest_asyncio
 
+from processor_service.database import opened
 from processor_service.leases import ClaimedTask, claim
 from processor_service.outcomes import Failed, JobDone, Outcome
 from processor_service.retry import RetryPolicy
@@ -23,7 +24,7 @@ DAMAGED = Failed(Failure(code=FailureCode.UNDECODABLE_AUDIO, message="damaged"))
 
 @pytest_asyncio.fixture
 async def database(ingest: Ingest) -> AsyncIterator[asyncpg.Pool]:
-    async with asyncpg.create_pool(ingest.settings.database_url, min_size=1, max_size=8) as pool:
+    async with opened(ingest.settings.database_url, max_size=8, command_timeout_s=30) as pool:
         yield pool
 
 

@@ -16,6 +16,7 @@ from ingest_service.settings import IngestSettings
 from tests.ingest.keys import bearer, guarded, new_key, status_of
 from tests.ingest.proxy import proxied
 from tests.ingest.serving import Ingest, until
+from tests.servers import as_owner
 
 EAR = "application_name = 'headrace-ingest-keys'"
 LONG_S = 3600.0
@@ -198,7 +199,7 @@ async def test_a_connection_that_only_seems_to_be_there_keeps_no_key_alive(
 
 
 async def revoke_directly(settings: IngestSettings, key_id: str) -> None:
-    connection = await asyncpg.connect(settings.database_url)
+    connection = await asyncpg.connect(as_owner(settings.database_url))
     try:
         await connection.execute("UPDATE api_keys SET revoked_at = now() WHERE id = $1", key_id)
     finally:

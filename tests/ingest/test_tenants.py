@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
+import pytest
 import pytest_asyncio
 from litestar import Litestar
 from litestar.routes import HTTPRoute
@@ -14,6 +15,7 @@ from tests.ingest import records
 from tests.ingest.keys import WAV_TYPE, bearer, guarded, new_key
 from tests.ingest.serving import Ingest
 from tests.ingest.sounds import wav
+from tests.servers import as_owner
 
 SUBMIT, READ, ADMIN = Scope.SUBMIT, Scope.READ, Scope.ADMIN
 TUS = {"Tus-Resumable": "1.0.0"}
@@ -104,10 +106,12 @@ class Theirs(NamedTuple):
         }
 
 
-@pytest_asyncio.fixture
-async def theirs(settings: IngestSettings) -> AsyncIterator[Theirs]:
+@pytest_asyncio.fixture(params=["superuser", "service role"])
+async def theirs(request: pytest.FixtureRequest, settings: IngestSettings) -> AsyncIterator[Theirs]:
+    """As a superuser, the first wall must do alone; as the services' own role, both stand."""
     owner, stranger = await new_key(settings, "acme"), await new_key(settings, "globex")
-    async with guarded(settings) as ingest:
+    url = settings.database_url
+    async with guarded(settings, database_url=as_owner(url) if request.param == "superuser" else url) as ingest:
         ids = []
         for number in range(3):
             headers = WAV_TYPE | bearer(owner.key) | {"Idempotency-Key": f"number-{number}"}

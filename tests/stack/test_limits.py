@@ -15,10 +15,10 @@ NOTHING = dict.fromkeys(("bytes_a_day", "audio_seconds_a_day", "jobs_queued", "u
 
 
 @pytest.fixture
-def data_dir(tmp_path: Path, database_url: str) -> Path:
+def data_dir(tmp_path: Path, service_database_url: str) -> Path:
     env = DataDir(tmp_path).stack_env
     env.parent.mkdir()
-    env.write_text(f"HEADRACE_DATABASE_URL='{database_url}'\n")
+    env.write_text(f"HEADRACE_DATABASE_URL='{service_database_url}'\n")
     return tmp_path
 
 
@@ -48,6 +48,7 @@ async def test_quotas_are_set_one_by_one_and_taken_back(
     [
         ({}, "Say whose"),
         ({"TENANT": "nobody"}, "There is no tenant 'nobody'"),
+        ({"TENANT": "*"}, "There is no tenant"),
         ({"TENANT": "default", "BYTES_A_DAY": "-1"}, "BYTES_A_DAY must be"),
         ({"TENANT": "default", "JOBS_QUEUED": "2147483648"}, "JOBS_QUEUED must be"),
         ({"TENANT": "default", "AUDIO_SECONDS_A_DAY": "1.5"}, "AUDIO_SECONDS_A_DAY must be"),

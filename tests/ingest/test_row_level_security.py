@@ -1,0 +1,190 @@
+"""The second wall: whatever the query, the services' role sees what its transaction names, or nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from deploy.local.service_role import ROLE, let_services_in
+from deploy.migrate import migrate
+from ingest_service.database import Database, begun
+from ingest_service.settings import IngestSettings
+from ingest_service.submit.record_jobs import JobRecorder
+from processor_service.database import opened
+from shared.tenancy import ALL_TENANTS, begin
+from tests.ingest.keys import WAV_TYPE, bearer, guarded, new_key
+from tests.ingest.sounds import wav
+from tests.ingest.test_record_jobs import row as job_row
+from tests.servers import SERVICE_PASSWORD
+
+ACME, GLOBEX = "acme", "globex"
+
+# A row of each table for a tenant, whose name is $1.
+FILL = """
+    WITH tenant AS (INSERT INTO tenants (name) VALUES ($1) RETURNING name),
+    key AS (
+        INSERT INTO api_keys (id, tenant, purpose, digest, scopes)
+        SELECT left(md5(name), 16), name, 'test', sha256(name::bytea), '{read}' FROM tenant),
+    job AS (
+        INSERT INTO jobs (id, tenant, options) SELECT gen_random_uuid(), name, '{}' FROM tenant RETURNING id, tenant),
+    task AS (INSERT INTO tasks (id, job_id, kind) SELECT gen_random_uuid(), id, 'deliver' FROM job RETURNING id),
+    event AS (
+        INSERT INTO webhook_events (id, job_id, generation, type, body)
+        SELECT 'evt_' || tenant, id, 1, 'job.completed', '{}' FROM job RETURNING id),
+    attempt AS (INSERT INTO webhook_attempts (event_id, task_id) SELECT event.id, task.id FROM event, task),
+    upload AS (
+        INSERT INTO uploads (id, tenant, expires_at) SELECT gen_random_uuid(), name, now() FROM tenant RETURNING id),
+    used AS (INSERT INTO tenant_usage (tenant, day, shard) SELECT name, usage_day(), 0 FROM tenant),
+    quotas AS (INSERT INTO tenant_quotas (tenant) SELECT name FROM tenant),
+    part AS (INSERT INTO upload_parts (upload_id, offset_bytes, bytes, lease_token) SELECT id, 0, 1, 0 FROM upload)
+    INSERT INTO idempotency_keys (tenant, key, claim, expires_at)
+    SELECT name, 'key', gen_random_uuid(), now() FROM tenant
+"""
+A_COLUMN = {
+    "tenants": "created_at",
+    "api_keys": "purpose",
+    "jobs": "filename",
+    "tasks": "progress",
+    "webhook_events": "body",
+    "webhook_attempts": "status",
+    "uploads": "filename",
+    "upload_parts": "bytes",
+    "idempotency_keys": "expires_at",
+    "tenant_usage": "bytes",
+    "tenant_quotas": "jobs_queued",
+}
+TABLES = tuple(A_COLUMN)
+
+
+@pytest_asyncio.fixture
+async def walled_url(database_url: str, service_database_url: str) -> AsyncIterator[str]:
+    """Two tenants' rows, and the way of the services' role to them."""
+    owner = await asyncpg.connect(database_url)
+    try:
+        await owner.execute("TRUNCATE tenants CASCADE")
+        for tenant in (ACME, GLOBEX):
+            await owner.execute(FILL, tenant)
+        yield service_database_url
+    finally:
+        await owner.close()
+
+
+@pytest_asyncio.fixture
+async def service(walled_url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(walled_url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def count(connection: Any, table: str) -> int:
+    return int(await connection.fetchval(f"SELECT count(*) FROM {table}"))  # noqa: S608 - constants
+
+
+async def test_every_table_of_ours_is_walled(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    try:
+        rows = await connection.fetch(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' "
+            "AND NOT (relrowsecurity AND relforcerowsecurity)"
+        )
+    finally:
+        await connection.close()
+    assert {row["relname"] for row in rows} == {"schema_migrations"}
+
+
+@pytest.mark.parametrize("table", TABLES)
+async def test_a_query_without_a_tenant_returns_nothing_foreign(service: asyncpg.Connection, table: str) -> None:
+    assert await count(service, table) == 0  # nothing is said: nothing is seen
+    async with begun(service, ACME):
+        assert await count(service, table) == 1
+    assert await count(service, table) == 0  # and nothing stays said
+    async with begun(service, ACME, GLOBEX):
+        assert await count(service, table) == 2
+    async with begun(service, ALL_TENANTS):
+        assert await count(service, table) == 2
+    async with begun(service, "nobody"):
+        assert await count(service, table) == 0
+
+
+@pytest.mark.parametrize("table", TABLES)
+async def test_a_statement_without_a_tenant_changes_nothing_foreign(service: asyncpg.Connection, table: str) -> None:
+    assert await service.execute(f"DELETE FROM {table}") == "DELETE 0"  # noqa: S608 - constants
+    async with begun(service, ACME):
+        column = A_COLUMN[table]
+        assert await service.execute(f"UPDATE {table} SET {column} = {column}") == "UPDATE 1"  # noqa: S608 - constants
+
+
+async def test_nobody_writes_in_anothers_name(service: asyncpg.Connection) -> None:
+    insert = "INSERT INTO jobs (id, tenant, options) VALUES (gen_random_uuid(), $1, '{}')"
+    for tenant in ((ACME,), ("nobody",)):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            async with begun(service, *tenant):
+                await service.execute(insert, GLOBEX)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await service.execute(insert, ACME)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        async with begun(service, ACME):
+            await service.execute("UPDATE jobs SET tenant = $1", GLOBEX)
+
+
+async def test_it_holds_for_the_owner_of_the_tables(empty_database_url: str) -> None:
+    owner = await asyncpg.connect(empty_database_url)
+    url = await let_services_in(empty_database_url, SERVICE_PASSWORD)
+    try:
+        await owner.execute(f"GRANT ALL ON SCHEMA public TO {ROLE}")
+    finally:
+        await owner.close()
+    await migrate(url)
+    connection = await asyncpg.connect(url)
+    try:
+        assert await count(connection, "tenants") == 0
+        async with begun(connection, ALL_TENANTS):
+            assert await count(connection, "tenants") == 1  # the local one
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("name", ["", "a,b", "x'; DROP TABLE jobs; --", "Ä", "a\n"])
+def test_only_a_tenants_name_gets_into_a_statement(name: str) -> None:
+    with pytest.raises(ValueError, match="name"):
+        begin("acme", name)
+
+
+async def test_uploads_of_several_tenants_are_committed_together(walled_url: str) -> None:
+    async with Database.opened(walled_url) as database:
+        recorder = JobRecorder(database)
+        sizes: list[int] = []
+        recorder.on_batch = sizes.append
+        rows = [job_row()._replace(tenant=tenant) for tenant in (ACME, GLOBEX) * 10]
+        await asyncio.gather(*(recorder.record(row) for row in rows))
+        assert max(sizes) > 1
+        async with database.transaction(ACME) as connection:
+            assert await count(connection, "jobs") == 11
+            assert await count(connection, "tasks") == 11
+        async with database.connection() as connection:
+            assert await count(connection, "jobs") == 0
+
+
+async def test_the_processor_sees_all_tenants_and_leaves_nothing_behind(walled_url: str) -> None:
+    async with opened(walled_url, max_size=1, command_timeout_s=5) as pool:
+        assert await count(pool, "jobs") == 2
+        async with pool.acquire() as connection, connection.transaction():
+            assert await count(connection, "tasks") == 2
+        async with pool.acquire() as connection:
+            said = await asyncpg.Connection.fetchval(connection._con, "SELECT current_setting('headrace.tenant', true)")
+        assert not said
+
+
+async def test_the_place_in_the_queue_counts_everybodys_jobs(settings: IngestSettings) -> None:
+    ours, theirs = (await new_key(settings, ACME)).key, (await new_key(settings, GLOBEX)).key
+    async with guarded(settings) as ingest:
+        for key in (theirs, ours):
+            status, job = await ingest.post(wav(), headers=WAV_TYPE | bearer(key))
+            assert status == 202
+        _, seen = await ingest.get(f"/v1/jobs/{job['job_id']}", headers=bearer(ours))
+        assert seen["queue_position"] == 2
