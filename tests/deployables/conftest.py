@@ -23,10 +23,6 @@ from tests.stack.launched import ROOT
 
 DATABASE = "deployed"
 
-HAS_KEYS = (ROOT / "ingest_service/access/__main__.py").exists()
-# Before there were API keys the ingest refused what its image says: to ask for them, where others can reach it.
-UNTIL_THERE_ARE_KEYS = {} if HAS_KEYS else {"HEADRACE_AUTH": "none", "HEADRACE_HOST": LOOPBACK}
-
 
 @pytest.fixture(scope="session")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Path:

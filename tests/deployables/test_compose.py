@@ -12,7 +12,6 @@ from processor_service.settings import ProcessorSettings
 from processor_service.stop_order import StopOrder
 from shared.settings import load_settings
 from tests.deployables.composed import COMPOSE, ONE_SHOTS, OURS, SERVICES, bytes_of, environ_of, seconds
-from tests.deployables.conftest import UNTIL_THERE_ARE_KEYS
 from tests.deployables.dockerfile import INGEST, PROCESSOR, Dockerfile
 
 EACH = pytest.mark.parametrize("name", SERVICES)
@@ -69,7 +68,7 @@ def test_every_secret_is_one_that_is_made() -> None:
 
 
 def test_the_services_settings_can_be_read(secrets: Path) -> None:
-    ingest = {**Dockerfile(INGEST).environ, **environ_of("ingest", secrets), **UNTIL_THERE_ARE_KEYS}
+    ingest = {**Dockerfile(INGEST).environ, **environ_of("ingest", secrets)}
     assert load_settings(IngestSettings, ingest).storage_url == "s3://headrace/blobs"
     processor = {**Dockerfile(PROCESSOR).environ, **environ_of("processor", secrets)}
     assert load_settings(ProcessorSettings, processor).webhook_secret.startswith("whsec_")
@@ -92,6 +91,6 @@ def test_as_many_processes_and_threads_as_there_are_cores(secrets: Path) -> None
     def cores(name: str) -> float:
         return float(SERVICES[name]["deploy"]["resources"]["limits"]["cpus"])
 
-    ingest = load_settings(IngestSettings, environ_of("ingest", secrets) | UNTIL_THERE_ARE_KEYS)
+    ingest = load_settings(IngestSettings, environ_of("ingest", secrets))
     processor = load_settings(ProcessorSettings, environ_of("processor", secrets))
     assert (ingest.ingest_processes, processor.threads) == (cores("ingest"), cores("processor"))

@@ -12,7 +12,7 @@ import pytest
 
 from deploy.local.ports import LOOPBACK, free_port
 from tests.deployables.composed import SERVICES
-from tests.deployables.conftest import HAS_KEYS, Containers
+from tests.deployables.conftest import Containers
 from tests.deployables.unpacked import Unpacked, can_contain
 from tests.ingest.sounds import wav
 
@@ -97,7 +97,6 @@ async def test_an_upload_goes_through_both_containers_and_both_stop_when_they_ar
 
 
 @pytest.mark.usefixtures("migrated")
-@pytest.mark.skipif(not HAS_KEYS, reason="there are no API keys yet")
 async def test_the_ingest_lets_nobody_in_without_a_key(
     ingest_image: Unpacked, containers: Containers, tmp_path: Path
 ) -> None:

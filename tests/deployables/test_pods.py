@@ -8,7 +8,6 @@ from processor_service.settings import ProcessorSettings
 from processor_service.stop_order import StopOrder
 from shared.settings import load_settings
 from tests.deployables.composed import bytes_of, environ_of
-from tests.deployables.conftest import UNTIL_THERE_ARE_KEYS
 from tests.deployables.dockerfile import INGEST, PROCESSOR, Dockerfile
 from tests.deployables.manifests import (
     Manifest,
@@ -91,7 +90,7 @@ def test_a_processor_on_a_gpu_has_one_and_uses_it(secrets: Path) -> None:
 
 
 def _ingest(overlay: str, secrets: Path) -> IngestSettings:
-    return load_settings(IngestSettings, _environ(overlay, "ingest", secrets) | UNTIL_THERE_ARE_KEYS)
+    return load_settings(IngestSettings, _environ(overlay, "ingest", secrets))
 
 
 def _processor(overlay: str, secrets: Path) -> ProcessorSettings:
