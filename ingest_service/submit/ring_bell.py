@@ -6,7 +6,7 @@ Redis does not know. A frozen Redis costs its own loop a second, and an upload n
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from redis.asyncio import Redis
 
@@ -29,6 +29,7 @@ class Bell:
         self._redis = redis
         self._waiting: list[Dispatch] = []
         self._wake = asyncio.Event()
+        self._is_ending = False
 
     @classmethod
     @asynccontextmanager
@@ -39,10 +40,9 @@ class Bell:
         try:
             yield bell
         finally:
-            ringer.cancel()
-            with suppress(asyncio.CancelledError):
-                await ringer
-            await bell._ring_once()
+            bell._is_ending = True  # told, not cancelled: a client in the middle of a time-out may lose a cancel
+            bell._wake.set()
+            await ringer
 
     def ring_soon(self, *dispatches: Dispatch) -> None:
         """Ring for tasks whose commit is done. Returns at once and never raises."""
@@ -50,7 +50,7 @@ class Bell:
         self._wake.set()
 
     async def _ring_forever(self) -> None:
-        while True:
+        while not self._is_ending:
             await self._wake.wait()
             self._wake.clear()
             while self._waiting:
