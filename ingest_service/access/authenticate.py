@@ -3,7 +3,7 @@
 What the key is for is asked later, by each route. Health, the API's description and OPTIONS are open to everybody.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from litestar.enums import ScopeType
@@ -35,10 +35,10 @@ def with_authentication(app: ASGIApp, ring: Callable[[], KeyRing]) -> ASGIApp:
 def without_authentication(app: ASGIApp) -> ASGIApp:
     """Wrap an ASGI application in which everybody is LOCAL."""
 
-    async def local(scope: Any, receive: Receive, send: Send) -> None:
+    def local(scope: Any, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == ScopeType.HTTP:
             scope[IN_SCOPE] = LOCAL
-        await app(scope, receive, send)
+        return app(scope, receive, send)
 
     return local
 

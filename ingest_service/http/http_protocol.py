@@ -8,6 +8,7 @@ import asyncio
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from ingest_service.http.one_write import OneWrite
 from ingest_service.http.plain_problems import plain_problem
 from ingest_service.receive.read_body import LEAST_BYTES
 
@@ -85,6 +86,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if upgrades := self.parser.should_upgrade():
             self._refuse_body()
         super().on_headers_complete()
+        self.cycle.transport = OneWrite(self.transport, self.loop)  # type: ignore[assignment] # all that a cycle uses of it
         if upgrades:
             self.cycle.keep_alive = False  # we speak nothing else, and the parser stops behind this head
 

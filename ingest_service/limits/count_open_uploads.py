@@ -1,6 +1,6 @@
 """Holds one of a tenant's places for each request that hands in audio, from its head until its answer begins."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from litestar.enums import ScopeType
@@ -17,10 +17,12 @@ from ingest_service.metrics.count_request import is_upload
 def with_open_uploads_counted(app: ASGIApp, limits: Callable[[], Limits]) -> ASGIApp:
     """Wrap an ASGI application whose requests are authenticated. `limits` open when the server starts."""
 
-    async def counted(scope: Scope, receive: Receive, send: Send) -> None:
+    def counted(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != ScopeType.HTTP or not is_upload(scope["method"], scope["path"]):
-            await app(scope, receive, send)
-            return
+            return app(scope, receive, send)
+        return in_place(scope, receive, send)
+
+    async def in_place(scope: Scope, receive: Receive, send: Send) -> None:
         try:
             place = await _take_place(limits(), caller_of(scope).tenant)
         except LimitError as error:

@@ -11,7 +11,7 @@ import msgspec
 from litestar.types import Receive
 
 from ingest_service.http.errors import RefusedError
-from ingest_service.receive.read_body import limited, read_body, too_large
+from ingest_service.receive.read_body import limited, read_body, read_small_body, too_large
 from ingest_service.receive.read_form import OVERHEAD_BYTES, FormPart, read_form, split_form
 from ingest_service.receive.read_options import OptionTexts
 from ingest_service.receive.store_audio import StoredAudio, store_audio, store_small_audio
@@ -60,14 +60,13 @@ class UploadReceiver:
         """The upload. Raises RefusedError, ClientGoneError or BlobStoreError; then the caller calls `discard`."""
         self._check(head)
         query_options(head, self._texts)
-        body = read_body(receive)
         if head.content_length is not None and head.content_length <= SMALL_BYTES:
-            whole = b"".join([piece async for piece in limited(body, SMALL_BYTES, self._max_bytes)])
-            await self._receive_small(whole, head.boundary)
+            await self._receive_small(await read_small_body(receive, SMALL_BYTES, self._max_bytes), head.boundary)
         elif head.boundary is None:
-            await self._store(body)
+            await self._store(read_body(receive))
         else:
-            await self._receive_form(limited(body, self._max_bytes + OVERHEAD_BYTES, self._max_bytes), head.boundary)
+            body = limited(read_body(receive), self._max_bytes + OVERHEAD_BYTES, self._max_bytes)
+            await self._receive_form(body, head.boundary)
         return self._upload()
 
     async def discard(self) -> None:

@@ -3,6 +3,7 @@
 The method in `X-HTTP-Method-Override` counts instead of the request's own, at the paths of uploads only.
 """
 
+from collections.abc import Awaitable
 from typing import Any
 
 from litestar.enums import ScopeType
@@ -18,10 +19,9 @@ ENCODED_VERSION = VERSION.encode()
 def with_tus(app: ASGIApp) -> ASGIApp:
     """Wrap an ASGI application. Other paths are passed through untouched."""
 
-    async def speaking(scope: Scope, receive: Receive, send: Send) -> None:
+    def speaking(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != ScopeType.HTTP or not _is_of_uploads(scope["path"]):
-            await app(scope, receive, send)
-            return
+            return app(scope, receive, send)
 
         async def send_with_version(message: Any) -> None:
             if message["type"] == "http.response.start":
@@ -33,7 +33,7 @@ def with_tus(app: ASGIApp) -> ASGIApp:
 
         if (method := _method_override(scope)) in METHODS:
             scope["method"] = method  # type: ignore[typeddict-item] # it is one of those
-        await app(scope, receive, send_with_version)
+        return app(scope, receive, send_with_version)
 
     return speaking
 
