@@ -48,6 +48,9 @@ class Log:
             self._logger.log(level, event, exc_info=exc_info, extra={"fields": {**_bound.get({}), **fields}})
 
 
+ENCODER = json.JSONEncoder(default=str)  # made once: `json.dumps` would for each line
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object a line."""
 
@@ -57,7 +60,7 @@ class JsonFormatter(logging.Formatter):
         line |= getattr(record, "fields", {})
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return ENCODER.encode(line)
 
 
 class ConsoleFormatter(logging.Formatter):
