@@ -15,7 +15,8 @@ from ingest_service.process.open_files import allow_open_files
 from ingest_service.process.supervise import CANNOT_START, supervise
 from ingest_service.settings import IngestSettings
 from shared import failpoints
-from shared.blob_store import BlobStore, BlobStoreError
+from shared.blob_errors import BlobStoreError
+from shared.blob_store import BlobStore
 from shared.logs import Log, configure
 from shared.settings import SettingsError, load_settings
 

@@ -28,7 +28,6 @@ from ingest_service.limits.count_open_uploads import with_open_uploads_counted
 from ingest_service.limits.limit_rate import with_rate_limit
 from ingest_service.metrics.metrics import BOARD, LOOP_LAG, POOL
 from ingest_service.metrics.trace_upload import uploads_traced
-from ingest_service.receive.short_way import with_short_way
 from ingest_service.resumable.speak_tus import with_tus
 from ingest_service.routes.audio import answer_unsatisfiable, get_audio, head_audio
 from ingest_service.routes.dead_letters import discard, get_dead_letters, redrive_all, redrive_one
@@ -45,6 +44,7 @@ from ingest_service.routes.usage import get_usage
 from ingest_service.routes.webhooks import get_webhook_attempts, send_webhook_again
 from ingest_service.services import Services, open_services
 from ingest_service.settings import IngestSettings
+from ingest_service.submit.short_way import with_short_way
 from shared.blob_store import BlobStore
 from shared.metrics.watch_loop import loop_watched
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import asyncpg
 
-from ingest_service.http.errors import OutageError
+from ingest_service.errors import OutageError
 from ingest_service.metrics.metrics import DATABASE_OUTAGES
 from shared.logs import Log
 from shared.metrics.pool_gauges import Pool
@@ -151,8 +151,8 @@ def _outages_told(*, counted: bool = True) -> Iterator[None]:
 @asynccontextmanager
 async def begun(connection: Any, *tenants: str) -> AsyncIterator[None]:
     """A transaction for these tenants' rows, begun in one round trip."""
-    await connection.execute(begin(*tenants))
     try:
+        await connection.execute(begin(*tenants))
         yield
     except BaseException:
         await connection.execute("ROLLBACK")

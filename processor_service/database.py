@@ -20,8 +20,8 @@ class SpanningConnection(asyncpg.Connection):  # type: ignore[misc] # it has no 
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
-        await super().execute(BEGIN)
         try:
+            await super().execute(BEGIN)
             yield
         except BaseException:
             await super().execute("ROLLBACK")

@@ -8,7 +8,7 @@ TaskError
 
 import traceback
 
-from shared.blob_store import BlobNotFoundError, BlobStoreError
+from shared.blob_errors import BlobNotFoundError, BlobStoreError
 from shared.failures import Failure, FailureCode
 
 

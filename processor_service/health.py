@@ -12,7 +12,7 @@ from processor_service.metrics.metrics import LOOP_LAG
 from processor_service.metrics.show_metrics import CONTENT_TYPE, show_metrics
 from processor_service.run_task import DATABASE_ERRORS, Processor
 from processor_service.worker import PollingWorker
-from shared.blob_store import BlobStoreError
+from shared.blob_errors import BlobStoreError
 from shared.metrics.backlog import BacklogReader
 from shared.metrics.watch_loop import loop_watched
 

@@ -36,7 +36,8 @@ from processor_service.upkeep.loop import run_locked
 from processor_service.webhooks.deliver import deliver
 from shared import blob_keys, logs
 from shared.bell import ring
-from shared.blob_store import BlobStore, BlobStoreError
+from shared.blob_errors import BlobStoreError
+from shared.blob_store import BlobStore
 from shared.failpoints import failpoint
 from shared.states import TaskKind
 

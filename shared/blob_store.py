@@ -6,7 +6,6 @@ Everything streams. A put that does not finish leaves nothing behind; a key is v
 import asyncio
 import contextlib
 import datetime as dt
-import errno
 import os
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Iterator, Sequence
@@ -16,10 +15,11 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import obstore
-from obstore.exceptions import BaseError, NotFoundError
+from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, LocalStore, ObjectStore, S3Store
 
-from shared.describe_store_error import describe, says_full, says_no_bucket
+from shared.blob_errors import MISSING, BlobNotFoundError, BlobStoreError, wrapped
+from shared.describe_store_error import says_no_bucket
 from shared.local_files import sync, write_whole
 from shared.open_bucket import open_bucket
 from shared.put_into_bucket import put_into_bucket
@@ -30,8 +30,6 @@ PART_BYTES = 8 << 20
 PARTS_IN_FLIGHT = 1  # bounds memory per upload to about two parts
 SYNCERS = 16  # threads that wait for the disk; it takes the syncs of one moment together
 PARTIAL = re.compile(r"#\d+$")  # how obstore names a local file until it is whole
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-MISSING = (FileNotFoundError, NotFoundError)
 SIGNING = (S3Store, GCSStore, AzureStore)
 
 
@@ -40,18 +38,6 @@ class BlobFacts(NamedTuple):
 
     key: str
     modified_at: dt.datetime
-
-
-class BlobStoreError(Exception):
-    """The store did not do what was asked: it is away, full or refuses."""
-
-
-class BlobNotFoundError(BlobStoreError):
-    """There is no blob of that key."""
-
-
-class BlobStoreFullError(BlobStoreError):
-    """There is no room left: disk or quota."""
 
 
 class BlobStore:
@@ -74,7 +60,7 @@ class BlobStore:
                 else open_bucket(storage_url, timeout_s=timeout_s, retry_s=retry_s)
             )
         except (BaseError, OSError, ValueError) as error:
-            raise _wrapped(error) from error
+            raise wrapped(error) from error
         self._syncers = ThreadPoolExecutor(SYNCERS, "fsync") if fsync and self._root else None
 
     async def put(self, key: str, data: bytes | Path | AsyncIterable[bytes]) -> None:
@@ -95,7 +81,7 @@ class BlobStore:
             write_whole(f"{self._root}/{key}", data)
             await self._sync(key)
         except OSError as error:
-            raise _wrapped(error) from error
+            raise wrapped(error) from error
 
     async def _sync(self, key: str) -> None:
         """What is not known to last is taken away again."""
@@ -161,7 +147,7 @@ class BlobStore:
         try:
             disk = os.statvfs(self._root)
         except OSError as error:
-            raise _wrapped(error) from error
+            raise wrapped(error) from error
         return disk.f_bavail * disk.f_frsize
 
     async def delete(self, prefix: str) -> None:
@@ -217,12 +203,4 @@ class BlobStore:
         try:
             yield
         except (BaseError, OSError) as error:
-            raise _wrapped(error) from (error if self._root else None)
-
-
-def _wrapped(error: Exception) -> BlobStoreError:
-    if isinstance(error, MISSING) and not says_no_bucket(error):
-        return BlobNotFoundError("no such blob")
-    text = describe(error)
-    full = getattr(error, "errno", None) in FULL or any(f"(os error {number})" in text for number in FULL)
-    return BlobStoreFullError(text) if full or says_full(text) else BlobStoreError(text)
+            raise wrapped(error) from (error if self._root else None)

@@ -16,7 +16,7 @@ from ingest_service.access.api_key import id_in, is_key_id
 from ingest_service.access.keep_keys import create_key
 from ingest_service.access.key_views import NewApiKey
 from ingest_service.database import AWAY, CONNECT_TIMEOUT_S, STATEMENT_TIMEOUT_S, begun
-from ingest_service.http.errors import RefusedError
+from ingest_service.errors import RefusedError
 from shared.tenancy import ALL_TENANTS
 
 MAKE_TENANT = "INSERT INTO tenants (name) VALUES ($1) ON CONFLICT DO NOTHING"

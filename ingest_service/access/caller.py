@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from ingest_service.http.errors import RefusedError
+from ingest_service.errors import RefusedError
 
 IN_SCOPE = "headrace_caller"  # where it stands among what ASGI says of a request
 

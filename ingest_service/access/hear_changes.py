@@ -6,7 +6,7 @@ transaction notifications may get lost: then a revoked key works for as long as 
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -14,6 +14,7 @@ import asyncpg
 from ingest_service.access.key_ring import KeyRing
 from ingest_service.database import CONNECT_TIMEOUT_S
 from shared.logs import Log
+from shared.run_beside import run_beside
 
 log = Log(__name__)
 
@@ -26,13 +27,8 @@ AGAIN_AFTER_S = 0.5
 @asynccontextmanager
 async def hearing_changes(database_url: str, ring: KeyRing) -> AsyncIterator[None]:
     """Tell the ring of changes for the length of a block; connects in the background."""
-    hearing = asyncio.create_task(_hear_forever(database_url, ring))
-    try:
+    async with run_beside(_hear_forever(database_url, ring)):
         yield
-    finally:
-        hearing.cancel()
-        with suppress(asyncio.CancelledError):
-            await hearing
 
 
 async def _hear_forever(database_url: str, ring: KeyRing) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ingest_service.access.api_key import is_key_id, make_key
 from ingest_service.access.key_views import ApiKeyList, ApiKeyView, CreatedApiKey, NewApiKey, facts_of
-from ingest_service.http.errors import RefusedError
+from ingest_service.errors import RefusedError
 from shared.logs import Log
 
 log = Log(__name__)

@@ -14,7 +14,7 @@ import msgspec
 
 from ingest_service.access.api_key import digest_of, id_in
 from ingest_service.access.caller import Caller
-from ingest_service.http.errors import OutageError, RefusedError
+from ingest_service.errors import OutageError, RefusedError
 
 REMEMBERED_S = 10.0  # bounds what a pooler can do that loses notifications
 

@@ -15,9 +15,9 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from ingest_service.access.caller import key_id_of
+from ingest_service.http.count_request import count_upload, is_upload, server_timing
 from ingest_service.http.request_ids import request_id
 from ingest_service.http.request_record import AT_HAND, RequestRecord
-from ingest_service.metrics.count_request import count_upload, is_upload, server_timing
 from ingest_service.metrics.metrics import RECEIVED_BYTES, UPLOADS_OPEN
 from ingest_service.metrics.trace_upload import trace_upload
 from shared.logs import Log, bound

@@ -10,7 +10,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ingest_service.http.one_write import OneWrite
 from ingest_service.http.plain_problems import plain_problem
-from ingest_service.receive.read_body import LEAST_BYTES
+from ingest_service.http.read_body import LEAST_BYTES
 
 HEAD_TIMEOUT_S = 20.0  # for a whole head, and for a new connection to send one: as long as a body may stand still
 MAX_HEAD_BYTES = 32 << 10  # request line, headers and trailers; options in a query are part of it

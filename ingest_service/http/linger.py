@@ -12,8 +12,8 @@ from typing import Any
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from ingest_service.http.errors import RefusedError
-from ingest_service.receive.read_body import Pace
+from ingest_service.errors import RefusedError
+from ingest_service.http.read_body import Pace
 
 LINGER_S = 30.0
 IDLE_WINDOW_S = 4.0  # whoever hardly sends any more has read the answer, or was refused for its slowness

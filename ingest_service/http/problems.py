@@ -9,10 +9,10 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
-from ingest_service.http.errors import IngestError, LimitError, OutageError
+from ingest_service.errors import IngestError, LimitError, OutageError
 from ingest_service.http.request_record import note_problem
 from shared.api import Problem
-from shared.blob_store import BlobStoreError, BlobStoreFullError
+from shared.blob_errors import BlobStoreError, BlobStoreFullError
 from shared.logs import Log
 
 log = Log(__name__)

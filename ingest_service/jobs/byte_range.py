@@ -2,7 +2,7 @@
 
 import re
 
-from ingest_service.http.errors import RefusedError
+from ingest_service.errors import RefusedError
 
 ONE_RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*", re.ASCII)
 

@@ -6,10 +6,10 @@ A worker that is at it learns so by its next heartbeat, and stops.
 from typing import Any
 
 from ingest_service.database import Database
-from ingest_service.http.errors import RefusedError
+from ingest_service.errors import RefusedError
 from ingest_service.jobs.deliver_again import delivery_input
+from ingest_service.jobs.insert_tasks import NewTask, insert_tasks
 from ingest_service.jobs.lock_job import locked_job
-from ingest_service.submit.insert_tasks import NewTask, insert_tasks
 from ingest_service.submit.ring_bell import Bell
 from shared.logs import Log
 from shared.messages import Dispatch

@@ -7,7 +7,7 @@ import struct
 from typing import NamedTuple
 from uuid import UUID
 
-from ingest_service.http.errors import RefusedError
+from ingest_service.errors import RefusedError
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 MICROSECOND = dt.timedelta(microseconds=1)

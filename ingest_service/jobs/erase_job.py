@@ -12,7 +12,8 @@ from ingest_service.jobs.cancel_job import cancel, has_ended
 from ingest_service.jobs.lock_job import locked_job
 from ingest_service.submit.ring_bell import Bell
 from shared import blob_keys
-from shared.blob_store import BlobStore, BlobStoreError
+from shared.blob_errors import BlobStoreError
+from shared.blob_store import BlobStore
 from shared.logs import Log
 from shared.options import without_prompt
 from shared.webhook_events import without_metadata

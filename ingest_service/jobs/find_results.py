@@ -4,10 +4,11 @@ from typing import Literal
 
 import msgspec
 
-from ingest_service.http.errors import RefusedError
+from ingest_service.errors import RefusedError
 from ingest_service.jobs.read_jobs import JobResults
 from shared import blob_keys
-from shared.blob_store import BlobNotFoundError, BlobStore
+from shared.blob_errors import BlobNotFoundError
+from shared.blob_store import BlobStore
 from shared.states import JobStatus
 
 Variant = Literal["original", "denoised"]

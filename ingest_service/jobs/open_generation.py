@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ingest_service.submit.insert_tasks import NewTask, insert_tasks
+from ingest_service.jobs.insert_tasks import NewTask, insert_tasks
 from shared.messages import Dispatch
 from shared.states import Stage, TaskKind, TaskState
 

@@ -7,10 +7,10 @@ from uuid import UUID
 import msgspec
 
 from ingest_service.database import Database
-from ingest_service.http.errors import RefusedError
+from ingest_service.errors import RefusedError
 from ingest_service.jobs.cursors import encode_cursor
+from ingest_service.jobs.estimate_wait import Queue, QueueReader
 from ingest_service.jobs.show_job import show_job
-from ingest_service.submit.estimate_wait import Queue, QueueReader
 from shared.api import JobList, JobView
 from shared.options import JobOptions
 from shared.states import JobStatus

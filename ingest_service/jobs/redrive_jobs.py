@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ingest_service.database import Database
-from ingest_service.http.errors import RefusedError
+from ingest_service.errors import RefusedError
 from ingest_service.jobs.cursors import Place
 from ingest_service.jobs.deliver_again import deliver_again, event_of
 from ingest_service.jobs.lock_job import LockedJob, locked_job

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from ingest_service.submit.estimate_wait import Queue, estimated_wait_s
-from ingest_service.submit.queue_lines import Place, place_among
+from ingest_service.jobs.estimate_wait import Queue, estimated_wait_s
+from ingest_service.jobs.queue_lines import Place, place_among
 from shared.api import AudioFacts, JobView, Links, ProblemInJob
 from shared.states import JobStatus, Stage
 from shared.transcript import ResultWarning

@@ -1,7 +1,7 @@
 """A job's webhook: every attempt to deliver its events, and a further one when the client asks for it."""
 
 from ingest_service.database import Database
-from ingest_service.http.errors import RefusedError
+from ingest_service.errors import RefusedError
 from ingest_service.jobs.cancel_job import has_ended
 from ingest_service.jobs.deliver_again import deliver_again
 from ingest_service.jobs.lock_job import locked_job

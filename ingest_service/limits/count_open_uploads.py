@@ -7,11 +7,11 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from ingest_service.access.caller import caller_of
-from ingest_service.http.errors import LimitError
+from ingest_service.errors import LimitError
+from ingest_service.http.count_request import is_upload
 from ingest_service.http.send_problem import send_problem
 from ingest_service.limits.open_limits import Limits
 from ingest_service.limits.open_uploads import Place
-from ingest_service.metrics.count_request import is_upload
 
 
 def with_open_uploads_counted(app: ASGIApp, limits: Callable[[], Limits]) -> ASGIApp:

@@ -13,7 +13,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from ingest_service.access.authenticate import is_open
 from ingest_service.access.caller import Caller, caller_of
-from ingest_service.http.errors import LimitError
+from ingest_service.errors import LimitError
 from ingest_service.http.send_problem import send_problem
 from ingest_service.limits.rate_limiter import RateLimiter, Verdict
 from ingest_service.limits.token_bucket import Policy

@@ -7,12 +7,13 @@ share of the quota, rounded up. Tenants without the quota take no place.
 import asyncio
 import math
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
 from ingest_service.limits.quotas import AT_ONCE_RETRY_S, quota_exceeded
 from ingest_service.limits.shared_redis import SharedRedis
+from shared.run_beside import run_beside
 
 KEY = "headrace:open-uploads:{tenant}"
 PLACE_S = 30.0
@@ -63,13 +64,8 @@ class OpenUploads:
     async def opened(cls, shared: SharedRedis, processes: int) -> AsyncIterator["OpenUploads"]:
         """With the heartbeat that keeps places; connects to nothing yet."""
         uploads = cls(shared, processes)
-        heartbeat = asyncio.create_task(uploads._beat_forever())
-        try:
+        async with run_beside(uploads._beat_forever()):
             yield uploads
-        finally:
-            heartbeat.cancel()
-            with suppress(asyncio.CancelledError):
-                await heartbeat
 
     async def take(self, tenant: str, at_once: int) -> Place:
         """A place, to be given back; LimitError when all are taken."""

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ingest_service.database import Database
-from ingest_service.http.errors import LimitError
+from ingest_service.errors import LimitError
 from ingest_service.limits.known_standings import KnownStandings
 from ingest_service.limits.quotas import Quotas, over_quota, over_quota_each
 from ingest_service.limits.read_standing import read_standing

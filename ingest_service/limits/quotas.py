@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ingest_service.http.errors import LimitError
+from ingest_service.errors import LimitError
 
 QUEUE_RETRY_S = 60  # a job leaves the queue when its turn comes, and nobody knows when that is
 AT_ONCE_RETRY_S = 5

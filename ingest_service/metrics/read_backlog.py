@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ingest_service.database import Database
-from ingest_service.http.errors import OutageError
+from ingest_service.errors import OutageError
 from shared.metrics.backlog import BacklogReader
 from shared.tenancy import ALL_TENANTS
 

@@ -1,4 +1,7 @@
-"""Sends spans to a collector by OTLP, in batches and from a thread of its own: the extra `otel`."""
+"""Sends spans to a collector by OTLP, in batches and from a thread of its own: the extra `otel`.
+
+Both services have this file, but for the name: what they share imports no such library.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

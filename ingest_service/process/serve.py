@@ -14,7 +14,7 @@ from ingest_service.http.http_protocol import GuardedProtocol
 from ingest_service.process.bind import BACKLOG, CannotStartError
 from ingest_service.process.server import Server
 from ingest_service.settings import IngestSettings
-from shared.blob_store import BlobStoreError
+from shared.blob_errors import BlobStoreError
 
 DRAIN_TIMEOUT_S = 30  # for uploads that are under way when the process is told to stop
 

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from litestar.types import Receive
 
-from ingest_service.http.errors import RefusedError
+from ingest_service.errors import RefusedError
 
 ALGORITHMS = {"sha-256": hashlib.sha256, "sha-512": hashlib.sha512}
 # A member of a structured dictionary whose value is a byte sequence (RFC 9651, 3.2 and 3.3.5); parameters are ignored.

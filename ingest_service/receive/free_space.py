@@ -6,8 +6,9 @@ room again. Only a guard: uploads side by side may overrun it together; the stor
 
 import asyncio
 
-from ingest_service.http.errors import OutageError
-from shared.blob_store import BlobStore, BlobStoreError
+from ingest_service.errors import OutageError
+from shared.blob_errors import BlobStoreError
+from shared.blob_store import BlobStore
 from shared.logs import Log
 
 log = Log(__name__)

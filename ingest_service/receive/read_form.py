@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from multipart import MultipartError, MultipartSegment, PushMultipartParser  # type: ignore[import-untyped] # it has no types
 
-from ingest_service.http.errors import RefusedError
+from ingest_service.errors import RefusedError
 
 MAX_FIELD_BYTES = 64 << 10  # of one option, such as `metadata`
 MAX_PARTS = 64  # there are fewer options

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ingest_service.http.errors import RefusedError
+from ingest_service.errors import RefusedError
 from shared.options import SubmitOptions
 
 OPTION_TYPES: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(SubmitOptions)}

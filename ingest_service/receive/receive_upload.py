@@ -10,8 +10,8 @@ from uuid import UUID
 import msgspec
 from litestar.types import Receive
 
-from ingest_service.http.errors import RefusedError
-from ingest_service.receive.read_body import limited, read_body, read_small_body, too_large
+from ingest_service.errors import RefusedError
+from ingest_service.http.read_body import limited, read_body, read_small_body, too_large
 from ingest_service.receive.read_form import OVERHEAD_BYTES, FormPart, read_form, split_form
 from ingest_service.receive.read_options import OptionTexts
 from ingest_service.receive.store_audio import StoredAudio, store_audio, store_small_audio

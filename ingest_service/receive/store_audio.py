@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from ingest_service.http.errors import RefusedError
+from ingest_service.errors import RefusedError
 from shared.blob_store import BlobStore
 from shared.sniff_container import ACCEPTED, HEAD_BYTES, sniff_container
 

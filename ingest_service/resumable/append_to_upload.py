@@ -4,8 +4,8 @@ from uuid import UUID
 
 from litestar.types import Receive
 
-from ingest_service.http.errors import RefusedError
-from ingest_service.receive.read_body import too_large
+from ingest_service.errors import RefusedError
+from ingest_service.http.read_body import too_large
 from ingest_service.resumable.leases import Hold
 from ingest_service.resumable.read_head import PatchHead
 from ingest_service.resumable.receive_parts import PartReceiver, too_long

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ingest_service.http.errors import RefusedError
+from ingest_service.errors import RefusedError
 
 ALGORITHMS = ("sha1", "sha256")  # the first is the one that every tus server knows; it guards against accidents only
 

@@ -7,7 +7,7 @@ row can have it. Constant memory, one copy; the parts go when the job is recorde
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from uuid import UUID
 
-from ingest_service.http.errors import IngestError
+from ingest_service.errors import IngestError
 from ingest_service.http.request_record import committing, note_accepted
 from ingest_service.receive.receive_upload import Upload as WholeUpload
 from ingest_service.receive.store_audio import store_audio
@@ -16,7 +16,8 @@ from ingest_service.resumable.records import UploadRecords
 from ingest_service.resumable.upload import Part, Upload
 from ingest_service.submit.submit_job import AcceptedJob
 from shared import blob_keys
-from shared.blob_store import BlobStore, BlobStoreError
+from shared.blob_errors import BlobStoreError
+from shared.blob_store import BlobStore
 from shared.failpoints import failpoint
 from shared.ids import new_id
 from shared.logs import Log

@@ -4,7 +4,7 @@ import asyncio
 
 from litestar.types import Receive
 
-from ingest_service.receive.read_body import too_large
+from ingest_service.http.read_body import too_large
 from ingest_service.resumable.append_to_upload import append_to_upload, bytes_left
 from ingest_service.resumable.read_head import CreationHead
 from ingest_service.resumable.read_metadata import read_metadata

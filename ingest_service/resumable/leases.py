@@ -7,17 +7,18 @@ that froze has lost its lease when it wakes up, and its token no longer writes.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
 from litestar.types import Receive
 
 from ingest_service.database import Database
-from ingest_service.http.errors import IngestError, RefusedError
+from ingest_service.errors import IngestError, RefusedError
 from ingest_service.resumable.records import UploadRecords
 from ingest_service.resumable.upload import COLUMNS, Upload, taken_over, upload_of
 from shared.logs import Log
+from shared.run_beside import run_beside
 from shared.tenancy import ALL_TENANTS
 
 log = Log(__name__)
@@ -88,13 +89,8 @@ class UploadLeases:
     async def kept(cls, database: Database, records: UploadRecords) -> AsyncIterator["UploadLeases"]:
         """Leases with the heartbeat that renews them."""
         leases = cls(database, records)
-        heartbeat = asyncio.create_task(leases._beat_forever())
-        try:
+        async with run_beside(leases._beat_forever()):
             yield leases
-        finally:
-            heartbeat.cancel()
-            with suppress(asyncio.CancelledError):
-                await heartbeat
 
     @asynccontextmanager
     async def hold(self, tenant: str, upload_id: UUID) -> AsyncIterator[Hold]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ingest_service.http.errors import RefusedError
+from ingest_service.errors import RefusedError
 from ingest_service.resumable.checksum import Checksum, parse_checksum
 
 OFFSET_TYPE = "application/offset+octet-stream"

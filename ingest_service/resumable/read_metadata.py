@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from ingest_service.http.errors import RefusedError
+from ingest_service.errors import RefusedError
 from ingest_service.receive.read_options import OptionTexts, refused
 from ingest_service.receive.receive_upload import clean_filename
 from shared.options import SubmitOptions

@@ -11,14 +11,15 @@ from functools import partial
 
 from litestar.types import Receive
 
-from ingest_service.http.errors import ClientGoneError, RefusedError
-from ingest_service.receive.read_body import read_body
+from ingest_service.errors import ClientGoneError, RefusedError
+from ingest_service.http.read_body import read_body
 from ingest_service.resumable.checksum import Checksum
 from ingest_service.resumable.leases import Hold
 from ingest_service.resumable.records import UploadRecords
 from ingest_service.resumable.upload import Part
 from shared import blob_keys
-from shared.blob_store import BlobStore, BlobStoreError
+from shared.blob_errors import BlobStoreError
+from shared.blob_store import BlobStore
 from shared.failpoints import failpoint
 from shared.logs import Log
 from shared.sniff_container import ACCEPTED, HEAD_BYTES, sniff_container

@@ -9,7 +9,7 @@ from typing import Any
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from ingest_service.http.errors import RefusedError
+from ingest_service.errors import RefusedError
 from ingest_service.resumable.answer_headers import PATH, VERSION
 
 METHODS = frozenset({"POST", "HEAD", "PATCH", "DELETE", "OPTIONS"})

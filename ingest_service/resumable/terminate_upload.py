@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-from ingest_service.http.errors import IngestError, RefusedError
+from ingest_service.errors import IngestError, RefusedError
 from ingest_service.resumable.leases import Hold
 from ingest_service.resumable.resumable_uploads import ResumableUploads
 from shared.logs import Log

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from ingest_service.http.errors import RefusedError
+from ingest_service.errors import RefusedError
 from shared.options import SubmitOptions
 
 COLUMNS = """

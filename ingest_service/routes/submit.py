@@ -9,8 +9,8 @@ from ingest_service.access.caller import Scope
 from ingest_service.access.require_scope import needs
 from ingest_service.api_document.describe_api import SUBMIT
 from ingest_service.api_document.describe_upload import AnyUpload, FormUpload
-from ingest_service.receive.accept_upload import accept_upload
 from ingest_service.services import Services
+from ingest_service.submit.accept_upload import accept_upload
 from shared.api import JobAccepted
 
 

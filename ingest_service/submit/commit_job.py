@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from ingest_service.database import Database, begun
-from ingest_service.http.errors import CommitUnknownError, OutageError
+from ingest_service.errors import CommitUnknownError, OutageError
 from shared.failpoints import failpoint
 from shared.logs import Log
 

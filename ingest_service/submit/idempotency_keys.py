@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from ingest_service.database import Database
-from ingest_service.http.errors import OutageError, RefusedError
+from ingest_service.errors import OutageError, RefusedError
 from shared.logs import Log
 
 log = Log(__name__)

@@ -8,15 +8,15 @@ import asyncio
 import contextvars
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import Any
 
 import asyncpg
 
 from ingest_service.database import Database, begun
-from ingest_service.http.errors import CommitUnknownError, LimitError, OutageError
+from ingest_service.errors import CommitUnknownError, LimitError, OutageError
 from ingest_service.limits.quota_gate import QuotaGate, Wanted
 from ingest_service.metrics.metrics import COMMIT_BATCH
+from ingest_service.submit.job_rows import INSERT_JOBS_AND_FIRST_TASKS, JobRow, columns_of
 from shared.failpoints import failpoint
 from shared.logs import Log
 
@@ -25,39 +25,6 @@ log = Log(__name__)
 MAX_BATCH = 100  # bounds what one broken statement can take with it
 COMMITTERS = 2  # while one waits for the disk, the other sends; and one frozen backend does not stop all
 QUEUE_TIMEOUT_S = 5.0  # whoever waited for so long without a turn is told that the database is away
-
-INSERT_JOBS_AND_FIRST_TASKS = """
-    WITH job AS (
-        INSERT INTO jobs (id, tenant, options, metadata, webhook_url, webhook_secret,
-                          filename, container, source_bytes, source_sha256)
-        SELECT * FROM unnest($1::uuid[], $2::text[], $3::json[], $4::json[], $5::text[], $6::text[],
-                             $7::text[], $8::text[], $9::bigint[], $10::text[])
-    ), counted AS (
-        INSERT INTO tenant_usage AS used (tenant, day, shard, uploads, bytes)
-        SELECT tenant, usage_day(), usage_shard(), count(*), sum(bytes)
-        FROM unnest($2::text[], $9::bigint[]) AS job (tenant, bytes) GROUP BY tenant ORDER BY tenant
-        ON CONFLICT (tenant, day, shard) DO UPDATE
-            SET uploads = used.uploads + excluded.uploads, bytes = used.bytes + excluded.bytes
-    )
-    INSERT INTO tasks (id, job_id, kind, state, dispatch_no)
-    SELECT task_id, job_id, 'prepare', 'dispatched', 1 FROM unnest($11::uuid[], $1::uuid[]) AS first (task_id, job_id)
-"""
-
-
-class JobRow(NamedTuple):
-    """A job and its first task as they are recorded; the statement's parameters in their order."""
-
-    job_id: UUID
-    tenant: str
-    options_json: str
-    metadata_json: str | None
-    webhook_url: str | None
-    webhook_secret: str | None
-    filename: str | None
-    container: str
-    source_bytes: int
-    source_sha256: str
-    task_id: UUID
 
 
 class _Waiting:
@@ -184,11 +151,6 @@ def _settle(batch: Sequence[_Waiting], outcomes: Sequence[Exception | None]) -> 
 def _is_own_fault(outcome: Exception | None) -> bool:
     """Whether the row, or one beside it, is what the database does not take."""
     return outcome is not None and not isinstance(outcome, OutageError | LimitError)
-
-
-def columns_of(rows: Sequence[JobRow]) -> list[tuple[Any, ...]]:
-    """The parameters of INSERT_JOBS_AND_FIRST_TASKS."""
-    return list(zip(*rows, strict=True))
 
 
 def _own(outcome: Exception) -> Exception:

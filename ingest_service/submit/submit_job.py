@@ -13,7 +13,7 @@ import msgspec
 from litestar.types import Receive
 
 from ingest_service.database import Database
-from ingest_service.http.errors import CommitUnknownError, OutageError
+from ingest_service.errors import CommitUnknownError, OutageError
 from ingest_service.http.request_record import committing
 from ingest_service.limits.quota_gate import QuotaGate, Wanted
 from ingest_service.limits.quotas import Quotas
@@ -22,9 +22,11 @@ from ingest_service.receive.read_form import OVERHEAD_BYTES
 from ingest_service.receive.receive_upload import Upload, UploadHead, UploadReceiver
 from ingest_service.submit.commit_job import AlsoCommit, commit_job
 from ingest_service.submit.fingerprint import fingerprint
-from ingest_service.submit.record_jobs import INSERT_JOBS_AND_FIRST_TASKS, JobRecorder, JobRow, columns_of
+from ingest_service.submit.job_rows import INSERT_JOBS_AND_FIRST_TASKS, JobRow, columns_of
+from ingest_service.submit.record_jobs import JobRecorder
 from ingest_service.submit.submit_url import UrlJob, names_url, read_url_job, record_url_job
-from shared.blob_store import BlobStore, BlobStoreError
+from shared.blob_errors import BlobStoreError
+from shared.blob_store import BlobStore
 from shared.ids import new_id
 from shared.logs import Log
 from shared.messages import Dispatch

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from litestar.types import Receive
 
-from ingest_service.http.errors import CommitUnknownError, RefusedError
+from ingest_service.errors import CommitUnknownError, RefusedError
 from ingest_service.receive.receive_upload import UploadHead
 from ingest_service.submit.idempotency_keys import Answered, Claim, IdempotencyKeys
 from ingest_service.submit.submit_job import AcceptedJob, JobSubmitter

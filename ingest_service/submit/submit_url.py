@@ -10,9 +10,9 @@ import msgspec
 from litestar.types import Receive
 
 from ingest_service.database import Database
-from ingest_service.http.errors import RefusedError
+from ingest_service.errors import RefusedError
+from ingest_service.http.read_body import read_body
 from ingest_service.limits.quota_gate import QuotaGate, Wanted
-from ingest_service.receive.read_body import read_body
 from ingest_service.receive.read_options import OptionTexts, refused
 from ingest_service.receive.receive_upload import UploadHead, query_options
 from ingest_service.submit.commit_job import AlsoCommit, commit_job

@@ -11,6 +11,7 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
+from processor_service.outbound.why_broken import why_broken
 from processor_service.providers.provider_settings import ProviderSettings
 from shared.options import JobOptions
 
@@ -69,7 +70,7 @@ async def post_audio(
             ) as response:
                 return await _read(response)
     except (aiohttp.ClientError, OSError) as error:
-        return NoAnswer(_why(error))
+        return NoAnswer(why_broken(error))
 
 
 def fields_of(provider: ProviderSettings, options: JobOptions) -> list[tuple[str, str]]:
@@ -106,20 +107,3 @@ async def _read(response: aiohttp.ClientResponse) -> Answer | TooLong:
             response.close()
             return TooLong()
     return Answer(status=response.status, retry_after=response.headers.get("retry-after"), body=bytes(body))
-
-
-def _why(error: Exception) -> str:
-    """By the kind of the error only: its words may be the provider's."""
-    match error:
-        case TimeoutError():
-            return "did not answer in time"
-        case aiohttp.ClientConnectorDNSError():
-            return "has a name that could not be looked up"
-        case aiohttp.ClientSSLError():
-            return "could not prove by TLS who it is"
-        case aiohttp.ClientConnectorError():
-            return "could not be connected to"
-        case aiohttp.ClientResponseError():
-            return "answered with something that is not HTTP"
-        case _:
-            return "ended the connection before its answer was complete"

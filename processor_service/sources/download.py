@@ -11,10 +11,11 @@ from collections.abc import AsyncIterator
 import aiohttp
 import msgspec
 
+from processor_service.outbound.why_broken import why_broken
 from processor_service.settings import ProcessorSettings
 from processor_service.sources.failures import SourceBrokenError, SourceChangedError, too_large
 from processor_service.sources.judge_answer import refusal_of, strong_validator
-from processor_service.sources.open_url import open_url, why_broken
+from processor_service.sources.open_url import open_url
 from processor_service.sources.pace import Pace
 
 RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(?:(\d{1,18})|\*)", re.ASCII)
@@ -74,7 +75,7 @@ class Download:
                 self._check_size(self._offset)
                 yield piece
         except (aiohttp.ClientError, OSError) as error:
-            raise SourceBrokenError(why_broken(error)) from None
+            raise SourceBrokenError(why_broken(error, "the source")) from None
         finally:
             response.close()
         if source.total_bytes is not None and self._offset < source.total_bytes:

@@ -17,7 +17,8 @@ from processor_service.settings import ProcessorSettings
 from processor_service.sources.download import Download
 from processor_service.sources.failures import SourceChangedError, unavailable
 from shared import blob_keys
-from shared.blob_store import BlobNotFoundError, BlobStore
+from shared.blob_errors import BlobNotFoundError
+from shared.blob_store import BlobStore
 from shared.failures import FailureCode
 from shared.logs import Log
 from shared.sniff_container import ACCEPTED, HEAD_BYTES, sniff_container

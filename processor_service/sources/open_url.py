@@ -13,6 +13,7 @@ from yarl import URL
 
 from processor_service.outbound.guarded_connector import TargetRefusedError
 from processor_service.outbound.target_guard import refusal_of_url
+from processor_service.outbound.why_broken import why_broken
 from processor_service.settings import ProcessorSettings
 from processor_service.sources.failures import SourceBrokenError, blocked, refused
 
@@ -50,24 +51,7 @@ async def _get(
     except aiohttp.InvalidURL:
         raise blocked("it names no host") from None
     except (aiohttp.ClientError, OSError) as error:
-        raise SourceBrokenError(why_broken(error)) from None  # its words may hold the URL
-
-
-def why_broken(error: Exception) -> str:
-    """By the kind of the error only."""
-    match error:
-        case TimeoutError():
-            return "did not answer in time"
-        case aiohttp.ClientConnectorDNSError():
-            return "has a name that could not be looked up"
-        case aiohttp.ClientSSLError():
-            return "could not prove by TLS who it is"
-        case aiohttp.ClientConnectorError():
-            return "could not be connected to"
-        case aiohttp.ClientResponseError():
-            return "answered with something that is not HTTP"
-        case _:
-            return "ended the connection before the source was complete"
+        raise SourceBrokenError(why_broken(error, "the source")) from None  # its words may hold the URL
 
 
 def _location(status: int, headers: Mapping[str, str]) -> str | None:

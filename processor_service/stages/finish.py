@@ -12,7 +12,7 @@ from processor_service.stages.label_speakers import label_speakers
 from processor_service.stages.results import store_results
 from processor_service.stages.work import Work
 from shared import blob_keys
-from shared.blob_store import BlobNotFoundError
+from shared.blob_errors import BlobNotFoundError
 from shared.transcript import Transcript
 
 

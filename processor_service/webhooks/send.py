@@ -8,6 +8,7 @@ import aiohttp
 from yarl import URL
 
 from processor_service.outbound.guarded_connector import TargetRefusedError
+from processor_service.outbound.why_broken import why_broken
 from processor_service.webhooks.results import Answer, Blocked, NoAnswer
 
 SHOWN_BYTES = 500
@@ -31,7 +32,7 @@ async def send(
     except aiohttp.InvalidURL:
         return Blocked("it names no host")
     except (aiohttp.ClientError, OSError) as error:
-        return NoAnswer(_why(error))
+        return NoAnswer(f"{why_broken(error)}.")
     try:
         start = await _start_of(response, deadline)
     finally:
@@ -53,20 +54,3 @@ def harmless(answer: bytes) -> str:
     """Text that a database can hold and a terminal can show."""
     text = answer.decode(errors="replace")
     return "".join(one if one.isprintable() or one in "\n\t" else "\N{REPLACEMENT CHARACTER}" for one in text)
-
-
-def _why(error: Exception) -> str:
-    """By the kind of the error only: its words may hold the URL's query."""
-    match error:
-        case TimeoutError():
-            return "did not answer in time."
-        case aiohttp.ClientConnectorDNSError():
-            return "has a name that could not be looked up."
-        case aiohttp.ClientSSLError():
-            return "could not prove by TLS who it is."
-        case aiohttp.ClientConnectorError():
-            return "could not be connected to."
-        case aiohttp.ClientResponseError():
-            return "answered with something that is not HTTP."
-        case _:
-            return "did not answer before the connection ended."

@@ -3,9 +3,10 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from shared.metrics.counters import Histogram
+from shared.run_beside import run_beside
 
 EVERY_S = 0.5
 LAG_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -15,13 +16,8 @@ LAG_TEXT = "How much later than asked for a timer of the event loop rang, twice 
 @asynccontextmanager
 async def loop_watched(lag: Histogram, sample: Callable[[], None] = lambda: None) -> AsyncIterator[None]:
     """Observe it, in seconds, while the block runs; `sample` is called as often, for gauges of the process."""
-    watching = asyncio.create_task(_watch(lag, sample))
-    try:
+    async with run_beside(_watch(lag, sample)):
         yield
-    finally:
-        watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
 
 
 async def _watch(lag: Histogram, sample: Callable[[], None]) -> None:

@@ -23,7 +23,8 @@ pytestmark = pytest.mark.skipif(not WEED.exists(), reason="there is no SeaweedFS
 
 STORE_AND_READ = """
 import asyncio, os
-from shared.blob_store import BlobStore, BlobStoreError
+from shared.blob_errors import BlobStoreError
+from shared.blob_store import BlobStore
 
 async def main():
     blobs = BlobStore(os.environ["HEADRACE_STORAGE_URL"])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_service.http.errors import RefusedError
+from ingest_service.errors import RefusedError
 from ingest_service.receive.body_digest import Digest, parse_digests
 from tests.ingest.serving import Ingest
 from tests.ingest.sounds import wav

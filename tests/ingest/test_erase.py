@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from shared import blob_keys
-from shared.blob_store import BlobNotFoundError, BlobStore
+from shared.blob_errors import BlobNotFoundError
+from shared.blob_store import BlobStore
 from shared.failures import FailureCode
 from shared.ids import new_id
 from shared.states import JobStatus

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from ingest_service.database import Database
-from ingest_service.http.errors import CommitUnknownError
+from ingest_service.errors import CommitUnknownError
 from ingest_service.receive.free_space import FreeSpace
 from ingest_service.receive.receive_upload import UploadHead
 from ingest_service.settings import IngestSettings

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ingest_service.http.errors import RefusedError
+from ingest_service.errors import RefusedError
 from ingest_service.jobs.find_results import MEDIA_TYPES
 from ingest_service.receive.read_form import MAX_FIELD_BYTES, MAX_PARTS, read_form, split_form
 from ingest_service.receive.read_options import OPTION_TYPES, OptionTexts

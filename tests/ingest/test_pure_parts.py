@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from ingest_service.http.errors import RefusedError
+from ingest_service.errors import RefusedError
 from ingest_service.jobs.byte_range import RangeNotSatisfiableError, parse_range
 from ingest_service.jobs.cursors import Place, decode_cursor, decode_place, encode_cursor, encode_place
 from ingest_service.jobs.read_jobs import parse_job_id

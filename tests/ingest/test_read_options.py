@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingest_service.http.errors import RefusedError
+from ingest_service.errors import RefusedError
 from ingest_service.receive.read_options import OptionTexts
 from shared.options import SubmitOptions
 

@@ -11,9 +11,10 @@ import pytest
 import pytest_asyncio
 
 from ingest_service.database import Database
-from ingest_service.http.errors import CommitUnknownError
+from ingest_service.errors import CommitUnknownError
 from ingest_service.settings import IngestSettings
-from ingest_service.submit.record_jobs import COMMITTERS, JobRecorder, JobRow
+from ingest_service.submit.job_rows import JobRow
+from ingest_service.submit.record_jobs import COMMITTERS, JobRecorder
 from shared.ids import new_id
 from shared.states import JobStatus
 from tests.ingest.proxy import proxied

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from ingest_service.jobs.insert_tasks import NewTask
 from ingest_service.jobs.open_generation import FROM_THE_START, plan
-from ingest_service.submit.insert_tasks import NewTask
 from shared.failures import FailureCode
 from shared.ids import new_id
 from shared.messages import COMPUTE_QUEUE

@@ -11,7 +11,7 @@ from ingest_service.access import hear_changes, key_ring
 from ingest_service.access.api_key import NewKey, make_key
 from ingest_service.access.caller import LOCAL
 from ingest_service.access.key_ring import KeyRing, LiveKey
-from ingest_service.http.errors import OutageError, RefusedError
+from ingest_service.errors import OutageError, RefusedError
 from ingest_service.settings import IngestSettings
 from tests.ingest.keys import bearer, guarded, new_key, status_of
 from tests.ingest.proxy import proxied

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from litestar.types import Receive
 
-from ingest_service.http.errors import RefusedError
-from ingest_service.receive.read_body import Pace
+from ingest_service.errors import RefusedError
+from ingest_service.http.read_body import Pace
 from tests.ingest.serving import Ingest, until
 from tests.ingest.sounds import MIB, wav
 
@@ -88,7 +88,7 @@ async def test_the_time_that_storing_takes_is_not_held_against_a_client() -> Non
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest_service.receive.read_body.WINDOW_S", 0.4)
+    monkeypatch.setattr("ingest_service.http.read_body.WINDOW_S", 0.4)
     monkeypatch.setattr("ingest_service.http.linger.IDLE_WINDOW_S", 0.2)
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from ingest_service.receive.receive_upload import SMALL_BYTES
 from ingest_service.settings import IngestSettings
-from shared.blob_store import BlobStore, BlobStoreError
+from shared.blob_errors import BlobStoreError
+from shared.blob_store import BlobStore
 from shared.local_files import write_whole
 from tests.ingest.serving import Ingest, serving
 from tests.ingest.sounds import wav

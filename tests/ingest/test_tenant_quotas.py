@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from ingest_service.database import Database
-from ingest_service.http.errors import LimitError
+from ingest_service.errors import LimitError
 from ingest_service.limits.open_uploads import KEY
 from ingest_service.limits.quota_gate import QuotaGate
 from ingest_service.limits.quotas import Quotas

@@ -18,7 +18,7 @@ AUDIO = wav(200_000)
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest_service.receive.read_body.WINDOW_S", 0.4)
+    monkeypatch.setattr("ingest_service.http.read_body.WINDOW_S", 0.4)
     monkeypatch.setattr("ingest_service.http.linger.IDLE_WINDOW_S", 0.2)
 
 

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 from redis.asyncio import Redis
 
-from ingest_service.http.errors import LimitError
+from ingest_service.errors import LimitError
 from ingest_service.limits.open_uploads import KEY, OpenUploads, Place
 from ingest_service.limits.shared_redis import SharedRedis
 

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 
 from ingest_service.access.caller import LOCAL
 from ingest_service.database import Database
-from ingest_service.http.errors import RefusedError
+from ingest_service.errors import RefusedError
 from ingest_service.jobs.cancel_job import cancel_job
 from ingest_service.jobs.erase_job import erase_job
 from ingest_service.jobs.redrive_jobs import redrive_job

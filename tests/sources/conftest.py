@@ -16,7 +16,8 @@ from processor_service.sources import download
 from processor_service.sources.fetch_source import SourceFetcher
 from processor_service.sources.http_client import open_session
 from shared import blob_keys
-from shared.blob_store import BlobNotFoundError, BlobStore
+from shared.blob_errors import BlobNotFoundError
+from shared.blob_store import BlobStore
 from shared.ids import new_id
 from tests.compute.conftest import model, scratch, started
 from tests.processor.conftest import Claim, claim_task, database

@@ -9,7 +9,8 @@ import pytest
 
 from processor_service.failures import TaskError
 from shared import blob_keys
-from shared.blob_store import BlobNotFoundError, BlobStore
+from shared.blob_errors import BlobNotFoundError
+from shared.blob_store import BlobStore
 from shared.failures import FailureCode
 from tests.processor.conftest import job_row
 from tests.sources.conftest import ClaimUrl, Fail, Fetch, FetcherWith

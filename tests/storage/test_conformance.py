@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.blob_store import BlobNotFoundError, BlobStore
+from shared.blob_errors import BlobNotFoundError
+from shared.blob_store import BlobStore
 from shared.put_into_bucket import PART_BYTES
 from tests.ingest.serving import until
 from tests.storage.stores import Store

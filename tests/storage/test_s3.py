@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 
-from shared.blob_store import BlobNotFoundError, BlobStore, BlobStoreError
+from shared.blob_errors import BlobNotFoundError, BlobStoreError
+from shared.blob_store import BlobStore
 from shared.put_into_bucket import PART_BYTES
 from tests.chaos.proxy import Mode, Proxy
 from tests.stack.launched import ROOT

@@ -202,8 +202,11 @@ async def test_the_status_counts_although_the_body_breaks_off(attempt_at: Attemp
 @pytest.mark.parametrize(
     ("script", "message"),
     [
-        (answering(), "The webhook endpoint did not answer before the connection ended."),
-        (answering(b"HTTP/1.1 200 OK\r\nx"), "The webhook endpoint did not answer before the connection ended."),
+        (answering(), "The webhook endpoint ended the connection before its answer was complete."),
+        (
+            answering(b"HTTP/1.1 200 OK\r\nx"),
+            "The webhook endpoint ended the connection before its answer was complete.",
+        ),
         (answering(b"SSH-2.0-OpenSSH_9.6\r\n\r\n"), "The webhook endpoint answered with something that is not HTTP."),
         (answering(b"HTTP/1.1 OK\r\n\r\n"), "The webhook endpoint answered with something that is not HTTP."),
         (answering(b"\x00" * 100), "The webhook endpoint answered with something that is not HTTP."),

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ingest_service.database import Database
-from ingest_service.submit.queue_lines import LINES, Line, lines_of
+from ingest_service.jobs.queue_lines import LINES, Line, lines_of
 from shared.tenancy import ALL_TENANTS
 
 FRESH_S = 5.0  # how long the pace is good for: it is asked for by every poll of a client that waits

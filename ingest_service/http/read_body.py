@@ -9,8 +9,8 @@ from typing import Any
 
 from litestar.types import Receive
 
-from ingest_service.http.errors import ClientGoneError, RefusedError
-from ingest_service.receive.begin import begin
+from ingest_service.errors import ClientGoneError, RefusedError
+from ingest_service.http.begin import begin
 
 # Whoever sends more slowly holds a connection on purpose, or will not be done this week: a telephone modem brings ten
 # times as much. A train in a tunnel is back within the window.

@@ -12,8 +12,8 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
 from ingest_service.http.send_problem import send_problem
-from ingest_service.receive.accept_upload import accept_upload
 from ingest_service.services import Services
+from ingest_service.submit.accept_upload import accept_upload
 
 ONLY_FORM = {"/v1/jobs": False, "/api/upload-audio": True}
 USUAL_HOST = re.compile(rb"[A-Za-z0-9._-]{1,253}(:[0-9]{1,5})?")  # the framework judges all others
