@@ -6,7 +6,7 @@ Turns the driver's ways of saying "away" into one OutageError; every other error
 import asyncio
 import contextvars
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import asyncpg
@@ -121,7 +121,8 @@ class Database:
 
     async def _condemn(self, connection: Any) -> None:
         """One broken connection condemns all: found out one by one, frozen ones would cost a time-out each."""
-        connection.terminate()
+        with suppress(asyncpg.InterfaceError):  # the pool was closed meanwhile, and has ended it
+            connection.terminate()
         await self._pool.expire_connections()
 
     async def _release(self, connection: Any) -> None:
@@ -154,6 +155,8 @@ async def begun(connection: Any, *tenants: str) -> AsyncIterator[None]:
     try:
         await connection.execute(begin(*tenants))
         yield
+    except AWAY:  # whoever lent the connection ends it; a frozen server must not be waited for once more
+        raise
     except BaseException:
         await connection.execute("ROLLBACK")
         raise

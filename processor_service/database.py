@@ -23,6 +23,9 @@ class SpanningConnection(asyncpg.Connection):  # type: ignore[misc] # it has no 
         try:
             await super().execute(BEGIN)
             yield
+        except OSError:  # it broke, or did not answer in time (TimeoutError): not to be waited for once more
+            self.terminate()
+            raise
         except BaseException:
             await super().execute("ROLLBACK")
             raise
