@@ -10,6 +10,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 _bound: contextvars.ContextVar[dict[str, Any]] = contextvars.ContextVar("headrace_log_fields")
@@ -44,8 +45,11 @@ class Log:
         self._emit(logging.ERROR, event, fields, exc_info=exc_info)
 
     def _emit(self, level: int, event: str, fields: dict[str, Any], *, exc_info: bool = False) -> None:
-        if self._logger.isEnabledFor(level):
-            self._logger.log(level, event, exc_info=exc_info, extra={"fields": {**_bound.get({}), **fields}})
+        if self._logger.isEnabledFor(level):  # the record is made here: `Logger.log` would look for what no line shows
+            trace = sys.exc_info() if exc_info else None
+            record = logging.LogRecord(self._logger.name, level, "", 0, event, None, trace)
+            record.fields = {**_bound.get({}), **fields}
+            self._logger.handle(record)
 
 
 ENCODER = json.JSONEncoder(default=str)  # made once: `json.dumps` would for each line
@@ -55,7 +59,7 @@ class JsonFormatter(logging.Formatter):
     """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        at = dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(timespec="milliseconds")
+        at = f"{_second(int(record.created))}.{int(record.msecs):03}+00:00"
         line = {"at": at, "level": record.levelname, "logger": record.name, "event": record.getMessage()}
         line |= getattr(record, "fields", {})
         if record.exc_info:
@@ -67,12 +71,18 @@ class ConsoleFormatter(logging.Formatter):
     """For people: time, level, event, key=value on one line; a traceback below it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        at = dt.datetime.fromtimestamp(record.created, dt.UTC).strftime("%H:%M:%S.%f")[:-3]
+        at = f"{_second(int(record.created))[-8:]}.{int(record.msecs):03}"
         fields = dict(getattr(record, "fields", {}))
         trace = self.formatException(record.exc_info) if record.exc_info else fields.pop("traceback", "")
         shown = " ".join(f"{key}={_on_one_line(str(value))}" for key, value in fields.items())
         line = f"{at} {record.levelname:<7} {_on_one_line(record.getMessage())} {shown}".rstrip()
         return f"{line}\n{trace}".rstrip()
+
+
+@lru_cache(maxsize=1)
+def _second(unix_s: int) -> str:
+    """The date and time in UTC, down to the second: told once for all the lines of it."""
+    return dt.datetime.fromtimestamp(unix_s, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _on_one_line(text: str) -> str:

@@ -28,10 +28,8 @@ def count_upload(record: RequestRecord) -> None:
 
 def server_timing(record: RequestRecord, *, upload: bool) -> str:
     """The header, in milliseconds: what an upload waited for, as far as it came, and the total."""
-    steps = {}
-    if upload:
-        steps["receive"] = record.waited_s
+    receive = f"receive;dur={record.waited_s * 1000:.1f}, " if upload else ""
+    commit = ""
     if record.commit_began_s is not None:
-        steps |= {"store": record.store_s(), "commit": record.commit_s}
-    steps["total"] = record.elapsed_s()
-    return ", ".join(f"{name};dur={seconds * 1000:.1f}" for name, seconds in steps.items())
+        commit = f"store;dur={record.store_s() * 1000:.1f}, commit;dur={record.commit_s * 1000:.1f}, "
+    return f"{receive}{commit}total;dur={record.elapsed_s() * 1000:.1f}"
