@@ -1,11 +1,13 @@
 """Tells the container of an upload from its first bytes: not from the name, not from the declared type.
 
 A pure function. It only says whether this is worth storing; whether it decodes, the processor finds out. Playlists
-(HLS, DASH, PLS), archives and documents are never audio, since a decoder could be led to other files through them.
+(HLS, DASH, PLS), archives and documents are never audio, since a decoder could be led to other files through them;
+nor is a container that surely holds none.
 """
 
 from collections.abc import Callable
 
+from shared.empty_containers import is_empty
 from shared.sniff_frames import sniff_frames
 
 HEAD_BYTES = 8192  # enough for two frames of every MPEG layer, and for three packets of a transport stream
@@ -23,8 +25,12 @@ TS_PACKET_BYTES = 188
 
 
 def sniff_container(head: bytes) -> str | None:
-    """The container's short name (`wav`, `mp3`, `mp4`, …), or None if these first bytes are not audio or video."""
-    return next((name for sniff in SNIFFERS if (name := sniff(head))), None)
+    """The container's short name (`wav`, `mp3`, `mp4`, …), or None if this is not audio or video.
+
+    `head` is a file's first HEAD_BYTES, or all of a shorter one.
+    """
+    name = next((name for sniff in SNIFFERS if (name := sniff(head))), None)
+    return None if name is None or is_empty(name, head, whole=len(head) < HEAD_BYTES) else name
 
 
 def _fixed_magic(head: bytes) -> str | None:

@@ -80,14 +80,19 @@ NOT_AUDIO = [
 ]
 
 
+def beginning(head: bytes) -> bytes:
+    """As of a file that goes on."""
+    return head[:HEAD_BYTES].ljust(HEAD_BYTES, b"\0")
+
+
 @pytest.mark.parametrize(("name", "head"), AUDIO.items())
 def test_containers(name: str, head: bytes) -> None:
-    assert sniff_container(head) == name
+    assert sniff_container(beginning(head)) == name
 
 
 @pytest.mark.parametrize(("head", "name"), VARIANTS)
 def test_variants(head: bytes, name: str) -> None:
-    assert sniff_container(head[:HEAD_BYTES]) == name
+    assert sniff_container(beginning(head)) == name
 
 
 @pytest.mark.parametrize("head", NOT_AUDIO, ids=lambda head: repr(head[:12]))
@@ -109,13 +114,11 @@ def test_any_beginning_of_audio_is_read_without_an_error() -> None:
 
 @pytest.mark.corpus
 def test_corpus() -> None:
-    """All that is speech or must be accepted is taken; what is taken of the rest, the processor refuses."""
+    """All that is speech or must be accepted is taken, and nothing that must not be."""
     files = corpus()
     if not files:
         pytest.skip("the folder shared/audio does not stand beside the repository")
     wrong = [item["file"] for item in files if must_be_taken(item) and sniff_file(item) is None]
     assert wrong == []
-    obviously_not = ("html", "shell", "exe", "png", "hls", "dash", "pls", "gzip", "text", "zero_length", "one_byte")
-    malformed = [item for item in files if item["category"] == "malformed" and item["expect"] == "reject"]
-    taken = [item["file"] for item in malformed if sniff_file(item)]
-    assert [file for file in taken if file.split("/")[1].startswith(obviously_not)] == []
+    not_audio = [item for item in files if item["category"] == "malformed" and item["expect"] == "reject"]
+    assert [item["file"] for item in not_audio if sniff_file(item)] == []
