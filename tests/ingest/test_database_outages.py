@@ -39,18 +39,20 @@ async def test_a_connection_that_froze_leaves_nothing_when_it_thaws(settings: In
     """The statement reaches the backend and is never answered: what it did must be rolled back."""
     async with serving(settings) as ingest:
         await ingest.submit(wav())
-        ours = "SELECT pid FROM pg_stat_activity WHERE application_name = 'headrace-ingest'"
-        (backend,) = await ingest.sql(ours)
-        os.kill(backend["pid"], signal.SIGSTOP)
+        ours = "SELECT pid, xact_start FROM pg_stat_activity WHERE application_name = 'headrace-ingest'"
+        backends = [row["pid"] for row in await ingest.sql(ours)]
+        for backend in backends:
+            os.kill(backend, signal.SIGSTOP)
         try:
             async with asyncio.timeout(20):
                 status, problem = await ingest.post(wav(), headers=WAV_TYPE)
         finally:
-            os.kill(backend["pid"], signal.SIGCONT)
+            for backend in backends:
+                os.kill(backend, signal.SIGCONT)
         assert (status, problem["code"]) == (503, "database_unavailable")
 
         async def is_over() -> bool:
-            return backend["pid"] not in [row["pid"] for row in await ingest.sql(ours)]
+            return not any(row["xact_start"] for row in await ingest.sql(ours))
 
         await until(is_over)
         assert (len(ingest.stored_files()), await ingest.job_count()) == (1, 1)

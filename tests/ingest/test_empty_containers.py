@@ -66,6 +66,8 @@ def test_what_surely_holds_no_audio_is_none(file: bytes) -> None:
             wav()[:36] + b"junk\x00\x40\x00\x00" + bytes(16384) + wav()[36:], "wav", id="data behind the head"
         ),
         pytest.param(with_number(20, 85), "wav", id="MP3 in a WAV"),
+        pytest.param(b"RIFF\x64\x00\x00\x00WAVE" + bytes(92), "wav", id="chunks that are none: damaged"),
+        pytest.param(film("mp4", sound=False)[:32] + bytes(92), "mp4", id="no film at all: damaged"),
         pytest.param(big_endian(), "wav", id="big-endian"),
         pytest.param(film("mp4", sound=True), "mp4", id="a film with sound"),
         pytest.param(film("webm", sound=True), "webm", id="a stream with sound"),
