@@ -86,7 +86,7 @@ async def _connected(database_url: str) -> AsyncIterator[Any]:
 
 
 async def _lock(connection: Any, tell: Tell) -> None:
-    """Asked for again and again: a statement that waits is a transaction, and CREATE INDEX CONCURRENTLY waits for all."""
+    """Asked for again and again: who waits is in a transaction, and CREATE INDEX CONCURRENTLY waits for those."""
     waits = False
     while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", ADVISORY_LOCK):
         if not waits:
