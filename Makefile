@@ -28,7 +28,7 @@ test-full: $(READY) ## run the tests that take minutes: the corpus, 65 minutes, 
 	@$(RUN) pytest -m slow -s tests/full tests/contracts $(ARGS)
 
 record-contracts: $(READY) ## keep what this version writes for later ones to read: adds what is not in tests/contracts/recorded/<version>.json yet
-	@$(RUN) tests.contracts.record
+	@$(RUN) pytest -q tests/contracts/record.py
 
 bench-denoise: $(READY) ## compare the denoisers on noisy speech: CORPUS (a folder with manifest.json), ONLY; one JSON object last
 	@$(RUN) tests.benchmarks.denoise --corpus "$(CORPUS)" --only "$(ONLY)"
