@@ -1,6 +1,7 @@
 """The code of before the newest migration, out of git, in a folder of its own.
 
-That is the newest commit of the main line whose migrations are those of now without the last ones, file for file.
+That is the newest commit of the main line whose migrations are those of now without the last ones, file for file; what
+is applied in `post` at the end does not count.
 Before 0007 (row-level security) the services named no tenant, so code of before it sees its rows only as a superuser:
 CHANGELOG says to stop both for it. From there on any role will do.
 """
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from deploy.migrate import MIGRATIONS
-from deploy.schema.migration import read_migrations
+from tests.contracts.two_versions import while_two_run
 from tests.stack.launched import ROOT
 
 FOLDER = MIGRATIONS.relative_to(ROOT).as_posix()
@@ -28,7 +29,7 @@ def before_newest_migration() -> str:
     """The commit; the test is skipped where the history does not tell it."""
     if _git("rev-parse", "--git-dir") is None:
         pytest.skip("there is no git history here, so no code of before")
-    now = [(each.name, _said("hash-object", f"{FOLDER}/{each.name}.sql")) for each in read_migrations(MIGRATIONS)]
+    now = [(each.name, _said("hash-object", f"{FOLDER}/{each.name}.sql")) for each in while_two_run()]
     for commit in _candidates():
         then = set(_migrations_of(commit))
         if then and then < set(now) and then == set(now[: len(then)]):

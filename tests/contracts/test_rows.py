@@ -12,12 +12,12 @@ import pytest
 import pytest_asyncio
 
 from deploy.local.service_role import let_services_in
-from deploy.migrate import MIGRATIONS, Phase, migrate
-from deploy.schema.migration import read_migrations
+from deploy.migrate import migrate
 from ingest_service.settings import IngestSettings
 from processor_service.leases import claim
 from tests.contracts.recorded import VERSION, Recorded, read_recorded, versions
 from tests.contracts.rows import columns_of, load
+from tests.contracts.two_versions import while_two_run
 from tests.ingest.serving import Ingest, serving
 from tests.ingest.tus import Tus
 from tests.servers import SERVICE_PASSWORD, as_owner
@@ -34,10 +34,7 @@ def recorded(request: pytest.FixtureRequest) -> Recorded:
 @pytest_asyncio.fixture
 async def before_post_url(empty_database_url: str, tmp_path: Path) -> str:
     """A database as it is while two versions run: all but what comes when the older has ended."""
-    migrations = read_migrations(MIGRATIONS)
-    while migrations[-1].phase is Phase.POST:
-        migrations.pop()
-    for migration in migrations:
+    for migration in while_two_run():
         (tmp_path / f"{migration.name}.sql").write_text(migration.sql)
     await migrate(empty_database_url, tmp_path)
     return empty_database_url

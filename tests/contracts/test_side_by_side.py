@@ -66,20 +66,32 @@ async def upgrade(
         owning = Version(root=folder / "old", settings={**SETTINGS, **stores, "DATABASE_URL": url})
         assert await owning.run("-c", "import shared; print(shared.__file__)") == str(folder / "old/shared/__init__.py")
         assert "applied 0001_jobs_and_tasks" in await owning.run("-m", "deploy.migrate")
-        assert await migrate(url, phase=Phase.PRE)
         ordinary = {**owning.settings, "DATABASE_URL": await let_services_in(url, SERVICE_PASSWORD)}
         old = owning if needs_superuser(commit) else Version(root=folder / "old", settings=ordinary)
+        old_ingest = await stack.enter_async_context(old.ingest())
+        short = golden(speech_wav(3), folder / "short", threshold_s=THRESHOLD_S, chunk_s=CHUNK_S)
+        async with old.processor():
+            await goes_through(old_ingest, short)
+            assert await migrate(url, phase=Phase.PRE)
+            await goes_through(old_ingest, short)  # those that ran before it run on
+        await let_services_in(url, SERVICE_PASSWORD)  # to the new tables, too
         new = Version(root=ROOT, settings=ordinary)
         yield Upgrade(
             old=old,
             new=new,
-            old_ingest=await stack.enter_async_context(old.ingest()),
+            old_ingest=old_ingest,
             new_ingest=await stack.enter_async_context(new.ingest()),
             receiver=await stack.enter_async_context(Receiver(SECRET).listening()),
             owner_url=url,
-            short=golden(speech_wav(3), folder / "short", threshold_s=THRESHOLD_S, chunk_s=CHUNK_S),
+            short=short,
             long=golden(speech_wav(10), folder / "long", threshold_s=THRESHOLD_S, chunk_s=CHUNK_S),
         )
+
+
+async def goes_through(ingest: Client, recording: Golden) -> None:
+    job = await ingest.submit(recording.wav)
+    assert (await ingest.ended(job))["status"] == "COMPLETED"
+    assert (await ingest.transcript(job))["text"] == recording.text
 
 
 async def test_what_an_old_ingest_takes_a_new_processor_carries_out(upgrade: Upgrade) -> None:
