@@ -3,6 +3,7 @@
 A version from which nobody goes to this one directly any more may be in the way of a `post`: take its file out.
 """
 
+import asyncio
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -91,6 +92,17 @@ async def test_a_processor_claims_an_old_task(recorded: Recorded, settings: Inge
         task = await claim(pool, UUID(waiting["id"]), waiting["dispatch_no"], worker="test", lease_s=15)
     assert task is not None
     assert (task.options.language, task.options.prompt, task.options.diarize) == ("de", "Zoë", True)
+
+
+async def test_a_key_that_changes_is_told_by_its_id(recorded: Recorded, settings: IngestSettings) -> None:
+    await _load(settings, recorded)
+    (key,) = recorded.rows["api_keys"]
+    told: asyncio.Queue[object] = asyncio.Queue()
+    connection = await asyncpg.connect(as_owner(settings.database_url))
+    await connection.add_listener(str(recorded.names["notify channel"]), lambda *heard: told.put_nowait(heard[-1]))
+    await connection.execute("UPDATE api_keys SET revoked_at = now()")
+    assert await asyncio.wait_for(told.get(), 10) == key["id"]
+    await connection.close()
 
 
 async def _load(settings: IngestSettings, recorded: Recorded) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
+import asyncpg
 import msgspec
 import pytest
 import pytest_asyncio
@@ -19,6 +20,7 @@ from tests.acceptance.client import Client, Receiver
 from tests.chaos.golden import Golden, golden
 from tests.chaos.sounds import damaged, speech_wav
 from tests.contracts.old_code import before_newest_migration, extract, needs_superuser
+from tests.contracts.two_versions import A_COLUMN_EACH
 from tests.contracts.version import Version
 from tests.ingest.tus import Tus
 from tests.servers import SERVICE_PASSWORD, database
@@ -149,6 +151,15 @@ async def test_a_dead_letter_of_one_version_is_read_and_redriven_by_the_other(up
         assert letter["generation"] == 2
 
 
+async def test_this_version_works_on_when_every_table_gets_a_column(upgrade: Upgrade) -> None:
+    async with upgrade.new.processor():
+        for recording in (upgrade.short, upgrade.long):
+            await goes_through(upgrade.new_ingest, recording)
+        await change(upgrade.owner_url, A_COLUMN_EACH)
+        for recording in (upgrade.short, upgrade.long):
+            await goes_through(upgrade.new_ingest, recording)
+
+
 async def test_at_last_comes_post_and_leaves_nothing_due(upgrade: Upgrade) -> None:
     await migrate(upgrade.owner_url, phase=Phase.POST)
     assert await find_due(upgrade.owner_url) == []
@@ -166,6 +177,12 @@ async def both_kinds_go_through(upgrade: Upgrade, ingest: Client) -> None:
         assert by_new["text"]["text"] == expected.text
         assert by_new["denoised"][:4] == b"fLaC"
     await told_of(upgrade, {short: "job.completed", long: "job.completed"})
+
+
+async def change(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute(statement)
+    await connection.close()
 
 
 async def submit(upgrade: Upgrade, ingest: Client, audio: bytes, **options: object) -> str:

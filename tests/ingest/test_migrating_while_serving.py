@@ -2,22 +2,11 @@
 
 import io
 
+from tests.contracts.two_versions import A_COLUMN_EACH
 from tests.ingest.records import complete, failed
 from tests.ingest.serving import Ingest
 from tests.ingest.sounds import wav
 from tests.ingest.tus import Tus
-
-A_COLUMN_EACH = """
-DO $$
-DECLARE
-    it text;
-BEGIN
-    FOR it IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
-        EXECUTE format('ALTER TABLE %I ADD COLUMN new_here integer', it);
-    END LOOP;
-END
-$$
-"""
 
 
 async def test_no_request_fails_when_every_table_gets_a_column(ingest: Ingest) -> None:
