@@ -10,7 +10,7 @@ USUAL := $(VENV)/usual/ready
 PROMETHEUS := $(VENV)/prometheus/usr/bin/promtool
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-full check bench-ingest bench-transcribe bench-denoise bench-diarize chaos dead-letters redrive limits api-key revoke-key lock
+.PHONY: help demo run test test-full record-contracts check bench-ingest bench-transcribe bench-denoise bench-diarize chaos dead-letters redrive limits api-key revoke-key lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -24,8 +24,11 @@ run: $(READY) $(SPEAKERS) ## run the stack until Ctrl-C: PORT (8000), DATA_DIR (
 test: $(READY) $(SPEAKERS) $(PROMETHEUS) ## run every test; ARGS are passed on to pytest
 	@$(RUN) pytest $(ARGS)
 
-test-full: $(READY) ## run the tests that take minutes: the corpus, 65 minutes, three hours, latency; prints figures
-	@$(RUN) pytest -m slow -s tests/full $(ARGS)
+test-full: $(READY) ## run the tests that take minutes: the corpus, 65 minutes, three hours, latency, two versions at once; prints figures
+	@$(RUN) pytest -m slow -s tests/full tests/contracts $(ARGS)
+
+record-contracts: $(READY) ## keep what this version writes for later ones to read: adds what is not in tests/contracts/recorded/<version>.json yet
+	@$(RUN) pytest -q tests/contracts/record.py
 
 bench-denoise: $(READY) ## compare the denoisers on noisy speech: CORPUS (a folder with manifest.json), ONLY; one JSON object last
 	@$(RUN) tests.benchmarks.denoise --corpus "$(CORPUS)" --only "$(ONLY)"

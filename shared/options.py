@@ -1,6 +1,7 @@
 """The options of a job, as a client writes them and as every task reads them.
 
-Unknown or invalid options are refused by name; secrets are not among the options but beside them.
+Unknown or invalid options are refused by name where they come in (see `read_options`). Stored ones may be of a
+newer version: what is not known of them is passed over. Secrets are not among the options but beside them.
 """
 
 import base64
@@ -45,7 +46,7 @@ def is_webhook_secret(text: str) -> bool:
     return text.startswith("whsec_") and 12 <= len(key) <= 128
 
 
-class JobOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class JobOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the client asked of a job, besides where to report."""
 
     language: Language | None = None
@@ -69,7 +70,7 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise ValueError("`min_speakers` is larger than `max_speakers`")
 
 
-class SubmitOptions(JobOptions, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class SubmitOptions(JobOptions, frozen=True, kw_only=True, omit_defaults=True):
     """Everything a submission may carry: the job's options, and where and how to report."""
 
     webhook_url: WebhookUrl | None = None
@@ -88,5 +89,6 @@ class SubmitOptions(JobOptions, frozen=True, kw_only=True, forbid_unknown_fields
 
 def without_prompt(options_json: str) -> str:
     """Stored options without what the client says of its audio in words."""
-    options = msgspec.json.decode(options_json, type=JobOptions)
-    return msgspec.json.encode(msgspec.structs.replace(options, prompt=None)).decode()
+    options = msgspec.json.decode(options_json, type=dict[str, Any])
+    options.pop("prompt", None)
+    return msgspec.json.encode(options).decode()

@@ -1,6 +1,7 @@
 """The transcript, as a chunk yields it, as `transcript.json` stores it and as the API returns it. Times in seconds."""
 
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
 
@@ -21,10 +22,14 @@ class WarningCode(StrEnum):
     WORD_TIMES_MISSING = "word_times_missing"  # asked for, but a remote engine told none
 
 
+# Not the enum: whoever reads a result of a newer version must live with codes of which it does not know.
+AnyWarningCode = Annotated[str, msgspec.Meta(description=f"{', '.join(WarningCode)}; more may come.")]
+
+
 class ResultWarning(msgspec.Struct, frozen=True, kw_only=True):
     """A coded remark on a result, with the span it concerns where there is one."""
 
-    code: WarningCode
+    code: AnyWarningCode
     message: str
     start: float | None = None
     end: float | None = None

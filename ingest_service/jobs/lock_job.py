@@ -10,7 +10,11 @@ from typing import Any, NamedTuple
 from ingest_service.database import Database
 from ingest_service.jobs.read_jobs import job_erased, no_such_job, parse_job_id
 
-LOCK_JOB = "SELECT * FROM jobs WHERE tenant = $1 AND id = $2 FOR UPDATE"
+LOCK_JOB = """
+    SELECT id, tenant, status, generation, options, metadata, webhook_url, container, source_bytes, duration_s,
+           chunk_count, erased_at, audio_erased_at
+    FROM jobs WHERE tenant = $1 AND id = $2 FOR UPDATE
+"""
 
 
 class LockedJob(NamedTuple):

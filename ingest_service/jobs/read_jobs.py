@@ -17,6 +17,11 @@ from shared.states import JobStatus
 
 # Shared by the queries below: the jobs of `page` with what their tasks and the queue say of them.
 # Attempts are counted once they began; deliveries are not the client's job. The tenant's line is counted once for all.
+# By name: after a migration that adds one, Postgres refuses what a connection had prepared with a star.
+SEEN = """
+    id, tenant, status, stage, generation, metadata, container, source_bytes, source_sha256, duration_s, sample_rate_hz,
+    channels, chunk_count, warnings, error_code, error_message, created_at, started_at, completed_at, erased_at
+"""
 PAGE_AS_SEEN = """
     , queue AS (
         SELECT id, row_number() OVER (ORDER BY id) - 1 AS jobs_ahead,
@@ -36,10 +41,10 @@ PAGE_AS_SEEN = """
     ) AS work
     ORDER BY page.id DESC
 """
-ONE_JOB = f"WITH page AS (SELECT * FROM jobs WHERE tenant = $1 AND id = $2) {PAGE_AS_SEEN}"  # noqa: S608 - constants
+ONE_JOB = f"WITH page AS (SELECT {SEEN} FROM jobs WHERE tenant = $1 AND id = $2) {PAGE_AS_SEEN}"  # noqa: S608 - constants
 NEWEST_JOBS = f"""
     WITH page AS (
-        SELECT * FROM jobs
+        SELECT {SEEN} FROM jobs
         WHERE tenant = $1 AND erased_at IS NULL
             AND ($2::text IS NULL OR status = $2) AND ($3::uuid IS NULL OR id < $3)
         ORDER BY id DESC LIMIT $4

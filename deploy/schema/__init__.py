@@ -1,0 +1,1 @@
+"""How the schema changes while the services run: files in two phases, applied with limits, read by a lint before."""

@@ -1,0 +1,54 @@
+"""Names and numbers by which processes of different versions find each other. They never change."""
+
+from uuid import UUID
+
+from deploy.migrate import ADVISORY_LOCK
+from ingest_service.access.hear_changes import CHANNEL
+from ingest_service.limits import shared_buckets
+from processor_service.upkeep.dead_letter_list import PROJECTED
+from processor_service.upkeep.loop import LOCK_CLASS
+from shared import blob_keys, fair_shares, messages, tenancy, traces
+from shared.failures import DEAD_LETTER_LIST
+from shared.messages import Dispatch
+from shared.states import JobStatus, Stage, TaskKind, TaskState
+from shared.task_costs import cost_s
+from shared.webhook_events import EventType, event_id
+
+ID = UUID("01990000-0000-7000-8000-000000000001")
+
+
+def names() -> dict[str, object]:
+    """Each under what it is for."""
+    return {
+        "redis queues": [messages.COMPUTE_QUEUE, messages.DELIVERY_QUEUE],
+        "redis keys of arq": [
+            messages.ARQ_JOB_KEY_PREFIX,
+            messages.ARQ_IN_PROGRESS_KEY_PREFIX,
+            messages.ARQ_RETRY_KEY_PREFIX,
+        ],
+        "redis keys of fair shares": [*fair_shares.keys_of("Q"), str(fair_shares.arguments_for("Q")[0])],
+        "redis scores": [fair_shares.FIRST_TAG, fair_shares.LAST_TAG],
+        "redis key of rates": shared_buckets.KEY,
+        "redis lists": [DEAD_LETTER_LIST, PROJECTED],
+        "arq function": messages.ARQ_FUNCTION,
+        "arq id": Dispatch(ID, 3, TaskKind.CHUNK).arq_id,
+        "what a second of audio costs": cost_s(TaskKind.CHUNK, duration_s=1.0),
+        "blob keys": _blob_keys(),
+        "webhook ids": [event_id(ID, 2, each) for each in EventType],
+        "notify channel": CHANNEL,
+        "tenants of a transaction": tenancy.begin("b", "a"),
+        "advisory locks": [ADVISORY_LOCK, LOCK_CLASS],
+        "first span": traces.first_span_id(ID),
+        "states": [list(each) for each in (JobStatus, Stage, TaskKind, TaskState, EventType)],
+    }
+
+
+def _blob_keys() -> list[str]:
+    of_chunk = (
+        blob_keys.chunk_audio,
+        blob_keys.chunk_denoised,
+        blob_keys.chunk_transcript,
+        blob_keys.chunk_voices,
+    )
+    of_job = blob_keys.denoised(ID, 2), blob_keys.transcript(ID, 2), blob_keys.source(ID), blob_keys.chunks(ID, 2)
+    return [*(key(ID, 2, 7) for key in of_chunk), *of_job, blob_keys.upload_part(ID, 5, 3)]

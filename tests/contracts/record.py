@@ -1,0 +1,91 @@
+"""Writes down what this version writes: `make record-contracts`, a run of pytest on this file alone.
+
+Adds what its file does not have yet and changes nothing of it: a version that was released is not made anew.
+"""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest
+
+from deploy.local.service_role import let_services_in
+from ingest_service.settings import IngestSettings
+from tests.chaos.sounds import damaged, speech_wav
+from tests.contracts.kinds import KINDS
+from tests.contracts.names import names
+from tests.contracts.recorded import VERSION, Recorded, path_of, read_recorded, record, write_recorded
+from tests.contracts.rows import Rows, columns_of, dump
+from tests.ingest.keys import new_key
+from tests.ingest.serving import serving, until
+from tests.ingest.tus import Tus
+from tests.metrics.pair import Pair, running_pair
+from tests.servers import SERVICE_PASSWORD
+
+OPTIONS = {"language": "de", "prompt": "Zoë", "diarize": "true", "metadata": '{"a": [1]}'}
+QUOTA = "INSERT INTO tenant_quotas (tenant, bytes_a_day) VALUES ('default', 1000000000)"
+
+
+@pytest.fixture
+def recorded() -> Recorded:
+    return read_recorded(VERSION) if path_of(VERSION).exists() else Recorded()
+
+
+def test_record_bytes_and_names(recorded: Recorded) -> None:
+    kinds = {name: record(kind) for name, kind in KINDS.items()} | recorded.kinds
+    write_recorded(VERSION, msgspec.structs.replace(recorded, kinds=kinds, names=names() | recorded.names))
+
+
+async def test_record_rows(recorded: Recorded, database_url: str, redis_url: str, tmp_path: Path) -> None:
+    """The tables that the file does not have yet, after jobs of all kinds."""
+    service_url = await let_services_in(database_url, SERVICE_PASSWORD)
+    async with running_pair(service_url, redis_url, tmp_path, CHUNK_THRESHOLD_S="4", CHUNK_S="2") as pair:
+        await end_some_jobs(pair)
+    await leave_some(IngestSettings(database_url=service_url, redis_url=redis_url, storage_url=tmp_path.as_uri()))
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(QUOTA)
+    columns: dict[str, dict[str, str]] = {}
+    for row in await columns_of(connection):
+        columns.setdefault(row["table"], {})[row["column"]] = row["type"]
+    rows: Rows = await dump(connection)
+    await connection.close()
+    assert all(rows.values()), [table for table in rows if not rows[table]]
+    write_recorded(
+        VERSION,
+        msgspec.structs.replace(recorded, columns=columns | recorded.columns, rows=rows | recorded.rows),
+    )
+
+
+async def end_some_jobs(pair: Pair) -> None:
+    client, hook = pair.client, pair.receiver.url
+    sounds = [speech_wav(3), speech_wav(10), damaged(speech_wav(3))]
+    jobs = [await client.submit(sound, webhook_url=hook, **OPTIONS) for sound in sounds]
+    assert [(await client.ended(job))["status"] for job in jobs] == ["COMPLETED", "COMPLETED", "FAILED"]
+    for _ in jobs:
+        await pair.receiver.event()
+    await until(lambda: _are_settled(client))
+
+
+async def _are_settled(client: Any) -> bool:
+    """Whether every delivery is written down, too."""
+    async with client.http.get("/v1/jobs") as answer:
+        jobs = [job["job_id"] for job in (await answer.json())["jobs"]]
+    attempts = []
+    for job in jobs:
+        async with client.http.get(f"/v1/jobs/{job}/webhook-attempts") as answer:
+            attempts += (await answer.json())["attempts"]
+    return all(attempt["status"] for attempt in attempts)
+
+
+async def leave_some(settings: IngestSettings) -> None:
+    """A job that waits, an upload that is not whole, and a key."""
+    async with serving(settings) as ingest:
+        tus = Tus.to(ingest)
+        path = await tus.created(100)
+        assert (await tus.request("PATCH", path, speech_wav(1)[:40], Upload_Offset="0")).status == 204
+        headers = {"Content-Type": "audio/wav", "Idempotency-Key": "once"}
+        status, _ = await ingest.post(io.BytesIO(speech_wav(1)), params=OPTIONS, headers=headers)
+        assert status == 202
+    await new_key(settings, "acme")

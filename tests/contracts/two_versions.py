@@ -1,0 +1,24 @@
+"""The migrations that are applied while two versions run, and one that touches every table."""
+
+from deploy.migrate import MIGRATIONS, Phase
+from deploy.schema.migration import Migration, read_migrations
+
+A_COLUMN_EACH = """
+DO $$
+DECLARE
+    it text;
+BEGIN
+    FOR it IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
+        EXECUTE format('ALTER TABLE %I ADD COLUMN new_here integer', it);
+    END LOOP;
+END
+$$
+"""
+
+
+def while_two_run() -> list[Migration]:
+    """All but what comes last, when the older version has ended."""
+    migrations = read_migrations(MIGRATIONS)
+    while migrations[-1].phase is Phase.POST:
+        migrations.pop()
+    return migrations

@@ -1,0 +1,78 @@
+"""A version of the code in a folder, and its two services as processes."""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE, STDOUT
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import msgspec
+
+from deploy.local.ports import free_port
+from tests.acceptance.client import Client
+from tests.ingest.serving import until
+
+PATIENCE_S = 60
+
+
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    """Its code, and the settings under which its services run."""
+
+    root: Path
+    settings: Mapping[str, str]
+
+    async def run(self, *arguments: str) -> str:
+        """What a module or a line of its Python says; it must succeed."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *arguments, cwd=self.root, env=self._environ({}), stdout=PIPE, stderr=STDOUT
+        )
+        said, _ = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+        assert process.returncode == 0, said.decode()
+        return said.decode().strip()
+
+    @asynccontextmanager
+    async def ingest(self) -> AsyncIterator[Client]:
+        """Its ingest, and a client of it, for the length of a block."""
+        port = str(free_port())
+        async with (
+            self._serving("ingest_service", port, {"PORT": port}),
+            aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http,
+        ):
+            yield Client(http)
+
+    @asynccontextmanager
+    async def processor(self) -> AsyncIterator[None]:
+        """Its processor, for the length of a block."""
+        port = str(free_port())
+        async with self._serving("processor_service", port, {"HEALTH_PORT": port}):
+            yield
+
+    @asynccontextmanager
+    async def _serving(self, module: str, port: str, settings: Mapping[str, str]) -> AsyncIterator[None]:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", module, cwd=self.root, env=self._environ(settings)
+        )
+        try:
+            await until(lambda: _answers(f"http://127.0.0.1:{port}/health/live"), timeout_s=PATIENCE_S)
+            yield
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await asyncio.wait_for(process.wait(), PATIENCE_S)
+        assert process.returncode == 0
+
+    def _environ(self, settings: Mapping[str, str]) -> dict[str, str]:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
+        ours = {f"HEADRACE_{name}": value for name, value in {**self.settings, **settings}.items()}
+        return {**clean, **ours, "PYTHONPATH": str(self.root)}
+
+
+async def _answers(url: str) -> bool:
+    try:
+        async with aiohttp.ClientSession() as http, http.get(url) as answer:
+            return answer.status == 200
+    except aiohttp.ClientConnectionError:
+        return False
