@@ -44,7 +44,7 @@ def _pool_of_master(place: RedisPlace, options: dict[str, Any]) -> ConnectionPoo
     patience = {
         name: value for name, value in options.items() if name.startswith("socket_")
     }  # with a Sentinel: the next
-    sentinel = Sentinel(place.sentinels, sentinel_kwargs={**place.sentinel_options, **patience})
+    sentinel: Any = Sentinel(place.sentinels, sentinel_kwargs={**place.sentinel_options, **patience})  # type: ignore[no-untyped-call]
     of_server = dict(place.options)
     connection = _MasterTlsConnection if of_server.pop("ssl", False) else _MasterConnection
-    return _MasterPool(place.master, sentinel, connection_class=connection, **of_server, **options)
+    return _MasterPool(place.master, sentinel, connection_class=connection, **of_server, **options)  # type: ignore[no-untyped-call]
