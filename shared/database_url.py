@@ -15,7 +15,10 @@ def why_no_database(setting: str, url: str) -> str:
 
 
 def _problem(url: str) -> str:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # which repeats what it was given
+        return "it is no URL"
     if parts.scheme not in SCHEMES:
         return "it must begin with postgresql://"
     query = {name: values[-1] for name, values in parse_qs(parts.query).items()}

@@ -34,7 +34,7 @@ class RedisPlace(msgspec.Struct, frozen=True, kw_only=True):
 
 def place_of(url: str) -> RedisPlace:
     """Read the URL; ValueError says what is wrong with it, and repeats no password."""
-    parts = urlsplit(url)
+    parts = _split(url)
     query = dict(parse_qsl(parts.query))
     if parts.scheme not in PLAIN | SENTINELS:
         raise ValueError(f"its scheme must be one of {', '.join(sorted(PLAIN | SENTINELS))}")
@@ -78,11 +78,22 @@ def _behind_sentinels(parts: SplitResult, query: Mapping[str, str]) -> RedisPlac
     )
 
 
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:  # which repeats what it was given
+        raise ValueError("it is no URL") from None
+
+
 def _address(text: str) -> tuple[str, int]:
-    parts = urlsplit(f"//{text}")
-    if not parts.hostname:
+    parts = _split(f"//{text}")
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("the port of a Sentinel is no number; is there a / or # in the password?") from None
+    if not host:
         raise ValueError("an address of a Sentinel is missing")
-    return parts.hostname, parts.port or SENTINEL_PORT
+    return host, port or SENTINEL_PORT
 
 
 def _tls(query: Mapping[str, str]) -> dict[str, Any]:

@@ -80,12 +80,12 @@ class PgBouncer:
         return path
 
     def _own(self, file: Path) -> Path:
-        path = shutil.copy(file, self._folder)
+        path = Path(shutil.copy(file, self._folder))
         give_to_nobody(path)
-        return Path(path)
+        return path
 
     async def start(self) -> Process:
-        command = [program("pgbouncer"), self._folder / "pgbouncer.ini"]
+        command: list[str | Path] = [program("pgbouncer"), self._folder / "pgbouncer.ini"]
         with (self._folder / "log").open("wb") as log:
             return await Processes().start(command, env=environ(), output=log, nobody=True)
 

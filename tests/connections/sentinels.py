@@ -4,6 +4,7 @@ from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -56,7 +57,7 @@ class Valkeys:
         """The port of the one that Sentinels agree on; 0 as long as they do not."""
         told = set()
         for port in self._sentinel_ports:
-            async with Redis(host=LOOPBACK, port=port, password=ASKING, socket_timeout=2) as sentinel:
+            async with _client(port, ASKING) as sentinel:
                 told.add(int((await sentinel.sentinel_get_master_addr_by_name(MASTER))[1]))
         return told.pop() if len(told) == 1 else 0
 
@@ -103,9 +104,13 @@ async def _running(folder: Path, port: int, lines: str, *flags: str, **values: o
         await process.wait()
 
 
+def _client(port: int, password: str) -> Any:
+    return Redis(host=LOOPBACK, port=port, password=password, socket_timeout=2)
+
+
 async def _has_replica(port: int) -> bool:
     try:
-        async with Redis(host=LOOPBACK, port=port, password=PASSWORD) as redis:
+        async with _client(port, PASSWORD) as redis:
             state = await redis.info("replication")
     except RedisError:
         return False
@@ -114,7 +119,7 @@ async def _has_replica(port: int) -> bool:
 
 async def _knows_all(port: int) -> bool:
     try:
-        async with Redis(host=LOOPBACK, port=port, password=ASKING) as sentinel:
+        async with _client(port, ASKING) as sentinel:
             state = (await sentinel.sentinel_masters())[MASTER]
     except RedisError:
         return False

@@ -1,6 +1,8 @@
 """Both services through a PgBouncer that hands its four connections out by transactions."""
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -163,3 +165,11 @@ async def test_a_pooler_that_keeps_sessions_is_as_good_as_none(
         await until(lambda: remembers(ingest, made.key))
         await revoke_directly(settings, made.key_id)
         await until(lambda: is_refused(ingest, made.key))
+
+
+async def test_the_operator_makes_keys_through_it_again_and_again(through: IngestSettings) -> None:
+    command = ("-m", "ingest_service.access", "create", "--tenant", "acme", "--scopes", "read", "--purpose")
+    environ = {**os.environ, "HEADRACE_DATABASE_URL": through.database_url}
+    for purpose in ("one", "two"):  # each process counts its statements from one
+        made = await asyncio.create_subprocess_exec(sys.executable, *command, purpose, env=environ)
+        assert await made.wait() == 0

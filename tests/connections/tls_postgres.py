@@ -32,7 +32,8 @@ class TlsPostgres(Postgres):
         rules.write_text(ONLY_BY_TLS)
         files = {"ssl_cert_file": certificates.certificate, "ssl_key_file": certificates.key, "hba_file": rules}
         flags = [f"{name}={value}" for name, value in {"ssl": "on", **files}.items()]
-        self._options += tuple(part for flag in flags for part in ("-c", flag))
+        ours = tuple(part for flag in flags for part in ("-c", flag))
+        self._options = (*self._options, *ours)
         self._ca = certificates.ca
 
     def database_url(self, database: str) -> str:
