@@ -15,7 +15,9 @@ import pytest_asyncio
 from deploy.local.servers import running
 from ingest_service.access import key_ring
 from ingest_service.settings import IngestSettings
+from processor_service.database import opened
 from shared.logs import JsonFormatter
+from shared.poolers import PoolerFoundError
 from tests.connections.certificates import Certificates
 from tests.connections.pgbouncer import PgBouncer, pooled
 from tests.connections.tls_redis import TlsRedis
@@ -149,6 +151,8 @@ async def test_a_pooler_that_nobody_named_is_refused_before_it_does_harm(
         assert "HEADRACE_DATABASE_POOLER" not in str(problem)  # that is for the operator
         _, ready = await ingest.get("/health/ready")
         assert ready["away"] == ["database"]
+    with pytest.raises(PoolerFoundError, match="HEADRACE_DATABASE_POOLER"):
+        await opened(through.database_url, max_size=1, command_timeout_s=5).__aenter__()
     assert "HEADRACE_DATABASE_POOLER" in "".join(JsonFormatter().format(record) for record in caplog.records)
 
 

@@ -19,7 +19,7 @@ from shared.logs import JsonFormatter
 from tests.connections.certificates import Certificates
 from tests.connections.pgbouncer import pooled
 from tests.connections.tls_postgres import TlsPostgres, use_installed
-from tests.connections.tls_redis import TlsRedis
+from tests.connections.tls_redis import TlsRedis, TlsSentinel
 from tests.ingest.serving import serving
 from tests.ingest.sounds import wav
 
@@ -72,6 +72,19 @@ async def test_a_redis_that_is_not_the_one_gets_no_password(
             await client.connection_pool.disconnect()
     async with open_redis(redis.url) as client:
         assert await client.ping()
+
+
+async def test_sentinels_are_asked_by_tls_too(redis: TlsRedis, certificates: Certificates, tmp_path: Path) -> None:
+    async with running(TlsSentinel(tmp_path, certificates, redis)) as sentinel:
+        url = sentinel.way_to_master
+        for client in (open_redis(url), connect(url)):
+            async with client:
+                assert await client.ping()
+                await client.connection_pool.disconnect()
+        wrong = url.replace(str(certificates.ca), str(certificates.wrong_ca))
+        async with open_redis(wrong) as client:
+            with pytest.raises(RedisConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
+                await client.ping()
 
 
 async def test_a_postgres_with_tls_of_its_own(
