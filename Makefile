@@ -8,6 +8,7 @@ RUN := exec $(VENV)/bin/python -m
 SPEAKERS := $(VENV)/models/speakers-embedding.json
 USUAL := $(VENV)/usual/ready
 PROMETHEUS := $(VENV)/prometheus/usr/bin/promtool
+SERVERS := $(VENV)/servers/ready
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run test test-full record-contracts check bench-ingest bench-transcribe bench-denoise bench-diarize chaos dead-letters redrive limits api-key revoke-key lock
@@ -21,7 +22,7 @@ demo: $(READY) ## start everything, transcribe the bundled clip, verify the webh
 run: $(READY) $(SPEAKERS) ## run the stack until Ctrl-C: PORT (8000), DATA_DIR (.headrace), PROCESSORS (1)
 	@$(RUN) deploy.local run
 
-test: $(READY) $(SPEAKERS) $(PROMETHEUS) ## run every test; ARGS are passed on to pytest
+test: $(READY) $(SPEAKERS) $(PROMETHEUS) $(SERVERS) ## run every test; ARGS are passed on to pytest
 	@$(RUN) pytest $(ARGS)
 
 test-full: $(READY) ## run the tests that take minutes: the corpus, 65 minutes, three hours, latency, two versions at once; prints figures
@@ -84,13 +85,24 @@ $(USUAL): deploy/constraints-bench.txt | $(READY)
 
 # Prometheus, which tries the alert rules and the dashboard: Debian's package, unpacked here and installed nowhere. What is
 # on the PATH is as good; without either, the tests that need it are skipped.
-APT := apt-get -qq -o Dir::State::Lists=./apt/lists -o Dir::Cache=./apt -o APT::Sandbox::User= -o Acquire::http::Timeout=20
+APT_HERE := -o Dir::State::Lists=./apt/lists -o Dir::Cache=./apt -o APT::Sandbox::User= -o Acquire::http::Timeout=20
+APT := apt-get -qq $(APT_HERE)
 $(PROMETHEUS): | $(READY)
 	@command -v promtool > /dev/null && exit 0; \
 	mkdir -p $(VENV)/prometheus/apt/lists/partial $(VENV)/prometheus/apt/archives/partial && cd $(VENV)/prometheus || exit 1; \
 	{ $(APT) update && $(APT) download prometheus && dpkg-deb -x prometheus_*.deb .; } > /dev/null 2>&1 \
 		|| echo "make: there is no Prometheus to try the alert rules with" >&2; \
 	rm -rf apt etc lib var prometheus_*.deb
+
+# PgBouncer, and a Redis that speaks TLS: the same way, with the libraries that they alone need.
+$(SERVERS): | $(READY)
+	@mkdir -p $(VENV)/servers/apt/lists/partial $(VENV)/servers/apt/archives/partial && cd $(VENV)/servers || exit 1; \
+	wanted="pgbouncer redis-server redis-tools"; \
+	{ $(APT) update && libraries=$$(apt-cache $(APT_HERE) depends $$wanted \
+		| sed -n 's/^ *Depends: \(lib.*\)/\1/p' | grep -Ev '^lib(c6|ssl|systemd|pam)' | sort -u) \
+		&& $(APT) download $$wanted $$libraries && for package in *.deb; do dpkg-deb -x "$$package" . || exit 1; done; } \
+		> /dev/null 2>&1 && touch ready || echo "make: there is no PgBouncer and no Redis with TLS to try the services with" >&2; \
+	rm -rf apt etc lib var usr/share *.deb
 
 $(READY): pyproject.toml deploy/constraints.txt
 	@command -v "$(PYTHON)" > /dev/null || { echo "Headrace needs Python 3.11 or later: there is no $(PYTHON). Set PYTHON=/path/to/python3." >&2; exit 1; }

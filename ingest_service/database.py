@@ -15,6 +15,7 @@ from ingest_service.errors import OutageError
 from ingest_service.metrics.metrics import DATABASE_OUTAGES
 from shared.logs import Log
 from shared.metrics.pool_gauges import Pool
+from shared.poolers import Pooler, connection_options
 from shared.tenancy import begin
 
 log = Log(__name__)
@@ -51,7 +52,7 @@ class Database:
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, url: str, pool_size: int = POOL_SIZE) -> AsyncIterator["Database"]:
+    async def opened(cls, url: str, pool_size: int = POOL_SIZE, pooler: Pooler = "none") -> AsyncIterator["Database"]:
         """A pool without connections yet, closed at the end."""
         pool = asyncpg.create_pool(
             url,
@@ -61,6 +62,7 @@ class Database:
             command_timeout=STATEMENT_TIMEOUT_S,
             reset=_left_as_found,
             server_settings={"application_name": "headrace-ingest"},
+            **connection_options(pooler),
         )
         await pool
         database = cls(pool)

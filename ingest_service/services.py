@@ -20,6 +20,7 @@ from ingest_service.jobs.watch_jobs import JobWatcher
 from ingest_service.limits.open_limits import Limits, open_limits
 from ingest_service.limits.quota_gate import QuotaGate
 from ingest_service.metrics.read_backlog import backlog_of
+from ingest_service.open_redis import open_redis
 from ingest_service.process.check_health import Readiness, check_health
 from ingest_service.receive.free_space import FreeSpace
 from ingest_service.resumable.resumable_uploads import ResumableUploads, open_resumable_uploads
@@ -74,14 +75,14 @@ def connections_of(processes: int) -> int:
 @asynccontextmanager
 async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: asyncio.Event) -> AsyncIterator[Services]:
     """Everything opened, closed in reverse. `stopping` is set when the process begins to stop."""
-    redis = Redis.from_url(
+    redis = open_redis(
         settings.redis_url, socket_connect_timeout=REDIS_CONNECT_TIMEOUT_S, socket_timeout=REDIS_TIMEOUT_S
     )
     free_space = FreeSpace(blobs, settings.min_free_bytes)
     pool_size = connections_of(settings.ingest_processes)
     async with (
         redis,
-        Database.opened(settings.database_url, pool_size) as database,
+        Database.opened(settings.database_url, pool_size, settings.database_pooler) as database,
         Bell.hung(redis) as bell,
         JobWatcher.opened(database, stopping) as watcher,
         _open_key_ring(settings, database) as key_ring,
@@ -115,7 +116,7 @@ async def _open_key_ring(settings: IngestSettings, database: Database) -> AsyncI
     ring = KeyRing(KeyFinder(database).find)
     try:
         if settings.auth == "required":
-            async with hearing_changes(settings.database_url, ring):
+            async with hearing_changes(settings, ring):
                 yield ring
         else:
             yield ring

@@ -87,7 +87,7 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
         )
 
     def __post_init__(self) -> None:
-        if problem := why_untraceable(self.otlp_url):
+        if problem := self.why_unreachable() or why_untraceable(self.otlp_url):
             raise ValueError(problem)
         if self.auth == "none" and not is_loopback(self.host):
             raise ValueError(

@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncpg
 
+from shared.poolers import Pooler, connection_options
 from shared.tenancy import ALL_TENANTS, begin
 
 BEGIN = begin(ALL_TENANTS)
@@ -61,7 +62,9 @@ class SpanningConnection(asyncpg.Connection):  # type: ignore[misc] # it has no 
 
 
 @asynccontextmanager
-async def opened(database_url: str, *, max_size: int, command_timeout_s: float) -> AsyncIterator[asyncpg.Pool]:
+async def opened(
+    database_url: str, *, max_size: int, command_timeout_s: float, pooler: Pooler = "none"
+) -> AsyncIterator[asyncpg.Pool]:
     """A pool of such connections, closed at the end."""
     pool = await asyncpg.create_pool(
         database_url,
@@ -69,6 +72,7 @@ async def opened(database_url: str, *, max_size: int, command_timeout_s: float) 
         max_size=max_size,
         command_timeout=command_timeout_s,
         connection_class=SpanningConnection,
+        **connection_options(pooler),
     )
     try:
         yield pool

@@ -81,7 +81,12 @@ async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncI
             yield None
             return
         database = await stack.enter_async_context(
-            opened(settings.database_url, max_size=settings.slots + 8, command_timeout_s=STATEMENT_TIMEOUT_S)
+            opened(
+                settings.database_url,
+                max_size=settings.slots + 8,
+                command_timeout_s=STATEMENT_TIMEOUT_S,
+                pooler=settings.database_pooler,
+            )
         )
         redis = await stack.enter_async_context(connect(settings.redis_url))
         http = await stack.enter_async_context(open_session(settings))

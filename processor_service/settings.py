@@ -63,7 +63,7 @@ class ProcessorSettings(CommonSettings, frozen=True, kw_only=True):
         )
 
     def __post_init__(self) -> None:
-        if problem := why_untraceable(self.otlp_url):
+        if problem := self.why_unreachable() or why_untraceable(self.otlp_url):
             raise ValueError(problem)
         if problem := why_not(self.denoiser):
             raise ValueError(f"HEADRACE_DENOISER is invalid: {problem}")

@@ -9,13 +9,13 @@ from typing import Any
 
 from arq.connections import ArqRedis
 from arq.worker import Worker, func
-from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from processor_service.redis_pool import open_pool
 from processor_service.run_task import Processor, run_compute_task, run_delivery
 from shared.fair_shares import note_taken
 from shared.logs import Log
@@ -61,7 +61,7 @@ class PollingWorker(Worker):
 
 def connect(redis_url: str, *, timeout_s: float = 2.0, retries: int = SOON) -> ArqRedis:
     """A client that notices a frozen server. It gives up soon: whatever is told to Redis is told again by upkeep."""
-    pool: ConnectionPool = ConnectionPool.from_url(
+    pool = open_pool(
         redis_url,
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,

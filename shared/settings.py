@@ -11,6 +11,10 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
+from shared.database_url import why_no_database
+from shared.poolers import Pooler
+from shared.redis_place import why_no_redis
+
 PREFIX = "HEADRACE_"
 S = TypeVar("S", bound="CommonSettings")
 
@@ -47,6 +51,8 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What both services need."""
 
     database_url: str
+    database_pooler: Pooler = "none"  # what stands before the database; one that nobody named is refused
+    database_direct_url: str = ""  # past the pooler, for what needs a session; empty: none
     redis_url: str
     storage_url: Annotated[str, msgspec.Meta(pattern=r"^(file|s3|gs|az)://")]
     storage_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 30.0  # that one request to a bucket may take
@@ -58,6 +64,14 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
     otlp_url: str = ""  # of a collector that traces are sent to; empty: none are
     trace_sample: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0  # of all jobs, if any are traced
     failpoints: str = ""  # for tests only: a folder of orders to misbehave, see shared.failpoints
+
+    def why_unreachable(self) -> str:
+        """What is wrong with the ways to Postgres and Redis; empty: nothing that can be seen from here."""
+        return (
+            why_no_database("HEADRACE_DATABASE_URL", self.database_url)
+            or why_no_database("HEADRACE_DATABASE_DIRECT_URL", self.database_direct_url)
+            or why_no_redis(self.redis_url)
+        )
 
 
 def load_settings(settings_type: type[S], environ: Mapping[str, str]) -> S:

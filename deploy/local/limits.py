@@ -57,7 +57,7 @@ def _change(name: str, text: str) -> tuple[bool, int | None]:
 
 async def _set(database_url: str, tenant: str, arguments: list[bool | int | None]) -> Mapping[str, int | None]:
     try:
-        connection = await asyncpg.connect(database_url)
+        connection = await asyncpg.connect(database_url, statement_cache_size=0)  # a pooler may stand before it
         try:
             await connection.execute(begin(tenant))
             row: Mapping[str, int | None] = await connection.fetchrow(SET_QUOTAS, tenant, *arguments)

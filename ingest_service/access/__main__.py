@@ -86,7 +86,12 @@ def _wanted(chosen: argparse.Namespace) -> NewApiKey:
 
 async def _connect(database_url: str) -> Any:
     try:
-        return await asyncpg.connect(database_url, timeout=CONNECT_TIMEOUT_S, command_timeout=STATEMENT_TIMEOUT_S)
+        return await asyncpg.connect(
+            database_url,
+            timeout=CONNECT_TIMEOUT_S,
+            command_timeout=STATEMENT_TIMEOUT_S,
+            statement_cache_size=0,  # a pooler may stand before it
+        )
     except (*AWAY, asyncpg.PostgresError, ValueError) as error:
         raise CannotError(f"cannot connect to the database: {type(error).__name__}") from None
 

@@ -1,7 +1,7 @@
 """Hears of keys that change, in whichever process: LISTEN on a connection of its own, looked after once a second.
 
-While it is broken, nothing is remembered. Through a pooler that hands a connection to another client after each
-transaction notifications may get lost: then a revoked key works for as long as keys are remembered.
+While it is broken, nothing is remembered; nor where a pooler hands a connection to another client after each
+transaction and no way past it is set: notifications would get lost.
 """
 
 import asyncio
@@ -13,7 +13,9 @@ import asyncpg
 
 from ingest_service.access.key_ring import KeyRing
 from ingest_service.database import CONNECT_TIMEOUT_S
+from ingest_service.settings import IngestSettings
 from shared.logs import Log
+from shared.poolers import Pooler, keeps_session, refuse_poolers
 from shared.run_beside import run_beside
 
 log = Log(__name__)
@@ -25,28 +27,33 @@ AGAIN_AFTER_S = 0.5
 
 
 @asynccontextmanager
-async def hearing_changes(database_url: str, ring: KeyRing) -> AsyncIterator[None]:
+async def hearing_changes(settings: IngestSettings, ring: KeyRing) -> AsyncIterator[None]:
     """Tell the ring of changes for the length of a block; connects in the background."""
-    async with run_beside(_hear_forever(database_url, ring)):
+    url = settings.database_direct_url or settings.database_url
+    if not settings.database_direct_url and not keeps_session(settings.database_pooler):
+        log.warning("key_changes_not_heard", error="HEADRACE_DATABASE_DIRECT_URL is not set: each request asks")
+        yield
+        return
+    async with run_beside(_hear_forever(url, ring, settings.database_pooler)):
         yield
 
 
-async def _hear_forever(database_url: str, ring: KeyRing) -> None:
+async def _hear_forever(database_url: str, ring: KeyRing, pooler: Pooler) -> None:
     is_deaf = False
     while True:
         try:
-            async with _listening(database_url, ring) as connection:
+            async with _listening(database_url, ring, pooler) as connection:
                 is_deaf = False
                 await _beat(connection)
         except Exception as error:  # noqa: BLE001 - whatever it is, somebody must go on listening
             if not is_deaf:  # once an outage
-                log.warning("key_changes_not_heard", error=type(error).__name__)
+                log.warning("key_changes_not_heard", error=f"{type(error).__name__}: {error}")
             is_deaf = True
         await asyncio.sleep(AGAIN_AFTER_S)
 
 
 @asynccontextmanager
-async def _listening(database_url: str, ring: KeyRing) -> AsyncIterator[Any]:
+async def _listening(database_url: str, ring: KeyRing, pooler: Pooler) -> AsyncIterator[Any]:
     def heard(_: Any, __: int, ___: str, payload: object) -> None:
         ring.forget(str(payload))
 
@@ -60,6 +67,8 @@ async def _listening(database_url: str, ring: KeyRing) -> AsyncIterator[Any]:
         server_settings={"application_name": "headrace-ingest-keys"},
     )
     try:
+        if pooler != "session":
+            await refuse_poolers(connection)
         connection.add_termination_listener(broke)
         await connection.add_listener(CHANNEL, heard)
         ring.begin_to_remember()

@@ -1,0 +1,50 @@
+"""Opens the client of Redis, for one server or for the master that Sentinels name. Connects to nothing yet."""
+
+from typing import Any
+
+from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.sentinel import (
+    Sentinel,
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
+
+from shared.redis_master import FindsMasterAnew
+from shared.redis_place import RedisPlace, place_of
+
+
+class _MasterConnection(FindsMasterAnew, SentinelManagedConnection):
+    pass
+
+
+class _MasterTlsConnection(FindsMasterAnew, SentinelManagedSSLConnection):
+    pass
+
+
+class _MasterPool(SentinelConnectionPool):
+    """Also closes the connections to the Sentinels."""
+
+    async def disconnect(self, inuse_connections: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's signature
+        await super().disconnect(inuse_connections)
+        if inuse_connections:
+            for sentinel in self.sentinel_manager.sentinels:
+                await sentinel.aclose()
+
+
+def open_redis(url: str, **options: Any) -> Redis:
+    """A client that closes its pool; `options` are of redis-py's connections."""
+    place = place_of(url)
+    if place.sentinels:
+        return Redis.from_pool(_pool_of_master(place, options))
+    return Redis.from_pool(ConnectionPool.from_url(place.url, **place.options, **options))
+
+
+def _pool_of_master(place: RedisPlace, options: dict[str, Any]) -> ConnectionPool:
+    patience = {
+        name: value for name, value in options.items() if name.startswith("socket_")
+    }  # with a Sentinel: the next
+    sentinel: Any = Sentinel(place.sentinels, sentinel_kwargs={**place.sentinel_options, **patience})  # type: ignore[no-untyped-call]
+    of_server = dict(place.options)
+    connection = _MasterTlsConnection if of_server.pop("ssl", False) else _MasterConnection
+    return _MasterPool(place.master, sentinel, connection_class=connection, **of_server, **options)  # type: ignore[no-untyped-call]

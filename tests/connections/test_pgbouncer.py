@@ -1,0 +1,179 @@
+"""Both services through a PgBouncer that hands its four connections out by transactions."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+import msgspec
+import pytest
+import pytest_asyncio
+
+from deploy.local.servers import running
+from ingest_service.access import key_ring
+from ingest_service.settings import IngestSettings
+from processor_service.database import opened
+from shared.logs import JsonFormatter
+from shared.poolers import PoolerFoundError
+from tests.connections.certificates import Certificates
+from tests.connections.pgbouncer import PgBouncer, pooled
+from tests.connections.tls_redis import TlsRedis
+from tests.ingest.keys import WAV_TYPE, bearer, guarded, new_key, status_of
+from tests.ingest.serving import Ingest, serving, until
+from tests.ingest.sounds import wav
+from tests.ingest.test_remembered_keys import remembers, revoke_directly
+from tests.metrics.pair import _processor
+from tests.servers import as_owner
+
+LONG_S = 3600.0
+JOBS = 8  # more than there are connections
+
+
+@pytest_asyncio.fixture
+async def pgbouncer(settings: IngestSettings, certificates: Certificates, tmp_path: Path) -> AsyncIterator[PgBouncer]:
+    async with pooled(tmp_path, settings.database_url, certificates) as pgbouncer:
+        yield pgbouncer
+
+
+@pytest.fixture
+def through(settings: IngestSettings, pgbouncer: PgBouncer) -> IngestSettings:
+    """The services' settings with PgBouncer in them, and no way past it."""
+    return msgspec.structs.replace(settings, database_url=pgbouncer.url, database_pooler="transaction")
+
+
+@asynccontextmanager
+async def asking(settings: IngestSettings, through: IngestSettings, direct_url: str) -> AsyncIterator[Ingest]:
+    """An ingest that asks for keys, through the pooler; the test itself looks into the record past it."""
+    async with guarded(through, database_direct_url=direct_url) as ingest:
+        ingest.record_url = as_owner(settings.database_url)
+        yield ingest
+
+
+async def test_jobs_go_all_the_way_by_tls_and_tenants_stay_apart(
+    settings: IngestSettings, through: IngestSettings, certificates: Certificates, tmp_path: Path
+) -> None:
+    ours, theirs = (await new_key(settings, "acme")).key, (await new_key(settings, "globex")).key
+    url = f"{through.database_url}?sslmode=verify-full&sslrootcert={certificates.ca}"
+    async with running(TlsRedis(tmp_path, certificates)) as redis:
+        by_tls = msgspec.structs.replace(through, database_url=url, redis_url=redis.url)
+        pooler = {"DATABASE_POOLER": by_tls.database_pooler, "SLOTS": "1"}
+        async with _processor(by_tls, pooler), asking(settings, by_tls, settings.database_url) as ingest:
+            keys = (ours, theirs) * (JOBS // 2)
+            jobs = await asyncio.gather(*(submit(ingest, key) for key in keys))
+            for key, job_id in zip(keys, jobs, strict=True):
+                await until(lambda key=key, job_id=job_id: has(ingest, key, job_id, "COMPLETED"), timeout_s=60)
+            seen = [await status_of(ingest, theirs, f"/v1/jobs/{job_id}") for job_id in jobs]
+            assert seen == [404, 200] * (JOBS // 2)
+            await cancel_one_under_way(ingest, ours)
+    await nobody_left_anything_said(through.database_url)
+
+
+async def cancel_one_under_way(ingest: Ingest, key: str) -> None:
+    """The one slot is free again long before the job would have been done."""
+    long = await submit(ingest, key, prompt="SLOW 600")
+    await until(lambda: has(ingest, key, long, "PROCESSING"), timeout_s=60)
+    status, job = await ingest.post(None, path=f"/v1/jobs/{long}/cancel", headers=bearer(key))
+    assert (status, job["status"]) == (200, "CANCELLED")
+    after = await submit(ingest, key)
+    await until(lambda: has(ingest, key, after, "COMPLETED"), timeout_s=60)
+
+
+async def submit(ingest: Ingest, key: str, **options: str) -> str:
+    status, job = await ingest.post(wav(64_000), params={"denoise": "false", **options}, headers=WAV_TYPE | bearer(key))
+    assert status == 202, job
+    return str(job["job_id"])
+
+
+async def has(ingest: Ingest, key: str, job_id: str, status: str) -> bool:
+    _, job = await ingest.get(f"/v1/jobs/{job_id}", headers=bearer(key))
+    assert job["status"] not in {"FAILED", "CANCELLED"}, job
+    return bool(job["status"] == status)
+
+
+async def nobody_left_anything_said(url: str) -> None:
+    """Whichever of the connections one gets: no tenant is named, no row seen, nothing locked or prepared."""
+    connections = [await asyncpg.connect(url, statement_cache_size=0) for _ in range(4)]
+    try:
+        for connection in connections:  # each holds one of the four until it rolls back
+            await connection.execute("BEGIN")
+        seen = {tuple(await connection.fetchrow(LEFT)) for connection in connections}
+        assert len({await connection.fetchval("SELECT pg_backend_pid()") for connection in connections}) == 4
+        assert seen <= {("", 0, 0, 0, 0), (None, 0, 0, 0, 0)}
+    finally:
+        for connection in connections:
+            connection.terminate()
+
+
+LEFT = """
+    SELECT current_setting('headrace.tenant', true), (SELECT count(*) FROM jobs),
+           (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()),
+           (SELECT count(*) FROM pg_listening_channels()), (SELECT count(*) FROM pg_prepared_statements)
+"""
+
+
+async def test_a_revoked_key_is_forgotten_by_the_way_past_the_pooler(
+    settings: IngestSettings, through: IngestSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_ring, "REMEMBERED_S", LONG_S)  # or time alone would do it
+    made = await new_key(settings, "acme")
+    async with asking(settings, through, settings.database_url) as ingest:
+        await until(lambda: remembers(ingest, made.key))
+        await revoke_directly(settings, made.key_id)
+        await until(lambda: is_refused(ingest, made.key))
+
+
+@pytest.mark.parametrize("direct", [False, True], ids=["no way past it", "one that leads to it"])
+async def test_where_changes_are_not_heard_each_request_asks(
+    settings: IngestSettings, through: IngestSettings, monkeypatch: pytest.MonkeyPatch, *, direct: bool
+) -> None:
+    monkeypatch.setattr(key_ring, "REMEMBERED_S", LONG_S)
+    made = await new_key(settings, "acme")
+    async with asking(settings, through, through.database_url if direct else "") as ingest:
+        for _ in range(3):
+            assert await status_of(ingest, made.key) == 200
+        await revoke_directly(settings, made.key_id)
+        assert await status_of(ingest, made.key) == 401
+
+
+async def is_refused(ingest: Ingest, key: str) -> bool:
+    return await status_of(ingest, key) == 401
+
+
+async def test_a_pooler_that_nobody_named_is_refused_before_it_does_harm(
+    through: IngestSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(through, database_pooler="none") as ingest:
+        status, problem = await ingest.post(wav(), headers=WAV_TYPE)
+        assert (status, problem["code"]) == (503, "database_unavailable")
+        assert "HEADRACE_DATABASE_POOLER" not in str(problem)  # that is for the operator
+        _, ready = await ingest.get("/health/ready")
+        assert ready["away"] == ["database"]
+    with pytest.raises(PoolerFoundError, match="HEADRACE_DATABASE_POOLER"):
+        await opened(through.database_url, max_size=1, command_timeout_s=5).__aenter__()
+    assert "HEADRACE_DATABASE_POOLER" in "".join(JsonFormatter().format(record) for record in caplog.records)
+
+
+async def test_a_pooler_that_keeps_sessions_is_as_good_as_none(
+    settings: IngestSettings, certificates: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_ring, "REMEMBERED_S", LONG_S)
+    made = await new_key(settings, "acme")
+    async with (
+        pooled(tmp_path, settings.database_url, certificates, mode="session", connections=25) as pgbouncer,
+        guarded(settings, database_url=pgbouncer.url, database_pooler="session") as ingest,
+    ):
+        ingest.record_url = as_owner(settings.database_url)
+        await until(lambda: remembers(ingest, made.key))
+        await revoke_directly(settings, made.key_id)
+        await until(lambda: is_refused(ingest, made.key))
+
+
+async def test_the_operator_makes_keys_through_it_again_and_again(through: IngestSettings) -> None:
+    command = ("-m", "ingest_service.access", "create", "--tenant", "acme", "--scopes", "read", "--purpose")
+    environ = {**os.environ, "HEADRACE_DATABASE_URL": through.database_url}
+    for purpose in ("one", "two"):  # each process counts its statements from one
+        made = await asyncio.create_subprocess_exec(sys.executable, *command, purpose, env=environ)
+        assert await made.wait() == 0

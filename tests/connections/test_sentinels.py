@@ -1,0 +1,90 @@
+"""The master of Redis dies under both services, and what was handed in before, meanwhile and after is done."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_asyncio
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from ingest_service.open_redis import open_redis
+from ingest_service.settings import IngestSettings
+from processor_service.worker import FOR_EVER, connect
+from tests.connections.sentinels import Valkeys, watched_valkeys
+from tests.ingest.serving import Ingest, serving, until
+from tests.ingest.sounds import wav
+from tests.metrics.pair import _processor
+
+
+@pytest_asyncio.fixture
+async def valkeys(tmp_path: Path) -> AsyncIterator[Valkeys]:
+    async with watched_valkeys(tmp_path) as valkeys:
+        yield valkeys
+
+
+async def test_jobs_go_on_when_the_master_dies(settings: IngestSettings, valkeys: Valkeys) -> None:
+    behind = msgspec.structs.replace(settings, redis_url=valkeys.url)
+    async with _processor(behind, {"SLOTS": "1"}), serving(behind) as ingest:
+        under_way = await ingest.submit(wav(64_000), denoise="false", prompt="SLOW 3")
+        await until(lambda: has_status(ingest, under_way, "PROCESSING"), timeout_s=60)
+        waiting = [await ingest.submit(wav(64_000), denoise="false") for _ in range(3)]
+        left = await valkeys.kill_master()
+        meanwhile = [await ingest.submit(wav(64_000), denoise="false") for _ in range(3)]
+        await until(lambda: is_master(valkeys, left), timeout_s=60)
+        after = await ingest.submit(wav(64_000), denoise="false")
+        for job_id in (under_way, *waiting, *meanwhile, after):
+            await until(lambda job_id=job_id: has_status(ingest, job_id, "COMPLETED"), timeout_s=60)
+        assert (await attempts(ingest))["failed"] == 0
+        await until(lambda: is_ready(ingest), timeout_s=30)
+
+
+async def has_status(ingest: Ingest, job_id: str, status: str) -> bool:
+    _, job = await ingest.get(f"/v1/jobs/{job_id}")
+    assert job["status"] not in {"FAILED", "CANCELLED"}, job
+    return bool(job["status"] == status)
+
+
+async def attempts(ingest: Ingest) -> Any:
+    (row,) = await ingest.sql("SELECT sum(attempts + crashes) AS failed FROM tasks")
+    return row
+
+
+async def is_master(valkeys: Valkeys, port: int) -> bool:
+    return await valkeys.master() == port
+
+
+async def is_ready(ingest: Ingest) -> bool:
+    _, ready = await ingest.get("/health/ready")
+    return bool(ready["away"] == [])
+
+
+async def test_the_new_master_is_found_by_whoever_waits_and_whoever_does_not(valkeys: Valkeys) -> None:
+    async with (
+        connect(valkeys.url, timeout_s=1, retries=FOR_EVER) as patient,
+        open_redis(valkeys.url, socket_timeout=1, socket_connect_timeout=1) as hasty,
+    ):
+        await asyncio.gather(patient.set("before", "1"), hasty.set("before", "1"))
+        await patient.connection_pool.disconnect()
+        left = await valkeys.kill_master()
+        waiting = asyncio.create_task(is_told(patient))  # is told of the dead one, until they have agreed
+        with pytest.raises(RedisConnectionError):
+            await hasty.set("meanwhile", "1")
+        assert await asyncio.wait_for(waiting, 60)
+        await until(lambda: is_set(hasty), timeout_s=30)
+        assert await valkeys.master() == left
+        await patient.connection_pool.disconnect()
+
+
+async def is_told(redis: Redis) -> bool:
+    return bool(await redis.set("after", "1"))
+
+
+async def is_set(redis: Redis) -> bool:
+    try:
+        return await is_told(redis)
+    except RedisConnectionError:
+        return False

@@ -1,0 +1,107 @@
+"""By TLS to PostgreSQL and Redis: who cannot prove that he is the one gets no password.
+
+How jobs go by TLS: see test_pgbouncer.
+"""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from deploy.local.servers import running
+from ingest_service.open_redis import open_redis
+from ingest_service.settings import IngestSettings
+from processor_service.worker import connect
+from shared.logs import JsonFormatter
+from tests.connections.certificates import Certificates
+from tests.connections.pgbouncer import pooled
+from tests.connections.tls_postgres import TlsPostgres, use_installed
+from tests.connections.tls_redis import TlsRedis, TlsSentinel
+from tests.ingest.serving import serving
+from tests.ingest.sounds import wav
+
+
+@pytest_asyncio.fixture
+async def redis(tmp_path: Path, certificates: Certificates) -> AsyncIterator[TlsRedis]:
+    async with running(TlsRedis(tmp_path, certificates)) as server:
+        yield server
+
+
+@pytest_asyncio.fixture
+async def postgres_url(settings: IngestSettings, certificates: Certificates, tmp_path: Path) -> AsyncIterator[str]:
+    """PgBouncer speaks it for a Postgres that does not."""
+    async with pooled(tmp_path, settings.database_url, certificates, mode="session", connections=40) as pgbouncer:
+        yield pgbouncer.url
+
+
+@pytest.mark.parametrize("wrong", ["authority", "name"])
+async def test_a_postgres_that_is_not_the_one_gets_no_password(
+    settings: IngestSettings,
+    postgres_url: str,
+    certificates: Certificates,
+    caplog: pytest.LogCaptureFixture,
+    wrong: str,
+) -> None:
+    ca = certificates.wrong_ca if wrong == "authority" else certificates.ca
+    host = postgres_url if wrong == "authority" else postgres_url.replace("@localhost:", "@127.0.0.1:")
+    url = f"{host}?sslmode=verify-full&sslrootcert={ca}"
+    async with serving(settings, database_url=url, database_pooler="session") as ingest:
+        status, problem = await ingest.post(wav(), headers={"Content-Type": "audio/wav"})
+        assert (status, problem["code"]) == (503, "database_unavailable")
+    lines = "".join(JsonFormatter().format(record) for record in caplog.records)
+    assert "certificate verify failed" in lines
+    assert str(settings.database_url).partition("@")[0] not in lines  # it has the password
+
+
+@pytest.mark.parametrize("wrong", ["authority", "name"])
+async def test_a_redis_that_is_not_the_one_gets_no_password(
+    redis: TlsRedis, certificates: Certificates, wrong: str
+) -> None:
+    url = (
+        redis.url.replace(str(certificates.ca), str(certificates.wrong_ca))
+        if wrong == "authority"
+        else redis.url.replace("@localhost:", "@127.0.0.1:")
+    )
+    for client in (open_redis(url), connect(url)):
+        async with client:
+            with pytest.raises(RedisConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
+                await client.ping()
+            await client.connection_pool.disconnect()
+    async with open_redis(redis.url) as client:
+        assert await client.ping()
+
+
+async def test_sentinels_are_asked_by_tls_too(redis: TlsRedis, certificates: Certificates, tmp_path: Path) -> None:
+    async with running(TlsSentinel(tmp_path, certificates, redis)) as sentinel:
+        url = sentinel.way_to_master
+        for client in (open_redis(url), connect(url)):
+            async with client:
+                assert await client.ping()
+                await client.connection_pool.disconnect()
+        wrong = url.replace(str(certificates.ca), str(certificates.wrong_ca))
+        async with open_redis(wrong) as client:
+            with pytest.raises(RedisConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
+                await client.ping()
+
+
+async def test_a_postgres_with_tls_of_its_own(
+    certificates: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_installed(monkeypatch)
+    async with running(TlsPostgres(tmp_path, certificates)) as server:
+        connection = await asyncpg.connect(server.url)
+        (row,) = await connection.fetch("SELECT ssl, version FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+        assert (row["ssl"], row["version"]) == (True, "TLSv1.3")
+        await connection.close()
+        plain = server.plain_url("headrace")
+        refused = {
+            f"{plain}?sslmode=disable": "no encryption",
+            f"{plain}?sslmode=verify-full&sslrootcert={certificates.wrong_ca}": "certificate verify failed",
+            server.url.replace("@localhost:", "@127.0.0.1:"): "mismatch",
+        }
+        for url, why in refused.items():
+            with pytest.raises((asyncpg.InvalidAuthorizationSpecificationError, OSError), match=why):
+                await asyncpg.connect(url, timeout=10)
