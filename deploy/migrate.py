@@ -19,6 +19,7 @@ import asyncpg
 
 from deploy.schema.apply import Limits, Tell, apply
 from deploy.schema.migration import Migration, MigrationError, Phase, choose, due, read_migrations
+from shared.poolers import PoolerFoundError, refuse_poolers
 
 __all__ = ["MIGRATIONS", "Limits", "MigrationError", "Phase", "find_due", "migrate"]
 
@@ -78,7 +79,10 @@ async def _connected(database_url: str) -> AsyncIterator[Any]:
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
         raise MigrationError(f"cannot connect to the database: {error or type(error).__name__}") from error
     try:
+        await refuse_poolers(connection)  # one would keep the lock, which is the session's
         yield connection
+    except PoolerFoundError as error:
+        raise MigrationError("cannot migrate through a pooler: give the database's own address") from error
     except asyncpg.PostgresError as error:
         raise MigrationError(f"cannot migrate: {error}") from error
     finally:

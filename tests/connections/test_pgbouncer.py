@@ -13,6 +13,8 @@ import pytest
 import pytest_asyncio
 
 from deploy.local.servers import running
+from deploy.migrate import migrate
+from deploy.schema.migration import MigrationError
 from ingest_service.access import key_ring
 from ingest_service.settings import IngestSettings
 from processor_service.database import opened
@@ -177,3 +179,8 @@ async def test_the_operator_makes_keys_through_it_again_and_again(through: Inges
     for purpose in ("one", "two"):  # each process counts its statements from one
         made = await asyncio.create_subprocess_exec(sys.executable, *command, purpose, env=environ)
         assert await made.wait() == 0
+
+
+async def test_a_migration_refuses_to_go_through_it(through: IngestSettings) -> None:
+    with pytest.raises(MigrationError, match="through a pooler"):
+        await migrate(through.database_url)
