@@ -168,6 +168,7 @@ WITHIN_ONE_PROCESS = {
     "CommonSettings": "is read from the environment",
     "Dispatch": "of it travel an id and what arq reads, and both are here",
     "Family": "is shown as text",
+    "RedisPlace": "is read from a URL",
     "Series": "is shown as text",
     "Span": "is sent as OpenTelemetry has it",
 }
