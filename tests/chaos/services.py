@@ -125,7 +125,7 @@ class Service:
 
     async def _spawn(self) -> None:
         who = f"{self.name}.{len(self.lives)}"
-        environ = {**_clean(), **self._environ(who), **self.extra}
+        environ = {**clean_environment(), **self._environ(who), **self.extra}
         command = [sys.executable, "-m", self._module]
         with self._log.open("ab") as log:
             self._process = await self._processes.start(
@@ -156,7 +156,7 @@ def health_url(port: int, host: str = LOOPBACK) -> str:
     return f"http://{host}:{port}/health/live"
 
 
-def _clean() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
     """Our own environment without anybody's settings."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("HEADRACE_", "PG"))}
     return inherited | {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])}
