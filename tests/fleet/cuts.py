@@ -50,7 +50,7 @@ async def _cut(trial: Trial, server: str) -> list[float]:
     """Cut the first processor's link to a server; how long each of its tasks took to be somebody's again, or over."""
     fleet, victim = trial.fleet, trial.fleet.processors[0]
     here, there = fleet.hosts[victim.name], fleet.hosts[server]
-    await fleet.processors_up(len(fleet.processors))
+    await trial.processors_up()
     async with trial.feeding():
         started_at = now()
         await until(lambda: _claimed(trial, victim.name, started_at), within_s=BUSY_WITHIN_S)

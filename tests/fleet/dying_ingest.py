@@ -18,6 +18,7 @@ from tests.ingest.tus import Tus, metadata
 
 EACH = 4  # resumable uploads and plain ones, half of them at each ingest
 RESUMABLE_BYTES, PLAIN_BYTES = 3 << 20, 16 << 20  # a plain one of so much is stored in parts, too
+ACKNOWLEDGED_BYTES = 1 << 20  # of a resumable one, in a request before that which breaks
 STEPS, STEP_S = 80, 0.08  # how an upload is sent
 DIES_AT = 0.7  # of it
 RESUMED_WITHIN_S = 60.0
@@ -38,17 +39,18 @@ class Sent:
         self.kept_bytes: int | None = None
         self.resumed_at: float | None = None
 
-    async def body(self) -> AsyncIterator[bytes]:
-        size = -(-len(self.data) // STEPS)
-        for start in range(0, len(self.data), size):
-            yield self.data[start : start + size]
-            self.share = (start + size) / len(self.data)
+    async def body(self, offset: int = 0) -> AsyncIterator[bytes]:
+        data = self.data[offset:]
+        size = -(-len(data) // STEPS)
+        for start in range(0, len(data), size):
+            yield data[start : start + size]
+            self.share = (start + size) / len(data)
             await asyncio.sleep(STEP_S)
 
 
 async def dying_ingest(trial: Trial) -> None:
     """A client that breaks off, then a host that dies and comes back."""
-    await trial.fleet.processors_up(len(trial.fleet.processors))
+    await trial.processors_up()
     await _break_off(trial)
     resumable = [_upload(trial, RESUMABLE_BYTES) for _ in range(EACH)]
     plain = [_upload(trial, PLAIN_BYTES) for _ in range(EACH)]
@@ -132,8 +134,10 @@ async def _send_plainly(trial: Trial, one: Sent) -> None:
 
 async def _send_resumably(tus: Tus, path: str, one: Sent) -> None:
     """And go on, wherever the proxy leads, until it is a job."""
+    first = await tus.patch(path, 0, one.data[:ACKNOWLEDGED_BYTES])
+    assert first.offset == ACKNOWLEDGED_BYTES, first
     with contextlib.suppress(*BROKEN):
-        _note(one, (await tus.patch(path, 0, one.body())).headers)
+        _note(one, (await tus.patch(path, first.offset, one.body(first.offset))).headers)
         return
     one.broke_at = now()
     async with asyncio.timeout(RESUMED_WITHIN_S):
@@ -181,6 +185,8 @@ async def _figures(trial: Trial, resumable: list[Sent], plain: list[Sent]) -> No
     trial.expect(broken and resumed, "no upload broke when its ingest died")
     trial.expect(len(broken) < len(plain), "all plain uploads broke, those of the other ingest, too")
     trial.expect(all(one.attempt.status == 202 for one in resumable), "a resumable upload did not become a job")
+    kept = all((one.kept_bytes or 0) >= ACKNOWLEDGED_BYTES for one in resumed)
+    trial.expect(kept, "bytes that were acknowledged had to be sent again")
     trial.expect(not recorded, "a plain upload that broke is recorded")
     rows = {row["id"] for row in await fleet.record.fetch("SELECT id FROM jobs")}
     nobodys = {job for key in await keys(fleet, blob_keys.ALL_JOBS) if (job := blob_keys.job_of(key)) not in rows}

@@ -55,6 +55,7 @@ class Fleet:
         self.blobs: BlobStore
         self.http: aiohttp.ClientSession
         self.api_key = ""
+        self.warmed: set[int] = set()  # numbers of processors that have worked together
         self.long: Golden
         self.short: Golden
         self._redis_url = ""
@@ -91,14 +92,6 @@ class Fleet:
     def model(self, name: str) -> Path:
         """The folder in which a processor's scripted transcriber notes its calls."""
         return self.hosts[name].folder / "model"
-
-    async def processors_up(self, count: int) -> None:
-        """Start those of the first so many that do not run yet; return when all of them serve."""
-        for processor in self.processors[:count]:
-            if not processor.lives:
-                await processor.start()
-        for processor in self.processors[:count]:
-            await processor.until_ready()
 
     async def golden_of(self, wav: bytes) -> Golden:
         """What a recording must come to."""

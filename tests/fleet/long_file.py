@@ -11,17 +11,16 @@ from tests.fleet.trial import Trial, now
 
 CHUNKS = 36
 CHUNK_TAKES_S = 3.0
-WARMING_CHUNK_S = 1.0
 LEAST_SPEEDUP = 2.5
 
 
 async def long_file(trial: Trial) -> None:
     """The same file, alone in the fleet each time, from its upload to COMPLETED."""
     recording = await trial.fleet.golden_of(repeated_wav(CHUNKS * CHUNK_S))
-    await trial.fleet.processors_up(1)
+    await trial.processors_up(1)
     alone_s = await _through(trial, recording, processors=1)
     everybody = len(trial.fleet.processors)
-    await trial.fleet.processors_up(everybody)
+    await trial.processors_up(everybody)
     together_s = await _through(trial, recording, processors=everybody)
     speedup = round(alone_s / together_s, 2)
     trial.figures |= {"slots_each": SLOTS, "speedup": speedup}
@@ -30,7 +29,6 @@ async def long_file(trial: Trial) -> None:
 
 async def _through(trial: Trial, recording: Golden, *, processors: int) -> float:
     """Seconds from the upload to the job's end."""
-    await _warm(trial, processors)
     began_at = now()
     attempt = await trial.load.attempt(recording, prompt=f"SLOW {CHUNK_TAKES_S}")
     assert attempt.job_id is not None, attempt
@@ -45,11 +43,3 @@ async def _through(trial: Trial, recording: Golden, *, processors: int) -> float
         "tasks_by_processor": dict(sorted(chunks_of.items())),
     }
     return float(times["whole_s"])
-
-
-async def _warm(trial: Trial, processors: int) -> None:
-    """Every slot does something first: its first task loads what it needs."""
-    jobs = [
-        await trial.load.attempt(trial.fleet.long, prompt=f"SLOW {WARMING_CHUNK_S}") for _ in range(SLOTS * processors)
-    ]
-    await trial.ended(jobs)

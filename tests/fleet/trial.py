@@ -14,10 +14,12 @@ from tests.chaos.load import WAIT_AFTER_REFUSAL_S, Attempt, Load
 from tests.chaos.run import ALL_ENDED
 from tests.chaos.services import Service
 from tests.chaos.waiting import until
-from tests.fleet.fleet import Fleet
+from tests.fleet.fleet import PROCESSORS, Fleet
+from tests.fleet.settings import SLOTS
 
 UNDER_WAY = 5  # jobs of five chunks, while a fault lasts
 SLOW_CHUNK_S = 0.6
+WARMING_CHUNK_S = 1.0
 ENDED_WITHIN_S = 120.0
 
 
@@ -40,6 +42,17 @@ class Trial:
 
     def hold(self, what: str, value: float, limit: float) -> None:
         self.expect(value <= limit, f"{what} is {value:.1f}, the limit is {limit:.1f}")
+
+    async def processors_up(self, count: int = len(PROCESSORS)) -> None:
+        """Start those of the first so many that do not run yet, and give each slot a first task: it is slower."""
+        wanted = self.fleet.processors[:count]
+        new = [processor for processor in wanted if not processor.lives]
+        for processor in new:
+            await processor.start()
+        await asyncio.gather(*(processor.until_ready() for processor in wanted))
+        if new or count not in self.fleet.warmed:
+            self.fleet.warmed.add(count)
+            await self.ended(await self.load.jobs(self.fleet.long, SLOTS * count, prompt=f"SLOW {WARMING_CHUNK_S}"))
 
     @contextlib.asynccontextmanager
     async def feeding(self) -> AsyncIterator[None]:
