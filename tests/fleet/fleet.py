@@ -6,23 +6,20 @@ import os
 import secrets
 import shutil
 import signal
-import sys
-from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import aiohttp
 from redis.asyncio import Redis
 
-from deploy.local.processes import Processes
 from shared.blob_store import BlobStore
 from tests.chaos.golden import Golden, golden
 from tests.chaos.receiver import Receiver
 from tests.chaos.record import Record
-from tests.chaos.services import READY_WITHIN_S, Service, clean_environment, health_url
+from tests.chaos.services import READY_WITHIN_S, Service, health_url
 from tests.chaos.sounds import LONG_S, SHORT_S, speech_wav
 from tests.chaos.waiting import until
-from tests.fleet import servers, settings
+from tests.fleet import programs, servers, settings
 from tests.fleet.hosts import Host
 from tests.fleet.network import OURS, Network
 from tests.storage import bucket
@@ -54,7 +51,6 @@ class Fleet:
         self.bucket: bucket.Bucket
         self.blobs: BlobStore
         self.http: aiohttp.ClientSession
-        self.api_key = ""
         self.warmed: set[int] = set()  # numbers of processors that have worked together
         self.long: Golden
         self.short: Golden
@@ -114,9 +110,10 @@ class Fleet:
         for service in self.services:
             stack.push_async_callback(_stop, service)
         await asyncio.gather(*(service.start() for service in self.ingests))
-        await self._start_proxy(stack)
-        self.api_key = await self._make_api_key()
-        headers = {"Authorization": f"Bearer {self.api_key}"}
+        proxy = await programs.proxy(self.hosts["proxy"], self._hosts_of(INGESTS), self.base / "proxy.log")
+        stack.push_async_callback(servers.ended, proxy, signal.SIGTERM)
+        key = await programs.make_api_key(self.hosts[INGESTS[0]], self.record.service_url(self._password))
+        headers = {"Authorization": f"Bearer {key}"}
         connector = aiohttp.TCPConnector(limit=0, force_close=True)  # each request to the next ingest
         self.http = await stack.enter_async_context(
             aiohttp.ClientSession(self.url, connector=connector, headers=headers)
@@ -143,27 +140,8 @@ class Fleet:
         os.environ.update(environment(s3.url))
         self.blobs = BlobStore(self.bucket.url)
 
-    async def _start_proxy(self, stack: contextlib.AsyncExitStack) -> None:
-        host, processes = self.hosts["proxy"], Processes(self.hosts["proxy"].inside)
-        behind = [f"{self.hosts[name].address}:{settings.SERVE_PORT}" for name in INGESTS]
-        command = [sys.executable, "-m", "tests.fleet.proxy", f"{host.address}:{settings.SERVE_PORT}", *behind]
-        with (self.base / "proxy.log").open("wb") as log:
-            process = await processes.start(
-                command, env=clean_environment(), output=log, dies_with_us_by=signal.SIGKILL
-            )
-        stack.push_async_callback(servers.ended, process, signal.SIGTERM)
-
-    async def _make_api_key(self) -> str:
-        """As an operator does: on one of the ingests' machines."""
-        host = self.hosts[INGESTS[0]]
-        how = ("create", "--tenant", settings.TENANT, "--scopes", "submit,read,admin")
-        environ = clean_environment() | {"HEADRACE_DATABASE_URL": self.record.service_url(self._password)}
-        process = await asyncio.create_subprocess_exec(
-            *host.inside, sys.executable, "-m", "ingest_service.access", *how, env=environ, stdout=PIPE, stderr=PIPE
-        )
-        output, errors = await process.communicate()
-        assert process.returncode == 0, errors.decode()
-        return output.decode().strip()
+    def _hosts_of(self, names: Sequence[str]) -> list[Host]:
+        return [self.hosts[name] for name in names]
 
     async def _answers(self) -> bool:
         try:
