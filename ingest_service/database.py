@@ -13,6 +13,7 @@ import asyncpg
 
 from ingest_service.errors import OutageError
 from ingest_service.metrics.metrics import DATABASE_OUTAGES
+from shared.dead_clients import NOTICE_DEAD_CLIENTS
 from shared.logs import Log
 from shared.metrics.pool_gauges import Pool
 from shared.tenancy import begin
@@ -60,7 +61,7 @@ class Database:
             timeout=CONNECT_TIMEOUT_S,
             command_timeout=STATEMENT_TIMEOUT_S,
             reset=_left_as_found,
-            server_settings={"application_name": "headrace-ingest"},
+            server_settings={"application_name": "headrace-ingest", **NOTICE_DEAD_CLIENTS},
         )
         await pool
         database = cls(pool)

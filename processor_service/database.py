@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncpg
 
+from shared.dead_clients import NOTICE_DEAD_CLIENTS
 from shared.tenancy import ALL_TENANTS, begin
 
 BEGIN = begin(ALL_TENANTS)
@@ -66,6 +67,7 @@ async def opened(database_url: str, *, max_size: int, command_timeout_s: float) 
         max_size=max_size,
         command_timeout=command_timeout_s,
         connection_class=SpanningConnection,
+        server_settings=NOTICE_DEAD_CLIENTS,
     )
     try:
         yield pool

@@ -13,6 +13,7 @@ import asyncpg
 
 from ingest_service.access.key_ring import KeyRing
 from ingest_service.database import CONNECT_TIMEOUT_S
+from shared.dead_clients import NOTICE_DEAD_CLIENTS
 from shared.logs import Log
 from shared.run_beside import run_beside
 
@@ -57,7 +58,7 @@ async def _listening(database_url: str, ring: KeyRing) -> AsyncIterator[Any]:
         database_url,
         timeout=CONNECT_TIMEOUT_S,
         command_timeout=BEAT_TIMEOUT_S,
-        server_settings={"application_name": "headrace-ingest-keys"},
+        server_settings={"application_name": "headrace-ingest-keys", **NOTICE_DEAD_CLIENTS},
     )
     try:
         connection.add_termination_listener(broke)
