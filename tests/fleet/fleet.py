@@ -81,6 +81,11 @@ class Fleet:
         """Of the proxy."""
         return f"http://{self.hosts['proxy'].address}:{settings.SERVE_PORT}"
 
+    @property
+    def database_url(self) -> str:
+        """As the services come to the record."""
+        return self.record.service_url(self._password)
+
     def temporary(self, name: str) -> Path:
         """The folder for temporary files of a host."""
         return self.hosts[name].folder / "tmp"
@@ -112,7 +117,7 @@ class Fleet:
         await asyncio.gather(*(service.start() for service in self.ingests))
         proxy = await programs.proxy(self.hosts["proxy"], self._hosts_of(INGESTS), self.base / "proxy.log")
         stack.push_async_callback(servers.ended, proxy, signal.SIGTERM)
-        key = await programs.make_api_key(self.hosts[INGESTS[0]], self.record.service_url(self._password))
+        key = await programs.make_api_key(self.hosts[INGESTS[0]], self.database_url)
         headers = {"Authorization": f"Bearer {key}"}
         connector = aiohttp.TCPConnector(limit=0, force_close=True)  # each request to the next ingest
         self.http = await stack.enter_async_context(

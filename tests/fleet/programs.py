@@ -25,6 +25,20 @@ async def proxy(host: Host, behind: Sequence[Host], log_path: Path) -> Process:
         )
 
 
+async def holder_of_a_lock(host: Host, database_url: str) -> Process:
+    """A program on a processor's machine that holds a lock in the record by now."""
+    holder = await Processes(host.inside).start(
+        [sys.executable, "-m", "tests.fleet.hold_lock"],
+        env=clean_environment() | {"HEADRACE_DATABASE_URL": database_url},
+        output=PIPE,
+        dies_with_us_by=signal.SIGKILL,
+    )
+    assert holder.stdout is not None
+    line = await holder.stdout.readline()
+    assert line == b"held\n", line + await holder.stdout.read()
+    return holder
+
+
 async def make_api_key(host: Host, database_url: str) -> str:
     """A key for all that the scenarios do, made on an ingest's machine."""
     how = ("create", "--tenant", TENANT, "--scopes", "submit,read,admin")

@@ -17,6 +17,7 @@ import time
 from collections import deque
 
 TUN_DEVICE = "/dev/net/tun"
+
 TUNSETIFF = 0x400454CA  # linux/if_tun.h
 IFF_TAP, IFF_NO_PI = 0x0002, 0x1000  # whole Ethernet frames, and nothing before them
 REQUEST = struct.Struct("16sH22x")  # struct ifreq

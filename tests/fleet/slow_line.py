@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -11,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from deploy.local.processes import Processes
 from tests.fleet.commands import CommandError, command
 from tests.fleet.network import FAR_SWITCH, SWITCH, plug
+from tests.fleet.relay import TUN_DEVICE
 from tests.fleet.servers import ended
 
 DELAY_S = 0.08  # each way
@@ -22,9 +24,13 @@ Figures = dict[str, object]
 Counted = Callable[[], Awaitable[Figures]]
 
 
+class NoSlowLineError(Exception):
+    """This machine cannot have one; the message says why."""
+
+
 @contextlib.asynccontextmanager
 async def slow_line(seed: int) -> AsyncIterator[Counted]:
-    """The line for the length of a block; what is yielded tells what went over it, once, and ends it."""
+    """The line for the length of a block; what is yielded ends it and tells what went over it. NoSlowLineError."""
     try:
         counted = await _netem()
     except CommandError:
@@ -61,6 +67,8 @@ async def _netem() -> Counted:
 
 @contextlib.asynccontextmanager
 async def _relayed(seed: int) -> AsyncIterator[Counted]:
+    if not os.access(TUN_DEVICE, os.W_OK):
+        raise NoSlowLineError(f"The kernel has no netem, and there is no {TUN_DEVICE} for a relay.")
     settings = ("--delay-s", str(DELAY_S), "--loss", str(LOSS), "--seed", str(seed))
     relay = await Processes().start(
         [sys.executable, "-m", "tests.fleet.relay", NEAR_END, FAR_END, *settings],
