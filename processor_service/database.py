@@ -72,6 +72,7 @@ async def opened(
         max_size=max_size,
         command_timeout=command_timeout_s,
         connection_class=SpanningConnection,
+        server_settings={"application_name": "headrace-processor"},
         **connection_options(pooler),
     )
     try:

@@ -6,6 +6,8 @@ name may be missing there, or be another client's of the same name. One that nob
 
 from typing import Any, Literal
 
+from shared.dead_clients import NOTICE_DEAD_CLIENTS
+
 Pooler = Literal["none", "session", "transaction", "transaction-prepared"]
 
 PREPARED_STATEMENTS = 100  # that a connection keeps
@@ -25,7 +27,7 @@ def connection_options(pooler: Pooler) -> dict[str, Any]:
     """For `asyncpg.create_pool`; with `none` its connections raise PoolerFoundError where a pooler answers."""
     return {
         "statement_cache_size": 0 if pooler == "transaction" else PREPARED_STATEMENTS,
-        "init": refuse_poolers if pooler == "none" else None,
+        "init": begin_session if pooler == "none" else None,
     }
 
 
@@ -36,3 +38,9 @@ async def refuse_poolers(connection: Any) -> None:
         raise PoolerFoundError(
             "a pooler answers in the place of PostgreSQL: say in HEADRACE_DATABASE_POOLER which kind"
         )
+
+
+async def begin_session(connection: Any) -> None:
+    """On a connection to Postgres itself: see that it is one (PoolerFoundError), and have it notice when we are gone."""
+    await refuse_poolers(connection)
+    await connection.execute(NOTICE_DEAD_CLIENTS)

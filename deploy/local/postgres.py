@@ -26,12 +26,15 @@ class Postgres:
     name = "postgres"
     stop_signal = signal.SIGINT  # "fast" shutdown: SIGTERM would wait for the clients to leave
 
-    def __init__(self, folder: Path, password_file: Path, processes: Processes, *, durable: bool = True) -> None:
+    def __init__(
+        self, folder: Path, password_file: Path, processes: Processes, *, durable: bool = True, host: str = LOOPBACK
+    ) -> None:
         self._folder = folder
         self._password_file = password_file
         self._processes = processes
         self._options = () if durable else NO_DURABILITY
         self._log = folder.with_name(folder.name + ".log")
+        self._host = host
         self.port = free_port()
 
     @property
@@ -40,7 +43,7 @@ class Postgres:
 
     def database_url(self, database: str) -> str:
         """The URL of one of the cluster's databases."""
-        return f"postgresql://{USER}:{self._password_file.read_text().strip()}@{LOOPBACK}:{self.port}/{database}"
+        return f"postgresql://{USER}:{self._password_file.read_text().strip()}@{self._host}:{self.port}/{database}"
 
     async def prepare(self) -> None:
         if self._folder.exists():
@@ -64,7 +67,7 @@ class Postgres:
             raise explain("PostgreSQL's data folder could not be made", text, folder.parent)
 
     async def start(self) -> Process:
-        listen = ["-c", f"listen_addresses={LOOPBACK}", "-c", "unix_socket_directories=", "-p", str(self.port)]
+        listen = ["-c", f"listen_addresses={self._host}", "-c", "unix_socket_directories=", "-p", str(self.port)]
         program = [binaries() / "postgres", "-D", self._folder, *listen, *self._options]
         with self._log.open("wb") as log:
             return await self._processes.start(

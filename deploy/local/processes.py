@@ -23,7 +23,9 @@ PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 class Processes:
     """Starts and ends processes, and knows which children of this one are its own and which were left to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, inside: Sequence[str | Path] = ()) -> None:
+        """`inside`: a command that becomes the one behind it, somewhere else, such as in another network."""
+        self._inside = [str(part) for part in inside]
         self._mine: set[int] = set()
         self._forking = asyncio.Lock()  # a child just forked is not in `_mine` yet, but no orphan
 
@@ -40,7 +42,7 @@ class Processes:
         """Start a program; `output` takes both its streams, None is the terminal; `nobody`: not as root."""
         identity = as_nobody() if nobody else []
         # the kernel forgets that signal when the identity changes, so it is set last
-        wrapped = [*identity, *_with_parent_death_signal(dies_with_us_by), *map(str, command)]
+        wrapped = [*self._inside, *identity, *_with_parent_death_signal(dies_with_us_by), *map(str, command)]
         async with self._forking:
             process = await asyncio.create_subprocess_exec(
                 *wrapped, env=env, stdin=stdin, stdout=output, stderr=output, start_new_session=True

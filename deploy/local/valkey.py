@@ -28,11 +28,12 @@ class Valkey:
     name = "valkey"
     stop_signal = signal.SIGTERM
 
-    def __init__(self, folder: Path, password_file: Path, processes: Processes) -> None:
+    def __init__(self, folder: Path, password_file: Path, processes: Processes, *, host: str = LOOPBACK) -> None:
         self._folder = folder
         self._password_file = password_file
         self._processes = processes
         self._log = folder.with_name(folder.name + ".log")
+        self._host = host
         self.port = free_port()
 
     @property
@@ -41,7 +42,7 @@ class Valkey:
 
     def database_url(self, number: int) -> str:
         """The URL of one of its sixteen databases."""
-        return f"redis://:{self._password()}@{LOOPBACK}:{self.port}/{number}"
+        return f"redis://:{self._password()}@{self._host}:{self.port}/{number}"
 
     async def prepare(self) -> None:
         self._folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
@@ -54,7 +55,7 @@ class Valkey:
 
     async def answers(self) -> bool:
         try:
-            reader, writer = await asyncio.open_connection(LOOPBACK, self.port)
+            reader, writer = await asyncio.open_connection(self._host, self.port)
         except OSError:
             return False
         try:
@@ -74,7 +75,7 @@ class Valkey:
 
     def _configuration(self) -> str:
         folder = str(self._folder).replace("\\", "\\\\").replace('"', '\\"')
-        return CONFIGURATION.format(host=LOOPBACK, port=self.port, password=self._password(), folder=folder)
+        return CONFIGURATION.format(host=self._host, port=self.port, password=self._password(), folder=folder)
 
 
 def binary() -> Path:

@@ -15,7 +15,7 @@ from ingest_service.access.key_ring import KeyRing
 from ingest_service.database import CONNECT_TIMEOUT_S
 from ingest_service.settings import IngestSettings
 from shared.logs import Log
-from shared.poolers import Pooler, keeps_session, refuse_poolers
+from shared.poolers import Pooler, begin_session, keeps_session
 from shared.run_beside import run_beside
 
 log = Log(__name__)
@@ -29,12 +29,14 @@ AGAIN_AFTER_S = 0.5
 @asynccontextmanager
 async def hearing_changes(settings: IngestSettings, ring: KeyRing) -> AsyncIterator[None]:
     """Tell the ring of changes for the length of a block; connects in the background."""
-    url = settings.database_direct_url or settings.database_url
-    if not settings.database_direct_url and not keeps_session(settings.database_pooler):
+    direct = settings.database_direct_url
+    url = direct or settings.database_url
+    pooler: Pooler = "none" if direct else settings.database_pooler
+    if not keeps_session(pooler):
         log.warning("key_changes_not_heard", error="HEADRACE_DATABASE_DIRECT_URL is not set: each request asks")
         yield
         return
-    async with run_beside(_hear_forever(url, ring, settings.database_pooler)):
+    async with run_beside(_hear_forever(url, ring, pooler)):
         yield
 
 
@@ -67,8 +69,8 @@ async def _listening(database_url: str, ring: KeyRing, pooler: Pooler) -> AsyncI
         server_settings={"application_name": "headrace-ingest-keys"},
     )
     try:
-        if pooler != "session":
-            await refuse_poolers(connection)
+        if pooler == "none":
+            await begin_session(connection)
         connection.add_termination_listener(broke)
         await connection.add_listener(CHANNEL, heard)
         ring.begin_to_remember()

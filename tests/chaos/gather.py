@@ -3,11 +3,14 @@
 import fcntl
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
+import aiohttp
 import msgspec
+from redis.asyncio import Redis
 
 from processor_service.scratch import LOCK
 from shared.failures import DEAD_LETTER_LIST
@@ -15,7 +18,8 @@ from shared.messages import COMPUTE_QUEUE, DELIVERY_QUEUE
 from tests.chaos.facts import Change, DeadTask, EventRow, Facts, JobRow, Leftovers, TaskRow
 from tests.chaos.golden import count_calls
 from tests.chaos.load import Attempt
-from tests.chaos.record import FOREIGN_TENANT, ROLE
+from tests.chaos.record import FOREIGN_TENANT, ROLE, Record
+from tests.chaos.services import Service
 from tests.chaos.world import World
 from tests.stack.launched import alive
 
@@ -40,33 +44,56 @@ QUEUES = (COMPUTE_QUEUE, DELIVERY_QUEUE)
 S = TypeVar("S", bound=msgspec.Struct)
 
 
+class Seen(Protocol):
+    """What can be asked over the network, wherever it runs."""
+
+    record: Record
+    redis: Redis
+    http: aiohttp.ClientSession
+
+    @property
+    def url(self) -> str: ...
+
+
 async def gather(
     world: World, attempts: tuple[Attempt, ...], *, struck: frozenset[str], calls_allowed_again: int
 ) -> Facts:
     """All of it, as it is now."""
-    jobs = _structs(JobRow, await world.record.fetch(JOBS))
+    jobs = await job_rows(world)
     return Facts(
         attempts=attempts,
         jobs={job.id: job for job in jobs},
-        tasks=tuple(_structs(TaskRow, await world.record.fetch(TASKS))),
+        tasks=await task_rows(world),
         changes=await changes(world),
-        events=tuple(_structs(EventRow, await world.record.fetch(EVENTS, FOREIGN_TENANT))),
+        events=await event_rows(world),
         received=tuple(world.receiver.log),
         trapped=world.receiver.trapped,
-        dead_in_redis=await _dead_letters(world),
+        dead_in_redis=await dead_letters(world),
         leftovers=await _leftovers(world),
         blobs=_blobs(world.blobs),
         transcripts=_transcripts(world.blobs, jobs),
         struck=struck,
         calls=count_calls(world.model),
         calls_allowed_again=calls_allowed_again,
-        foreign_rows_shown=await _foreign_rows_shown(world),
+        foreign_rows_shown=await foreign_rows_shown(world),
     )
 
 
-async def changes(world: World) -> tuple[Change, ...]:
+async def job_rows(seen: Seen) -> list[JobRow]:
+    return _structs(JobRow, await seen.record.fetch(JOBS))
+
+
+async def task_rows(seen: Seen) -> tuple[TaskRow, ...]:
+    return tuple(_structs(TaskRow, await seen.record.fetch(TASKS)))
+
+
+async def event_rows(seen: Seen) -> tuple[EventRow, ...]:
+    return tuple(_structs(EventRow, await seen.record.fetch(EVENTS, FOREIGN_TENANT)))
+
+
+async def changes(seen: Seen) -> tuple[Change, ...]:
     """The audit of what the services did."""
-    return tuple(_structs(Change, await world.record.fetch(CHANGES)))
+    return tuple(_structs(Change, await seen.record.fetch(CHANGES)))
 
 
 def _structs(struct: type[S], rows: list[Any]) -> list[S]:
@@ -74,21 +101,30 @@ def _structs(struct: type[S], rows: list[Any]) -> list[S]:
     return [struct(**{name: row[name] for name in names}) for row in rows]
 
 
-async def _dead_letters(world: World) -> tuple[DeadTask, ...]:
-    entries = await world.redis.lrange(DEAD_LETTER_LIST, 0, -1)  # type: ignore[misc]
+async def dead_letters(seen: Seen) -> tuple[DeadTask, ...]:
+    entries = await seen.redis.lrange(DEAD_LETTER_LIST, 0, -1)  # type: ignore[misc]
     return tuple(msgspec.json.decode(entry, type=DeadTask) for entry in entries)
 
 
 async def _leftovers(world: World) -> Leftovers:
-    sessions = await world.record.fetch(OPEN_TRANSACTIONS, ROLE)
     return Leftovers(
-        queued=tuple([f"{queue} {one}" for queue in QUEUES for one in await world.redis.zrange(queue, 0, -1)]),
-        immortal_keys=await _immortal_keys(world),
+        queued=await queued(world),
+        immortal_keys=await immortal_keys(world),
         temporary_files=tuple(str(path) for path in left_in(world.temporary, slots=world.profile.slots)),
         partial_blobs=tuple(str(path) for path in world.blobs.rglob("*#*")),
-        orphaned_processes=tuple(_orphans(world)),
-        idle_in_transaction=tuple(f"{row['application_name']} ({row['query'][:60]})" for row in sessions),
+        orphaned_processes=tuple(orphans(world.temporary, world.services)),
+        idle_in_transaction=await idle_in_transaction(world),
     )
+
+
+async def queued(seen: Seen) -> tuple[str, ...]:
+    """arq's ids, each after the name of its queue."""
+    return tuple([f"{queue} {one}" for queue in QUEUES for one in await seen.redis.zrange(queue, 0, -1)])
+
+
+async def idle_in_transaction(seen: Seen) -> tuple[str, ...]:
+    sessions = await seen.record.fetch(OPEN_TRANSACTIONS, ROLE)
+    return tuple(f"{row['application_name']} ({row['query'][:60]})" for row in sessions)
 
 
 def left_in(temporary: Path, *, slots: int) -> list[Path]:
@@ -115,15 +151,15 @@ def _is_held(lock: Path) -> bool:
     return False
 
 
-async def _immortal_keys(world: World) -> tuple[str, ...]:
-    keys = [key async for key in world.redis.scan_iter("arq:*") if key not in QUEUES]
-    return tuple([key for key in keys if await world.redis.pttl(key) == -1])
+async def immortal_keys(seen: Seen) -> tuple[str, ...]:
+    keys = [key async for key in seen.redis.scan_iter("arq:*") if key not in QUEUES]
+    return tuple([key for key in keys if await seen.redis.pttl(key) == -1])
 
 
-def _orphans(world: World) -> list[str]:
-    """Processes that know our temporary folder and belong to no living service."""
-    mark = f"TMPDIR={world.temporary}".encode()
-    families = set().union(*(service.family() for service in world.services))
+def orphans(temporary: Path, services: Sequence[Service]) -> list[str]:
+    """Processes that know a temporary folder and belong to no living service."""
+    mark = f"TMPDIR={temporary}".encode()
+    families = set().union(*(service.family() for service in services))
     marked = {
         int(path.parent.name) for path in Path("/proc").glob("[0-9]*/environ") if mark in _read(path).split(b"\0")
     }
@@ -151,18 +187,18 @@ def _transcripts(root: Path, jobs: list[JobRow]) -> dict[UUID, str]:
     return {job_id: json.loads(data)["text"] for job_id, data in stored.items() if data}
 
 
-async def _foreign_rows_shown(world: World) -> tuple[str, ...]:
+async def foreign_rows_shown(seen: Seen) -> tuple[str, ...]:
     """The paths that answer with what belongs to another tenant."""
-    rows = await world.record.fetch("SELECT id FROM jobs WHERE tenant = $1", FOREIGN_TENANT)
+    rows = await seen.record.fetch("SELECT id FROM jobs WHERE tenant = $1", FOREIGN_TENANT)
     own_paths = ("", "/transcript", "/audio", "/webhook-attempts")
     shown = []
     for job_id in (str(row["id"]) for row in rows):
         for path in (f"/v1/jobs/{job_id}{rest}" for rest in own_paths):
-            async with world.http.get(world.url + path) as answer:
+            async with seen.http.get(seen.url + path) as answer:
                 if answer.status != 404:
                     shown.append(path)
         for path in ("/v1/jobs?limit=200", "/v1/dead-letters?limit=200"):
-            async with world.http.get(world.url + path) as answer:
+            async with seen.http.get(seen.url + path) as answer:
                 if job_id in await answer.text():
                     shown.append(path)
     return tuple(shown)

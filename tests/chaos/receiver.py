@@ -11,7 +11,7 @@ import itertools
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 from aiohttp import web
@@ -40,17 +40,18 @@ class Received(msgspec.Struct, kw_only=True):
 class Receiver:
     """Listens on loopback, and sets a trap on another port that nobody may step into."""
 
-    def __init__(self, secret: str) -> None:
+    def __init__(self, secret: str, hosts: Sequence[str] = HOSTS) -> None:
         self.log: list[Received] = []
         self.trapped = 0
         self.port = 0
         self.trap_port = 0
+        self._hosts = hosts
         self._webhook = Webhook(secret)
         self._times: Counter[tuple[str, str]] = Counter()
         self._closing = asyncio.Event()
 
-    def url(self, path: str, host: str = LOOPBACK) -> str:
-        return f"http://{host}:{self.port}/{path}"
+    def url(self, path: str, host: str | None = None) -> str:
+        return f"http://{host or self._hosts[0]}:{self.port}/{path}"
 
     def forget(self) -> None:
         self.log.clear()
@@ -63,7 +64,7 @@ class Receiver:
         app.router.add_route("*", "/{behaviour}/{rest:.*}", self._receive)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, handler_cancellation=True)
         await runner.setup()
-        for host in HOSTS:
+        for host in self._hosts:
             await web.TCPSite(runner, host, self.port, backlog=1024).start()
             self.port = runner.addresses[0][1]
         trap = await asyncio.start_server(self._step_into_trap, LOOPBACK, 0)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from deploy.local.kept_secrets import kept_password
+from deploy.local.ports import LOOPBACK
 from deploy.local.postgres import Postgres
 from deploy.local.processes import Processes
 from deploy.local.servers import wait_until_ready
@@ -70,16 +71,18 @@ class Server:
         await until(lambda: not alive(family), within_s=GONE_WITHIN_S)
 
 
-def postgres(folder: Path) -> Server:
+def postgres(folder: Path, processes: Processes, *options: str, host: str = LOOPBACK) -> Server:
+    """`processes` start it, perhaps elsewhere, where it listens on `host`."""
     kept_password(folder / "postgres-password")
-    server = Postgres(folder / "postgres", folder / "postgres-password", Processes())
-    server._options = COMMIT_TIMES  # type: ignore[assignment]
+    server = Postgres(folder / "postgres", folder / "postgres-password", processes, host=host)
+    server._options = (*COMMIT_TIMES, *options)  # type: ignore[assignment]
     return Server(server)
 
 
-def valkey(folder: Path) -> Server:
+def valkey(folder: Path, processes: Processes, *, host: str = LOOPBACK) -> Server:
+    """As with Postgres."""
     kept_password(folder / "valkey-password")
-    return Server(Valkey(folder / "valkey", folder / "valkey-password", Processes()))
+    return Server(Valkey(folder / "valkey", folder / "valkey-password", processes, host=host))
 
 
 def _send(pids: set[int], number: signal.Signals) -> None:

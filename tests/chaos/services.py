@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from asyncio.subprocess import Process
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -39,14 +39,24 @@ class Life(msgspec.Struct, kw_only=True):
 class Service:
     """`python -m module`, kept running. `environ` gives the environment of each life."""
 
-    def __init__(self, name: str, module: str, health_url: str, environ: Environment, log: Path) -> None:
+    def __init__(  # noqa: PLR0913 - all that a process has
+        self,
+        name: str,
+        module: str,
+        health_url: str,
+        environ: Environment,
+        log: Path,
+        *,
+        inside: Sequence[str] = (),
+    ) -> None:
+        """`inside`: as of Processes."""
         self.name = name
         self.lives: list[Life] = []
         self.health_url = health_url
         self._module = module
         self._environ = environ
         self._log = log
-        self._processes = Processes()
+        self._processes = Processes(inside)
         self._process: Process | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._stopping = False
@@ -72,6 +82,15 @@ class Service:
             except TimeoutError:
                 self._send(signal.SIGKILL)
                 await self._keeper
+
+    async def fall(self) -> None:
+        """End it and all that it has started, for good, as if its machine had lost its power."""
+        self._stopping = True
+        for pid in self.family():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        assert self._keeper is not None
+        await self._keeper
 
     def kill(self) -> Life:
         return self.strike(signal.SIGKILL)
@@ -106,7 +125,7 @@ class Service:
 
     async def _spawn(self) -> None:
         who = f"{self.name}.{len(self.lives)}"
-        environ = {**_clean(), **self._environ(who), **self.extra}
+        environ = {**clean_environment(), **self._environ(who), **self.extra}
         command = [sys.executable, "-m", self._module]
         with self._log.open("ab") as log:
             self._process = await self._processes.start(
@@ -133,11 +152,11 @@ async def _is_live(http: aiohttp.ClientSession, url: str) -> bool:
         return False
 
 
-def health_url(port: int) -> str:
-    return f"http://{LOOPBACK}:{port}/health/live"
+def health_url(port: int, host: str = LOOPBACK) -> str:
+    return f"http://{host}:{port}/health/live"
 
 
-def _clean() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
     """Our own environment without anybody's settings."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("HEADRACE_", "PG"))}
     return inherited | {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])}

@@ -13,6 +13,7 @@ import aiohttp
 from redis.asyncio import Redis
 
 from deploy.local.ports import LOOPBACK, free_port
+from deploy.local.processes import Processes
 from deploy.local.unprivileged import is_root
 from tests.chaos import servers
 from tests.chaos.golden import CALLS, Golden, golden
@@ -38,7 +39,7 @@ class World:
         self.blobs, self.temporary = folder / "blobs", folder / "tmp"
         self.failpoints, self.model = folder / "failpoints", folder / "model"
         self.webhook_secret = "whsec_" + "c2VlZGVkLWNoYW9zLXNlY3JldC1vZi0zMi1ieXRlcw=="
-        self.postgres, self.valkey = servers.postgres(folder), servers.valkey(folder)
+        self.postgres, self.valkey = servers.postgres(folder, Processes()), servers.valkey(folder, Processes())
         self.postgres_proxy, self.redis_proxy = Proxy(self.postgres.port), Proxy(self.valkey.port)
         self.record = Record(self.postgres.url)
         self.redis: Redis = Redis.from_url(self.valkey.url, decode_responses=True)

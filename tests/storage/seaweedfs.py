@@ -33,18 +33,19 @@ class SeaweedFS:
     name = "seaweedfs"
     stop_signal = signal.SIGKILL  # its polite end takes twenty seconds
 
-    def __init__(self, folder: Path, processes: Processes) -> None:
+    def __init__(self, folder: Path, processes: Processes, *, host: str = LOOPBACK) -> None:
         self._folder = folder
         self._processes = processes
         self._log = folder.with_name(folder.name + ".log")
         self._identities = folder.with_name(folder.name + ".json")
         self._ports = {name: free_port() for name in (*LISTENERS, "s3.port.grpc")}
+        self._host = host
         self.port = free_port()
 
     @property
     def url(self) -> str:
         """The endpoint of its S3 gateway."""
-        return f"http://{LOOPBACK}:{self.port}"
+        return f"http://{self._host}:{self.port}"
 
     async def prepare(self) -> None:
         self._folder.mkdir()
@@ -58,7 +59,7 @@ class SeaweedFS:
     async def start(self) -> Process:
         ports = [f"-{name}={number}" for name, number in self._ports.items()]
         sockets = [f"-{name}.localSocket={self._folder}/{name}.sock" for name in ("filer", "s3")]
-        here = [f"-dir={self._folder}", f"-ip={LOOPBACK}", f"-ip.bind={LOOPBACK}"]
+        here = [f"-dir={self._folder}", f"-ip={self._host}", f"-ip.bind={self._host}"]
         gateway = ["-s3", f"-s3.port={self.port}", f"-s3.config={self._identities}"]
         with self._log.open("wb") as log:
             return await self._processes.start(

@@ -1,0 +1,25 @@
+"""Takes a lock as a processor's transaction does, says "held", and keeps it: `python -m tests.fleet.hold_lock`."""
+
+import asyncio
+import os
+
+from processor_service.database import opened
+from processor_service.service import STATEMENT_TIMEOUT_S
+
+LOCK = 4242
+
+
+async def hold_lock(database_url: str) -> None:
+    """Until its end, or Postgres'."""
+    async with (
+        opened(database_url, max_size=1, command_timeout_s=STATEMENT_TIMEOUT_S) as pool,
+        pool.acquire() as connection,
+        connection.transaction(),
+    ):
+        await connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
+        print("held", flush=True)
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(hold_lock(os.environ["HEADRACE_DATABASE_URL"]))

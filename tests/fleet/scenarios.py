@@ -1,0 +1,18 @@
+"""The scenarios of `make fleet`, in their order: the first two start the processors that the others work with."""
+
+from tests.fleet.cuts import cut_bucket, cut_postgres, cut_redis
+from tests.fleet.demo import demo
+from tests.fleet.dying_ingest import dying_ingest
+from tests.fleet.long_file import long_file
+from tests.fleet.slow_link import slow_link
+from tests.fleet.trial import Scenario
+
+SCENARIOS: dict[str, Scenario] = {
+    "demo": demo,
+    "long_file": long_file,
+    "cut_redis": cut_redis,
+    "cut_postgres": cut_postgres,
+    "cut_bucket": cut_bucket,
+    "dying_ingest": dying_ingest,
+    "slow_link": slow_link,
+}

@@ -1,0 +1,60 @@
+"""Postgres, Redis and S3, each on a host of its own, where it listens on that host's address alone."""
+
+import signal
+from asyncio.subprocess import Process
+from pathlib import Path
+
+from deploy.local.processes import Processes
+from deploy.local.servers import wait_until_ready
+from tests.chaos import servers
+from tests.fleet.hosts import PREFIX_BITS, Host, address
+from tests.storage.seaweedfs import SeaweedFS
+
+# Whoever comes by the network needs a password, and nobody comes by another way.
+CONNECTIONS = f"host all all {address(0)}/{PREFIX_BITS} scram-sha-256\n"
+
+
+def postgres(host: Host) -> servers.Server:
+    """Run as `nobody`, as PostgreSQL refuses to be root."""
+    rules = host.folder / "pg_hba.conf"
+    rules.write_text(CONNECTIONS)
+    return servers.postgres(host.folder, Processes(host.inside), "-c", f"hba_file={rules}", host=host.address)
+
+
+def valkey(host: Host) -> servers.Server:
+    return servers.valkey(host.folder, Processes(host.inside), host=host.address)
+
+
+class Bucket:
+    """SeaweedFS on a host."""
+
+    def __init__(self, host: Host) -> None:
+        self._processes = Processes(host.inside)
+        self._server = SeaweedFS(_data(host), self._processes, host=host.address)
+        self._process: Process | None = None
+
+    @property
+    def url(self) -> str:
+        return self._server.url
+
+    async def start(self) -> None:
+        """Return when it answers."""
+        await self._server.prepare()
+        self._process = await self._server.start()
+        await wait_until_ready(self._server, self._process)
+
+    async def stop(self) -> None:
+        if self._process is not None:
+            await ended(self._process, self._server.stop_signal)
+        self._server.tidy()
+
+
+async def ended(process: Process, number: signal.Signals) -> None:
+    """Stop a process by a signal that it obeys; one that has ended is no error."""
+    if process.returncode is None:
+        process.send_signal(number)
+    await process.wait()
+
+
+def _data(host: Host) -> Path:
+    return host.folder / "data"
