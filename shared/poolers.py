@@ -41,6 +41,6 @@ async def refuse_poolers(connection: Any) -> None:
 
 
 async def begin_session(connection: Any) -> None:
-    """On a connection to Postgres itself: see that it is one (PoolerFoundError), and have it notice when we are gone."""
+    """On a connection to Postgres itself: see that it is one (PoolerFoundError), have it notice when we are gone."""
     await refuse_poolers(connection)
     await connection.execute(NOTICE_DEAD_CLIENTS)
