@@ -72,9 +72,7 @@ class Both:
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_whatever_is_rung_taken_ended_and_rung_again_stands_where_redis_has_it(
-    redis_url: str, seed: int
-) -> None:
+async def test_whatever_is_rung_taken_ended_and_rung_again_stands_where_redis_has_it(redis_url: str, seed: int) -> None:
     async with Redis.from_url(redis_url) as redis:
         both = Both(redis, seed)
         for _ in range(STEPS):
