@@ -1,4 +1,4 @@
-"""What was measured, as measured.json keeps it: the constants of the sizing, and the small runs beside their simulation."""
+"""What was measured, as measured.json keeps it: the constants of the sizing, and small runs beside their simulation."""
 
 from pathlib import Path
 
