@@ -193,7 +193,9 @@ async def _carry_out(plan: Plan, audio: Path, folder: Path) -> list[Done]:
 def _key(database_url: str, tenant: str) -> str:
     command = [sys.executable, "-m", "ingest_service.access", "create", "--tenant", tenant, "--scopes", "submit,read"]
     environ = {"HEADRACE_DATABASE_URL": database_url}
-    made = subprocess.run(command, env=environ, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    made = subprocess.run(
+        command, env=environ, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     return made.stdout.strip()
 
 

@@ -1,0 +1,90 @@
+"""`python -m tests.benchmarks.scaling`: measures small runs and single costs, simulates, and sizes.
+
+Prints tables, and one JSON object last. With --write it keeps the figures (measured.json) and draws deploy/SCALING.md's
+tables and plots anew; with --kept it measures nothing and takes the figures that are kept.
+"""
+
+import argparse
+import asyncio
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from tests.benchmarks.scaling import measured as kept
+from tests.benchmarks.scaling.count_costs import count_costs
+from tests.benchmarks.scaling.count_requests import count_requests
+from tests.benchmarks.scaling.forecast import OF_PEAK, day, waits
+from tests.benchmarks.scaling.look_at_queue import look_at_queue
+from tests.benchmarks.scaling.measured import Measured
+from tests.benchmarks.scaling.plots import draw
+from tests.benchmarks.scaling.run_small import run_small
+from tests.benchmarks.scaling.sizing import HOURS, LOADS, needs, parts
+from tests.benchmarks.scaling.tables import DOCUMENT, TABLES, filled
+
+
+def main() -> int:
+    arguments = _arguments()
+    measured = kept.read() if arguments.kept else measure()
+    if arguments.write and not arguments.kept:
+        kept.write(measured)
+    for name, table in TABLES.items():
+        print(f"{name}\n{table(measured)}\n", flush=True)
+    found, days = waits(LOADS, measured), [day(HOURS, measured, of_peak) for of_peak in OF_PEAK]
+    if arguments.write:
+        DOCUMENT.write_text(filled(DOCUMENT.read_text(), measured))
+        for path in draw(measured, found, days):
+            _say(f"drew {path.relative_to(Path.cwd())}, {path.stat().st_size} bytes")
+    told = {
+        "measured": measured,
+        "needs": {load.name: needs(load, measured) for load in LOADS},
+        "ends": {load.name: parts(load, measured) for load in LOADS},
+        "waits": found,
+        "days": days,
+    }
+    print(msgspec.json.encode(told).decode())
+    return 0
+
+
+def measure() -> Measured:
+    """Some ten minutes, on stacks of its own."""
+    _say("the queue in Redis")
+    queue = asyncio.run(look_at_queue())
+    _say("what a job costs PostgreSQL and Redis")
+    costs = asyncio.run(count_costs())
+    _say("what a job asks of the bucket")
+    requests = asyncio.run(count_requests())
+    _say("small runs, beside their simulation")
+    slot_times, runs = run_small()
+    return Measured(
+        machine=f"{os.cpu_count()} cores, Python {platform.python_version()}",
+        slot_times=slot_times,
+        runs=runs,
+        short_job=costs.short_job,
+        chunk=costs.chunk,
+        long_job=costs.long_job,
+        webhook=costs.webhook,
+        idle=costs.idle,
+        requests_short=requests.short,
+        requests_chunk=requests.chunk,
+        requests_long=requests.long,
+        queue=queue,
+    )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.scaling", description=__doc__)
+    parser.add_argument("--kept", action="store_true", help="measure nothing")
+    parser.add_argument("--write", action="store_true", help="keep the figures; draw the document's tables and plots")
+    return parser.parse_args()
+
+
+def _say(line: str) -> None:
+    print(f"bench {time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
