@@ -10,43 +10,46 @@ import os
 import platform
 import sys
 import time
-from pathlib import Path
 
 import msgspec
 
+from tests.benchmarks.scaling import forecast
 from tests.benchmarks.scaling import measured as kept
 from tests.benchmarks.scaling.count_costs import count_costs
 from tests.benchmarks.scaling.count_requests import count_requests
-from tests.benchmarks.scaling.forecast import OF_PEAK, day, waits
 from tests.benchmarks.scaling.look_at_queue import look_at_queue
 from tests.benchmarks.scaling.measured import Measured
 from tests.benchmarks.scaling.plots import draw
 from tests.benchmarks.scaling.run_small import run_small
-from tests.benchmarks.scaling.sizing import HOURS, LOADS, needs, parts
-from tests.benchmarks.scaling.tables import DOCUMENT, TABLES, filled
+from tests.benchmarks.scaling.sizing import LOADS, needs, parts
+from tests.benchmarks.scaling.tables import DOCUMENT, filled, tables
 
 
 def main() -> int:
     arguments = _arguments()
     measured = kept.read() if arguments.kept else measure()
-    if arguments.write and not arguments.kept:
-        kept.write(measured)
-    for name, table in TABLES.items():
-        print(f"{name}\n{table(measured)}\n", flush=True)
-    found, days = waits(LOADS, measured), [day(HOURS, measured, of_peak) for of_peak in OF_PEAK]
+    _say("the simulation of both loads")
+    found = forecast.forecast(measured)
+    for name, table in tables(measured, found).items():
+        print(f"{name}\n{table}\n", flush=True)
     if arguments.write:
-        DOCUMENT.write_text(filled(DOCUMENT.read_text(), measured))
-        for path in draw(measured, found, days):
-            _say(f"drew {path.relative_to(Path.cwd())}, {path.stat().st_size} bytes")
+        _write(measured, found)
     told = {
         "measured": measured,
         "needs": {load.name: needs(load, measured) for load in LOADS},
         "ends": {load.name: parts(load, measured) for load in LOADS},
-        "waits": found,
-        "days": days,
+        "forecast": found,
     }
     print(msgspec.json.encode(told).decode())
     return 0
+
+
+def _write(measured: Measured, found: forecast.Forecast) -> None:
+    kept.write(measured)
+    forecast.write(found)
+    DOCUMENT.write_text(filled(DOCUMENT.read_text(), measured, found))
+    for path in draw(measured, found):
+        _say(f"drew {path}, {path.stat().st_size} bytes")
 
 
 def measure() -> Measured:

@@ -10,7 +10,7 @@ mpl.use("agg")
 
 from matplotlib.figure import Figure
 
-from tests.benchmarks.scaling.forecast import Day, Wait
+from tests.benchmarks.scaling.forecast import Day, Forecast, Wait
 from tests.benchmarks.scaling.measured import Measured
 from tests.benchmarks.scaling.sizing import LOADS, parts
 from tests.benchmarks.scaling.tables import DOCUMENT
@@ -22,11 +22,16 @@ NO_DATE: dict[str, Any] = {"Date": None}
 BLUE, ORANGE, GREEN = "#3465a4", "#ce5c00", "#4e9a06"
 
 
-def draw(measured: Measured, waits: Sequence[Wait], days: Sequence[Day], folder: Path = FOLDER) -> list[Path]:
+def draw(measured: Measured, found: Forecast, folder: Path = FOLDER) -> list[Path]:
     """All of them into the folder."""
     folder.mkdir(exist_ok=True)
     with mpl.rc_context(STABLE):
-        drawn = {"runs": _runs(measured), "ends": _ends(measured), "waits": _waits(waits), "day": _day(days)}
+        drawn = {
+            "runs": _runs(measured),
+            "ends": _ends(measured),
+            "waits": _waits(found.waits),
+            "day": _day(found.days),
+        }
         return [_saved(figure, folder / f"{name}.svg") for name, figure in drawn.items()]
 
 

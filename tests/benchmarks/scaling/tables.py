@@ -1,9 +1,9 @@
 """The tables of deploy/SCALING.md, made of what was measured; each stands there between two comments that name it."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
+from tests.benchmarks.scaling.forecast import Forecast, Rough
 from tests.benchmarks.scaling.measured import Measured, RecordCosts, SmallRun
 from tests.benchmarks.scaling.sizing import LOADS, Load, Part, needs, parts
 
@@ -11,9 +11,25 @@ DOCUMENT = Path(__file__).parents[3] / "deploy" / "SCALING.md"
 PLACE = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def filled(text: str, measured: Measured) -> str:
+def filled(text: str, measured: Measured, found: Forecast) -> str:
     """The document with its tables anew. KeyError for a table that nobody makes."""
-    return PLACE.sub(lambda found: f"{found[1]}{TABLES[found['name']](measured)}\n{found[3]}", text)
+    made = tables(measured, found)
+    return PLACE.sub(lambda place: f"{place[1]}{made[place['name']]}\n{place[3]}", text)
+
+
+def tables(measured: Measured, found: Forecast) -> dict[str, str]:
+    """By name."""
+    return {
+        "runs": _runs(measured),
+        "costs": _costs(measured),
+        "looks": _looks(measured),
+        "needs": _needs(measured),
+        "ends-uploads": _ends(LOADS[0], measured),
+        "ends-hours": _ends(LOADS[1], measured),
+        "waits": _waits(found),
+        "days": _days(found),
+        "rough": _rough(found),
+    }
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
@@ -132,11 +148,43 @@ def _looks(measured: Measured) -> str:
     )
 
 
-TABLES: dict[str, Callable[[Measured], str]] = {
-    "runs": _runs,
-    "costs": _costs,
-    "needs": _needs,
-    "ends-uploads": lambda measured: _ends(LOADS[0], measured),
-    "ends-hours": lambda measured: _ends(LOADS[1], measured),
-    "looks": _looks,
-}
+def _waits(found: Forecast) -> str:
+    head = ["load", "slots, in busy ones", "mean wait s", "95 of 100 wait at most s", "Erlang's mean s"]
+    rows = [
+        [one.load, f"{one.ratio:.2f}", number(one.mean_s), number(one.p95_s), number(one.erlang_s)]
+        for one in found.waits
+    ]
+    return table(head, rows)
+
+
+def _days(found: Forecast) -> str:
+    head = ["slots for … of the busiest moment", "mean wait", "longest wait"]
+    rows = [[f"{100 * one.of_peak:.0f} %", _time(one.mean_wait_s), _time(one.longest_wait_s)] for one in found.days]
+    return table(head, rows)
+
+
+def _rough(found: Forecast) -> str:
+    head = [
+        "attempts that fail",
+        "each processor dies",
+        "mean, upload to end",
+        "95 of 100",
+        "slots' time lost",
+        "FAILED",
+    ]
+    return table(head, [_misfortune(one) for one in found.rough])
+
+
+def _misfortune(rough: Rough) -> list[str]:
+    return [
+        f"{100 * rough.failing:.0f} %",
+        "once an hour" if rough.deaths_per_hour else "never",
+        _time(rough.mean_took_s),
+        _time(rough.p95_took_s),
+        f"{100 * rough.wasted:.1f} %",
+        f"{rough.failed} of {rough.jobs:,}",
+    ]
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
