@@ -11,8 +11,9 @@ import msgspec
 
 from shared.states import JobStatus
 from tests.benchmarks.scaling import erlang
-from tests.benchmarks.scaling.fleet import Fleet, Report, Simulation
+from tests.benchmarks.scaling.fleet import Fleet, Report
 from tests.benchmarks.scaling.measured import Measured
+from tests.benchmarks.scaling.simulation import Simulation
 from tests.benchmarks.scaling.sizing import HOURS, LOADS, Assumed, Load, slot_s
 from tests.benchmarks.scaling.workload import DAY_S, Shape, SimulatedJob, by_day, poisson
 

@@ -21,8 +21,9 @@ from shared.states import TaskKind
 from shared.task_costs import cost_s
 from tests.acceptance.client import Client
 from tests.acceptance.long_audio import write_long_audio
-from tests.benchmarks.scaling.fleet import Fleet, Report, Simulation
+from tests.benchmarks.scaling.fleet import Fleet, Report
 from tests.benchmarks.scaling.measured import SlotTimes, SmallRun
+from tests.benchmarks.scaling.simulation import Simulation
 from tests.benchmarks.scaling.workload import SimulatedJob
 from tests.clips import JFK
 from tests.stack.launched import Launched

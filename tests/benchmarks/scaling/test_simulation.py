@@ -12,7 +12,8 @@ import pytest
 from processor_service.settings import ProcessorSettings
 from shared.states import JobStatus
 from tests.benchmarks.scaling import erlang
-from tests.benchmarks.scaling.fleet import Fleet, Report, Simulation
+from tests.benchmarks.scaling.fleet import Fleet, Report
+from tests.benchmarks.scaling.simulation import Simulation
 from tests.benchmarks.scaling.workload import DAY_S, SimulatedJob, by_day, poisson
 
 
