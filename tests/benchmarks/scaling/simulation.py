@@ -68,7 +68,7 @@ class Simulation:
         self._done = self._env.event()
         self._sample_s = sample_s
         self._backlog: list[tuple[float, int]] = []
-        self._count = dict.fromkeys(("tasks", "attempts", "failures", "lost", "running"), 0)
+        self._count = dict.fromkeys(("tasks", "attempts", "failures", "lost"), 0)
         self._busy_s = 0.0
 
     def run(self, jobs: Iterable[SimulatedJob]) -> Report:
@@ -176,7 +176,6 @@ class Simulation:
             task.job.begun_s = self._env.now
             task.job.status = JobStatus.PROCESSING
         self._count["attempts"] += 1
-        self._count["running"] += 1
         return task
 
     def _next(self) -> _Task | None:
@@ -191,7 +190,6 @@ class Simulation:
 
     def _leave(self, task: _Task, began_s: float) -> None:
         self._busy_s += self._env.now - began_s
-        self._count["running"] -= 1
         self._queue.end(task.dispatch.arq_id)
 
     def _settle(self, task: _Task) -> None:
@@ -263,7 +261,6 @@ class Simulation:
             self._ring(1)  # it was about to look: another does
             return
         self._busy_s += self._env.now - began_s
-        self._count["running"] -= 1
         self._count["lost"] += 1
         task.crashes += 1
         if is_poison(task.crashes):

@@ -113,6 +113,15 @@ def test_four_failed_attempts_are_a_failed_job_after_10_20_and_40_seconds() -> N
     assert 70 + 4 * 13 <= report.jobs[0].took_s <= 77 + 4 * 13
 
 
+def test_the_other_chunks_of_a_failed_job_are_not_begun() -> None:
+    fleet = msgspec.structs.replace(_at_once(failing=0.3), retry_waits_s=())
+
+    report = Simulation(fleet, seed=5).run([_job(0, 0.0, *[10.0] * 30), _job(1, 5000.0)])
+
+    assert (report.jobs[0].status, report.tasks) == (JobStatus.FAILED, 32)
+    assert 2 < report.attempts < 20
+
+
 def test_it_waits_as_the_services_do_by_default() -> None:
     defaults = {field.name: field.default for field in msgspec.structs.fields(ProcessorSettings)}
     fleet = Fleet(processors=1)
