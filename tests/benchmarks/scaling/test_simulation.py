@@ -122,6 +122,23 @@ def test_the_other_chunks_of_a_failed_job_are_not_begun() -> None:
     assert 2 < report.attempts < 20
 
 
+def test_what_failed_for_now_goes_on_before_those_that_never_began() -> None:
+    fleet = msgspec.structs.replace(_at_once(failing=0.2), retry_waits_s=(5.0, 5.0, 5.0))
+
+    report = Simulation(fleet, seed=4).run(_job(number, 0.0) for number in range(30))
+
+    assert report.failures > 3
+    assert max(one.took_s - one.waited_s for one in report.jobs) < 4 * 13 + 3 * (5.5 + 13)
+
+
+def test_another_processor_takes_what_a_dying_one_was_about_to() -> None:
+    fleet = Fleet(processors=2, poll_s=60.0, deaths_per_s=1 / 100, restart_s=5000.0)
+
+    (ended,) = Simulation(fleet, seed=8).run([_job(0, 1.0, 1.0)]).jobs
+
+    assert ended.waited_s < 60.0
+
+
 def test_it_waits_as_the_services_do_by_default() -> None:
     defaults = {field.name: field.default for field in msgspec.structs.fields(ProcessorSettings)}
     fleet = Fleet(processors=1)
