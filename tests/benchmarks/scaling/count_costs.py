@@ -21,7 +21,6 @@ from tests.acceptance.client import Client, Receiver
 from tests.acceptance.long_audio import write_long_audio
 from tests.benchmarks.ingest.process_tree import Tree
 from tests.benchmarks.scaling.measured import RecordCosts
-from tests.benchmarks.scaling.run_small import CHUNK_S
 from tests.clips import JFK
 from tests.stack.launched import Launched
 
@@ -29,6 +28,7 @@ SHORT_JOBS = 200
 WEBHOOKS = 60
 LONG_JOBS = 3
 LONG_S = 300.0
+CHUNK_S = 60.0
 IDLE_S = 15.0
 LATE_S = 11.0  # an idle backend tells what it did within ten seconds
 TABLES = ("jobs", "tasks", "webhook_events", "webhook_attempts")

@@ -19,9 +19,9 @@ from deploy.local.processes import Processes
 from deploy.local.servers import running
 from tests.acceptance.client import Client
 from tests.acceptance.long_audio import write_long_audio
-from tests.benchmarks.scaling.count_costs import CHUNKS
+from tests.benchmarks.scaling.count_costs import CHUNK_S, CHUNKS
 from tests.benchmarks.scaling.measured import Requests
-from tests.benchmarks.scaling.run_small import CHUNK_S, WITHIN_S
+from tests.benchmarks.scaling.run_small import WITHIN_S
 from tests.clips import JFK
 from tests.stack.launched import Launched
 from tests.storage.bucket import Bucket

@@ -14,7 +14,7 @@ from tests.benchmarks.scaling import erlang
 from tests.benchmarks.scaling.fleet import Fleet, Report
 from tests.benchmarks.scaling.measured import Measured
 from tests.benchmarks.scaling.simulation import Simulation
-from tests.benchmarks.scaling.sizing import HOURS, LOADS, Assumed, Load, slot_s
+from tests.benchmarks.scaling.sizing import HOURS, LOADS, Assumed, Load, computed_tasks, slot_s
 from tests.benchmarks.scaling.workload import DAY_S, Shape, SimulatedJob, by_day, poisson
 
 FILE = Path(__file__).with_name("forecast.json")
@@ -111,7 +111,7 @@ def wait(load: Load, measured: Measured, ratio: float, assumed: Assumed | None =
     slots = round(PART * ratio)
     report = Simulation(_fleet(slots), seed=1).run(_steady(load, measured, assumed))
     waits_s = _waits_s(report)
-    a_task_s = slot_s(load, measured, assumed) / (1 if load.chunks == 1 else load.chunks + 2)
+    a_task_s = slot_s(load, measured, assumed) / computed_tasks(load)
     return Wait(
         load=load.name,
         ratio=ratio,
@@ -130,11 +130,10 @@ def _steady(load: Load, measured: Measured, assumed: Assumed) -> Iterator[Simula
 
 
 def rough(load: Load, measured: Measured, failing: float, deaths_per_hour: float) -> Rough:
-    assumed = Assumed()
     fleet = msgspec.structs.replace(_fleet(round(PART * ROOMY)), failing=failing, deaths_per_s=deaths_per_hour / 3600)
-    report = Simulation(fleet, seed=1).run(_steady(load, measured, assumed))
+    report = Simulation(fleet, seed=1).run(_steady(load, measured, Assumed()))
     took_s = sorted(one.took_s for one in report.jobs if one.status is JobStatus.COMPLETED)
-    useful_s = len(report.jobs) * slot_s(load, measured, assumed)
+    useful_s = sum(one.job.slot_s for one in report.jobs)
     return Rough(
         failing=failing,
         deaths_per_hour=deaths_per_hour,
@@ -157,7 +156,7 @@ def day(load: Load, measured: Measured, of_peak: float, assumed: Assumed | None 
     )
     report = Simulation(_fleet(slots), seed=1, sample_s=900.0).run(arrivals)
     waits_s = _waits_s(report)
-    a_task_s = slot_s(load, measured, assumed) / (load.chunks + 2)
+    a_task_s = slot_s(load, measured, assumed) / computed_tasks(load)
     return Day(
         of_peak=of_peak,
         slots=slots,

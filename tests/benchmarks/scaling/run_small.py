@@ -28,8 +28,7 @@ from tests.benchmarks.scaling.workload import SimulatedJob
 from tests.clips import JFK
 from tests.stack.launched import Launched
 
-CHUNK_S = 60.0
-LONG_S = 600.0
+CHUNK_S, LONG_S = 20.0, 200.0  # short, so that decoding is little beside the transcriber's sleep
 WITHIN_S = 600.0
 WARM_UPS = 2  # a slot
 
@@ -74,11 +73,12 @@ def _long(at_s: float, takes_s: float, tenant: str = "one") -> Upload:
 PLANS = (
     Plan(name="24 short files at once", processors=1, slots=2, uploads=(_short(0, 3.0),) * 24),
     Plan(
-        name="two long files, short ones between",
+        name="two long files apart, short ones between",
         processors=1,
         slots=4,
-        uploads=(*((_long(0, 4.0),) * 2), *(_short(8.0 + 2 * number, 3.0) for number in range(8))),
+        uploads=(_long(0, 4.0), _long(9.0, 4.0), *(_short(8.0 + 2 * number, 3.0) for number in range(8))),
     ),
+    Plan(name="two long files at once", processors=1, slots=4, uploads=(_long(0, 4.0),) * 2),
     Plan(
         name="a tenant's 30 files, and another's three",
         processors=2,

@@ -19,6 +19,7 @@ DAY_S = 24 * 3600
 BLOBS_A_JOB = 3  # the source, the denoised copy, the transcript
 DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(ProcessorSettings)}
 BEAT_S = DEFAULTS["lease_s"] / BEATS_PER_LEASE
+HALF_A_LOOK_S: float = DEFAULTS["poll_s"] / 2
 ERASE_EVERY_S, RECONCILE_EVERY_S = 5.0, 2.0  # processor_service/service.py
 
 
@@ -63,7 +64,7 @@ class Assumed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ends(msgspec.Struct, frozen=True, kw_only=True):
-    """What one of each holds, at half of what it could."""
+    """What one of each holds, at half of what it could: the busiest moment has nearly twice the mean."""
 
     postgres_cores: float = 16.0  # assumed: half of a machine of 32
     wal_bytes_per_s: float = 100e6  # assumed: half of a good disk's writing
@@ -109,19 +110,25 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def slot_s(load: Load, measured: Measured, assumed: Assumed) -> float:
-    """What a job keeps slots busy for."""
+    """What a job keeps slots from others for; each task also half a look's time, until its processor looks again."""
     times = measured.slot_times
-    spoken_s = load.audio_s / assumed.speed
+    spoken_s, looks_s = load.audio_s / assumed.speed, computed_tasks(load) * HALF_A_LOOK_S
     if load.chunks == 1:
-        return times.whole_s + spoken_s
-    return times.prepare_s_per_audio_s * load.audio_s + load.chunks * times.chunk_s + spoken_s + times.finish_s
+        return times.whole_s + spoken_s + looks_s
+    prepare_s = times.prepare_s_per_audio_s * load.audio_s
+    return prepare_s + load.chunks * times.chunk_s + spoken_s + times.finish_s + looks_s
+
+
+def computed_tasks(load: Load) -> int:
+    """Those that take a slot: prepare, chunks, finish."""
+    return 1 if load.chunks == 1 else load.chunks + 2
 
 
 def slots_at_peak(load: Load, measured: Measured, assumed: Assumed) -> int:
     """So many that the busiest moment's tasks begin promptly, as Erlang has it."""
     a_job_s = slot_s(load, measured, assumed)
     offered = load.uploads_per_s * (1 + assumed.swing) * a_job_s
-    a_task_s = a_job_s / (1 if load.chunks == 1 else load.chunks + 2)
+    a_task_s = a_job_s / computed_tasks(load)
     return erlang.slots_for(offered, a_task_s, share=assumed.promptly, within_s=assumed.within_s)
 
 
@@ -138,7 +145,7 @@ def needs(load: Load, measured: Measured, assumed: Assumed | None = None) -> Nee
         offered=offered,
         slots=slots,
         processors=processors,
-        tasks=rate * _tasks(load),
+        tasks=rate * (computed_tasks(load) + 1),  # and the delivery of the webhook
         transactions=rate * a_job.transactions + processors * (idle.transactions + 1 / BEAT_S),
         statements=rate * a_job.statements + processors * (idle.statements + 1 / BEAT_S),
         rows_inserted=rate * a_job.inserted,
@@ -159,11 +166,6 @@ def needs(load: Load, measured: Measured, assumed: Assumed | None = None) -> Nee
         ingest_bytes=rate * load.upload_bytes,
         ingest_cores=rate / ends.uploads_per_s_a_core + rate * load.upload_bytes / ends.upload_bytes_per_s_a_core,
     )
-
-
-def _tasks(load: Load) -> int:
-    """Rows of `tasks`, the delivery of the webhook among them."""
-    return 2 if load.chunks == 1 else load.chunks + 3
 
 
 def _of_job(load: Load, measured: Measured) -> RecordCosts:
@@ -230,7 +232,7 @@ def parts(load: Load, measured: Measured, assumed: Assumed | None = None, ends: 
         ("Redis, rings", found.tasks, measured.queue.rings_a_s / 2, "/s", "Redis shards by tenant"),
         ("Postgres, processor", found.postgres_cores, ends.postgres_cores, "cores", "a Postgres a cell"),
         ("Postgres, WAL", found.wal_bytes / 1e6, ends.wal_bytes_per_s / 1e6, "MB/s", "a Postgres a cell"),
-        ("Postgres, rows of a year", found.rows_kept / 1e6, ends.rows / 1e6, "million", "tables partitioned by age"),
+        ("Postgres, rows of a year", found.rows_kept / 1e9, ends.rows / 1e9, "billion", "tables partitioned by age"),
         ("erasing by age", load.uploads_per_s, ends.erased_per_s, "jobs/s", "the bucket's own lifecycle rules"),
         ("looking for orphans", found.keys / 1e6, ends.keys / 1e6, "million blobs", "the bucket's own inventory"),
         ("bucket, PUT and LIST", found.puts, ends.puts_per_s, "/s", "a prefix or bucket a cell"),

@@ -40,10 +40,11 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 def number(value: float) -> str:
     """Two figures that count."""
-    if value == 0:
-        return "0"
+    for word, size in (("trillion", 1e12), ("billion", 1e9), ("million", 1e6)):
+        if abs(value) >= size:
+            return f"{number(value / size)} {word}"
     if abs(value) >= 100:
-        return f"{float(f'{value:.2g}'):,.0f}" if abs(value) < 1e6 else f"{float(f'{value:.2g}') / 1e6:,.3g} million"
+        return f"{float(f'{value:.2g}'):,.0f}"
     return f"{value:.2g}" if abs(value) < 10 else f"{value:.0f}"
 
 
@@ -103,6 +104,7 @@ def _needs(measured: Measured) -> str:
         ("a slot's seconds a job", number(first.slot_s_a_job), number(second.slot_s_a_job)),
         ("slots busy on average", number(first.offered), number(second.offered)),
         ("slots for the busiest moment", number(first.slots), number(second.slots)),
+        ("processors of 8 slots", number(first.processors), number(second.processors)),
         ("tasks a second", number(first.tasks), number(second.tasks)),
         ("transactions a second", number(first.transactions), number(second.transactions)),
         ("statements a second", number(first.statements), number(second.statements)),

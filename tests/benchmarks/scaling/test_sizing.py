@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import matplotlib as mpl
 import msgspec
 import pytest
 
@@ -63,6 +64,7 @@ ROUND = Measured(
         looks=[Looks(running=0, commands=1, seconds=0.001)],
     ),
 )
+LOOK_S = 0.05
 PLAIN = Assumed(speed=10.0, swing=0.0)
 TEN_A_SECOND = Load(name="ten", uploads_per_s=10.0, audio_s=60.0, bytes_per_audio_s=10_000.0)
 ONE_LONG = Load(name="one", uploads_per_s=1.0, audio_s=3600.0, bytes_per_audio_s=10_000.0)
@@ -70,25 +72,25 @@ ONE_LONG = Load(name="one", uploads_per_s=1.0, audio_s=3600.0, bytes_per_audio_s
 
 def test_a_short_file_holds_a_slot_for_its_audio_and_a_little_more() -> None:
     assert TEN_A_SECOND.chunks == 1
-    assert slot_s(TEN_A_SECOND, ROUND, PLAIN) == 0.5 + 6.0
+    assert slot_s(TEN_A_SECOND, ROUND, PLAIN) == 0.5 + 6.0 + LOOK_S
 
 
 def test_a_long_file_is_prepared_cut_and_finished() -> None:
     assert ONE_LONG.chunks == 6
-    assert slot_s(ONE_LONG, ROUND, PLAIN) == 36.0 + 6 * 1.0 + 360.0 + 3.0
+    assert slot_s(ONE_LONG, ROUND, PLAIN) == 36.0 + 6 * 1.0 + 360.0 + 3.0 + 8 * LOOK_S
 
 
 def test_what_ten_short_uploads_a_second_need() -> None:
     found = needs(TEN_A_SECOND, ROUND, PLAIN)
 
-    assert found.offered == 65.0
-    assert 65 < found.slots < 75
+    assert found.offered == 65.5
+    assert 66 <= found.slots < 75
     assert found.processors == -(-found.slots // 8)
     assert found.tasks == 20.0
     assert found.rows_inserted == 10 * 5
-    assert found.rows_of_beats == 65 / BEAT_S
-    assert found.rows_updated == 10 * 10 + 65 / BEAT_S
-    assert found.wal_bytes == 10 * 5000 + 65 / BEAT_S * 400
+    assert found.rows_of_beats == 65.5 / BEAT_S
+    assert found.rows_updated == 10 * 10 + 65.5 / BEAT_S
+    assert found.wal_bytes == 10 * 5000 + 65.5 / BEAT_S * 400
     assert found.transactions == pytest.approx(10 * 5 + found.processors / BEAT_S)
     assert found.postgres_cores == pytest.approx(0.05)
     assert found.redis_backlog_bytes == 10 * 3600 * 300
@@ -154,7 +156,25 @@ def test_the_plots_are_there_small_and_named_in_the_document(tmp_path: Path) -> 
     assert [path.name for path in kept] == sorted(path.name for path in named)
     assert all(f"scaling/{path.name}" in text for path in kept)
     assert sum(path.stat().st_size for path in kept) < MOST_BYTES
-    assert [path.read_text() for path in sorted(named)] == [path.read_text() for path in kept]
+    for path, drawn in zip(kept, sorted(named), strict=True):
+        if mpl.__version__ in path.read_text():  # another draws the same otherwise
+            assert path.read_text() == drawn.read_text()
+
+
+def test_numbers_have_two_figures_that_count() -> None:
+    values = (0, 0.0812, 1.449, 9.96, 65.4, 123.4, 48_321, 7_776_000_000, 1.58e11)
+
+    assert [tables.number(value) for value in values] == [
+        "0",
+        "0.081",
+        "1.4",
+        "10",
+        "65",
+        "120",
+        "48,000",
+        "7.8 billion",
+        "160 billion",
+    ]
 
 
 def test_simulation_and_measurement_agree() -> None:
