@@ -19,6 +19,7 @@ FOLDER = DOCUMENT.parent / "scaling"
 FONT_SIZE = 9
 STABLE: Any = {"svg.hashsalt": "headrace", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": FONT_SIZE}
 NO_DATE: dict[str, Any] = {"Date": None}
+BESIDE: Any = {"frameon": False, "loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
 BLUE, ORANGE, GREEN = "#3465a4", "#ce5c00", "#4e9a06"
 
 
@@ -37,7 +38,7 @@ def draw(measured: Measured, found: Forecast, folder: Path = FOLDER) -> list[Pat
 
 def _saved(figure: Figure, path: Path) -> Path:
     figure.tight_layout()
-    figure.savefig(path, format="svg", metadata=NO_DATE)
+    figure.savefig(path, format="svg", metadata=NO_DATE, bbox_inches="tight")
     text = path.read_text()
     path.write_text("\n".join(line.rstrip() for line in text.splitlines()) + "\n")
     return path
@@ -55,7 +56,7 @@ def _runs(measured: Measured) -> Figure:
     axes.set_yticks(list(places), [run.name for run in measured.runs])
     axes.invert_yaxis()
     axes.set_xlabel("makespan, s")
-    axes.legend(["measured", "simulated"], frameon=False)
+    axes.legend(["measured", "simulated"], **BESIDE)
     return figure
 
 
@@ -88,7 +89,7 @@ def _waits(waits: Sequence[Wait]) -> Figure:
     axes.set_yscale("symlog", linthresh=0.1)
     axes.set_xlabel("slots, in slots that are busy on average")
     axes.set_ylabel("wait for the first claim, s")
-    axes.legend(frameon=False)
+    axes.legend(**BESIDE)
     return figure
 
 

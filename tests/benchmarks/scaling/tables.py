@@ -22,6 +22,8 @@ def tables(measured: Measured, found: Forecast) -> dict[str, str]:
     return {
         "runs": _runs(measured),
         "costs": _costs(measured),
+        "requests": _asked(measured),
+        "queue": _queue(measured),
         "looks": _looks(measured),
         "needs": _needs(measured),
         "ends-uploads": _ends(LOADS[0], measured),
@@ -140,6 +142,22 @@ def _end(part: Part) -> list[str]:
         str(part.how_many),
         part.takes_over if part.how_many > 1 else "",
     ]
+
+
+def _asked(measured: Measured) -> str:
+    named = [
+        ("a short job", measured.requests_short),
+        ("a long one, besides its chunks", measured.requests_long),
+        ("each chunk", measured.requests_chunk),
+    ]
+    rows = [[name, *(number(each) for each in (one.put, one.post, one.list, one.head, one.get))] for name, one in named]
+    return table(["", "PUT", "POST", "LIST", "HEAD", "GET"], rows)
+
+
+def _queue(measured: Measured) -> str:
+    queue = measured.queue
+    row = [_bytes(queue.bytes_a_prepare), _bytes(queue.bytes_a_chunk), number(queue.rings_a_s)]
+    return table(["memory of a queued file", "of a queued chunk", "rings a second, 500 at once"], [row])
 
 
 def _looks(measured: Measured) -> str:
