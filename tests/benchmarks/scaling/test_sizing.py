@@ -179,7 +179,7 @@ def test_numbers_have_two_figures_that_count() -> None:
 
 def test_simulation_and_measurement_agree() -> None:
     for run in measured.read().runs:
-        assert run.simulated_makespan_s == pytest.approx(run.measured_makespan_s, rel=0.2), run.name
+        assert run.simulated_makespan_s == pytest.approx(run.measured_makespan_s, rel=0.05), run.name
 
 
 def test_figures_that_are_kept_can_be_read_back() -> None:
