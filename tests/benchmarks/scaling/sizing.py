@@ -68,6 +68,7 @@ class Ends(msgspec.Struct, frozen=True, kw_only=True):
 
     postgres_cores: float = 16.0  # assumed: half of a machine of 32
     wal_bytes_per_s: float = 100e6  # assumed: half of a good disk's writing
+    connections: float = 500.0  # assumed: half of what a large server holds without a pooler
     rows: float = 1e9  # assumed: beyond that vacuum takes hours, and indexes no memory holds
     erased_per_s: float = erase.BATCH / ERASE_EVERY_S  # of the code: one worker erases for all
     keys: float = 36e6  # assumed: 10 LISTs a second, 1,000 keys each, in the hour between two looks for orphans
@@ -230,6 +231,7 @@ def parts(load: Load, measured: Measured, assumed: Assumed | None = None, ends: 
         ("tasks that run, in one queue", found.slots, ends.running_a_queue, "slots", "several queues"),
         ("Redis, commands", found.redis_commands, ends.redis_commands_per_s, "/s", "Redis shards by tenant"),
         ("Redis, rings", found.tasks, measured.queue.rings_a_s / 2, "/s", "Redis shards by tenant"),
+        ("Postgres, connections at most", found.connections, ends.connections, "", "a pooler"),
         ("Postgres, processor", found.postgres_cores, ends.postgres_cores, "cores", "a Postgres a cell"),
         ("Postgres, WAL", found.wal_bytes / 1e6, ends.wal_bytes_per_s / 1e6, "MB/s", "a Postgres a cell"),
         ("Postgres, rows of a year", found.rows_kept / 1e9, ends.rows / 1e9, "billion", "tables partitioned by age"),
