@@ -126,6 +126,7 @@ def _needs(measured: Measured) -> str:
         ("… with indexes", _bytes(first.bytes_kept), _bytes(second.bytes_kept)),
         ("connections of processors, at most", number(first.connections), number(second.connections)),
         ("Redis commands a second", number(first.redis_commands), number(second.redis_commands)),
+        ("… besides, while 50,000 tasks wait", number(first.redis_compared), number(second.redis_compared)),
         ("Redis memory, an hour's backlog", _bytes(first.redis_backlog_bytes), _bytes(second.redis_backlog_bytes)),
         ("bucket: PUT, POST, LIST a second", number(first.puts), number(second.puts)),
         ("bucket: GET, HEAD a second", number(first.gets), number(second.gets)),
