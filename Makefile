@@ -11,7 +11,7 @@ PROMETHEUS := $(VENV)/prometheus/usr/bin/promtool
 SERVERS := $(VENV)/servers/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-full record-contracts check bench-ingest bench-transcribe bench-denoise bench-diarize chaos fleet dead-letters redrive limits api-key revoke-key lock
+.PHONY: help demo run test test-full record-contracts check bench-ingest bench-transcribe bench-denoise bench-diarize bench-scaling chaos fleet dead-letters redrive limits api-key revoke-key lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +48,9 @@ bench-transcribe: $(READY) ## compare with whisper and faster-whisper: AUDIO, RE
 
 bench-diarize: $(READY) $(SPEAKERS) ## measure who speaks when: FOLDER (recordings with RTTM beside them), NAMES (all); prints one JSON object last
 	@$(RUN) tests.benchmarks.diarization "$(FOLDER)" $(NAMES)
+
+bench-scaling: $(READY) ## measure small runs and single costs, simulate and size large loads: ARGS (--kept: measure nothing; --write: make the tables and plots of deploy/SCALING.md anew); prints one JSON object last
+	@$(RUN) tests.benchmarks.scaling $(ARGS)
 
 check: $(READY) ## check format, lint, types and import contracts; lint the images' and the compose file
 	@$(VENV)/bin/ruff format --check .

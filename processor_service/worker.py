@@ -19,7 +19,15 @@ from processor_service.redis_pool import open_pool
 from processor_service.run_task import Processor, run_compute_task, run_delivery
 from shared.fair_shares import note_taken
 from shared.logs import Log
-from shared.messages import ARQ_FUNCTION, COMPUTE_QUEUE, DELIVERY_QUEUE, PAYLOAD_TTL_MS, deserialize, serialize
+from shared.messages import (
+    ARQ_FUNCTION,
+    ARQ_IN_PROGRESS_KEY_PREFIX,
+    COMPUTE_QUEUE,
+    DELIVERY_QUEUE,
+    PAYLOAD_TTL_MS,
+    deserialize,
+    serialize,
+)
 
 log = Log(__name__)
 
@@ -40,7 +48,7 @@ class PollingWorker(Worker):
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
         """As arq's, one by one: a connection that breaks while arq watches a key would end its main loop."""
-        for job_id in job_ids:
+        for job_id in await self._not_running(job_ids):
             if self.job_counter >= self.max_jobs:
                 return
             try:
@@ -49,6 +57,17 @@ class PollingWorker(Worker):
                 log.warning("start_failed", arq_id=job_id.decode(), error=f"{type(error).__name__}: {error}")
                 self.job_counter -= 1  # arq takes both before it asks Redis
                 self.sem.release()
+
+    async def _not_running(self, job_ids: list[bytes]) -> list[bytes]:
+        """Those that nobody has begun, by one command: what runs stays at the queue's head, and costs arq four each."""
+        if not job_ids:
+            return []
+        try:
+            running = await self.pool.mget([ARQ_IN_PROGRESS_KEY_PREFIX.encode() + job_id for job_id in job_ids])
+        except (RedisError, OSError) as error:
+            log.warning("look_failed", error=f"{type(error).__name__}: {error}")
+            return []
+        return [job_id for job_id, mark in zip(job_ids, running, strict=True) if mark is None]
 
     async def run_job(self, job_id: str, score: int) -> None:
         """As arq's, once those who ring are told how far the queue has come."""

@@ -1,0 +1,123 @@
+"""What jobs ask of the bucket: a proxy of ours before a real S3 server (SeaweedFS) counts the requests by method.
+
+With denoising, as by default. A listing is a GET of the bucket itself; deleting many keys at once is a POST.
+"""
+
+import asyncio
+import contextlib
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import aiohttp
+import asyncpg
+import msgspec
+from aiohttp import web
+
+from deploy.local.processes import Processes
+from deploy.local.servers import running
+from tests.acceptance.client import Client
+from tests.acceptance.long_audio import write_long_audio
+from tests.benchmarks.scaling.count_costs import CHUNK_S, CHUNKS
+from tests.benchmarks.scaling.measured import Requests
+from tests.benchmarks.scaling.run_small import WITHIN_S
+from tests.clips import JFK
+from tests.stack.launched import Launched
+from tests.storage.bucket import Bucket
+from tests.storage.front import Front
+from tests.storage.seaweedfs import SeaweedFS
+from tests.storage.stores import environment
+
+SHORT_JOBS = 10
+FEW_S, MORE_S = 120.0, 360.0
+DROPPED_S = 3.0  # chunks go a moment after the job has ended
+
+Counted = tuple[Counter[str], int]
+
+
+class CountingFront(Front):
+    """Hands everything on, and counts."""
+
+    def __init__(self, upstream: str) -> None:
+        super().__init__(upstream)
+        self.counted: Counter[str] = Counter()
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        is_listing = request.method == "GET" and "list-type" in request.query
+        self.counted["list" if is_listing else request.method.lower()] += 1
+        return await super()._answer(request)
+
+
+class RequestCosts(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a short job, of each chunk of a long one, and of that one besides."""
+
+    short: Requests
+    chunk: Requests
+    long: Requests
+
+
+async def count_requests() -> RequestCosts:
+    """On a stack and a bucket of their own."""
+    with tempfile.TemporaryDirectory(prefix="headrace-scaling-") as name:
+        folder = Path(name)
+        for file, seconds in (("few.flac", FEW_S), ("more.flac", MORE_S)):
+            await asyncio.to_thread(write_long_audio, folder / file, duration_s=seconds)
+        async with contextlib.AsyncExitStack() as exits:
+            server = await exits.enter_async_context(running(SeaweedFS(folder / "bucket", Processes())))
+            exits.callback(server.tidy)
+            front = CountingFront(server.url)
+            await exits.enter_async_context(front.listening())
+            bucket = Bucket(front.url, "headrace", "scaling")
+            assert await bucket.make()
+            return await _count(front, bucket, folder)
+
+
+async def _count(front: CountingFront, bucket: Bucket, folder: Path) -> RequestCosts:
+    environ = {
+        **environment(bucket.endpoint),
+        "PROCESSORS": "1",
+        "HEADRACE_STORAGE_URL": bucket.url,
+        "HEADRACE_TRANSCRIBER": "scripted",
+        "HEADRACE_SLOTS": "2",
+        "HEADRACE_CHUNK_S": str(CHUNK_S),
+        "HEADRACE_CHUNK_THRESHOLD_S": str(CHUNK_S),
+    }
+    async with (stack := Launched(folder / "stack", environ=environ)).ready():  # noqa: SIM117 - its URL is known then
+        async with aiohttp.ClientSession(stack.url, timeout=aiohttp.ClientTimeout(total=None)) as http:
+            client = Client(http)
+            await _through(stack, client, [JFK.path], front)
+            short, _ = await _through(stack, client, [JFK.path] * SHORT_JOBS, front)
+            few, few_chunks = await _through(stack, client, [folder / "few.flac"], front)
+            more, more_chunks = await _through(stack, client, [folder / "more.flac"], front)
+    methods = Requests.__struct_fields__
+    chunk = {name: (more[name] - few[name]) / (more_chunks - few_chunks) for name in methods}
+    return RequestCosts(
+        short=Requests(**{name: short[name] / SHORT_JOBS for name in methods}),
+        chunk=Requests(**{name: round(chunk[name], 2) for name in methods}),
+        long=Requests(**{name: round(few[name] - chunk[name] * few_chunks, 2) for name in methods}),
+    )
+
+
+async def _through(stack: Launched, client: Client, files: Sequence[Path], front: CountingFront) -> Counted:
+    """What was asked for these files, and how many chunks they had."""
+    before = await _chunks(stack)
+    front.counted.clear()
+    ids = [await client.submit(path) for path in files]
+    for job_id in ids:
+        job = await client.ended(job_id, within_s=WITHIN_S)
+        assert job["status"] == "COMPLETED", job
+    await asyncio.sleep(DROPPED_S)
+    return Counter(front.counted), await _chunks(stack) - before
+
+
+async def _chunks(stack: Launched) -> int:
+    connection = await asyncpg.connect(stack.settings()["HEADRACE_DATABASE_URL"])
+    try:
+        return int(await connection.fetchval(CHUNKS))
+    finally:
+        await connection.close()
+
+
+if __name__ == "__main__":
+    print(asyncio.run(count_requests()))
