@@ -172,7 +172,7 @@ class BlobStore:
     async def upload_url(self, key: str, *, expires_s: float) -> SignedPut | None:
         """How anybody may begin to put the blob for so long, or None for a store that has no such URLs."""
         url = await self._sign("PUT", key, expires_s)
-        return url and SignedPut(url, AZURE_PUT if isinstance(self._store, AzureStore) else {})
+        return SignedPut(url, AZURE_PUT if isinstance(self._store, AzureStore) else {}) if url else None
 
     async def _sign(self, method: Literal["GET", "PUT"], key: str, expires_s: float) -> str | None:
         if not isinstance(self._store, SIGNING):

@@ -161,4 +161,6 @@ async def test_the_document_describes_it(ingest: Ingest) -> None:
     headers = {one["name"] for one in operation["parameters"] if one["in"] == "header"}
     assert headers == {"Idempotency-Key", "Content-Digest", "Repr-Digest"}
     conflicts = operation["responses"]["409"]["content"]["application/problem+json"]["examples"].values()
-    assert {example["value"]["code"] for example in conflicts} == {"idempotency_in_progress"}
+    assert {example["value"]["code"] for example in conflicts} == {
+        *("idempotency_in_progress", "upload_not_there", "upload_claimed")
+    }

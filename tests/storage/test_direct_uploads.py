@@ -137,6 +137,16 @@ async def test_types_that_do_no_harm_are_taken(ingest: Ingest, media_type: str) 
     assert (await submit(ingest, upload))[0] == 202
 
 
+async def test_azure_takes_them_with_the_header_that_it_wants(settings: IngestSettings, azure: Store) -> None:
+    async with serving(settings, storage_url=azure.url) as ingest:
+        upload = await presigned(ingest)
+        assert upload["headers"] == {"x-ms-blob-type": "BlockBlob"}
+        assert await put(upload, SOUND) == 201
+        status, accepted = await submit(ingest, upload)
+        assert (status, await azure.contents()) == (202, [f"jobs/{accepted['job_id']}/source"])
+        assert await ingest.blobs.get(f"jobs/{accepted['job_id']}/source") == SOUND
+
+
 # --- once ------------------------------------------------------------------------------------------------------------
 
 
