@@ -50,6 +50,15 @@ async def test_what_is_put_is_read_back(store: Store, tmp_path: Path, kind: str,
     assert await store.contents() == [KEY]
 
 
+@pytest.mark.parametrize("length", [ODD, PART_BYTES + ODD])
+async def test_what_a_bucket_hands_out_is_saved_by_browsers(store: Store, length: int) -> None:
+    await store.blobs.put(KEY, sound(length))
+
+    look = await store.blobs.look(KEY, 1)
+
+    assert look.media_type in {"application/octet-stream", None}, "a folder has no types"
+
+
 async def test_small_blobs_are_got_as_a_whole(store: Store) -> None:
     await store.blobs.put_small(KEY, b"a transcript")
 
