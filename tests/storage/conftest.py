@@ -13,12 +13,15 @@ from deploy.local.servers import running
 from tests.storage.azurite import Azurite, installed
 from tests.storage.bucket import Bucket
 from tests.storage.container import Container
+from tests.storage.gcs_front import GcsFront
 from tests.storage.seaweedfs import SeaweedFS
 from tests.storage.stores import (
     Store,
     azure_environment,
     azure_store,
     environment,
+    gcs_environment,
+    gcs_store,
     local_store,
     memory_store,
     s3_store,
@@ -61,10 +64,17 @@ async def azure(azurite: Azurite, monkeypatch: pytest.MonkeyPatch) -> Store:
     return azure_store(container)
 
 
+@pytest_asyncio.fixture
+async def gcs(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Store]:
+    async with GcsFront(bucket.endpoint).listening() as front:
+        set_environment(monkeypatch, gcs_environment(front.url))
+        yield gcs_store(bucket)
+
+
 def set_environment(monkeypatch: pytest.MonkeyPatch, variables: Mapping[str, str]) -> None:
     """These variables of the provider's, and no other of its."""
     for name in os.environ:
-        if name.startswith(("AWS_", "AZURE_")):
+        if name.startswith(("AWS_", "AZURE_", "GOOGLE_")):
             monkeypatch.delenv(name)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
@@ -77,9 +87,9 @@ def s3(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Store:
     return s3_store(bucket)
 
 
-@pytest.fixture(params=["local", "s3", "azure", "memory"])
+@pytest.fixture(params=["local", "s3", "azure", "gcs", "memory"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    if request.param in {"s3", "azure"}:
+    if request.param in {"s3", "azure", "gcs"}:
         remote: Store = request.getfixturevalue(request.param)
         return remote
     return local_store(tmp_path / "blobs") if request.param == "local" else memory_store()

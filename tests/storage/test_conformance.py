@@ -1,4 +1,4 @@
-"""What every store does: a folder of this machine, real S3 and Azure servers, and memory."""
+"""What every store does: a folder of this machine, real S3 and Azure servers, GCS' XML API, and memory."""
 
 import asyncio
 import hashlib
