@@ -235,9 +235,13 @@ async def test_submissions_that_are_refused(ingest: Ingest, body: dict[str, Any]
     assert (got, problem["code"]) == (status, code)
 
 
-async def test_another_tenants_upload_is_not_there(settings: IngestSettings) -> None:
+@pytest.mark.parametrize("role", ["database_url", "service_database_url"])
+async def test_another_tenants_upload_is_not_there(
+    settings: IngestSettings, role: str, request: pytest.FixtureRequest
+) -> None:
+    """The first, a superuser, passes the second wall: the query's own must do."""
     ours, theirs = [bearer((await new_key(settings, name)).key) for name in ("acme", "globex")]
-    async with guarded(settings) as ingest:
+    async with guarded(settings, database_url=request.getfixturevalue(role)) as ingest:
         upload = await presigned(ingest, headers=ours)
         assert await put(upload, SOUND) == 200
         status, problem = await submit(ingest, upload, headers=theirs)
