@@ -37,6 +37,7 @@ from ingest_service.routes.jobs import cancel, erase, get_job, list_jobs
 from ingest_service.routes.keys import create_api_key, list_api_keys, revoke_api_key
 from ingest_service.routes.metrics import get_metrics
 from ingest_service.routes.options import answering_options
+from ingest_service.routes.presigned import create_presigned
 from ingest_service.routes.submit import submit_job, upload_audio
 from ingest_service.routes.transcript import get_transcript
 from ingest_service.routes.uploads import UPLOADS
@@ -51,6 +52,7 @@ from shared.metrics.watch_loop import loop_watched
 ROUTES = (
     submit_job,
     upload_audio,
+    create_presigned,
     UPLOADS,
     get_job,
     list_jobs,

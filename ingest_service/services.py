@@ -15,6 +15,8 @@ from ingest_service.access.find_keys import KeyFinder
 from ingest_service.access.hear_changes import hearing_changes
 from ingest_service.access.key_ring import KeyRing
 from ingest_service.database import POOL_SIZE, Database
+from ingest_service.direct.create_direct_upload import DirectUploads
+from ingest_service.direct.records import DirectUploadRecords
 from ingest_service.jobs.read_jobs import JobReader
 from ingest_service.jobs.watch_jobs import JobWatcher
 from ingest_service.limits.open_limits import Limits, open_limits
@@ -45,6 +47,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     submitter: JobSubmitter
     once: OnceSubmitter
     resumable: ResumableUploads
+    direct: DirectUploads
     jobs: JobReader
     bell: Bell
     blobs: BlobStore
@@ -96,6 +99,12 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
             submitter=submitter,
             once=OnceSubmitter(submitter, IdempotencyKeys(database, kept_s=settings.idempotency_hours * 3600)),
             resumable=resumable,
+            direct=DirectUploads(
+                blobs=blobs,
+                records=DirectUploadRecords(database),
+                glance=limits.quotas.glance,
+                are_wanted=settings.presigned_uploads,
+            ),
             jobs=JobReader(database),
             bell=bell,
             blobs=blobs,

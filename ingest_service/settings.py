@@ -45,6 +45,7 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
     access_log_sample: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0  # of the requests that went well
     metrics_dir: str = ""  # processes that are given the same folder count together; empty: each for itself
     min_free_bytes: Annotated[int, msgspec.Meta(ge=0)] = GIB  # below that on the store's disk, no upload is taken
+    presigned_uploads: bool = True  # clients may ask for a URL of the bucket to put audio at, if it has such
     presigned_downloads: bool = False  # audio is fetched from the bucket itself, by a URL that is good for minutes
     cors_origins: tuple[Origin, ...] = ()  # whose pages may use the API from a browser
     # What each tenant may use, unless `make limits` says otherwise for it; 0: there is no limit.

@@ -40,7 +40,8 @@ WITH queued AS (
 )
 SELECT c.id, c.job_id, c.generation, c.kind, c.ordinal, c.lease_token, c.attempts, c.crashes, c.input,
        j.options, j.tenant, j.chunk_count, coalesce(j.chunk_generation, c.generation) AS chunk_generation, j.warnings,
-       CASE WHEN j.source_sha256 IS NULL THEN j.source_url END AS source_url
+       CASE WHEN j.source_sha256 IS NULL THEN j.source_url END AS source_url,
+       j.source_sha256 IS NULL AND j.source_url IS NULL AS is_unhashed
 FROM claimed c JOIN jobs j ON j.id = c.job_id
 """
 
@@ -78,6 +79,11 @@ recorded AS (
 SELECT id FROM recorded
 """
 
+RECORD_SHA256 = """
+UPDATE jobs SET source_sha256 = $3 WHERE id = (
+    SELECT job_id FROM tasks WHERE id = $1 AND lease_token = $2 AND state = 'running')
+"""
+
 CONFIRM = "SELECT 1 FROM tasks WHERE id = $1 AND lease_token = $2 AND state = 'running'"
 
 
@@ -107,6 +113,7 @@ class ClaimedTask(msgspec.Struct, frozen=True, kw_only=True):
     chunk_generation: int  # under which the chunks' blobs lie
     warnings: tuple[ResultWarning, ...]
     source_url: str | None = None  # where the source is still to be fetched from
+    is_unhashed: bool = False  # the source came past the ingest, straight into the bucket
 
 
 async def claim(
@@ -185,6 +192,10 @@ class Leases:
         fields = facts.container, facts.bytes, facts.sha256
         if not await self._pool.fetchval(RECORD_SOURCE, task.id, task.job_id, task.lease_token, *fields):
             raise _taken_over()
+
+    async def record_sha256(self, task: ClaimedTask, sha256: str) -> None:
+        """Note what a source hashes to that nobody has seen pass by."""
+        await self._pool.execute(RECORD_SHA256, task.id, task.lease_token, sha256)
 
     async def confirm(self, task: ClaimedTask) -> None:
         """Raise TaskError when the task is not ours any more; it cannot be recorded, as nothing of ours can."""

@@ -129,6 +129,7 @@ async def _compute(processor: Processor, task: ClaimedTask, slot: Slot) -> Outco
             providers=processor.providers,
             scratch=scratch,
             fetch_source=lambda: processor.sources.fetch(task),
+            record_sha256=lambda sha256: processor.leases.record_sha256(task, sha256),
             report_progress=lambda fraction: processor.leases.report(task, fraction),
             report_stage=lambda stage: processor.leases.record_stage(task, stage),
         )

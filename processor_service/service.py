@@ -30,6 +30,7 @@ from processor_service.sources.http_client import open_session as open_sources_s
 from processor_service.stop_order import StopOrder
 from processor_service.transcribers import scripted_model, why_unavailable
 from processor_service.transcribers.no_engine import NO_ENGINE
+from processor_service.upkeep.collect_direct import DirectCollector
 from processor_service.upkeep.collect_orphans import OrphanCollector
 from processor_service.upkeep.collect_parts import PartCollector
 from processor_service.upkeep.dead_letter_list import DeadLetterList
@@ -182,6 +183,7 @@ def _loops(processor: Processor) -> list[Coroutine[Any, Any, None]]:
         upkeep("orphans", collector, every_s=settings.orphan_age_s),
         upkeep("uploads", UploadExpirer(blobs), every_s=30),
         upkeep("upload_parts", PartCollector(blobs, older_than_s=settings.orphan_age_s), every_s=settings.orphan_age_s),
+        upkeep("direct_uploads", DirectCollector(blobs), every_s=settings.orphan_age_s),
     ]
 
 

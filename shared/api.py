@@ -1,7 +1,7 @@
 """The JSON that the REST API speaks. Field names are the public contract; times are UTC, durations seconds."""
 
 import datetime as dt
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -32,8 +32,21 @@ class JobAccepted(msgspec.Struct, frozen=True, kw_only=True):
     links: Links
 
 
+class DirectUpload(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a client puts audio into the bucket by itself: a request to begin before `expires_at`."""
+
+    upload_id: str
+    url: str
+    method: Literal["PUT"]
+    headers: dict[str, str]  # all that must be sent besides; more may be
+    expires_at: dt.datetime
+
+
 class AudioFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of the source: the decoded facts are null until it was prepared, all until it was fetched."""
+    """What is known of the source: the decoded facts are null until it was prepared, all until it was fetched.
+
+    So is the sha256 of what its client put into the bucket by itself, until it was prepared.
+    """
 
     duration: float | None
     sample_rate: int | None

@@ -1,10 +1,12 @@
-"""Where a job's bytes lie in the blob store, and those of an upload that is not whole yet."""
+"""Where a job's bytes lie in the blob store, and those of an upload that is not whole, or not a job, yet."""
 
 import contextlib
 from uuid import UUID
 
 ALL_JOBS = "jobs"
 ALL_UPLOADS = "uploads"
+ALL_DIRECT = "direct"
+DIRECT_KEPT_S = 24 * 3600.0  # for so long an upload straight into the bucket may be made a job; then it is swept
 
 
 def job_of(key: str) -> UUID | None:
@@ -81,3 +83,8 @@ def upload_part_of(key: str) -> tuple[UUID, int, int] | None:
     with contextlib.suppress(ValueError):
         return (UUID(upload_id), int(offset_bytes), int(token)) if folder == ALL_UPLOADS else None
     return None
+
+
+def direct(upload_id: UUID) -> str:
+    """What a client puts into the bucket by itself. It may put it again, so a job gets a copy of its own."""
+    return f"{ALL_DIRECT}/{upload_id}"

@@ -8,10 +8,11 @@ import contextlib
 import datetime as dt
 import os
 import re
-from collections.abc import AsyncIterable, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -31,6 +32,8 @@ PARTS_IN_FLIGHT = 1  # bounds memory per upload to about two parts
 SYNCERS = 16  # threads that wait for the disk; it takes the syncs of one moment together
 PARTIAL = re.compile(r"#\d+$")  # how obstore names a local file until it is whole
 SIGNING = (S3Store, GCSStore, AzureStore)
+AZURE_PUT = {"x-ms-blob-type": "BlockBlob"}  # which no signature can stand for
+COPY_TIMEOUT_S = 300.0  # of a copy inside the bucket: for gigabytes its server may take a minute
 
 
 class BlobFacts(NamedTuple):
@@ -38,6 +41,21 @@ class BlobFacts(NamedTuple):
 
     key: str
     modified_at: dt.datetime
+
+
+class BlobLook(NamedTuple):
+    """What a blob is, at first sight."""
+
+    size: int
+    head: bytes
+    media_type: str | None  # as whoever stored it said
+
+
+class SignedPut(NamedTuple):
+    """A request by which anybody may store one blob."""
+
+    url: str
+    headers: Mapping[str, str]
 
 
 class BlobStore:
@@ -61,6 +79,7 @@ class BlobStore:
             )
         except (BaseError, OSError, ValueError) as error:
             raise wrapped(error) from error
+        self._copying = partial(open_bucket, storage_url, timeout_s=max(timeout_s, COPY_TIMEOUT_S), retry_s=retry_s)
         self._syncers = ThreadPoolExecutor(SYNCERS, "fsync") if fsync and self._root else None
 
     async def put(self, key: str, data: bytes | Path | AsyncIterable[bytes]) -> None:
@@ -129,12 +148,37 @@ class BlobStore:
             async for piece in self.read(key, 0, size, piece_bytes=DOWNLOAD_BYTES):
                 file.write(piece)
 
+    async def look(self, key: str, head_bytes: int) -> BlobLook:
+        """The blob's size and type, and its first bytes, at most so many."""
+        size = await self.size(key)
+        if not size:  # of which no range can be asked for
+            return BlobLook(0, b"", None)
+        with self._wrapping():
+            result = await obstore.get_async(self._store, key, options={"range": (0, min(size, head_bytes))})
+            head = bytes(await result.bytes_async())
+        return BlobLook(result.meta["size"], head, result.attributes.get("Content-Type"))
+
+    async def copy(self, key: str, new_key: str) -> None:
+        """Copy a blob inside the store: its bytes do not pass this process. Buckets copy 5 GB at once at most."""
+        # A client of its own, as it waits for longer: the copy's one request is answered when all is copied.
+        store = self._copying() if isinstance(self._store, SIGNING) else self._store
+        with self._wrapping():
+            await obstore.copy_async(store, key, new_key)
+
     async def download_url(self, key: str, *, expires_s: float) -> str | None:
         """A URL by which anybody may get the blob for so long, or None for a store that has none. Asks no server."""
+        return await self._sign("GET", key, expires_s)
+
+    async def upload_url(self, key: str, *, expires_s: float) -> SignedPut | None:
+        """How anybody may begin to put the blob for so long, or None for a store that has no such URLs."""
+        url = await self._sign("PUT", key, expires_s)
+        return SignedPut(url, AZURE_PUT if isinstance(self._store, AzureStore) else {}) if url else None
+
+    async def _sign(self, method: Literal["GET", "PUT"], key: str, expires_s: float) -> str | None:
         if not isinstance(self._store, SIGNING):
             return None
         with self._wrapping():
-            return await obstore.sign_async(self._store, "GET", key, dt.timedelta(seconds=expires_s))
+            return await obstore.sign_async(self._store, method, key, dt.timedelta(seconds=expires_s))
 
     def local_path(self, key: str) -> Path | None:
         """Where the blob lies on this machine's disk, or None for a store that is elsewhere."""

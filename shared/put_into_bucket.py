@@ -19,13 +19,15 @@ from shared.describe_store_error import describe
 from shared.logs import Log
 
 if TYPE_CHECKING:  # obstore has no such names at run time
-    from obstore import AsyncWritableFile
+    from obstore import AsyncWritableFile, Attributes
 
 log = Log(__name__)
 
 T = TypeVar("T")
 
 PART_BYTES = 8 << 20  # S3 wants parts of 5 MiB or more, and 10,000 at most
+# A browser that is sent to the bucket saves a blob, whatever its bytes look like.
+SAVED: "Attributes" = {"Content-Type": "application/octet-stream", "Content-Disposition": "attachment"}
 SETTLE_WITHIN_S = 5.0
 ABORT_WITHIN_S = 10.0
 
@@ -35,9 +37,9 @@ async def put_into_bucket(store: ObjectStore, key: str, data: bytes | Path | Asy
     async with contextlib.aclosing(_parts(data)) as parts:
         part = await anext(parts, b"")
         if len(part) < PART_BYTES:
-            await obstore.put_async(store, key, part, use_multipart=False)
+            await obstore.put_async(store, key, part, attributes=SAVED, use_multipart=False)
             return
-        writer = obstore.open_writer_async(store, key, buffer_size=PART_BYTES, max_concurrency=1)
+        writer = obstore.open_writer_async(store, key, attributes=SAVED, buffer_size=PART_BYTES, max_concurrency=1)
         try:
             await _settled(writer.write(part))  # begins the upload; it must be known before it can be aborted
             async for part in parts:

@@ -72,7 +72,27 @@ _LINKS = {
     "audio": f"/v1/jobs/{EXAMPLE_JOB_ID}/audio",
     "events": f"/v1/jobs/{EXAMPLE_JOB_ID}/events",
 }
-SUBMIT: Specs = {
+_SUBMIT_CODES = (
+    "empty_upload",
+    "missing_audio_file",
+    "invalid_form",
+    "invalid_option",
+    "invalid_json",
+    "invalid_digest",
+    "digest_mismatch",
+    "invalid_idempotency_key",
+    "idempotency_in_progress",
+    "idempotency_mismatch",
+    "upload_stalled",
+    "too_large",
+    "unsupported_content_type",
+    "unsupported_media",
+    "unsupported_content_encoding",
+    "storage_full",
+    "quota_exceeded",
+    "rate_limited",
+)
+_ACCEPTED: Specs = {
     202: ResponseSpec(
         JobAccepted,
         generate_examples=False,
@@ -80,27 +100,10 @@ SUBMIT: Specs = {
         examples=[Example(id="queued", value={"job_id": EXAMPLE_JOB_ID, "status": "QUEUED", "links": _LINKS})],
     ),
     **AWAY,
-    **_problems(
-        "empty_upload",
-        "missing_audio_file",
-        "invalid_form",
-        "invalid_option",
-        "invalid_json",
-        "invalid_digest",
-        "digest_mismatch",
-        "invalid_idempotency_key",
-        "idempotency_in_progress",
-        "idempotency_mismatch",
-        "upload_stalled",
-        "too_large",
-        "unsupported_content_type",
-        "unsupported_media",
-        "unsupported_content_encoding",
-        "storage_full",
-        "quota_exceeded",
-        "rate_limited",
-    ),
 }
+SUBMIT: Specs = {**_ACCEPTED, **_problems(*_SUBMIT_CODES)}
+_OF_DIRECT = ("not_found", "upload_gone", "upload_not_there", "upload_claimed")
+SUBMIT_ANY: Specs = {**_ACCEPTED, **_problems(*_SUBMIT_CODES, *_OF_DIRECT)}
 
 AUDIO: Specs = {
     200: ResponseSpec(bytes, generate_examples=False, description="The audio", media_type="audio/*"),

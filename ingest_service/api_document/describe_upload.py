@@ -16,8 +16,11 @@ from litestar.openapi.spec import (
 )
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
+from ingest_service.api_document.describe_api import EXAMPLE_JOB_ID
 from ingest_service.receive.receive_upload import AUDIO_FIELD, FORM_TYPE
-from ingest_service.submit.submit_url import JSON_TYPE, MAX_URL_CHARS, URL_FIELD
+from ingest_service.submit.read_json_job import JSON_TYPE
+from ingest_service.submit.submit_direct import UPLOAD_FIELD
+from ingest_service.submit.submit_url import MAX_URL_CHARS, URL_FIELD
 from shared.options import SubmitOptions
 from shared.sniff_container import ACCEPTED
 
@@ -101,8 +104,13 @@ HEADERS = [
 JSON_BODY = OpenAPIMediaType(
     schema=Schema(
         type=OpenAPIType.OBJECT,
-        required=[URL_FIELD],
+        one_of=[Schema(required=[URL_FIELD]), Schema(required=[UPLOAD_FIELD])],
         properties={
+            UPLOAD_FIELD: Schema(
+                type=OpenAPIType.STRING,
+                format=OpenAPIFormat.UUID,
+                description="What was put at the URL that `/v1/uploads/presigned` gave.",
+            ),
             URL_FIELD: Schema(
                 type=OpenAPIType.STRING,
                 pattern=r"^https?://[^\s\\/?#@]+([/?#][^\s\\]*)?$",
@@ -113,7 +121,10 @@ JSON_BODY = OpenAPIMediaType(
         },
         additional_properties=False,
     ),
-    examples={"url": Example(summary="A URL and an option", value={URL_FIELD: EXAMPLE_URL, "language": "en"})},
+    examples={
+        "url": Example(summary="A URL and an option", value={URL_FIELD: EXAMPLE_URL, "language": "en"}),
+        "upload": Example(summary="What was put into the bucket", value={UPLOAD_FIELD: EXAMPLE_JOB_ID}),
+    },
 )
 
 
@@ -128,7 +139,7 @@ class FormUpload(Operation):
 
 @dataclass
 class AnyUpload(Operation):
-    """A form, or the bytes alone with the options in the query, or JSON with the URL of the audio."""
+    """A form, or the bytes alone with the options in the query, or JSON that says where it is."""
 
     def __post_init__(self) -> None:
         raw = dict.fromkeys(("audio/*", "video/*", "application/octet-stream"), RAW_BODY)

@@ -53,6 +53,10 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "unsupported_version": (412, "Unsupported version of tus"),
     "upload_locked": (423, "Another request works on the upload"),
     "checksum_mismatch": (460, "The checksum is another"),
+    # uploads straight into the bucket
+    "no_direct_uploads": (404, "There are no such URLs here"),
+    "upload_not_there": (409, "The upload's bytes are not there"),
+    "upload_claimed": (409, "The upload is a job already"),
     # reading
     "invalid_parameter": (400, "A parameter is invalid"),
     "not_found": (404, "Not found"),

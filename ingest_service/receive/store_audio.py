@@ -49,7 +49,7 @@ async def store_audio(blobs: BlobStore, key: str, audio: AsyncIterator[bytes]) -
     Raises RefusedError (`empty_upload`, `unsupported_media`), BlobStoreError, and whatever the stream raises.
     """
     head = await _head(audio)
-    container = _container(head)
+    container = container_of(head)
     measured = _Measured()
     await blobs.put(key, measured.stream(head, audio))
     return StoredAudio(container=container, bytes=measured.bytes, sha256=measured.sha256)
@@ -57,12 +57,13 @@ async def store_audio(blobs: BlobStore, key: str, audio: AsyncIterator[bytes]) -
 
 async def store_small_audio(blobs: BlobStore, key: str, audio: bytes) -> StoredAudio:
     """The same for audio that is at hand as a whole. Raises RefusedError or BlobStoreError."""
-    container = _container(audio)
+    container = container_of(audio)
     await blobs.put_small(key, audio)
     return StoredAudio(container=container, bytes=len(audio), sha256=hashlib.sha256(audio).hexdigest())
 
 
-def _container(head: bytes) -> str:
+def container_of(head: bytes) -> str:
+    """What the first bytes are of. RefusedError `empty_upload` or `unsupported_media`."""
     if not head:
         raise RefusedError("empty_upload", "The upload has no bytes.")
     container = sniff_container(head[:HEAD_BYTES])

@@ -9,6 +9,7 @@ from typing import Any
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from ingest_service.direct.create_direct_upload import PATH as DIRECT_PATH
 from ingest_service.errors import RefusedError
 from ingest_service.resumable.answer_headers import PATH, VERSION
 
@@ -45,7 +46,7 @@ def require_version(headers: Any, method: str) -> None:
 
 
 def _is_of_uploads(path: str) -> bool:
-    return path == PATH or path.startswith(PATH + "/")
+    return path == PATH or (path.startswith(PATH + "/") and path != DIRECT_PATH)
 
 
 def _method_override(scope: Scope) -> str:

@@ -7,7 +7,7 @@ from litestar.di import NamedDependency
 
 from ingest_service.access.caller import Scope
 from ingest_service.access.require_scope import needs
-from ingest_service.api_document.describe_api import SUBMIT
+from ingest_service.api_document.describe_api import SUBMIT, SUBMIT_ANY
 from ingest_service.api_document.describe_upload import AnyUpload, FormUpload
 from ingest_service.services import Services
 from ingest_service.submit.accept_upload import accept_upload
@@ -17,7 +17,7 @@ from shared.api import JobAccepted
 @post(
     "/v1/jobs",
     operation_class=AnyUpload,
-    responses=SUBMIT,
+    responses=SUBMIT_ANY,
     status_code=202,
     request_max_body_size=None,  # we count ourselves, while streaming
     opt=needs(Scope.SUBMIT),
@@ -26,7 +26,8 @@ from shared.api import JobAccepted
 async def submit_job(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[JobAccepted]:
     """Store the audio and queue a job. The answer comes once both are safe, long before the transcript.
 
-    Of a URL, it comes once the job is recorded; the audio is fetched when the job's turn comes.
+    Of a URL, it comes once the job is recorded; the audio is fetched when the job's turn comes. Of an `upload_id`, once
+    the bucket has copied what was put at its URL.
     """
     return await _accept(request, services, only_form=False)
 

@@ -4,6 +4,14 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import msgspec
+
+from shared.ids import new_id
+from shared.messages import Dispatch
+from shared.options import SubmitOptions
+from shared.states import TaskKind
+from shared.task_costs import cost_s
+
 INSERT_JOBS_AND_FIRST_TASKS = """
     WITH job AS (
         INSERT INTO jobs (id, tenant, options, metadata, webhook_url, webhook_secret,
@@ -34,10 +42,42 @@ class JobRow(NamedTuple):
     filename: str | None
     container: str
     source_bytes: int
-    source_sha256: str
+    source_sha256: str | None  # of a direct upload: not known yet
     task_id: UUID
 
 
 def columns_of(rows: Sequence[JobRow]) -> list[tuple[Any, ...]]:
     """The parameters of INSERT_JOBS_AND_FIRST_TASKS."""
     return list(zip(*rows, strict=True))
+
+
+def job_row(  # noqa: PLR0913 - what is known of a source, named at each call
+    tenant: str,
+    job_id: UUID,
+    options: SubmitOptions,
+    *,
+    container: str,
+    source_bytes: int,
+    source_sha256: str | None,
+    filename: str | None = None,
+) -> JobRow:
+    """The row of a new job whose source is stored."""
+    return JobRow(
+        job_id=job_id,
+        tenant=tenant,
+        options_json=msgspec.json.encode(options.job_options()).decode(),
+        metadata_json=None if options.metadata is None else msgspec.json.encode(options.metadata).decode(),
+        webhook_url=options.webhook_url,
+        webhook_secret=options.webhook_secret,
+        filename=filename,
+        container=container,
+        source_bytes=source_bytes,
+        source_sha256=source_sha256,
+        task_id=new_id(),
+    )
+
+
+def first_task(row: JobRow) -> Dispatch:
+    """The `prepare` task of a row, to ring the bell for."""
+    cost = cost_s(TaskKind.PREPARE, source_bytes=row.source_bytes, container=row.container)
+    return Dispatch(row.task_id, 1, TaskKind.PREPARE, row.tenant, cost)

@@ -22,16 +22,16 @@ from ingest_service.receive.read_form import OVERHEAD_BYTES
 from ingest_service.receive.receive_upload import Upload, UploadHead, UploadReceiver
 from ingest_service.submit.commit_job import AlsoCommit, commit_job
 from ingest_service.submit.fingerprint import fingerprint
-from ingest_service.submit.job_rows import INSERT_JOBS_AND_FIRST_TASKS, JobRow, columns_of
+from ingest_service.submit.job_rows import INSERT_JOBS_AND_FIRST_TASKS, JobRow, columns_of, first_task, job_row
+from ingest_service.submit.read_json_job import is_json, read_json_job
 from ingest_service.submit.record_jobs import JobRecorder
-from ingest_service.submit.submit_url import UrlJob, names_url, read_url_job, record_url_job
+from ingest_service.submit.submit_direct import DirectJob, DirectSubmitter
+from ingest_service.submit.submit_url import UrlJob, record_url_job
 from shared.blob_errors import BlobStoreError
 from shared.blob_store import BlobStore
 from shared.ids import new_id
 from shared.logs import Log
 from shared.messages import Dispatch
-from shared.states import TaskKind
-from shared.task_costs import cost_s
 
 log = Log(__name__)
 
@@ -63,18 +63,19 @@ class JobSubmitter:
         self._free_space = free_space
         self._max_upload_bytes = max_upload_bytes
         self._fetch_schemes = fetch_schemes
+        self._direct = DirectSubmitter(database, blobs, self._quotas, max_upload_bytes)
 
     async def submit(
         self, tenant: str, head: UploadHead, receive: Receive, *, also: AlsoCommit | None = None
     ) -> AcceptedJob:
-        """Receive and record one upload, or the URL of one.
+        """Receive and record one upload, or the URL or the id of one.
 
         Raises IngestError or BlobStoreError, and then has left neither a blob nor a row (but see CommitUnknownError).
         """
         await self._quotas.glance(tenant, _least_bytes(head))
-        if names_url(head):
-            job = await read_url_job(head, receive, self._fetch_schemes)
-            return AcceptedJob(job.job_id, await self._record_url(tenant, job, also))
+        if is_json(head):
+            job = await read_json_job(head, receive, self._fetch_schemes)
+            return AcceptedJob(job.job_id, await self._submit_named(tenant, job, also))
         await self._free_space.require(min(head.content_length or 0, self._max_upload_bytes))
         receiver = UploadReceiver(self._blobs, new_id(), self._max_upload_bytes)
         try:
@@ -89,13 +90,15 @@ class JobSubmitter:
             await asyncio.shield(_discard(receiver))
             raise
 
-    async def _record_url(self, tenant: str, job: UrlJob, also: AlsoCommit | None) -> Dispatch:
+    async def _submit_named(self, tenant: str, job: UrlJob | DirectJob, also: AlsoCommit | None) -> Dispatch:
+        if isinstance(job, DirectJob):
+            return await self._direct.submit(tenant, job, also=also)
         return await record_url_job(self._database, self._quotas, tenant, job, also=also)
 
     async def fingerprint(self, head: UploadHead, receive: Receive) -> str:
         """What `submit` would have recorded an upload as. Receives it, and keeps nothing; raises as `submit`."""
-        if names_url(head):
-            return (await read_url_job(head, receive, self._fetch_schemes)).fingerprint
+        if is_json(head):
+            return (await read_json_job(head, receive, self._fetch_schemes)).fingerprint
         receiver = UploadReceiver(self._blobs, new_id(), self._max_upload_bytes)
         try:
             upload = await receiver.receive(head, receive)
@@ -105,8 +108,8 @@ class JobSubmitter:
 
 
 def _least_bytes(head: UploadHead) -> int:
-    """Of the audio, as far as the head tells: not what stands beside it in a form, nor what is at a URL."""
-    if names_url(head):
+    """Of the audio, as far as the head tells: not what stands beside it in a form, nor what is elsewhere."""
+    if is_json(head):
         return 0
     overhead = 0 if head.boundary is None else OVERHEAD_BYTES
     return max(0, (head.content_length or 0) - overhead)
@@ -131,7 +134,7 @@ async def record_job(recorder: JobRecorder, tenant: str, upload: Upload) -> Acce
         asyncpg.UniqueViolationError
     ) as error:  # the collector of orphans has it: this process stood still for so long
         raise OutageError("storage_unavailable", "The upload took too long to record; send it again.") from error
-    return AcceptedJob(row.job_id, _first_task(row))
+    return AcceptedJob(row.job_id, first_task(row))
 
 
 async def record_job_and(
@@ -146,27 +149,17 @@ async def record_job_and(
         await also(connection, row.job_id, fingerprint(upload.audio.sha256, upload.options))
 
     await commit_job(database, tenant, row.job_id, insert)
-    return AcceptedJob(row.job_id, _first_task(row))
-
-
-def _first_task(row: JobRow) -> Dispatch:
-    cost = cost_s(TaskKind.PREPARE, source_bytes=row.source_bytes, container=row.container)
-    return Dispatch(row.task_id, 1, TaskKind.PREPARE, row.tenant, cost)
+    return AcceptedJob(row.job_id, first_task(row))
 
 
 def _row(tenant: str, upload: Upload) -> JobRow:
-    options, audio = upload.options, upload.audio
-    metadata = None if options.metadata is None else msgspec.json.encode(options.metadata).decode()
-    return JobRow(
-        job_id=upload.job_id,
-        tenant=tenant,
-        options_json=msgspec.json.encode(options.job_options()).decode(),
-        metadata_json=metadata,
-        webhook_url=options.webhook_url,
-        webhook_secret=options.webhook_secret,
-        filename=upload.filename,
+    audio = upload.audio
+    return job_row(
+        tenant,
+        upload.job_id,
+        upload.options,
         container=audio.container,
         source_bytes=audio.bytes,
         source_sha256=audio.sha256,
-        task_id=new_id(),
+        filename=upload.filename,
     )

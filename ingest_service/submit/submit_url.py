@@ -7,14 +7,10 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 import msgspec
-from litestar.types import Receive
 
 from ingest_service.database import Database
-from ingest_service.errors import RefusedError
-from ingest_service.http.read_body import read_body
 from ingest_service.limits.quota_gate import QuotaGate, Wanted
-from ingest_service.receive.read_options import OptionTexts, refused
-from ingest_service.receive.receive_upload import UploadHead, query_options
+from ingest_service.receive.read_options import refused
 from ingest_service.submit.commit_job import AlsoCommit, commit_job
 from ingest_service.submit.fingerprint import fingerprint
 from shared.ids import new_id
@@ -23,9 +19,7 @@ from shared.options import SubmitOptions
 from shared.states import TaskKind
 from shared.task_costs import cost_s
 
-JSON_TYPE = "application/json"
 URL_FIELD = "audio_url"
-MAX_JSON_BYTES = 256 << 10
 MAX_URL_CHARS = 4096  # a signed URL of a bucket has a thousand or two
 # No credentials in it, as in a webhook's; what no URL holds, and what parsers understand differently, is refused.
 URL = re.compile(r"(?i:https?)://[^\s\\/?#@]+(?:[/?#][^\s\\\x00-\x1f\x7f]*)?")
@@ -53,23 +47,6 @@ class UrlJob(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def fingerprint(self) -> str:
         return fingerprint(f"{URL_FIELD} {self.audio_url}", self.options)
-
-
-def names_url(head: UploadHead) -> bool:
-    """Whether the body is JSON, where it may be."""
-    return head.content_type == JSON_TYPE and not head.only_form
-
-
-async def read_url_job(head: UploadHead, receive: Receive, schemes: Collection[str]) -> UrlJob:
-    """The submission in a JSON body. Raises RefusedError or ClientGoneError."""
-    if (head.content_length or 0) > MAX_JSON_BYTES:
-        raise _too_large()
-    texts = OptionTexts()
-    query_options(head, texts)
-    values = _object(await _whole(receive))
-    url = checked_url(values.pop(URL_FIELD, None), schemes)
-    texts.add_values(values)
-    return UrlJob(job_id=new_id(), audio_url=url, options=texts.options())
 
 
 async def record_url_job(
@@ -110,26 +87,6 @@ def _has_host_and_port(url: str) -> bool:
         return bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
-
-
-async def _whole(receive: Receive) -> bytes:
-    data = bytearray()
-    async for piece in read_body(receive):
-        data += piece
-        if len(data) > MAX_JSON_BYTES:
-            raise _too_large()
-    return bytes(data)
-
-
-def _too_large() -> RefusedError:
-    return RefusedError("too_large", f"A JSON body may have at most {MAX_JSON_BYTES} bytes.")
-
-
-def _object(data: bytes) -> dict[str, Any]:
-    try:
-        return msgspec.json.decode(data, type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise RefusedError("invalid_json", f"The body is not a JSON object: {error}.") from error
 
 
 def _columns(tenant: str, job: UrlJob) -> tuple[UUID | str | None, ...]:

@@ -18,7 +18,10 @@ SPEEDS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 OUTCOMES = ("done", "failed", "crashed", "interrupted", "lease_lost", "postponed", "unsettled")
 OTHER = "other"
-UPKEEP = "wake rescue reconcile prune dead_letters erase idempotency_keys orphans uploads upload_parts usage".split()
+UPKEEP = (
+    *("wake", "rescue", "reconcile", "prune", "dead_letters", "erase", "idempotency_keys", "orphans", "uploads"),
+    *("upload_parts", "direct_uploads", "usage"),
+)
 
 # What a stage is done by. Remote engines are one: their names are the operator's.
 BUILTIN, REMOTE = "builtin", "remote"

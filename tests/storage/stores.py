@@ -7,6 +7,7 @@ import msgspec
 
 from shared.blob_store import BlobStore
 from tests.storage.bucket import ACCESS_KEY, REGION, SECRET_KEY, Bucket
+from tests.storage.container import ACCOUNT, ACCOUNT_KEY, Container
 
 
 class Store(msgspec.Struct, frozen=True):
@@ -34,6 +35,18 @@ def s3_store(bucket: Bucket) -> Store:
     return Store(bucket.url, BlobStore(bucket.url, retry_s=5), contents)
 
 
+def azure_store(container: Container) -> Store:
+    return Store(container.url, BlobStore(container.url, retry_s=5), container.keys)
+
+
+def gcs_store(bucket: Bucket) -> Store:
+    async def contents() -> list[str]:
+        return sorted([*await bucket.keys(), *await bucket.uploads()])
+
+    url = f"gs://{bucket.name}/{bucket.prefix}"
+    return Store(url, BlobStore(url, retry_s=5), contents)
+
+
 def memory_store() -> Store:
     blobs = BlobStore("memory:///")
 
@@ -51,4 +64,24 @@ def environment(endpoint: str, *, secret_key: str = SECRET_KEY) -> Mapping[str, 
         "AWS_REGION": REGION,
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,
         "AWS_SECRET_ACCESS_KEY": secret_key,
+    }
+
+
+def azure_environment(endpoint: str) -> Mapping[str, str]:
+    """The same for an Azure server."""
+    return {
+        "AZURE_STORAGE_ENDPOINT": endpoint,
+        "AZURE_ALLOW_HTTP": "true",
+        "AZURE_STORAGE_ACCOUNT_NAME": ACCOUNT,
+        "AZURE_STORAGE_ACCOUNT_KEY": ACCOUNT_KEY,
+    }
+
+
+def gcs_environment(endpoint: str) -> Mapping[str, str]:
+    """The same for a server of GCS' XML API that asks for no token."""
+    account = {"gcs_base_url": endpoint, "disable_oauth": True, "client_email": "", "private_key": ""}
+    account["private_key_id"] = ""
+    return {
+        "GOOGLE_SERVICE_ACCOUNT_KEY": msgspec.json.encode(account).decode(),
+        "GOOGLE_ALLOW_HTTP": "true",
     }

@@ -39,6 +39,8 @@ async def test_a_client_is_sent_to_the_bucket_and_gets_its_range_there(ingest: I
     async with aiohttp.ClientSession() as stranger:
         async with stranger.get(location, headers={"Range": "bytes=40-99"}) as answer:
             assert (answer.status, await answer.read()) == (206, SOUND[40:100])
+            assert answer.headers["Content-Type"] == "application/octet-stream"
+            assert answer.headers["Content-Disposition"] == "attachment"
         async with stranger.get(location.replace("source", "g1/transcript.json")) as answer:
             assert answer.status == 403
         async with stranger.put(location, data=b"something else") as answer:

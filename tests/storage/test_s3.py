@@ -9,18 +9,24 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
+from ingest_service.settings import IngestSettings
 from shared.blob_errors import BlobNotFoundError, BlobStoreError
 from shared.blob_store import BlobStore
 from shared.put_into_bucket import PART_BYTES
 from tests.chaos.proxy import Mode, Proxy
+from tests.ingest.process import running
+from tests.ingest.serving import until
+from tests.ingest.sounds import wav
 from tests.stack.launched import ROOT
 from tests.storage.bucket import ACCESS_KEY, SECRET_KEY, Bucket
 from tests.storage.conftest import set_environment
 from tests.storage.front import Front
-from tests.storage.stores import environment
+from tests.storage.seaweedfs import SeaweedFS
+from tests.storage.stores import Store, environment
 
 KEY = "jobs/one/source"
 MARK = b"-- the middle of a part --"
@@ -290,6 +296,36 @@ async def test_a_put_that_is_cancelled_while_the_server_hangs_ends(proxy: Proxy,
 
 
 # --- what a killed process leaves ----------------------------------------------------------------------------------
+
+
+async def test_an_ingest_that_is_killed_in_mid_part_leaves_what_the_servers_housekeeping_finds(
+    bucket: Bucket, seaweedfs: SeaweedFS, database_url: str, redis_url: str, s3: Store
+) -> None:
+    """Obstore can list no multipart uploads, so neither can we: the bucket's rule aborts them, by the same list."""
+    begun = asyncio.Event()
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield wav(2 * PART_BYTES)
+        await begun.wait()  # for ever: the ingest dies before
+
+    async def is_begun() -> bool:
+        return bool(await bucket.uploads())
+
+    settings = IngestSettings(database_url=database_url, redis_url=redis_url, storage_url=s3.url, ingest_processes=1)
+    async with running(settings) as (process, url), aiohttp.ClientSession() as client:
+        sending = asyncio.create_task(
+            client.post(f"{url}/v1/jobs", data=endless(), headers={"Content-Type": "audio/wav"})
+        )
+        await until(is_begun)
+        process.kill()
+        with pytest.raises(aiohttp.ClientError):
+            await sending
+    (left,) = await bucket.uploads()
+    assert left.startswith("jobs/")
+    assert await bucket.keys() == []
+
+    said = await seaweedfs.abort_old_uploads()
+    assert await bucket.uploads() == [], said
 
 
 async def test_the_server_takes_the_rule_that_removes_abandoned_uploads(bucket: Bucket) -> None:

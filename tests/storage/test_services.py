@@ -1,6 +1,7 @@
 """Both services as processes that share nothing but Postgres, Redis and a bucket: no folder, not even for scratch."""
 
 import contextlib
+import hashlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -86,23 +87,29 @@ def _own(common: dict[str, str], line: Proxy, tmp_path: Path) -> Callable[[str],
     return of
 
 
-async def test_uploads_become_jobs_that_are_done_and_fetched_over_the_bucket_alone(client: Client, s3: Store) -> None:
+async def test_uploads_become_jobs_that_are_done_and_fetched_over_the_bucket_alone(
+    client: Client, s3: Store, tmp_path: Path
+) -> None:
     sound = JFK.path.read_bytes()
     at_once = await client.submit(JFK.path)
     resumed = await _upload_in_two_parts(client, sound)
+    direct = await _upload_past_the_ingest(client, sound)
 
-    for job_id in (at_once, resumed):
+    for job_id in (at_once, resumed, direct):
         job = await client.ended(job_id)
         assert (job["status"], job["error"]) == ("COMPLETED", None)
+        assert job["audio"]["sha256"] == hashlib.sha256(sound).hexdigest()
         assert set((await client.text(job_id, "txt")).split()) == {"tick"}, "the scripted transcriber hears no more"
         assert await client.audio(job_id, "original") == (200, sound)
     assert await client.audio(at_once, "original", {"Range": "bytes=1000-4999"}) == (206, sound[1000:5000])
     assert await client.audio(at_once, "denoised", {"Range": "bytes=0-3"}) == (206, b"fLaC")
     contents = await s3.contents()
     assert {f"jobs/{at_once}/{name}" for name in ("source", "g1/denoised.flac", "g1/transcript.json")} <= set(contents)
-    assert not [key for key in contents if key.startswith("uploads/")]
+    assert not [key for key in contents if key.startswith(("uploads/", "direct/"))]
+    for log in ("ingest", "p"):
+        assert "X-Amz" not in (tmp_path / f"{log}.log").read_text()
 
-    for job_id in (at_once, resumed):
+    for job_id in (at_once, resumed, direct):
         async with client.http.delete(f"/v1/jobs/{job_id}") as answer:
             assert answer.status == 204
     assert await s3.contents() == []
@@ -113,6 +120,16 @@ async def _upload_in_two_parts(client: Client, sound: bytes) -> str:
     path = await tus.created(len(sound), Upload_Metadata=metadata(filename="jfk.flac", denoise="false"))
     await tus.patch(path, 0, sound[:100_000])
     return (await tus.patch(path, 100_000, sound[100_000:])).headers["Headrace-Job-Id"]
+
+
+async def _upload_past_the_ingest(client: Client, sound: bytes) -> str:
+    async with client.http.post("/v1/uploads/presigned") as answer:
+        upload = await answer.json()
+    async with aiohttp.ClientSession() as stranger, stranger.put(upload["url"], data=sound) as answer:
+        assert answer.status == 200
+    async with client.http.post("/v1/jobs", json={"upload_id": upload["upload_id"]}) as answer:
+        job_id: str = (await answer.json())["job_id"]
+    return job_id
 
 
 async def test_without_the_bucket_uploads_are_refused_and_jobs_wait(

@@ -1,0 +1,20 @@
+"""`POST /v1/uploads/presigned`: where in the bucket to put audio, so that its bytes need not pass this service."""
+
+from litestar import Response, post
+from litestar.di import NamedDependency
+
+from ingest_service.access.caller import Caller, Scope
+from ingest_service.access.require_scope import needs
+from ingest_service.api_document.describe_direct import PRESIGNED
+from ingest_service.direct.create_direct_upload import PATH
+from ingest_service.services import Services
+from shared.api import DirectUpload
+
+
+@post(PATH, responses=PRESIGNED, status_code=201, opt=needs(Scope.SUBMIT), summary="Get a URL to upload to")
+async def create_presigned(
+    caller: NamedDependency[Caller], services: NamedDependency[Services]
+) -> Response[DirectUpload]:
+    """Put the audio at `url` with those `headers`, then submit `{"upload_id": …}` to `/v1/jobs` within a day."""
+    upload = await services.direct.create(caller.tenant)
+    return Response(upload, status_code=201, headers={"Cache-Control": "no-store"})

@@ -1,0 +1,1 @@
+// Stands for packages of which the tests need nothing.
