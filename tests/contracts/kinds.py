@@ -221,6 +221,11 @@ KINDS: dict[str, Kind] = {
     ),
     "file model receipt": _kind(Receipt(sha256="ab", source="https://example.com/model.pt")),
     "api 202": _kind(api.JobAccepted(job_id=str(JOB_ID), status=JobStatus.QUEUED, links=api.Links.of(JOB_ID))),
+    "api direct upload": _kind(
+        api.DirectUpload(
+            upload_id=str(JOB_ID), url="https://example.com/a?b", method="PUT", headers={"a": "b"}, expires_at=AT
+        )
+    ),
     "api job": _kind(JOB_VIEW),
     "api jobs": _kind(api.JobList(jobs=(JOB_VIEW,), next_cursor="n")),
     "api event": _kind(

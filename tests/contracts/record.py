@@ -26,6 +26,7 @@ from tests.servers import SERVICE_PASSWORD
 
 OPTIONS = {"language": "de", "prompt": "Zoë", "diarize": "true", "metadata": '{"a": [1]}'}
 QUOTA = "INSERT INTO tenant_quotas (tenant, bytes_a_day) VALUES ('default', 1000000000)"
+DIRECT = "INSERT INTO direct_uploads (id, tenant) VALUES ('01990000-0000-7000-8000-000000000009', 'acme')"
 
 
 @pytest.fixture
@@ -46,6 +47,7 @@ async def test_record_rows(recorded: Recorded, database_url: str, redis_url: str
     await leave_some(IngestSettings(database_url=service_url, redis_url=redis_url, storage_url=tmp_path.as_uri()))
     connection = await asyncpg.connect(database_url)
     await connection.execute(QUOTA)
+    await connection.execute(DIRECT)
     columns: dict[str, dict[str, str]] = {}
     for row in await columns_of(connection):
         columns.setdefault(row["table"], {})[row["column"]] = row["type"]
