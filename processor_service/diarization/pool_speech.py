@@ -30,4 +30,5 @@ def _detected(audio: FloatArray, frames: int) -> FloatArray:
         return np.zeros(frames, np.float32)
     middles = np.arange(frames) * FRAME_SAMPLES + (RECEPTIVE_SAMPLES - 1) / 2
     windows = (np.arange(len(probabilities)) + 0.5) * WINDOW
-    return np.interp(middles, windows, probabilities, right=0.0).astype(np.float32)
+    detected: FloatArray = np.interp(middles, windows, probabilities, right=0.0).astype(np.float32)
+    return detected
