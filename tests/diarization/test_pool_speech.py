@@ -38,7 +38,7 @@ def test_who_is_sure_decides(
 
 
 def test_frames_after_the_end_of_the_sound_are_silent(speech_then_silence: FloatArray) -> None:
-    speech = speech_then_silence[: 3 * SAMPLE_RATE_HZ]  # ends within a word
+    speech = speech_then_silence[: 4 * SAMPLE_RATE_HZ]  # ends within a word
     frames = frame_count(len(speech)) + 200
 
     assert not speaks(np.full(frames, 0.5, np.float32), speech)[-190:].any()
