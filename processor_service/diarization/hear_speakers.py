@@ -1,7 +1,8 @@
 """Who is heard in an hour or a second of audio, window by window, by the segmentation net.
 
 A window of 10 s knows its own local speakers only. Each window answers for its middle, where it knows what comes before
-and after; the middles join without overlap. Whether anybody speaks is the mean of all windows that hear the moment.
+and after; the middles join without overlap. Whether anybody speaks the net says by the mean of all windows that hear
+the moment, and is not believed alone.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from processor_service.diarization.pieces import WindowActivity
+from processor_service.diarization.pool_speech import speaks
 from processor_service.diarization.powerset import decode
 from processor_service.diarization.segmentation_net import (
     CLASSES,
@@ -26,7 +28,6 @@ STEP_FRAMES = 296  # between two windows: 5 s, so that every moment is heard twi
 STEP_SAMPLES = STEP_FRAMES * FRAME_SAMPLES
 MARGIN_FRAMES = (WINDOW_FRAMES - STEP_FRAMES) // 2  # that a window leaves to its neighbours, on each side
 WINDOWS_AT_ONCE = 8
-SPEECH_PROBABILITY = 0.5  # from which on somebody speaks
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -36,7 +37,7 @@ class HeardWindow(msgspec.Struct, frozen=True):
 
     start_sample: int
     activity: WindowActivity
-    speech: FloatArray  # (frames,): the probability that anybody speaks
+    speech: FloatArray  # (frames,): the net's probability that anybody speaks
     start: int
     end: int
 
@@ -47,15 +48,16 @@ def hear_speakers(
     """The windows of 16 kHz mono audio in order. `net` runs to the end first: it takes 6 MB for half an hour."""
     probabilities = _probabilities(net, audio, on_progress)
     speech = _speech(probabilities)
+    spoken = speaks(speech, audio)
     last = len(probabilities) - 1
     for number, window in enumerate(probabilities):
         first_frame = number * STEP_FRAMES
-        speech_here = speech[first_frame : first_frame + WINDOW_FRAMES]
-        spoken = window * (np.arange(CLASSES) > 0)  # the first class is silence, which is decided on already
+        here = slice(first_frame, first_frame + WINDOW_FRAMES)
+        sets = window * (np.arange(CLASSES) > 0)  # the first class is silence, which is decided on already
         yield HeardWindow(
             start_sample=first_frame * FRAME_SAMPLES,
-            activity=decode(spoken) & (speech_here > SPEECH_PROBABILITY)[:, None],
-            speech=speech_here,
+            activity=decode(sets) & spoken[here, None],
+            speech=speech[here],
             start=MARGIN_FRAMES if number else 0,
             end=WINDOW_FRAMES if number == last else MARGIN_FRAMES + STEP_FRAMES,
         )

@@ -4,13 +4,14 @@ Windows are encoded and decoded in batches; the language is asked of the first o
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import msgspec
 import numpy as np
 import torch
 import whisper
 
-from processor_service.transcribers.choose_language import choose_language
+from processor_service.transcribers.choose_language import begun_later, choose_language
 from processor_service.transcribers.protocol import SAMPLE_RATE_HZ, FloatArray, Span
 from processor_service.transcribers.segments import HeardWindow, TimedWord, segments_of
 from processor_service.transcribers.whisper_checks import Decoded, decode_reliably
@@ -34,7 +35,7 @@ def transcribe_windows(
     heard: list[HeardWindow] = []
     for done, batch in _batches(windows):
         encoded = model.encode(_spectrograms(audio, batch, model.mels))
-        language = language or choose_language(model, encoded)
+        language = language or choose_language(model, encoded, partial(_encode_later, model, audio, batch))
         heard += _heard(model, batch, encoded, language, options)
         on_progress(done / len(windows))
     segments = segments_of(heard)
@@ -60,6 +61,11 @@ def warm_up(model: WhisperModel[Encoded]) -> None:
         tokens=tuple(tokenizer.encode(" warm up")), text="", mean_log_probability=0.0, no_speech_probability=0.0
     )
     model.align(tokenizer, encoded, [said], [WARM_UP_S])
+
+
+def _encode_later(model: WhisperModel[Encoded], audio: FloatArray, batch: Sequence[Span]) -> Encoded | None:
+    later = begun_later(batch)
+    return model.encode(_spectrograms(audio, later, model.mels)) if later else None
 
 
 def _heard(
