@@ -41,5 +41,8 @@ def _status_bytes(pid: int, field: str) -> int:
 
 
 def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0  # it ended meanwhile: its parent has its time
     return sum(map(int, fields[11:15])) / TICKS_PER_S
