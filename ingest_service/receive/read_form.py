@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from multipart import MultipartError, MultipartSegment, PushMultipartParser  # type: ignore[import-untyped] # it has no types
 
 from ingest_service.errors import RefusedError
+from ingest_service.receive.lone_part import lone_part
 
 MAX_FIELD_BYTES = 64 << 10  # of one option, such as `metadata`
 MAX_PARTS = 64  # there are fewer options
@@ -60,6 +61,9 @@ class WholePart(NamedTuple):
 def split_form(body: bytes, boundary: str) -> Iterator[WholePart]:
     """The parts of a form that is at hand; RefusedError `invalid_form` if malformed. Judged as `read_form` does."""
     _check_boundary(boundary)
+    if lone := lone_part(body, boundary.encode()):
+        yield WholePart(*lone)
+        return
     _check_beginning(body, boundary.encode())
     segment: Any = None
     pieces: list[bytes] = []

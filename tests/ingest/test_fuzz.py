@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ingest_service.errors import RefusedError
 from ingest_service.jobs.find_results import MEDIA_TYPES
+from ingest_service.receive.lone_part import lone_part
 from ingest_service.receive.read_form import MAX_FIELD_BYTES, MAX_PARTS, read_form, split_form
 from ingest_service.receive.read_options import OPTION_TYPES, OptionTexts
 from ingest_service.receive.receive_upload import clean_filename
@@ -84,6 +85,30 @@ def test_a_form_is_judged_the_same_in_whatever_pieces_it_comes(body: bytes, plac
     assert at_once(parse(cut(body, places))) == whole
     assert at_once(parse(cut(body, range(len(body))))) == whole
     assert split(body) == whole
+
+
+LONE_HEADERS = st.builds(
+    lambda name, file, kind: b'Content-Disposition: form-data; name="' + name + b'"' + file + b"\r\n" + kind + b"\r\n",
+    st.sampled_from([b"a", b"audio_file", b"", b"a b", b"a-b"]),
+    st.sampled_from([b"", b";", b'; filename=""'])
+    | st.text('a. -\\/:%"', max_size=5).map(lambda name: b'; filename="' + name.encode() + b'"'),
+    st.sampled_from([b"", b"Content-Type: audio/x-wav\r\n", b"content-type: a; b=c\r\n", b"Content-Type:\r\n"]),
+)
+LONE_CONTENTS = st.lists(st.sampled_from([b"RIFF", b"\r\n", b"\r\n--", b"x", b"--x--"]), max_size=5).map(b"".join)
+
+
+@given(
+    LONE_HEADERS, LONE_CONTENTS, st.sampled_from([b"\r\n--x--", b"\r\n--x--\r\n", b"\r\n--x--\r\nmore", b"\r\n--x\r\n"])
+)
+@example(AUDIO.replace(b"%s", b".."), b"RIFF", b"\r\n--x--\r\n")
+def test_a_form_of_one_part_is_judged_the_same_at_a_glance(headers: bytes, content: bytes, end: bytes) -> None:
+    body = b"--x\r\n" + headers + content + end
+    assert split(body) == at_once(parse([body]))
+
+
+def test_a_usual_form_needs_no_parser() -> None:
+    body = form(AUDIO % b"my talk-1.wav" + b"RIFF\r\n")
+    assert lone_part(body, b"x") == ("audio_file", "my talk-1.wav", b"RIFF\r\n")
 
 
 def split(body: bytes) -> Parsed:
