@@ -15,9 +15,9 @@ from tests.clips import JFK
 from tests.stack.launched import Launched
 
 
-def wav(samples: np.ndarray[Any, Any], rate_hz: int = 16_000) -> bytes:
+def wav(samples: np.ndarray[Any, Any], rate_hz: int = 16_000, form: str = "WAV") -> bytes:
     buffer = io.BytesIO()
-    soundfile.write(buffer, samples, rate_hz, format="WAV", subtype="PCM_16")
+    soundfile.write(buffer, samples, rate_hz, format=form, subtype="PCM_16")
     return buffer.getvalue()
 
 
@@ -41,7 +41,7 @@ async def test_undecodable_audio_fails_once_and_is_parked(
 @pytest.mark.parametrize(
     ("audio", "code"),
     [
-        pytest.param(wav(np.zeros(0)), "empty_audio", id="no samples"),
+        pytest.param(wav(np.zeros(0), form="AIFF"), "empty_audio", id="no samples"),
         pytest.param(wav(np.zeros(700 * 8000), 8000), "audio_too_long", id="too long"),
         pytest.param(wav(np.zeros(1000), 1000), "unsupported_audio", id="1 kHz"),
     ],
