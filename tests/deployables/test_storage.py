@@ -22,7 +22,7 @@ PATIENCE_S = 60
 pytestmark = pytest.mark.skipif(not WEED.exists(), reason="there is no SeaweedFS: its package is not installed")
 
 STORE_AND_READ = """
-import asyncio, os
+import asyncio, os, sys
 from shared.blob_errors import BlobStoreError
 from shared.blob_store import BlobStore
 
@@ -35,6 +35,8 @@ async def main():
         print("refused")
 
 asyncio.run(main())
+sys.stdout.flush()
+os._exit(0)  # an interpreter that ends right after a refusal may meet obstore's threads at work, and abort
 """
 
 
