@@ -1,4 +1,7 @@
-"""Opens connections to Redis, to one server or to the master that Sentinels name. Connects to nothing yet."""
+"""Opens connections to Redis, to one server or to the master that Sentinels name. Connects to nothing yet.
+
+Both services have such a file: what they share imports no such library.
+"""
 
 from typing import Any
 
@@ -42,9 +45,8 @@ def open_pool(url: str, **options: Any) -> ConnectionPool:
 
 
 def _pool_of_master(place: RedisPlace, options: dict[str, Any]) -> ConnectionPool:
-    patience = {
-        name: value for name, value in options.items() if name.startswith("socket_")
-    }  # with a Sentinel: the next
+    # with a Sentinel that does not answer: the next is asked then
+    patience = {name: value for name, value in options.items() if name.startswith("socket_")}
     sentinel: Any = Sentinel(place.sentinels, sentinel_kwargs={**place.sentinel_options, **patience})  # type: ignore[no-untyped-call]
     of_server = dict(place.options)
     connection = _MasterTlsConnection if of_server.pop("ssl", False) else _MasterConnection

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from ingest_service.database import Database
 from ingest_service.errors import RefusedError
-from ingest_service.resumable.upload import no_such_upload
+from ingest_service.receive.upload_ids import no_such_upload
 from shared.blob_keys import DIRECT_KEPT_S
 
 CREATE = "INSERT INTO direct_uploads (id, tenant) VALUES ($1, $2)"

@@ -10,12 +10,12 @@ from uuid import UUID
 import msgspec
 
 from ingest_service.database import Database
+from ingest_service.receive.upload_ids import no_such_upload
 from ingest_service.resumable.read_metadata import UploadMetadata
 from ingest_service.resumable.upload import (
     COLUMNS,
     Part,
     Upload,
-    no_such_upload,
     taken_over,
     upload_gone,
     upload_of,

@@ -55,22 +55,6 @@ def upload_of(row: Any) -> Upload:
     return Upload(**dict(row))
 
 
-def parse_upload_id(text: str) -> UUID:
-    """The id in a path. One that cannot be is like one that is not: RefusedError `not_found`."""
-    try:
-        upload_id = UUID(text)
-    except ValueError:
-        raise no_such_upload() from None
-    if str(upload_id) != text.lower():  # UUID() takes braces and prefixes, too
-        raise no_such_upload()
-    return upload_id
-
-
-def no_such_upload() -> RefusedError:
-    """The refusal for an upload that is not there, or is somebody else's."""
-    return RefusedError("not_found", "There is no such upload.")
-
-
 def upload_gone() -> RefusedError:
     """The refusal for an upload of which only the tombstone is left."""
     return RefusedError("upload_gone", "The upload has expired or was terminated; start a new one.")

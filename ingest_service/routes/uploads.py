@@ -10,6 +10,7 @@ from litestar.params import FromPath
 from ingest_service.access.caller import Caller, Scope
 from ingest_service.access.require_scope import OPEN, needs
 from ingest_service.api_document.describe_tus import APPEND, CREATE, OPTIONS, SHOW, TERMINATE, Append, Create, OfUpload
+from ingest_service.receive.upload_ids import parse_upload_id
 from ingest_service.resumable import answer_headers
 from ingest_service.resumable.append_to_upload import append_to_upload
 from ingest_service.resumable.create_upload import create_upload
@@ -17,7 +18,6 @@ from ingest_service.resumable.read_head import read_creation, read_patch
 from ingest_service.resumable.show_upload import show_upload
 from ingest_service.resumable.speak_tus import require_version
 from ingest_service.resumable.terminate_upload import terminate_upload
-from ingest_service.resumable.upload import parse_upload_id
 from ingest_service.services import Services
 
 AnyRequest = Request[Any, Any, Any]

@@ -28,9 +28,8 @@ async def commit_job(database: Database, tenant: str, job_id: UUID, insert: Inse
                 failpoint("submit.before_commit")
                 committing = True
             failpoint("submit.after_commit")
-    except (
-        asyncpg.UniqueViolationError
-    ) as error:  # the collector of orphans has it: this process stood still for so long
+    except asyncpg.UniqueViolationError as error:
+        # the collector of orphans has it: this process stood still for so long
         raise OutageError("storage_unavailable", "The upload took too long to record; send it again.") from error
     except (OutageError, asyncio.CancelledError) as error:
         if not committing:

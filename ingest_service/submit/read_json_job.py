@@ -11,7 +11,7 @@ from ingest_service.errors import RefusedError
 from ingest_service.http.read_body import read_body
 from ingest_service.receive.read_options import OptionTexts, refused
 from ingest_service.receive.receive_upload import UploadHead, query_options
-from ingest_service.resumable.upload import parse_upload_id
+from ingest_service.receive.upload_ids import parse_upload_id
 from ingest_service.submit.submit_direct import UPLOAD_FIELD, DirectJob
 from ingest_service.submit.submit_url import URL_FIELD, UrlJob, checked_url
 from shared.ids import new_id

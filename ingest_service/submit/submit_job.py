@@ -130,9 +130,8 @@ async def record_job(recorder: JobRecorder, tenant: str, upload: Upload) -> Acce
     row = _row(tenant, upload)
     try:
         await recorder.record(row)
-    except (
-        asyncpg.UniqueViolationError
-    ) as error:  # the collector of orphans has it: this process stood still for so long
+    except asyncpg.UniqueViolationError as error:
+        # the collector of orphans has it: this process stood still for so long
         raise OutageError("storage_unavailable", "The upload took too long to record; send it again.") from error
     return AcceptedJob(row.job_id, first_task(row))
 

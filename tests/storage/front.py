@@ -1,7 +1,7 @@
 """An HTTP server of our own before the S3 server: it hands requests on, but for those that it is told to spoil."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from io import BytesIO
 
 import aiohttp
@@ -14,6 +14,28 @@ SLOW_DOWN = """<?xml version="1.0" encoding="UTF-8"?>
 <Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message><RequestId>one</RequestId></Error>"""
 MOST_BYTES = 64 << 20
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding"}
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@contextlib.asynccontextmanager
+async def answering(answer: Answer) -> AsyncIterator[tuple[str, aiohttp.ClientSession]]:
+    """The URL of a server that answers all requests so, and a client to hand them on with."""
+    app = web.Application(client_max_size=MOST_BYTES)
+    app.router.add_route("*", "/{rest:.*}", answer)
+    runner = web.AppRunner(app, access_log=None, auto_decompress=False)
+    await runner.setup()
+    await web.TCPSite(runner, LOOPBACK, 0).start()
+    try:
+        async with aiohttp.ClientSession(auto_decompress=False) as client:
+            yield f"http://{LOOPBACK}:{runner.addresses[0][1]}", client
+    finally:
+        await runner.cleanup()
+
+
+def kept_headers(answer: aiohttp.ClientResponse) -> dict[str, str]:
+    """Those of an answer that are for who asked, not for this connection."""
+    return {name: value for name, value in answer.headers.items() if name.lower() not in HOP_BY_HOP}
 
 
 class Front:
@@ -30,18 +52,8 @@ class Front:
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator["Front"]:
-        app = web.Application(client_max_size=MOST_BYTES)
-        app.router.add_route("*", "/{rest:.*}", self._answer)
-        runner = web.AppRunner(app, access_log=None, auto_decompress=False)
-        await runner.setup()
-        site = web.TCPSite(runner, LOOPBACK, 0)
-        await site.start()
-        self.url = f"http://{LOOPBACK}:{runner.addresses[0][1]}"
-        try:
-            async with aiohttp.ClientSession(auto_decompress=False) as self._client:
-                yield self
-        finally:
-            await runner.cleanup()
+        async with answering(self._answer) as (self.url, self._client):
+            yield self
 
     def refuse(self, times: int, method: str = "", words: str = "") -> None:
         """Answer the next requests of that method, with those words in their target, with 503 SlowDown."""
@@ -73,5 +85,4 @@ class Front:
         url = URL(self._upstream + request.raw_path, encoded=True)
         headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP}
         async with self._client.request(request.method, url, headers=headers, data=BytesIO(body)) as answer:
-            kept = {name: value for name, value in answer.headers.items() if name.lower() not in HOP_BY_HOP}
-            return web.Response(status=answer.status, headers=kept, body=await answer.read())
+            return web.Response(status=answer.status, headers=kept_headers(answer), body=await answer.read())

@@ -13,12 +13,10 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from deploy.local.ports import LOOPBACK
 from tests.storage.bucket import canonical_query, signed
+from tests.storage.front import answering, kept_headers
 
 PASSED_ON = ("range", "content-type", "content-disposition")
-HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding"}
-MOST_BYTES = 64 << 20
 
 
 class GcsFront:
@@ -31,17 +29,8 @@ class GcsFront:
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator["GcsFront"]:
-        app = web.Application(client_max_size=MOST_BYTES)
-        app.router.add_route("*", "/{rest:.*}", self._answer)
-        runner = web.AppRunner(app, access_log=None, auto_decompress=False)
-        await runner.setup()
-        await web.TCPSite(runner, LOOPBACK, 0).start()
-        self.url = f"http://{LOOPBACK}:{runner.addresses[0][1]}"
-        try:
-            async with aiohttp.ClientSession(auto_decompress=False) as self._client:
-                yield self
-        finally:
-            await runner.cleanup()
+        async with answering(self._answer) as (self.url, self._client):
+            yield self
 
     async def _answer(self, request: web.Request) -> web.Response:
         body = await request.read()
@@ -57,8 +46,7 @@ class GcsFront:
             skip_auto_headers=["Content-Type"],
         )
         async with asked as answer:
-            kept = {name: value for name, value in answer.headers.items() if name.lower() not in HOP_BY_HOP}
-            return web.Response(status=answer.status, headers=kept, body=await answer.read())
+            return web.Response(status=answer.status, headers=kept_headers(answer), body=await answer.read())
 
 
 def _in_s3s_words(request: web.Request) -> dict[str, str]:
