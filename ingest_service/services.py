@@ -24,6 +24,7 @@ from ingest_service.limits.quota_gate import QuotaGate
 from ingest_service.metrics.read_backlog import backlog_of
 from ingest_service.open_redis import open_redis
 from ingest_service.process.check_health import Readiness, check_health
+from ingest_service.process.see_processors import see_processors
 from ingest_service.receive.free_space import FreeSpace
 from ingest_service.resumable.resumable_uploads import ResumableUploads, open_resumable_uploads
 from ingest_service.settings import IngestSettings
@@ -61,13 +62,14 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     backlog: BacklogReader
 
     async def check(self) -> Readiness:
-        """What of it is away."""
+        """What of it is away, and whether a processor runs."""
         return await check_health(
-            {"database": self.database.check, "redis": self._check_redis, "storage": self.blobs.check}
+            {
+                "database": self.database.check,
+                "redis": partial(see_processors, self.redis),
+                "storage": self.blobs.check,
+            }
         )
-
-    async def _check_redis(self) -> None:
-        await self.redis.ping()
 
 
 def connections_of(processes: int) -> int:

@@ -47,6 +47,7 @@ from processor_service.webhooks.http_client import open_session
 from processor_service.worker import PollingWorker, compute_worker, connect, delivery_worker
 from shared.blob_store import BlobStore
 from shared.logs import Log
+from shared.messages import processor_name
 from shared.settings import SettingsError
 from shared.states import TaskKind
 
@@ -96,7 +97,7 @@ async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncI
         leases = Leases(database, lease_s=settings.lease_s)
         blobs = BlobStore(settings.storage_url, timeout_s=settings.storage_timeout_s, retry_s=settings.storage_retry_s)
         yield Processor(
-            name=f"{socket.gethostname()}:{os.getpid()}",
+            name=processor_name(socket.gethostname(), os.getpid()),
             settings=settings,
             database=database,
             redis=redis,

@@ -25,6 +25,9 @@ from shared.messages import (
     COMPUTE_QUEUE,
     DELIVERY_QUEUE,
     PAYLOAD_TTL_MS,
+    PROCESSOR_SEEN_KEY,
+    PROCESSOR_SEEN_TTL_MS,
+    arq_health_key,
     deserialize,
     serialize,
 )
@@ -33,6 +36,7 @@ log = Log(__name__)
 
 FAR_ABOVE_ANY_TASK_S = 7 * 24 * 3600  # arq's own timeout would delete the task; the record decides instead
 NEVER_GIVE_UP = 1_000_000  # arq counts interruptions as tries
+HEALTH_EVERY_S = 5
 READ_LIMIT = 1000  # at least twice what the whole fleet runs at once, or idle workers see only running tasks
 FOR_EVER, SOON = -1, 1  # retries of a command
 
@@ -45,6 +49,16 @@ class PollingWorker(Worker):
     async def _poll_iteration(self) -> None:
         await super()._poll_iteration()
         self.last_poll_s = time.monotonic()
+
+    async def record_health(self) -> None:
+        """As arq's, every few seconds under a key of this process; here also under one key of all processors.
+
+        Without that an ingest would have to search all keys of Redis for those of arq, and a long queue has many.
+        """
+        before = self._last_health_check
+        await super().record_health()
+        if self._last_health_check != before and self.queue_name == COMPUTE_QUEUE:
+            await self.pool.psetex(PROCESSOR_SEEN_KEY, PROCESSOR_SEEN_TTL_MS, b"")
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
         """As arq's, one by one: a connection that breaks while arq watches a key would end its main loop."""
@@ -118,8 +132,8 @@ def _worker(
         keep_result=0,
         poll_delay=processor.settings.poll_s,
         queue_read_limit=READ_LIMIT,
-        health_check_key=f"{queue}:health:{processor.name}",
-        health_check_interval=5,
+        health_check_key=arq_health_key(queue, processor.name),
+        health_check_interval=HEALTH_EVERY_S,
         expires_extra_ms=PAYLOAD_TTL_MS,
         job_serializer=serialize,
         job_deserializer=deserialize,

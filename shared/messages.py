@@ -16,6 +16,8 @@ ARQ_JOB_KEY_PREFIX = "arq:job:"
 ARQ_IN_PROGRESS_KEY_PREFIX = "arq:in-progress:"
 ARQ_RETRY_KEY_PREFIX = "arq:retry:"
 ARQ_FUNCTION = "run_task"
+PROCESSOR_SEEN_KEY = "headrace:processor-seen"  # every processor that polls sets it; its age shows when one did last
+PROCESSOR_SEEN_TTL_MS = 24 * 3600 * 1000  # an older sign of a processor is forgotten
 PAYLOAD_TTL_MS = 30 * 24 * 3600 * 1000  # longer than any backlog; the row in Postgres outlives it anyway
 
 
@@ -41,6 +43,16 @@ class Dispatch(msgspec.Struct, frozen=True):
     @property
     def queue(self) -> str:
         return DELIVERY_QUEUE if self.kind is TaskKind.DELIVER else COMPUTE_QUEUE
+
+
+def processor_name(host: str, pid: int) -> str:
+    """What a processor process is called in leases and in Redis."""
+    return f"{host}:{pid}"
+
+
+def arq_health_key(queue: str, processor: str) -> str:
+    """What arq sets every few seconds, for some seconds, while a processor looks for work in a queue."""
+    return f"{queue}:health:{processor}"
 
 
 def dispatch_of(arq_id: str, queue: str) -> Dispatch | None:

@@ -17,6 +17,10 @@ def live() -> dict[str, str]:
 
 @get("/health/ready", responses=READY, opt=OPEN, security=[{}], summary="Are uploads taken?")
 async def ready(services: NamedDependency[Services]) -> Response[Readiness]:
-    """200 while uploads can be taken, else 503; `away` names what does not answer."""
+    """200 while uploads can be taken, else 503; `away` names what does not answer.
+
+    `processors` says whether a processor has been seen in the last 15 s, and never changes the status: without one,
+    uploads are taken and wait. Its `status` is `unknown` while Redis does not answer.
+    """
     readiness = await services.check()
     return Response(readiness, status_code=200 if readiness.ready else 503)

@@ -12,6 +12,7 @@ import msgspec
 from ingest_service.access.caller import Scope
 from ingest_service.access.key_views import ApiKeyList, ApiKeyView, CreatedApiKey, NewApiKey
 from ingest_service.process.check_health import Readiness
+from ingest_service.process.see_processors import Processors
 from processor_service.diarization.voices import HeardPiece, Voices
 from processor_service.models.cache import Receipt
 from processor_service.outcomes import ChunkInput
@@ -251,5 +252,7 @@ KINDS: dict[str, Kind] = {
     "api new key": _kind(NewApiKey(purpose="upload", scopes=list(Scope), expires_days=5), from_clients=True),
     "api keys": _kind(ApiKeyList(keys=(ApiKeyView(**KEY),))),
     "api created key": _kind(CreatedApiKey(**KEY, key="shown once")),
-    "api readiness": _kind(Readiness(ready=False, away=("database",))),
+    "api readiness": _kind(
+        Readiness(ready=False, away=("database",), processors=Processors(status="seen", seen_s_ago=2.1))
+    ),
 }

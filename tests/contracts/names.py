@@ -29,6 +29,7 @@ def names() -> dict[str, object]:
         "redis keys of fair shares": [*fair_shares.keys_of("Q"), str(fair_shares.arguments_for("Q")[0])],
         "redis scores": [fair_shares.FIRST_TAG, fair_shares.LAST_TAG],
         "redis key of rates": shared_buckets.KEY,
+        "redis key of processors": [messages.PROCESSOR_SEEN_KEY, messages.PROCESSOR_SEEN_TTL_MS],
         "redis lists": [DEAD_LETTER_LIST, PROJECTED],
         "arq function": messages.ARQ_FUNCTION,
         "arq id": Dispatch(ID, 3, TaskKind.CHUNK).arq_id,

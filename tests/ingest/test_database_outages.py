@@ -13,6 +13,7 @@ from tests.ingest.sounds import wav
 
 NOBODY = "127.0.0.1:1"
 WAV_TYPE = {"Content-Type": "audio/wav"}
+NOT_READY = {"ready": False, "away": ["database"], "processors": {"status": "not_seen", "seen_s_ago": None}}
 
 
 async def test_without_postgres_nothing_is_promised(settings: IngestSettings) -> None:
@@ -23,7 +24,7 @@ async def test_without_postgres_nothing_is_promised(settings: IngestSettings) ->
             assert (await answer.json(content_type=None))["code"] == "database_unavailable"
         assert ingest.stored_files() == []
         assert (await ingest.get("/v1/jobs"))[0] == 503
-        assert await ingest.get("/health/ready") == (503, {"ready": False, "away": ["database"]})
+        assert await ingest.get("/health/ready") == (503, NOT_READY)
         assert (await ingest.get("/health/live"))[0] == 200
 
 
@@ -99,7 +100,7 @@ async def test_postgres_freezes_under_open_connections_and_thaws(settings: Inges
         async with asyncio.timeout(15):
             await asyncio.gather(*(refused(ingest) for _ in range(3)))
             assert (await ingest.get("/v1/jobs"))[0] == 503
-            assert await ingest.get("/health/ready") == (503, {"ready": False, "away": ["database"]})
+            assert await ingest.get("/health/ready") == (503, NOT_READY)
         postgres.thaw()
         await back_within_10_s(ingest)
 

@@ -17,20 +17,21 @@ from tests.ingest.sounds import MIB, wav
 
 NOBODY = "127.0.0.1:1"
 WAV_TYPE = {"Content-Type": "audio/wav"}
+UNKNOWN = {"status": "unknown", "seen_s_ago": None}
 
 
 async def test_without_redis_uploads_are_taken(settings: IngestSettings) -> None:
     async with serving(settings, redis_url=f"redis://{NOBODY}") as ingest:
         await ingest.submit(wav())
         assert await ingest.job_count() == 1
-        assert await ingest.get("/health/ready") == (200, {"ready": True, "away": ["redis"]})
+        assert await ingest.get("/health/ready") == (200, {"ready": True, "away": ["redis"], "processors": UNKNOWN})
 
 
 async def test_a_frozen_redis_does_not_hold_up_an_upload(settings: IngestSettings) -> None:
     async with silent_server() as address, serving(settings, redis_url=f"redis://{address}") as ingest:
         async with asyncio.timeout(0.9):  # less than one ring may take
             await asyncio.gather(*(ingest.submit(wav()) for _ in range(5)))
-        assert (await ingest.get("/health/ready"))[1] == {"ready": True, "away": ["redis"]}
+        assert (await ingest.get("/health/ready"))[1] == {"ready": True, "away": ["redis"], "processors": UNKNOWN}
 
 
 async def is_rung_for_all(ingest: Ingest) -> bool:

@@ -223,9 +223,12 @@ async def test_denoised_audio(ingest: Ingest) -> None:
     assert (await ingest.get(f"/v1/jobs/{job_id}/audio?variant=x"))[0] == 400
 
 
+NOT_SEEN = {"status": "not_seen", "seen_s_ago": None}
+
+
 async def test_health_and_schema(ingest: Ingest) -> None:
     assert await ingest.get("/health/live") == (200, {"status": "alive"})
-    assert await ingest.get("/health/ready") == (200, {"ready": True, "away": []})
+    assert await ingest.get("/health/ready") == (200, {"ready": True, "away": [], "processors": NOT_SEEN})
     for path in ("/schema", "/schema/openapi.json"):
         status, document = await ingest.get(path)
         assert status == 200
