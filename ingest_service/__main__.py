@@ -17,6 +17,7 @@ from ingest_service.settings import IngestSettings
 from shared import failpoints
 from shared.blob_errors import BlobStoreError
 from shared.blob_store import BlobStore
+from shared.known_variables import unknown_variables
 from shared.logs import Log, configure
 from shared.settings import SettingsError, load_settings
 
@@ -25,17 +26,29 @@ log = Log("ingest_service")
 
 def main(arguments: list[str]) -> int:
     """Serve until told to stop; the exit status."""
+    is_child = arguments[:1] == ["--listener"]
+    unknown = [] if is_child else unknown_variables(os.environ)  # the parent has named them
     try:
         settings = load_settings(IngestSettings, os.environ)
         configure(settings.log_format, settings.log_level)
+        for one in unknown:
+            log.warning("unknown_setting", **one._asdict())
         failpoints.arm(settings.failpoints)
         allow_open_files()
-        if arguments[:1] == ["--listener"]:
+        if is_child:
             return serve_for_parent(settings, socket.socket(fileno=int(arguments[1])))
         return serve_all(settings)
-    except (SettingsError, CannotStartError) as error:
-        print(f"ingest: {error}", file=sys.stderr)  # noqa: T201 - one plain line, whatever the log's format
-        return CANNOT_START
+    except SettingsError as error:  # one that is not set may be set under a name that is almost right
+        return complain(*map(str, unknown), str(error))
+    except CannotStartError as error:
+        return complain(str(error))
+
+
+def complain(*lines: str) -> int:
+    """Plain lines, whatever the log's format; the exit status."""
+    for line in lines:
+        print(f"ingest: {line}", file=sys.stderr)  # noqa: T201 - not a line of the log
+    return CANNOT_START
 
 
 def serve_all(settings: IngestSettings) -> int:

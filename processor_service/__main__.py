@@ -11,25 +11,38 @@ from processor_service.models.cache import ModelError
 from processor_service.service import serve
 from processor_service.settings import ProcessorSettings
 from shared import failpoints, logs
+from shared.known_variables import unknown_variables
+from shared.logs import Log
 from shared.settings import SettingsError, load_settings
+
+log = Log("processor_service")
 
 
 def main() -> int:
     """The exit status: 0 after an ordered stop, 1 when it could not go on, 2 for settings that cannot work."""
+    unknown = unknown_variables(os.environ)
     try:
         settings = load_settings(ProcessorSettings, os.environ)
+    except SettingsError as error:  # one that is not set may be set under a name that is almost right
+        return _complain(2, *map(str, unknown), str(error))
+    try:
         logs.configure(settings.log_format, settings.log_level)
+        for one in unknown:
+            log.warning("unknown_setting", **one._asdict())
         failpoints.arm(settings.failpoints)
         return uvloop.run(serve(settings))
     except (SettingsError, ModelError) as error:
-        sys.stderr.write(f"processor_service: {error}\n")
-        return 2
+        return _complain(2, str(error))
     except (OSError, asyncpg.PostgresError) as error:
-        sys.stderr.write(f"processor_service: the database cannot be reached: {type(error).__name__}: {error}\n")
-        return 1
+        return _complain(1, f"the database cannot be reached: {type(error).__name__}: {error}")
     except (ChildCrashError, TaskError) as error:
-        sys.stderr.write(f"processor_service: the model could not be loaded: {error}\n")
-        return 1
+        return _complain(1, f"the model could not be loaded: {error}")
+
+
+def _complain(status: int, *lines: str) -> int:
+    for line in lines:
+        sys.stderr.write(f"processor_service: {line}\n")
+    return status
 
 
 if __name__ == "__main__":

@@ -11,13 +11,19 @@ from deploy.local.errors import LocalStackError
 from deploy.local.processes import Processes
 from deploy.local.servers import LOOK_EVERY_S
 from deploy.local.settings import LOCAL_ENGINES, base_url
+from shared.settings import PREFIX
 
 READY_WITHIN_S = 60.0
 
 
 async def start_service(processes: Processes, module: str, settings: Mapping[str, str]) -> Process:
     """Start `python -m module`; it writes to the terminal."""
-    return await processes.start([sys.executable, "-m", module], env={**os.environ, **settings})
+    return await processes.start([sys.executable, "-m", module], env=_environ(settings))
+
+
+def _environ(settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment of this process, with the settings in force in place of its `HEADRACE_*` variables."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)} | dict(settings)
 
 
 async def prepare_model(processes: Processes, settings: Mapping[str, str]) -> None:
@@ -25,7 +31,7 @@ async def prepare_model(processes: Processes, settings: Mapping[str, str]) -> No
     if settings["HEADRACE_TRANSCRIBER"] not in LOCAL_ENGINES:
         return
     command = [sys.executable, "-m", "processor_service.models", settings["HEADRACE_MODEL"]]
-    process = await processes.start(command, env={**os.environ, **settings})
+    process = await processes.start(command, env=_environ(settings))
     try:
         if await process.wait() != 0:
             raise LocalStackError(f"The model {settings['HEADRACE_MODEL']} could not be prepared; see the line above.")

@@ -1,7 +1,7 @@
 """What the person who starts the stack chose, and the settings of the services that follow from it.
 
 Choices are PORT, DATA_DIR and PROCESSORS, and JOB and CODE for `redrive`, and what an API key shall be or a
-tenant may use; `HEADRACE_*` variables of the environment override what follows.
+tenant may use; `HEADRACE_*` variables of the environment that are settings override what follows.
 """
 
 import sys
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from deploy.local.errors import LocalStackError
 from deploy.local.ports import LOOPBACK
+from shared.known_variables import UnknownVariable, unknown_variables
 
 LOCAL_ENGINES = ("openai-whisper", "faster-whisper")  # those that need a model on this machine
 MAX_PROCESSORS = 64
@@ -39,7 +40,8 @@ class QuotaChoices:
 
 @dataclass(frozen=True)
 class Choices:
-    """What to run, and where; `overrides` are the `HEADRACE_*` variables that somebody set.
+    """What to run, and where; `overrides` are the settings that the environment has, `unknown` its
+    `HEADRACE_*` variables that are no settings.
 
     `job` and `code` say what to redrive, and `api_key` by whose leave where keys are asked for.
     """
@@ -48,6 +50,7 @@ class Choices:
     data_dir: Path
     processors: int
     overrides: Mapping[str, str]
+    unknown: tuple[UnknownVariable, ...] = ()
     job: str = ""
     code: str = ""
     api_key: str = ""
@@ -57,11 +60,18 @@ class Choices:
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> "Choices":
         """Read and check them; raises LocalStackError."""
+        unknown = unknown_variables(environ)
+        no_settings = {one.name for one in unknown}
         return cls(
             port=_whole_number("PORT", environ.get("PORT") or "8000", 1, 65535),
             data_dir=Path(environ.get("DATA_DIR") or ".headrace").expanduser(),
             processors=_whole_number("PROCESSORS", environ.get("PROCESSORS") or "1", 0, MAX_PROCESSORS),
-            overrides={name: value for name, value in environ.items() if name.startswith("HEADRACE_") and value},
+            overrides={
+                name: value
+                for name, value in environ.items()
+                if name.startswith("HEADRACE_") and value and name not in no_settings
+            },
+            unknown=tuple(unknown),
             job=environ.get("JOB") or "",
             code=environ.get("CODE") or "",
             api_key=environ.get("API_KEY") or "",

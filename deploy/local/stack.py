@@ -16,7 +16,7 @@ from deploy.local.servers import Server, wait_until_ready
 from deploy.local.service_role import let_services_in
 from deploy.local.settings import Choices, address, settings_of
 from deploy.local.supervised import Program, Supervised
-from deploy.local.terminal import say
+from deploy.local.terminal import say, warn
 from deploy.local.valkey import Valkey
 from deploy.migrate import MigrationError, migrate
 
@@ -26,6 +26,8 @@ PROCESSOR_GRACE_S = 30.0  # longer than the processor's own
 @asynccontextmanager
 async def running_stack(choices: Choices) -> AsyncIterator[dict[str, str]]:
     """Run all of it for the length of a block, which gets the settings in force; raises LocalStackError."""
+    for one in choices.unknown:
+        warn(str(one))
     data_dir = DataDir(choices.data_dir)
     data_dir.open()
     async with AsyncExitStack() as exits:
