@@ -4,7 +4,7 @@ import fcntl
 import os
 import shlex
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from deploy.local.errors import LocalStackError
@@ -44,6 +44,14 @@ class DataDir:
 
     def pid_file(self, name: str) -> Path:
         return self.run / f"{name}.pid"
+
+    def processor_pids(self) -> list[int]:
+        """Of the processors that run at the moment."""
+        pids = []
+        for path in self.run.glob("processor-*.pid"):
+            with suppress(FileNotFoundError):  # its process has just ended
+                pids.append(int(path.read_text()))
+        return pids
 
     def clear_run(self) -> None:
         """Remove what an earlier stack that was killed left behind."""

@@ -44,10 +44,16 @@ class Launched:
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[Process]:
         """Run it for the length of a block, which starts when it says that it is ready."""
-        process = await self.start()
-        try:
+        async with self.started() as process:
             line = await line_with(process, "Headrace is ready")
             self.url = line.split()[-1].removesuffix("/v1/jobs")
+            yield process
+
+    @asynccontextmanager
+    async def started(self) -> AsyncIterator[Process]:
+        """Run it for the length of a block, which starts at once."""
+        process = await self.start()
+        try:
             yield process
         finally:
             if process.returncode is None:
