@@ -103,10 +103,12 @@ async def _next(pace: Pace, receive: Receive) -> tuple[bytes, bool]:
 
 
 async def limited(body: AsyncIterator[bytes], max_bytes: int, max_upload_bytes: int) -> AsyncIterator[bytes]:
-    """The same pieces, until there are more than `max_bytes` in all: then RefusedError `too_large`."""
-    total = 0
+    """The first `max_bytes` of the body, wherever its pieces end; then RefusedError `too_large` if there is more."""
+    left = max_bytes
     async for piece in body:
-        total += len(piece)
-        if total > max_bytes:
+        if len(piece) > left:
+            if left:
+                yield piece[:left]
             raise too_large(max_upload_bytes)
+        left -= len(piece)
         yield piece

@@ -85,11 +85,19 @@ class UploadReceiver:
             raise too_large(self._max_bytes)
 
     async def _receive_small(self, body: bytes, boundary: str | None) -> None:
-        """What `_receive_form` and `_store` do, for a body that is at hand: nothing has to pass through a stream."""
+        """The same for a body that is at hand: nothing has to pass through a stream, unless it is to be refused.
+
+        What is wrong with it first depends on how much of it is read; the stream decides.
+        """
         if boundary is None:
             await self._store_small(body)
             return
-        for part in split_form(body, boundary):
+        try:
+            parts = split_form(body, boundary)
+        except RefusedError:
+            await self._receive_form(_at_hand(body), boundary)
+            return
+        for part in parts:
             if part.name == AUDIO_FIELD:
                 self._begin_audio(part.filename)
                 await self._store_small(part.content)
@@ -98,9 +106,10 @@ class UploadReceiver:
         self._require_audio()
 
     async def _store_small(self, audio: bytes) -> None:
-        self._texts.options()
         if len(audio) > self._max_bytes:
-            raise too_large(self._max_bytes)
+            await self._store(_at_hand(audio))
+            return
+        self._texts.options()
         self._audio = await store_small_audio(self._blobs, blob_keys.source(self._job_id), audio)
         failpoint("upload.after_blob")
 
@@ -137,6 +146,10 @@ class UploadReceiver:
             raise RefusedError("empty_upload", "The upload has no bytes.")
         options = self._texts.options()
         return Upload(job_id=self._job_id, audio=self._audio, filename=self._filename, options=options)
+
+
+async def _at_hand(body: bytes) -> AsyncIterator[bytes]:
+    yield body
 
 
 def query_options(head: UploadHead, texts: OptionTexts) -> None:

@@ -46,7 +46,7 @@ def _values(scope: HTTPScope, name: bytes) -> list[str]:
 
 def _head(scope: HTTPScope, *, only_form: bool) -> UploadHead:
     headers = dict(scope["headers"])
-    content_type, boundary = _parse_content_type(headers.get(b"content-type", b"").decode("latin-1"))
+    content_type, boundary = parse_content_type(headers.get(b"content-type", b"").decode("latin-1"))
     length = headers.get(b"content-length")
     return UploadHead(
         content_type=content_type,
@@ -57,7 +57,7 @@ def _head(scope: HTTPScope, *, only_form: bool) -> UploadHead:
     )
 
 
-def _parse_content_type(header: str) -> tuple[str, str | None]:
+def parse_content_type(header: str) -> tuple[str, str | None]:
     """The type in small letters, and the boundary that a form's names."""
     kind, _, _ = header.partition(";")
     boundaries = (quoted or plain for name, quoted, plain in PARAMETER.findall(header) if name.lower() == "boundary")
