@@ -11,7 +11,7 @@ PROMETHEUS := $(VENV)/prometheus/usr/bin/promtool
 SERVERS := $(VENV)/servers/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-full record-contracts check bench-ingest bench-transcribe bench-denoise bench-diarize bench-scaling chaos fleet dead-letters redrive limits api-key revoke-key lock
+.PHONY: help demo run test test-full record-contracts check bench-ingest bench-transcribe bench-denoise bench-diarize bench-scaling chaos fleet fuzz dead-letters redrive limits api-key revoke-key lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,9 @@ bench-denoise: $(READY) ## compare the denoisers on noisy speech: CORPUS (a fold
 
 fleet: $(READY) ## run many hosts on this machine, in network namespaces (root): cut links, kill hosts, lengthen lines: SCENARIOS (all), SEED (0), LOGS (a folder that keeps them); prints one JSON object last
 	@$(RUN) tests.fleet --seed $(or $(SEED),0) --scenarios "$(SCENARIOS)" $(if $(LOGS),--logs "$(LOGS)")
+
+fuzz: $(READY) ## try the tests' properties with fresh randomness: SECONDS (120), SEED (random), TESTS (tests); a find is a line that becomes an example
+	@$(RUN) tests.fuzz --seconds $(or $(SECONDS),120) $(if $(SEED),--seed $(SEED)) $(TESTS)
 
 chaos: $(READY) ## break everything on purpose: PROFILE (short, long), SEED (0), RUNS (all; C1,C5); prints one JSON object last
 	@$(RUN) tests.chaos --profile $(or $(PROFILE),short) --seed $(or $(SEED),0) --runs "$(RUNS)"

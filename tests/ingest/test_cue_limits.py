@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest_service.transcript_formats.display_width import display_width
@@ -62,7 +62,6 @@ def _channels(transcript: Transcript) -> list[list[Segment]]:
     return [[segment for segment in transcript.segments if segment.channel == number] for number in numbers]
 
 
-@settings(deadline=None)  # no test of ours is timed
 @given(TRANSCRIPTS, LIMITS)
 def test_every_cue_keeps_the_limits(transcript: Transcript, limits: CueLimits) -> None:
     for cue in make_cues(transcript, limits):
@@ -71,7 +70,6 @@ def test_every_cue_keeps_the_limits(transcript: Transcript, limits: CueLimits) -
         assert 0 < cue.end_ms - cue.start_ms <= limits.max_seconds * 1000
 
 
-@settings(deadline=None)  # no test of ours is timed
 @given(TRANSCRIPTS, LIMITS)
 def test_every_word_is_shown_once_and_in_order(transcript: Transcript, limits: CueLimits) -> None:
     for segments in _channels(transcript):
@@ -80,7 +78,6 @@ def test_every_word_is_shown_once_and_in_order(transcript: Transcript, limits: C
         assert _shown(cues).replace("→", "-->") == _bare("".join(one.text for one in segments)).replace("→", "-->")
 
 
-@settings(deadline=None)  # no test of ours is timed
 @given(TRANSCRIPTS, LIMITS)
 def test_times_rise_and_no_two_cues_of_a_channel_overlap(transcript: Transcript, limits: CueLimits) -> None:
     starts = [cue.start_ms for cue in make_cues(transcript, limits)]
@@ -90,7 +87,6 @@ def test_times_rise_and_no_two_cues_of_a_channel_overlap(transcript: Transcript,
         assert all(before.end_ms <= after.start_ms for before, after in pairwise(make_cues(alone, limits)))
 
 
-@settings(deadline=None)  # no test of ours is timed
 @given(TRANSCRIPTS, LIMITS)
 def test_a_cue_is_of_one_speaker(transcript: Transcript, limits: CueLimits) -> None:
     for speaker in {segment.speaker for segment in transcript.segments}:
@@ -99,7 +95,6 @@ def test_a_cue_is_of_one_speaker(transcript: Transcript, limits: CueLimits) -> N
         assert sorted(_shown(theirs).replace("→", "-->")) == sorted(_bare(spoken).replace("→", "-->"))
 
 
-@settings(deadline=None)  # no test of ours is timed
 @given(TRANSCRIPTS, LIMITS)
 def test_names_before_the_text_take_no_room_that_is_not_there(transcript: Transcript, limits: CueLimits) -> None:
     for block in render_srt(transcript, limits).split("\n\n"):

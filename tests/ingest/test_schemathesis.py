@@ -14,7 +14,7 @@ from tests.ingest.sounds import wav
 from tests.stack.launched import ROOT
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
-SEED = 5
+SEED = os.environ.get("FUZZ_SEED", "5")  # `make fuzz` has others
 EXAMPLES = 15  # of each operation and phase
 TIMEOUT_S = 600
 
@@ -22,6 +22,7 @@ TIMEOUT_S = 600
 PHASES = [pytest.param("examples,coverage", marks=pytest.mark.slow), "fuzzing", "stateful"]
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("phases", PHASES)
 async def test_every_answer_is_one_that_the_document_promises(
     settings: IngestSettings, tmp_path: Path, phases: str
@@ -54,10 +55,10 @@ async def run_schemathesis(
     run = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG), "run", url),
         *("--checks", checks, "--phases", phases, "--mode", "all", "--max-examples", str(EXAMPLES)),
-        *("--seed", str(SEED), "--suppress-health-check", "all", "--continue-on-failure", *more),
+        *("--seed", SEED, "--suppress-health-check", "all", "--continue-on-failure", *more),
         *("--generation-database", "none", "--no-color"),
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},  # the hooks are found there
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"},  # the hooks are found there
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

@@ -223,6 +223,7 @@ RINGS = st.tuples(st.sampled_from("abcd"), st.sampled_from(KINDS), st.integers(1
 TAKES = st.integers(1, 12)
 
 
+@pytest.mark.fuzz
 def test_no_order_of_arrivals_is_unfair(redis_url: str) -> None:
     with asyncio.Runner() as runner:
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -297,6 +298,7 @@ async def _open(database_url: str) -> asyncpg.Pool:
     return pool
 
 
+@pytest.mark.fuzz
 def test_no_order_of_events_breaks_the_record(database_url: str, storage_url: str) -> None:
     loop = asyncio.new_event_loop()
 
