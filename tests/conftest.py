@@ -14,6 +14,5 @@ settings.register_profile(
     report_multiple_bugs=False,
     suppress_health_check=[HealthCheck.too_slow],
     phases=[Phase.explicit, Phase.generate, Phase.target, Phase.shrink],
-    max_examples=300,
 )
 settings.load_profile("same")

@@ -18,7 +18,7 @@ def find(test: Any, **fixtures: Any) -> list[str]:
 @seed(1)
 @settings(phases=[Phase.generate, Phase.shrink], report_multiple_bugs=False, derandomize=False)
 @given(st.lists(st.binary()), st.text())
-def fails(fixture: object, bodies: list[bytes], text: str) -> None:
+def fails(fixture: object, bodies: list[bytes], text: str) -> None:  # noqa: ARG001 - it is to be shown
     assert fixture is None or len(bodies) < 2
 
 
