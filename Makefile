@@ -11,10 +11,12 @@ PROMETHEUS := $(VENV)/prometheus/usr/bin/promtool
 SERVERS := $(VENV)/servers/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-full record-contracts check bench-ingest bench-transcribe bench-denoise bench-diarize bench-scaling chaos fleet fuzz dead-letters redrive limits api-key revoke-key lock
+.PHONY: help demo run test test-fast test-full record-contracts check bench-ingest bench-transcribe bench-denoise bench-diarize bench-scaling chaos fleet fuzz dead-letters redrive limits api-key revoke-key lock
 
-help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
+help: # list the targets
+	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
+
+##@ Run
 
 demo: $(READY) ## start everything, transcribe the bundled clip, verify the webhook, stop everything
 	@$(RUN) deploy.local demo
@@ -22,17 +24,34 @@ demo: $(READY) ## start everything, transcribe the bundled clip, verify the webh
 run: $(READY) $(SPEAKERS) ## run the stack until Ctrl-C: PORT (8000), DATA_DIR (.headrace), PROCESSORS (1)
 	@$(RUN) deploy.local run
 
-test: $(READY) $(SPEAKERS) $(PROMETHEUS) $(SERVERS) ## run every test; ARGS are passed on to pytest
-	@$(RUN) pytest $(ARGS)
+##@ Test
+
+CHECKS := \
+	"ruff format --check ." \
+	"ruff check ." \
+	"mypy" \
+	"lint-imports" \
+	"hadolint deploy/ingest.Dockerfile deploy/processor.Dockerfile" \
+	"check-jsonschema --quiet --builtin-schema vendor.compose-spec deploy/compose.yaml" \
+	"compose-lint check --quiet --skip-suppressed --no-env --strict-config --fail-on low --config deploy/compose-lint.yml deploy/compose.yaml"
+
+check: $(READY) ## check format, lint, types and import contracts; lint the images' and the compose file; report all that is found
+	@failed=; for check in $(CHECKS); do $(VENV)/bin/$$check || failed="$$failed, $${check%% -*}"; done; \
+	test -z "$$failed" || { echo "make check: failed: $${failed#, }" >&2; exit 1; }
+
+# Every process that a test starts would compile our modules again if no bytecode could be kept.
+test test-fast: unexport PYTHONDONTWRITEBYTECODE
+test: $(READY) $(SPEAKERS) $(PROMETHEUS) $(SERVERS) ## run every test that takes less than minutes: WORKERS (processes; two per core), ARGS (passed on to pytest)
+	@$(RUN) pytest --numprocesses $(or $(WORKERS),auto) --dist loadgroup --durations 15 $(ARGS)
+
+test-fast: $(READY) ## run the tests that start no process and load no model: WORKERS, ARGS
+	@$(RUN) pytest -m 'not slow and not process and not model' --numprocesses $(or $(WORKERS),auto) --dist loadgroup --durations 15 $(ARGS)
+
+chaos: $(READY) ## break everything on purpose: PROFILE (short, long), SEED (0), RUNS (all; C1,C5); prints one JSON object last, fails on a violation
+	@$(RUN) tests.chaos --profile $(or $(PROFILE),short) --seed $(or $(SEED),0) --runs "$(RUNS)"
 
 test-full: $(READY) ## run the tests that take minutes: the corpus, 65 minutes, three hours, latency, two versions at once; prints figures
 	@$(RUN) pytest -m slow -s tests/full tests/contracts $(ARGS)
-
-record-contracts: $(READY) ## keep what this version writes for later ones to read: adds what is not in tests/contracts/recorded/<version>.json yet
-	@$(RUN) pytest -q tests/contracts/record.py
-
-bench-denoise: $(READY) ## compare the denoisers on noisy speech: CORPUS (a folder with manifest.json), ONLY; one JSON object last
-	@$(RUN) tests.benchmarks.denoise --corpus "$(CORPUS)" --only "$(ONLY)"
 
 fleet: $(READY) ## run many hosts on this machine, in network namespaces (root): cut links, kill hosts, lengthen lines: SCENARIOS (all), SEED (0), LOGS (a folder that keeps them); prints one JSON object last
 	@$(RUN) tests.fleet --seed $(or $(SEED),0) --scenarios "$(SCENARIOS)" $(if $(LOGS),--logs "$(LOGS)")
@@ -40,29 +59,10 @@ fleet: $(READY) ## run many hosts on this machine, in network namespaces (root):
 fuzz: $(READY) ## try the tests' properties with fresh randomness: SECONDS (120), SEED (random), TESTS (tests); a find is a line that becomes an example
 	@$(RUN) tests.fuzz --seconds $(or $(SECONDS),120) $(if $(SEED),--seed $(SEED)) $(TESTS)
 
-chaos: $(READY) ## break everything on purpose: PROFILE (short, long), SEED (0), RUNS (all; C1,C5); prints one JSON object last
-	@$(RUN) tests.chaos --profile $(or $(PROFILE),short) --seed $(or $(SEED),0) --runs "$(RUNS)"
+record-contracts: $(READY) ## keep what this version writes for later ones to read: adds what is not in tests/contracts/recorded/<version>.json yet
+	@$(RUN) pytest -q tests/contracts/record.py
 
-bench-ingest: $(READY) $(USUAL) ## compare uploads with the usual stack and a bare sink: ONLY (small,spike,held,large,huge), REPEATS (3), SECONDS (10), CONTENDERS (headrace,usual,usual-async,bare,generator), FSYNC (1: also synced), PROCESSES (cores); prints one JSON object last
-	@$(RUN) tests.benchmarks.ingest --only "$(ONLY)" --contenders "$(CONTENDERS)" --repeats $(or $(REPEATS),3) --seconds $(or $(SECONDS),10) $(if $(filter-out 0 false no,$(FSYNC)),--fsync) $(if $(PROCESSES),--processes $(PROCESSES)) $(ARGS)
-
-bench-transcribe: $(READY) ## compare with whisper and faster-whisper: AUDIO, REFERENCE (a text file), REPEATS (1), THREADS (all), ONLY (names that hold it), SLOTS (1,2,8,32; none); prints one JSON object last
-	@$(RUN) tests.benchmarks.transcribe --audio "$(AUDIO)" --reference "$(REFERENCE)" --repeats $(or $(REPEATS),1) --only "$(ONLY)" $(if $(SLOTS),--slots $(SLOTS)) $(if $(THREADS),--threads $(THREADS))
-
-bench-diarize: $(READY) $(SPEAKERS) ## measure who speaks when: FOLDER (recordings with RTTM beside them), NAMES (all); prints one JSON object last
-	@$(RUN) tests.benchmarks.diarization "$(FOLDER)" $(NAMES)
-
-bench-scaling: $(READY) ## measure small runs and single costs, simulate and size large loads: ARGS (--kept: measure nothing; --write: make the tables and plots of deploy/SCALING.md anew); prints one JSON object last
-	@$(RUN) tests.benchmarks.scaling $(ARGS)
-
-check: $(READY) ## check format, lint, types and import contracts; lint the images' and the compose file
-	@$(VENV)/bin/ruff format --check .
-	@$(VENV)/bin/ruff check .
-	@$(VENV)/bin/mypy
-	@$(VENV)/bin/lint-imports
-	@$(VENV)/bin/hadolint deploy/ingest.Dockerfile deploy/processor.Dockerfile
-	@$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.compose-spec deploy/compose.yaml
-	@$(VENV)/bin/compose-lint check --quiet --skip-suppressed --no-env --strict-config --fail-on low --config deploy/compose-lint.yml deploy/compose.yaml
+##@ Operate the stack that runs
 
 dead-letters: $(READY) ## print what the running stack gave up on, one JSON object a line
 	@$(RUN) deploy.local dead-letters
@@ -78,6 +78,25 @@ api-key: $(READY) ## make an API key for the running stack: TENANT=<name> SCOPES
 
 revoke-key: $(READY) ## end an API key of the running stack at once: KEY=<its id, or the key>
 	@$(RUN) deploy.local revoke-key
+
+##@ Measure
+
+bench-denoise: $(READY) ## compare the denoisers on noisy speech: CORPUS (a folder with manifest.json), ONLY; one JSON object last
+	@$(RUN) tests.benchmarks.denoise --corpus "$(CORPUS)" --only "$(ONLY)"
+
+bench-ingest: $(READY) $(USUAL) ## compare uploads with the usual stack and a bare sink: ONLY (small,spike,held,large,huge), REPEATS (3), SECONDS (10), CONTENDERS (headrace,usual,usual-async,bare,generator), FSYNC (1: also synced), PROCESSES (cores); prints one JSON object last
+	@$(RUN) tests.benchmarks.ingest --only "$(ONLY)" --contenders "$(CONTENDERS)" --repeats $(or $(REPEATS),3) --seconds $(or $(SECONDS),10) $(if $(filter-out 0 false no,$(FSYNC)),--fsync) $(if $(PROCESSES),--processes $(PROCESSES)) $(ARGS)
+
+bench-transcribe: $(READY) ## compare with whisper and faster-whisper: AUDIO, REFERENCE (a text file), REPEATS (1), THREADS (all), ONLY (names that hold it), SLOTS (1,2,8,32; none); prints one JSON object last
+	@$(RUN) tests.benchmarks.transcribe --audio "$(AUDIO)" --reference "$(REFERENCE)" --repeats $(or $(REPEATS),1) --only "$(ONLY)" $(if $(SLOTS),--slots $(SLOTS)) $(if $(THREADS),--threads $(THREADS))
+
+bench-diarize: $(READY) $(SPEAKERS) ## measure who speaks when: FOLDER (recordings with RTTM beside them), NAMES (all); prints one JSON object last
+	@$(RUN) tests.benchmarks.diarization "$(FOLDER)" $(NAMES)
+
+bench-scaling: $(READY) ## measure small runs and single costs, simulate and size large loads: ARGS (--kept: measure nothing; --write: make the tables and plots of deploy/SCALING.md anew); prints one JSON object last
+	@$(RUN) tests.benchmarks.scaling $(ARGS)
+
+##@ Maintain
 
 lock: $(READY) ## resolve the versions in deploy/constraints.txt anew
 	@$(RUN) deploy.local.lock

@@ -1,17 +1,27 @@
 """TCP ports: one that is free, and whether a given one is."""
 
+import errno
+import secrets
 import socket
 
 from deploy.local.errors import LocalStackError
 
 LOOPBACK = "127.0.0.1"
+LISTENERS = range(10_000, 32_768)  # below the ports that kernels give to connections: one of those could take it first
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    """A port of loopback on which no process listens now, and that no outgoing connection will take."""
+    while True:
+        port = secrets.choice(LISTENERS)
+        with socket.socket() as probe:
+            try:
+                probe.bind((LOOPBACK, port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+            else:
+                return port
 
 
 def require_free(host: str, port: int) -> None:

@@ -1,4 +1,4 @@
-"""The sizes of the runs: `short` takes five minutes and is part of `make test`, `long` over half an hour, by hand."""
+"""The sizes of the runs: `short` takes eight minutes and is part of CI, `long` over half an hour, by hand."""
 
 import msgspec
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,6 +9,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 import msgspec
 
+from deploy.local.ports import free_port
 from ingest_service.settings import IngestSettings
 from tests.ingest.serving import until
 
@@ -33,11 +33,6 @@ async def start(settings: IngestSettings, **changes: str) -> asyncio.subprocess.
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
     )
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @asynccontextmanager

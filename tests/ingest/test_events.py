@@ -133,7 +133,7 @@ async def test_an_id_that_we_never_gave_is_no_state(ingest: Ingest) -> None:
         assert (await stream.next()).data["status"] == "QUEUED"
 
 
-@pytest.mark.parametrize("job_id", ["nonsense", str(new_id())])
+@pytest.mark.parametrize("job_id", ["nonsense", str(new_id())], ids=["nonsense", "unknown"])
 async def test_a_job_that_is_not_there_is_404(ingest: Ingest, job_id: str) -> None:
     status, problem = await ingest.get(f"/v1/jobs/{job_id}/events")
     assert (status, problem["code"]) == (404, "not_found")

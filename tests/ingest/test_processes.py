@@ -11,9 +11,10 @@ import aiohttp
 import msgspec
 import pytest
 
+from deploy.local.ports import free_port
 from ingest_service.services import connections_of
 from ingest_service.settings import IngestSettings
-from tests.ingest.process import answers, free_port, start
+from tests.ingest.process import answers, start
 from tests.ingest.serving import serving, until
 from tests.ingest.sounds import wav
 from tests.stack.launched import alive, descendants

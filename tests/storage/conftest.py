@@ -87,7 +87,18 @@ def s3(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Store:
     return s3_store(bucket)
 
 
-@pytest.fixture(params=["local", "s3", "azure", "gcs", "memory"])
+SEAWEEDFS, AZURITE = pytest.mark.shares("seaweedfs"), pytest.mark.shares("azurite")
+
+
+@pytest.fixture(
+    params=[
+        "local",
+        pytest.param("s3", marks=SEAWEEDFS),
+        pytest.param("azure", marks=AZURITE),
+        pytest.param("gcs", marks=SEAWEEDFS),
+        "memory",
+    ]
+)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param in {"s3", "azure", "gcs"}:
         remote: Store = request.getfixturevalue(request.param)

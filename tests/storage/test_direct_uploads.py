@@ -18,7 +18,6 @@ from processor_service.upkeep.collect_direct import DirectCollector
 from processor_service.upkeep.collect_orphans import OrphanCollector
 from processor_service.upkeep.loop import run_locked
 from shared import blob_keys, failpoints
-from shared.ids import new_id
 from tests.ingest.keys import bearer, guarded, new_key
 from tests.ingest.records import job_row
 from tests.ingest.serving import Ingest, serving
@@ -31,7 +30,7 @@ __all__ = ["database"]  # a fixture
 
 SOUND = wav()
 PRESIGNED = "/v1/uploads/presigned"
-OTHER_ID = str(new_id())
+OTHER_ID = "01a22100-8814-70e6-9a02-0c8a2c7661df"
 MAX_BYTES = 40_000
 
 Answer = tuple[int, dict[str, Any]]
