@@ -1,6 +1,8 @@
 # What a developer does with Headrace. Each target sets itself up into .venv first; the second time there is nothing to do.
 # `exec` hands a signal that make gets to the program itself. Names of files here are relative: the path may hold spaces.
 
+# Without PYTHON=…, the Python that .venv was made with stays.
+ASKED := $(if $(filter undefined,$(origin PYTHON)),,--this-python)
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/ready
@@ -11,7 +13,8 @@ PROMETHEUS := $(VENV)/prometheus/usr/bin/promtool
 SERVERS := $(VENV)/servers/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-fast test-full record-contracts check bench-ingest bench-transcribe bench-denoise bench-diarize bench-scaling chaos fleet fuzz dead-letters redrive limits api-key revoke-key lock
+FORCE:
+.PHONY: FORCE help demo run test test-fast test-full record-contracts check bench-ingest bench-transcribe bench-denoise bench-diarize bench-scaling chaos fleet fuzz dead-letters redrive limits api-key revoke-key lock
 
 help: # list the targets
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -132,7 +135,9 @@ $(SERVERS): | $(READY)
 		> /dev/null 2>&1 && touch ready || echo "make: there is no PgBouncer and no Redis with TLS to try the services with" >&2; \
 	rm -rf apt etc lib var usr/share *.deb
 
-$(READY): pyproject.toml deploy/constraints.txt
-	@command -v "$(PYTHON)" > /dev/null || { echo "Headrace needs Python 3.11 or later: there is no $(PYTHON). Set PYTHON=/path/to/python3." >&2; exit 1; }
-	@"$(PYTHON)" -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Headrace needs Python 3.11 or later; $(PYTHON) is " + sys.version.split()[0] + ". Set PYTHON=/path/to/python3.11.")'
-	@exec "$(PYTHON)" -I deploy/local/set_up.py $(VENV)
+# Looked at by every target, in a moment; there is something to do when its inputs changed or it is broken.
+$(READY): FORCE
+	@$(if $(ASKED),,$(VENV)/bin/python -I deploy/local/set_up --check $(VENV) 2> /dev/null && exit; )\
+	command -v "$(PYTHON)" > /dev/null || { echo "Headrace needs Python 3.11 or later: there is no $(PYTHON). Set PYTHON=/path/to/python3." >&2; exit 1; }; \
+	"$(PYTHON)" -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Headrace needs Python 3.11 or later; $(PYTHON) is " + sys.version.split()[0] + ". Set PYTHON=/path/to/python3.11.")' || exit 1; \
+	exec "$(PYTHON)" -I deploy/local/set_up $(ASKED) $(VENV)
