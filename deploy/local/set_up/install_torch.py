@@ -73,7 +73,7 @@ def _announcement(build: Build, search: Search, environ: Mapping[str, str]) -> s
     size_bytes = _download_bytes(build.packages, environ.get("PIP_CERT"))
     size = "of unknown size" if size_bytes is None else readable_size(size_bytes)
     if not build.with_dependencies:
-        return f"torch {build.torch.version} from {_origin(build.torch)}, {size}"
+        return f"torch {build.torch.version} from {_origin(build.torch)}{f', {size}' if size_bytes != 0 else ''}"
     with_libraries = f"torch {build.torch.version} for GPUs with its libraries, {len(build.packages)} packages, {size}"
     if not search.problems:
         return with_libraries

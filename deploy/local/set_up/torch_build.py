@@ -83,7 +83,7 @@ def index_of(environ: Mapping[str, str], build: str) -> str:
 
 def none_found(pin: str, wanted: str | None, problems: Mapping[str, NotFoundError], proxy: str) -> SetUpError:
     """The error when no index had one; `problems` by the indexes' names, `proxy` such as ` through …` or empty."""
-    if all(problem.unreachable for problem in problems.values()):
+    if wanted is None and all(problem.unreachable for problem in problems.values()):
         return SetUpError(
             f"No network: {' and '.join(problems)} cannot be reached{proxy}. Set-up needs a network, a proxy that works"
             " (HTTPS_PROXY), or a folder of wheels (PIP_FIND_LINKS)."
