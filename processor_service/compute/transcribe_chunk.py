@@ -71,7 +71,7 @@ def _transcribe(
     speech: list[Span] = [(0.0, duration_s)]
     if not transcriber.wants_speech_only:
         return transcriber.transcribe(audio, speech, request.options, threads=request.threads, on_progress=progress)
-    speech = speech_in(audio, heard, channel, request.threads)
+    speech = speech_in(audio, heard, channel)
 
     def hear(spans: Sequence[Span], on_progress: OnProgress) -> Transcript:
         windows = plan_windows(spans, duration_s)
@@ -115,12 +115,12 @@ def what_is_heard(request: ProcessChunk, *, from_denoised: bool) -> Heard:
     )
 
 
-def speech_in(audio: FloatArray, heard: Heard, channel: int | None, threads: int) -> list[Span]:
+def speech_in(audio: FloatArray, heard: Heard, channel: int | None) -> list[Span]:
     """Regions of speech in what is heard, found with what lies around it; in seconds from its start."""
     first = max(0, heard.start_frame - heard.context_frames)
     before = load_mono_16k(heard.path, first, heard.start_frame, channel=channel)
     after = load_mono_16k(heard.path, heard.end_frame, heard.end_frame + heard.context_frames, channel=channel)
     lead_s, duration_s = len(before) / SAMPLE_RATE_HZ, len(audio) / SAMPLE_RATE_HZ
-    regions = speech_regions(np.concatenate([before, audio, after]), FINE, threads=threads)
+    regions = speech_regions(np.concatenate([before, audio, after]), FINE)
     clipped = [(max(0.0, start_s - lead_s), min(duration_s, end_s - lead_s)) for start_s, end_s in regions]
     return [span for span in clipped if span[0] < span[1]]

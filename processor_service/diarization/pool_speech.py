@@ -7,7 +7,8 @@ and laughter for silence; the detector alone misses those who speak softly or fa
 import numpy as np
 import numpy.typing as npt
 
-from processor_service.audio.find_speech import WINDOW, speech_probabilities
+from processor_service.audio.find_speech import speech_probabilities
+from processor_service.audio.speech_net import WINDOW
 from processor_service.diarization.segmentation_net import FRAME_SAMPLES, RECEPTIVE_SAMPLES
 
 # From which on somebody speaks. Either may be sure alone; chosen by the frames that were wrong on the files that the
