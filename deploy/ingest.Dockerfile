@@ -8,12 +8,12 @@ WORKDIR /source
 RUN python -m venv /opt/headrace
 # The packages first, in a layer that lasts until their versions change: there is no code of ours here yet.
 COPY pyproject.toml README.md LICENSE ./
-COPY deploy/constraints.txt deploy/
-RUN /opt/headrace/bin/pip install --no-cache-dir -c deploy/constraints.txt '.[ingest]'
+COPY deploy/requirements-ingest.txt deploy/
+RUN /opt/headrace/bin/pip install --no-cache-dir --no-deps -r deploy/requirements-ingest.txt
 COPY shared shared
 COPY ingest_service ingest_service
 COPY deploy deploy
-RUN /opt/headrace/bin/pip install --no-cache-dir --no-deps --force-reinstall . \
+RUN /opt/headrace/bin/pip install --no-cache-dir --no-deps . \
     && /opt/headrace/bin/pip uninstall --yes pip setuptools
 
 FROM ${PYTHON_IMAGE}

@@ -14,16 +14,16 @@ WORKDIR /source
 RUN python -m venv /opt/headrace
 # The packages first, in a layer that lasts until their versions change: there is no code of ours here yet.
 COPY pyproject.toml README.md LICENSE ./
-COPY deploy/constraints.txt deploy/
-# openai-whisper asks for triton, which only GPUs use.
-RUN /opt/headrace/bin/pip install --no-cache-dir --no-deps --index-url "https://download.pytorch.org/whl/${TORCH}" \
-        "torch==$(sed -n 's/^torch==//p' deploy/constraints.txt)" \
-    && /opt/headrace/bin/pip install --no-cache-dir -c deploy/constraints.txt ".[${EXTRAS}]" \
-    && if [ "${TORCH}" = cpu ]; then /opt/headrace/bin/pip uninstall --yes triton; fi
+COPY deploy/requirements-*.txt deploy/
+# Exactly the pinned packages: openai-whisper asks for triton, which only GPUs use; a CUDA build of torch brings it.
+RUN /opt/headrace/bin/pip install --no-cache-dir --index-url "https://download.pytorch.org/whl/${TORCH}" \
+        "torch==$(sed -n 's/^torch==//p' deploy/requirements-processor.txt)" \
+    && IFS=, && for extra in ${EXTRAS}; do \
+        /opt/headrace/bin/pip install --no-cache-dir --no-deps -r "deploy/requirements-${extra}.txt" || exit 1; done
 COPY shared shared
 COPY processor_service processor_service
 COPY deploy deploy
-RUN /opt/headrace/bin/pip install --no-cache-dir --no-deps --force-reinstall .
+RUN /opt/headrace/bin/pip install --no-cache-dir --no-deps .
 
 # Also the image that fills a volume with models, for it has pip: docker build --target models, see OPERATIONS.md.
 FROM build AS models

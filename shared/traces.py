@@ -84,5 +84,5 @@ def why_untraceable(otlp_url: str) -> str | None:
     if otlp_url and not otlp_url.startswith(("http://", "https://")):
         return "HEADRACE_OTLP_URL is invalid: it begins with neither http:// nor https://"
     if otlp_url and find_spec("opentelemetry") is None:
-        return "HEADRACE_OTLP_URL needs what is not installed: pip install -c deploy/constraints.txt '.[otel]'"
+        return "HEADRACE_OTLP_URL needs what is not installed: pip install --no-deps -r deploy/requirements-otel.txt"
     return None

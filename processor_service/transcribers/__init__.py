@@ -15,7 +15,7 @@ def why_unavailable(engine: str) -> str | None:
     if engine not in ENGINES:
         return f"HEADRACE_TRANSCRIBER is {engine!r}; there are {', '.join(ENGINES)}."
     if engine in EXTRAS and find_spec(EXTRAS[engine]) is None:
-        return f"The engine {engine} is not installed: pip install -c deploy/constraints.txt '.[processor,{engine}]'"
+        return f"The engine {engine} is not installed: pip install --no-deps -r deploy/requirements-{engine}.txt"
     return None
 
 

@@ -1,4 +1,4 @@
-"""An authority of the test's own, a certificate for `localhost` by it, and another authority that nobody trusts."""
+"""An authority of the test's own, a certificate for one host by it, and another authority that nobody trusts."""
 
 import os
 import subprocess
@@ -22,14 +22,14 @@ class Certificates(msgspec.Struct, frozen=True):
     key: Path
 
 
-def make_certificates(folder: Path) -> Certificates:
-    """Only `localhost` is in the certificate: 127.0.0.1 is a name that does not fit."""
+def make_certificates(folder: Path, host: str = "localhost") -> Certificates:
+    """Only the host is in the certificate: for `localhost`, 127.0.0.1 is a name that does not fit."""
     _authority(folder / "ca.pem", folder / "ca.key")
     _authority(folder / "wrong-ca.pem", folder / "wrong-ca.key")
     request, certificate, key = folder / "request.pem", folder / "server.pem", folder / "server.key"
-    _openssl("req", "-new", *NEW_KEY, "-subj", "/CN=localhost", "-keyout", key, "-out", request)
+    _openssl("req", "-new", *NEW_KEY, "-subj", f"/CN={host}", "-keyout", key, "-out", request)
     names = folder / "names"
-    names.write_text("subjectAltName=DNS:localhost\n")
+    names.write_text(f"subjectAltName=DNS:{host}\n")
     signer = ("-CA", folder / "ca.pem", "-CAkey", folder / "ca.key", "-CAcreateserial")
     _openssl("x509", "-req", "-in", request, *signer, *DAYS, "-extfile", names, "-out", certificate)
     key.chmod(0o600)

@@ -62,7 +62,7 @@ def test_the_processor_is_built_for_cpus_or_gpus_with_models_or_without() -> Non
     ("path", "goes_in"),
     [
         ("pyproject.toml", True),
-        ("deploy/constraints.txt", True),
+        ("deploy/requirements-processor.txt", True),
         ("deploy/migrations/0001_jobs_and_tasks.sql", True),
         ("ingest_service/app.py", True),
         ("deploy/secrets/ingest.env", False),

@@ -257,7 +257,7 @@ def test_an_engine_that_is_not_installed_is_one_sentence_that_says_how(
 
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert "pip install -c deploy/constraints.txt '.[processor,faster-whisper]'" in said
+    assert "pip install --no-deps -r deploy/requirements-faster-whisper.txt" in said
     with pytest.raises(ValueError, match="is not installed"):
         load_transcriber("faster-whisper", tmp_path)
 
