@@ -43,13 +43,14 @@ check: $(READY) ## check format, lint, types and import contracts; lint the imag
 	@failed=; for check in $(CHECKS); do $(VENV)/bin/$$check || failed="$$failed, $${check%% -*}"; done; \
 	test -z "$$failed" || { echo "make check: failed: $${failed#, }" >&2; exit 1; }
 
-# Every process that a test starts would compile our modules again if no bytecode could be kept.
-test test-fast: unexport PYTHONDONTWRITEBYTECODE
-test: $(READY) $(SPEAKERS) $(PROMETHEUS) $(SERVERS) ## run every test that takes less than minutes: WORKERS (processes; two per core), ARGS (passed on to pytest)
-	@$(RUN) pytest --numprocesses $(or $(WORKERS),auto) --dist loadgroup --durations 15 $(ARGS)
+# Without bytecode, every process that a test starts would compile our modules again.
+PYTEST := exec env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m pytest --dist loadgroup --durations 15
 
-test-fast: $(READY) ## run the tests that start no process and load no model: WORKERS, ARGS
-	@$(RUN) pytest -m 'not slow and not process and not model' --numprocesses $(or $(WORKERS),auto) --dist loadgroup --durations 15 $(ARGS)
+test: $(READY) $(SPEAKERS) $(PROMETHEUS) $(SERVERS) ## run every test that takes less than minutes: WORKERS (processes; two per core), ARGS (passed on to pytest)
+	@$(PYTEST) --numprocesses $(or $(WORKERS),auto) $(ARGS)
+
+test-fast: $(READY) ## run the tests that need no other process and no model: WORKERS, ARGS
+	@$(PYTEST) -m 'not slow and not process and not model' --numprocesses $(or $(WORKERS),logical) $(ARGS)
 
 chaos: $(READY) ## break everything on purpose: PROFILE (short, long), SEED (0), RUNS (all; C1,C5); prints one JSON object last, fails on a violation
 	@$(RUN) tests.chaos --profile $(or $(PROFILE),short) --seed $(or $(SEED),0) --runs "$(RUNS)"

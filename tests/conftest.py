@@ -2,7 +2,7 @@
 
 from hypothesis import HealthCheck, Phase, settings
 
-pytest_plugins = ["tests.parallel", "tests.servers"]
+pytest_plugins = ["tests.parallel", "tests.processes", "tests.servers"]
 
 # The same commit makes the same examples. No test of ours is timed, so none has a deadline.
 settings.register_profile("same", derandomize=True, database=None, deadline=None)

@@ -25,10 +25,11 @@ GROUP = re.compile(r"@[^]@]+$")  # at the end of the id of a test that has one
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Two per core, because tests wait for half of their time; fewer if the memory is small."""
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """`auto`: two per core, because tests wait for half of their time; `logical`: one. Fewer if the memory is small."""
     memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(1, min(2 * (os.cpu_count() or 1), memory_bytes // BYTES_PER_PROCESS))
+    per_core = 1 if config.option.numprocesses == "logical" else 2
+    return max(1, min(per_core * (os.cpu_count() or 1), memory_bytes // BYTES_PER_PROCESS))
 
 
 @pytest.hookimpl(wrapper=True)  # ahead of all others: xdist reads the marks in this hook, too

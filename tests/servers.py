@@ -31,13 +31,14 @@ _owner: dict[str, str] = {}  # the credentials of the server that runs
 
 @pytest_asyncio.fixture(scope="session")
 async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Postgres]:
-    """The server; its database TEMPLATE is migrated and nobody's."""
+    """The server; its database TEMPLATE is migrated, and the services' role may use the copies."""
     folder = tmp_path_factory.mktemp("postgres")
     password_file = folder / "password"
     kept_password(password_file)
     async with running(Postgres(folder / "data", password_file, Processes(), durable=False)) as server:
         await execute(server, f"CREATE DATABASE {TEMPLATE}")
         await migrate(server.database_url(TEMPLATE))
+        await let_services_in(server.database_url(TEMPLATE), SERVICE_PASSWORD)
         _owner["credentials"] = urlsplit(server.url).netloc.rpartition("@")[0]
         yield server
 
@@ -59,19 +60,21 @@ async def database_url(postgres: Postgres) -> AsyncIterator[str]:
         yield url
 
 
-@pytest_asyncio.fixture
-async def service_database_url(database_url: str) -> str:
-    """The same database as the services come to it: by an ordinary role, for which tenants are walled off."""
-    return await let_services_in(database_url, SERVICE_PASSWORD)
+@pytest.fixture
+def service_database_url(database_url: str) -> str:
+    """The same database by the services' role, an ordinary one, which row-level security holds for."""
+    return as_role(database_url, f"{ROLE}:{SERVICE_PASSWORD}")
 
 
 def as_owner(url: str) -> str:
     """The way of the services' role to a database, or a proxy before it, as the owner goes it: past the walls."""
+    return as_role(url, _owner["credentials"]) if urlsplit(url).username == ROLE else url
+
+
+def as_role(url: str, credentials: str) -> str:
     parts = urlsplit(url)
-    if parts.username != ROLE:
-        return url
-    place = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{_owner['credentials']}@{place}"))
+    address = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{credentials}@{address}"))
 
 
 @pytest_asyncio.fixture

@@ -24,6 +24,7 @@ SETTINGS = {
     "stationary": DenoiserSettings(is_stationary=True),
     "deepfilternet": DenoiserSettings(name="deepfilternet"),
 }
+EACH = ["noisereduce", "stationary", pytest.param("deepfilternet", marks=pytest.mark.model)]
 
 
 def noisy(duration_s: float) -> Signal:
@@ -46,7 +47,7 @@ def whole_chunk(path: Path) -> ChunkFile:
     )
 
 
-@pytest.fixture(params=SETTINGS)
+@pytest.fixture(params=EACH)
 def denoiser(request: pytest.FixtureRequest) -> Denoiser:
     return load_denoiser(SETTINGS[request.param])
 
@@ -79,7 +80,10 @@ def test_a_steady_hiss_is_reduced(tmp_path: Path, denoiser: Denoiser) -> None:
     assert level_db(denoised(signal, tmp_path, denoiser)[quiet]) < level_db(signal[quiet, np.newaxis]) - 6
 
 
-@pytest.mark.parametrize(("name", "duration_s", "below_db"), [("noisereduce", 140, 40), ("deepfilternet", 80, 20)])
+@pytest.mark.parametrize(
+    ("name", "duration_s", "below_db"),
+    [("noisereduce", 140, 40), pytest.param("deepfilternet", 80, 20, marks=pytest.mark.model)],
+)
 def test_blocks_differ_little_from_the_whole_at_their_joints(
     tmp_path: Path, name: str, duration_s: float, below_db: float
 ) -> None:

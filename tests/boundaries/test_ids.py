@@ -4,6 +4,8 @@ import os
 import threading
 from uuid import RFC_4122, UUID
 
+import pytest
+
 from shared.ids import POOL_BYTES, new_id, new_token
 
 MANY = POOL_BYTES // 10 * 3  # more than a pool of random bytes has
@@ -27,6 +29,7 @@ def test_threads_make_different_ids() -> None:
     assert len(set(made)) == 4 * MANY
 
 
+@pytest.mark.process
 def test_a_forked_child_makes_other_tokens_than_its_parent() -> None:
     new_token(16)  # there is a pool that a child could inherit
     reading, writing = os.pipe()

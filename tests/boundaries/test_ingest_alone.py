@@ -14,6 +14,8 @@ import pytest
 from deploy.local.ports import free_port
 from tests.stack.launched import ROOT
 
+pytestmark = pytest.mark.process
+
 HEAVY = ("torch", "numpy", "soundfile", "librosa", "whisper", "noisereduce", "av", "triton")
 
 

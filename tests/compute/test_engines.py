@@ -14,6 +14,8 @@ from tests.clips import JFK
 from tests.compute.conftest import LONG
 from tests.models import model_for
 
+pytestmark = pytest.mark.process
+
 RATE_HZ, FRAMES = 16_000, 176_000  # of the clip
 
 

@@ -11,6 +11,8 @@ from processor_service.failures import PermanentError
 from shared.failures import FailureCode
 from tests.compute.conftest import LONG, MEMORY_BYTES, Model, Pool
 
+pytestmark = pytest.mark.process
+
 RATE_HZ = 16_000
 HOURS = 10
 

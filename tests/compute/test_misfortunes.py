@@ -15,6 +15,8 @@ from processor_service.failures import ChildCrashError, TransientError
 from tests.compute.conftest import LONG, MEMORY_BYTES, Model, Pool, files, group
 from tests.stack.launched import until
 
+pytestmark = pytest.mark.process
+
 FATAL = {
     "CRASH": "SIGSEGV",
     "OOM": "ran out of the memory it may use",

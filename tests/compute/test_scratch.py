@@ -47,6 +47,7 @@ async def test_the_folders_are_gone_when_their_blocks_end(tmp_path: Path) -> Non
     assert not files(tmp_path / "not yet there")
 
 
+@pytest.mark.process
 async def test_what_a_killed_processor_left_is_swept_and_what_a_living_one_holds_is_not(tmp_path: Path) -> None:
     living, held = await _owner(tmp_path)
     killed, abandoned = await _owner(tmp_path)

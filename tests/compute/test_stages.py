@@ -30,6 +30,8 @@ from tests.clips import GUTENBERG, NARRATIVE
 from tests.compute.conftest import RATE_HZ, Model, Pool
 from tests.models import speaker_weights
 
+pytestmark = pytest.mark.process
+
 JOB = new_id()
 Stage = Callable[[Work], Awaitable[Outcome]]
 Do = Callable[..., Awaitable[Outcome]]

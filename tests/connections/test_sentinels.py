@@ -19,6 +19,8 @@ from tests.ingest.serving import Ingest, serving, until
 from tests.ingest.sounds import wav
 from tests.metrics.pair import _processor
 
+pytestmark = pytest.mark.process
+
 
 @pytest_asyncio.fixture
 async def valkeys(tmp_path: Path) -> AsyncIterator[Valkeys]:

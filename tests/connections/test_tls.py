@@ -23,6 +23,8 @@ from tests.connections.tls_redis import TlsRedis, TlsSentinel
 from tests.ingest.serving import serving
 from tests.ingest.sounds import wav
 
+pytestmark = pytest.mark.process
+
 
 @pytest_asyncio.fixture
 async def redis(tmp_path: Path, certificates: Certificates) -> AsyncIterator[TlsRedis]:

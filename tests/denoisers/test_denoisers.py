@@ -4,7 +4,6 @@ import re
 
 import numpy as np
 import pytest
-from noisereduce import reduce_noise
 
 from processor_service.audio.source import Mono
 from processor_service.denoisers import DenoiserSettings, load_denoiser
@@ -35,7 +34,7 @@ def rms_db(samples: Mono) -> float:
     [
         (DenoiserSettings(), 2.0),
         (DenoiserSettings(is_stationary=True), 2.0),
-        (DenoiserSettings(name="deepfilternet"), 5.0),
+        pytest.param(DenoiserSettings(name="deepfilternet"), 5.0, marks=pytest.mark.model),
     ],
     ids=["noisereduce", "stationary", "deepfilternet"],
 )
@@ -49,6 +48,8 @@ def test_speech_in_pink_noise_comes_out_cleaner(settings: DenoiserSettings, leas
 @pytest.mark.parametrize("is_stationary", [False, True])
 @pytest.mark.parametrize("rate_hz", [4_000, 16_000, 44_100])
 def test_the_gate_does_what_noisereduce_does(rate_hz: int, is_stationary: bool) -> None:  # noqa: FBT001 - parametrised
+    from noisereduce import reduce_noise
+
     clean = load_clip(WIZARD.path)
     noisy = mixed(clean, pink_noise(len(clean)), 5)
     n_fft = fft_length(rate_hz)
@@ -73,7 +74,7 @@ def test_a_span_is_cleaned_as_within_the_whole() -> None:
     assert rms_db(span - clean_span(noisy, 0, len(noisy))[1_001:30_003]) < rms_db(span) - 90
 
 
-@pytest.mark.parametrize("name", ["noisereduce", "deepfilternet"])
+@pytest.mark.parametrize("name", ["noisereduce", pytest.param("deepfilternet", marks=pytest.mark.model)])
 def test_without_strength_nothing_changes(name: str) -> None:
     noisy = load_clip(WIZARD.path)
     untouched = cleaned(noisy, DenoiserSettings(name=name, strength=0.0))

@@ -16,6 +16,8 @@ from tests.deployables.conftest import Containers
 from tests.deployables.unpacked import Unpacked, can_contain
 from tests.ingest.sounds import wav
 
+pytestmark = pytest.mark.process
+
 PATIENCE_S = 90
 ON_LOOPBACK = {"HEADRACE_HOST": LOOPBACK}  # the one thing in which a test's ingest is not as in its container
 

@@ -17,6 +17,8 @@ from tests.deployables.manifests import (
     resources,
 )
 
+pytestmark = pytest.mark.process
+
 VERSIONS = ("1.33", "1.37")  # the oldest and the newest that is meant
 SECRETS = {"headrace-migrate", "headrace-ingest", "headrace-processor", "headrace-scaler"}
 FILES = [path for path in sorted(FOLDER.rglob("*.yaml")) if path.name != "kustomization.yaml"]

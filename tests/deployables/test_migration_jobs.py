@@ -1,8 +1,12 @@
 """The two phases of a migration where the services are deployed: the first at once, the second when it is let."""
 
+import pytest
+
 from deploy.migrate import _parser
 from tests.deployables.composed import SERVICES
 from tests.deployables.manifests import FOLDER, built, container, read
+
+pytestmark = pytest.mark.process
 
 LABEL = "app.kubernetes.io/component"
 COMMAND = ["python", "-m", "deploy.migrate", "--phase"]

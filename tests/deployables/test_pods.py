@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from ingest_service.process.supervise import KILL_AFTER_S
 from ingest_service.settings import IngestSettings
 from processor_service.settings import ProcessorSettings
@@ -16,6 +18,8 @@ from tests.deployables.manifests import (
     container,
     pods,
 )
+
+pytestmark = pytest.mark.process
 
 PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 SECRET_KEYS = (

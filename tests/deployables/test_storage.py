@@ -19,7 +19,10 @@ WEED = Path(sys.executable).with_name("weed")
 PARTS = ("master", "volume", "filer", "s3")
 PATIENCE_S = 60
 
-pytestmark = pytest.mark.skipif(not WEED.exists(), reason="there is no SeaweedFS: its package is not installed")
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(not WEED.exists(), reason="there is no SeaweedFS: its package is not installed"),
+]
 
 STORE_AND_READ = """
 import asyncio, os, sys

@@ -16,6 +16,8 @@ from tests.benchmarks.diarization_error import diarization_error
 from tests.clips import CLIPS, Clip
 from tests.diarization.conftest import Conversation
 
+pytestmark = pytest.mark.process
+
 WORST_RATE = 0.15  # what is missed are pauses within the clips
 
 

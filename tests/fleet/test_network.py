@@ -13,6 +13,7 @@ from tests.fleet.namespaces import ROOT
 WITHIN_S = 120
 
 
+@pytest.mark.process
 def test_hosts_hear_one_another_unless_their_link_is_cut_and_share_no_disk(tmp_path: Path) -> None:
     if why := why_not():
         pytest.skip(why)

@@ -12,6 +12,8 @@ from ingest_service.settings import IngestSettings
 from tests.ingest.keys import guarded, status_of
 from tests.ingest.serving import Ingest, until
 
+pytestmark = pytest.mark.process
+
 
 class Said(NamedTuple):
     status: int | None

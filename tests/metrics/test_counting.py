@@ -146,6 +146,7 @@ async def test_a_loop_that_is_blocked_is_late() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+@pytest.mark.process
 def test_the_memory_of_a_process_is_told_while_it_lives() -> None:
     mine = resident_memory(os.getpid())
     assert 10_000_000 < mine.now_bytes <= mine.peak_bytes

@@ -4,9 +4,12 @@ import subprocess
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from tests.metrics.prometheus_tools import program
 from tests.metrics.queries import PROMETHEUS, RULES, RULES_TEST, rules
+
+pytestmark = pytest.mark.process
 
 NEVER = "vector(1) < 0"
 

@@ -59,10 +59,10 @@ async def test_what_upkeep_dispatches_stands_in_its_own_tenants_line(
         Dispatch(waiting, 2, TaskKind.PREPARE, "acme", 100, has_begun=True)
     ]
     async with Redis.from_url(redis_url) as redis:
-        assert await run_locked(database, "reconcile", Reconciler(redis)) == [
+        assert set(await run_locked(database, "reconcile", Reconciler(redis))) == {
             Dispatch(unknown, 2, TaskKind.PREPARE, "acme", 100),
             Dispatch(begun, 2, TaskKind.PREPARE, "acme", 100, has_begun=True),
-        ]
+        }  # ids of one millisecond have no order
 
 
 async def test_a_task_is_rescued_when_its_lease_is_found_expired_twice(

@@ -39,6 +39,8 @@ from tests.compute.conftest import Model, Pool
 from tests.providers.provider import form_of, in_turn, saying, settings_for
 from tests.webhooks.endpoint import Endpoint, Script, answering, status
 
+pytestmark = pytest.mark.process
+
 RATE_HZ = 16_000
 Process = Callable[..., Coroutine[Any, Any, Transcript]]
 Provide = Callable[..., Awaitable[tuple[OpenAIApi, Endpoint]]]

@@ -7,8 +7,11 @@ from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from tests.stack.launched import PATIENCE_S, Launched
+
+pytestmark = pytest.mark.process
 
 
 async def command(stack: Launched, name: str, **choices: str) -> tuple[int | None, str, str]:

@@ -6,7 +6,11 @@ import sys
 from asyncio.subprocess import PIPE
 from pathlib import Path
 
+import pytest
+
 from tests.stack.launched import ROOT
+
+pytestmark = pytest.mark.process
 
 DEMO_WITHIN_S = 180
 

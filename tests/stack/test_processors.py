@@ -4,7 +4,11 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from tests.stack.launched import Launched, alive, descendants, line_with, stopped, until
+
+pytestmark = pytest.mark.process
 
 
 async def test_nothing_is_left_of_a_processor_that_is_killed(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import pytest
 
 from tests.stack.launched import Launched
 
+pytestmark = pytest.mark.process
+
 SMALL_DISK = "size=12m"  # a cluster takes about 40 MB
 
 

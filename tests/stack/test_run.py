@@ -12,6 +12,8 @@ import pytest
 
 from tests.stack.launched import PATIENCE_S, Launched, alive, descendants, line_with, stopped, until
 
+pytestmark = pytest.mark.process
+
 
 async def health(url: str) -> int:
     async with aiohttp.ClientSession() as client, client.get(f"{url}/health/live") as response:

@@ -16,6 +16,8 @@ from deploy.local.valkey import Valkey
 from tests.stack.launched import ROOT, Launched
 from tests.stack.test_run import health
 
+pytestmark = pytest.mark.process
+
 PACKAGES = ("deploy", "shared", "ingest_service", "processor_service")
 
 

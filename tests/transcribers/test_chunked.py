@@ -24,6 +24,8 @@ from shared.transcript import Transcript
 from tests.clips import CLIPS
 from tests.models import model_for
 
+pytestmark = pytest.mark.process
+
 WHOLE_S = 3600.0
 CHUNK_S = 80.0
 ROUNDS = 4  # of all clips, each in another order: 430 words

@@ -19,6 +19,8 @@ from tests.acceptance.client import words_of
 from tests.clips import CLIPS, JFK
 from tests.models import MODEL, model_for
 
+pytestmark = pytest.mark.process
+
 LISTENING = ("openai-whisper", "faster-whisper")
 PAUSE = np.zeros(int(0.7 * SAMPLE_RATE_HZ), np.float32)
 MILLISECOND = 0.001

@@ -19,6 +19,8 @@ from tests.benchmarks.ingest.put_load import put_load
 from tests.benchmarks.ingest.serving import serving
 from tests.benchmarks.ingest.upload_audio import audio_pieces, audio_sha256
 
+pytestmark = pytest.mark.process
+
 
 def _load(mode: Mode, clients: int = 12, audio_bytes: int = SMALL_BYTES) -> Load:
     return Load(name="test", mode=mode, audio_bytes=audio_bytes, clients=clients, ramp_s=0.1, hold_s=0.1, most_s=30.0)
