@@ -11,6 +11,8 @@ import pytest
 
 from tests.stack.launched import ROOT
 
+pytestmark = pytest.mark.process
+
 NOWHERE = "127.0.0.1:1"
 OF_BOTH = {
     "HEADRACE_DATABASE_URL": f"postgresql://nobody@{NOWHERE}/none",

