@@ -2,6 +2,7 @@
 
 import functools
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -24,6 +25,8 @@ pytestmark = pytest.mark.process
 LISTENING = ("openai-whisper", "faster-whisper")
 PAUSE = np.zeros(int(0.7 * SAMPLE_RATE_HZ), np.float32)
 MILLISECOND = 0.001
+
+Heard = Callable[[str, str], Transcript]
 
 
 @functools.cache
@@ -61,6 +64,13 @@ def babble(long_audio: FloatArray) -> FloatArray:
     return np.asarray(pieces.mean(0)[::-1] + noise, np.float32)
 
 
+@pytest.fixture(scope="module")
+def heard(jfk: FloatArray, long_audio: FloatArray) -> Heard:
+    """What an engine makes of "jfk" or of "long" without any option, once for all tests that look at it."""
+    audio = {"jfk": jfk, "long": long_audio}
+    return functools.cache(lambda engine, name: _transcribe(_loaded(engine), audio[name]))
+
+
 def _windows(audio: FloatArray) -> list[Span]:
     return plan_windows(speech_regions(audio, FINE), _duration_s(audio))
 
@@ -85,8 +95,8 @@ def _words(transcript: Transcript) -> list[Word]:
     return [word for segment in transcript.segments for word in segment.words]
 
 
-def test_a_clip_is_heard_word_for_word_with_times(engine: Transcriber, jfk: FloatArray) -> None:
-    transcript = _transcribe(engine, jfk)
+def test_a_clip_is_heard_word_for_word_with_times(engine: Transcriber, heard: Heard) -> None:
+    transcript = heard(engine.engine, "jfk")
 
     assert words_of(transcript.text) == words_of(JFK.text)
     assert words_of(" ".join(word.word for word in _words(transcript))) == words_of(JFK.text)
@@ -94,8 +104,8 @@ def test_a_clip_is_heard_word_for_word_with_times(engine: Transcriber, jfk: Floa
     assert ask == pytest.approx([4.1, 8.6], abs=0.3)  # as one hears it
 
 
-def test_a_transcript_says_of_what_it_is_and_by_whom(any_engine: Transcriber, jfk: FloatArray) -> None:
-    transcript = _transcribe(any_engine, jfk)
+def test_a_transcript_says_of_what_it_is_and_by_whom(any_engine: Transcriber, jfk: FloatArray, heard: Heard) -> None:
+    transcript = heard(any_engine.engine, "jfk")
 
     assert transcript.duration == pytest.approx(_duration_s(jfk))
     assert (transcript.engine, transcript.model) == (any_engine.engine, any_engine.model)
@@ -104,11 +114,11 @@ def test_a_transcript_says_of_what_it_is_and_by_whom(any_engine: Transcriber, jf
     assert transcript.text == " ".join(segment.text for segment in transcript.segments)
 
 
-def test_times_rise_and_lie_within_the_windows(engine: Transcriber, long_audio: FloatArray) -> None:
+def test_times_rise_and_lie_within_the_windows(engine: Transcriber, long_audio: FloatArray, heard: Heard) -> None:
     windows = _windows(long_audio)
     assert len(windows) > 1
 
-    words = _words(_transcribe(engine, long_audio, windows=windows))
+    words = _words(heard(engine.engine, "long"))
 
     edges = [edge for word in words for edge in (word.start, word.end)]
     assert edges == sorted(edges)
@@ -120,8 +130,8 @@ def test_times_rise_and_lie_within_the_windows(engine: Transcriber, long_audio: 
     assert outside == []
 
 
-def test_a_segment_lasts_as_long_as_its_words(any_engine: Transcriber, jfk: FloatArray) -> None:
-    segments = _transcribe(any_engine, jfk).segments
+def test_a_segment_lasts_as_long_as_its_words(any_engine: Transcriber, heard: Heard) -> None:
+    segments = heard(any_engine.engine, "jfk").segments
 
     assert segments
     for segment in segments:
@@ -130,13 +140,10 @@ def test_a_segment_lasts_as_long_as_its_words(any_engine: Transcriber, jfk: Floa
         assert 0 <= segment.confidence <= 1
 
 
-def test_windows_of_a_batch_are_heard_as_each_alone(engine: Transcriber, long_audio: FloatArray) -> None:
-    windows = _windows(long_audio)
+def test_windows_of_a_batch_are_heard_as_each_alone(engine: Transcriber, long_audio: FloatArray, heard: Heard) -> None:
+    alone = [_transcribe(engine, long_audio, windows=[window]).text for window in _windows(long_audio)]
 
-    together = _transcribe(engine, long_audio, windows=windows)
-    alone = [_transcribe(engine, long_audio, windows=[window]).text for window in windows]
-
-    assert words_of(together.text) == words_of(" ".join(alone))
+    assert words_of(heard(engine.engine, "long").text) == words_of(" ".join(alone))
 
 
 def test_without_windows_nothing_was_said(engine: Transcriber) -> None:
@@ -145,10 +152,10 @@ def test_without_windows_nothing_was_said(engine: Transcriber) -> None:
     assert (transcript.text, transcript.segments, transcript.duration) == ("", (), 1.0)
 
 
-def test_a_prompt_reaches_every_window(engine: Transcriber, long_audio: FloatArray) -> None:
+def test_a_prompt_reaches_every_window(engine: Transcriber, long_audio: FloatArray, heard: Heard) -> None:
     prompt = "and so my fellow americans no capital letters and no marks at all"
 
-    plain, prompted = _transcribe(engine, long_audio), _transcribe(engine, long_audio, JobOptions(prompt=prompt))
+    plain, prompted = heard(engine.engine, "long"), _transcribe(engine, long_audio, JobOptions(prompt=prompt))
 
     def marks(transcript: Transcript) -> int:
         return sum(transcript.text.count(mark) for mark in ".,")
@@ -190,7 +197,7 @@ def test_no_more_cores_are_used_than_given(engine: Transcriber, jfk: FloatArray)
     assert time.process_time() - cpu_s < 1.2 * (time.perf_counter() - wall_s)
 
 
-def test_a_transcript_survives_json(any_engine: Transcriber, jfk: FloatArray) -> None:
-    transcript = _transcribe(any_engine, jfk)
+def test_a_transcript_survives_json(any_engine: Transcriber, heard: Heard) -> None:
+    transcript = heard(any_engine.engine, "jfk")
 
     assert msgspec.json.decode(msgspec.json.encode(transcript), type=Transcript) == transcript
