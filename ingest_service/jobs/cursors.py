@@ -11,12 +11,12 @@ from ingest_service.errors import RefusedError
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 MICROSECOND = dt.timedelta(microseconds=1)
-PLACE = struct.Struct(">q16s")
+DEAD_LETTER_POSITION = struct.Struct(">q16s")
 JOB_CURSOR = "^[A-Za-z0-9_-]{21}[AQgw]$"  # 16 bytes; the last letter stands for two bits
-PLACE_CURSOR = "^A[A-Za-z0-3][A-Za-z0-9_-]{30}$"  # 24 bytes, the first of them a time from 1970 to 9999
+DEAD_LETTER_CURSOR = "^A[A-Za-z0-3][A-Za-z0-9_-]{30}$"  # 24 bytes, the first of them a time from 1970 to 9999
 
 
-class Place(NamedTuple):
+class DeadLetterPosition(NamedTuple):
     """Where a dead letter stands in the list of them."""
 
     died_at: dt.datetime
@@ -36,16 +36,16 @@ def decode_cursor(cursor: str) -> UUID:
         raise _not_ours() from None
 
 
-def encode_place(place: Place) -> str:
+def encode_dead_letter_cursor(place: DeadLetterPosition) -> str:
     """The cursor behind a dead letter."""
-    return _encode(PLACE.pack((place.died_at - EPOCH) // MICROSECOND, place.task_id.bytes))
+    return _encode(DEAD_LETTER_POSITION.pack((place.died_at - EPOCH) // MICROSECOND, place.task_id.bytes))
 
 
-def decode_place(cursor: str) -> Place:
+def decode_dead_letter_cursor(cursor: str) -> DeadLetterPosition:
     """The place in a cursor; RefusedError `invalid_parameter` for anything that we did not make."""
     try:
-        microseconds, task_id = PLACE.unpack(_decode(cursor))
-        return Place(EPOCH + microseconds * MICROSECOND, UUID(bytes=task_id))
+        microseconds, task_id = DEAD_LETTER_POSITION.unpack(_decode(cursor))
+        return DeadLetterPosition(EPOCH + microseconds * MICROSECOND, UUID(bytes=task_id))
     except (struct.error, OverflowError):
         raise _not_ours() from None
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from ingest_service.database import Database
-from ingest_service.jobs.cursors import Place, encode_place
+from ingest_service.jobs.cursors import DeadLetterPosition, encode_dead_letter_cursor
 from shared.api import DeadLetterList
 from shared.failures import FailureCode, StoredFailure, dead_letter
 
@@ -25,11 +25,11 @@ DEAD_LETTERS = """
 
 
 async def list_dead_letters(
-    database: Database, tenant: str, code: FailureCode | None, limit: int, after: Place | None
+    database: Database, tenant: str, code: FailureCode | None, limit: int, after: DeadLetterPosition | None
 ) -> DeadLetterList:
     """A page of dead letters, of one failure code or of all, those behind `after` only."""
     rows = await fetch_dead_letters(database, tenant, code, limit + 1, after)
-    next_cursor = encode_place(place_of(rows[limit - 1])) if len(rows) > limit else None
+    next_cursor = encode_dead_letter_cursor(place_of(rows[limit - 1])) if len(rows) > limit else None
     return DeadLetterList(dead_letters=tuple(dead_letter(row) for row in rows[:limit]), next_cursor=next_cursor)
 
 
@@ -38,7 +38,7 @@ async def fetch_dead_letters(  # noqa: PLR0913, PLR0917 - the parameters of one 
     tenant: str,
     code: FailureCode | None,
     limit: int,
-    after: Place | None,
+    after: DeadLetterPosition | None,
     until: dt.datetime | None = None,
 ) -> list[Any]:
     """The rows of a page; `until` leaves out what died later."""
@@ -47,9 +47,9 @@ async def fetch_dead_letters(  # noqa: PLR0913, PLR0917 - the parameters of one 
         return list(await connection.fetch(DEAD_LETTERS, tenant, code, died_at, task_id, until, limit))
 
 
-def place_of(row: Any) -> Place:
+def place_of(row: Any) -> DeadLetterPosition:
     """Where a dead letter stands in the list."""
-    return Place(row["finished_at"], UUID(int=row["id"].int))
+    return DeadLetterPosition(row["finished_at"], UUID(int=row["id"].int))
 
 
 def failure_of(row: Any) -> StoredFailure:

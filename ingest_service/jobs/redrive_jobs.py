@@ -10,7 +10,7 @@ import msgspec
 
 from ingest_service.database import Database
 from ingest_service.errors import RefusedError
-from ingest_service.jobs.cursors import Place
+from ingest_service.jobs.cursors import DeadLetterPosition
 from ingest_service.jobs.deliver_again import deliver_again, event_of
 from ingest_service.jobs.lock_job import LockedJob, locked_job
 from ingest_service.jobs.open_generation import open_generation
@@ -75,7 +75,7 @@ async def _jobs_with_dead_letters(database: Database, tenant: str, code: Failure
     """Oldest first. What dies while we walk is left for another time, or a walk might never end."""
     async with database.reading(tenant) as connection:
         until = await connection.fetchval("SELECT now()")
-    after: Place | None = None
+    after: DeadLetterPosition | None = None
     while rows := await fetch_dead_letters(database, tenant, code, BATCH, after, until):
         for row in rows:
             yield str(row["job_id"])

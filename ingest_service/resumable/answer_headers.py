@@ -18,7 +18,7 @@ EXTENSIONS = (
 PATH = "/v1/uploads"
 
 
-def abilities(max_bytes: int) -> dict[str, str]:
+def abilities_headers(max_bytes: int) -> dict[str, str]:
     """What this server can do."""
     return {
         "Tus-Version": VERSION,
@@ -28,7 +28,7 @@ def abilities(max_bytes: int) -> dict[str, str]:
     }
 
 
-def progress(upload: Upload) -> dict[str, str]:
+def progress_headers(upload: Upload) -> dict[str, str]:
     """Of every answer about an upload. Once it is a job, `Content-Location` and `Headrace-Job-Id` name that."""
     headers = {"Upload-Offset": str(upload.offset_bytes), "Cache-Control": "no-store"}
     if not upload.is_completed:
@@ -38,14 +38,14 @@ def progress(upload: Upload) -> dict[str, str]:
     return headers
 
 
-def creation(upload: Upload) -> dict[str, str]:
+def creation_headers(upload: Upload) -> dict[str, str]:
     """Of the answer to a creation."""
-    return {"Location": f"{PATH}/{upload.id}", **progress(upload)}
+    return {"Location": f"{PATH}/{upload.id}", **progress_headers(upload)}
 
 
-def standing(upload: Upload) -> dict[str, str]:
+def standing_headers(upload: Upload) -> dict[str, str]:
     """Of the answer to a HEAD."""
-    headers = progress(upload)
+    headers = progress_headers(upload)
     if upload.length_bytes is None:
         headers["Upload-Defer-Length"] = "1"
     else:

@@ -9,7 +9,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from ingest_service.access.caller import Caller, Scope
 from ingest_service.access.require_scope import needs
 from ingest_service.api_document.describe_api import DISMISS, REDRIVE, WRONG_PARAMETER
-from ingest_service.jobs.cursors import PLACE_CURSOR, decode_place
+from ingest_service.jobs.cursors import DEAD_LETTER_CURSOR, decode_dead_letter_cursor
 from ingest_service.jobs.read_dead_letters import list_dead_letters
 from ingest_service.jobs.redrive_jobs import dismiss_dead_letters, redrive_job, redrive_jobs
 from ingest_service.services import Services
@@ -23,10 +23,10 @@ async def get_dead_letters(
     services: NamedDependency[Services],
     code: FromQuery[FailureCode | None] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
-    cursor: Annotated[str | None, QueryParameter(pattern=PLACE_CURSOR)] = None,
+    cursor: Annotated[str | None, QueryParameter(pattern=DEAD_LETTER_CURSOR)] = None,
 ) -> DeadLetterList:
     """What failed for good, oldest first. `next_cursor` of one page is the `cursor` of the next; null on the last."""
-    after = None if cursor is None else decode_place(cursor)
+    after = None if cursor is None else decode_dead_letter_cursor(cursor)
     return await list_dead_letters(services.database, caller.tenant, code, limit, after)
 
 

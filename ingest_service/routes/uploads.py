@@ -11,7 +11,13 @@ from ingest_service.access.caller import Caller, Scope
 from ingest_service.access.require_scope import OPEN, needs
 from ingest_service.api_document.describe_tus import APPEND, CREATE, OPTIONS, SHOW, TERMINATE, Append, Create, OfUpload
 from ingest_service.receive.upload_ids import parse_upload_id
-from ingest_service.resumable import answer_headers
+from ingest_service.resumable.answer_headers import (
+    PATH,
+    abilities_headers,
+    creation_headers,
+    progress_headers,
+    standing_headers,
+)
 from ingest_service.resumable.append_to_upload import append_to_upload
 from ingest_service.resumable.create_upload import create_upload
 from ingest_service.resumable.read_head import read_creation, read_patch
@@ -34,7 +40,7 @@ AnyRequest = Request[Any, Any, Any]
 )
 async def ask_abilities(services: NamedDependency[Services]) -> Response[None]:
     """The version, extensions, checksum algorithms and largest size, in `Tus-…` headers."""
-    return _headers_only(204, answer_headers.abilities(services.resumable.max_bytes))
+    return _headers_only(204, abilities_headers(services.resumable.max_bytes))
 
 
 @post(
@@ -52,7 +58,7 @@ async def create(
     """`Location` names the upload. The body may bring its first bytes, or all; options go into `Upload-Metadata`."""
     wanted = read_creation(request.headers)
     upload = await create_upload(services.resumable, caller.tenant, wanted, request.receive)
-    return _headers_only(201, answer_headers.creation(upload))
+    return _headers_only(201, creation_headers(upload))
 
 
 @head(
@@ -67,7 +73,7 @@ async def show(
 ) -> Response[None]:
     """`Upload-Offset` is where to go on. A request that still holds the upload is stopped; its bytes count."""
     upload = await show_upload(services.resumable, caller.tenant, parse_upload_id(upload_id))
-    return _headers_only(200, answer_headers.standing(upload))
+    return _headers_only(200, standing_headers(upload))
 
 
 @patch(
@@ -85,7 +91,7 @@ async def append(
     """The bytes from `Upload-Offset` on. The last ones make a job, which `Headrace-Job-Id` names."""
     brought, found = read_patch(request.headers), parse_upload_id(upload_id)
     upload = await append_to_upload(services.resumable, caller.tenant, found, brought, request.receive)
-    return _headers_only(204, answer_headers.progress(upload))
+    return _headers_only(204, progress_headers(upload))
 
 
 @delete(
@@ -110,6 +116,4 @@ async def _require_tus(request: AnyRequest) -> None:
     require_version(request.headers, request.method)
 
 
-UPLOADS = Router(
-    answer_headers.PATH, route_handlers=[ask_abilities, create, show, append, terminate], before_request=_require_tus
-)
+UPLOADS = Router(PATH, route_handlers=[ask_abilities, create, show, append, terminate], before_request=_require_tus)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from whisper.tokenizer import Tokenizer
 
-from processor_service.transcribers import median_of_seven
+from processor_service.transcribers.median_of_seven import MEDIAN_WIDTH
 from processor_service.transcribers.ctranslate2_workers import Workers, stored
 from processor_service.transcribers.faster_whisper_decode import WindowDecoder
 from processor_service.transcribers.protocol import FloatArray, Span
@@ -92,7 +92,7 @@ class FasterWhisper:
                 list(tokenizer.sot_sequence),
                 [list(decoded[number].tokens) for number in spoken[part]],
                 [2 * count for count in frames[part]],  # of the spectrogram, which has twice as many
-                median_filter_width=median_of_seven.WIDTH,
+                median_filter_width=MEDIAN_WIDTH,
             )
             return [_path(one) for one in aligned]
 

@@ -6,7 +6,7 @@ attention of a window of Whisper, where sorting each seven takes 67.
 
 import torch
 
-WIDTH = 7
+MEDIAN_WIDTH = 7
 EXCHANGES = ((0, 5), (0, 3), (1, 6), (2, 4), (0, 1), (3, 5), (2, 6), (2, 3), (3, 6), (4, 5), (1, 4), (1, 3), (3, 4))
 
 
@@ -15,11 +15,11 @@ def median_of_seven(values: torch.Tensor) -> torch.Tensor:
 
     The same as `whisper.timing.median_filter`.
     """
-    half, count = WIDTH // 2, values.shape[-1]
+    half, count = MEDIAN_WIDTH // 2, values.shape[-1]
     if count <= half:
         return values
     mirrored = torch.nn.functional.pad(values, (half, half), mode="reflect")
-    rank = [mirrored[..., shift : shift + count] for shift in range(WIDTH)]
+    rank = [mirrored[..., shift : shift + count] for shift in range(MEDIAN_WIDTH)]
     for low, high in EXCHANGES:
         rank[low], rank[high] = torch.minimum(rank[low], rank[high]), torch.maximum(rank[low], rank[high])
     return rank[half]

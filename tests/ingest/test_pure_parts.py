@@ -7,7 +7,13 @@ import pytest
 
 from ingest_service.errors import RefusedError
 from ingest_service.jobs.byte_range import RangeNotSatisfiableError, parse_range
-from ingest_service.jobs.cursors import Place, decode_cursor, decode_place, encode_cursor, encode_place
+from ingest_service.jobs.cursors import (
+    DeadLetterPosition,
+    decode_cursor,
+    decode_dead_letter_cursor,
+    encode_cursor,
+    encode_dead_letter_cursor,
+)
 from ingest_service.jobs.read_jobs import parse_job_id
 from ingest_service.receive.receive_upload import clean_filename
 from ingest_service.settings import IngestSettings
@@ -55,7 +61,7 @@ def test_a_cursor_comes_back_as_it_was() -> None:
 
 @pytest.mark.parametrize("cursor", ["", "x", "ä", "A" * 22 + "=", "B" * 22, "a" * 500])
 def test_cursors_of_others_are_refused(cursor: str) -> None:
-    for decode in (decode_cursor, decode_place):
+    for decode in (decode_cursor, decode_dead_letter_cursor):
         with pytest.raises(RefusedError, match="cursor"):
             decode(cursor)
 
@@ -64,21 +70,21 @@ def test_cursors_of_others_are_refused(cursor: str) -> None:
     "died_at", ["2026-11-21T07:11:00.000001Z", "1970-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"]
 )
 def test_a_place_among_the_dead_letters_comes_back_as_it_was(died_at: str) -> None:
-    place = Place(dt.datetime.fromisoformat(died_at), new_id())
-    assert decode_place(encode_place(place)) == place
+    place = DeadLetterPosition(dt.datetime.fromisoformat(died_at), new_id())
+    assert decode_dead_letter_cursor(encode_dead_letter_cursor(place)) == place
 
 
 def test_the_cursor_of_one_list_is_none_of_the_other() -> None:
-    place = Place(dt.datetime.now(dt.UTC), new_id())
+    place = DeadLetterPosition(dt.datetime.now(dt.UTC), new_id())
     with pytest.raises(RefusedError, match="cursor"):
-        decode_cursor(encode_place(place))
+        decode_cursor(encode_dead_letter_cursor(place))
     with pytest.raises(RefusedError, match="cursor"):
-        decode_place(encode_cursor(place.task_id))
+        decode_dead_letter_cursor(encode_cursor(place.task_id))
 
 
 def test_a_place_beyond_all_time_is_refused() -> None:
     with pytest.raises(RefusedError, match="cursor"):
-        decode_place("f" * 32)
+        decode_dead_letter_cursor("f" * 32)
 
 
 @pytest.mark.parametrize("text", ["", "1", "{" + str(UNKNOWN) + "}", UNKNOWN.hex, "x" * 36, "../etc/passwd"])
