@@ -19,7 +19,7 @@ import asyncpg
 
 from deploy.schema.apply import Limits, Tell, apply
 from deploy.schema.migration import Migration, MigrationError, Phase, choose, due, read_migrations
-from shared.poolers import PoolerFoundError, refuse_poolers
+from shared.connections.postgres import PoolerFoundError, refuse_poolers
 
 __all__ = ["MIGRATIONS", "Limits", "MigrationError", "Phase", "find_due", "migrate"]
 

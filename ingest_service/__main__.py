@@ -9,17 +9,17 @@ import os
 import socket
 import sys
 
-from ingest_service.metrics.metrics_folder import metrics_folder
-from ingest_service.process.bind import CannotStartError, bind_each
-from ingest_service.process.open_files import allow_open_files
-from ingest_service.process.supervise import CANNOT_START, supervise
+from ingest_service.server.bind import CannotStartError, bind_each
+from ingest_service.server.open_files import allow_open_files
+from ingest_service.server.supervisor import CANNOT_START, supervise
 from ingest_service.settings import IngestSettings
+from ingest_service.telemetry.metrics_folder import metrics_folder
 from shared import failpoints
-from shared.blob_errors import BlobStoreError
-from shared.blob_store import BlobStore
+from shared.blobs.blob_errors import BlobStoreError
+from shared.blobs.blob_store import BlobStore
 from shared.known_variables import unknown_variables
-from shared.logs import Log, configure
 from shared.settings import SettingsError, load_settings
+from shared.telemetry.logs import Log, configure
 
 log = Log("ingest_service")
 
@@ -54,7 +54,7 @@ def complain(*lines: str) -> int:
 def serve_all(settings: IngestSettings) -> int:
     """Serve alone, or supervise those that serve."""
     if settings.ingest_processes == 1:
-        from ingest_service.process.serve import open_app, serve  # a parent of others does not need it, nor its memory
+        from ingest_service.server.serve import open_app, serve  # a parent of others does not need it, nor its memory
 
         stopping = asyncio.Event()
         app = open_app(settings, stopping)
@@ -68,7 +68,7 @@ def serve_all(settings: IngestSettings) -> int:
 
 def serve_for_parent(settings: IngestSettings, listener: socket.socket) -> int:
     """Serve on a socket of the process that supervises this one."""
-    from ingest_service.process.serve import open_app, serve, stop_with_parent
+    from ingest_service.server.serve import open_app, serve, stop_with_parent
 
     stop_with_parent()
     stopping = asyncio.Event()

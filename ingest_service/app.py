@@ -11,24 +11,22 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.types import ASGIApp, Scope
 
-from ingest_service.access.authenticate import with_authentication, without_authentication
-from ingest_service.access.caller import Caller, caller_of
-from ingest_service.access.key_ring import KeyRing
-from ingest_service.access.require_scope import require_scope
-from ingest_service.api_document.describe_api import openapi_config
-from ingest_service.api_document.describe_keys import API_KEYS
-from ingest_service.http.access_log import with_access_log
-from ingest_service.http.cross_origin import with_cross_origin
-from ingest_service.http.linger import with_linger
-from ingest_service.http.problems import HANDLERS
-from ingest_service.http.refuse_codings import with_codings_refused
-from ingest_service.http.security_headers import with_security_headers
+from ingest_service.auth.caller import Caller, caller_of
+from ingest_service.auth.key_cache import KeyRing
+from ingest_service.auth.require_scope import require_scope
 from ingest_service.jobs.byte_range import RangeNotSatisfiableError
-from ingest_service.limits.count_open_uploads import with_open_uploads_counted
-from ingest_service.limits.limit_rate import with_rate_limit
-from ingest_service.metrics.metrics import BOARD, LOOP_LAG, POOL
-from ingest_service.metrics.trace_upload import uploads_traced
-from ingest_service.resumable.speak_tus import with_tus
+from ingest_service.middleware.access_log import with_access_log
+from ingest_service.middleware.authentication import with_authentication, without_authentication
+from ingest_service.middleware.concurrent_uploads import with_open_uploads_counted
+from ingest_service.middleware.content_coding import with_codings_refused
+from ingest_service.middleware.cors import with_cross_origin
+from ingest_service.middleware.lingering_close import with_linger
+from ingest_service.middleware.problems import HANDLERS
+from ingest_service.middleware.rate_limit import with_rate_limit
+from ingest_service.middleware.security_headers import with_security_headers
+from ingest_service.middleware.upload_fast_path import with_short_way
+from ingest_service.openapi.document import openapi_config
+from ingest_service.openapi.keys import API_KEYS
 from ingest_service.routes.audio import answer_unsatisfiable, get_audio, head_audio
 from ingest_service.routes.dead_letters import discard, get_dead_letters, redrive_all, redrive_one
 from ingest_service.routes.events import get_events
@@ -45,9 +43,11 @@ from ingest_service.routes.usage import get_usage
 from ingest_service.routes.webhooks import get_webhook_attempts, send_webhook_again
 from ingest_service.services import Services, open_services
 from ingest_service.settings import IngestSettings
-from ingest_service.submit.short_way import with_short_way
-from shared.blob_store import BlobStore
-from shared.metrics.watch_loop import loop_watched
+from ingest_service.telemetry.metrics import BOARD, LOOP_LAG, POOL
+from ingest_service.telemetry.traces import uploads_traced
+from ingest_service.tus.middleware import with_tus
+from shared.blobs.blob_store import BlobStore
+from shared.telemetry.watch_loop import loop_watched
 
 ROUTES = (
     submit_job,
@@ -110,7 +110,7 @@ def create_app(settings: IngestSettings, stopping: asyncio.Event | None = None) 
         exception_handlers={**HANDLERS, RangeNotSatisfiableError: answer_unsatisfiable},
         lifespan=[lifespan],
         openapi_config=openapi_config(_version(), security=API_KEYS if settings.auth == "required" else None),
-        logging_config=None,  # shared.logs, set up by the process
+        logging_config=None,  # shared.telemetry.logs, set up by the process
     )
 
 

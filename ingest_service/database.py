@@ -12,11 +12,11 @@ from typing import Any
 import asyncpg
 
 from ingest_service.errors import OutageError
-from ingest_service.metrics.metrics import DATABASE_OUTAGES
-from shared.logs import Log
-from shared.metrics.pool_gauges import Pool
-from shared.poolers import Pooler, connection_options
-from shared.tenancy import begin
+from ingest_service.telemetry.metrics import DATABASE_OUTAGES
+from shared.connections.postgres import Pooler, connection_options
+from shared.connections.tenancy import begin
+from shared.telemetry.logs import Log
+from shared.telemetry.process_gauges import Pool
 
 log = Log(__name__)
 

@@ -13,8 +13,8 @@ from redis.asyncio.sentinel import (
     SentinelManagedSSLConnection,
 )
 
-from shared.redis_master import FindsMasterAnew
-from shared.redis_place import RedisPlace, place_of
+from shared.connections.redis import RedisPlace, place_of
+from shared.connections.redis_master import FindsMasterAnew
 
 
 class _MasterConnection(FindsMasterAnew, SentinelManagedConnection):

@@ -11,31 +11,31 @@ from functools import partial
 import msgspec
 from redis.asyncio import Redis
 
-from ingest_service.access.find_keys import KeyFinder
-from ingest_service.access.hear_changes import hearing_changes
-from ingest_service.access.key_ring import KeyRing
+from ingest_service.auth.find_keys import KeyFinder
+from ingest_service.auth.key_cache import KeyRing
+from ingest_service.auth.key_listener import hearing_changes
 from ingest_service.database import POOL_SIZE, Database
-from ingest_service.direct.create_direct_upload import DirectUploads
-from ingest_service.direct.records import DirectUploadRecords
-from ingest_service.jobs.read_jobs import JobReader
-from ingest_service.jobs.watch_jobs import JobWatcher
-from ingest_service.limits.open_limits import Limits, open_limits
-from ingest_service.limits.quota_gate import QuotaGate
-from ingest_service.metrics.read_backlog import backlog_of
+from ingest_service.jobs.events import JobWatcher
+from ingest_service.jobs.queries import JobReader
 from ingest_service.open_redis import open_redis
-from ingest_service.process.check_health import Readiness, check_health
-from ingest_service.process.see_processors import see_processors
-from ingest_service.receive.free_space import FreeSpace
-from ingest_service.resumable.resumable_uploads import ResumableUploads, open_resumable_uploads
+from ingest_service.quotas.open_limits import Limits, open_limits
+from ingest_service.quotas.quota_gate import QuotaGate
+from ingest_service.server.readiness import Readiness, check_health
+from ingest_service.server.see_processors import see_processors
 from ingest_service.settings import IngestSettings
-from ingest_service.submit.idempotency_keys import IdempotencyKeys
-from ingest_service.submit.record_jobs import JobRecorder
-from ingest_service.submit.ring_bell import Bell
-from ingest_service.submit.submit_job import JobSubmitter, record_job
-from ingest_service.submit.submit_once import OnceSubmitter
-from ingest_service.transcript_formats.limits import CueLimits
-from shared.blob_store import BlobStore
-from shared.metrics.backlog import BacklogReader
+from ingest_service.subtitles.limits import CueLimits
+from ingest_service.telemetry.backlog import backlog_of
+from ingest_service.tus.resumable_uploads import ResumableUploads, open_resumable_uploads
+from ingest_service.uploads.commit import JobRecorder
+from ingest_service.uploads.create_direct_upload import DirectUploads
+from ingest_service.uploads.free_space import FreeSpace
+from ingest_service.uploads.idempotency import OnceSubmitter
+from ingest_service.uploads.idempotency_keys import IdempotencyKeys
+from ingest_service.uploads.notify import Bell
+from ingest_service.uploads.records import DirectUploadRecords
+from ingest_service.uploads.submit import JobSubmitter, record_job
+from shared.blobs.blob_store import BlobStore
+from shared.telemetry.backlog import BacklogReader
 
 REDIS_CONNECT_TIMEOUT_S = 1.0
 REDIS_TIMEOUT_S = 2.0

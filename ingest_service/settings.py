@@ -8,11 +8,11 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from ingest_service.limits.quotas import Quotas
-from ingest_service.limits.token_bucket import Policy
-from ingest_service.transcript_formats.limits import CueLimits, MaxChars, MaxLines, MaxSeconds
+from ingest_service.quotas.quotas import Quotas
+from ingest_service.quotas.token_bucket import Policy
+from ingest_service.subtitles.limits import CueLimits, MaxChars, MaxLines, MaxSeconds
 from shared.settings import CommonSettings
-from shared.traces import why_untraceable
+from shared.telemetry.traces import why_untraceable
 
 GIB = 1 << 30
 MOST_BY_DEFAULT = 16  # processes: they share the connections that Postgres allows

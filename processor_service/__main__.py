@@ -6,14 +6,15 @@ import sys
 import asyncpg
 import uvloop
 
-from processor_service.failures import ChildCrashError, TaskError
+from processor_service.errors import ChildCrashError, TaskError
 from processor_service.models.cache import ModelError
 from processor_service.service import serve
 from processor_service.settings import ProcessorSettings
-from shared import failpoints, logs
+from shared import failpoints
 from shared.known_variables import unknown_variables
-from shared.logs import Log
 from shared.settings import SettingsError, load_settings
+from shared.telemetry import logs
+from shared.telemetry.logs import Log
 
 log = Log("processor_service")
 

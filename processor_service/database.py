@@ -10,8 +10,8 @@ from typing import Any
 
 import asyncpg
 
-from shared.poolers import Pooler, connection_options
-from shared.tenancy import ALL_TENANTS, begin
+from shared.connections.postgres import Pooler, connection_options
+from shared.connections.tenancy import ALL_TENANTS, begin
 
 BEGIN = begin(ALL_TENANTS)
 

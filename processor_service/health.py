@@ -8,13 +8,13 @@ from typing import Any
 from aiohttp import web
 from redis.exceptions import RedisError
 
-from processor_service.metrics.metrics import LOOP_LAG
-from processor_service.metrics.show_metrics import CONTENT_TYPE, show_metrics
-from processor_service.run_task import DATABASE_ERRORS, Processor
-from processor_service.worker import PollingWorker
-from shared.blob_errors import BlobStoreError
-from shared.metrics.backlog import BacklogReader
-from shared.metrics.watch_loop import loop_watched
+from processor_service.tasks.arq_worker import PollingWorker
+from processor_service.tasks.execute import DATABASE_ERRORS, Processor
+from processor_service.telemetry.exposition import CONTENT_TYPE, show_metrics
+from processor_service.telemetry.metrics import LOOP_LAG
+from shared.blobs.blob_errors import BlobStoreError
+from shared.telemetry.backlog import BacklogReader
+from shared.telemetry.watch_loop import loop_watched
 
 STALE_POLL_S = 300.0  # while Redis is away polls wait for it; a restart would not bring it back
 

@@ -13,8 +13,8 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-from shared.logs import Log
 from shared.settings import SettingsError
+from shared.telemetry.logs import Log
 
 log = Log(__name__)
 

@@ -18,38 +18,38 @@ from processor_service import health
 from processor_service.compute.messages import Warm
 from processor_service.compute.pool import ComputePool
 from processor_service.database import opened
-from processor_service.leases import Leases
-from processor_service.metrics.trace_attempts import attempts_traced
+from processor_service.maintenance.collect_direct import DirectCollector
+from processor_service.maintenance.collect_parts import PartCollector
+from processor_service.maintenance.dead_letters import DeadLetterList
+from processor_service.maintenance.erase import Eraser, Retention
+from processor_service.maintenance.expire import UploadExpirer
+from processor_service.maintenance.fold_usage import fold_usage
+from processor_service.maintenance.forget_keys import forget_keys
+from processor_service.maintenance.loop import run_forever
+from processor_service.maintenance.prune import Pruner
+from processor_service.maintenance.reconcile import Reconciler
+from processor_service.maintenance.rescue import Rescuer
+from processor_service.maintenance.storage import OrphanCollector
+from processor_service.maintenance.wake import wake
 from processor_service.models.cache import ModelCache, form_for, locate
 from processor_service.providers.failover import open_providers
-from processor_service.run_task import DEAD_LETTERS, Processor
 from processor_service.scratch import open_scratch
 from processor_service.settings import ProcessorSettings
 from processor_service.sources.fetch_source import SourceFetcher
 from processor_service.sources.http_client import open_session as open_sources_session
 from processor_service.stop_order import StopOrder
+from processor_service.tasks.arq_worker import PollingWorker, compute_worker, connect, delivery_worker
+from processor_service.tasks.execute import DEAD_LETTERS, Processor
+from processor_service.tasks.leases import Leases
+from processor_service.telemetry.traces import attempts_traced
 from processor_service.transcribers import scripted_model, why_unavailable
 from processor_service.transcribers.no_engine import NO_ENGINE
-from processor_service.upkeep.collect_direct import DirectCollector
-from processor_service.upkeep.collect_orphans import OrphanCollector
-from processor_service.upkeep.collect_parts import PartCollector
-from processor_service.upkeep.dead_letter_list import DeadLetterList
-from processor_service.upkeep.erase import Eraser, Retention
-from processor_service.upkeep.expire_uploads import UploadExpirer
-from processor_service.upkeep.fold_usage import fold_usage
-from processor_service.upkeep.forget_keys import forget_keys
-from processor_service.upkeep.loop import run_forever
-from processor_service.upkeep.prune import Pruner
-from processor_service.upkeep.reconcile import Reconciler
-from processor_service.upkeep.rescue import Rescuer
-from processor_service.upkeep.wake import wake
-from processor_service.webhooks.http_client import open_session
-from processor_service.worker import PollingWorker, compute_worker, connect, delivery_worker
-from shared.blob_store import BlobStore
-from shared.logs import Log
-from shared.messages import processor_name
+from processor_service.webhooks.http import open_session
+from shared.blobs.blob_store import BlobStore
+from shared.queue.dispatch import processor_name
+from shared.schemas.states import TaskKind
 from shared.settings import SettingsError
-from shared.states import TaskKind
+from shared.telemetry.logs import Log
 
 log = Log(__name__)
 

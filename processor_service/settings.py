@@ -8,9 +8,9 @@ import msgspec
 from processor_service.denoisers import DenoiserSettings, why_not
 from processor_service.providers.provider_settings import ProviderSettings
 from processor_service.transcribers.no_engine import NO_ENGINE
-from shared.options import WEBHOOK_SECRET_FORM, is_webhook_secret
+from shared.schemas.options import WEBHOOK_SECRET_FORM, is_webhook_secret
 from shared.settings import CommonSettings
-from shared.traces import why_untraceable
+from shared.telemetry.traces import why_untraceable
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]

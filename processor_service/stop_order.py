@@ -4,7 +4,7 @@ import asyncio
 import faulthandler
 import os
 
-from shared.logs import Log
+from shared.telemetry.logs import Log
 
 log = Log(__name__)
 

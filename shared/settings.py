@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
-from shared.database_url import why_no_database
-from shared.poolers import Pooler
-from shared.redis_place import why_no_redis
+from shared.connections.database_url import why_no_database
+from shared.connections.postgres import Pooler
+from shared.connections.redis import why_no_redis
 
 PREFIX = "HEADRACE_"
 S = TypeVar("S", bound="CommonSettings")

@@ -11,7 +11,7 @@ from deploy.local.api_keys import create_api_key, revoke_api_key
 from deploy.local.dead_letters import print_dead_letters
 from deploy.local.demo import demonstrate
 from deploy.local.errors import DiskFullError, LocalStackError
-from deploy.local.limits import set_limits
+from deploy.local.operate import set_limits
 from deploy.local.processes import adopt_orphans
 from deploy.local.redrive import redrive
 from deploy.local.run import run

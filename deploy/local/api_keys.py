@@ -1,4 +1,4 @@
-"""`api-key` and `revoke-key`: make and revoke keys of the running stack, as `python -m ingest_service.access` does."""
+"""`api-key` and `revoke-key`: make and revoke keys of the running stack, as `python -m ingest_service.auth` does."""
 
 import asyncio
 import os
@@ -39,7 +39,7 @@ async def revoke_api_key(choices: Choices) -> None:
 async def _run(choices: Choices, arguments: Sequence[str]) -> tuple[str, str]:
     """What it wrote to its two outputs."""
     settings = read_stack_env(DataDir(choices.data_dir).stack_env)
-    command = (sys.executable, "-m", "ingest_service.access", *arguments)
+    command = (sys.executable, "-m", "ingest_service.auth", *arguments)
     process = await asyncio.create_subprocess_exec(*command, env={**os.environ, **settings}, stdout=PIPE, stderr=PIPE)
     printed, said = (text.decode().strip() for text in await process.communicate())
     if process.returncode != 0:

@@ -7,7 +7,7 @@ from deploy.local.data_dir import DataDir, read_stack_env
 from deploy.local.errors import LocalStackError
 from deploy.local.settings import Choices
 from deploy.local.terminal import say
-from shared.failures import DEAD_LETTER_LIST
+from shared.schemas.failures import DEAD_LETTER_LIST
 
 
 async def print_dead_letters(choices: Choices) -> None:

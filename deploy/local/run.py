@@ -11,7 +11,7 @@ from deploy.local.settings import LOCAL_ENGINES, Choices, base_url
 from deploy.local.stack import running_stack
 from deploy.local.terminal import say
 from ingest_service.open_redis import open_redis
-from shared.messages import COMPUTE_QUEUE, arq_health_key, processor_name
+from shared.queue.dispatch import COMPUTE_QUEUE, arq_health_key, processor_name
 
 LOOK_EVERY_S = 0.2
 REDIS_TIMEOUT_S = 2.0

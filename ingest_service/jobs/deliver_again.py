@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from ingest_service.jobs.insert_tasks import NewTask, insert_tasks
-from shared.messages import Dispatch
-from shared.states import TASK_TERMINAL, TaskKind, TaskState
-from shared.webhook_events import DeliveryInput
+from shared.queue.dispatch import Dispatch
+from shared.schemas.states import TASK_TERMINAL, TaskKind, TaskState
+from shared.schemas.webhook_events import DeliveryInput
 
 DELIVERIES = """
     SELECT id, state, ordinal, input FROM tasks

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 
 from shared.ids import new_id
-from shared.messages import Dispatch
-from shared.states import TaskKind, TaskState
-from shared.task_costs import cost_s
+from shared.queue.dispatch import Dispatch
+from shared.queue.task_costs import cost_s
+from shared.schemas.states import TaskKind, TaskState
 
 INSERT_TASK = """
     INSERT INTO tasks (id, job_id, generation, kind, ordinal, state, input, progress, finished_at)

@@ -6,9 +6,9 @@ from uuid import UUID
 
 import msgspec
 
-from ingest_service.jobs.show_job import progress
-from shared.api import JobEvent
-from shared.states import JOB_TERMINAL, JobStatus, Stage
+from ingest_service.jobs.views import progress
+from shared.schemas.api import JobEvent
+from shared.schemas.states import JOB_TERMINAL, JobStatus, Stage
 
 # Tasks are looked at only where they tell something: a queue of thousands costs a look at each job's row.
 STATES = """

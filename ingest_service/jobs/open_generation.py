@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from ingest_service.jobs.insert_tasks import NewTask, insert_tasks
-from shared.messages import Dispatch
-from shared.states import Stage, TaskKind, TaskState
+from shared.queue.dispatch import Dispatch
+from shared.schemas.states import Stage, TaskKind, TaskState
 
 CHUNKS = """
     SELECT ordinal, state, input FROM tasks

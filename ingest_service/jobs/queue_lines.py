@@ -1,7 +1,7 @@
 """Where a job stands when tenants get fair shares, told from its own tenant's line and those of the others.
 
 While it moves up by so many bytes, every other line does, too, as far as it is that long. This is the order of
-`shared.fair_shares` as if shares were dealt from now on: what Redis knows of turns taken is not asked for.
+`shared.queue.fair_shares` as if shares were dealt from now on: what Redis knows of turns taken is not asked for.
 """
 
 from collections.abc import Iterable, Sequence

@@ -8,8 +8,8 @@ import msgspec
 
 from ingest_service.database import Database
 from ingest_service.jobs.cursors import DeadLetterPosition, encode_dead_letter_cursor
-from shared.api import DeadLetterList
-from shared.failures import FailureCode, StoredFailure, dead_letter
+from shared.schemas.api import DeadLetterList
+from shared.schemas.failures import FailureCode, StoredFailure, dead_letter
 
 # The code is compared as text: `->>` refuses a row whole when there is a NUL in its traceback.
 DEAD_LETTERS = """

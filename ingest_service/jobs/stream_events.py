@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+from ingest_service.jobs.events import JobWatcher
 from ingest_service.jobs.job_state import JobKey, JobState, event
-from ingest_service.jobs.watch_jobs import JobWatcher
 
 HEARTBEAT_S = 15.0  # proxies close what is silent for a minute; and a client that is gone is found out by writing
 HEARTBEAT = b":\n\n"

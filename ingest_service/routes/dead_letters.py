@@ -6,15 +6,15 @@ from litestar import delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from ingest_service.access.caller import Caller, Scope
-from ingest_service.access.require_scope import needs
-from ingest_service.api_document.describe_api import DISMISS, REDRIVE, WRONG_PARAMETER
+from ingest_service.auth.caller import Caller, Scope
+from ingest_service.auth.require_scope import needs
 from ingest_service.jobs.cursors import DEAD_LETTER_CURSOR, decode_dead_letter_cursor
 from ingest_service.jobs.read_dead_letters import list_dead_letters
-from ingest_service.jobs.redrive_jobs import dismiss_dead_letters, redrive_job, redrive_jobs
+from ingest_service.jobs.redrive import dismiss_dead_letters, redrive_job, redrive_jobs
+from ingest_service.openapi.document import DISMISS, REDRIVE, WRONG_PARAMETER
 from ingest_service.services import Services
-from shared.api import DeadLetterList, JobAccepted, Links, Redriven
-from shared.failures import FailureCode
+from shared.schemas.api import DeadLetterList, JobAccepted, Links, Redriven
+from shared.schemas.failures import FailureCode
 
 
 @get("/v1/dead-letters", responses=WRONG_PARAMETER, opt=needs(Scope.ADMIN), summary="List dead letters")

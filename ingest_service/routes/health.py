@@ -3,9 +3,9 @@
 from litestar import Response, get
 from litestar.di import NamedDependency
 
-from ingest_service.access.require_scope import OPEN
-from ingest_service.api_document.describe_api import READY
-from ingest_service.process.check_health import Readiness
+from ingest_service.auth.require_scope import OPEN
+from ingest_service.openapi.document import READY
+from ingest_service.server.readiness import Readiness
 from ingest_service.services import Services
 
 

@@ -6,15 +6,15 @@ from litestar import delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from ingest_service.access.caller import Caller, Scope
-from ingest_service.access.require_scope import needs
-from ingest_service.api_document.describe_api import CANCEL, NOT_FOUND, ONE_JOB, WRONG_PARAMETER
-from ingest_service.jobs.cancel_job import cancel_job
+from ingest_service.auth.caller import Caller, Scope
+from ingest_service.auth.require_scope import needs
+from ingest_service.jobs.cancel import cancel_job
 from ingest_service.jobs.cursors import JOB_CURSOR, decode_cursor
-from ingest_service.jobs.erase_job import erase_job
+from ingest_service.jobs.erase import erase_job
+from ingest_service.openapi.document import CANCEL, NOT_FOUND, ONE_JOB, WRONG_PARAMETER
 from ingest_service.services import Services
-from shared.api import JobList, JobView
-from shared.states import JobStatus
+from shared.schemas.api import JobList, JobView
+from shared.schemas.states import JobStatus
 
 
 @get("/v1/jobs/{job_id:str}", responses=ONE_JOB, opt=needs(Scope.READ), summary="Get a job")

@@ -5,12 +5,12 @@ import asyncio
 from litestar import Response, get
 from litestar.di import NamedDependency
 
-from ingest_service.access.caller import Scope
-from ingest_service.access.require_scope import needs
-from ingest_service.api_document.describe_api import METRICS
-from ingest_service.metrics.metrics import BOARD
+from ingest_service.auth.caller import Scope
+from ingest_service.auth.require_scope import needs
+from ingest_service.openapi.document import METRICS
 from ingest_service.services import Services
-from shared.metrics.expose_metrics import MEDIA_TYPE, expose_metrics
+from ingest_service.telemetry.metrics import BOARD
+from shared.telemetry.expose_metrics import MEDIA_TYPE, expose_metrics
 
 
 @get("/metrics", responses=METRICS, opt=needs(Scope.ADMIN), summary="Get the metrics")

@@ -3,12 +3,12 @@
 from litestar import Response, post
 from litestar.di import NamedDependency
 
-from ingest_service.access.caller import Caller, Scope
-from ingest_service.access.require_scope import needs
-from ingest_service.api_document.describe_direct import PRESIGNED
-from ingest_service.direct.create_direct_upload import PATH
+from ingest_service.auth.caller import Caller, Scope
+from ingest_service.auth.require_scope import needs
+from ingest_service.openapi.describe_direct import PRESIGNED
 from ingest_service.services import Services
-from shared.api import DirectUpload
+from ingest_service.uploads.create_direct_upload import PATH
+from shared.schemas.api import DirectUpload
 
 
 @post(PATH, responses=PRESIGNED, status_code=201, opt=needs(Scope.SUBMIT), summary="Get a URL to upload to")

@@ -5,13 +5,13 @@ from typing import Any
 from litestar import Request, Response, post
 from litestar.di import NamedDependency
 
-from ingest_service.access.caller import Scope
-from ingest_service.access.require_scope import needs
-from ingest_service.api_document.describe_api import SUBMIT, SUBMIT_ANY
-from ingest_service.api_document.describe_upload import AnyUpload, FormUpload
+from ingest_service.auth.caller import Scope
+from ingest_service.auth.require_scope import needs
+from ingest_service.openapi.document import SUBMIT, SUBMIT_ANY
+from ingest_service.openapi.uploads import AnyUpload, FormUpload
 from ingest_service.services import Services
-from ingest_service.submit.accept_upload import accept_upload
-from shared.api import JobAccepted
+from ingest_service.uploads.accept import accept_upload
+from shared.schemas.api import JobAccepted
 
 
 @post(

@@ -8,15 +8,15 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from ingest_service.access.caller import Caller, Scope
-from ingest_service.access.require_scope import needs
-from ingest_service.api_document.describe_api import RESULT_PROBLEMS
-from ingest_service.api_document.describe_transcript import TRANSCRIPT, TextFormats
-from ingest_service.jobs.find_results import read_transcript
+from ingest_service.auth.caller import Caller, Scope
+from ingest_service.auth.require_scope import needs
+from ingest_service.jobs.results import read_transcript
+from ingest_service.openapi.document import RESULT_PROBLEMS
+from ingest_service.openapi.results import TRANSCRIPT, TextFormats
 from ingest_service.services import Services
-from ingest_service.transcript_formats.limits import CueLimits
-from ingest_service.transcript_formats.render import MEDIA_TYPES, TextFormat, render
-from shared.transcript import Transcript
+from ingest_service.subtitles.formats import MEDIA_TYPES, TextFormat, render
+from ingest_service.subtitles.limits import CueLimits
+from shared.schemas.transcript import Transcript
 
 Format = FromQuery[Literal["json", TextFormat]]
 MaxChars = Annotated[int | None, QueryParameter(ge=10, le=200, description="Columns of a line of subtitles")]

@@ -7,12 +7,12 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
-from ingest_service.access.caller import Caller, Scope
-from ingest_service.access.require_scope import needs
-from ingest_service.api_document.describe_api import WRONG_PARAMETER
-from ingest_service.limits.read_usage import read_usage
+from ingest_service.auth.caller import Caller, Scope
+from ingest_service.auth.require_scope import needs
+from ingest_service.openapi.document import WRONG_PARAMETER
+from ingest_service.quotas.usage import read_usage
 from ingest_service.services import Services
-from shared.api import Usage
+from shared.schemas.api import Usage
 
 FirstDay = Annotated[dt.date | None, QueryParameter(name="from", description="The first day, of UTC")]
 LastDay = Annotated[dt.date | None, QueryParameter(name="to", description="The last day, today if not given")]

@@ -4,12 +4,12 @@ from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from ingest_service.access.caller import Caller, Scope
-from ingest_service.access.require_scope import needs
-from ingest_service.api_document.describe_api import ONE_JOB, SEND_AGAIN
-from ingest_service.jobs.webhook_log import list_attempts, send_again
+from ingest_service.auth.caller import Caller, Scope
+from ingest_service.auth.require_scope import needs
+from ingest_service.jobs.webhooks import list_attempts, send_again
+from ingest_service.openapi.document import ONE_JOB, SEND_AGAIN
 from ingest_service.services import Services
-from shared.api import JobAccepted, Links, WebhookAttemptList
+from shared.schemas.api import JobAccepted, Links, WebhookAttemptList
 
 
 @get(

@@ -15,9 +15,9 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 
-from processor_service.audio.errors import AudioError, empty, undecodable, unsupported_codec
 from processor_service.audio.open_container import CODEC_ERRORS, ERRORS, best_track, open_container
 from processor_service.audio.source import Block, SourceFacts, block_frames
+from processor_service.audio_errors import AudioError, empty, undecodable, unsupported_codec
 
 # Duration is guessed from the bit rate, or from time stamps that are often wrong: count the packets instead.
 GUESSES_DURATION = {"aac", "ac3", "eac3", "amr", "amrnb", "amrwb", "dts", "flac", "mp3", "mpeg", "mpegts"}

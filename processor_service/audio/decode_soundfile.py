@@ -6,9 +6,9 @@ from typing import BinaryIO
 
 import soundfile
 
-from processor_service.audio.errors import undecodable
 from processor_service.audio.ogg_links import count_links
 from processor_service.audio.source import Block, SourceFacts, block_frames
+from processor_service.audio_errors import undecodable
 
 # MP3 is not among them: libsndfile pads a truncated one to the length it claims and gives up at damage; PyAV does not.
 MAGIC = (b"RIFF", b"RF64", b"riff", b"FORM", b"caff", b".snd", b"fLaC", b"OggS")

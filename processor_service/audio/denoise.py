@@ -14,7 +14,7 @@ from processor_service.audio.flac import FlacWriter, bit_depth
 from processor_service.audio.join import half_fade_frames, join_overlapping
 from processor_service.audio.source import Block, Mono, Progress
 from processor_service.audio.write_chunks import ChunkFile
-from processor_service.denoisers.protocol import Cleaner, Denoiser
+from processor_service.denoisers.denoiser import Cleaner, Denoiser
 
 JOINT_S = 0.1
 SILENT_PEAK = 1e-6  # -120 dB: nothing there to clean

@@ -12,7 +12,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Discard
 
-from processor_service.audio.errors import no_audio_track, undecodable, unsupported_codec
+from processor_service.audio_errors import no_audio_track, undecodable, unsupported_codec
 
 # Containers of plain media. Left out on purpose: whatever names other files (hls, dash, concat, sdp …).
 FORMATS = (

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from processor_service.audio.errors import AudioError
-from processor_service.compute import limits
+from processor_service.audio_errors import AudioError
+from processor_service.compute import resource_limits as limits
 from processor_service.compute.messages import (
     REPLIES_FD,
     REQUESTS_FD,
@@ -45,7 +45,7 @@ from processor_service.compute.requests import (
 )
 from processor_service.compute.speakers import tell_speakers
 from processor_service.transcribers import Transcriber, load_transcriber
-from shared.failures import FailureCode
+from shared.schemas.failures import FailureCode
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 PROGRESS_STEP = 0.001  # smaller steps are not worth a message

@@ -16,7 +16,6 @@ from typing import TypeVar
 
 from processor_service.compute.last_words import LastWords
 from processor_service.compute.launch import launch
-from processor_service.compute.limits import Patience, cpu_allowance_s, ended_how
 from processor_service.compute.messages import (
     Allow,
     ChunkWritten,
@@ -29,7 +28,8 @@ from processor_service.compute.messages import (
     frame,
 )
 from processor_service.compute.replies import BrokenReplyError, Replies
-from processor_service.failures import ChildCrashError, PermanentError, TransientError
+from processor_service.compute.resource_limits import Patience, cpu_allowance_s, ended_how
+from processor_service.errors import ChildCrashError, PermanentError, TransientError
 
 WARMING_UP = Patience(600.0)  # a large model from a slow disk
 ENDING_S = 2.0  # between the end of a child's pipe and its own

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from shared.logs import Log
+from shared.telemetry.logs import Log
 
 log = Log(__name__)
 

@@ -6,12 +6,12 @@ from typing import BinaryIO
 import msgspec
 
 from processor_service.audio.write_chunks import ChunkFile, PreparedAudio
-from processor_service.denoisers.protocol import DenoiserSettings
+from processor_service.denoisers.denoiser import DenoiserSettings
 from processor_service.diarization.weights import SpeakerWeights
 from processor_service.providers.plan_pieces import ChannelPieces
-from shared.failures import FailureCode
-from shared.options import JobOptions
-from shared.transcript import Transcript, Turn
+from shared.schemas.failures import FailureCode
+from shared.schemas.options import JobOptions
+from shared.schemas.transcript import Transcript, Turn
 
 HEADER = struct.Struct(">I")
 # Where a child keeps its pipes, out of the way of libraries that write to standard output.

@@ -12,7 +12,6 @@ from processor_service.audio.find_speech import speech_regions
 from processor_service.audio.join import FADE_S, join_denoised
 from processor_service.audio.load_mono import load_mono_16k
 from processor_service.audio.write_chunks import write_chunks
-from processor_service.compute.limits import MODELS_LOADED, audio_file_bytes
 from processor_service.compute.messages import (
     ChunkProcessed,
     ChunkWritten,
@@ -27,12 +26,13 @@ from processor_service.compute.messages import (
     Reply,
     SplitSource,
 )
+from processor_service.compute.resource_limits import MODELS_LOADED, audio_file_bytes
 from processor_service.compute.transcribe_chunk import channels_of, transcribe_chunk, what_is_heard
 from processor_service.denoisers import DenoiserSettings, load_denoiser
 from processor_service.providers.answered import Answered
 from processor_service.providers.encode_pieces import encode_pieces
 from processor_service.transcribers import Transcriber
-from processor_service.transcribers.protocol import SAMPLE_RATE_HZ
+from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ
 
 OnProgress = Callable[[float], None]
 DEFAULT_DENOISER = DenoiserSettings()

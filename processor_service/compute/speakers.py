@@ -18,8 +18,8 @@ def _find_voices(request: FindVoices, progress: Callable[[float], None]) -> Repl
     """In the core, in the source's time, whatever was denoised or transcribed of it."""
     import torch
 
-    from processor_service.diarization.find_voices import find_voices
     from processor_service.diarization.nets import load_nets
+    from processor_service.diarization.voice_embeddings import find_voices
 
     torch.set_num_threads(request.threads)
     chunk = request.chunk

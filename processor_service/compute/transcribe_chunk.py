@@ -11,15 +11,15 @@ from processor_service.audio.find_speech import FINE, speech_regions
 from processor_service.audio.join import FADE_S, half_fade_frames
 from processor_service.audio.load_mono import load_mono_16k
 from processor_service.audio.write_chunks import ChunkFile
+from processor_service.compute.channels import as_channel, merge_channels
 from processor_service.compute.messages import ProcessChunk
 from processor_service.transcribers import Transcriber
-from processor_service.transcribers.channels import as_channel, merge_channels
 from processor_service.transcribers.holes import fill_holes
-from processor_service.transcribers.protocol import SAMPLE_RATE_HZ, FloatArray, Span, shifted
 from processor_service.transcribers.snap_times import snap_times
-from processor_service.transcribers.sound_warnings import sound_warnings
+from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray, Span, shifted
+from processor_service.transcribers.warnings import sound_warnings
 from processor_service.transcribers.windows import plan_windows
-from shared.transcript import EngineUse, Transcript
+from shared.schemas.transcript import EngineUse, Transcript
 
 CONTEXT_S = 2.0  # on both sides, for the speech finder: it takes a while to tell speech from a breath
 OVERLAP_S = 4.0  # what the neighbour of a chunk hears too, where the cut between them went through speech

@@ -3,7 +3,7 @@
 from functools import cache
 from importlib.util import find_spec
 
-from processor_service.denoisers.protocol import Cleaner, Denoiser, DenoiserSettings
+from processor_service.denoisers.denoiser import Cleaner, Denoiser, DenoiserSettings
 
 DENOISERS = ("noisereduce", "deepfilternet")
 

@@ -12,7 +12,7 @@ import numpy as np
 import soxr
 
 from processor_service.audio.source import Mono
-from processor_service.denoisers.protocol import Cleaner, DenoiserSettings
+from processor_service.denoisers.denoiser import Cleaner, DenoiserSettings
 
 NETWORK_RATE_HZ = 48_000
 # Its window is two hops of 10 ms, and it looks two hops ahead: what comes out is so late.

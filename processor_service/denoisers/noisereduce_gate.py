@@ -13,7 +13,7 @@ from noisereduce import reduce_noise
 from noisereduce.spectralgate import SpectralGateNonStationary, SpectralGateStationary
 
 from processor_service.audio.source import Mono
-from processor_service.denoisers.protocol import Cleaner, DenoiserSettings
+from processor_service.denoisers.denoiser import Cleaner, DenoiserSettings
 from processor_service.denoisers.spectral_gate import HOPS, GateShape, MakeMask, fixed_mask, floating_mask, gated
 
 HEARD_S = 106.0  # a block of 90 s and its context

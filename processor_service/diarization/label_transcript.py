@@ -10,7 +10,7 @@ from itertools import accumulate, groupby
 import msgspec
 
 from processor_service.transcribers.merge import cut_segment
-from shared.transcript import Segment, Transcript, Turn, Word
+from shared.schemas.transcript import Segment, Transcript, Turn, Word
 
 
 def label_transcript(transcript: Transcript, turns: Sequence[Turn]) -> Transcript:

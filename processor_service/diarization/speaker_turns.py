@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from processor_service.diarization.cluster import find_speakers
 from processor_service.diarization.voices import HeardPiece, Voices, embeddings_of
-from shared.transcript import Turn
+from shared.schemas.transcript import Turn
 
 LEAST_PIECE_S = 0.5  # shorter ones have no say in how many speakers there are
 LARGEST_GAP_S = 0.5  # within a turn

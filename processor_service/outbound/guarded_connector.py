@@ -12,7 +12,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from aiohttp.connector import Connection
 
-from processor_service.outbound.target_guard import AllowPrivate, refusal
+from processor_service.outbound.guard import AllowPrivate, refusal
 
 # Of the addresses that one request tried: why each was refused, or None.
 _verdicts: ContextVar[list[str | None]] = ContextVar("outbound_address_verdicts")

@@ -6,7 +6,7 @@ from pathlib import Path
 from processor_service.audio.find_speech import FINE, speech_regions
 from processor_service.audio.flac import FlacWriter
 from processor_service.providers.plan_pieces import ChannelPieces, Piece, plan_pieces
-from processor_service.transcribers.protocol import SAMPLE_RATE_HZ, FloatArray, Span
+from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray, Span
 from processor_service.transcribers.windows import plan_windows
 
 

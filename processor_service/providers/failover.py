@@ -8,15 +8,15 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from processor_service.failures import TaskError
+from processor_service.errors import TaskError
 from processor_service.providers.openai_api import OpenAIApi
 from processor_service.providers.plan_pieces import ChannelPieces
 from processor_service.providers.post_audio import open_session
 from processor_service.providers.provider_settings import ProviderSettings
 from processor_service.transcribers.merge import merge_transcripts
-from shared.logs import Log
-from shared.options import JobOptions
-from shared.transcript import Transcript
+from shared.schemas.options import JobOptions
+from shared.schemas.transcript import Transcript
+from shared.telemetry.logs import Log
 
 log = Log(__name__)
 

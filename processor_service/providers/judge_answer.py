@@ -8,11 +8,11 @@ import re
 
 import msgspec
 
-from processor_service.failures import PermanentError, TaskError, TransientError
+from processor_service.errors import PermanentError, TaskError, TransientError
 from processor_service.outbound.retry_after import retry_after_s
 from processor_service.providers.post_audio import Answer, NoAnswer, TooLong
 from processor_service.providers.provider_settings import ProviderSettings
-from shared.failures import FailureCode
+from shared.schemas.failures import FailureCode
 
 TRANSIENT = frozenset({408, 429})
 DENIED = frozenset({401, 402, 403})

@@ -1,6 +1,6 @@
 """Languages as providers name them: OpenAI's API answers "english" where others answer "en"."""
 
-from shared.options import LANGUAGES
+from shared.schemas.options import LANGUAGES
 
 # English names, as Whisper's model card and API give them, each before its code.
 NAMED = """

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from processor_service.providers.language_names import language_code
 from processor_service.providers.plan_pieces import Timeline, length_s
 from processor_service.providers.read_answer import Heard, HeardSegment, HeardWord
-from processor_service.transcribers.protocol import Span, word
 from processor_service.transcribers.segments import HeardWindow, TimedWord, segments_of
-from shared.options import JobOptions
-from shared.transcript import ResultWarning, Segment, Transcript, WarningCode, Word
+from processor_service.transcribers.transcriber import Span, word
+from shared.schemas.options import JobOptions
+from shared.schemas.transcript import ResultWarning, Segment, Transcript, WarningCode, Word
 
 UNTOLD = 1.0  # a probability that the provider does not tell: nothing speaks against the text
 

@@ -9,7 +9,7 @@ from itertools import accumulate
 
 import msgspec
 
-from processor_service.transcribers.protocol import Span
+from processor_service.transcribers.transcriber import Span
 
 TOUCHING_S = 1e-3  # windows that are nearer leave nothing out between them
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
-from processor_service.outbound.why_broken import why_broken
+from processor_service.outbound.http_errors import why_broken
 from processor_service.providers.provider_settings import ProviderSettings
-from shared.options import JobOptions
+from shared.schemas.options import JobOptions
 
 # Ten minutes of fast speech, five words a second, are half a megabyte with times; some send their tokens besides.
 MAX_ANSWER_BYTES = 8 << 20

@@ -20,7 +20,7 @@ PIECE_WITHOUT_TIMES_S = 30.0  # then the place of a piece is all that is known o
 
 
 class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """One provider; the job's options that concern it are in `shared.options`."""
+    """One provider; the job's options that concern it are in `shared.schemas.options`."""
 
     name: str
     url: str  # up to what comes before `/audio/transcriptions`

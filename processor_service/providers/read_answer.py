@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from processor_service.transcribers.protocol import Span
+from processor_service.transcribers.transcriber import Span
 
 STRAY_S = 30.0  # Whisper's windows reach so far beyond the audio; what is further off is in another unit
 

@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator
 import aiohttp
 import msgspec
 
-from processor_service.outbound.why_broken import why_broken
+from processor_service.outbound.http_errors import why_broken
 from processor_service.settings import ProcessorSettings
-from processor_service.sources.failures import SourceBrokenError, SourceChangedError, too_large
+from processor_service.source_errors import SourceBrokenError, SourceChangedError, too_large
 from processor_service.sources.judge_answer import refusal_of, strong_validator
 from processor_service.sources.open_url import open_url
 from processor_service.sources.pace import Pace

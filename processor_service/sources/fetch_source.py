@@ -11,17 +11,17 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from processor_service.failures import PermanentError
-from processor_service.leases import ClaimedTask, Leases, SourceFacts
+from processor_service.errors import PermanentError
 from processor_service.settings import ProcessorSettings
+from processor_service.source_errors import SourceChangedError, unavailable
 from processor_service.sources.download import Download
-from processor_service.sources.failures import SourceChangedError, unavailable
-from shared import blob_keys
-from shared.blob_errors import BlobNotFoundError
-from shared.blob_store import BlobStore
-from shared.failures import FailureCode
-from shared.logs import Log
-from shared.sniff_container import ACCEPTED, HEAD_BYTES, sniff_container
+from processor_service.tasks.leases import ClaimedTask, Leases, SourceFacts
+from shared.blobs import blob_keys
+from shared.blobs.blob_errors import BlobNotFoundError
+from shared.blobs.blob_store import BlobStore
+from shared.media.sniff_container import ACCEPTED, HEAD_BYTES, sniff_container
+from shared.schemas.failures import FailureCode
+from shared.telemetry.logs import Log
 
 log = Log(__name__)
 

@@ -4,9 +4,9 @@ import datetime as dt
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
-from processor_service.failures import PermanentError
+from processor_service.errors import PermanentError
 from processor_service.outbound.retry_after import retry_after_s
-from processor_service.sources.failures import SourceBrokenError, refused
+from processor_service.source_errors import SourceBrokenError, refused
 
 TRY_AGAIN = frozenset({408, 421, 425, 429})  # and all 5xx
 WHAT_IT_MEANS = {

@@ -11,11 +11,11 @@ from urllib.parse import urljoin, urlsplit
 import aiohttp
 from yarl import URL
 
+from processor_service.outbound.guard import refusal_of_url
 from processor_service.outbound.guarded_connector import TargetRefusedError
-from processor_service.outbound.target_guard import refusal_of_url
-from processor_service.outbound.why_broken import why_broken
+from processor_service.outbound.http_errors import why_broken
 from processor_service.settings import ProcessorSettings
-from processor_service.sources.failures import SourceBrokenError, blocked, refused
+from processor_service.source_errors import SourceBrokenError, blocked, refused
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 5

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from processor_service.sources.failures import SourceBrokenError
+from processor_service.source_errors import SourceBrokenError
 
 LEAST_BYTES_PER_S = 4096  # a fetch holds a compute slot; speech for a telephone is faster than this
 

@@ -3,11 +3,11 @@
 import msgspec
 
 from processor_service.audio.write_chunks import ChunkFile
-from processor_service.outcomes import ChunkDone, ChunkInput
-from processor_service.stages.find_voices import find_voices, voices_share_of
 from processor_service.stages.process_chunk import process_chunk
+from processor_service.stages.speakers import find_voices, voices_share_of
 from processor_service.stages.work import Work
-from shared import blob_keys
+from processor_service.tasks.outcomes import ChunkDone, ChunkInput
+from shared.blobs import blob_keys
 from shared.failpoints import failpoint
 
 

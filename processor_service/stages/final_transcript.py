@@ -6,8 +6,8 @@ import msgspec
 
 from processor_service.transcribers.merge import merge_transcripts
 from processor_service.transcribers.text_warnings import text_warnings
-from shared.options import JobOptions
-from shared.transcript import ResultWarning, Segment, Transcript, Turn, WarningCode
+from shared.schemas.options import JobOptions
+from shared.schemas.transcript import ResultWarning, Segment, Transcript, Turn, WarningCode
 
 NO_SPEECH = ResultWarning(code=WarningCode.NO_SPEECH, message="No speech was found in the audio.")
 

@@ -5,15 +5,15 @@ from pathlib import Path
 import msgspec
 
 from processor_service.compute.messages import JoinDenoised, Joined
-from processor_service.outcomes import JobDone
 from processor_service.stages import time_limits
 from processor_service.stages.final_transcript import final_transcript
 from processor_service.stages.label_speakers import label_speakers
 from processor_service.stages.results import store_results
 from processor_service.stages.work import Work
-from shared import blob_keys
-from shared.blob_errors import BlobNotFoundError
-from shared.transcript import Transcript
+from processor_service.tasks.outcomes import JobDone
+from shared.blobs import blob_keys
+from shared.blobs.blob_errors import BlobNotFoundError
+from shared.schemas.transcript import Transcript
 
 
 async def finish(work: Work) -> JobDone:

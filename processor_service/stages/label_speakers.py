@@ -10,7 +10,7 @@ from processor_service.compute.messages import FindTurns, TurnsFound
 from processor_service.diarization.label_transcript import label_transcript
 from processor_service.stages import time_limits
 from processor_service.stages.work import Work
-from shared.transcript import ResultWarning, Transcript, Turn, WarningCode
+from shared.schemas.transcript import ResultWarning, Transcript, Turn, WarningCode
 
 UNAVAILABLE = ResultWarning(
     code=WarningCode.DIARIZATION_UNAVAILABLE,

@@ -10,13 +10,13 @@ import msgspec
 from processor_service.audio.split import MAX_CONTEXT_S
 from processor_service.audio.write_chunks import ChunkFile
 from processor_service.compute.messages import ChunkProcessed, ProcessChunk
-from processor_service.failures import PermanentError, TaskError
+from processor_service.errors import PermanentError, TaskError
 from processor_service.providers.failover import serving
 from processor_service.stages import time_limits
 from processor_service.stages.transcribe_remotely import ANSWERED, hear_remotely
 from processor_service.stages.work import Work
-from shared.options import JobOptions
-from shared.transcript import Transcript
+from shared.schemas.options import JobOptions
+from shared.schemas.transcript import Transcript
 
 
 async def process_chunk(

@@ -5,9 +5,9 @@ from pathlib import Path
 import msgspec
 
 from processor_service.stages.work import Work
-from shared import blob_keys
+from shared.blobs import blob_keys
 from shared.failpoints import failpoint
-from shared.transcript import Transcript
+from shared.schemas.transcript import Transcript
 
 
 async def store_results(work: Work, transcript: Transcript, denoised: Path | None) -> None:

@@ -1,6 +1,6 @@
 """How long a step of the work may take: a base, and more for more audio. A child that takes longer is killed."""
 
-from processor_service.compute.limits import Patience
+from processor_service.compute.resource_limits import Patience
 from processor_service.settings import ProcessorSettings
 
 # Speech that is to be understood is seldom compressed further than to 16 kbit/s. What is gets less time than it would

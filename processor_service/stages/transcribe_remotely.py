@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from processor_service.compute.limits import Patience
 from processor_service.compute.messages import (
     DenoiseChunk,
     Denoised,
@@ -18,12 +17,13 @@ from processor_service.compute.messages import (
     PiecesEncoded,
     ProcessChunk,
 )
-from processor_service.failures import TaskError
-from processor_service.metrics.count_stage import count_heard_remotely
+from processor_service.compute.resource_limits import Patience
+from processor_service.errors import TaskError
 from processor_service.providers.failover import limits_of, transcribe_remotely
 from processor_service.providers.openai_api import OpenAIApi
 from processor_service.stages.work import Work
-from shared.transcript import Transcript
+from processor_service.telemetry.count_stage import count_heard_remotely
+from shared.schemas.transcript import Transcript
 
 ENCODED = 0.1  # of the progress of a chunk, when its pieces are ready
 ANSWERED = 0.9  # when the last answer is there

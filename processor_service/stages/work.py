@@ -6,18 +6,18 @@ from pathlib import Path
 import msgspec
 
 from processor_service.compute.child_process import OnReply, R
-from processor_service.compute.limits import Patience
 from processor_service.compute.messages import Progress, Reply, Request
 from processor_service.compute.pool import Slot
-from processor_service.failures import PermanentError
-from processor_service.leases import ClaimedTask
+from processor_service.compute.resource_limits import Patience
+from processor_service.errors import PermanentError
 from processor_service.models.cache import ModelCache, ModelError, locate
 from processor_service.providers.openai_api import OpenAIApi
 from processor_service.settings import ProcessorSettings
+from processor_service.tasks.leases import ClaimedTask
 from processor_service.transcribers import scripted_model
 from processor_service.transcribers.no_engine import NO_ENGINE
-from shared.blob_store import BlobStore
-from shared.failures import FailureCode
+from shared.blobs.blob_store import BlobStore
+from shared.schemas.failures import FailureCode
 
 
 async def nothing_to_fetch() -> None:

@@ -11,7 +11,7 @@ from math import log
 
 import numpy as np
 
-from processor_service.transcribers.protocol import Span
+from processor_service.transcribers.transcriber import Span
 from processor_service.transcribers.whisper_checks import Decoded
 from processor_service.transcribers.whisper_model import Encoded, Language, WhisperModel, tokenizer_for
 

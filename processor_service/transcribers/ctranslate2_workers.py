@@ -12,7 +12,7 @@ import numpy as np
 from ctranslate2 import StorageView
 from ctranslate2.models import Whisper
 
-from processor_service.transcribers.protocol import FloatArray
+from processor_service.transcribers.transcriber import FloatArray
 
 MAX_WORKERS = 4  # each takes memory, and there are too few windows in a batch for more
 

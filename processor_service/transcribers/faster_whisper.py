@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from whisper.tokenizer import Tokenizer
 
-from processor_service.transcribers.median_of_seven import MEDIAN_WIDTH
 from processor_service.transcribers.ctranslate2_workers import Workers, stored
 from processor_service.transcribers.faster_whisper_decode import WindowDecoder
-from processor_service.transcribers.protocol import FloatArray, Span
+from processor_service.transcribers.median_of_seven import MEDIAN_WIDTH
 from processor_service.transcribers.segments import TimedWord
 from processor_service.transcribers.transcribe_windows import transcribe_windows, warm_up
+from processor_service.transcribers.transcriber import FloatArray, Span
 from processor_service.transcribers.whisper_checks import Decoded
 from processor_service.transcribers.word_times import FRAMES_PER_S, TokenPath, timed_words
-from shared.options import JobOptions
-from shared.transcript import Transcript
+from shared.schemas.options import JobOptions
+from shared.schemas.transcript import Transcript
 
 FOLDER_SUFFIX = ".ct2"  # of a model in the cache
 

@@ -6,7 +6,7 @@ from ctranslate2.models import WhisperGenerationResult
 from whisper.tokenizer import Tokenizer
 
 from processor_service.transcribers.ctranslate2_workers import Workers, stored
-from processor_service.transcribers.protocol import FloatArray
+from processor_service.transcribers.transcriber import FloatArray
 from processor_service.transcribers.whisper_checks import Decoded, previous_tokens, tokens_never_said
 
 # They make up for the errors of 8-bit integers: tiny.en has 8.0 % of words wrong, for 8.3 with one. Five gain no more.

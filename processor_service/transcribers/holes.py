@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from processor_service.transcribers.merge import join_segments
-from processor_service.transcribers.protocol import Span
+from processor_service.transcribers.transcriber import Span
 from processor_service.transcribers.windows import PAD_S
-from shared.transcript import Segment, Transcript
+from shared.schemas.transcript import Segment, Transcript
 
 LEAST_S = 1.5  # of speech without a word; shorter is a cough, or a word that is timed too short
 SURE_FROM = 0.5  # confidence: in what is no speech after all the model finds words too, but is not sure of them

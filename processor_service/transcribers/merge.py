@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from processor_service.transcribers.seam import SpokenWord, find_seam
-from shared.transcript import EngineUse, ResultWarning, Segment, Transcript, Word
+from shared.schemas.transcript import EngineUse, ResultWarning, Segment, Transcript, Word
 
 
 def merge_transcripts(parts: Sequence[Transcript], *, duration_s: float) -> Transcript:

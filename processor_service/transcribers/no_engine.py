@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from processor_service.transcribers.protocol import FloatArray, Span
-from shared.options import JobOptions
-from shared.transcript import Transcript
+from processor_service.transcribers.transcriber import FloatArray, Span
+from shared.schemas.options import JobOptions
+from shared.schemas.transcript import Transcript
 
 NO_ENGINE = "none"
 

@@ -10,14 +10,14 @@ import torch
 import whisper
 from whisper.tokenizer import Tokenizer
 
-from processor_service.transcribers.protocol import FloatArray, Span
 from processor_service.transcribers.segments import TimedWord
 from processor_service.transcribers.transcribe_windows import transcribe_windows, warm_up
+from processor_service.transcribers.transcriber import FloatArray, Span
 from processor_service.transcribers.whisper_align import align
 from processor_service.transcribers.whisper_checks import Decoded
 from processor_service.transcribers.whisper_decode import WindowDecoder
-from shared.options import JobOptions
-from shared.transcript import Transcript
+from shared.schemas.options import JobOptions
+from shared.schemas.transcript import Transcript
 
 ENCODED_AT_ONCE = 2  # windows: more are no faster on a CPU, and each takes 40 MB meanwhile
 

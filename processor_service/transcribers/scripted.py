@@ -13,9 +13,9 @@ import msgspec
 import numpy as np
 
 from processor_service.transcribers.misfortunes import befall
-from processor_service.transcribers.protocol import SAMPLE_RATE_HZ, FloatArray, Span, word
-from shared.options import JobOptions
-from shared.transcript import Segment, Transcript
+from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray, Span, word
+from shared.schemas.options import JobOptions
+from shared.schemas.transcript import Segment, Transcript
 
 SEGMENT_S = 10
 CALLS = "calls.jsonl"

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from processor_service.transcribers.protocol import Span, word
 from processor_service.transcribers.seam import SpokenWord, find_seam
-from shared.transcript import Segment
+from processor_service.transcribers.transcriber import Span, word
+from shared.schemas.transcript import Segment
 
 SENTENCE_ENDS = (".", "?", "!", "…", "。", "？", "！")  # noqa: RUF001 - full-width signs of Chinese and Japanese
 PAUSE_S = 1.0  # divides segments in any case

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from processor_service.transcribers.protocol import Span
-from shared.transcript import Segment, Transcript
+from processor_service.transcribers.transcriber import Span
+from shared.schemas.transcript import Segment, Transcript
 
 
 def snap_times(transcript: Transcript, speech: Sequence[Span]) -> Transcript:

@@ -5,7 +5,7 @@ The text itself is kept: a person may know better than a threshold.
 
 from collections.abc import Iterator, Sequence
 
-from shared.transcript import ResultWarning, Segment, WarningCode
+from shared.schemas.transcript import ResultWarning, Segment, WarningCode
 
 LONGEST_LOOP = 12  # words of a phrase that is looked for
 MOST_REPEATS = 4  # of a phrase in a row are speech; people do say "no, no, no, no"

@@ -12,12 +12,12 @@ import torch
 import whisper
 
 from processor_service.transcribers.choose_language import begun_later, choose_language
-from processor_service.transcribers.protocol import SAMPLE_RATE_HZ, FloatArray, Span
 from processor_service.transcribers.segments import HeardWindow, TimedWord, segments_of
+from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray, Span
 from processor_service.transcribers.whisper_checks import Decoded, decode_reliably
 from processor_service.transcribers.whisper_model import Encoded, Language, WhisperModel, tokenizer_for
-from shared.options import JobOptions
-from shared.transcript import ResultWarning, Transcript, WarningCode
+from shared.schemas.options import JobOptions
+from shared.schemas.transcript import ResultWarning, Transcript, WarningCode
 
 WINDOWS_AT_ONCE = 8  # more gain little on a CPU, and each costs memory
 WARM_UP_S = 3

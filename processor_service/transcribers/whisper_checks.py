@@ -10,7 +10,7 @@ import msgspec
 import torch
 from whisper.tokenizer import Tokenizer
 
-from processor_service.transcribers.protocol import FloatArray
+from processor_service.transcribers.transcriber import FloatArray
 
 MAX_COMPRESSION_RATIO = 2.4  # above, it repeats itself
 MIN_LOG_PROBABILITY = -1.0  # below, it is a guess

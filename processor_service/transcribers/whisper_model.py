@@ -8,8 +8,8 @@ import torch
 import whisper
 from whisper.tokenizer import Tokenizer
 
-from processor_service.transcribers.protocol import FloatArray
 from processor_service.transcribers.segments import TimedWord
+from processor_service.transcribers.transcriber import FloatArray
 from processor_service.transcribers.whisper_checks import Decoded, Decoder
 
 Encoded = TypeVar("Encoded", torch.Tensor, FloatArray)  # encoded windows, shape (windows, frames, state)

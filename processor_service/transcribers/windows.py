@@ -7,7 +7,7 @@ any pause is cut within; the windows on both sides of such a cut overlap.
 from collections.abc import Iterator, Sequence
 from math import ceil
 
-from processor_service.transcribers.protocol import Span
+from processor_service.transcribers.transcriber import Span
 
 MODEL_WINDOW_S = 30.0  # what Whisper's encoder takes
 PAD_S = 0.3  # of the silence around a window is kept: Whisper drops sentences that begin or end at the very edge

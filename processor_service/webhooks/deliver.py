@@ -11,21 +11,21 @@ import asyncpg
 import msgspec
 from yarl import URL
 
-from processor_service.failures import PermanentError
-from processor_service.leases import ClaimedTask
-from processor_service.metrics.count_webhook import count_webhook
-from processor_service.outbound.target_guard import host_of, refusal_of_url
-from processor_service.outcomes import Delivered, Delivery, DeliveryAttempt, LeaseLost, NotDelivered, Postponed
+from processor_service.errors import PermanentError
+from processor_service.outbound.guard import host_of, refusal_of_url
 from processor_service.settings import ProcessorSettings
-from processor_service.webhooks.http_client import turns_of
+from processor_service.tasks.leases import ClaimedTask
+from processor_service.tasks.outcomes import Delivered, Delivery, DeliveryAttempt, LeaseLost, NotDelivered, Postponed
+from processor_service.telemetry.count_webhook import count_webhook
+from processor_service.webhooks.http import turns_of
 from processor_service.webhooks.judge import judge
 from processor_service.webhooks.results import Answer, Blocked, Result, Unsigned
 from processor_service.webhooks.send import send
 from processor_service.webhooks.sign import UnusableSecretError, secrets_for, signed_headers
 from shared.failpoints import failpoint
-from shared.failures import Failure, FailureCode
-from shared.logs import Log
-from shared.webhook_events import DeliveryInput
+from shared.schemas.failures import Failure, FailureCode
+from shared.schemas.webhook_events import DeliveryInput
+from shared.telemetry.logs import Log
 
 log = Log(__name__)
 

@@ -8,7 +8,7 @@ import aiohttp
 from yarl import URL
 
 from processor_service.outbound.guarded_connector import TargetRefusedError
-from processor_service.outbound.why_broken import why_broken
+from processor_service.outbound.http_errors import why_broken
 from processor_service.webhooks.results import Answer, Blocked, NoAnswer
 
 SHOWN_BYTES = 500

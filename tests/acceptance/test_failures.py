@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from redis.asyncio import Redis
 
-from shared.failures import DEAD_LETTER_LIST
+from shared.schemas.failures import DEAD_LETTER_LIST
 from tests.acceptance.client import Client, Receiver
 from tests.clips import JFK
 from tests.stack.launched import Launched

@@ -10,8 +10,8 @@ import soundfile
 from av.audio.stream import AudioStream
 
 from processor_service.audio.decode import open_source
-from processor_service.audio.errors import AudioError
-from shared.failures import FailureCode
+from processor_service.audio_errors import AudioError
+from shared.schemas.failures import FailureCode
 from tests.audio.signals import CORPUS, Signal, corpus, tone
 
 RATE_HZ = 48_000

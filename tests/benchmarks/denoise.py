@@ -23,7 +23,7 @@ from processor_service.compute.messages import ChunkProcessed, ProcessChunk
 from processor_service.compute.requests import Engine, process_chunk, warm_up_audio
 from processor_service.denoisers import DenoiserSettings, load_denoiser, why_not
 from processor_service.transcribers import load_transcriber
-from shared.options import JobOptions
+from shared.schemas.options import JobOptions
 from tests.benchmarks.mixtures import RATE_HZ, Mixture, made_of_clips, of_corpus, pink_noise
 from tests.benchmarks.si_sdr import si_sdr_db
 from tests.benchmarks.word_errors import word_error_rate

@@ -17,10 +17,10 @@ import torch
 from processor_service.audio.decode import open_source
 from processor_service.audio.load_mono import load_mono_16k
 from processor_service.audio.write_chunks import write_chunks
-from processor_service.diarization.find_voices import find_voices
 from processor_service.diarization.nets import SpeakerNets, load_nets
 from processor_service.diarization.segmentation_net import SAMPLE_RATE_HZ
 from processor_service.diarization.speaker_turns import speaker_turns
+from processor_service.diarization.voice_embeddings import find_voices
 from processor_service.diarization.voices import Voices
 from tests.benchmarks.diarization_error import diarization_error, read_rttm
 from tests.models import speaker_weights

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from shared.transcript import Turn
+from shared.schemas.transcript import Turn
 
 STEP_S = 0.01
 

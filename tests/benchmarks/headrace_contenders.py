@@ -8,7 +8,7 @@ from processor_service.audio.write_chunks import ChunkFile
 from processor_service.compute.messages import ChunkProcessed, ProcessChunk
 from processor_service.compute.requests import Engine, process_chunk, warm_up_audio
 from processor_service.transcribers import load_transcriber
-from shared.options import JobOptions
+from shared.schemas.options import JobOptions
 from tests.benchmarks.contend import Run, Setup
 
 

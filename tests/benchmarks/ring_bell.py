@@ -17,10 +17,10 @@ from deploy.local.kept_secrets import kept_password
 from deploy.local.processes import Processes
 from deploy.local.servers import running
 from deploy.local.valkey import Valkey
-from shared.bell import ring
 from shared.ids import new_id
-from shared.messages import ARQ_JOB_KEY_PREFIX, COMPUTE_QUEUE, PAYLOAD_TTL_MS, Dispatch, arq_payload
-from shared.states import TaskKind
+from shared.queue.dispatch import ARQ_JOB_KEY_PREFIX, COMPUTE_QUEUE, PAYLOAD_TTL_MS, Dispatch, arq_payload
+from shared.queue.enqueue import ring
+from shared.schemas.states import TaskKind
 
 ROUNDS = 7
 BATCHES = 40

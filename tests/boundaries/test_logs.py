@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from shared.logs import ConsoleFormatter, JsonFormatter, Log, bound
+from shared.telemetry.logs import ConsoleFormatter, JsonFormatter, Log, bound
 
 HOSTILE = "a\nERROR forged job_id=1\x1b[2J\u202e"
 

@@ -7,9 +7,9 @@ import pytest
 
 from ingest_service.settings import IngestSettings
 from processor_service.settings import ProcessorSettings
-from shared.database_url import why_no_database
-from shared.poolers import connection_options
-from shared.redis_place import place_of
+from shared.connections.database_url import why_no_database
+from shared.connections.postgres import connection_options
+from shared.connections.redis import place_of
 from shared.settings import CommonSettings, SettingsError, load_settings
 
 DATABASE = "postgresql://user:secret@localhost/headrace"

@@ -6,7 +6,7 @@ import datetime as dt
 import time
 from collections.abc import AsyncIterator
 
-from shared.messages import ARQ_JOB_KEY_PREFIX
+from shared.queue.dispatch import ARQ_JOB_KEY_PREFIX
 from tests.chaos.load import Attempt
 from tests.chaos.proxy import COMMIT, EXEC, Proxy
 from tests.chaos.record import ROLE

@@ -6,8 +6,8 @@ import itertools
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 
-from shared.messages import ARQ_JOB_KEY_PREFIX, PAYLOAD_TTL_MS, Dispatch, arq_payload
-from shared.states import TaskKind
+from shared.queue.dispatch import ARQ_JOB_KEY_PREFIX, PAYLOAD_TTL_MS, Dispatch, arq_payload
+from shared.schemas.states import TaskKind
 from tests.chaos.load import Attempt
 from tests.chaos.run import Run
 from tests.chaos.waiting import until

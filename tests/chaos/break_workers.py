@@ -7,9 +7,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from shared.fair_shares import FIRST_TAG, LAST_TAG
-from shared.messages import COMPUTE_QUEUE
-from shared.states import TaskState
+from shared.queue.dispatch import COMPUTE_QUEUE
+from shared.queue.fair_shares import FIRST_TAG, LAST_TAG
+from shared.schemas.states import TaskState
 from tests.chaos.clock import compiled_clock
 from tests.chaos.failpoints import Failpoints
 from tests.chaos.run import Run

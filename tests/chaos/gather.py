@@ -13,8 +13,8 @@ import msgspec
 from redis.asyncio import Redis
 
 from processor_service.scratch import LOCK
-from shared.failures import DEAD_LETTER_LIST
-from shared.messages import COMPUTE_QUEUE, DELIVERY_QUEUE
+from shared.queue.dispatch import COMPUTE_QUEUE, DELIVERY_QUEUE
+from shared.schemas.failures import DEAD_LETTER_LIST
 from tests.chaos.facts import Change, DeadTask, EventRow, Facts, JobRow, Leftovers, TaskRow
 from tests.chaos.golden import count_calls
 from tests.chaos.load import Attempt

@@ -9,8 +9,8 @@ from processor_service.compute.messages import ChunkProcessed, ChunkWritten, Pro
 from processor_service.compute.requests import Engine, process_chunk, split
 from processor_service.stages.final_transcript import final_transcript
 from processor_service.transcribers import load_transcriber
-from shared.options import JobOptions
-from shared.transcript import Transcript
+from shared.schemas.options import JobOptions
+from shared.schemas.transcript import Transcript
 
 CALLS = "calls.jsonl"  # a line for each call of the scripted transcriber, in the folder that is its model
 OPTIONS = JobOptions(denoise=False)

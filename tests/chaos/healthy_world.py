@@ -5,8 +5,8 @@ from uuid import UUID
 
 import msgspec
 
-from shared.states import JobStatus, TaskKind, TaskState
-from shared.webhook_events import EventType, event_id
+from shared.schemas.states import JobStatus, TaskKind, TaskState
+from shared.schemas.webhook_events import EventType, event_id
 from tests.chaos.facts import Change, DeadTask, EventRow, Facts, JobRow, TaskRow
 from tests.chaos.load import Attempt
 from tests.chaos.receiver import Received

@@ -7,10 +7,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from uuid import UUID
 
-from processor_service.retry import MAX_CRASHES
-from shared.failures import FailureCode
-from shared.states import JOB_TERMINAL, JOB_TRANSITIONS, TASK_TRANSITIONS, JobStatus, TaskKind, TaskState
-from shared.webhook_events import EventType, event_id
+from processor_service.tasks.retry import MAX_CRASHES
+from shared.schemas.failures import FailureCode
+from shared.schemas.states import JOB_TERMINAL, JOB_TRANSITIONS, TASK_TRANSITIONS, JobStatus, TaskKind, TaskState
+from shared.schemas.webhook_events import EventType, event_id
 from tests.chaos.facts import Change, DeadTask, Facts, JobRow
 from tests.chaos.load import Attempt
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from shared.failures import FailureCode
+from shared.schemas.failures import FailureCode
 from tests.chaos.run import Run
 from tests.chaos.sounds import damaged
 

@@ -6,8 +6,8 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from shared.failures import FailureCode
-from shared.states import JobStatus, TaskKind, TaskState
+from shared.schemas.failures import FailureCode
+from shared.schemas.states import JobStatus, TaskKind, TaskState
 from tests.chaos.facts import Change, DeadTask, JobRow, Leftovers, TaskRow
 from tests.chaos.healthy_world import (
     DEAD_JOB,

@@ -4,7 +4,7 @@ import datetime as dt
 
 import msgspec
 
-from shared.states import TaskState
+from shared.schemas.states import TaskState
 from tests.chaos.facts import Change
 from tests.chaos.healthy_world import JOB, NOON, OTHER_WORKER, TASK, WORKER, birth, claimed, moved
 from tests.chaos.timings import percentile, recoveries_s, redispatches_s

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from shared.states import TaskState
+from shared.schemas.states import TaskState
 from tests.chaos.facts import Change
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 import aiohttp
 
-from shared.states import JobStatus
+from shared.schemas.states import JobStatus
 from tests.chaos.load import Attempt
 from tests.chaos.run import Run
 from tests.chaos.send import ANSWER_WITHIN_S

@@ -11,11 +11,11 @@ import pytest
 import soundfile
 
 from processor_service.audio.write_chunks import ChunkFile
-from processor_service.compute.limits import Patience
 from processor_service.compute.messages import ChunkProcessed, ProcessChunk, Warm
 from processor_service.compute.pool import ComputePool, Slot
+from processor_service.compute.resource_limits import Patience
 from processor_service.transcribers.scripted import CALLS, Call
-from shared.options import JobOptions
+from shared.schemas.options import JobOptions
 
 MEMORY_BYTES = 512 << 20
 RATE_HZ = 8000

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from processor_service.audio.write_chunks import ChunkFile
-from processor_service.compute.limits import weights_bytes
 from processor_service.compute.messages import ChunkProcessed, ProcessChunk, Warm
 from processor_service.compute.pool import ComputePool
-from shared.options import JobOptions
+from processor_service.compute.resource_limits import weights_bytes
+from shared.schemas.options import JobOptions
 from tests.acceptance.client import words_of
 from tests.clips import JFK
 from tests.compute.conftest import LONG

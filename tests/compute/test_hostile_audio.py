@@ -7,8 +7,8 @@ import pytest
 import soundfile
 
 from processor_service.compute.messages import Prepared, SplitSource
-from processor_service.failures import PermanentError
-from shared.failures import FailureCode
+from processor_service.errors import PermanentError
+from shared.schemas.failures import FailureCode
 from tests.compute.conftest import LONG, MEMORY_BYTES, Model, Pool
 
 pytestmark = pytest.mark.process

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from processor_service.compute.child_process import ComputeChild
-from processor_service.compute.limits import Patience
 from processor_service.compute.messages import ChunkProcessed, Joined, Progress, Reply, Warm
-from processor_service.failures import ChildCrashError, TransientError
+from processor_service.compute.resource_limits import Patience
+from processor_service.errors import ChildCrashError, TransientError
 from tests.compute.conftest import LONG, MEMORY_BYTES, Model, Pool, files, group
 from tests.stack.launched import until
 

@@ -11,21 +11,21 @@ import soundfile
 
 from processor_service.audio.load_mono import SAMPLE_RATE_HZ, load_mono_16k
 from processor_service.compute.pool import ComputePool
-from processor_service.failures import ChildCrashError
-from processor_service.leases import ClaimedTask
+from processor_service.errors import ChildCrashError
 from processor_service.models.cache import ModelCache
-from processor_service.outcomes import JobDone, Outcome, Split
 from processor_service.settings import ProcessorSettings
 from processor_service.stages.chunk import chunk
 from processor_service.stages.finish import finish
 from processor_service.stages.prepare import prepare
 from processor_service.stages.work import Work
-from shared import blob_keys
-from shared.blob_store import BlobStore
+from processor_service.tasks.leases import ClaimedTask
+from processor_service.tasks.outcomes import JobDone, Outcome, Split
+from shared.blobs import blob_keys
+from shared.blobs.blob_store import BlobStore
 from shared.ids import new_id
-from shared.options import JobOptions
-from shared.states import TaskKind
-from shared.transcript import Transcript, WarningCode
+from shared.schemas.options import JobOptions
+from shared.schemas.states import TaskKind
+from shared.schemas.transcript import Transcript, WarningCode
 from tests.clips import GUTENBERG, NARRATIVE
 from tests.compute.conftest import RATE_HZ, Model, Pool
 from tests.models import speaker_weights

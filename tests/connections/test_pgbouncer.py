@@ -15,11 +15,11 @@ import pytest_asyncio
 from deploy.local.servers import running
 from deploy.migrate import migrate
 from deploy.schema.migration import MigrationError
-from ingest_service.access import key_ring
+from ingest_service.auth import key_cache as key_ring
 from ingest_service.settings import IngestSettings
 from processor_service.database import opened
-from shared.logs import JsonFormatter
-from shared.poolers import PoolerFoundError
+from shared.connections.postgres import PoolerFoundError
+from shared.telemetry.logs import JsonFormatter
 from tests.connections.certificates import Certificates
 from tests.connections.pgbouncer import PgBouncer, pooled
 from tests.connections.tls_redis import TlsRedis
@@ -174,7 +174,7 @@ async def test_a_pooler_that_keeps_sessions_is_as_good_as_none(
 
 
 async def test_the_operator_makes_keys_through_it_again_and_again(through: IngestSettings) -> None:
-    command = ("-m", "ingest_service.access", "create", "--tenant", "acme", "--scopes", "read", "--purpose")
+    command = ("-m", "ingest_service.auth", "create", "--tenant", "acme", "--scopes", "read", "--purpose")
     environ = {**os.environ, "HEADRACE_DATABASE_URL": through.database_url}
     for purpose in ("one", "two"):  # each process counts its statements from one
         made = await asyncio.create_subprocess_exec(sys.executable, *command, purpose, env=environ)

@@ -13,7 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from ingest_service.open_redis import open_redis
 from ingest_service.settings import IngestSettings
-from processor_service.worker import FOR_EVER, connect
+from processor_service.tasks.arq_worker import FOR_EVER, connect
 from tests.connections.sentinels import Valkeys, watched_valkeys
 from tests.ingest.serving import Ingest, serving, until
 from tests.ingest.sounds import wav

@@ -14,8 +14,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from deploy.local.servers import running
 from ingest_service.open_redis import open_redis
 from ingest_service.settings import IngestSettings
-from processor_service.worker import connect
-from shared.logs import JsonFormatter
+from processor_service.tasks.arq_worker import connect
+from shared.telemetry.logs import JsonFormatter
 from tests.connections.certificates import Certificates
 from tests.connections.pgbouncer import pooled
 from tests.connections.tls_postgres import TlsPostgres, use_installed

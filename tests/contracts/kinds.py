@@ -9,21 +9,21 @@ from uuid import UUID
 
 import msgspec
 
-from ingest_service.access.caller import Scope
-from ingest_service.access.key_views import ApiKeyList, ApiKeyView, CreatedApiKey, NewApiKey
-from ingest_service.process.check_health import Readiness
-from ingest_service.process.see_processors import Processors
+from ingest_service.auth.caller import Scope
+from ingest_service.auth.key_views import ApiKeyList, ApiKeyView, CreatedApiKey, NewApiKey
+from ingest_service.server.readiness import Readiness
+from ingest_service.server.see_processors import Processors
 from processor_service.diarization.voices import HeardPiece, Voices
+from processor_service.maintenance.dead_letters import Projected
 from processor_service.models.cache import Receipt
-from processor_service.outcomes import ChunkInput
-from processor_service.upkeep.dead_letter_list import Projected
-from shared import api, transcript
-from shared.failures import DeadLetter, Failure, FailureCode, StoredFailure
-from shared.messages import Dispatch, arq_payload
-from shared.options import JobOptions, SubmitOptions
-from shared.states import JobStatus, Stage, TaskKind
-from shared.transcript import ResultWarning, Transcript, WarningCode
-from shared.webhook_events import DeliveryInput, EventType, WebhookEvent, event_body, event_id
+from processor_service.tasks.outcomes import ChunkInput
+from shared.queue.dispatch import Dispatch, arq_payload
+from shared.schemas import api, transcript
+from shared.schemas.failures import DeadLetter, Failure, FailureCode, StoredFailure
+from shared.schemas.options import JobOptions, SubmitOptions
+from shared.schemas.states import JobStatus, Stage, TaskKind
+from shared.schemas.transcript import ResultWarning, Transcript, WarningCode
+from shared.schemas.webhook_events import DeliveryInput, EventType, WebhookEvent, event_body, event_id
 
 JOB_ID = UUID("01990000-0000-7000-8000-000000000001")
 TASK_ID = UUID("01990000-0000-7000-8000-000000000002")

@@ -3,16 +3,20 @@
 from uuid import UUID
 
 from deploy.migrate import ADVISORY_LOCK
-from ingest_service.access.hear_changes import CHANNEL
-from ingest_service.limits import shared_buckets
-from processor_service.upkeep.dead_letter_list import PROJECTED
-from processor_service.upkeep.loop import LOCK_CLASS
-from shared import blob_keys, fair_shares, messages, tenancy, traces
-from shared.failures import DEAD_LETTER_LIST
-from shared.messages import Dispatch
-from shared.states import JobStatus, Stage, TaskKind, TaskState
-from shared.task_costs import cost_s
-from shared.webhook_events import EventType, event_id
+from ingest_service.auth.key_listener import CHANNEL
+from ingest_service.quotas import shared_buckets
+from processor_service.maintenance.dead_letters import PROJECTED
+from processor_service.maintenance.loop import LOCK_CLASS
+from shared.blobs import blob_keys
+from shared.connections import tenancy
+from shared.queue import dispatch as messages
+from shared.queue import fair_shares
+from shared.queue.dispatch import Dispatch
+from shared.queue.task_costs import cost_s
+from shared.schemas.failures import DEAD_LETTER_LIST
+from shared.schemas.states import JobStatus, Stage, TaskKind, TaskState
+from shared.schemas.webhook_events import EventType, event_id
+from shared.telemetry import traces
 
 ID = UUID("01990000-0000-7000-8000-000000000001")
 

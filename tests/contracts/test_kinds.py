@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 import shared
-from shared.options import JobOptions, without_prompt
+from shared.schemas.options import JobOptions, without_prompt
 from tests.contracts.kinds import KINDS, WITHIN_ONE_PROCESS
 from tests.contracts.names import names
 from tests.contracts.recorded import VERSION, Recorded, RecordedKind, bytes_of, read_recorded, versions

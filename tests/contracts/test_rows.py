@@ -15,7 +15,7 @@ import pytest_asyncio
 from deploy.local.service_role import let_services_in
 from deploy.migrate import migrate
 from ingest_service.settings import IngestSettings
-from processor_service.leases import claim
+from processor_service.tasks.leases import claim
 from tests.contracts.recorded import VERSION, Recorded, read_recorded, versions
 from tests.contracts.rows import columns_of, load
 from tests.contracts.two_versions import while_two_run

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deploy.make_secrets import files_of
-from ingest_service.process.supervise import KILL_AFTER_S
+from ingest_service.server.supervisor import KILL_AFTER_S
 from ingest_service.settings import IngestSettings
 from processor_service.settings import ProcessorSettings
 from processor_service.stop_order import StopOrder

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest_service.process.supervise import KILL_AFTER_S
+from ingest_service.server.supervisor import KILL_AFTER_S
 from ingest_service.settings import IngestSettings
 from processor_service.settings import ProcessorSettings
 from processor_service.stop_order import StopOrder

@@ -26,8 +26,8 @@ pytestmark = [
 
 STORE_AND_READ = """
 import asyncio, os, sys
-from shared.blob_errors import BlobStoreError
-from shared.blob_store import BlobStore
+from shared.blobs.blob_errors import BlobStoreError
+from shared.blobs.blob_store import BlobStore
 
 async def main():
     blobs = BlobStore(os.environ["HEADRACE_STORAGE_URL"])

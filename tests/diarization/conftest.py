@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from processor_service.audio.load_mono import load_mono_16k
-from processor_service.diarization.find_voices import FloatArray, find_voices
 from processor_service.diarization.nets import SpeakerNets, load_nets
 from processor_service.diarization.segmentation_net import SAMPLE_RATE_HZ
+from processor_service.diarization.voice_embeddings import FloatArray, find_voices
 from processor_service.diarization.voices import Voices
-from shared.transcript import Turn
+from shared.schemas.transcript import Turn
 from tests.clips import GUTENBERG, NARRATIVE, PICTURE_BOOKS
 from tests.models import speaker_weights
 

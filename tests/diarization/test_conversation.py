@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from processor_service.audio.load_mono import load_mono_16k
-from processor_service.diarization.find_voices import find_voices
 from processor_service.diarization.nets import SpeakerNets
 from processor_service.diarization.segmentation_net import SAMPLE_RATE_HZ
 from processor_service.diarization.speaker_turns import speaker_turns
-from shared.transcript import Turn
+from processor_service.diarization.voice_embeddings import find_voices
+from shared.schemas.transcript import Turn
 from tests.benchmarks.diarization_error import diarization_error
 from tests.clips import CLIPS, Clip
 from tests.diarization.conftest import Conversation

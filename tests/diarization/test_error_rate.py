@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.transcript import Turn
+from shared.schemas.transcript import Turn
 from tests.benchmarks.diarization_error import diarization_error, read_rttm
 
 

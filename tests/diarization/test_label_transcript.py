@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processor_service.diarization.label_transcript import label_transcript
-from shared.transcript import Segment, Transcript, Turn, Word
+from shared.schemas.transcript import Segment, Transcript, Turn, Word
 
 A, B = "SPEAKER_00", "SPEAKER_01"
 TURNS = (Turn(speaker=A, start=0.0, end=2.0), Turn(speaker=B, start=2.5, end=5.0), Turn(speaker=A, start=4.5, end=6.0))

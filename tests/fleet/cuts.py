@@ -6,7 +6,7 @@ Its packets vanish: no connection is refused or reset, and it must find out by i
 import asyncio
 import signal
 
-from shared.states import TaskState
+from shared.schemas.states import TaskState
 from tests.chaos.gather import changes
 from tests.chaos.timings import percentile, recoveries_s
 from tests.chaos.waiting import came_about, until

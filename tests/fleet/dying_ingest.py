@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from shared import blob_keys
+from shared.blobs import blob_keys
 from tests.chaos.waiting import came_about, until
 from tests.fleet.gather import keys
 from tests.fleet.slow_uploads import ACKNOWLEDGED_BYTES, Sent, send_plainly, send_resumably, upload

@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 from redis.asyncio import Redis
 
-from shared.blob_store import BlobStore
+from shared.blobs.blob_store import BlobStore
 from tests.chaos.golden import Golden, golden
 from tests.chaos.receiver import Receiver
 from tests.chaos.record import Record

@@ -4,7 +4,7 @@ import hashlib
 import json
 from uuid import UUID
 
-from shared import blob_keys
+from shared.blobs import blob_keys
 from tests.chaos import gather as asked
 from tests.chaos.facts import Facts, JobRow, Leftovers
 from tests.chaos.golden import count_calls

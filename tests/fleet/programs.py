@@ -44,7 +44,7 @@ async def make_api_key(host: Host, database_url: str) -> str:
     how = ("create", "--tenant", TENANT, "--scopes", "submit,read,admin")
     process = await asyncio.create_subprocess_exec(
         *host.inside,
-        *(sys.executable, "-m", "ingest_service.access", *how),
+        *(sys.executable, "-m", "ingest_service.auth", *how),
         env=clean_environment() | {"HEADRACE_DATABASE_URL": database_url},
         stdout=PIPE,
         stderr=PIPE,

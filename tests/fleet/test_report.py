@@ -4,7 +4,7 @@ import json
 
 import msgspec
 
-from shared.states import JobStatus
+from shared.schemas.states import JobStatus
 from tests.chaos.facts import Facts
 from tests.chaos.healthy_world import DEAD_JOB, JOB, ended, healthy, job_row, numbered
 from tests.fleet.report import Report, report, skipped

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from uuid import UUID
 
-from shared.states import TaskState
+from shared.schemas.states import TaskState
 from tests.chaos.facts import Change
 from tests.chaos.gather import changes
 from tests.chaos.load import WAIT_AFTER_REFUSAL_S, Attempt, Load

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from ingest_service.errors import RefusedError
-from ingest_service.receive.read_form import read_form, split_form
+from ingest_service.uploads.form import read_form, split_form
 
 DISPOSITION = b'Content-Disposition: form-data; name="%s"\r\n\r\n'
 AUDIO = b'Content-Disposition: form-data; name="audio_file"; filename="%s"\r\n\r\n'

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from multipart import MultipartSegment, PushMultipartParser  # type: ignore[import-untyped] # it has no types
 
 from ingest_service.errors import RefusedError
-from ingest_service.receive.form_parser import MAX_HEADERS_BYTES, MAX_PARTS
-from ingest_service.receive.read_form import MAX_FIELD_BYTES, read_form
+from ingest_service.uploads.form import MAX_FIELD_BYTES, read_form
+from ingest_service.uploads.form_parser import MAX_HEADERS_BYTES, MAX_PARTS
 from tests.fuzz.forms import (
     AUDIO,
     BODIES,

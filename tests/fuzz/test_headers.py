@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from ingest_service.errors import RefusedError
 from ingest_service.jobs.byte_range import RangeNotSatisfiableError, parse_range
-from ingest_service.receive.body_digest import ALGORITHMS, parse_digests
-from ingest_service.resumable.checksum import parse_checksum
-from ingest_service.resumable.read_head import OFFSET_TYPE, read_creation, read_patch
-from ingest_service.resumable.read_metadata import NAMES, read_metadata
-from ingest_service.submit.accept_upload import parse_content_type
+from ingest_service.tus.checksum import parse_checksum
+from ingest_service.tus.headers import OFFSET_TYPE, read_creation, read_patch
+from ingest_service.tus.read_metadata import NAMES, read_metadata
+from ingest_service.uploads.accept import parse_content_type
+from ingest_service.uploads.body_digest import ALGORITHMS, parse_digests
 
 MAX_NUMBER = 10**18  # exclusive
 LATIN = st.text(st.characters(max_codepoint=255), max_size=40)  # what a header's bytes are decoded as

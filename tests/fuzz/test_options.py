@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest_service.errors import RefusedError
-from ingest_service.jobs.find_results import MEDIA_TYPES
-from ingest_service.receive.read_options import OPTION_TYPES, OptionTexts
-from ingest_service.receive.receive_upload import clean_filename
-from shared.options import SubmitOptions
-from shared.sniff_container import FIXED_MAGIC, HEAD_BYTES, sniff_container
+from ingest_service.jobs.results import MEDIA_TYPES
+from ingest_service.uploads.options import OPTION_TYPES, OptionTexts
+from ingest_service.uploads.receive import clean_filename
+from shared.media.sniff_container import FIXED_MAGIC, HEAD_BYTES, sniff_container
+from shared.schemas.options import SubmitOptions
 
 MAGICS = [magic for magic, _ in FIXED_MAGIC] + [
     b"RIFF", b"RF64", b"FORM", b"WAVE", b"OggS\x00", b"ID3\x04\x00\x00", b"\xff\xfb", b"\x0b\x77", b"\xff\xf1", b"G",

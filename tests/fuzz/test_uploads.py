@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ingest_service.errors import RefusedError
-from ingest_service.receive.receive_upload import FORM_TYPE, Upload, UploadHead, UploadReceiver
-from shared.blob_store import BlobStore
+from ingest_service.uploads.receive import FORM_TYPE, Upload, UploadHead, UploadReceiver
+from shared.blobs.blob_store import BlobStore
 from shared.ids import new_id
 from tests.fuzz.forms import AUDIO, CUTS, DISPOSITION, cut, form
 from tests.ingest.sounds import wav

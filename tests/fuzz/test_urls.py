@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from ingest_service.errors import RefusedError
-from ingest_service.submit.submit_url import checked_url
-from processor_service.outbound.target_guard import AllowPrivate, host_of, refusal, refusal_of_url
-from shared.options import WebhookUrl
+from ingest_service.uploads.from_url import checked_url
+from processor_service.outbound.guard import AllowPrivate, host_of, refusal, refusal_of_url
+from shared.schemas.options import WebhookUrl
 
 SCHEMES = ("http", "https")
 LEVELS: list[AllowPrivate] = ["false", "loopback", "true"]

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from shared.sniff_container import HEAD_BYTES, sniff_container
+from shared.media.sniff_container import HEAD_BYTES, sniff_container
 
 CORPUS = Path(__file__).parents[3] / "shared" / "audio"
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import asyncpg
 
-from ingest_service.access.__main__ import MAKE_TENANT
-from ingest_service.access.caller import Scope
-from ingest_service.access.keep_keys import create_key
-from ingest_service.access.key_views import CreatedApiKey, NewApiKey
+from ingest_service.auth.__main__ import MAKE_TENANT
+from ingest_service.auth.caller import Scope
+from ingest_service.auth.key_views import CreatedApiKey, NewApiKey
+from ingest_service.auth.keys import create_key
 from ingest_service.settings import IngestSettings
 from tests.ingest.serving import Ingest, serving
 from tests.servers import as_owner

@@ -5,10 +5,10 @@ from uuid import UUID
 
 import msgspec
 
-from shared.failures import Failure, FailureCode
 from shared.ids import new_id
-from shared.states import JobStatus, TaskKind
-from shared.webhook_events import DeliveryInput, EventType, event_body, event_id
+from shared.schemas.failures import Failure, FailureCode
+from shared.schemas.states import JobStatus, TaskKind
+from shared.schemas.webhook_events import DeliveryInput, EventType, event_body, event_id
 from tests.ingest.serving import Ingest
 from tests.ingest.sounds import wav
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from shared.transcript import Segment, Transcript, Word
+from shared.schemas.transcript import Segment, Transcript, Word
 
 WORD_S = 0.3
 COMMA_S = 0.4  # a pause

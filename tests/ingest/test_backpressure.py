@@ -3,10 +3,10 @@
 import pytest
 
 from ingest_service.errors import OutageError
-from ingest_service.jobs.estimate_wait import Pace, estimated_wait_s, pace_of
-from ingest_service.receive.free_space import FreeSpace, has_room
+from ingest_service.jobs.wait_estimate import Pace, estimated_wait_s, pace_of
 from ingest_service.settings import GIB, IngestSettings
-from shared.blob_store import BlobStore
+from ingest_service.uploads.free_space import FreeSpace, has_room
+from shared.blobs.blob_store import BlobStore
 from tests.ingest.raw_http import connected, head
 from tests.ingest.records import start
 from tests.ingest.serving import Ingest, serving
@@ -84,7 +84,7 @@ async def waits(ingest: Ingest) -> list[float | None]:
 
 @pytest.fixture
 def _always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest_service.jobs.estimate_wait.FRESH_S", -1)
+    monkeypatch.setattr("ingest_service.jobs.wait_estimate.FRESH_S", -1)
 
 
 @pytest.mark.usefixtures("_always_fresh")

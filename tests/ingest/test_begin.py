@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from ingest_service.http.begin import begin
+from ingest_service.uploads.begin import begin
 
 
 async def _at_once() -> str:

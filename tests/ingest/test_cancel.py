@@ -8,9 +8,9 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.ids import new_id
-from shared.messages import DELIVERY_QUEUE
-from shared.states import JobStatus, TaskKind
-from shared.webhook_events import WebhookEvent
+from shared.queue.dispatch import DELIVERY_QUEUE
+from shared.schemas.states import JobStatus, TaskKind
+from shared.schemas.webhook_events import WebhookEvent
 from tests.ingest import records
 from tests.ingest.serving import Ingest, until
 from tests.ingest.sounds import wav

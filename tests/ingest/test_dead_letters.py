@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from shared.failures import DeadLetter, FailureCode
+from shared.schemas.failures import DeadLetter, FailureCode
 from tests.ingest import records
 from tests.ingest.serving import Ingest
 from tests.ingest.sounds import wav

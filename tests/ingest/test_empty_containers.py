@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from shared.sniff_container import HEAD_BYTES, sniff_container
+from shared.media.sniff_container import HEAD_BYTES, sniff_container
 from tests.ingest.sounds import wav, wav_header
 
 CHANNELS_AT, BITS_AT = 22, 34

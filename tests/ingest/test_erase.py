@@ -5,12 +5,12 @@ import asyncio
 import msgspec
 import pytest
 
-from shared import blob_keys
-from shared.blob_errors import BlobNotFoundError
-from shared.blob_store import BlobStore
-from shared.failures import FailureCode
+from shared.blobs import blob_keys
+from shared.blobs.blob_errors import BlobNotFoundError
+from shared.blobs.blob_store import BlobStore
 from shared.ids import new_id
-from shared.states import JobStatus
+from shared.schemas.failures import FailureCode
+from shared.schemas.states import JobStatus
 from tests.ingest import records
 from tests.ingest.serving import Ingest
 from tests.ingest.sounds import wav

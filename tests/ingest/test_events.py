@@ -3,8 +3,8 @@
 import pytest
 
 from ingest_service.settings import IngestSettings
-from shared.failures import FailureCode
 from shared.ids import new_id
+from shared.schemas.failures import FailureCode
 from tests.ingest import records
 from tests.ingest.following import following
 from tests.ingest.proxy import proxied

@@ -12,10 +12,10 @@ import pytest
 
 from ingest_service.database import Database
 from ingest_service.errors import CommitUnknownError
-from ingest_service.receive.free_space import FreeSpace
-from ingest_service.receive.receive_upload import UploadHead
 from ingest_service.settings import IngestSettings
-from ingest_service.submit.submit_job import JobSubmitter
+from ingest_service.uploads.free_space import FreeSpace
+from ingest_service.uploads.receive import UploadHead
+from ingest_service.uploads.submit import JobSubmitter
 from shared import failpoints
 from shared.ids import new_id
 from tests.ingest.process import running
@@ -127,7 +127,7 @@ async def test_an_upload_whose_audio_was_collected_meanwhile_is_not_recorded(
 ) -> None:
     """A process that stood still for hours between storing and committing: its id is taken, as an erased job."""
     taken = new_id()
-    monkeypatch.setattr("ingest_service.submit.submit_job.new_id", lambda: taken)
+    monkeypatch.setattr("ingest_service.uploads.submit.new_id", lambda: taken)
     async with serving(settings) as ingest:
         take = (
             "INSERT INTO jobs (id, status, options, container, source_bytes, source_sha256, erased_at, blobs_erased_at)"

@@ -20,8 +20,8 @@ def chunk(data: bytes) -> bytes:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest_service.http.http_protocol.HEAD_TIMEOUT_S", 0.3)
-    monkeypatch.setattr("ingest_service.http.http_protocol.FAREWELL_S", 0.3)
+    monkeypatch.setattr("ingest_service.server.http_protocol.HEAD_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("ingest_service.server.http_protocol.FAREWELL_S", 0.3)
 
 
 async def drip(writer: asyncio.StreamWriter, data: bytes) -> None:
@@ -132,7 +132,7 @@ async def test_an_upgrade_is_not_made_and_a_body_not_taken_for_one(ingest: Inges
 
 async def test_an_answer_that_nobody_takes_is_given_up(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id = await ingest.submit(wav(40 * MIB))
-    monkeypatch.setattr("ingest_service.http.http_protocol.UNREAD_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("ingest_service.server.http_protocol.UNREAD_TIMEOUT_S", 0.3)
     async with connected(ingest) as (_, writer):
         writer.transport.pause_reading()  # type: ignore[attr-defined] # a client that does not read
         writer.write(head(line=f"GET /v1/jobs/{job_id}/audio HTTP/1.1"))
@@ -149,7 +149,7 @@ async def test_an_answer_that_is_taken_with_pauses_arrives_whole(
 ) -> None:
     audio = wav(20 * MIB)
     job_id = await ingest.submit(audio)
-    monkeypatch.setattr("ingest_service.http.http_protocol.UNREAD_TIMEOUT_S", 2)
+    monkeypatch.setattr("ingest_service.server.http_protocol.UNREAD_TIMEOUT_S", 2)
     got = 0
     async with connected(ingest) as (reader, writer):
         writer.write(head("Connection: close", line=f"GET /v1/jobs/{job_id}/audio HTTP/1.1"))
@@ -189,7 +189,7 @@ NOT_HTTP = {
 async def test_what_is_no_http_is_refused_with_a_problem_and_leaves_nothing(
     ingest: Ingest, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ingest_service.http.linger.IDLE_WINDOW_S", 0.2)
+    monkeypatch.setattr("ingest_service.middleware.lingering_close.IDLE_WINDOW_S", 0.2)
     request, status = NOT_HTTP[what]
     answer = await exchange(ingest, request)
     assert answer.startswith(f"HTTP/1.1 {status} ".encode()), answer[:200]

@@ -1,4 +1,4 @@
-"""The operator's commands: `python -m ingest_service.access` makes tenants and keys, and ends keys."""
+"""The operator's commands: `python -m ingest_service.auth` makes tenants and keys, and ends keys."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ class Said(NamedTuple):
 
 async def command(database_url: str, *arguments: str) -> Said:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "ingest_service.access", *arguments),
+        *(sys.executable, "-m", "ingest_service.auth", *arguments),
         env={**os.environ, "HEADRACE_DATABASE_URL": database_url},
         stdout=PIPE,
         stderr=PIPE,

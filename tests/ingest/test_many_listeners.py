@@ -11,11 +11,11 @@ import aiohttp
 import pytest
 
 from ingest_service.database import Database
+from ingest_service.jobs.events import JobWatcher, Listener
 from ingest_service.jobs.job_state import JobKey, JobState
-from ingest_service.jobs.watch_jobs import JobWatcher, Listener
 from ingest_service.settings import IngestSettings
 from shared.ids import new_id
-from shared.states import JobStatus, Stage
+from shared.schemas.states import JobStatus, Stage
 from tests.ingest.following import Stream, following
 from tests.ingest.process import running
 from tests.ingest.scraping import scrape

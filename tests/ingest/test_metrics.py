@@ -10,10 +10,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from ingest_service.metrics.metrics_folder import metrics_folder
 from ingest_service.settings import IngestSettings
-from shared.metrics.count_board import Board
-from shared.metrics.expose_metrics import expose_metrics
+from ingest_service.telemetry.metrics_folder import metrics_folder
+from shared.telemetry.count_board import Board
+from shared.telemetry.expose_metrics import expose_metrics
 from tests.ingest.process import running
 from tests.ingest.scraping import Scrape, scrape, scrape_url
 from tests.ingest.serving import Ingest, serving, until

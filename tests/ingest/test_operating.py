@@ -11,8 +11,8 @@ from deploy.local.dead_letters import print_dead_letters
 from deploy.local.errors import LocalStackError
 from deploy.local.redrive import redrive
 from deploy.local.settings import Choices
-from shared.failures import DEAD_LETTER_LIST, FailureCode
 from shared.ids import new_id
+from shared.schemas.failures import DEAD_LETTER_LIST, FailureCode
 from tests.ingest import records
 from tests.ingest.serving import Ingest
 from tests.ingest.sounds import wav

@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from ingest_service.settings import IngestSettings
-from shared.messages import COMPUTE_QUEUE
+from shared.queue.dispatch import COMPUTE_QUEUE
 from tests.ingest.process import running
 from tests.ingest.proxy import proxied, silent_server
 from tests.ingest.serving import Ingest, serving, until

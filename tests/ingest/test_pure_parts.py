@@ -14,9 +14,9 @@ from ingest_service.jobs.cursors import (
     encode_cursor,
     encode_dead_letter_cursor,
 )
-from ingest_service.jobs.read_jobs import parse_job_id
-from ingest_service.receive.receive_upload import clean_filename
+from ingest_service.jobs.queries import parse_job_id
 from ingest_service.settings import IngestSettings
+from ingest_service.uploads.receive import clean_filename
 from shared.ids import new_id
 from shared.settings import SettingsError, load_settings
 

@@ -34,7 +34,7 @@ def test_a_tenants_first_file_is_next_however_many_another_has() -> None:
 
 @pytest.fixture
 def _always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest_service.jobs.estimate_wait.FRESH_S", -1)
+    monkeypatch.setattr("ingest_service.jobs.wait_estimate.FRESH_S", -1)
 
 
 @pytest.mark.usefixtures("_always_fresh")

@@ -8,11 +8,11 @@ import asyncpg
 import pytest_asyncio
 
 from processor_service.database import opened
-from processor_service.leases import ClaimedTask, claim
-from processor_service.outcomes import Failed, JobDone, Outcome
-from processor_service.retry import RetryPolicy
-from processor_service.settle import LeaseLostError, settle
-from shared.failures import Failure, FailureCode
+from processor_service.tasks.leases import ClaimedTask, claim
+from processor_service.tasks.outcomes import Failed, JobDone, Outcome
+from processor_service.tasks.retry import RetryPolicy
+from processor_service.tasks.settle import LeaseLostError, settle
+from shared.schemas.failures import Failure, FailureCode
 from tests.ingest import records
 from tests.ingest.serving import Ingest
 from tests.ingest.sounds import wav

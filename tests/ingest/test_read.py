@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from ingest_service.settings import IngestSettings
-from shared import blob_keys
+from shared.blobs import blob_keys
 from shared.ids import new_id
-from shared.transcript import Segment, Transcript
+from shared.schemas.transcript import Segment, Transcript
 from tests.ingest.serving import Ingest, serving
 from tests.ingest.sounds import wav
 

@@ -3,8 +3,8 @@
 import pytest
 
 from ingest_service.errors import RefusedError
-from ingest_service.receive.read_options import OptionTexts
-from shared.options import SubmitOptions
+from ingest_service.uploads.options import OptionTexts
+from shared.schemas.options import SubmitOptions
 
 
 def options(*fields: tuple[str, str]) -> SubmitOptions:

@@ -13,10 +13,10 @@ import pytest_asyncio
 from ingest_service.database import Database
 from ingest_service.errors import CommitUnknownError
 from ingest_service.settings import IngestSettings
-from ingest_service.submit.job_rows import JobRow
-from ingest_service.submit.record_jobs import COMMITTERS, JobRecorder
+from ingest_service.uploads.commit import COMMITTERS, JobRecorder
+from ingest_service.uploads.job_rows import JobRow
 from shared.ids import new_id
-from shared.states import JobStatus
+from shared.schemas.states import JobStatus
 from tests.ingest.proxy import proxied
 from tests.ingest.serving import Ingest, serving, until
 from tests.ingest.sounds import wav

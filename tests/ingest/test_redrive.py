@@ -8,10 +8,10 @@ from redis.asyncio import Redis
 
 from ingest_service.jobs.insert_tasks import NewTask
 from ingest_service.jobs.open_generation import FROM_THE_START, plan
-from shared.failures import FailureCode
 from shared.ids import new_id
-from shared.messages import COMPUTE_QUEUE
-from shared.states import JobStatus, Stage, TaskKind, TaskState
+from shared.queue.dispatch import COMPUTE_QUEUE
+from shared.schemas.failures import FailureCode
+from shared.schemas.states import JobStatus, Stage, TaskKind, TaskState
 from tests.ingest import records
 from tests.ingest.serving import Ingest, until
 from tests.ingest.sounds import wav
@@ -207,7 +207,7 @@ async def test_a_hundred_dead_jobs_redriven_twice_at_once_get_one_new_generation
 
 
 async def test_a_walk_over_several_batches_finds_them_all(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest_service.jobs.redrive_jobs.BATCH", 3)
+    monkeypatch.setattr("ingest_service.jobs.redrive.BATCH", 3)
     for _ in range(8):
         await records.failed(ingest)
     await ingest.sql("UPDATE tasks SET finished_at = '2020-01-01'")

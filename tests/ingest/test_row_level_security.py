@@ -12,9 +12,9 @@ from deploy.local.service_role import ROLE, let_services_in
 from deploy.migrate import migrate
 from ingest_service.database import Database, begun
 from ingest_service.settings import IngestSettings
-from ingest_service.submit.record_jobs import JobRecorder
+from ingest_service.uploads.commit import JobRecorder
 from processor_service.database import opened
-from shared.tenancy import ALL_TENANTS, begin
+from shared.connections.tenancy import ALL_TENANTS, begin
 from tests.ingest.keys import WAV_TYPE, bearer, guarded, new_key
 from tests.ingest.sounds import wav
 from tests.ingest.test_record_jobs import row as job_row

@@ -9,9 +9,9 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from ingest_service.process.see_processors import LATELY_S
+from ingest_service.server.see_processors import LATELY_S
 from ingest_service.settings import IngestSettings
-from shared.messages import PROCESSOR_SEEN_KEY, PROCESSOR_SEEN_TTL_MS
+from shared.queue.dispatch import PROCESSOR_SEEN_KEY, PROCESSOR_SEEN_TTL_MS
 from tests.ingest.serving import Ingest, serving, until
 
 

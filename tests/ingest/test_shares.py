@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from shared.failures import FailureCode
-from shared.fair_shares import FIRST_TAG
-from shared.messages import COMPUTE_QUEUE, DELIVERY_QUEUE
-from shared.states import JobStatus
-from shared.task_costs import UNKNOWN_S
+from shared.queue.dispatch import COMPUTE_QUEUE, DELIVERY_QUEUE
+from shared.queue.fair_shares import FIRST_TAG
+from shared.queue.task_costs import UNKNOWN_S
+from shared.schemas.failures import FailureCode
+from shared.schemas.states import JobStatus
 from tests.ingest import records
 from tests.ingest.serving import Ingest, until
 from tests.ingest.sounds import wav

@@ -10,7 +10,7 @@ import pytest
 from litestar.types import Receive
 
 from ingest_service.errors import RefusedError
-from ingest_service.http.read_body import Pace
+from ingest_service.uploads.body import Pace
 from tests.ingest.serving import Ingest, until
 from tests.ingest.sounds import MIB, wav
 
@@ -88,8 +88,8 @@ async def test_the_time_that_storing_takes_is_not_held_against_a_client() -> Non
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest_service.http.read_body.WINDOW_S", 0.4)
-    monkeypatch.setattr("ingest_service.http.linger.IDLE_WINDOW_S", 0.2)
+    monkeypatch.setattr("ingest_service.uploads.body.WINDOW_S", 0.4)
+    monkeypatch.setattr("ingest_service.middleware.lingering_close.IDLE_WINDOW_S", 0.2)
 
 
 @asynccontextmanager

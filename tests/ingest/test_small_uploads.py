@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ingest_service.receive.receive_upload import SMALL_BYTES
 from ingest_service.settings import IngestSettings
-from shared.blob_errors import BlobStoreError
-from shared.blob_store import BlobStore
-from shared.local_files import write_whole
+from ingest_service.uploads.receive import SMALL_BYTES
+from shared.blobs.blob_errors import BlobStoreError
+from shared.blobs.blob_store import BlobStore
+from shared.blobs.local_files import write_whole
 from tests.ingest.serving import Ingest, serving
 from tests.ingest.sounds import wav
 from tests.ingest.test_submit import WAV_TYPE, form, multipart_body

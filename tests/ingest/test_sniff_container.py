@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from shared.sniff_container import HEAD_BYTES, sniff_container
+from shared.media.sniff_container import HEAD_BYTES, sniff_container
 from tests.ingest.corpus import corpus, must_be_taken, sniff_file
 from tests.ingest.sounds import wav
 

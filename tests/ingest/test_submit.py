@@ -13,7 +13,7 @@ import pytest
 from redis.asyncio import Redis
 
 from ingest_service.settings import IngestSettings
-from shared.messages import COMPUTE_QUEUE
+from shared.queue.dispatch import COMPUTE_QUEUE
 from tests.ingest.corpus import CORPUS, corpus, must_be_taken, sniff_file
 from tests.ingest.serving import Ingest, serving, until
 from tests.ingest.sounds import MIB, wav, wav_header

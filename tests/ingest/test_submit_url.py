@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from ingest_service.settings import IngestSettings
-from shared.states import JobStatus
+from shared.schemas.states import JobStatus
 from tests.ingest.records import end_job, fail, job_row
 from tests.ingest.serving import Ingest, serving
 

@@ -11,11 +11,11 @@ from redis.asyncio import Redis
 
 from ingest_service.database import Database
 from ingest_service.errors import LimitError
-from ingest_service.limits.open_uploads import KEY
-from ingest_service.limits.quota_gate import QuotaGate
-from ingest_service.limits.quotas import Quotas
+from ingest_service.quotas.concurrent_uploads import KEY
+from ingest_service.quotas.quota_gate import QuotaGate
+from ingest_service.quotas.quotas import Quotas
 from ingest_service.settings import IngestSettings
-from ingest_service.submit.record_jobs import JobRecorder
+from ingest_service.uploads.commit import JobRecorder
 from tests.ingest.raw_http import connected, head
 from tests.ingest.records import start
 from tests.ingest.scraping import scrape
@@ -37,8 +37,8 @@ USED = """
 
 @pytest.fixture(autouse=True)
 def _always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest_service.limits.known_standings.FRESH_S", 0.0)
-    monkeypatch.setattr("ingest_service.limits.known_standings.FRESH_WITHOUT_S", 0.0)
+    monkeypatch.setattr("ingest_service.quotas.known_standings.FRESH_S", 0.0)
+    monkeypatch.setattr("ingest_service.quotas.known_standings.FRESH_WITHOUT_S", 0.0)
 
 
 async def upload(ingest: Ingest, sound: bytes = SOUND) -> tuple[int, dict[str, Any]]:

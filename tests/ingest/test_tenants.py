@@ -8,8 +8,8 @@ import pytest_asyncio
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 
-from ingest_service.access.caller import Scope
 from ingest_service.app import create_app
+from ingest_service.auth.caller import Scope
 from ingest_service.settings import IngestSettings
 from tests.ingest import records
 from tests.ingest.keys import WAV_TYPE, bearer, guarded, new_key

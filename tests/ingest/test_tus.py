@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from ingest_service.settings import IngestSettings
-from shared.messages import COMPUTE_QUEUE
+from shared.queue.dispatch import COMPUTE_QUEUE
 from tests.ingest.serving import Ingest, serving, until
 from tests.ingest.sounds import wav
 from tests.ingest.tus import Answer, Tus, assert_is_job, checksum, metadata, parts_left

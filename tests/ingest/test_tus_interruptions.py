@@ -7,8 +7,9 @@ import struct
 import aiohttp
 import pytest
 
-from ingest_service.resumable import leases, receive_parts
 from ingest_service.settings import IngestSettings
+from ingest_service.tus import leases
+from ingest_service.tus import parts as receive_parts
 from tests.ingest.serving import Ingest, serving, until
 from tests.ingest.sounds import wav
 from tests.ingest.tus import Tus, assert_is_job, checksum, half_sent, parts_left
@@ -18,8 +19,8 @@ AUDIO = wav(200_000)
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest_service.http.read_body.WINDOW_S", 0.4)
-    monkeypatch.setattr("ingest_service.http.linger.IDLE_WINDOW_S", 0.2)
+    monkeypatch.setattr("ingest_service.uploads.body.WINDOW_S", 0.4)
+    monkeypatch.setattr("ingest_service.middleware.lingering_close.IDLE_WINDOW_S", 0.2)
 
 
 async def until_received(ingest: Ingest) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from shared.failures import FailureCode
 from shared.ids import new_id
-from shared.messages import DELIVERY_QUEUE
+from shared.queue.dispatch import DELIVERY_QUEUE
+from shared.schemas.failures import FailureCode
 from tests.ingest import records
 from tests.ingest.serving import Ingest, until
 from tests.ingest.sounds import wav

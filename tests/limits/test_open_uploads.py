@@ -8,8 +8,8 @@ import pytest
 from redis.asyncio import Redis
 
 from ingest_service.errors import LimitError
-from ingest_service.limits.open_uploads import KEY, OpenUploads, Place
-from ingest_service.limits.shared_redis import SharedRedis
+from ingest_service.quotas.concurrent_uploads import KEY, OpenUploads, Place
+from ingest_service.quotas.redis_state import SharedRedis
 
 NOBODY = "redis://127.0.0.1:1"
 

@@ -7,9 +7,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 from redis.asyncio import Redis
 
-from ingest_service.limits.rate_limiter import MOST_SUBJECTS, RateLimiter, Verdict, lease_tokens
-from ingest_service.limits.shared_redis import SharedRedis
-from ingest_service.limits.token_bucket import Policy
+from ingest_service.quotas.rate_limiter import MOST_SUBJECTS, RateLimiter, Verdict, lease_tokens
+from ingest_service.quotas.redis_state import SharedRedis
+from ingest_service.quotas.token_bucket import Policy
 
 NEVER_AGAIN = Policy(0.0001, 20)  # a token in hours
 NOBODY = "redis://127.0.0.1:1"
@@ -86,7 +86,7 @@ async def test_without_redis_each_lets_in_its_share(redis_url: str) -> None:
 
 
 async def test_when_redis_is_back_it_is_asked_again(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest_service.limits.shared_redis.AGAIN_AFTER_S", 0.0)
+    monkeypatch.setattr("ingest_service.quotas.redis_state.AGAIN_AFTER_S", 0.0)
     async with limiters(redis_url, NEVER_AGAIN, 1) as (limiter,):
         limiter._shared.is_away = True  # as after a failure
         async with asyncio.timeout(10):
@@ -106,7 +106,7 @@ async def test_a_request_that_is_cancelled_takes_nothing_from_those_beside_it(re
 
 async def test_subjects_are_not_remembered_without_end(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert MOST_SUBJECTS > 1000
-    monkeypatch.setattr("ingest_service.limits.rate_limiter.MOST_SUBJECTS", 10)
+    monkeypatch.setattr("ingest_service.quotas.rate_limiter.MOST_SUBJECTS", 10)
     async with limiters(redis_url, NEVER_AGAIN, 1) as (limiter,):
         for number in range(30):
             assert (await limiter.take(str(number))).is_granted

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from shared.ids import new_id
-from shared.metrics.backlog import BACKLOG, BYTES_A_SECOND, MOST_ROWS, BacklogReader
+from shared.telemetry.backlog import BACKLOG, BYTES_A_SECOND, MOST_ROWS, BacklogReader
 from tests.metrics.scraped import Scraped
 
 JOB = """
@@ -164,7 +164,7 @@ async def test_a_database_that_is_away_is_told_as_such_and_nothing_else() -> Non
 
 
 async def test_a_database_that_hangs_does_not_hold_up_a_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.metrics.backlog.READ_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("shared.telemetry.backlog.READ_TIMEOUT_S", 0.01)
 
     async def fetch(_: str) -> None:
         await asyncio.Event().wait()

@@ -19,11 +19,7 @@ from processor_service.compute.messages import (
     VoicesFound,
 )
 from processor_service.diarization.weights import SpeakerWeights
-from processor_service.metrics.child_memory import ResidentMemory, resident_memory
-from processor_service.metrics.count_outcome import outcome_label
-from processor_service.metrics.count_stage import count_answer, count_heard_remotely
-from processor_service.metrics.metrics import BOARD, OUTCOMES
-from processor_service.outcomes import (
+from processor_service.tasks.outcomes import (
     ChunkDone,
     Crashed,
     Delivered,
@@ -36,12 +32,16 @@ from processor_service.outcomes import (
     Outcome,
     Postponed,
 )
-from shared.failures import Failure, FailureCode
-from shared.metrics.count_board import Board
-from shared.metrics.expose_metrics import expose_metrics
-from shared.metrics.watch_loop import EVERY_S, LAG_SECONDS, loop_watched
-from shared.options import JobOptions
-from shared.transcript import Transcript
+from processor_service.telemetry.child_memory import ResidentMemory, resident_memory
+from processor_service.telemetry.count_outcome import outcome_label
+from processor_service.telemetry.count_stage import count_answer, count_heard_remotely
+from processor_service.telemetry.metrics import BOARD, OUTCOMES
+from shared.schemas.failures import Failure, FailureCode
+from shared.schemas.options import JobOptions
+from shared.schemas.transcript import Transcript
+from shared.telemetry.count_board import Board
+from shared.telemetry.expose_metrics import expose_metrics
+from shared.telemetry.watch_loop import EVERY_S, LAG_SECONDS, loop_watched
 from tests.ingest.serving import until
 from tests.metrics.scraped import Scraped
 

@@ -8,7 +8,7 @@ import pytest
 from ingest_service.settings import IngestSettings
 from shared.ids import new_id
 from shared.settings import SettingsError, load_settings
-from shared.traces import first_span_id, is_chosen, new_span_id
+from shared.telemetry.traces import first_span_id, is_chosen, new_span_id
 from tests.ingest.serving import until
 from tests.ingest.sounds import wav
 from tests.metrics.collector import Collected, Collector
@@ -98,7 +98,7 @@ def test_a_url_that_cannot_be_one_is_refused_at_the_start(url: str) -> None:
 
 
 def test_a_missing_extra_is_named_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.traces.find_spec", lambda _: None)
+    monkeypatch.setattr("shared.telemetry.traces.find_spec", lambda _: None)
     load_settings(IngestSettings, NEEDED)
     with pytest.raises(SettingsError, match="otel"):
         load_settings(IngestSettings, {**NEEDED, "HEADRACE_OTLP_URL": "http://localhost:4318"})

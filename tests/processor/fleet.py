@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from redis.asyncio import Redis
 
-from shared.bell import ring
-from shared.fair_shares import VIRTUAL_TIME_KEY, note_taken
 from shared.ids import new_id
-from shared.messages import ARQ_IN_PROGRESS_KEY_PREFIX, ARQ_JOB_KEY_PREFIX, COMPUTE_QUEUE, Dispatch
-from shared.states import TaskKind
+from shared.queue.dispatch import ARQ_IN_PROGRESS_KEY_PREFIX, ARQ_JOB_KEY_PREFIX, COMPUTE_QUEUE, Dispatch
+from shared.queue.enqueue import ring
+from shared.queue.fair_shares import VIRTUAL_TIME_KEY, note_taken
+from shared.schemas.states import TaskKind
 
 
 class Taken(NamedTuple):

@@ -7,11 +7,11 @@ from arq.constants import default_queue_name, job_key_prefix
 from arq.worker import Worker, func
 from redis.asyncio import Redis
 
-from processor_service.worker import connect
-from shared.bell import ring
+from processor_service.tasks.arq_worker import connect
 from shared.ids import new_id
-from shared.messages import ARQ_FUNCTION, ARQ_JOB_KEY_PREFIX, COMPUTE_QUEUE, Dispatch, deserialize, serialize
-from shared.states import TaskKind
+from shared.queue.dispatch import ARQ_FUNCTION, ARQ_JOB_KEY_PREFIX, COMPUTE_QUEUE, Dispatch, deserialize, serialize
+from shared.queue.enqueue import ring
+from shared.schemas.states import TaskKind
 
 
 def test_the_version_whose_format_we_write_is_the_one_installed() -> None:

@@ -7,12 +7,12 @@ from uuid import UUID
 import asyncpg
 from redis.asyncio import Redis
 
-from processor_service.outcomes import Failed
-from processor_service.retry import RetryPolicy
-from processor_service.settle import settle
-from processor_service.upkeep.dead_letter_list import DeadLetterList, Projected, keep
-from processor_service.upkeep.loop import run_locked
-from shared.failures import DEAD_LETTER_LIST, Failure, FailureCode
+from processor_service.maintenance.dead_letters import DeadLetterList, Projected, keep
+from processor_service.maintenance.loop import run_locked
+from processor_service.tasks.outcomes import Failed
+from processor_service.tasks.retry import RetryPolicy
+from processor_service.tasks.settle import settle
+from shared.schemas.failures import DEAD_LETTER_LIST, Failure, FailureCode
 from tests.processor.conftest import Claim, Submit
 
 POLICY = RetryPolicy(waits_s=(), longest_retry_after_s=0)

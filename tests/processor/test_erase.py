@@ -9,11 +9,11 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from processor_service.upkeep.collect_orphans import OrphanCollector
-from processor_service.upkeep.erase import Eraser, Retention
-from processor_service.upkeep.loop import run_locked
-from shared import blob_keys
-from shared.blob_store import BlobStore
+from processor_service.maintenance.erase import Eraser, Retention
+from processor_service.maintenance.loop import run_locked
+from processor_service.maintenance.storage import OrphanCollector
+from shared.blobs import blob_keys
+from shared.blobs.blob_store import BlobStore
 from shared.ids import new_id
 from tests.processor.conftest import INSERT_JOB, Submit, job_row
 

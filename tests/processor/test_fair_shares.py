@@ -18,13 +18,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from processor_service.worker import PollingWorker, connect
-from shared.bell import BATCH, ring
-from shared.fair_shares import FIRST_TAG, LAST_TAG, VIRTUAL_TIME_KEY, note_taken
+from processor_service.tasks.arq_worker import PollingWorker, connect
 from shared.ids import new_id
-from shared.messages import ARQ_FUNCTION, COMPUTE_QUEUE, DELIVERY_QUEUE, Dispatch, deserialize, serialize
-from shared.states import TaskKind
-from shared.task_costs import FINISH_S, LONGEST_WHOLE_S, UNKNOWN_S, cost_s
+from shared.queue.dispatch import ARQ_FUNCTION, COMPUTE_QUEUE, DELIVERY_QUEUE, Dispatch, deserialize, serialize
+from shared.queue.enqueue import BATCH, ring
+from shared.queue.fair_shares import FIRST_TAG, LAST_TAG, VIRTUAL_TIME_KEY, note_taken
+from shared.queue.task_costs import FINISH_S, LONGEST_WHOLE_S, UNKNOWN_S, cost_s
+from shared.schemas.states import TaskKind
 from tests.processor.fleet import Fleet, Taken, spread_of, work_of
 
 CHUNK_S = 600
@@ -307,7 +307,7 @@ async def test_a_real_worker_takes_the_other_tenants_file_next(redis_url: str) -
 
 
 def one_slot(redis_url: str, run_task: Any, *, tasks: int) -> PollingWorker:
-    """As `processor_service.worker` makes it, but that it ends after about so many tasks."""
+    """As `processor_service.tasks.arq_worker` makes it, but that it ends after about so many tasks."""
     return PollingWorker(
         functions=[func(run_task, name=ARQ_FUNCTION)],
         queue_name=COMPUTE_QUEUE,

@@ -1,9 +1,9 @@
 import msgspec
 
 from processor_service.stages.final_transcript import NO_SPEECH, final_transcript
-from processor_service.transcribers.protocol import shifted, word
-from shared.options import JobOptions
-from shared.transcript import ResultWarning, Segment, Transcript, WarningCode
+from processor_service.transcribers.transcriber import shifted, word
+from shared.schemas.options import JobOptions
+from shared.schemas.transcript import ResultWarning, Segment, Transcript, WarningCode
 
 
 def _chunk(text: str, *, language: str | None = "en", warnings: tuple[ResultWarning, ...] = ()) -> Transcript:

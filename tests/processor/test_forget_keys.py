@@ -1,7 +1,7 @@
 import asyncpg
 
-from processor_service.upkeep.forget_keys import forget_keys
-from processor_service.upkeep.loop import run_locked
+from processor_service.maintenance.forget_keys import forget_keys
+from processor_service.maintenance.loop import run_locked
 from shared.ids import new_id
 
 INSERT = """

@@ -6,11 +6,18 @@ from typing import Any
 from arq.worker import func
 from redis.asyncio import Redis
 
-from processor_service.worker import READ_LIMIT, PollingWorker, connect
-from shared.bell import ring
+from processor_service.tasks.arq_worker import READ_LIMIT, PollingWorker, connect
 from shared.ids import new_id
-from shared.messages import ARQ_FUNCTION, ARQ_IN_PROGRESS_KEY_PREFIX, COMPUTE_QUEUE, Dispatch, deserialize, serialize
-from shared.states import TaskKind
+from shared.queue.dispatch import (
+    ARQ_FUNCTION,
+    ARQ_IN_PROGRESS_KEY_PREFIX,
+    COMPUTE_QUEUE,
+    Dispatch,
+    deserialize,
+    serialize,
+)
+from shared.queue.enqueue import ring
+from shared.schemas.states import TaskKind
 
 RUNNING = 200
 

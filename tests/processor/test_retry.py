@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processor_service.retry import JITTER, MAX_CRASHES, GiveUp, RetryAfter, RetryPolicy, decide, is_poison
-from shared.failures import Failure, FailureCode
+from processor_service.tasks.retry import JITTER, MAX_CRASHES, GiveUp, RetryAfter, RetryPolicy, decide, is_poison
+from shared.schemas.failures import Failure, FailureCode
 
 POLICY = RetryPolicy(waits_s=(10.0, 20.0, 40.0), longest_retry_after_s=600)
 

@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 
 from processor_service.audio.write_chunks import PreparedAudio
-from processor_service.leases import ClaimedTask, claim
-from processor_service.outcomes import (
+from processor_service.tasks.leases import ClaimedTask, claim
+from processor_service.tasks.outcomes import (
     ChunkDone,
     ChunkInput,
     Crashed,
@@ -23,11 +23,11 @@ from processor_service.outcomes import (
     Outcome,
     Split,
 )
-from processor_service.retry import MAX_CRASHES, RetryPolicy
-from processor_service.settle import Aftermath, LeaseLostError, settle
-from shared.failures import Failure, FailureCode
-from shared.messages import Dispatch
-from shared.states import TaskKind
+from processor_service.tasks.retry import MAX_CRASHES, RetryPolicy
+from processor_service.tasks.settle import Aftermath, LeaseLostError, settle
+from shared.queue.dispatch import Dispatch
+from shared.schemas.failures import Failure, FailureCode
+from shared.schemas.states import TaskKind
 from tests.processor.conftest import Claim, Submit, job_row, task_row
 
 POLICY = RetryPolicy(waits_s=(10.0, 20.0, 40.0), longest_retry_after_s=600)

@@ -22,16 +22,19 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from ingest_service.access.caller import LOCAL
+from ingest_service.auth.caller import LOCAL
 from ingest_service.database import Database
 from ingest_service.errors import RefusedError
-from ingest_service.jobs.cancel_job import cancel_job
-from ingest_service.jobs.erase_job import erase_job
-from ingest_service.jobs.redrive_jobs import redrive_job
-from ingest_service.submit.ring_bell import Bell
+from ingest_service.jobs.cancel import cancel_job
+from ingest_service.jobs.erase import erase_job
+from ingest_service.jobs.redrive import redrive_job
+from ingest_service.uploads.notify import Bell
 from processor_service.audio.write_chunks import PreparedAudio
-from processor_service.leases import HEARTBEAT, ClaimedTask, claim
-from processor_service.outcomes import (
+from processor_service.maintenance.loop import run_locked
+from processor_service.maintenance.rescue import Rescuer
+from processor_service.maintenance.wake import wake
+from processor_service.tasks.leases import HEARTBEAT, ClaimedTask, claim
+from processor_service.tasks.outcomes import (
     ChunkDone,
     ChunkInput,
     Crashed,
@@ -43,16 +46,13 @@ from processor_service.outcomes import (
     Outcome,
     Split,
 )
-from processor_service.retry import MAX_CRASHES, RetryPolicy
-from processor_service.settle import LeaseLostError, settle
-from processor_service.upkeep.loop import run_locked
-from processor_service.upkeep.rescue import Rescuer
-from processor_service.upkeep.wake import wake
-from shared.blob_store import BlobStore
-from shared.failures import Failure, FailureCode
+from processor_service.tasks.retry import MAX_CRASHES, RetryPolicy
+from processor_service.tasks.settle import LeaseLostError, settle
+from shared.blobs.blob_store import BlobStore
 from shared.ids import new_id
-from shared.messages import Dispatch
-from shared.states import JobStatus, TaskKind
+from shared.queue.dispatch import Dispatch
+from shared.schemas.failures import Failure, FailureCode
+from shared.schemas.states import JobStatus, TaskKind
 from tests.processor.conftest import INSERT_JOB
 
 T = TypeVar("T")
@@ -289,7 +289,7 @@ class _SilentBell(Bell):
         """Without a Redis."""
 
     def ring_soon(self, *dispatches: Dispatch) -> None:
-        """As `ingest_service.submit.ring_bell.Bell`."""
+        """As `ingest_service.uploads.notify.Bell`."""
 
 
 async def _open(database_url: str) -> asyncpg.Pool:

@@ -4,20 +4,20 @@ import asyncpg
 import pytest
 from redis.asyncio import Redis
 
-from processor_service.outcomes import Failed
-from processor_service.retry import RetryPolicy
-from processor_service.settle import settle
-from processor_service.upkeep import reconcile
-from processor_service.upkeep.loop import run_locked
-from processor_service.upkeep.prune import Pruner
-from processor_service.upkeep.reconcile import Reconciler
-from processor_service.upkeep.rescue import Rescuer
-from processor_service.upkeep.wake import wake
-from shared.bell import ring
-from shared.failures import Failure, FailureCode
+from processor_service.maintenance import reconcile
+from processor_service.maintenance.loop import run_locked
+from processor_service.maintenance.prune import Pruner
+from processor_service.maintenance.reconcile import Reconciler
+from processor_service.maintenance.rescue import Rescuer
+from processor_service.maintenance.wake import wake
+from processor_service.tasks.outcomes import Failed
+from processor_service.tasks.retry import RetryPolicy
+from processor_service.tasks.settle import settle
 from shared.ids import new_id
-from shared.messages import ARQ_IN_PROGRESS_KEY_PREFIX, COMPUTE_QUEUE, Dispatch
-from shared.states import TaskKind
+from shared.queue.dispatch import ARQ_IN_PROGRESS_KEY_PREFIX, COMPUTE_QUEUE, Dispatch
+from shared.queue.enqueue import ring
+from shared.schemas.failures import Failure, FailureCode
+from shared.schemas.states import TaskKind
 from tests.processor.conftest import Claim, Submit, job_row, task_row
 
 POLICY = RetryPolicy(waits_s=(), longest_retry_after_s=0)

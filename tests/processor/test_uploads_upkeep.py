@@ -7,12 +7,12 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from processor_service.upkeep.collect_orphans import OrphanCollector
-from processor_service.upkeep.collect_parts import PartCollector
-from processor_service.upkeep.expire_uploads import UploadExpirer
-from processor_service.upkeep.loop import run_locked
-from shared import blob_keys
-from shared.blob_store import BlobStore
+from processor_service.maintenance.collect_parts import PartCollector
+from processor_service.maintenance.expire import UploadExpirer
+from processor_service.maintenance.loop import run_locked
+from processor_service.maintenance.storage import OrphanCollector
+from shared.blobs import blob_keys
+from shared.blobs.blob_store import BlobStore
 from shared.ids import new_id
 
 INSERT = """

@@ -4,11 +4,11 @@ from typing import Any
 
 import asyncpg
 
-from processor_service.leases import Leases, SourceFacts
-from processor_service.outcomes import Failed, Interrupted, JobDone, Split
-from processor_service.settle import settle
-from processor_service.upkeep.fold_usage import fold_usage
-from processor_service.upkeep.loop import run_locked
+from processor_service.maintenance.fold_usage import fold_usage
+from processor_service.maintenance.loop import run_locked
+from processor_service.tasks.leases import Leases, SourceFacts
+from processor_service.tasks.outcomes import Failed, Interrupted, JobDone, Split
+from processor_service.tasks.settle import settle
 from tests.processor.conftest import Claim, Submit
 from tests.processor.test_settle import AUDIO, DAMAGED, POLICY, SPANS
 

@@ -10,12 +10,12 @@ import pytest
 import pytest_asyncio
 import soundfile
 
-from processor_service.failures import TaskError
+from processor_service.errors import TaskError
 from processor_service.providers.openai_api import OpenAIApi
 from processor_service.providers.plan_pieces import Piece
 from processor_service.providers.post_audio import open_session
-from shared.options import JobOptions
-from shared.transcript import Transcript
+from shared.schemas.options import JobOptions
+from shared.schemas.transcript import Transcript
 from tests.compute.conftest import model, scratch, started
 from tests.providers.provider import settings_for
 from tests.webhooks.endpoint import Endpoint, Script

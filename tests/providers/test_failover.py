@@ -18,22 +18,22 @@ import soundfile
 
 from processor_service.audio.write_chunks import ChunkFile
 from processor_service.compute.pool import ComputePool
-from processor_service.failures import ChildCrashError, PermanentError, TaskError
-from processor_service.leases import ClaimedTask
+from processor_service.errors import ChildCrashError, PermanentError, TaskError
 from processor_service.models.cache import ModelCache
 from processor_service.providers.failover import serving
 from processor_service.providers.openai_api import OpenAIApi
 from processor_service.settings import ProcessorSettings
 from processor_service.stages.process_chunk import process_chunk
 from processor_service.stages.work import Work
+from processor_service.tasks.leases import ClaimedTask
 from processor_service.transcribers.merge import merge_transcripts
-from processor_service.transcribers.protocol import FloatArray
-from shared.blob_store import BlobStore
-from shared.failures import FailureCode
+from processor_service.transcribers.transcriber import FloatArray
+from shared.blobs.blob_store import BlobStore
 from shared.ids import new_id
-from shared.options import JobOptions
-from shared.states import TaskKind
-from shared.transcript import Transcript
+from shared.schemas.failures import FailureCode
+from shared.schemas.options import JobOptions
+from shared.schemas.states import TaskKind
+from shared.schemas.transcript import Transcript
 from tests.clips import JFK
 from tests.compute.conftest import Model, Pool
 from tests.providers.provider import form_of, in_turn, saying, settings_for

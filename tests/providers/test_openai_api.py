@@ -11,12 +11,12 @@ import aiohttp
 import pytest
 import soundfile
 
-from processor_service.failures import TaskError
+from processor_service.errors import TaskError
 from processor_service.providers.openai_api import OpenAIApi
 from processor_service.providers.plan_pieces import Piece
 from processor_service.providers.post_audio import MAX_ANSWER_BYTES
-from shared.failures import FailureCode
-from shared.options import JobOptions
+from shared.schemas.failures import FailureCode
+from shared.schemas.options import JobOptions
 from shared.settings import Secret
 from tests.providers.conftest import PIECE_S, Fail, Hear
 from tests.providers.provider import KEY, form_of, in_turn, saying, settings_for

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from processor_service.providers.language_names import CODES, language_code
 from processor_service.providers.place_answer import transcript_of
 from processor_service.providers.read_answer import Heard, HeardSegment, HeardWord, read_answer
-from processor_service.transcribers.protocol import Span
-from shared.options import LANGUAGES, JobOptions
-from shared.transcript import Transcript, WarningCode
+from processor_service.transcribers.transcriber import Span
+from shared.schemas.options import LANGUAGES, JobOptions
+from shared.schemas.transcript import Transcript, WarningCode
 from tests.providers.provider import said
 
 SPANS = ((10.0, 12.0), (20.0, 28.0))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processor_service.providers.plan_pieces import Timeline, length_s, plan_pieces
-from processor_service.transcribers.protocol import Span
+from processor_service.transcribers.transcriber import Span
 from processor_service.transcribers.windows import MODEL_WINDOW_S, plan_windows
 
 SPANS = ((10.0, 12.0), (20.0, 21.0), (30.0, 33.0))  # in the piece: 0 to 2, 2 to 3, 3 to 6

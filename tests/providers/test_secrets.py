@@ -4,16 +4,16 @@ import logging
 
 import pytest
 
-from processor_service.failures import failure_of
+from processor_service.errors import failure_of
 from processor_service.providers.failover import transcribe_remotely
 from processor_service.providers.openai_api import OpenAIApi
 from processor_service.providers.plan_pieces import ChannelPieces, Piece
 from processor_service.providers.post_audio import open_session
 from processor_service.settings import ProcessorSettings
-from shared.failures import Failure
-from shared.logs import JsonFormatter
-from shared.options import JobOptions
+from shared.schemas.failures import Failure
+from shared.schemas.options import JobOptions
 from shared.settings import Secret, load_settings
+from shared.telemetry.logs import JsonFormatter
 from tests.providers.provider import KEY, settings_for
 from tests.webhooks.endpoint import Endpoint, Script, answering, status
 

@@ -9,15 +9,15 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from processor_service.failures import TaskError
-from processor_service.leases import ClaimedTask, Leases
+from processor_service.errors import TaskError
 from processor_service.settings import ProcessorSettings
 from processor_service.sources import download
 from processor_service.sources.fetch_source import SourceFetcher
 from processor_service.sources.http_client import open_session
-from shared import blob_keys
-from shared.blob_errors import BlobNotFoundError
-from shared.blob_store import BlobStore
+from processor_service.tasks.leases import ClaimedTask, Leases
+from shared.blobs import blob_keys
+from shared.blobs.blob_errors import BlobNotFoundError
+from shared.blobs.blob_store import BlobStore
 from shared.ids import new_id
 from tests.compute.conftest import model, scratch, started
 from tests.processor.conftest import Claim, claim_task, database

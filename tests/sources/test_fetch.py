@@ -7,11 +7,11 @@ import random
 import asyncpg
 import pytest
 
-from processor_service.failures import TaskError
-from shared import blob_keys
-from shared.blob_errors import BlobNotFoundError
-from shared.blob_store import BlobStore
-from shared.failures import FailureCode
+from processor_service.errors import TaskError
+from shared.blobs import blob_keys
+from shared.blobs.blob_errors import BlobNotFoundError
+from shared.blobs.blob_store import BlobStore
+from shared.schemas.failures import FailureCode
 from tests.processor.conftest import job_row
 from tests.sources.conftest import ClaimUrl, Fail, Fetch, FetcherWith
 from tests.sources.server import (

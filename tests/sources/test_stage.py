@@ -14,17 +14,17 @@ import pytest_asyncio
 import soundfile
 
 from processor_service.compute.pool import ComputePool
-from processor_service.leases import ClaimedTask, claim
 from processor_service.models.cache import ModelCache
-from processor_service.outcomes import Outcome
-from processor_service.retry import RetryPolicy
-from processor_service.settle import settle
 from processor_service.stages.prepare import prepare
 from processor_service.stages.work import Work
-from shared import blob_keys
-from shared.blob_store import BlobStore
+from processor_service.tasks.leases import ClaimedTask, claim
+from processor_service.tasks.outcomes import Outcome
+from processor_service.tasks.retry import RetryPolicy
+from processor_service.tasks.settle import settle
+from shared.blobs import blob_keys
+from shared.blobs.blob_store import BlobStore
 from shared.ids import new_id
-from shared.transcript import Transcript
+from shared.schemas.transcript import Transcript
 from tests.compute.conftest import RATE_HZ, Model, Pool
 from tests.processor.conftest import job_row, task_row
 from tests.sources.conftest import ClaimUrl, FetcherWith

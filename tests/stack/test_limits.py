@@ -8,7 +8,7 @@ import pytest
 
 from deploy.local.data_dir import DataDir
 from deploy.local.errors import LocalStackError
-from deploy.local.limits import set_limits
+from deploy.local.operate import set_limits
 from deploy.local.settings import Choices
 
 NOTHING = dict.fromkeys(("bytes_a_day", "audio_seconds_a_day", "jobs_queued", "uploads_at_once"), "default")

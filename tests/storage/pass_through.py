@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from shared.blob_store import BlobStore
+from shared.blobs.blob_store import BlobStore
 from tests.ingest.sounds import MIB
 from tests.ingest.upload_memory import peak_mib, reset_peak
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from shared.blob_store import BlobStore
+from shared.blobs.blob_store import BlobStore
 from tests.storage.bucket import ACCESS_KEY, REGION, SECRET_KEY, Bucket
 from tests.storage.container import ACCOUNT, ACCOUNT_KEY, Container
 

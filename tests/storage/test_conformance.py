@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.blob_errors import BlobNotFoundError
-from shared.blob_store import BlobStore
-from shared.put_into_bucket import PART_BYTES
+from shared.blobs.blob_errors import BlobNotFoundError
+from shared.blobs.blob_store import BlobStore
+from shared.blobs.bucket import PART_BYTES
 from tests.ingest.serving import until
 from tests.storage.stores import Store
 

@@ -14,10 +14,11 @@ import pytest
 import pytest_asyncio
 
 from ingest_service.settings import IngestSettings
-from processor_service.upkeep.collect_direct import DirectCollector
-from processor_service.upkeep.collect_orphans import OrphanCollector
-from processor_service.upkeep.loop import run_locked
-from shared import blob_keys, failpoints
+from processor_service.maintenance.collect_direct import DirectCollector
+from processor_service.maintenance.loop import run_locked
+from processor_service.maintenance.storage import OrphanCollector
+from shared import failpoints
+from shared.blobs import blob_keys
 from tests.ingest.keys import bearer, guarded, new_key
 from tests.ingest.records import job_row
 from tests.ingest.serving import Ingest, serving

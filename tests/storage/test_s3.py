@@ -14,9 +14,9 @@ import pytest
 import pytest_asyncio
 
 from ingest_service.settings import IngestSettings
-from shared.blob_errors import BlobNotFoundError, BlobStoreError
-from shared.blob_store import BlobStore
-from shared.put_into_bucket import PART_BYTES
+from shared.blobs.blob_errors import BlobNotFoundError, BlobStoreError
+from shared.blobs.blob_store import BlobStore
+from shared.blobs.bucket import PART_BYTES
 from tests.chaos.proxy import Mode, Proxy
 from tests.ingest.process import running
 from tests.ingest.serving import until

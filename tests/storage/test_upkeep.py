@@ -2,10 +2,10 @@
 
 import asyncpg
 
-from processor_service.upkeep.collect_orphans import OrphanCollector
-from processor_service.upkeep.collect_parts import PartCollector
-from processor_service.upkeep.loop import run_locked
-from shared import blob_keys
+from processor_service.maintenance.collect_parts import PartCollector
+from processor_service.maintenance.loop import run_locked
+from processor_service.maintenance.storage import OrphanCollector
+from shared.blobs import blob_keys
 from shared.ids import new_id
 from tests.processor.conftest import Submit, database, submit
 from tests.storage.stores import Store

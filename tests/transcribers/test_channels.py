@@ -1,8 +1,8 @@
 """Channels that are told apart become speakers, in the order in which they speak."""
 
-from processor_service.transcribers.channels import as_channel, merge_channels
-from processor_service.transcribers.protocol import word
-from shared.transcript import Segment, Transcript
+from processor_service.compute.channels import as_channel, merge_channels
+from processor_service.transcribers.transcriber import word
+from shared.schemas.transcript import Segment, Transcript
 
 
 def _said(*texts: tuple[str, float]) -> Transcript:

@@ -18,9 +18,9 @@ from processor_service.compute.messages import ProcessChunk
 from processor_service.compute.transcribe_chunk import transcribe_chunk
 from processor_service.stages.final_transcript import final_transcript
 from processor_service.transcribers import Transcriber, load_transcriber
-from processor_service.transcribers.protocol import SAMPLE_RATE_HZ, FloatArray
-from shared.options import JobOptions
-from shared.transcript import Transcript
+from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray
+from shared.schemas.options import JobOptions
+from shared.schemas.transcript import Transcript
 from tests.clips import CLIPS
 from tests.models import model_for
 

@@ -12,10 +12,10 @@ import pytest
 from processor_service.audio.find_speech import FINE, speech_regions
 from processor_service.audio.load_mono import load_mono_16k
 from processor_service.transcribers import Transcriber, load_transcriber, transcribe_windows
-from processor_service.transcribers.protocol import SAMPLE_RATE_HZ, FloatArray, Span
+from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray, Span
 from processor_service.transcribers.windows import plan_windows
-from shared.options import JobOptions
-from shared.transcript import Transcript, WarningCode, Word
+from shared.schemas.options import JobOptions
+from shared.schemas.transcript import Transcript, WarningCode, Word
 from tests.acceptance.client import words_of
 from tests.clips import CLIPS, JFK
 from tests.models import MODEL, model_for

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processor_service.transcribers.holes import LEAST_S, fill_holes, unheard
-from processor_service.transcribers.protocol import Span, word
-from shared.transcript import Segment, Transcript
+from processor_service.transcribers.transcriber import Span, word
+from shared.schemas.transcript import Segment, Transcript
 
 
 def _segment(text: str, start_s: float, confidence: float = 0.9) -> Segment:

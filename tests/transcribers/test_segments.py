@@ -2,8 +2,8 @@
 
 import pytest
 
-from processor_service.transcribers.protocol import Span
 from processor_service.transcribers.segments import PAUSE_S, HeardWindow, TimedWord, segments_of
+from processor_service.transcribers.transcriber import Span
 from processor_service.transcribers.word_times import LONGEST_WORD_S, without_pauses
 
 

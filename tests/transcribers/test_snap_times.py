@@ -2,9 +2,9 @@
 
 import pytest
 
-from processor_service.transcribers.protocol import Span
 from processor_service.transcribers.snap_times import snap_times
-from shared.transcript import Segment, Transcript, Word
+from processor_service.transcribers.transcriber import Span
+from shared.schemas.transcript import Segment, Transcript, Word
 
 SPEECH = [(1.0, 2.0), (3.0, 5.0)]
 

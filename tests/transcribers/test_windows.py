@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processor_service.transcribers.protocol import Span
+from processor_service.transcribers.transcriber import Span
 from processor_service.transcribers.windows import (
     MAX_SILENCE_S,
     MODEL_WINDOW_S,

@@ -10,14 +10,14 @@ import pytest
 import pytest_asyncio
 from aiohttp.abc import AbstractResolver
 
-from processor_service.leases import ClaimedTask
-from processor_service.outcomes import Delivered, LeaseLost, NotDelivered, Postponed
 from processor_service.settings import ProcessorSettings
+from processor_service.tasks.leases import ClaimedTask
+from processor_service.tasks.outcomes import Delivered, LeaseLost, NotDelivered, Postponed
 from processor_service.webhooks.deliver import deliver
-from processor_service.webhooks.http_client import open_session
+from processor_service.webhooks.http import open_session
 from shared.ids import new_id
-from shared.states import JobStatus
-from shared.webhook_events import DeliveryInput, EventType, event_body, event_id
+from shared.schemas.states import JobStatus
+from shared.schemas.webhook_events import DeliveryInput, EventType, event_body, event_id
 from tests.processor.conftest import Claim, claim_task, database
 
 __all__ = ["claim_task", "database"]  # fixtures

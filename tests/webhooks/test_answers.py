@@ -10,8 +10,8 @@ import pytest
 from standardwebhooks import Webhook
 
 from processor_service.webhooks.deliver import deliver
-from processor_service.webhooks.http_client import open_session
-from shared.failures import Failure, FailureCode
+from processor_service.webhooks.http import open_session
+from shared.schemas.failures import Failure, FailureCode
 from tests.webhooks.conftest import SECRET, AttemptAt, ClaimDelivery, delivered, not_delivered, settings_with
 from tests.webhooks.endpoint import Endpoint, Script, answering, flooding, stalling, status
 

@@ -11,16 +11,16 @@ import asyncpg
 import msgspec
 import pytest
 
-from processor_service.failures import PermanentError
-from processor_service.leases import claim
-from processor_service.outcomes import LeaseLost, Postponed
-from processor_service.retry import RetryPolicy
-from processor_service.settle import settle
-from processor_service.upkeep.wake import wake
+from processor_service.errors import PermanentError
+from processor_service.maintenance.wake import wake
+from processor_service.tasks.leases import claim
+from processor_service.tasks.outcomes import LeaseLost, Postponed
+from processor_service.tasks.retry import RetryPolicy
+from processor_service.tasks.settle import settle
 from processor_service.webhooks.deliver import deliver
-from processor_service.webhooks.http_client import open_session
-from shared.failures import FailureCode
-from shared.webhook_events import DeliveryInput
+from processor_service.webhooks.http import open_session
+from shared.schemas.failures import FailureCode
+from shared.schemas.webhook_events import DeliveryInput
 from tests.processor.conftest import task_row
 from tests.webhooks.conftest import SECRET, Attempt, ClaimDelivery, delivered, not_delivered, settings_with
 from tests.webhooks.endpoint import Endpoint, Script, answering, stalling, status

@@ -7,7 +7,7 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from processor_service.webhooks.deliver import deliver
-from shared.failures import FailureCode
+from shared.schemas.failures import FailureCode
 from tests.webhooks.conftest import AttemptAt, ClaimDelivery, delivered, not_delivered, settings_with
 from tests.webhooks.endpoint import Endpoint, answering, status
 

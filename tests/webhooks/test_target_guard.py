@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from processor_service.outbound.target_guard import NAT64, AllowPrivate, host_of, refusal, refusal_of_url
+from processor_service.outbound.guard import NAT64, AllowPrivate, host_of, refusal, refusal_of_url
 
 PUBLIC = ["8.8.8.8", "1.1.1.1", "93.184.216.34", "172.32.0.1", "2606:4700::1111", "2a00:1450:4001:81b::200e"]
 PUBLIC_INSIDE = ["::ffff:8.8.8.8", "64:ff9b::808:808"]

@@ -2,7 +2,7 @@ import contextlib
 
 import pytest
 
-from processor_service.webhooks.turns import SHORTEST_WAIT_S, Turns
+from processor_service.webhooks.host_shares import SHORTEST_WAIT_S, Turns
 
 
 class Clock:

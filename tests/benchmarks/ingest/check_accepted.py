@@ -10,10 +10,10 @@ from uuid import UUID
 
 from redis.asyncio import Redis
 
-from shared import blob_keys
-from shared.blob_store import BlobStore
-from shared.messages import Dispatch
-from shared.states import TaskKind
+from shared.blobs import blob_keys
+from shared.blobs.blob_store import BlobStore
+from shared.queue.dispatch import Dispatch
+from shared.schemas.states import TaskKind
 from tests.benchmarks.ingest.form_request import FormRequest
 from tests.benchmarks.ingest.storages import Storages
 from tests.benchmarks.ingest.upload_audio import audio_pieces, audio_sha256

@@ -7,8 +7,8 @@ import pytest
 from redis.asyncio import Redis
 
 from deploy.local.ports import free_port
-from shared import blob_keys
-from shared.messages import COMPUTE_QUEUE
+from shared.blobs import blob_keys
+from shared.queue.dispatch import COMPUTE_QUEUE
 from tests.benchmarks.ingest import check_accepted
 from tests.benchmarks.ingest.check_accepted import check_headrace
 from tests.benchmarks.ingest.contenders import HEADRACE, Place

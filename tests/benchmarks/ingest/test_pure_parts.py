@@ -7,7 +7,7 @@ from io import BytesIO
 import pytest
 from multipart import MultipartParser  # type: ignore[import-untyped] # it has no types
 
-from shared.sniff_container import sniff_container
+from shared.media.sniff_container import sniff_container
 from tests.benchmarks.ingest.figures import RunFigures, fastest, percentile, ratio
 from tests.benchmarks.ingest.form_request import BOUNDARY, FormRequest
 from tests.benchmarks.ingest.http_answer import Answer, read_answer

@@ -1,4 +1,4 @@
-"""The queue of shared/fair_shares.py without Redis, for the simulation: the same places for the same dispatches.
+"""The queue of shared/queue/fair_shares.py without Redis, for the simulation: the same places for the same dispatches.
 
 Redis does it in Lua; a test rings the same tasks there and here and compares every score. Nothing expires here.
 """
@@ -7,9 +7,9 @@ import heapq
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 
-from shared.fair_shares import FIRST_TAG, FORGET_AT_ONCE, LAST_TAG, way_of
-from shared.messages import Dispatch
-from shared.states import TaskKind
+from shared.queue.dispatch import Dispatch
+from shared.queue.fair_shares import FIRST_TAG, FORGET_AT_ONCE, LAST_TAG, way_of
+from shared.schemas.states import TaskKind
 
 NO_BOUND = LAST_TAG * 2
 

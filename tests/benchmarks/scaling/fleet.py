@@ -2,7 +2,7 @@
 
 import msgspec
 
-from shared.states import JobStatus
+from shared.schemas.states import JobStatus
 from tests.benchmarks.scaling.workload import SimulatedJob
 
 

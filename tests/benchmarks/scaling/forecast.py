@@ -9,7 +9,7 @@ from statistics import fmean
 
 import msgspec
 
-from shared.states import JobStatus
+from shared.schemas.states import JobStatus
 from tests.benchmarks.scaling import erlang
 from tests.benchmarks.scaling.fleet import Fleet, Report
 from tests.benchmarks.scaling.measured import Measured

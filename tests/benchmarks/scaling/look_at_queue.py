@@ -19,11 +19,11 @@ from deploy.local.kept_secrets import kept_password
 from deploy.local.processes import Processes
 from deploy.local.servers import running
 from deploy.local.valkey import Valkey
-from processor_service.worker import READ_LIMIT, PollingWorker, connect
-from shared.bell import ring
+from processor_service.tasks.arq_worker import READ_LIMIT, PollingWorker, connect
 from shared.ids import new_id
-from shared.messages import ARQ_FUNCTION, ARQ_IN_PROGRESS_KEY_PREFIX, COMPUTE_QUEUE, Dispatch
-from shared.states import TaskKind
+from shared.queue.dispatch import ARQ_FUNCTION, ARQ_IN_PROGRESS_KEY_PREFIX, COMPUTE_QUEUE, Dispatch
+from shared.queue.enqueue import ring
+from shared.schemas.states import TaskKind
 from tests.benchmarks.scaling.measured import Looks, Queue
 
 QUEUED = 20_000

@@ -17,8 +17,8 @@ import aiohttp
 import asyncpg
 import msgspec
 
-from shared.states import TaskKind
-from shared.task_costs import cost_s
+from shared.queue.task_costs import cost_s
+from shared.schemas.states import TaskKind
 from tests.acceptance.client import Client
 from tests.acceptance.long_audio import write_long_audio
 from tests.benchmarks.scaling.fleet import Fleet, Report
@@ -191,7 +191,7 @@ async def _carry_out(plan: Plan, audio: Path, folder: Path) -> list[Done]:
 
 
 def _key(database_url: str, tenant: str) -> str:
-    command = [sys.executable, "-m", "ingest_service.access", "create", "--tenant", tenant, "--scopes", "submit,read"]
+    command = [sys.executable, "-m", "ingest_service.auth", "create", "--tenant", tenant, "--scopes", "submit,read"]
     environ = {"HEADRACE_DATABASE_URL": database_url}
     made = subprocess.run(
         command, env=environ, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

@@ -12,10 +12,10 @@ from uuid import UUID
 import msgspec
 import simpy
 
-from processor_service.retry import JITTER, is_poison
-from shared.messages import Dispatch
-from shared.states import JobStatus, TaskKind
-from shared.task_costs import FINISH_S
+from processor_service.tasks.retry import JITTER, is_poison
+from shared.queue.dispatch import Dispatch
+from shared.queue.task_costs import FINISH_S
+from shared.schemas.states import JobStatus, TaskKind
 from tests.benchmarks.scaling.fair_queue import FairQueue
 from tests.benchmarks.scaling.fleet import Ended, Fleet, Report
 from tests.benchmarks.scaling.workload import SimulatedJob

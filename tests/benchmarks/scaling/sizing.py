@@ -7,11 +7,11 @@ import math
 
 import msgspec
 
+from processor_service.maintenance import erase, reconcile
 from processor_service.service import BEATS_PER_LEASE
 from processor_service.settings import ProcessorSettings
-from processor_service.upkeep import erase, reconcile
-from processor_service.worker import READ_LIMIT
-from shared.blob_store import DOWNLOAD_BYTES, PART_BYTES
+from processor_service.tasks.arq_worker import READ_LIMIT
+from shared.blobs.blob_store import DOWNLOAD_BYTES, PART_BYTES
 from tests.benchmarks.scaling import erlang
 from tests.benchmarks.scaling.measured import Measured, RecordCosts, Requests
 

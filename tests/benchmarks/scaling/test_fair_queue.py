@@ -5,11 +5,11 @@ import random
 import pytest
 from redis.asyncio import Redis
 
-from shared.bell import ring
-from shared.fair_shares import note_taken
 from shared.ids import new_id
-from shared.messages import ARQ_IN_PROGRESS_KEY_PREFIX, COMPUTE_QUEUE, Dispatch
-from shared.states import TaskKind
+from shared.queue.dispatch import ARQ_IN_PROGRESS_KEY_PREFIX, COMPUTE_QUEUE, Dispatch
+from shared.queue.enqueue import ring
+from shared.queue.fair_shares import note_taken
+from shared.schemas.states import TaskKind
 from tests.benchmarks.scaling.fair_queue import FairQueue
 
 KINDS = (TaskKind.PREPARE, TaskKind.PREPARE, TaskKind.CHUNK, TaskKind.FINISH)

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from processor_service.settings import ProcessorSettings
-from shared.states import JobStatus
+from shared.schemas.states import JobStatus
 from tests.benchmarks.scaling import erlang
 from tests.benchmarks.scaling.fleet import Fleet, Report
 from tests.benchmarks.scaling.simulation import Simulation

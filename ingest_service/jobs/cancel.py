@@ -1,0 +1,63 @@
+"""Cancels a job: the job and its tasks in one transaction, and with them the event that tells of it.
+
+A worker that is at it learns so by its next heartbeat, and stops.
+"""
+
+from typing import Any
+
+from ingest_service.database import Database
+from ingest_service.errors import RefusedError
+from ingest_service.jobs.deliver_again import delivery_input
+from ingest_service.jobs.insert_tasks import NewTask, insert_tasks
+from ingest_service.jobs.rows import locked_job
+from ingest_service.uploads.notify import Bell
+from shared.queue.dispatch import Dispatch
+from shared.schemas.states import JOB_TERMINAL, JobStatus, TaskKind
+from shared.schemas.webhook_events import EventType, event_body, event_id
+from shared.telemetry.logs import Log
+
+log = Log(__name__)
+
+CANCEL_JOB = """
+    UPDATE jobs SET status = 'CANCELLED', completed_at = now()
+    WHERE id = $1 AND status IN ('QUEUED', 'PROCESSING') RETURNING completed_at
+"""
+CANCEL_TASKS = """
+    UPDATE tasks SET state = 'cancelled', finished_at = now(), lease_expires_at = NULL, not_before = NULL
+    WHERE id IN (
+        SELECT id FROM tasks
+        WHERE job_id = $1 AND generation = $2 AND kind <> 'deliver'
+            AND state IN ('pending', 'dispatched', 'running', 'waiting')
+        ORDER BY id FOR UPDATE)
+"""
+INSERT_EVENT = "INSERT INTO webhook_events (id, job_id, generation, type, body) VALUES ($1, $2, $3, $4, $5)"
+
+
+async def cancel_job(database: Database, bell: Bell, tenant: str, job_id: str) -> None:
+    """Cancel a job that has not ended. Once more is no error; RefusedError `job_ended`, `not_found`, `job_erased`."""
+    async with locked_job(database, tenant, job_id) as (connection, job):
+        if job["status"] == JobStatus.CANCELLED:
+            return
+        if has_ended(job):
+            raise RefusedError("job_ended", f"The job is {job['status']}: there is nothing to cancel.")
+        dispatches = await cancel(connection, job)
+    bell.ring_soon(*dispatches)
+
+
+def has_ended(job: Any) -> bool:
+    """Whether nothing more will come of the job as it is."""
+    return JobStatus(job["status"]) in JOB_TERMINAL
+
+
+async def cancel(connection: Any, job: Any) -> tuple[Dispatch, ...]:
+    """Cancel a locked job that has not ended; what to ring for after the commit."""
+    ended_at = await connection.fetchval(CANCEL_JOB, job["id"])
+    await connection.execute(CANCEL_TASKS, job["id"], job["generation"])
+    log.info("job_cancelled", job_id=job["id"])
+    if job["webhook_url"] is None:
+        return ()
+    event = event_id(job["id"], job["generation"], EventType.CANCELLED)
+    body = event_body(job["id"], JobStatus.CANCELLED, ended_at=ended_at, metadata_json=job["metadata"])
+    await connection.execute(INSERT_EVENT, event, job["id"], job["generation"], EventType.CANCELLED, body)
+    delivery = NewTask(TaskKind.DELIVER, input_json=delivery_input(event))
+    return await insert_tasks(connection, job, job["generation"], [delivery])

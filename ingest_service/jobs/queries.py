@@ -1,0 +1,139 @@
+"""Reads jobs for their clients: the SQL of one job and of the list. Every query names the tenant."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from ingest_service.database import Database
+from ingest_service.errors import RefusedError
+from ingest_service.jobs.cursors import encode_cursor
+from ingest_service.jobs.views import show_job
+from ingest_service.jobs.wait_estimate import Queue, QueueReader
+from shared.schemas.api import JobList, JobView
+from shared.schemas.options import JobOptions
+from shared.schemas.states import JobStatus
+
+# Shared by the queries below: the jobs of `page` with what their tasks and the queue say of them.
+# Attempts are counted once they began; deliveries are not the client's job. The tenant's line is counted once for all.
+# By name: after a migration that adds one, Postgres refuses what a connection had prepared with a star.
+SEEN = """
+    id, tenant, status, stage, generation, metadata, container, source_bytes, source_sha256, duration_s, sample_rate_hz,
+    channels, chunk_count, warnings, error_code, error_message, created_at, started_at, completed_at, erased_at
+"""
+PAGE_AS_SEEN = """
+    , queue AS (
+        SELECT id, row_number() OVER (ORDER BY id) - 1 AS jobs_ahead,
+               sum(known_bytes) OVER (ORDER BY id) - known_bytes AS bytes_ahead
+        FROM jobs, coalesce(source_bytes, 0) AS known_bytes -- of a URL that was not fetched nothing is known
+        WHERE status = 'QUEUED' AND tenant = $1
+            AND id <= (SELECT id FROM page WHERE status = 'QUEUED' ORDER BY id DESC LIMIT 1)
+    )
+    SELECT page.*, queue.jobs_ahead, queue.bytes_ahead, work.*
+    FROM page LEFT JOIN queue USING (id)
+    CROSS JOIN LATERAL (
+        SELECT max(attempts + (state IN ('running', 'done'))::int) AS attempts_begun,
+               min(not_before) FILTER (WHERE state = 'waiting') AS next_attempt_at,
+               avg(CASE WHEN state = 'done' THEN 1 ELSE progress END) FILTER (WHERE kind = 'chunk') AS chunk_progress,
+               max(progress) FILTER (WHERE kind = 'prepare') AS prepare_progress
+        FROM tasks WHERE job_id = page.id AND generation = page.generation AND kind <> 'deliver'
+    ) AS work
+    ORDER BY page.id DESC
+"""
+ONE_JOB = f"WITH page AS (SELECT {SEEN} FROM jobs WHERE tenant = $1 AND id = $2) {PAGE_AS_SEEN}"  # noqa: S608 - constants
+NEWEST_JOBS = f"""
+    WITH page AS (
+        SELECT {SEEN} FROM jobs
+        WHERE tenant = $1 AND erased_at IS NULL
+            AND ($2::text IS NULL OR status = $2) AND ($3::uuid IS NULL OR id < $3)
+        ORDER BY id DESC LIMIT $4
+    ) {PAGE_AS_SEEN}
+"""  # noqa: S608 - constants
+WHERE_RESULTS_ARE = """
+    SELECT status, generation, container, options, error_message, erased_at, audio_erased_at
+    FROM jobs WHERE tenant = $1 AND id = $2
+"""
+
+
+class JobResults(msgspec.Struct, frozen=True):
+    """What serving a job's blobs needs to know of it."""
+
+    job_id: UUID
+    status: JobStatus
+    generation: int
+    container: str | None  # None: still to be fetched
+    options: JobOptions
+    error_message: str | None
+    audio_is_erased: bool
+
+
+def parse_job_id(text: str) -> UUID:
+    """The id in a path. One that cannot be is like one that is not: RefusedError `not_found`."""
+    try:
+        job_id = UUID(text)
+    except ValueError:
+        raise no_such_job() from None
+    if str(job_id) != text.lower():  # UUID() takes braces and prefixes, too
+        raise no_such_job()
+    return job_id
+
+
+def no_such_job() -> RefusedError:
+    """The refusal for a job that is not there, or is somebody else's."""
+    return RefusedError("not_found", "There is no such job.")
+
+
+def job_erased() -> RefusedError:
+    """The refusal for a job of which only the tombstone is left."""
+    return RefusedError("job_erased", "The job was erased.")
+
+
+class JobReader:
+    """Reads jobs; raises RefusedError `not_found` for those of others, `job_erased`, and OutageError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queue = QueueReader(database)
+
+    async def get(self, tenant: str, job_id: str) -> JobView:
+        """One job as its client sees it."""
+        row = await self._row(ONE_JOB, tenant, job_id)
+        return show_job(row, await self._queue_for([row]))
+
+    async def get_results(self, tenant: str, job_id: str) -> JobResults:
+        """Where a job's blobs are, and whether they are ready."""
+        row = await self._row(WHERE_RESULTS_ARE, tenant, job_id)
+        options = msgspec.json.decode(row["options"], type=JobOptions)
+        status = JobStatus(row["status"])
+        return JobResults(
+            parse_job_id(job_id),
+            status,
+            row["generation"],
+            row["container"],
+            options,
+            row["error_message"],
+            audio_is_erased=row["audio_erased_at"] is not None,
+        )
+
+    async def list(self, tenant: str, status: JobStatus | None, limit: int, after: UUID | None) -> JobList:
+        """A page of jobs, newest first, those behind `after` only."""
+        async with self._database.reading(tenant) as connection:
+            rows = await connection.fetch(NEWEST_JOBS, tenant, status, after, limit + 1)
+        next_cursor = encode_cursor(rows[limit - 1]["id"]) if len(rows) > limit else None
+        queue = await self._queue_for(rows)
+        return JobList(jobs=tuple(show_job(row, queue) for row in rows[:limit]), next_cursor=next_cursor)
+
+    async def _queue_for(self, rows: Sequence[Any]) -> Queue | None:
+        """Asked for only when a job stands in it."""
+        return await self._queue.read() if any(row["jobs_ahead"] is not None for row in rows) else None
+
+    async def _row(self, query: str, tenant: str, job_id: str) -> Any:
+        parsed = parse_job_id(job_id)
+        async with self._database.reading(tenant) as connection:
+            row = await connection.fetchrow(query, tenant, parsed)
+        if row is None:
+            raise no_such_job()
+        if row["erased_at"] is not None:
+            raise job_erased()
+        return row

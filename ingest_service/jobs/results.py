@@ -1,0 +1,103 @@
+"""Finds the blobs that a job has for its client: audio and transcript, once they are ready. Reads no HTTP."""
+
+from typing import Literal
+
+import msgspec
+
+from ingest_service.errors import RefusedError
+from ingest_service.jobs.queries import JobResults
+from shared.blobs import blob_keys
+from shared.blobs.blob_errors import BlobNotFoundError
+from shared.blobs.blob_store import BlobStore
+from shared.schemas.states import JobStatus
+
+Variant = Literal["original", "denoised"]
+
+NOT_READY = {
+    JobStatus.FAILED: "job_failed",
+    JobStatus.CANCELLED: "job_cancelled",
+}
+
+# Container → media type and file extension. A browser must never take an upload for a page of this service.
+MEDIA_TYPES = {
+    "wav": ("audio/wav", "wav"),
+    "rf64": ("audio/wav", "wav"),
+    "w64": ("audio/x-w64", "w64"),
+    "aiff": ("audio/aiff", "aiff"),
+    "caf": ("audio/x-caf", "caf"),
+    "au": ("audio/basic", "au"),
+    "flac": ("audio/flac", "flac"),
+    "ogg": ("audio/ogg", "ogg"),
+    "mp3": ("audio/mpeg", "mp3"),
+    "aac": ("audio/aac", "aac"),
+    "m4a": ("audio/mp4", "m4a"),
+    "mp4": ("video/mp4", "mp4"),
+    "mov": ("video/quicktime", "mov"),
+    "3gp": ("video/3gpp", "3gp"),
+    "webm": ("video/webm", "webm"),
+    "mkv": ("video/x-matroska", "mkv"),
+    "asf": ("video/x-ms-asf", "asf"),
+    "wavpack": ("audio/x-wavpack", "wv"),
+    "ac3": ("audio/ac3", "ac3"),
+    "amr": ("audio/amr", "amr"),
+    "avi": ("video/x-msvideo", "avi"),
+    "flv": ("video/x-flv", "flv"),
+    "mpegts": ("video/mp2t", "ts"),
+    "mpegps": ("video/mpeg", "mpg"),
+}
+UNKNOWN_TYPE = ("application/octet-stream", "bin")
+
+
+class AudioBlob(msgspec.Struct, frozen=True, kw_only=True):
+    """An audio blob that exists, and how to name it."""
+
+    key: str
+    size: int
+    media_type: str
+    filename: str
+
+
+async def find_audio(blobs: BlobStore, job: JobResults, variant: Variant) -> AudioBlob:
+    """The audio of a job. Raises RefusedError `audio_erased`, `no_denoised_audio`, `not_ready`, …; BlobStoreError."""
+    if job.audio_is_erased:
+        raise RefusedError("audio_erased", "The audio of this job was erased when it had been kept for long enough.")
+    if variant == "denoised":
+        return await _find_denoised(blobs, job)
+    if job.container is None:
+        raise RefusedError(NOT_READY.get(job.status, "not_ready"), "The audio was not fetched from its URL yet.")
+    media_type, extension = MEDIA_TYPES.get(job.container, UNKNOWN_TYPE)
+    key = blob_keys.source(job.job_id)
+    try:
+        size = await blobs.size(key)
+    except BlobNotFoundError:
+        raise RefusedError("not_found", "The audio of this job is not stored any more.") from None
+    return AudioBlob(key=key, size=size, media_type=media_type, filename=f"{job.job_id}.{extension}")
+
+
+async def _find_denoised(blobs: BlobStore, job: JobResults) -> AudioBlob:
+    if not job.options.denoise:
+        raise RefusedError("no_denoised_audio", "This job was submitted with `denoise=false`.")
+    require_completed(job)
+    key = blob_keys.denoised(job.job_id, job.generation)
+    try:
+        size = await blobs.size(key)
+    except BlobNotFoundError:
+        raise RefusedError("no_denoised_audio", "This job has no denoised audio.") from None
+    return AudioBlob(key=key, size=size, media_type="audio/flac", filename=f"{job.job_id}.denoised.flac")
+
+
+async def read_transcript(blobs: BlobStore, job: JobResults) -> bytes:
+    """The JSON of `shared.schemas.transcript.Transcript`. Raises RefusedError `not_ready`, …; BlobStoreError."""
+    require_completed(job)
+    try:
+        return await blobs.get(blob_keys.transcript(job.job_id, job.generation))
+    except BlobNotFoundError:
+        raise RefusedError("not_found", "The transcript of this job is not stored any more.") from None
+
+
+def require_completed(job: JobResults) -> None:
+    """Raise RefusedError unless the results are there."""
+    if job.status is JobStatus.COMPLETED:
+        return
+    why = f": {job.error_message}" if job.status is JobStatus.FAILED and job.error_message else ""
+    raise RefusedError(NOT_READY.get(job.status, "not_ready"), f"The job is {job.status}{why}")

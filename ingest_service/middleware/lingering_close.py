@@ -1,0 +1,76 @@
+"""Lets a client that is still sending read an early answer, such as a 415 to the first kilobytes of a large upload.
+
+Closing a socket with unread bytes makes the kernel send a reset, and the client loses the answer with it. So the answer
+goes out at once and says `Connection: close`; what still comes is then read and thrown away, within bounds, and the
+connection is closed after that (RFC 9112 section 9.6; nginx calls it a lingering close).
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from ingest_service.errors import RefusedError
+from ingest_service.uploads.body import Pace
+
+LINGER_S = 30.0
+IDLE_WINDOW_S = 4.0  # whoever hardly sends any more has read the answer, or was refused for its slowness
+LINGER_BYTES = 1 << 30
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self._body_is_read = False
+
+    async def receive(self) -> Any:
+        message: Any = await self._receive()
+        self._body_is_read = not message.get("more_body", False)
+        return message
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "http.response.start" and not self._body_is_read:
+            message = _with_close(message)
+        last = message["type"] == "http.response.body" and not message.get("more_body", False)
+        if not last or self._body_is_read:
+            await self._send(message)
+            return
+        await self._send(message | {"more_body": True})
+        await self._drain()
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _drain(self) -> None:
+        drained = 0
+        pace = Pace(IDLE_WINDOW_S)
+        try:
+            async with asyncio.timeout(LINGER_S):
+                while not self._body_is_read and drained < LINGER_BYTES:
+                    drained += len((await pace.receive(self.receive)).get("body", b""))
+        except (TimeoutError, RefusedError):
+            return
+
+
+def _with_close(message: dict[str, Any]) -> dict[str, Any]:
+    return message | {"headers": [*message["headers"], (b"connection", b"close")]}
+
+
+def with_linger(app: ASGIApp) -> ASGIApp:
+    """Wrap an ASGI application. Requests without a body are passed through untouched."""
+
+    def lingering(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] != ScopeType.HTTP or not _has_body(scope):
+            return app(scope, receive, send)
+        exchange = _Exchange(receive, send)
+        return app(scope, exchange.receive, exchange.send)
+
+    return lingering
+
+
+def _has_body(scope: Scope) -> bool:
+    lengths = {name: value for name, value in scope["headers"] if name in {b"content-length", b"transfer-encoding"}}
+    return b"transfer-encoding" in lengths or lengths.get(b"content-length", b"0") != b"0"

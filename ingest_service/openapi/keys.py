@@ -1,0 +1,77 @@
+"""What the OpenAPI document says of API keys: how they are shown, and the routes that make them."""
+
+from dataclasses import dataclass
+
+from litestar.openapi import ResponseSpec
+from litestar.openapi.spec import (
+    Components,
+    Example,
+    OpenAPIMediaType,
+    Operation,
+    RequestBody,
+    Schema,
+    SecurityScheme,
+)
+from litestar.openapi.spec.enums import OpenAPIType
+
+from ingest_service.auth.caller import Scope
+from ingest_service.auth.key_views import MAX_EXPIRES_DAYS, PURPOSE, CreatedApiKey
+from ingest_service.openapi.document import ACCESS, ANY_REQUEST, NOT_FOUND, Security, Specs, problems
+
+_BEARER = SecurityScheme(type="http", scheme="bearer", description="`Authorization: Bearer hr_…`")
+_HEADER = SecurityScheme(
+    type="apiKey", name="X-API-Key", security_scheme_in="header", description="The same key in a header of its own"
+)
+API_KEYS = Security(
+    Components(security_schemes={"bearer": _BEARER, "header": _HEADER}), ({"bearer": []}, {"header": []})
+)
+
+# By hand: the framework would leave out that there is nothing else in it, and a mistyped expiry would be none.
+BODY = Schema(
+    type=OpenAPIType.OBJECT,
+    required=["scopes"],
+    properties={
+        "scopes": Schema(
+            type=OpenAPIType.ARRAY,
+            items=Schema(type=OpenAPIType.STRING, enum=list(Scope)),
+            min_items=1,
+            max_items=len(Scope),
+            description="What the key is for.",
+        ),
+        "purpose": Schema(
+            type=OpenAPIType.STRING,
+            pattern=PURPOSE,
+            default="default",
+            description="A word for who uses it. Two keys of a purpose may live at once.",
+        ),
+        "expires_days": Schema(
+            type=[OpenAPIType.INTEGER, OpenAPIType.NULL],
+            minimum=1,
+            maximum=MAX_EXPIRES_DAYS,
+            description="How long it lives; null: until it is revoked.",
+        ),
+    },
+    additional_properties=False,
+)
+EXAMPLE = Example(
+    summary="For a program that hands in audio", value={"scopes": ["submit"], "purpose": "shop", "expires_days": 90}
+)
+
+
+@dataclass
+class CreateKey(Operation):
+    """A JSON body."""
+
+    def __post_init__(self) -> None:
+        body = OpenAPIMediaType(schema=BODY, examples={"shop": EXAMPLE})
+        self.request_body = RequestBody(content={"application/json": body}, required=True)
+
+
+CREATE: Specs = {
+    201: ResponseSpec(CreatedApiKey, generate_examples=False, description="The new key, shown this once"),
+    **ANY_REQUEST,
+    **problems("invalid_parameter", "invalid_request"),
+    **problems("too_many_keys", "too_large", "database_unavailable"),
+}
+LIST: Specs = ACCESS | problems("database_unavailable")
+REVOKE: Specs = NOT_FOUND

@@ -1,0 +1,66 @@
+"""What the OpenAPI document says of a transcript: an example in each of its formats."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+from litestar.openapi import ResponseSpec
+from litestar.openapi.spec import Example, OpenAPIMediaType, OpenAPIResponse, Operation, Schema
+from litestar.openapi.spec.enums import OpenAPIType
+
+from ingest_service.openapi.document import EXAMPLE_JOB_ID
+from ingest_service.subtitles.formats import MEDIA_TYPES, render
+from ingest_service.subtitles.limits import CueLimits
+from shared.schemas.transcript import Transcript
+
+_EXAMPLE_TRANSCRIPT = {
+    "text": "Ask not what your country can do for you.",
+    "language": "en",
+    "duration": 2.9,
+    "segments": [
+        {
+            "id": 0,
+            "start": 0.2,
+            "end": 2.7,
+            "text": "Ask not what your country can do for you.",
+            "speaker": "SPEAKER_00",
+            "channel": None,
+            "confidence": 0.93,
+            "no_speech_prob": 0.01,
+            "words": [{"word": "Ask", "start": 0.2, "end": 0.5, "confidence": 0.97}],
+        }
+    ],
+    "speakers": ["SPEAKER_00"],
+    "turns": [{"speaker": "SPEAKER_00", "start": 0.2, "end": 2.7}],
+    "warnings": [],
+}
+TRANSCRIPT: Mapping[int, ResponseSpec] = {
+    200: ResponseSpec(
+        Transcript,
+        generate_examples=False,
+        description="The transcript in the format asked for",
+        examples=[Example(id="json", value=_EXAMPLE_TRANSCRIPT)],
+    )
+}
+
+
+@dataclass
+class TextFormats(Operation):
+    """Adds the formats that are text: a response is described in one media type otherwise."""
+
+    def __post_init__(self) -> None:
+        response = (self.responses or {}).get("200")
+        if isinstance(response, OpenAPIResponse) and response.content is not None:
+            response.content |= _text_formats()
+
+
+def _text_formats() -> dict[str, OpenAPIMediaType]:
+    """By media type; two formats share plain text."""
+    transcript = msgspec.convert(_EXAMPLE_TRANSCRIPT, Transcript)
+    described: dict[str, OpenAPIMediaType] = {}
+    for name, media_type in MEDIA_TYPES.items():
+        text = render(transcript, name, limits=CueLimits(), job_id=EXAMPLE_JOB_ID)
+        kind = media_type.partition(";")[0]
+        same = described.setdefault(kind, OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING), examples={}))
+        same.examples = {**(same.examples or {}), name: Example(summary=f"`format={name}`", value=text)}
+    return described

@@ -1,0 +1,153 @@
+"""Describes the bodies and options of an upload for OpenAPI: by hand, since the handlers read them off the socket."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from litestar.openapi.spec import (
+    Encoding,
+    Example,
+    OpenAPIMediaType,
+    Operation,
+    Parameter,
+    Reference,
+    RequestBody,
+    Schema,
+)
+from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
+
+from ingest_service.openapi.document import EXAMPLE_JOB_ID
+from ingest_service.uploads.from_url import MAX_URL_CHARS, URL_FIELD
+from ingest_service.uploads.presigned import UPLOAD_FIELD
+from ingest_service.uploads.read_json_job import JSON_TYPE
+from ingest_service.uploads.receive import AUDIO_FIELD, FORM_TYPE
+from shared.media.sniff_container import ACCEPTED
+from shared.schemas.options import SubmitOptions
+
+BINARY = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY, description=f"The audio: {ACCEPTED}.")
+EXAMPLE_URL = "https://example.com/interview.mp3"
+EXAMPLE_OPTIONS = {"language": "en", "denoise": True, "metadata": {"call": 4711}}
+EXAMPLE_FIELDS = {
+    AUDIO_FIELD: "(the bytes of interview.mp3)",
+    "language": "en",
+    "webhook_url": "https://example.com/hook",
+    "metadata": '{"call": 4711}',
+}
+
+
+def _option_schemas() -> dict[str, Reference | Schema]:
+    definitions = msgspec.json.schema(SubmitOptions)["$defs"]["SubmitOptions"]["properties"]
+    return {name: _schema(definition) for name, definition in definitions.items()}
+
+
+def _schema(definition: dict[str, Any]) -> Schema:
+    """Litestar's object for a JSON schema of ours; an optional one is described by what it is when given."""
+    given = definition.get("anyOf", [definition])[0]
+    return Schema(
+        type=OpenAPIType(given["type"]) if "type" in given else None,
+        enum=given.get("enum"),
+        pattern=given.get("pattern"),
+        minimum=given.get("minimum"),
+        maximum=given.get("maximum"),
+        max_length=given.get("maxLength"),
+        description=given.get("description"),
+        default=definition.get("default"),
+    )
+
+
+OPTIONS = _option_schemas()
+FORM = Schema(
+    type=OpenAPIType.OBJECT,
+    required=[AUDIO_FIELD],
+    properties={
+        AUDIO_FIELD: BINARY,
+        **OPTIONS,
+        "options": Schema(
+            type=OpenAPIType.OBJECT,
+            properties=OPTIONS,
+            additional_properties=False,
+            description="Several options as one JSON object, instead of a field each.",
+            examples=[EXAMPLE_OPTIONS],
+        ),
+    },
+    additional_properties=False,
+)
+AS_JSON = Encoding(content_type="application/json")
+FORM_BODY = OpenAPIMediaType(
+    schema=FORM,
+    encoding={"metadata": AS_JSON, "options": AS_JSON},
+    examples={"form": Example(summary="A file and three options", value=EXAMPLE_FIELDS)},
+)
+RAW_BODY = OpenAPIMediaType(schema=BINARY)
+
+
+KEY = Schema(type=OpenAPIType.STRING, pattern="^[!-~]+$", min_length=1, max_length=255)
+DIGESTS = Schema(
+    type=OpenAPIType.STRING,
+    description="RFC 9530: `sha-256=:base64:` or `sha-512=:base64:`, several with commas; others are ignored.",
+)
+HEADERS = [
+    Parameter(
+        name="Idempotency-Key",
+        param_in="header",
+        schema=KEY,
+        description="The same request under the same key makes one job, and gets the same answer again.",
+    ),
+    Parameter(
+        name="Content-Digest",
+        param_in="header",
+        schema=DIGESTS,
+        description="Of the whole body; what is not as it says is refused.",
+    ),
+    Parameter(name="Repr-Digest", param_in="header", schema=DIGESTS, description="The same."),
+]
+JSON_BODY = OpenAPIMediaType(
+    schema=Schema(
+        type=OpenAPIType.OBJECT,
+        one_of=[Schema(required=[URL_FIELD]), Schema(required=[UPLOAD_FIELD])],
+        properties={
+            UPLOAD_FIELD: Schema(
+                type=OpenAPIType.STRING,
+                format=OpenAPIFormat.UUID,
+                description="What was put at the URL that `/v1/uploads/presigned` gave.",
+            ),
+            URL_FIELD: Schema(
+                type=OpenAPIType.STRING,
+                pattern=r"^https?://[^\s\\/?#@]+([/?#][^\s\\]*)?$",
+                max_length=MAX_URL_CHARS,
+                description="Where the audio is. Redirects are followed; the addresses must be public.",
+            ),
+            **OPTIONS,
+        },
+        additional_properties=False,
+    ),
+    examples={
+        "url": Example(summary="A URL and an option", value={URL_FIELD: EXAMPLE_URL, "language": "en"}),
+        "upload": Example(summary="What was put into the bucket", value={UPLOAD_FIELD: EXAMPLE_JOB_ID}),
+    },
+)
+
+
+@dataclass
+class FormUpload(Operation):
+    """A form with the file and its options in any order."""
+
+    def __post_init__(self) -> None:
+        self.request_body = RequestBody(content={FORM_TYPE: FORM_BODY}, required=True)
+        self.parameters = [*_query_parameters(), *HEADERS]
+
+
+@dataclass
+class AnyUpload(Operation):
+    """A form, or the bytes alone with the options in the query, or JSON that says where it is."""
+
+    def __post_init__(self) -> None:
+        raw = dict.fromkeys(("audio/*", "video/*", "application/octet-stream"), RAW_BODY)
+        self.request_body = RequestBody(content={FORM_TYPE: FORM_BODY, **raw, JSON_TYPE: JSON_BODY}, required=True)
+        self.parameters = [*_query_parameters(), *HEADERS]
+
+
+def _query_parameters() -> list[Any]:
+    typed = [Parameter(name=name, param_in="query", schema=OPTIONS[name]) for name in OPTIONS if name != "metadata"]
+    any_json = {"application/json": OpenAPIMediaType(schema=Schema())}
+    return [*typed, Parameter(name="metadata", param_in="query", content=any_json)]

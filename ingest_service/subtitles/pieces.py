@@ -1,0 +1,117 @@
+"""Divides a segment into the pieces that lines are made of, each with its time.
+
+A piece is a word, or a character where the script has no spaces. The text is the authority, the words give the times:
+all of the text comes back, once and in order, whatever the words are.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from ingest_service.subtitles.display_width import display_width
+from shared.schemas.transcript import Segment
+
+# Thai to Lao, Burmese, Khmer, Chinese and Japanese; Korean has spaces.
+UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff"
+OPENS = "「『（［｛〈《【〔“‘\u0e40-\u0e44"  # noqa: RUF001 - stands before what it belongs to, Thai vowels too
+CLOSES = (  # never begins a line: signs, small kana, marks over Thai letters
+    "、。，．：；？！）］｝〉》」』】〕”’…‥・ー々ゝゞぁぃぅぇぉっゃゅょァィゥェォッャュョ%"  # noqa: RUF001 - these are meant
+    "\u0e30-\u0e3a\u0e45-\u0e4e"
+)
+PIECES = re.compile(rf"[{OPENS}]*(?:[{UNSPACED}]|[^{UNSPACED}{OPENS}]+)[{CLOSES}]*|.")
+CUE_ARROW = re.compile("-{2,}>")  # a line with one would begin the next cue
+
+
+class Piece(NamedTuple):
+    """What is not divided further; times are seconds."""
+
+    text: str
+    start_s: float
+    end_s: float
+    is_spaced: bool  # a space stands before it
+    is_inside_word: bool  # it begins inside a word
+    begins_segment: bool = False
+
+
+class _Span(NamedTuple):
+    """Characters of the text and their time."""
+
+    start: int
+    end: int
+    start_s: float
+    end_s: float
+    is_word: bool
+
+    def time_s(self, position: int) -> float:
+        return self.start_s + (self.end_s - self.start_s) * (position - self.start) / (self.end - self.start)
+
+
+def pieces_of(segment: Segment, widest: int) -> list[Piece]:
+    """The pieces of a segment, none wider than `widest` columns; without words its time is divided by length."""
+    text = CUE_ARROW.sub("→", " ".join(segment.text.split()))
+    spans = _spans(text, segment)
+    pieces: list[Piece] = []
+    number = 0
+    for start, end in _cuts(text, widest):
+        while spans[number].end <= start:
+            number += 1
+        first = last = number
+        while spans[last].end < end:
+            last += 1
+        piece = Piece(
+            text=text[start:end],
+            start_s=spans[first].time_s(max(start, spans[first].start)),
+            end_s=spans[last].time_s(end),
+            is_spaced=start == 0 or text[start - 1] == " ",
+            is_inside_word=spans[first].is_word and spans[first].start < start and text[start - 1] != " ",
+            begins_segment=start == 0,
+        )
+        pieces.append(piece)
+    return pieces
+
+
+def is_unspaced(character: str) -> bool:
+    return re.match(f"[{UNSPACED}]", character) is not None
+
+
+def _spans(text: str, segment: Segment) -> list[_Span]:
+    """The words where they stand in the text; what stands between them gets the time between them. Times rise."""
+    spans: list[_Span] = []
+    at, time_s = 0, segment.start
+    for word in segment.words:
+        needle = word.word.strip()
+        found = text.find(needle, at) if needle else -1
+        if found < 0:
+            continue
+        start_s = max(time_s, word.start)
+        if text[at:found].strip():
+            spans.append(_Span(at, found, time_s, start_s, is_word=False))
+        at, time_s = found + len(needle), max(start_s, word.end)
+        spans.append(_Span(found, at, start_s, time_s, is_word=True))
+    if text[at:].strip():
+        spans.append(_Span(at, len(text), time_s, max(time_s, segment.end), is_word=False))
+    return spans
+
+
+def _cuts(text: str, widest: int) -> Iterator[tuple[int, int]]:
+    """Where each piece begins and ends."""
+    for run in re.finditer(r"\S+", text):
+        for piece in PIECES.finditer(run[0]):
+            start = run.start() + piece.start()
+            for length in _lengths(piece[0], widest):
+                yield start, start + length
+                start += length
+
+
+def _lengths(text: str, widest: int) -> Sequence[int]:
+    """One, or as many as a text that is wider than a line is cut into."""
+    if display_width(text) <= widest:
+        return [len(text)]
+    lengths, width = [0], 0
+    for character in text:
+        width += display_width(character)
+        if width > widest:
+            lengths.append(0)
+            width = display_width(character)
+        lengths[-1] += 1
+    return lengths

@@ -1,0 +1,170 @@
+"""Receives an upload, multipart or raw: the audio goes straight into the blob store, the options into a Struct.
+
+Nothing is recorded here; that is `submit_job`. Whatever is refused after the audio was stored takes it away again.
+"""
+
+from collections.abc import AsyncIterator
+from urllib.parse import parse_qsl
+from uuid import UUID
+
+import msgspec
+from litestar.types import Receive
+
+from ingest_service.errors import RefusedError
+from ingest_service.uploads.body import limited, read_body, read_small_body, too_large
+from ingest_service.uploads.form import OVERHEAD_BYTES, FormPart, read_form, split_form
+from ingest_service.uploads.options import OptionTexts
+from ingest_service.uploads.store_audio import StoredAudio, store_audio, store_small_audio
+from shared.blobs import blob_keys
+from shared.blobs.blob_store import BlobStore
+from shared.failpoints import failpoint
+from shared.schemas.options import SubmitOptions
+
+AUDIO_FIELD = "audio_file"
+FORM_TYPE = "multipart/form-data"
+MAX_FILENAME_CHARS = 255
+SMALL_BYTES = 64 << 10  # of a body that is held as a whole: ten thousand slow clients may send such ones at once
+
+
+class UploadHead(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request says of its body before sending it."""
+
+    content_type: str
+    boundary: str | None
+    content_length: int | None
+    query: str
+    only_form: bool = False
+
+
+class Upload(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole upload: its audio is in the store, its options are valid."""
+
+    job_id: UUID
+    audio: StoredAudio
+    filename: str | None
+    options: SubmitOptions
+
+
+class UploadReceiver:
+    """Receives the one upload of a job."""
+
+    def __init__(self, blobs: BlobStore, job_id: UUID, max_upload_bytes: int) -> None:
+        self._blobs = blobs
+        self._job_id = job_id
+        self._max_bytes = max_upload_bytes
+        self._texts = OptionTexts()
+        self._audio: StoredAudio | None = None
+        self._filename: str | None = None
+
+    async def receive(self, head: UploadHead, receive: Receive) -> Upload:
+        """The upload. Raises RefusedError, ClientGoneError or BlobStoreError; then the caller calls `discard`."""
+        self._check(head)
+        query_options(head, self._texts)
+        if head.content_length is not None and head.content_length <= SMALL_BYTES:
+            await self._receive_small(await read_small_body(receive, SMALL_BYTES, self._max_bytes), head.boundary)
+        elif head.boundary is None:
+            await self._store(read_body(receive))
+        else:
+            body = limited(read_body(receive), self._max_bytes + OVERHEAD_BYTES, self._max_bytes)
+            await self._receive_form(body, head.boundary)
+        return self._upload()
+
+    async def discard(self) -> None:
+        """Take the audio away again, if it was stored."""
+        if self._audio:
+            await self._blobs.delete(blob_keys.job(self._job_id))
+
+    def _check(self, head: UploadHead) -> None:
+        if head.content_type == FORM_TYPE and not head.boundary:
+            raise RefusedError("invalid_form", "The Content-Type names no boundary.")
+        raw = head.content_type.startswith(("audio/", "video/")) or head.content_type == "application/octet-stream"
+        if head.content_type != FORM_TYPE and (head.only_form or not raw):
+            raise RefusedError("unsupported_content_type", _accepted_types(head))
+        overhead = 0 if head.boundary is None else OVERHEAD_BYTES
+        if (head.content_length or 0) > self._max_bytes + overhead:
+            raise too_large(self._max_bytes)
+
+    async def _receive_small(self, body: bytes, boundary: str | None) -> None:
+        """The same for a body that is at hand: nothing has to pass through a stream, unless it is to be refused.
+
+        What is wrong with it first depends on how much of it is read; the stream decides.
+        """
+        if boundary is None:
+            await self._store_small(body)
+            return
+        try:
+            parts = split_form(body, boundary)
+        except RefusedError:
+            await self._receive_form(_at_hand(body), boundary)
+            return
+        for part in parts:
+            if part.name == AUDIO_FIELD:
+                self._begin_audio(part.filename)
+                await self._store_small(part.content)
+            else:
+                self._texts.add(part.name, part.text())
+        self._require_audio()
+
+    async def _store_small(self, audio: bytes) -> None:
+        if len(audio) > self._max_bytes:
+            await self._store(_at_hand(audio))
+            return
+        self._texts.options()
+        self._audio = await store_small_audio(self._blobs, blob_keys.source(self._job_id), audio)
+        failpoint("upload.after_blob")
+
+    async def _receive_form(self, body: AsyncIterator[bytes], boundary: str) -> None:
+        async for part in read_form(body, boundary):
+            if part.name == AUDIO_FIELD:
+                await self._receive_audio(part)
+            else:
+                self._texts.add(part.name, await part.text())
+        self._require_audio()
+
+    async def _receive_audio(self, part: FormPart) -> None:
+        self._begin_audio(part.filename)
+        await self._store(part.stream())
+
+    def _begin_audio(self, filename: str | None) -> None:
+        if self._audio:
+            raise RefusedError("invalid_form", f"The form has two parts named `{AUDIO_FIELD}`.")
+        self._texts.options()  # what is wrong already need not wait for gigabytes
+        self._filename = clean_filename(filename)
+
+    def _require_audio(self) -> None:
+        if not self._audio:
+            raise RefusedError("missing_audio_file", f"The form has no part named `{AUDIO_FIELD}`.")
+
+    async def _store(self, audio: AsyncIterator[bytes]) -> None:
+        self._texts.options()
+        pieces = limited(audio, self._max_bytes, self._max_bytes)
+        self._audio = await store_audio(self._blobs, blob_keys.source(self._job_id), pieces)
+        failpoint("upload.after_blob")
+
+    def _upload(self) -> Upload:
+        if not self._audio:
+            raise RefusedError("empty_upload", "The upload has no bytes.")
+        options = self._texts.options()
+        return Upload(job_id=self._job_id, audio=self._audio, filename=self._filename, options=options)
+
+
+async def _at_hand(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
+def query_options(head: UploadHead, texts: OptionTexts) -> None:
+    """Add the options that stand in the query."""
+    for name, text in parse_qsl(head.query, keep_blank_values=True):
+        texts.add(name, text)
+
+
+def clean_filename(name: str | None) -> str | None:
+    """The client's name for the file, to be shown and never used as a path: printable, and of bounded length."""
+    if name is None:
+        return None
+    return "".join(char for char in name if char.isprintable())[:MAX_FILENAME_CHARS] or None
+
+
+def _accepted_types(head: UploadHead) -> str:
+    raw = "" if head.only_form else ", audio/*, video/*, application/octet-stream or (its URL) application/json"
+    return f"Send the audio as {FORM_TYPE}{raw}, not as {head.content_type[:100] or 'a body without Content-Type'}."

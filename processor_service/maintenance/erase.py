@@ -1,0 +1,114 @@
+"""Erases by age, and finishes what was erased: blobs go for good once no worker is left that could write another.
+
+A client's own DELETE is the ingest's; what it could not delete, or a worker wrote behind its back, is swept here.
+"""
+
+import asyncpg
+import msgspec
+
+from shared.blobs import blob_keys
+from shared.blobs.blob_store import BlobStore
+from shared.queue.dispatch import Dispatch
+from shared.schemas.options import without_prompt
+from shared.schemas.webhook_events import without_metadata
+from shared.telemetry.logs import Log
+
+log = Log(__name__)
+
+BATCH = 100
+SETTLED_AFTER_LEASES = 4  # a worker that lost its task has noticed by then
+
+OLD_JOBS = """
+SELECT id, options FROM jobs WHERE completed_at < now() - make_interval(secs => $1) AND erased_at IS NULL
+ORDER BY completed_at LIMIT $2 FOR UPDATE SKIP LOCKED
+"""
+
+ERASE_JOB = """
+UPDATE jobs SET erased_at = now(), metadata = NULL, filename = NULL, source_url = NULL, error_message = NULL,
+    options = $2
+WHERE id = $1
+"""
+
+DISMISS_TASKS = """
+UPDATE tasks SET dismissed_at = now() WHERE id IN (
+    SELECT id FROM tasks WHERE job_id = $1 AND state = 'dead' AND dismissed_at IS NULL ORDER BY id FOR UPDATE)
+"""
+
+EVENTS = "SELECT id, body FROM webhook_events WHERE job_id = $1"
+
+REWRITE_EVENT = "UPDATE webhook_events SET body = $2 WHERE id = $1"
+
+OLD_AUDIO = """
+SELECT id, generation FROM jobs
+WHERE completed_at < now() - make_interval(secs => $1) AND erased_at IS NULL AND audio_erased_at IS NULL
+ORDER BY completed_at LIMIT $2 FOR UPDATE SKIP LOCKED
+"""
+
+AUDIO_IS_ERASED = "UPDATE jobs SET audio_erased_at = now() WHERE id = ANY($1::uuid[])"
+
+TO_SWEEP = """
+SELECT id FROM jobs
+WHERE erased_at < now() - make_interval(secs => $1) AND blobs_erased_at IS NULL
+ORDER BY erased_at LIMIT $2 FOR UPDATE SKIP LOCKED
+"""
+
+# A webhook that is still to be delivered is signed as the client expects.
+BLOBS_ARE_ERASED = """
+UPDATE jobs SET blobs_erased_at = now(), webhook_secret = CASE WHEN EXISTS (
+    SELECT 1 FROM tasks WHERE job_id = jobs.id AND state IN ('pending', 'dispatched', 'running', 'waiting')
+) THEN webhook_secret END
+WHERE id = ANY($1::uuid[])
+"""
+
+FORGET_ATTEMPTS = "DELETE FROM webhook_attempts WHERE attempted_at < now() - make_interval(secs => $1)"
+
+
+class Retention(msgspec.Struct, frozen=True, kw_only=True):
+    """How long what is kept; 0 is for ever."""
+
+    jobs_s: float
+    audio_s: float
+    webhook_log_s: float
+
+
+class Eraser:
+    """One turn does a batch of each; dispatches nothing."""
+
+    def __init__(self, blobs: BlobStore, retention: Retention, *, lease_s: float) -> None:
+        self._blobs = blobs
+        self._retention = retention
+        self._settled_after_s = lease_s * SETTLED_AFTER_LEASES
+
+    async def __call__(self, connection: asyncpg.Connection) -> list[Dispatch]:
+        """Erase what is due."""
+        if self._retention.jobs_s:
+            await self._erase_jobs(connection)
+        if self._retention.audio_s:
+            await self._erase_audio(connection)
+        await connection.execute(FORGET_ATTEMPTS, self._retention.webhook_log_s)
+        await self._sweep(connection)
+        return []
+
+    async def _erase_jobs(self, connection: asyncpg.Connection) -> None:
+        """As the ingest's DELETE, for jobs that ended long ago."""
+        jobs = await connection.fetch(OLD_JOBS, self._retention.jobs_s, BATCH)
+        for job in jobs:
+            await connection.execute(ERASE_JOB, job["id"], without_prompt(job["options"]))
+            await connection.execute(DISMISS_TASKS, job["id"])
+            for event in await connection.fetch(EVENTS, job["id"]):
+                await connection.execute(REWRITE_EVENT, event["id"], without_metadata(event["body"]))
+        if jobs:
+            log.info("jobs_erased_by_age", jobs=len(jobs))
+
+    async def _erase_audio(self, connection: asyncpg.Connection) -> None:
+        rows = await connection.fetch(OLD_AUDIO, self._retention.audio_s, BATCH)
+        for row in rows:
+            denoised = [blob_keys.denoised(row["id"], number) for number in range(1, row["generation"] + 1)]
+            await self._blobs.delete_keys([blob_keys.source(row["id"]), *denoised])
+        await connection.execute(AUDIO_IS_ERASED, [row["id"] for row in rows])
+
+    async def _sweep(self, connection: asyncpg.Connection) -> None:
+        rows = await connection.fetch(TO_SWEEP, self._settled_after_s, BATCH)
+        for row in rows:
+            await self._blobs.delete(blob_keys.job(row["id"]))
+        await connection.execute(BLOBS_ARE_ERASED, [row["id"] for row in rows])

@@ -1,0 +1,66 @@
+"""Clears away resumable uploads that nobody goes on with, and what is left of those that ended or became a job.
+
+The ingest removes parts itself; here is done what it could not, and what nobody asks for. An upload that is being
+worked on is left alone, whatever its age.
+"""
+
+import asyncpg
+
+from shared.blobs import blob_keys
+from shared.blobs.blob_store import BlobStore
+from shared.queue.dispatch import Dispatch
+from shared.telemetry.logs import Log
+
+log = Log(__name__)
+
+BATCH = 100
+TOMBSTONE_S = 7 * 24 * 3600.0  # for so long a client that comes back is told that its upload is gone
+
+# Its token grows, so that a process which held it and froze can write no more.
+EXPIRE = """
+UPDATE uploads SET ended_at = now(), lease_token = lease_token + 1, options = NULL, filename = NULL, metadata = NULL
+WHERE id IN (
+    SELECT id FROM uploads
+    WHERE expires_at < now() AND completed_at IS NULL AND ended_at IS NULL
+        AND (lease_expires_at IS NULL OR lease_expires_at < now())
+    ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
+)
+"""
+
+TO_CLEAR = """
+SELECT id FROM uploads
+WHERE parts_removed_at IS NULL AND (ended_at IS NOT NULL OR completed_at IS NOT NULL)
+    AND (lease_expires_at IS NULL OR lease_expires_at < now())
+ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
+"""
+FORGET_PARTS = "DELETE FROM upload_parts WHERE upload_id = ANY($1::uuid[])"
+ARE_CLEARED = "UPDATE uploads SET parts_removed_at = now() WHERE id = ANY($1::uuid[])"
+
+FORGET = """
+DELETE FROM uploads WHERE id IN (
+    SELECT id FROM uploads
+    WHERE parts_removed_at IS NOT NULL
+        AND expires_at < now() - CASE WHEN completed_at IS NULL THEN make_interval(secs => $1) ELSE interval '0' END
+    ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
+)
+"""
+
+
+class UploadExpirer:
+    """One turn does a batch of each; dispatches nothing."""
+
+    def __init__(self, blobs: BlobStore) -> None:
+        self._blobs = blobs
+
+    async def __call__(self, connection: asyncpg.Connection) -> list[Dispatch]:
+        """Expire, clear and forget what is due."""
+        await connection.execute(EXPIRE, BATCH)
+        cleared = [row["id"] for row in await connection.fetch(TO_CLEAR, BATCH)]
+        for upload_id in cleared:
+            await self._blobs.delete(blob_keys.upload(upload_id))
+        await connection.execute(FORGET_PARTS, cleared)
+        await connection.execute(ARE_CLEARED, cleared)
+        await connection.execute(FORGET, TOMBSTONE_S, BATCH)
+        if cleared:
+            log.info("uploads_cleared", uploads=len(cleared))
+        return []

@@ -1,0 +1,201 @@
+"""The life of one attempt: claim → run the stage under lease → settle → tell. arq calls it for every ring of the bell.
+
+Nothing here raises towards arq: what arq would do with an exception is not what the record says.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+import asyncpg
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential
+
+from processor_service.compute.pool import ComputePool, Slot
+from processor_service.maintenance.dead_letters import DeadLetterList
+from processor_service.maintenance.loop import run_locked
+from processor_service.models.cache import ModelCache
+from processor_service.providers.openai_api import OpenAIApi
+from processor_service.scratch import Scratch
+from processor_service.settings import ProcessorSettings
+from processor_service.sources.fetch_source import SourceFetcher
+from processor_service.stages.chunk import chunk
+from processor_service.stages.finish import finish
+from processor_service.stages.prepare import prepare
+from processor_service.stages.work import Work
+from processor_service.tasks.leases import ClaimedTask, Leases, claim
+from processor_service.tasks.outcomes import Crashed, Interrupted, JobDone, LeaseLost, Outcome
+from processor_service.tasks.retry import RetryPolicy
+from processor_service.tasks.settle import Aftermath, LeaseLostError, settle
+from processor_service.telemetry.count_outcome import LEASE_LOST, UNSETTLED, count_lost, count_settled
+from processor_service.telemetry.traces import attempt_traced
+from processor_service.webhooks.deliver import deliver
+from shared.blobs import blob_keys
+from shared.blobs.blob_errors import BlobStoreError
+from shared.blobs.blob_store import BlobStore
+from shared.failpoints import failpoint
+from shared.queue.enqueue import ring
+from shared.schemas.states import TaskKind
+from shared.telemetry import logs
+
+log = logs.Log(__name__)
+
+DEAD_LETTERS = "dead_letters"  # the name of that piece of upkeep
+STAGES = {TaskKind.PREPARE: prepare, TaskKind.CHUNK: chunk, TaskKind.FINISH: finish}
+DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+
+
+class Processor(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that running a task needs; made once a process by `service`."""
+
+    name: str
+    settings: ProcessorSettings
+    database: asyncpg.Pool
+    redis: Redis
+    blobs: BlobStore
+    models: ModelCache
+    scratch: Scratch
+    compute: ComputePool
+    leases: Leases
+    dead_letters: DeadLetterList
+    http: aiohttp.ClientSession
+    sources: SourceFetcher
+    providers: tuple[OpenAIApi, ...]
+
+    def policy(self, kind: TaskKind) -> RetryPolicy:
+        """A webhook endpoint is given days, our own parts a minute."""
+        if kind is TaskKind.DELIVER:
+            waits_s = self.settings.webhook_waits_s
+            return RetryPolicy(waits_s=waits_s, longest_retry_after_s=24 * 3600, retry_after_shortens=False)
+        return RetryPolicy(waits_s=self.settings.retry_waits_s, longest_retry_after_s=600)
+
+
+async def run_compute_task(context: dict[str, Any], task_id: str, dispatch_no: int) -> None:
+    """Prepare, chunk or finish. The task is claimed only when a warm child is free for it."""
+    processor: Processor = context["processor"]
+    async with processor.compute.slot() as slot:
+        if task := await _claim(processor, task_id, dispatch_no):
+            with _attempted(processor, task):
+                await _conclude(processor, task, await _compute(processor, task, slot))
+
+
+async def run_delivery(context: dict[str, Any], task_id: str, dispatch_no: int) -> None:
+    """Send a webhook."""
+    processor: Processor = context["processor"]
+    if task := await _claim(processor, task_id, dispatch_no):
+        with _attempted(processor, task):
+            stage = deliver(task, processor.database, processor.http, processor.settings)
+            await _conclude(processor, task, await processor.leases.hold(task, stage))
+
+
+@contextlib.contextmanager
+def _attempted(processor: Processor, task: ClaimedTask) -> Iterator[None]:
+    """Every event of an attempt names its task, its job and whose it is; the attempt is a span of the job's trace."""
+    named: dict[str, str | int] = {
+        "headrace.task_id": str(task.id),
+        "headrace.ordinal": task.ordinal,
+        "headrace.failed_attempts": task.attempts,
+        "headrace.worker": processor.name,
+    }
+    with (
+        logs.bound(task_id=task.id, task=f"{task.kind}/{task.ordinal}", job_id=task.job_id, tenant=task.tenant),
+        attempt_traced(task.job_id, task.kind, named),
+    ):
+        yield
+
+
+async def _claim(processor: Processor, task_id: str, dispatch_no: int) -> ClaimedTask | None:
+    """None also when the database is away: the row stays dispatched, and the reconciler will find it."""
+    try:
+        return await claim(
+            processor.database, UUID(task_id), dispatch_no, worker=processor.name, lease_s=processor.settings.lease_s
+        )
+    except DATABASE_ERRORS as error:
+        log.warning("claim_failed", task_id=task_id, error=f"{type(error).__name__}: {error}")
+        return None
+
+
+async def _compute(processor: Processor, task: ClaimedTask, slot: Slot) -> Outcome:
+    with processor.scratch.task_folder() as scratch:
+        work = Work(
+            task=task,
+            slot=slot,
+            blobs=processor.blobs,
+            models=processor.models,
+            settings=processor.settings,
+            providers=processor.providers,
+            scratch=scratch,
+            fetch_source=lambda: processor.sources.fetch(task),
+            record_sha256=lambda sha256: processor.leases.record_sha256(task, sha256),
+            report_progress=lambda fraction: processor.leases.report(task, fraction),
+            report_stage=lambda stage: processor.leases.record_stage(task, stage),
+        )
+        return await processor.leases.hold(task, STAGES[task.kind](work))
+
+
+async def _conclude(processor: Processor, task: ClaimedTask, outcome: Outcome) -> None:
+    """Commit the outcome, then tell of it."""
+    try:
+        aftermath = await _settle(processor, task, outcome)
+    except LeaseLostError:
+        count_lost(task.kind, LEASE_LOST)
+        log.warning("lease_lost")
+        return
+    except DATABASE_ERRORS as error:
+        # The lease runs out, and the task is rescued.
+        count_lost(task.kind, UNSETTLED)
+        log.error("settle_failed", error=f"{type(error).__name__}: {error}")
+        return
+    count_settled(task.kind, outcome, has_dead_letter=aftermath.has_dead_letter)
+    _log_outcome(task, outcome)
+    await _tell(processor, aftermath)
+    if isinstance(outcome, JobDone):
+        await _drop_chunks(processor, task)
+
+
+@retry(
+    retry=retry_if_exception_type(DATABASE_ERRORS),
+    wait=wait_exponential(multiplier=0.1, max=2),
+    stop=stop_after_delay(10),
+    reraise=True,
+)
+async def _settle(processor: Processor, task: ClaimedTask, outcome: Outcome) -> Aftermath:
+    return await settle(processor.database, task, outcome, policy=processor.policy(task.kind))
+
+
+async def _tell(processor: Processor, aftermath: Aftermath) -> None:
+    """Ring, and list the dead letter. When Redis is away the record still has it all, and upkeep tells it later."""
+    try:
+        failpoint("tell.before")
+        await ring(processor.redis, aftermath.dispatches)
+        if aftermath.has_dead_letter:
+            await run_locked(processor.database, DEAD_LETTERS, processor.dead_letters)
+        failpoint("tell.after")
+    except (RedisError, *DATABASE_ERRORS) as error:
+        log.warning("not_told", error=f"{type(error).__name__}: {error}")
+
+
+async def _drop_chunks(processor: Processor, task: ClaimedTask) -> None:
+    failpoint("finish.before_drop_chunks")
+    with contextlib.suppress(BlobStoreError):  # they cost space, nothing else; orphans are collected
+        for generation in range(1, task.generation + 1):
+            await processor.blobs.delete(blob_keys.chunks(task.job_id, generation))
+
+
+def _log_outcome(task: ClaimedTask, outcome: Outcome) -> None:
+    name = type(outcome).__name__.lower()
+    failure = getattr(outcome, "failure", None)
+    if failure:
+        log.warning("task_failed", attempt=task.attempts + 1, code=failure.code, transient=failure.transient)
+        if failure.traceback and failure.code == "internal":
+            log.error("internal_error", traceback=failure.traceback)
+    elif isinstance(outcome, Crashed):
+        log.warning("task_crashed", crash=task.crashes + 1, error=outcome.message.partition("\n")[0])
+    elif isinstance(outcome, Interrupted):
+        log.info("task_handed_back")
+    elif not isinstance(outcome, LeaseLost):
+        log.info("task_done", outcome=name)

@@ -1,0 +1,49 @@
+"""Makes what `/metrics` of a processor shows: its counts, its gauges of this moment, and the backlog."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from processor_service.compute.pool import ComputePool
+from processor_service.telemetry.child_memory import resident_memory
+from processor_service.telemetry.metrics import (
+    BOARD,
+    CHILD_PEAK_BYTES,
+    CHILDREN,
+    CHILDREN_BYTES,
+    POLL_AGE,
+    POOL,
+    SLOTS,
+)
+from shared.telemetry.backlog import BacklogReader
+from shared.telemetry.expose_metrics import expose_metrics
+from shared.telemetry.process_gauges import Pool
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Sources(Protocol):
+    """The parts of a processor that have gauges."""
+
+    @property
+    def database(self) -> Pool: ...
+
+    @property
+    def compute(self) -> ComputePool: ...
+
+
+async def show_metrics(sources: Sources, backlog: BacklogReader, poll_age_s: float) -> str:
+    """The whole document."""
+    POLL_AGE.set(poll_age_s)
+    POOL.sample(sources.database)
+    _sample_children(sources.compute)
+    return expose_metrics(BOARD.families, BOARD.numbers) + await backlog.text()
+
+
+def _sample_children(compute: ComputePool) -> None:
+    SLOTS["used"].set(compute.busy)
+    SLOTS["idle"].set(compute.slots - compute.busy)
+    process_ids: Sequence[int] = compute.process_ids()
+    memory = [resident_memory(process_id) for process_id in process_ids]
+    CHILDREN.set(len(process_ids))
+    CHILDREN_BYTES.set(sum(one.now_bytes for one in memory))
+    CHILD_PEAK_BYTES.set(max((one.peak_bytes for one in memory), default=0))

@@ -1,0 +1,250 @@
+"""The blob store: one small interface over obstore, for a local folder (`file:///…`) or a bucket (`s3://…` and others).
+
+Everything streams. A put that does not finish leaves nothing behind; a key is visible only when it is whole.
+"""
+
+import asyncio
+import contextlib
+import datetime as dt
+import os
+import re
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Literal, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import AzureStore, GCSStore, LocalStore, ObjectStore, S3Store
+
+from shared.blobs.blob_errors import MISSING, BlobNotFoundError, BlobStoreError, wrapped
+from shared.blobs.bucket import put_into_bucket
+from shared.blobs.describe_store_error import says_no_bucket
+from shared.blobs.local_files import sync, write_whole
+from shared.blobs.open_bucket import open_bucket
+
+READ_BYTES = 1 << 20
+DOWNLOAD_BYTES = 8 << 20  # fewer requests than a client's download, which a slow client would hold in memory
+PART_BYTES = 8 << 20
+PARTS_IN_FLIGHT = 1  # bounds memory per upload to about two parts
+SYNCERS = 16  # threads that wait for the disk; it takes the syncs of one moment together
+PARTIAL = re.compile(r"#\d+$")  # how obstore names a local file until it is whole
+SIGNING = (S3Store, GCSStore, AzureStore)
+AZURE_PUT = {"x-ms-blob-type": "BlockBlob"}  # which no signature can stand for
+COPY_TIMEOUT_S = 300.0  # of a copy inside the bucket: for gigabytes its server may take a minute
+
+
+class BlobFacts(NamedTuple):
+    """A blob in a listing."""
+
+    key: str
+    modified_at: dt.datetime
+
+
+class BlobLook(NamedTuple):
+    """What a blob is, at first sight."""
+
+    size: int
+    head: bytes
+    media_type: str | None  # as whoever stored it said
+
+
+class SignedPut(NamedTuple):
+    """A request by which anybody may store one blob."""
+
+    url: str
+    headers: Mapping[str, str]
+
+
+class BlobStore:
+    """Blobs by key. Raises BlobNotFoundError for a missing key, BlobStoreError for everything else."""
+
+    def __init__(
+        self, storage_url: str, *, fsync: bool = False, timeout_s: float = 30.0, retry_s: float = 10.0
+    ) -> None:
+        """Open the store of a URL; a local folder is made when missing. BlobStoreError when it cannot be opened.
+
+        `fsync`: a put into a local folder returns only when the disk has it. A bucket has promises of its own.
+        `timeout_s`, `retry_s`: of a bucket, see `open_bucket`.
+        """
+        parts = urlsplit(storage_url)
+        self._root = Path(unquote(parts.path)) if parts.scheme == "file" else None
+        try:
+            self._store: ObjectStore = (
+                LocalStore(self._root, mkdir=True, automatic_cleanup=True)
+                if self._root
+                else open_bucket(storage_url, timeout_s=timeout_s, retry_s=retry_s)
+            )
+        except (BaseError, OSError, ValueError) as error:
+            raise wrapped(error) from error
+        self._copying = partial(open_bucket, storage_url, timeout_s=max(timeout_s, COPY_TIMEOUT_S), retry_s=retry_s)
+        self._syncers = ThreadPoolExecutor(SYNCERS, "fsync") if fsync and self._root else None
+
+    async def put(self, key: str, data: bytes | Path | AsyncIterable[bytes]) -> None:
+        """Store bytes, a file or a stream in constant memory. When the stream raises, so does this; nothing stays."""
+        with self._wrapping():
+            if self._root is None:
+                await put_into_bucket(self._store, key, data)
+            else:
+                await obstore.put_async(self._store, key, data, chunk_size=PART_BYTES, max_concurrency=PARTS_IN_FLIGHT)
+                await self._sync(key)
+
+    async def put_small(self, key: str, data: bytes) -> None:
+        """Store bytes that are few: a local disk's cache takes them between two other things that the loop does."""
+        if self._root is None:
+            await self.put(key, data)
+            return
+        try:
+            write_whole(f"{self._root}/{key}", data)
+            await self._sync(key)
+        except OSError as error:
+            raise wrapped(error) from error
+
+    async def _sync(self, key: str) -> None:
+        """What is not known to last is taken away again."""
+        if self._syncers is None or self._root is None:
+            return
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._syncers, sync, self._root / key, self._root)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                (self._root / key).unlink()
+            raise
+
+    async def get(self, key: str) -> bytes:
+        """The whole blob: for small ones, such as a transcript."""
+        with self._wrapping():
+            result = await obstore.get_async(self._store, key)
+            return bytes(await result.bytes_async())
+
+    async def size(self, key: str) -> int:
+        """The length in bytes."""
+        try:
+            with self._wrapping():
+                return (await obstore.head_async(self._store, key))["size"]
+        except BlobNotFoundError:
+            if self._root is None:
+                await self.check()  # a bucket that is not there has lost no blob; here it could not say so
+            raise
+
+    async def read(self, key: str, start: int, end: int, *, piece_bytes: int = READ_BYTES) -> AsyncIterator[bytes]:
+        """Stream the bytes `start` to `end` (exclusive), in pieces of at most 1 MiB unless told otherwise.
+
+        Each is a request of its own: a slow reader holds no connection, and the time a request may take bounds none.
+        """
+        for offset in range(start, end, piece_bytes):
+            with self._wrapping():
+                piece = await obstore.get_range_async(
+                    self._store, key, start=offset, end=min(offset + piece_bytes, end)
+                )
+            yield bytes(piece)
+
+    async def download(self, key: str, path: Path) -> None:
+        """Stream a blob into a local file."""
+        size = await self.size(key)
+        with path.open("wb") as file:
+            async for piece in self.read(key, 0, size, piece_bytes=DOWNLOAD_BYTES):
+                file.write(piece)
+
+    async def look(self, key: str, head_bytes: int) -> BlobLook:
+        """The blob's size and type, and its first bytes, at most so many."""
+        size = await self.size(key)
+        if not size:  # of which no range can be asked for
+            return BlobLook(0, b"", None)
+        with self._wrapping():
+            result = await obstore.get_async(self._store, key, options={"range": (0, min(size, head_bytes))})
+            head = bytes(await result.bytes_async())
+        return BlobLook(result.meta["size"], head, result.attributes.get("Content-Type"))
+
+    async def copy(self, key: str, new_key: str) -> None:
+        """Copy a blob inside the store: its bytes do not pass this process. Buckets copy 5 GB at once at most."""
+        # A client of its own, as it waits for longer: the copy's one request is answered when all is copied.
+        store = self._copying() if isinstance(self._store, SIGNING) else self._store
+        with self._wrapping():
+            await obstore.copy_async(store, key, new_key)
+
+    async def download_url(self, key: str, *, expires_s: float) -> str | None:
+        """A URL by which anybody may get the blob for so long, or None for a store that has none. Asks no server."""
+        return await self._sign("GET", key, expires_s)
+
+    async def upload_url(self, key: str, *, expires_s: float) -> SignedPut | None:
+        """How anybody may begin to put the blob for so long, or None for a store that has no such URLs."""
+        url = await self._sign("PUT", key, expires_s)
+        return SignedPut(url, AZURE_PUT if isinstance(self._store, AzureStore) else {}) if url else None
+
+    async def _sign(self, method: Literal["GET", "PUT"], key: str, expires_s: float) -> str | None:
+        if not isinstance(self._store, SIGNING):
+            return None
+        with self._wrapping():
+            return await obstore.sign_async(self._store, method, key, dt.timedelta(seconds=expires_s))
+
+    def local_path(self, key: str) -> Path | None:
+        """Where the blob lies on this machine's disk, or None for a store that is elsewhere."""
+        return self._root / key if self._root else None
+
+    def free_bytes(self) -> int | None:
+        """The room left on this machine's disk, or None for a store that is elsewhere. BlobStoreError if untold."""
+        if self._root is None:
+            return None
+        try:
+            disk = os.statvfs(self._root)
+        except OSError as error:
+            raise wrapped(error) from error
+        return disk.f_bavail * disk.f_frsize
+
+    async def delete(self, prefix: str) -> None:
+        """Delete every blob under a prefix; a missing one is not an error."""
+        with self._wrapping():
+            async for page in obstore.list(self._store, prefix):
+                await self._delete([meta["path"] for meta in page])
+
+    async def delete_keys(self, keys: Sequence[str]) -> None:
+        """Delete single blobs; a missing one is not an error."""
+        with self._wrapping():
+            await self._delete(keys)
+
+    async def _delete(self, keys: Sequence[str]) -> None:
+        try:
+            await obstore.delete_async(self._store, keys)
+        except MISSING as error:  # where that is an error, it has kept others from being deleted
+            if says_no_bucket(error):
+                raise
+            for key in keys:
+                with contextlib.suppress(*MISSING):
+                    await obstore.delete_async(self._store, key)
+
+    async def walk(self, prefix: str) -> AsyncIterator[list[BlobFacts]]:
+        """All blobs under a prefix, in pages, in no order that may be relied on."""
+        with self._wrapping():
+            async for page in obstore.list(self._store, prefix):
+                yield [BlobFacts(meta["path"], meta["last_modified"]) for meta in page]
+
+    def sweep_partial(self, *, before: dt.datetime) -> int:
+        """Delete what uploads left on a local disk whose process was killed; how many. A bucket has its own rules."""
+        if self._root is None:
+            return 0
+        swept = 0
+        for path in self._root.rglob("*#*"):
+            with contextlib.suppress(FileNotFoundError):
+                if PARTIAL.search(path.name) and path.stat().st_mtime < before.timestamp():
+                    path.unlink()
+                    swept += 1
+        return swept
+
+    async def check(self) -> None:
+        """Raise BlobStoreError unless the store answers."""
+        try:
+            with self._wrapping():
+                await obstore.list_with_delimiter_async(self._store, "health")
+        except BlobNotFoundError as error:
+            raise BlobStoreError("there is no such bucket") from error
+
+    @contextlib.contextmanager
+    def _wrapping(self) -> Iterator[None]:
+        """Turn obstore's errors into ours. A bucket's are left behind: they repeat what its server answered."""
+        try:
+            yield
+        except (BaseError, OSError) as error:
+            raise wrapped(error) from (error if self._root else None)

@@ -1,0 +1,125 @@
+"""Tells the container of an upload from its first bytes: not from the name, not from the declared type.
+
+A pure function. It only says whether this is worth storing; whether it decodes, the processor finds out. Playlists
+(HLS, DASH, PLS), archives and documents are never audio, since a decoder could be led to other files through them;
+nor is a container that surely holds none.
+"""
+
+from collections.abc import Callable
+
+from shared.media.empty_containers import is_empty
+from shared.media.sniff_frames import sniff_frames
+
+HEAD_BYTES = 8192  # enough for two frames of every MPEG layer, and for three packets of a transport stream
+
+ACCEPTED = (
+    "WAV (also RF64 and W64), AIFF, CAF, AU, FLAC, Ogg (Vorbis, Opus, Speex), MP3, AAC, M4A, MP4, MOV, 3GP, WebM, MKV, "
+    "WMA, WavPack, AC-3, AMR, AVI, FLV, MPEG-TS and MPEG-PS"
+)
+
+W64_GUID = bytes.fromhex("726966662e91cf11a5d628db04c10000")
+ASF_GUID = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+OLD_MOV_ATOMS = frozenset({b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
+OGG_CODECS = (b"\x01vorbis", b"OpusHead", b"Speex   ", b"\x7fFLAC", b"fishead\x00", b"\x80theora")
+TS_PACKET_BYTES = 188
+
+
+def sniff_container(head: bytes) -> str | None:
+    """The container's short name (`wav`, `mp3`, `mp4`, …), or None if this is not audio or video.
+
+    `head` is a file's first HEAD_BYTES, or all of a shorter one.
+    """
+    name = next((name for sniff in SNIFFERS if (name := sniff(head))), None)
+    return None if name is None or is_empty(name, head, whole=len(head) < HEAD_BYTES) else name
+
+
+def _fixed_magic(head: bytes) -> str | None:
+    return next((name for magic, name in FIXED_MAGIC if head.startswith(magic) and len(head) > len(magic)), None)
+
+
+def _riff(head: bytes) -> str | None:
+    form = head[8:12]
+    if len(head) < 16:  # not even one chunk header follows
+        return None
+    if head[:4] in {b"RIFF", b"RIFX"}:
+        return {b"WAVE": "wav", b"AVI ": "avi"}.get(form)
+    if head[:4] in {b"RF64", b"BW64"} and form == b"WAVE":
+        return "rf64"
+    return "aiff" if head[:4] == b"FORM" and form in {b"AIFF", b"AIFC"} else None
+
+
+def _w64(head: bytes) -> str | None:
+    return "w64" if head.startswith(W64_GUID) and head[24:28] == b"wave" else None
+
+
+def _ogg(head: bytes) -> str | None:
+    if head[:5] != b"OggS\x00" or len(head) < 28:
+        return None
+    first_packet = head[27 + head[26] :]  # after the page header and its table of segments
+    return "ogg" if first_packet.startswith(OGG_CODECS) else None
+
+
+def _iso_media(head: bytes) -> str | None:
+    """ISO base media (MP4 and its kin) and QuickTime from before there was `ftyp`."""
+    size, kind = int.from_bytes(head[:4]), head[4:8]
+    if kind == b"ftyp":
+        return _brand(head[8:12]) if size >= 12 and len(head) >= 12 else None
+    plausible = size == 1 or size >= 8  # 1: a 64-bit size follows
+    return "mov" if kind in OLD_MOV_ATOMS and plausible and len(head) > 8 else None
+
+
+def _brand(brand: bytes) -> str | None:
+    if brand[:3] in {b"M4A", b"M4B", b"F4A"}:
+        return "m4a"
+    if brand == b"qt  ":
+        return "mov"
+    if brand[:3] in {b"3gp", b"3g2", b"3ge", b"3gg"}:
+        return "3gp"
+    pictures = {b"heic", b"heix", b"mif1", b"msf1", b"avif", b"avis", b"crx "}
+    return None if brand in pictures else "mp4"
+
+
+def _matroska(head: bytes) -> str | None:
+    if not head.startswith(b"\x1a\x45\xdf\xa3"):
+        return None
+    if b"webm" in head[:64]:
+        return "webm"
+    return "mkv" if b"matroska" in head[:64] else None
+
+
+def _transport_stream(head: bytes) -> str | None:
+    for offset in (0, 4):  # 4: the time stamp that m2ts puts before each packet
+        stride = TS_PACKET_BYTES + offset
+        packets = [head[at : at + 1] for at in range(offset, offset + 4 * stride, stride)]
+        if packets == [b"G"] * 4:
+            return "mpegts"
+    return None
+
+
+def _program_stream(head: bytes) -> str | None:
+    pack = head[:4] == b"\x00\x00\x01\xba" and len(head) > 14
+    return "mpegps" if pack and (head[4] >> 6 == 0b01 or head[4] >> 4 == 0b0010) else None
+
+
+FIXED_MAGIC = (
+    (b"caff\x00\x01", "caf"),
+    (b".snd\x00\x00", "au"),
+    (b"fLaC", "flac"),
+    (b"wvpk", "wavpack"),
+    (b"#!AMR\n", "amr"),
+    (b"#!AMR-WB\n", "amr"),
+    (b"FLV\x01", "flv"),
+    (ASF_GUID, "asf"),
+)
+
+SNIFFERS: tuple[Callable[[bytes], str | None], ...] = (
+    _riff,
+    _fixed_magic,
+    _w64,
+    _ogg,
+    _iso_media,
+    _matroska,
+    _transport_stream,
+    _program_stream,
+    sniff_frames,  # last: bare frames have the weakest marks
+)

@@ -1,0 +1,45 @@
+"""What a task is charged for its turn: seconds of audio, guessed where nobody has decoded it yet.
+
+Costs only order the queue. A wrong guess gives a tenant a little more or less than its share, and loses nothing.
+"""
+
+from math import ceil
+
+from shared.schemas.states import TaskKind
+
+LONGEST_WHOLE_S = 1800  # what prepare may carry through by itself; of a longer file it only decodes
+UNKNOWN_S = 300  # of a source that was not fetched yet
+FINISH_S = 5
+BYTES_A_SECOND = dict.fromkeys(("wav", "rf64", "w64", "aiff", "au", "caf"), 64_000)  # 16 kHz mono has half, CDs thrice
+BYTES_A_SECOND |= dict.fromkeys(("flac", "wavpack"), 40_000)
+BYTES_A_SECOND |= dict.fromkeys(("mp4", "mov", "mkv", "webm", "avi", "mpegts", "mpegps", "flv", "asf"), 100_000)
+COMPRESSED_BYTES_A_SECOND = 12_000
+
+
+def cost_s(
+    kind: TaskKind,
+    *,
+    source_bytes: int | None = None,
+    container: str | None = None,
+    duration_s: float | None = None,
+    chunk_count: int = 0,
+) -> int:
+    """The charge for a task, at least 1, from what is known of its job."""
+    if kind is TaskKind.DELIVER:
+        return 1
+    if kind is TaskKind.FINISH:
+        return FINISH_S
+    whole_s = duration_s or _guess_s(source_bytes, container)
+    if kind is TaskKind.CHUNK:
+        return _at_least_one(whole_s / max(1, chunk_count))
+    return _at_least_one(min(whole_s, LONGEST_WHOLE_S))
+
+
+def _guess_s(source_bytes: int | None, container: str | None) -> float:
+    if source_bytes is None:
+        return UNKNOWN_S
+    return source_bytes / BYTES_A_SECOND.get(container or "", COMPRESSED_BYTES_A_SECOND)
+
+
+def _at_least_one(seconds: float) -> int:
+    return max(1, ceil(seconds))

@@ -1,0 +1,121 @@
+"""What waits and what runs, by the record: read by one query, every few seconds at most, however often it is asked for.
+
+All processes of both services tell the same, so that somebody does when there is no processor: take the maximum.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from shared.schemas.states import TaskKind, TaskState
+from shared.telemetry.count_board import Board
+from shared.telemetry.expose_metrics import expose_metrics
+
+FRESH_S = 10.0  # how long an answer is good for
+READ_TIMEOUT_S = 3.0  # a scrape is not kept waiting by a database that hangs
+BYTES_A_SECOND = 16_000  # of audio that nobody has decoded yet, while no finished job tells: 128 kbit/s
+
+STATES = (TaskState.DISPATCHED, TaskState.RUNNING, TaskState.WAITING)
+
+MOST_ROWS = 10_000  # of a state that are looked at, those whose turn is next; of more, each stands for several
+
+# One part for each partial index on the states. A chunk stands for its share of the file; of a running task counts what
+# is left. What was dispatched anew after a failure has waited since then, all else since it was made.
+BACKLOG = f"""
+WITH finished AS (
+    SELECT duration_s, source_bytes FROM jobs
+    WHERE erased_at IS NULL AND status = 'COMPLETED' AND completed_at IS NOT NULL AND duration_s > 0
+    ORDER BY completed_at DESC LIMIT 200
+), pace AS (
+    SELECT coalesce(sum(duration_s) / nullif(sum(source_bytes), 0), 1.0 / {BYTES_A_SECOND}) AS audio_s_per_byte
+    FROM finished
+), dispatched AS (
+    SELECT job_id, kind, state, CASE WHEN attempts + crashes = 0 THEN created_at ELSE dispatched_at END AS since
+    FROM tasks WHERE state = 'dispatched' ORDER BY dispatched_at LIMIT {MOST_ROWS}
+), waiting AS (
+    SELECT job_id, kind, state, created_at AS since
+    FROM tasks WHERE state = 'waiting' ORDER BY not_before LIMIT {MOST_ROWS}
+), open AS (
+    SELECT job_id, kind, state, since, 1.0 AS part_left,
+           (SELECT count(*) FROM tasks WHERE state = 'dispatched') / (SELECT count(*) FROM dispatched)::float AS of_all
+    FROM dispatched
+    UNION ALL SELECT job_id, kind, state, started_at, 1.0 - progress, 1 FROM tasks WHERE state = 'running'
+    UNION ALL
+    SELECT job_id, kind, state, since, 1.0,
+           (SELECT count(*) FROM tasks WHERE state = 'waiting') / (SELECT count(*) FROM waiting)::float
+    FROM waiting
+)
+SELECT kind, state, round(sum(of_all))::bigint AS tasks,
+       greatest(extract(epoch FROM now() - min(since)), 0)::float AS oldest_s,
+       coalesce(sum(of_all * part_left * CASE kind
+           WHEN 'prepare' THEN coalesce(duration_s, source_bytes * audio_s_per_byte)
+           WHEN 'chunk' THEN duration_s / greatest(chunk_count, 1) END), 0)::float AS audio_s
+FROM open JOIN jobs ON jobs.id = open.job_id CROSS JOIN pace GROUP BY kind, state
+UNION ALL
+SELECT kind, 'dead', count(*), 0, 0 FROM tasks WHERE state = 'dead' AND dismissed_at IS NULL GROUP BY kind
+"""  # noqa: S608 - the only value is a constant of ours
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+class BacklogReader:
+    """The metrics of the record. `fetch` runs a query, and returns None while the database is away."""
+
+    def __init__(self, fetch: Callable[[str], Awaitable[Rows | None]]) -> None:
+        self._fetch = fetch
+        self._text = backlog_text(None)
+        self._asked_at_s = float("-inf")
+
+    async def text(self) -> str:
+        """Prometheus' text, of now or of a moment ago."""
+        now_s = time.monotonic()
+        if now_s - self._asked_at_s > FRESH_S:
+            self._asked_at_s = now_s  # first: those who come meanwhile get the last answer
+            self._text = backlog_text(await self._read())
+        return self._text
+
+    async def _read(self) -> Rows | None:
+        try:
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                return await self._fetch(BACKLOG)
+        except TimeoutError:
+            return None
+
+
+def backlog_text(rows: Rows | None) -> str:
+    """The text of the rows of BACKLOG. Of None only that there is no answer: an old one would pass for a new one."""
+    board = Board()
+    board.gauge(
+        "headrace_record_readable", "Whether the database told what follows (1), or did not within seconds (0)."
+    ).set(rows is not None)
+    if rows is not None:
+        _set_backlog(board, rows)
+    return expose_metrics(board.families, board.numbers)
+
+
+def _set_backlog(board: Board, rows: Rows) -> None:
+    labels = ("kind", "state"), [(kind, state) for kind in TaskKind for state in STATES]
+    tasks = board.gauges_by_pair(
+        labels, "headrace_backlog_tasks", "Tasks to be taken (dispatched), under way, and waiting for another attempt."
+    )
+    audio = board.gauges_by_pair(
+        labels,
+        "headrace_backlog_audio_seconds",
+        "Audio of these tasks that is still to be worked through. Of a source that nobody has decoded yet it is "
+        "guessed from its bytes, at the rate of the last finished jobs; of one to be fetched it is 0.",
+    )
+    oldest = board.gauges_by_pair(
+        labels,
+        "headrace_backlog_oldest_task_age_seconds",
+        "How long the oldest of these tasks has waited or run; 0 where there is none.",
+    )
+    dead = board.gauges_by(("kind", TaskKind), "headrace_dead_letters_open", "Dead letters that nobody dealt with.")
+    for row in rows:
+        if row["state"] == TaskState.DEAD:
+            dead[row["kind"]].set(row["tasks"])
+            continue
+        of_row = row["kind"], row["state"]
+        tasks[of_row].set(row["tasks"])
+        audio[of_row].set(row["audio_s"])
+        oldest[of_row].set(row["oldest_s"])
