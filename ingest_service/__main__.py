@@ -9,11 +9,9 @@ import os
 import socket
 import sys
 
-from ingest_service.server.bind import CannotStartError, bind_each
-from ingest_service.server.open_files import allow_open_files
-from ingest_service.server.supervisor import CANNOT_START, supervise
+from ingest_service.server.supervisor import CANNOT_START, CannotStartError, allow_open_files, bind_each, supervise
 from ingest_service.settings import IngestSettings
-from ingest_service.telemetry.metrics_folder import metrics_folder
+from ingest_service.telemetry.metrics import metrics_folder
 from shared import failpoints
 from shared.blobs.blob_errors import BlobStoreError
 from shared.blobs.blob_store import BlobStore

@@ -11,19 +11,17 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.types import ASGIApp, Scope
 
-from ingest_service.auth.caller import Caller, caller_of
+from ingest_service.auth.caller import Caller, caller_of, require_scope
 from ingest_service.auth.key_cache import KeyRing
-from ingest_service.auth.require_scope import require_scope
-from ingest_service.jobs.byte_range import RangeNotSatisfiableError
+from ingest_service.jobs.results import RangeNotSatisfiableError
 from ingest_service.middleware.access_log import with_access_log
 from ingest_service.middleware.authentication import with_authentication, without_authentication
 from ingest_service.middleware.concurrent_uploads import with_open_uploads_counted
 from ingest_service.middleware.content_coding import with_codings_refused
 from ingest_service.middleware.cors import with_cross_origin
 from ingest_service.middleware.lingering_close import with_linger
-from ingest_service.middleware.problems import HANDLERS
+from ingest_service.middleware.problems import HANDLERS, with_security_headers
 from ingest_service.middleware.rate_limit import with_rate_limit
-from ingest_service.middleware.security_headers import with_security_headers
 from ingest_service.middleware.upload_fast_path import with_short_way
 from ingest_service.openapi.document import openapi_config
 from ingest_service.openapi.keys import API_KEYS
@@ -47,7 +45,7 @@ from ingest_service.telemetry.metrics import BOARD, LOOP_LAG, POOL
 from ingest_service.telemetry.traces import uploads_traced
 from ingest_service.tus.middleware import with_tus
 from shared.blobs.blob_store import BlobStore
-from shared.telemetry.watch_loop import loop_watched
+from shared.telemetry.process_gauges import loop_watched
 
 ROUTES = (
     submit_job,

@@ -11,28 +11,24 @@ from functools import partial
 import msgspec
 from redis.asyncio import Redis
 
-from ingest_service.auth.find_keys import KeyFinder
-from ingest_service.auth.key_cache import KeyRing
+from ingest_service.auth.key_cache import KeyFinder, KeyRing
 from ingest_service.auth.key_listener import hearing_changes
 from ingest_service.database import POOL_SIZE, Database
 from ingest_service.jobs.events import JobWatcher
 from ingest_service.jobs.queries import JobReader
 from ingest_service.open_redis import open_redis
-from ingest_service.quotas.open_limits import Limits, open_limits
-from ingest_service.quotas.quota_gate import QuotaGate
-from ingest_service.server.readiness import Readiness, check_health
-from ingest_service.server.see_processors import see_processors
+from ingest_service.quotas.concurrent_uploads import Limits, open_limits
+from ingest_service.quotas.quotas import QuotaGate
+from ingest_service.server.readiness import Readiness, check_health, see_processors
 from ingest_service.settings import IngestSettings
 from ingest_service.subtitles.limits import CueLimits
 from ingest_service.telemetry.backlog import backlog_of
-from ingest_service.tus.resumable_uploads import ResumableUploads, open_resumable_uploads
+from ingest_service.tus.operations import ResumableUploads, open_resumable_uploads
 from ingest_service.uploads.commit import JobRecorder
-from ingest_service.uploads.create_direct_upload import DirectUploads
-from ingest_service.uploads.free_space import FreeSpace
-from ingest_service.uploads.idempotency import OnceSubmitter
-from ingest_service.uploads.idempotency_keys import IdempotencyKeys
+from ingest_service.uploads.idempotency import IdempotencyKeys, OnceSubmitter
 from ingest_service.uploads.notify import Bell
-from ingest_service.uploads.records import DirectUploadRecords
+from ingest_service.uploads.presigned import DirectUploadRecords, DirectUploads
+from ingest_service.uploads.receive import FreeSpace
 from ingest_service.uploads.submit import JobSubmitter, record_job
 from shared.blobs.blob_store import BlobStore
 from shared.telemetry.backlog import BacklogReader

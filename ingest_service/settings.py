@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from ingest_service.quotas.quotas import Quotas
-from ingest_service.quotas.token_bucket import Policy
+from ingest_service.quotas.rate_limiter import Policy
 from ingest_service.subtitles.limits import CueLimits, MaxChars, MaxLines, MaxSeconds
 from shared.settings import CommonSettings
 from shared.telemetry.traces import why_untraceable

@@ -14,7 +14,7 @@ from processor_service.telemetry.exposition import CONTENT_TYPE, show_metrics
 from processor_service.telemetry.metrics import LOOP_LAG
 from shared.blobs.blob_errors import BlobStoreError
 from shared.telemetry.backlog import BacklogReader
-from shared.telemetry.watch_loop import loop_watched
+from shared.telemetry.process_gauges import loop_watched
 
 STALE_POLL_S = 300.0  # while Redis is away polls wait for it; a restart would not bring it back
 

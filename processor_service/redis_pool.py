@@ -13,8 +13,7 @@ from redis.asyncio.sentinel import (
     SentinelManagedSSLConnection,
 )
 
-from shared.connections.redis import RedisPlace, place_of
-from shared.connections.redis_master import FindsMasterAnew
+from shared.connections.redis import FindsMasterAnew, RedisPlace, place_of
 
 
 class _MasterConnection(FindsMasterAnew, SentinelManagedConnection):

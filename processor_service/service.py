@@ -5,6 +5,7 @@ Order of the end: no new claims, running tasks finish within the grace period, t
 
 import asyncio
 import contextlib
+import faulthandler
 import logging
 import os
 import signal
@@ -18,32 +19,26 @@ from processor_service import health
 from processor_service.compute.messages import Warm
 from processor_service.compute.pool import ComputePool
 from processor_service.database import opened
-from processor_service.maintenance.collect_direct import DirectCollector
-from processor_service.maintenance.collect_parts import PartCollector
 from processor_service.maintenance.dead_letters import DeadLetterList
 from processor_service.maintenance.erase import Eraser, Retention
-from processor_service.maintenance.expire import UploadExpirer
-from processor_service.maintenance.fold_usage import fold_usage
-from processor_service.maintenance.forget_keys import forget_keys
+from processor_service.maintenance.expire import UploadExpirer, fold_usage, forget_keys
 from processor_service.maintenance.loop import run_forever
 from processor_service.maintenance.prune import Pruner
 from processor_service.maintenance.reconcile import Reconciler
-from processor_service.maintenance.rescue import Rescuer
-from processor_service.maintenance.storage import OrphanCollector
-from processor_service.maintenance.wake import wake
+from processor_service.maintenance.rescue import Rescuer, wake
+from processor_service.maintenance.storage import DirectCollector, OrphanCollector, PartCollector
 from processor_service.models.cache import ModelCache, form_for, locate
 from processor_service.providers.failover import open_providers
 from processor_service.scratch import open_scratch
 from processor_service.settings import ProcessorSettings
 from processor_service.sources.fetch_source import SourceFetcher
-from processor_service.sources.http_client import open_session as open_sources_session
-from processor_service.stop_order import StopOrder
+from processor_service.sources.open_url import open_session as open_sources_session
 from processor_service.tasks.arq_worker import PollingWorker, compute_worker, connect, delivery_worker
 from processor_service.tasks.execute import DEAD_LETTERS, Processor
 from processor_service.tasks.leases import Leases
 from processor_service.telemetry.traces import attempts_traced
 from processor_service.transcribers import scripted_model, why_unavailable
-from processor_service.transcribers.no_engine import NO_ENGINE
+from processor_service.transcribers.transcriber import NO_ENGINE
 from processor_service.webhooks.http import open_session
 from shared.blobs.blob_store import BlobStore
 from shared.queue.dispatch import processor_name
@@ -52,6 +47,34 @@ from shared.settings import SettingsError
 from shared.telemetry.logs import Log
 
 log = Log(__name__)
+
+
+# The order to stop. Once given, a process that does not come to its end is ended, with its stacks in the log.
+
+
+LAST_RESORT_S = 10.0  # on top of two grace periods, to drain and to conclude: a stop that takes longer hangs
+
+
+class StopOrder(asyncio.Event):
+    """Set by a signal, or when a main loop has ended by itself."""
+
+    def __init__(self, *, grace_s: float) -> None:
+        super().__init__()
+        self._within_s = 2 * grace_s + LAST_RESORT_S
+
+    def set(self) -> None:
+        """Give the order; again changes nothing."""
+        if not self.is_set():
+            super().set()
+            asyncio.get_running_loop().call_later(self._within_s, _leave)
+
+
+def _leave() -> None:
+    """Leases run out, and whoever is left takes over."""
+    log.error("stop_took_too_long", tasks=[task.get_name() for task in asyncio.all_tasks()])
+    faulthandler.dump_traceback()
+    os._exit(1)
+
 
 BEATS_PER_LEASE = 5  # two may be missed; a cancelled task is noticed at the next one
 STATEMENT_TIMEOUT_S = 30.0

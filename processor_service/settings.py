@@ -7,7 +7,7 @@ import msgspec
 
 from processor_service.denoisers import DenoiserSettings, why_not
 from processor_service.providers.provider_settings import ProviderSettings
-from processor_service.transcribers.no_engine import NO_ENGINE
+from processor_service.transcribers.transcriber import NO_ENGINE
 from shared.schemas.options import WEBHOOK_SECRET_FORM, is_webhook_secret
 from shared.settings import CommonSettings
 from shared.telemetry.traces import why_untraceable

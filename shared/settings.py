@@ -11,8 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
-from shared.connections.database_url import why_no_database
-from shared.connections.postgres import Pooler
+from shared.connections.postgres import Pooler, why_no_database
 from shared.connections.redis import why_no_redis
 
 PREFIX = "HEADRACE_"

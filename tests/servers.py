@@ -15,11 +15,10 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from deploy.local.kept_secrets import kept_password
-from deploy.local.postgres import Postgres
+from deploy.local.data_dir import kept_password
+from deploy.local.postgres import ROLE, Postgres, let_services_in
 from deploy.local.processes import Processes
 from deploy.local.servers import running
-from deploy.local.service_role import ROLE, let_services_in
 from deploy.local.valkey import Valkey
 from deploy.migrate import migrate
 

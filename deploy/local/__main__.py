@@ -7,16 +7,12 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 
-from deploy.local.api_keys import create_api_key, revoke_api_key
-from deploy.local.dead_letters import print_dead_letters
 from deploy.local.demo import demonstrate
-from deploy.local.errors import DiskFullError, LocalStackError
-from deploy.local.operate import set_limits
+from deploy.local.operate import create_api_key, print_dead_letters, redrive, revoke_api_key, set_limits
 from deploy.local.processes import adopt_orphans
-from deploy.local.redrive import redrive
 from deploy.local.run import run
 from deploy.local.settings import Choices
-from deploy.local.terminal import say
+from deploy.local.terminal import DiskFullError, LocalStackError, say
 
 COMMANDS: Mapping[str, Callable[[Choices], Awaitable[None]]] = {
     "run": run,

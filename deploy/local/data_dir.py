@@ -1,13 +1,15 @@
 """DATA_DIR: where everything lies that the local stack keeps, and the lock that gives it to one stack at a time."""
 
+import base64
 import fcntl
 import os
+import secrets
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from deploy.local.errors import LocalStackError
+from deploy.local.terminal import LocalStackError
 
 PRIVATE_FOLDER = 0o700
 PRIVATE_FILE = 0o600
@@ -80,3 +82,22 @@ def read_stack_env(path: Path) -> dict[str, str]:
     except FileNotFoundError:
         raise LocalStackError(f"No stack runs on {path.parent.parent} (there is no {path.name}).") from None
     return dict(word.split("=", 1) for word in words)
+
+
+# Passwords and keys of the local stack: made on first run, kept in DATA_DIR, readable by its owner only.
+
+
+def kept_password(path: Path) -> str:
+    """The password in a file, made when there is none."""
+    return _kept(path, secrets.token_hex(24))
+
+
+def kept_webhook_secret(path: Path) -> str:
+    """The secret that signs webhooks, as Standard Webhooks writes it: `whsec_` and base64 of 32 bytes."""
+    return _kept(path, "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode())
+
+
+def _kept(path: Path, fresh: str) -> str:
+    if not path.exists():
+        write_private(path, fresh + "\n")
+    return path.read_text().strip()

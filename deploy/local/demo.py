@@ -5,18 +5,57 @@ Runs the whole stack in a temporary folder, on a free port, with the smallest mo
 
 import asyncio
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+from aiohttp import web
+from standardwebhooks import Webhook, WebhookVerificationError
 
-from deploy.local.errors import LocalStackError
-from deploy.local.ports import free_port
+from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.settings import Choices, base_url
 from deploy.local.stack import running_stack
-from deploy.local.terminal import say
-from deploy.local.webhook_receiver import WebhookReceiver
+from deploy.local.terminal import LocalStackError, say
+
+# A client's end of the webhook, on loopback: takes one event and hands over its verified body.
+
+PATH = "/headrace"
+
+
+class WebhookReceiver:
+    """Answers 204 to events whose signature is right, 401 to others; `event` is the first right one."""
+
+    def __init__(self, secret: str) -> None:
+        self._webhook = Webhook(secret)
+        self.event: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.url = ""
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator["WebhookReceiver"]:
+        """Listen on a free port for the length of a block."""
+        application = web.Application()
+        application.router.add_post(PATH, self._receive)
+        runner = web.AppRunner(application, access_log=None)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, LOOPBACK, 0).start()
+            self.url = f"http://{LOOPBACK}:{runner.addresses[0][1]}{PATH}"
+            yield self
+        finally:
+            await runner.cleanup()
+
+    async def _receive(self, request: web.Request) -> web.Response:
+        try:
+            event = self._webhook.verify(await request.text(), dict(request.headers))
+        except WebhookVerificationError:
+            return web.Response(status=401)
+        if not self.event.done():
+            self.event.set_result(event)
+        return web.Response(status=204)
+
 
 FOR_ONE_CLIP = {"HEADRACE_MODEL": "tiny.en", "HEADRACE_SLOTS": "1"}  # quick to fetch and to warm up
 CLIP = Path(__file__).parent / "jfk.flac"

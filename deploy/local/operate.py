@@ -1,16 +1,120 @@
 """`limits`: sets what a tenant of the running stack may use, and prints it. Ingest processes obey within 5 s."""
 
+import asyncio
 import json
-from collections.abc import Mapping
+import os
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
+from urllib.parse import quote, urlencode
 
+import aiohttp
 import asyncpg
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from yarl import URL
 
 from deploy.local.data_dir import DataDir, read_stack_env
-from deploy.local.errors import LocalStackError
-from deploy.local.settings import Choices, QuotaChoices
-from deploy.local.terminal import say
+from deploy.local.settings import Choices, QuotaChoices, base_url
+from deploy.local.terminal import LocalStackError, say
 from shared.connections.tenancy import begin
+from shared.schemas.failures import DEAD_LETTER_LIST
+
+# `api-key` and `revoke-key`: make and revoke keys of the running stack, as `python -m ingest_service.auth` does.
+
+
+async def create_api_key(choices: Choices) -> None:
+    """Print a new key; raises LocalStackError."""
+    wanted = choices.key
+    if not (wanted.tenant and wanted.scopes):
+        raise LocalStackError("Say whose and what for: make api-key TENANT=<name> SCOPES=submit,read,admin.")
+    options = {
+        "tenant": wanted.tenant,
+        "scopes": wanted.scopes,
+        "purpose": wanted.purpose,
+        "expires-days": wanted.expires_days,
+    }
+    key, facts = await _run(choices, ["create", *(f"--{name}={value}" for name, value in options.items() if value)])
+    print(facts, file=sys.stderr, flush=True)  # beside the key, which a script may want alone
+    say(key)
+
+
+async def revoke_api_key(choices: Choices) -> None:
+    """Revoke a key; raises LocalStackError."""
+    if not choices.key.key:
+        raise LocalStackError("Say which key: make revoke-key KEY=<key id>.")
+    _, said = await _run(choices, ["revoke", "--", choices.key.key])
+    say(said)
+
+
+async def _run(choices: Choices, arguments: Sequence[str]) -> tuple[str, str]:
+    """What it wrote to its two outputs."""
+    settings = read_stack_env(DataDir(choices.data_dir).stack_env)
+    command = (sys.executable, "-m", "ingest_service.auth", *arguments)
+    process = await asyncio.create_subprocess_exec(*command, env={**os.environ, **settings}, stdout=PIPE, stderr=PIPE)
+    printed, said = (text.decode().strip() for text in await process.communicate())
+    if process.returncode != 0:
+        raise LocalStackError(said.splitlines()[-1] if said else "The key could not be changed.")
+    return printed, said
+
+
+# `dead-letters`: prints what the running stack gave up on, one JSON object a line, oldest first.
+
+
+async def print_dead_letters(choices: Choices) -> None:
+    """Print the list of the stack that runs on DATA_DIR; nothing when it is empty."""
+    settings = read_stack_env(DataDir(choices.data_dir).stack_env)
+    try:
+        async with Redis.from_url(settings["HEADRACE_REDIS_URL"], decode_responses=True) as redis:
+            entries: list[str] = await redis.lrange(DEAD_LETTER_LIST, 0, -1)
+    except RedisError as error:
+        raise LocalStackError(f"Redis does not answer: {error}") from error
+    for entry in entries:
+        say(entry)
+
+
+# `redrive`: has the running stack work again on what it gave up on: JOB=<id>, JOB=all, or all of one CODE.
+
+ALL = "all"
+TIMEOUT = aiohttp.ClientTimeout(total=3600)  # a hundred thousand dead letters take minutes
+
+
+async def redrive(choices: Choices) -> None:
+    """Redrive what was chosen and say what came of it; raises LocalStackError."""
+    path = URL(_path(choices.job, choices.code), encoded=True)
+    settings = read_stack_env(DataDir(choices.data_dir).stack_env)
+    say(_in_words(await _post(base_url(settings), path, choices.api_key)))
+
+
+def _path(job: str, code: str) -> str:
+    if job and job != ALL:
+        if code:
+            raise LocalStackError("Give JOB=<id> or CODE=<failure code>, not both.")
+        return f"/v1/dead-letters/{quote(job, safe='')}/redrive"
+    if not (job or code):
+        raise LocalStackError("Say what to redrive: make redrive JOB=<id>, JOB=all, or CODE=<failure code>.")
+    return "/v1/dead-letters/redrive" + (f"?{urlencode({'code': code})}" if code else "")
+
+
+async def _post(url: str, path: URL, api_key: str) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    try:
+        async with aiohttp.ClientSession(url, timeout=TIMEOUT, headers=headers) as client, client.post(path) as answer:
+            body: dict[str, Any] = await answer.json(content_type=None)
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        raise LocalStackError(f"The ingest service at {url} does not answer: {error}") from error
+    if answer.status >= 400:
+        raise LocalStackError(f"Not redriven: {body.get('detail', answer.status)}")
+    return body
+
+
+def _in_words(answer: Mapping[str, Any]) -> str:
+    if "job_id" in answer:
+        return f"redriven: job {answer['job_id']} is {answer['status']}"
+    return f"redriven: {answer['redriven']} dead letters"
+
 
 DEFAULT = "default"
 LARGEST = {"jobs_queued": (1 << 31) - 1, "uploads_at_once": (1 << 31) - 1}  # what a column holds; others 64 bits

@@ -4,7 +4,7 @@ import errno
 import secrets
 import socket
 
-from deploy.local.errors import LocalStackError
+from deploy.local.terminal import LocalStackError
 
 LOOPBACK = "127.0.0.1"
 LISTENERS = range(10_000, 32_768)  # below the ports that kernels give to connections: one of those could take it first

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Protocol, TypeVar
 
-from deploy.local.errors import LocalStackError
+from deploy.local.terminal import LocalStackError
 
 READY_WITHIN_S = 60.0
 LOOK_EVERY_S = 0.05

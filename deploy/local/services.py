@@ -7,10 +7,10 @@ from asyncio.subprocess import Process
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from deploy.local.errors import LocalStackError
 from deploy.local.processes import Processes
 from deploy.local.servers import LOOK_EVERY_S
 from deploy.local.settings import LOCAL_ENGINES, base_url
+from deploy.local.terminal import LocalStackError
 from shared.settings import PREFIX
 
 READY_WITHIN_S = 60.0

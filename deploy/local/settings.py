@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from deploy.local.errors import LocalStackError
 from deploy.local.ports import LOOPBACK
+from deploy.local.terminal import LocalStackError
 from shared.known_variables import UnknownVariable, unknown_variables
 
 LOCAL_ENGINES = ("openai-whisper", "faster-whisper")  # those that need a model on this machine

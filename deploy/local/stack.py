@@ -6,17 +6,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from deploy.local import services
-from deploy.local.data_dir import DataDir
-from deploy.local.errors import LocalStackError
-from deploy.local.kept_secrets import kept_password, kept_webhook_secret
+from deploy.local.data_dir import DataDir, kept_password, kept_webhook_secret
 from deploy.local.ports import require_free
-from deploy.local.postgres import Postgres
+from deploy.local.postgres import Postgres, let_services_in
 from deploy.local.processes import Processes
 from deploy.local.servers import Server, wait_until_ready
-from deploy.local.service_role import let_services_in
 from deploy.local.settings import Choices, address, settings_of
 from deploy.local.supervised import Program, Supervised
-from deploy.local.terminal import say, warn
+from deploy.local.terminal import LocalStackError, say, warn
 from deploy.local.valkey import Valkey
 from deploy.migrate import MigrationError, migrate
 

@@ -9,7 +9,7 @@ import pwd
 import shutil
 from pathlib import Path
 
-from deploy.local.errors import LocalStackError
+from deploy.local.terminal import LocalStackError
 
 # Bits of CapEff in /proc/self/status (linux/capability.h), the weaker first. Containers often lack that one.
 LOOKING_RIGHTS = ((2, "dac_read_search"), (1, "dac_override"))

@@ -7,9 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from deploy.local.data_dir import PRIVATE_FOLDER
-from deploy.local.errors import LocalStackError, explain
 from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.processes import Processes
+from deploy.local.terminal import LocalStackError, explain
 
 CONFIGURATION = """
 bind {host}

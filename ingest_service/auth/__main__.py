@@ -12,9 +12,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from ingest_service.auth.api_key import id_in, is_key_id
-from ingest_service.auth.key_views import NewApiKey
-from ingest_service.auth.keys import create_key
+from ingest_service.auth.keys import NewApiKey, create_key, id_in, is_key_id
 from ingest_service.database import AWAY, CONNECT_TIMEOUT_S, STATEMENT_TIMEOUT_S, begun
 from ingest_service.errors import RefusedError
 from shared.connections.tenancy import ALL_TENANTS

@@ -1,9 +1,12 @@
 """Whose request it is, and what it may do."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
 import msgspec
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
 
 from ingest_service.errors import RefusedError
 
@@ -47,3 +50,21 @@ def require(caller: Caller, needed: Scope) -> None:
     """Raise RefusedError `forbidden` unless the caller's key is for that."""
     if needed not in caller.scopes:
         raise RefusedError("forbidden", f"This API key does not have the scope `{needed}`.")
+
+
+# The guard of all routes: each says by `opt=needs(…)` what a key must be for; one that says nothing, for admins.
+
+NEEDS = "needs_scope"
+OPEN: Mapping[str, None] = {NEEDS: None}  # no key at all
+
+
+def needs(scope: Scope) -> dict[str, Scope]:
+    """A route's `opt`."""
+    return {NEEDS: scope}
+
+
+def require_scope(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Raise RefusedError `unauthorized` or `forbidden` unless the request may go on."""
+    needed = handler.opt.get(NEEDS, Scope.ADMIN)
+    if needed is not None:
+        require(caller_of(connection.scope), needed)

@@ -4,12 +4,115 @@ Two keys of a tenant may live for one purpose, which is how a key is rotated: ma
 first. Whoever makes one holds the tenant's row, so that two requests at once do not make a third.
 """
 
-from typing import Any
+import base64
+import datetime as dt
+import hashlib
+import re
+import secrets
+from typing import Annotated, Any
 
-from ingest_service.auth.api_key import is_key_id, make_key
-from ingest_service.auth.key_views import ApiKeyList, ApiKeyView, CreatedApiKey, NewApiKey, facts_of
+import msgspec
+
+from ingest_service.auth.caller import Scope
 from ingest_service.errors import RefusedError
 from shared.telemetry.logs import Log
+
+# The JSON of `/v1/keys`. Times are UTC.
+
+PURPOSE = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+MAX_EXPIRES_DAYS = 3650
+
+
+class NewApiKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a new key shall be."""
+
+    scopes: Annotated[list[Scope], msgspec.Meta(min_length=1, max_length=len(Scope))]
+    purpose: Annotated[str, msgspec.Meta(pattern=PURPOSE)] = "default"
+    expires_days: Annotated[int, msgspec.Meta(ge=1, le=MAX_EXPIRES_DAYS)] | None = None  # null: never
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(PURPOSE, self.purpose) or self.purpose.endswith("\n"):  # `$` lets one newline pass
+            raise ValueError("`purpose` has letters, digits, `.`, `_` and `-`")
+
+
+class ApiKeyView(msgspec.Struct, frozen=True, kw_only=True):
+    """A key without what is secret of it."""
+
+    key_id: str
+    purpose: str
+    scopes: list[Scope]
+    created_at: dt.datetime
+    expires_at: dt.datetime | None
+    revoked_at: dt.datetime | None
+
+
+class CreatedApiKey(ApiKeyView, frozen=True, kw_only=True):
+    """A key that was just made. `key` is shown here and never again."""
+
+    key: str
+
+    def __repr__(self) -> str:
+        return f"CreatedApiKey({self.key_id!r}, …)"
+
+
+class ApiKeyList(msgspec.Struct, frozen=True, kw_only=True):
+    """A tenant's keys: those that live, then those that ended, each newest first."""
+
+    keys: tuple[ApiKeyView, ...]
+
+
+def facts_of(row: Any) -> dict[str, Any]:
+    """The fields of an ApiKeyView in a row of `keep_keys`."""
+    scopes = [Scope(scope) for scope in row["scopes"]]
+    times = {name: row[name] for name in ("created_at", "expires_at", "revoked_at")}
+    return {"key_id": row["id"], "purpose": row["purpose"], "scopes": scopes, **times}
+
+
+# An API key as text: `hr_<id>_<secret>`, 32 random bytes. Shown once; only its SHA-256 is kept. Pure.
+
+SECRET_BYTES = 32
+ID_BYTES = 8
+ID = re.compile("[0-9a-f]{16}")
+KEY = re.compile(rb"hr_([0-9a-f]{16})_[A-Za-z0-9_-]{43}")
+
+
+class NewKey(msgspec.Struct, frozen=True):
+    """A key that was just made; `text` is for whoever asked for it, and for nobody else."""
+
+    key_id: str
+    text: str
+
+    @property
+    def digest(self) -> bytes:
+        """What is kept of it."""
+        return digest_of(self.text.encode())
+
+    def __repr__(self) -> str:
+        return f"NewKey({self.key_id!r}, …)"
+
+
+def make_key() -> NewKey:
+    """A key that nobody has."""
+    key_id = secrets.token_hex(ID_BYTES)
+    secret = base64.urlsafe_b64encode(secrets.token_bytes(SECRET_BYTES)).rstrip(b"=").decode()
+    return NewKey(key_id, f"hr_{key_id}_{secret}")
+
+
+def id_in(presented: bytes) -> str | None:
+    """The id in what a client shows; None when it is no key of ours."""
+    match = KEY.fullmatch(presented)
+    return match[1].decode() if match else None
+
+
+def is_key_id(text: str) -> bool:
+    """Whether it could be one."""
+    return ID.fullmatch(text) is not None
+
+
+def digest_of(presented: bytes) -> bytes:
+    """SHA-256: 256 random bits need no slow hash, which would only let strangers keep us busy."""
+    return hashlib.sha256(presented).digest()
+
 
 log = Log(__name__)
 

@@ -8,8 +8,7 @@ from typing import Any
 from ingest_service.database import Database
 from ingest_service.errors import RefusedError
 from ingest_service.jobs.deliver_again import delivery_input
-from ingest_service.jobs.insert_tasks import NewTask, insert_tasks
-from ingest_service.jobs.rows import locked_job
+from ingest_service.jobs.rows import NewTask, insert_tasks, locked_job
 from ingest_service.uploads.notify import Bell
 from shared.queue.dispatch import Dispatch
 from shared.schemas.states import JOB_TERMINAL, JobStatus, TaskKind

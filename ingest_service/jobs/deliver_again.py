@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ingest_service.jobs.insert_tasks import NewTask, insert_tasks
+from ingest_service.jobs.rows import NewTask, insert_tasks
 from shared.queue.dispatch import Dispatch
 from shared.schemas.states import TASK_TERMINAL, TaskKind, TaskState
 from shared.schemas.webhook_events import DeliveryInput

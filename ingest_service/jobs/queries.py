@@ -8,8 +8,7 @@ import msgspec
 
 from ingest_service.database import Database
 from ingest_service.errors import RefusedError
-from ingest_service.jobs.cursors import encode_cursor
-from ingest_service.jobs.views import show_job
+from ingest_service.jobs.views import encode_cursor, show_job
 from ingest_service.jobs.wait_estimate import Queue, QueueReader
 from shared.schemas.api import JobList, JobView
 from shared.schemas.options import JobOptions

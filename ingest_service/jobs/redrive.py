@@ -3,23 +3,127 @@
 A job that FAILED gets a new generation; for one that ended, only what could not be delivered is delivered again.
 """
 
+import datetime as dt
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
 from ingest_service.database import Database
 from ingest_service.errors import RefusedError
-from ingest_service.jobs.cursors import DeadLetterPosition
 from ingest_service.jobs.deliver_again import deliver_again, event_of
-from ingest_service.jobs.open_generation import open_generation
-from ingest_service.jobs.read_dead_letters import failure_of, fetch_dead_letters, place_of
-from ingest_service.jobs.rows import LockedJob, locked_job
+from ingest_service.jobs.rows import LockedJob, NewTask, insert_tasks, locked_job
+from ingest_service.jobs.views import DeadLetterPosition, encode_dead_letter_cursor
 from ingest_service.uploads.notify import Bell
 from shared.queue.dispatch import Dispatch
-from shared.schemas.failures import FailureCode
-from shared.schemas.states import JobStatus, TaskKind
+from shared.schemas.api import DeadLetterList
+from shared.schemas.failures import FailureCode, StoredFailure, dead_letter
+from shared.schemas.states import JobStatus, Stage, TaskKind, TaskState
 from shared.telemetry.logs import Log
+
+# Opens a new generation of a job that FAILED: its work starts again, but for the chunks that were finished.
+#
+# What is to be done is a pure decision (`plan`); one place carries it out.
+
+CHUNKS = """
+    SELECT ordinal, state, input FROM tasks
+    WHERE job_id = $1 AND generation = $2 AND kind = 'chunk' ORDER BY ordinal
+"""
+# The chunks' blobs stay where the generation that cut them put them.
+REOPEN_JOB = """
+    UPDATE jobs SET status = 'QUEUED', generation = generation + 1, stage = $3, chunk_count = $4, chunks_done = $5,
+        chunk_generation = CASE WHEN $4 > 0 THEN coalesce(chunk_generation, generation) END,
+        warnings = CASE WHEN $4 > 0 THEN warnings ELSE '[]' END,
+        error_code = NULL, error_message = NULL, started_at = NULL, completed_at = NULL
+    WHERE id = $1 AND status = 'FAILED' AND generation = $2
+    RETURNING generation
+"""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """How a generation begins."""
+
+    stage: Stage
+    tasks: tuple[NewTask, ...]
+    chunk_count: int = 0
+    chunks_done: int = 0
+
+
+FROM_THE_START = Plan(Stage.PREPARE, (NewTask(TaskKind.PREPARE),))
+
+
+def plan(chunks: Sequence[NewTask], chunk_count: int) -> Plan:
+    """Go on with the chunks that were cut, or start over if there are none, or not all."""
+    if not chunks or len(chunks) != chunk_count:
+        return FROM_THE_START
+    done = sum(chunk.state is TaskState.DONE for chunk in chunks)
+    if done == chunk_count:
+        return Plan(Stage.FINISH, (*chunks, NewTask(TaskKind.FINISH)), chunk_count, done)
+    return Plan(Stage.TRANSCRIBE, tuple(chunks), chunk_count, done)
+
+
+async def open_generation(connection: Any, job: Any, *, chunks_are_lost: bool) -> tuple[Dispatch, ...]:
+    """Queue a locked, FAILED job again; what to ring for after the commit."""
+    chunks = [] if chunks_are_lost else await connection.fetch(CHUNKS, job["id"], job["generation"])
+    planned = plan([_again(row) for row in chunks], job["chunk_count"])
+    numbers = planned.chunk_count, planned.chunks_done
+    generation = await connection.fetchval(REOPEN_JOB, job["id"], job["generation"], planned.stage, *numbers)
+    return await insert_tasks(connection, job, generation, planned.tasks)
+
+
+def _again(row: Any) -> NewTask:
+    state = TaskState.DONE if row["state"] == TaskState.DONE else TaskState.DISPATCHED
+    return NewTask(TaskKind.CHUNK, row["ordinal"], state, row["input"])
+
+
+# Reads the dead letters: tasks that are dead and neither redriven nor discarded, oldest first.
+
+# The code is compared as text: `->>` refuses a row whole when there is a NUL in its traceback.
+DEAD_LETTERS = """
+    SELECT t.id, t.finished_at, t.job_id, t.generation, t.kind, t.ordinal, t.failure, t.attempts, t.first_failed_at,
+           t.last_failed_at, j.tenant, j.options
+    FROM tasks t JOIN jobs j ON j.id = t.job_id
+    WHERE j.tenant = $1 AND t.state = 'dead' AND t.dismissed_at IS NULL
+        AND ($2::text IS NULL OR t.failure::text ~ ('^\\s*{\\s*"code"\\s*:\\s*"' || $2 || '"'))
+        AND ($3::timestamptz IS NULL OR (t.finished_at, t.id) > ($3, $4::uuid))
+        AND ($5::timestamptz IS NULL OR t.finished_at <= $5)
+    ORDER BY t.finished_at, t.id LIMIT $6
+"""
+
+
+async def list_dead_letters(
+    database: Database, tenant: str, code: FailureCode | None, limit: int, after: DeadLetterPosition | None
+) -> DeadLetterList:
+    """A page of dead letters, of one failure code or of all, those behind `after` only."""
+    rows = await fetch_dead_letters(database, tenant, code, limit + 1, after)
+    next_cursor = encode_dead_letter_cursor(place_of(rows[limit - 1])) if len(rows) > limit else None
+    return DeadLetterList(dead_letters=tuple(dead_letter(row) for row in rows[:limit]), next_cursor=next_cursor)
+
+
+async def fetch_dead_letters(  # noqa: PLR0913, PLR0917 - the parameters of one query
+    database: Database,
+    tenant: str,
+    code: FailureCode | None,
+    limit: int,
+    after: DeadLetterPosition | None,
+    until: dt.datetime | None = None,
+) -> list[Any]:
+    """The rows of a page; `until` leaves out what died later."""
+    died_at, task_id = after or (None, None)
+    async with database.reading(tenant) as connection:
+        return list(await connection.fetch(DEAD_LETTERS, tenant, code, died_at, task_id, until, limit))
+
+
+def place_of(row: Any) -> DeadLetterPosition:
+    """Where a dead letter stands in the list."""
+    return DeadLetterPosition(row["finished_at"], UUID(int=row["id"].int))
+
+
+def failure_of(row: Any) -> StoredFailure:
+    """What a task died of."""
+    return msgspec.json.decode(row["failure"], type=StoredFailure)
+
 
 log = Log(__name__)
 

@@ -5,8 +5,9 @@ The path is the route's template, never the path itself, and no query or content
 """
 
 import random
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -15,12 +16,65 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from ingest_service.auth.caller import key_id_of
-from ingest_service.middleware.count_request import count_upload, is_upload, server_timing
-from ingest_service.middleware.request_ids import request_id
 from ingest_service.request_record import AT_HAND, RequestRecord
-from ingest_service.telemetry.metrics import RECEIVED_BYTES, UPLOADS_OPEN
+from ingest_service.telemetry.metrics import (
+    RECEIVED_BYTES,
+    UPLOAD_SECONDS,
+    UPLOAD_STEP_SECONDS,
+    UPLOADS_ACCEPTED,
+    UPLOADS_OPEN,
+    UPLOADS_REFUSED,
+)
 from ingest_service.telemetry.traces import trace_upload
+from shared.ids import new_token
 from shared.telemetry.logs import Log, bound
+
+# Counts a request that ended, and says in `Server-Timing` what it waited for. Only uploads are counted.
+
+UPLOAD_PATHS = frozenset({"/v1/jobs", "/api/upload-audio"})
+RESUMABLE_PATH, RESUMABLE_METHODS = "/v1/uploads", frozenset({"POST", "PATCH"})
+
+
+def is_upload(method: str, path: str) -> bool:
+    """Whether a request hands in audio."""
+    if method == "POST" and path.rstrip("/") in UPLOAD_PATHS:
+        return True
+    return method in RESUMABLE_METHODS and path.startswith(RESUMABLE_PATH)
+
+
+def count_upload(record: RequestRecord) -> None:
+    """Count an upload once its answer is out."""
+    if record.accepted_job:
+        UPLOADS_ACCEPTED.inc()
+        UPLOAD_SECONDS.observe(record.elapsed_s())
+        UPLOAD_STEP_SECONDS["receive"].observe(record.waited_s)
+        UPLOAD_STEP_SECONDS["store"].observe(record.store_s())
+        UPLOAD_STEP_SECONDS["commit"].observe(record.commit_s)
+    elif record.problem:
+        UPLOADS_REFUSED[record.problem].inc()
+
+
+def server_timing(record: RequestRecord, *, upload: bool) -> str:
+    """The header, in milliseconds: what an upload waited for, as far as it came, and the total."""
+    receive = f"receive;dur={record.waited_s * 1000:.1f}, " if upload else ""
+    commit = ""
+    if record.commit_began_s is not None:
+        commit = f"store;dur={record.store_s() * 1000:.1f}, commit;dur={record.commit_s * 1000:.1f}, "
+    return f"{receive}{commit}total;dur={record.elapsed_s() * 1000:.1f}"
+
+
+# The id of a request: the client's own, when it is fit to stand in a log and a header, else a new one.
+
+HEADER = b"x-request-id"
+OWN_BYTES = 16
+FIT = re.compile(rb"[A-Za-z0-9._~+/=:@-]{1,128}")
+
+
+def request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """The id by which log lines and the client name the request. A client that sends two gets a new one."""
+    sent = [value for name, value in headers if name == HEADER]
+    return sent[0].decode("ascii") if len(sent) == 1 and FIT.fullmatch(sent[0]) else new_token(OWN_BYTES)
+
 
 log = Log("ingest_service.auth")
 

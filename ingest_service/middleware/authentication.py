@@ -11,7 +11,7 @@ from litestar.types import ASGIApp, Receive, Send
 
 from ingest_service.auth.caller import IN_SCOPE, LOCAL
 from ingest_service.auth.key_cache import KeyRing, unauthorized
-from ingest_service.middleware.send_problem import send_problem
+from ingest_service.middleware.problems import send_problem
 
 OPEN_PATHS = ("/health/", "/schema/")
 OPEN_PATH = "/schema"

@@ -8,10 +8,9 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from ingest_service.auth.caller import caller_of
 from ingest_service.errors import LimitError
-from ingest_service.middleware.count_request import is_upload
-from ingest_service.middleware.send_problem import send_problem
-from ingest_service.quotas.concurrent_uploads import Place
-from ingest_service.quotas.open_limits import Limits
+from ingest_service.middleware.access_log import is_upload
+from ingest_service.middleware.problems import send_problem
+from ingest_service.quotas.concurrent_uploads import Limits, Place
 
 
 def with_open_uploads_counted(app: ASGIApp, limits: Callable[[], Limits]) -> ASGIApp:

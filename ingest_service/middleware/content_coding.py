@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Iterable
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from ingest_service.middleware.plain_problems import plain_problem
+from ingest_service.middleware.problems import plain_problem
 
 
 def refused_coding(headers: Iterable[tuple[bytes, bytes]]) -> str | None:

@@ -3,11 +3,16 @@
 What the client is told is in the table or in the exception's own sentence; a traceback goes to the log only.
 """
 
-from typing import Any
+from collections.abc import Awaitable
+from functools import cache
+from http import HTTPStatus
+from typing import Any, NamedTuple
 
+import msgspec
 from litestar import Request, Response
+from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
-from litestar.types import ExceptionHandlersMap
+from litestar.types import ASGIApp, ExceptionHandlersMap, Receive, Scope, Send
 
 from ingest_service.errors import IngestError, LimitError, OutageError
 from ingest_service.request_record import note_problem
@@ -156,3 +161,98 @@ HANDLERS: ExceptionHandlersMap = {
     HTTPException: answer_http_exception,
     Exception: answer_defect,
 }
+
+
+# Sends an exception's answer from outside of the framework, for requests that never reach it.
+
+
+async def send_problem(send: Send, error: Exception) -> None:
+    """The same answer that a route's exception gets."""
+    problem = problem_of(error)
+    body = msgspec.json.encode(problem.content)
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        *((name.lower().encode(), value.encode()) for name, value in problem.headers.items()),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": problem.status_code or 500, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+# Headers on every answer that keep a browser from making a page of it. Not one of our answers is a page.
+#
+# An answer that has such a header already keeps its own.
+
+SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"x-frame-options", b"DENY"),  # for browsers that do not know frame-ancestors
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),  # somebody's transcript in a shared cache would be somebody else's
+)
+
+
+def with_security_headers(app: ASGIApp) -> ASGIApp:
+    """Wrap an ASGI application."""
+
+    def secured(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        async def send_secured(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message = message | {"headers": secured_headers(message["headers"])}
+            await send(message)
+
+        return app(scope, receive, send_secured if scope["type"] == ScopeType.HTTP else send)
+
+    return secured
+
+
+def secured_headers(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers, and those of ours that are not among them."""
+    present = {name.lower() for name, _ in headers}
+    return [*headers, *(header for header in SECURITY_HEADERS if header[0] not in present)]
+
+
+# Problem answers made without the framework: for requests that are refused before it gets to see them.
+
+DETAILS = {
+    "head_too_large": "The request line and headers are too long, or too many.",
+    "unsupported_upgrade": "Send the body over HTTP/1.1, without Upgrade.",
+    "request_stalled": "The head of the request did not arrive in time.",
+    "invalid_request": "This is not HTTP as it is written.",
+    "unsupported_content_encoding": "Send the body as it is, without Content-Encoding.",
+    "unsupported_transfer_encoding": "The only Transfer-Encoding that is taken is chunked.",
+}
+PLAIN_HEADERS = {"unsupported_content_encoding": [(b"accept-encoding", b"identity")]}  # RFC 9110 section 15.5.16
+
+
+class PlainProblem(NamedTuple):
+    """An answer with everything but the words `Connection: close`."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+    async def send(self, send: Send) -> None:
+        """As the answer of an ASGI application."""
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": False})
+
+    def last_bytes(self) -> bytes:
+        """As it stands on the wire, ending the connection."""
+        lines = [f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}".encode()]
+        lines += [name + b": " + value for name, value in [*self.headers, (b"connection", b"close")]]
+        return b"\r\n".join([*lines, b"", self.body])
+
+
+@cache
+def plain_problem(code: str) -> PlainProblem:
+    """The answer for a code of the table that has a detail here."""
+    status, title = PROBLEMS[code]
+    body = msgspec.json.encode(Problem(title=title, status=status, code=code, detail=DETAILS[code]))
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", str(len(body)).encode()),
+        *PLAIN_HEADERS.get(code, []),
+    ]
+    return PlainProblem(status, secured_headers(headers), body)

@@ -14,9 +14,8 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from ingest_service.auth.caller import Caller, caller_of
 from ingest_service.errors import LimitError
 from ingest_service.middleware.authentication import is_open
-from ingest_service.middleware.send_problem import send_problem
-from ingest_service.quotas.rate_limiter import RateLimiter, Verdict
-from ingest_service.quotas.token_bucket import Policy
+from ingest_service.middleware.problems import send_problem
+from ingest_service.quotas.rate_limiter import Policy, RateLimiter, Verdict
 
 METRICS_PATH = "/metrics"  # whoever watches must see most when most is refused
 

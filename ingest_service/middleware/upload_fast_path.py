@@ -11,7 +11,7 @@ import msgspec
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
-from ingest_service.middleware.send_problem import send_problem
+from ingest_service.middleware.problems import send_problem
 from ingest_service.services import Services
 from ingest_service.uploads.accept import accept_upload
 

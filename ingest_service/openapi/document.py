@@ -12,7 +12,7 @@ from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, Example, OpenAPIResponse, Operation, SecurityRequirement
 
-from ingest_service.auth.require_scope import OPEN
+from ingest_service.auth.caller import OPEN
 from ingest_service.middleware.problems import PROBLEMS
 from ingest_service.server.readiness import Readiness
 from shared.schemas.api import JobAccepted, Problem

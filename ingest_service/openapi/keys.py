@@ -15,7 +15,7 @@ from litestar.openapi.spec import (
 from litestar.openapi.spec.enums import OpenAPIType
 
 from ingest_service.auth.caller import Scope
-from ingest_service.auth.key_views import MAX_EXPIRES_DAYS, PURPOSE, CreatedApiKey
+from ingest_service.auth.keys import MAX_EXPIRES_DAYS, PURPOSE, CreatedApiKey
 from ingest_service.openapi.document import ACCESS, ANY_REQUEST, NOT_FOUND, Security, Specs, problems
 
 _BEARER = SecurityScheme(type="http", scheme="bearer", description="`Authorization: Bearer hr_…`")

@@ -10,8 +10,7 @@ from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
 from ingest_service.openapi.document import ACCESS, Specs, problems
 from ingest_service.tus.answer_headers import VERSION
-from ingest_service.tus.checksum import ALGORITHMS
-from ingest_service.tus.headers import OFFSET_TYPE
+from ingest_service.tus.headers import ALGORITHMS, OFFSET_TYPE
 
 BYTES = Schema(type=OpenAPIType.INTEGER, minimum=0)
 TEXT = Schema(type=OpenAPIType.STRING)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from litestar.openapi import ResponseSpec
 from litestar.openapi.spec import (
     Encoding,
     Example,
@@ -16,13 +17,35 @@ from litestar.openapi.spec import (
 )
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
-from ingest_service.openapi.document import EXAMPLE_JOB_ID
-from ingest_service.uploads.from_url import MAX_URL_CHARS, URL_FIELD
+from ingest_service.openapi.document import AWAY, EXAMPLE_JOB_ID, Specs, problems
+from ingest_service.uploads.from_url import JSON_TYPE, MAX_URL_CHARS, URL_FIELD
 from ingest_service.uploads.presigned import UPLOAD_FIELD
-from ingest_service.uploads.read_json_job import JSON_TYPE
 from ingest_service.uploads.receive import AUDIO_FIELD, FORM_TYPE
 from shared.media.sniff_container import ACCEPTED
+from shared.schemas.api import DirectUpload
 from shared.schemas.options import SubmitOptions
+
+# What the OpenAPI document says of presigned uploads.
+
+EXAMPLE_UPLOAD_ID = EXAMPLE_JOB_ID
+_EXAMPLE = {
+    "upload_id": EXAMPLE_UPLOAD_ID,
+    "url": f"https://s3.example.com/headrace/direct/{EXAMPLE_UPLOAD_ID}?X-Amz-Signature=…",
+    "method": "PUT",
+    "headers": {},
+    "expires_at": "2026-11-21T21:00:00Z",
+}
+PRESIGNED: Specs = {
+    201: ResponseSpec(
+        DirectUpload,
+        generate_examples=False,
+        description="Where to put the audio",
+        examples=[Example(id="s3", value=_EXAMPLE)],
+    ),
+    **AWAY,
+    **problems("no_direct_uploads", "quota_exceeded", "rate_limited"),
+}
+
 
 BINARY = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY, description=f"The audio: {ACCEPTED}.")
 EXAMPLE_URL = "https://example.com/interview.mp3"

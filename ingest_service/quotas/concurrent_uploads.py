@@ -11,8 +11,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
-from ingest_service.quotas.quotas import AT_ONCE_RETRY_S, quota_exceeded
+import msgspec
+from redis.asyncio import Redis
+
+from ingest_service.database import Database
+from ingest_service.quotas.quotas import AT_ONCE_RETRY_S, QuotaGate, quota_exceeded
+from ingest_service.quotas.rate_limiter import RateLimiter
 from ingest_service.quotas.redis_state import SharedRedis
+from ingest_service.settings import IngestSettings
 from shared.run_beside import run_beside
 
 KEY = "headrace:open-uploads:{tenant}"
@@ -108,3 +114,24 @@ class OpenUploads:
         while True:
             await asyncio.sleep(BEAT_S)
             await self.beat()
+
+
+# The limits of one process, opened when it starts.
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What keeps tenants within bounds."""
+
+    quotas: QuotaGate
+    uploads: OpenUploads
+    requests: RateLimiter | None  # None: their rate is not limited
+
+
+@asynccontextmanager
+async def open_limits(settings: IngestSettings, database: Database, redis: Redis) -> AsyncIterator[Limits]:
+    """All of them; connects to nothing yet."""
+    quotas = QuotaGate(database, settings.quotas)
+    policy, processes = settings.rate_policy, settings.ingest_processes
+    async with SharedRedis.opened(redis) as shared, OpenUploads.opened(shared, processes) as uploads:
+        requests = RateLimiter(shared, policy, processes) if policy else None
+        yield Limits(quotas=quotas, uploads=uploads, requests=requests)

@@ -6,12 +6,91 @@ While Redis is away each process lets in by its share of the limit.
 """
 
 import asyncio
+import math
+from typing import Any
 
 import msgspec
 
 from ingest_service.quotas.redis_state import SharedRedis
-from ingest_service.quotas.shared_buckets import SharedBuckets
-from ingest_service.quotas.token_bucket import Bucket, Policy, take, wait_s
+
+# The token bucket: so many requests a second, and a burst of them after a pause. Pure; `shared_buckets` has its twin.
+#
+# The bucket holds at most `burst` tokens and is full at first; `rate_per_s` of them flow in; a request takes one out.
+
+ROUNDING_S = 1e-6  # more than what adding floats may lose: whoever waits as told finds a token
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """How many requests are let in: steadily, and at once."""
+
+    rate_per_s: float
+    burst: int
+
+    def share(self, processes: int) -> "Policy":
+        """What each of several processes may let in that cannot ask each other."""
+        return Policy(self.rate_per_s / processes, max(1, self.burst // processes))
+
+    @property
+    def window_s(self) -> int:
+        """How long an empty bucket takes to be full."""
+        return math.ceil(self.burst / self.rate_per_s)
+
+
+class Bucket(msgspec.Struct, frozen=True):
+    """How many tokens there were at a time of a steady clock."""
+
+    tokens: float
+    at_s: float
+
+
+def take(bucket: Bucket, policy: Policy, wanted: int, now_s: float) -> tuple[Bucket, int]:
+    """The bucket after so many tokens were taken out, as far as they are there; and how many were."""
+    flowed_in = max(0.0, now_s - bucket.at_s) * policy.rate_per_s
+    tokens = min(float(policy.burst), bucket.tokens + flowed_in)
+    granted = min(wanted, math.floor(tokens))
+    return Bucket(tokens - granted, max(now_s, bucket.at_s)), granted
+
+
+def wait_s(tokens: float, policy: Policy) -> float:
+    """How long until the bucket has a whole token."""
+    return 0.0 if tokens >= 1 else (1 - tokens) / policy.rate_per_s + ROUNDING_S
+
+
+# The token buckets that all ingest processes share, in Redis, by its clock.
+
+KEY = "headrace:rate:{subject}"
+
+# Twin of `token_bucket.take`. ARGV: rate_per_s, burst, wanted. What is left goes through text: what Lua hands back as a
+# number is cut to a whole one.
+TAKE_TOKENS = """
+local rate, burst, wanted = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local time = redis.call('TIME')
+local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
+local kept = redis.call('HMGET', KEYS[1], 'tokens', 'at')
+local tokens, at = tonumber(kept[1] or burst), tonumber(kept[2] or now)
+tokens = math.min(burst, tokens + math.max(0, now - at) * rate)
+local granted = math.min(wanted, math.floor(tokens))
+local left = string.format('%.9f', tokens - granted)
+redis.call('HSET', KEYS[1], 'tokens', left, 'at', string.format('%.6f', math.max(now, at)))
+redis.call('PEXPIRE', KEYS[1], math.min(math.ceil(burst / rate * 1000) + 1000, 1e12))
+return {granted, left}
+"""
+
+
+class SharedBuckets:
+    """A bucket for each subject, all under one policy."""
+
+    def __init__(self, shared: SharedRedis, policy: Policy) -> None:
+        self._shared = shared
+        self._policy = policy
+        self._script: Any = shared.redis.register_script(TAKE_TOKENS)
+
+    async def take(self, subject: str, wanted: int) -> tuple[int, float] | None:
+        """How many tokens were there of those wanted, and how many are left; None when Redis does not answer."""
+        arguments = (self._policy.rate_per_s, self._policy.burst, wanted)
+        answer = await self._shared.answer(self._script(keys=[KEY.format(subject=subject)], args=arguments))
+        return None if answer is None else (int(answer[0]), float(answer[1]))
+
 
 LEASE_OF_S = 0.05  # the tokens of so much time are taken at once
 LEASE_KEPT_S = 1.0

@@ -3,8 +3,7 @@
 import datetime as dt
 
 from ingest_service.database import Database
-from ingest_service.quotas.quotas import Quotas
-from ingest_service.quotas.read_standing import read_standing
+from ingest_service.quotas.quotas import Quotas, read_standing
 from shared.schemas.api import DayOfUsage, QuotasInForce, Usage
 
 DEFAULT_DAYS = 30

@@ -7,10 +7,8 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from litestar.response import Stream
 
-from ingest_service.auth.caller import Caller, Scope
-from ingest_service.auth.require_scope import needs
-from ingest_service.jobs.byte_range import RangeNotSatisfiableError, parse_range
-from ingest_service.jobs.results import AudioBlob, Variant, find_audio
+from ingest_service.auth.caller import Caller, Scope, needs
+from ingest_service.jobs.results import AudioBlob, RangeNotSatisfiableError, Variant, find_audio, parse_range
 from ingest_service.middleware.problems import problem
 from ingest_service.openapi.document import AUDIO, RESULT_PROBLEMS, MediaTypes
 from ingest_service.services import Services

@@ -6,11 +6,9 @@ from litestar import delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from ingest_service.auth.caller import Caller, Scope
-from ingest_service.auth.require_scope import needs
-from ingest_service.jobs.cursors import DEAD_LETTER_CURSOR, decode_dead_letter_cursor
-from ingest_service.jobs.read_dead_letters import list_dead_letters
-from ingest_service.jobs.redrive import dismiss_dead_letters, redrive_job, redrive_jobs
+from ingest_service.auth.caller import Caller, Scope, needs
+from ingest_service.jobs.redrive import dismiss_dead_letters, list_dead_letters, redrive_job, redrive_jobs
+from ingest_service.jobs.views import DEAD_LETTER_CURSOR, decode_dead_letter_cursor
 from ingest_service.openapi.document import DISMISS, REDRIVE, WRONG_PARAMETER
 from ingest_service.services import Services
 from shared.schemas.api import DeadLetterList, JobAccepted, Links, Redriven

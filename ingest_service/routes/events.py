@@ -7,12 +7,11 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, HeaderParameter
 from litestar.response import Stream
 
-from ingest_service.auth.caller import Caller, Scope
-from ingest_service.auth.require_scope import needs
-from ingest_service.jobs.job_state import JobKey
+from ingest_service.auth.caller import Caller, Scope, needs
+from ingest_service.jobs.events import HEADERS, stream_events
 from ingest_service.jobs.queries import parse_job_id
-from ingest_service.jobs.stream_events import HEADERS, stream_events
-from ingest_service.openapi.describe_events import EVENTS
+from ingest_service.jobs.views import JobKey
+from ingest_service.openapi.results import EVENTS
 from ingest_service.services import Services
 
 LastEventId = Annotated[

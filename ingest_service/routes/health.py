@@ -3,7 +3,7 @@
 from litestar import Response, get
 from litestar.di import NamedDependency
 
-from ingest_service.auth.require_scope import OPEN
+from ingest_service.auth.caller import OPEN
 from ingest_service.openapi.document import READY
 from ingest_service.server.readiness import Readiness
 from ingest_service.services import Services

@@ -6,11 +6,10 @@ from litestar import delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from ingest_service.auth.caller import Caller, Scope
-from ingest_service.auth.require_scope import needs
+from ingest_service.auth.caller import Caller, Scope, needs
 from ingest_service.jobs.cancel import cancel_job
-from ingest_service.jobs.cursors import JOB_CURSOR, decode_cursor
 from ingest_service.jobs.erase import erase_job
+from ingest_service.jobs.views import JOB_CURSOR, decode_cursor
 from ingest_service.openapi.document import CANCEL, NOT_FOUND, ONE_JOB, WRONG_PARAMETER
 from ingest_service.services import Services
 from shared.schemas.api import JobList, JobView

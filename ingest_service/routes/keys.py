@@ -4,10 +4,8 @@ from litestar import delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
-from ingest_service.auth.caller import Caller, Scope
-from ingest_service.auth.key_views import ApiKeyList, CreatedApiKey, NewApiKey
-from ingest_service.auth.keys import create_key, list_keys, revoke_key
-from ingest_service.auth.require_scope import needs
+from ingest_service.auth.caller import Caller, Scope, needs
+from ingest_service.auth.keys import ApiKeyList, CreatedApiKey, NewApiKey, create_key, list_keys, revoke_key
 from ingest_service.openapi.keys import CREATE, LIST, REVOKE, CreateKey
 from ingest_service.services import Services
 

@@ -5,8 +5,7 @@ import asyncio
 from litestar import Response, get
 from litestar.di import NamedDependency
 
-from ingest_service.auth.caller import Scope
-from ingest_service.auth.require_scope import needs
+from ingest_service.auth.caller import Scope, needs
 from ingest_service.openapi.document import METRICS
 from ingest_service.services import Services
 from ingest_service.telemetry.metrics import BOARD

@@ -10,7 +10,7 @@ from litestar import Request, Response, Router, route
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 
-from ingest_service.auth.require_scope import OPEN
+from ingest_service.auth.caller import OPEN
 
 
 def answering_options(routes: Sequence[HTTPRouteHandler | Router]) -> HTTPRouteHandler:

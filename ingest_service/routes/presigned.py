@@ -3,11 +3,10 @@
 from litestar import Response, post
 from litestar.di import NamedDependency
 
-from ingest_service.auth.caller import Caller, Scope
-from ingest_service.auth.require_scope import needs
-from ingest_service.openapi.describe_direct import PRESIGNED
+from ingest_service.auth.caller import Caller, Scope, needs
+from ingest_service.openapi.uploads import PRESIGNED
 from ingest_service.services import Services
-from ingest_service.uploads.create_direct_upload import PATH
+from ingest_service.uploads.presigned import PATH
 from shared.schemas.api import DirectUpload
 
 

@@ -5,8 +5,7 @@ from typing import Any
 from litestar import Request, Response, post
 from litestar.di import NamedDependency
 
-from ingest_service.auth.caller import Scope
-from ingest_service.auth.require_scope import needs
+from ingest_service.auth.caller import Scope, needs
 from ingest_service.openapi.document import SUBMIT, SUBMIT_ANY
 from ingest_service.openapi.uploads import AnyUpload, FormUpload
 from ingest_service.services import Services

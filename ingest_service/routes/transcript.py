@@ -8,8 +8,7 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from ingest_service.auth.caller import Caller, Scope
-from ingest_service.auth.require_scope import needs
+from ingest_service.auth.caller import Caller, Scope, needs
 from ingest_service.jobs.results import read_transcript
 from ingest_service.openapi.document import RESULT_PROBLEMS
 from ingest_service.openapi.results import TRANSCRIPT, TextFormats

@@ -7,8 +7,7 @@ from litestar.di import NamedDependency
 from litestar.enums import MediaType
 from litestar.params import FromPath
 
-from ingest_service.auth.caller import Caller, Scope
-from ingest_service.auth.require_scope import OPEN, needs
+from ingest_service.auth.caller import OPEN, Caller, Scope, needs
 from ingest_service.openapi.tus import APPEND, CREATE, OPTIONS, SHOW, TERMINATE, Append, Create, OfUpload
 from ingest_service.services import Services
 from ingest_service.tus.answer_headers import (
@@ -18,13 +17,10 @@ from ingest_service.tus.answer_headers import (
     progress_headers,
     standing_headers,
 )
-from ingest_service.tus.create_upload import create_upload
 from ingest_service.tus.headers import read_creation, read_patch
 from ingest_service.tus.middleware import require_version
-from ingest_service.tus.operations import append_to_upload
-from ingest_service.tus.show_upload import show_upload
-from ingest_service.tus.terminate_upload import terminate_upload
-from ingest_service.uploads.upload_ids import parse_upload_id
+from ingest_service.tus.operations import append_to_upload, create_upload, show_upload, terminate_upload
+from ingest_service.uploads.presigned import parse_upload_id
 
 AnyRequest = Request[Any, Any, Any]
 

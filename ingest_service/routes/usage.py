@@ -7,8 +7,7 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
-from ingest_service.auth.caller import Caller, Scope
-from ingest_service.auth.require_scope import needs
+from ingest_service.auth.caller import Caller, Scope, needs
 from ingest_service.openapi.document import WRONG_PARAMETER
 from ingest_service.quotas.usage import read_usage
 from ingest_service.services import Services

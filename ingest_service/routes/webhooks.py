@@ -4,8 +4,7 @@ from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from ingest_service.auth.caller import Caller, Scope
-from ingest_service.auth.require_scope import needs
+from ingest_service.auth.caller import Caller, Scope, needs
 from ingest_service.jobs.webhooks import list_attempts, send_again
 from ingest_service.openapi.document import ONE_JOB, SEND_AGAIN
 from ingest_service.services import Services

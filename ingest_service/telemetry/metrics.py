@@ -3,10 +3,30 @@
 A name is for good: dashboards and alerts stand on it.
 """
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from ingest_service.middleware.problems import PROBLEMS
 from shared.telemetry.count_board import Board
-from shared.telemetry.process_gauges import PoolGauges
-from shared.telemetry.watch_loop import LAG_SECONDS, LAG_TEXT
+from shared.telemetry.process_gauges import LAG_SECONDS, LAG_TEXT, PoolGauges
+
+# The folder in which the processes of one service count together: the one that was set, or a temporary one.
+
+
+@contextmanager
+def metrics_folder(chosen: str) -> Iterator[str]:
+    """For whoever starts several processes: each gets the folder as `HEADRACE_METRICS_DIR`. Removed if it was ours."""
+    if chosen:
+        yield chosen
+        return
+    in_memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it, for us alone
+    with tempfile.TemporaryDirectory(
+        prefix="headrace-metrics-", dir=in_memory if in_memory.is_dir() else None
+    ) as folder:
+        yield folder
+
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)

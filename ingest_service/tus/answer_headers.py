@@ -2,7 +2,7 @@
 
 from email.utils import format_datetime
 
-from ingest_service.tus.checksum import ALGORITHMS
+from ingest_service.tus.headers import ALGORITHMS
 from ingest_service.tus.upload import Upload
 from shared.schemas.api import Links
 

@@ -13,7 +13,7 @@ from ingest_service.tus.leases import Hold
 from ingest_service.tus.records import UploadRecords
 from ingest_service.tus.upload import Part, Upload
 from ingest_service.uploads.receive import Upload as WholeUpload
-from ingest_service.uploads.store_audio import store_audio
+from ingest_service.uploads.receive import store_audio
 from ingest_service.uploads.submit import AcceptedJob
 from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobStoreError

@@ -11,7 +11,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from ingest_service.errors import RefusedError
 from ingest_service.tus.answer_headers import PATH, VERSION
-from ingest_service.uploads.create_direct_upload import PATH as DIRECT_PATH
+from ingest_service.uploads.presigned import PATH as DIRECT_PATH
 
 METHODS = frozenset({"POST", "HEAD", "PATCH", "DELETE", "OPTIONS"})
 ENCODED_VERSION = VERSION.encode()

@@ -12,7 +12,7 @@ from functools import partial
 from litestar.types import Receive
 
 from ingest_service.errors import ClientGoneError, RefusedError
-from ingest_service.tus.checksum import Checksum
+from ingest_service.tus.headers import Checksum
 from ingest_service.tus.leases import Hold
 from ingest_service.tus.records import UploadRecords
 from ingest_service.tus.upload import Part

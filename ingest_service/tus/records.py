@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from ingest_service.database import Database
-from ingest_service.tus.read_metadata import UploadMetadata
+from ingest_service.tus.headers import UploadMetadata
 from ingest_service.tus.upload import (
     COLUMNS,
     Part,
@@ -19,7 +19,7 @@ from ingest_service.tus.upload import (
     upload_gone,
     upload_of,
 )
-from ingest_service.uploads.upload_ids import no_such_upload
+from ingest_service.uploads.presigned import no_such_upload
 from shared.connections.tenancy import ALL_TENANTS
 from shared.ids import new_id
 

@@ -8,9 +8,8 @@ from litestar.types import HTTPScope, Receive
 from ingest_service.auth.caller import Scope, caller_of, require
 from ingest_service.request_record import note_accepted
 from ingest_service.services import Services
-from ingest_service.uploads.body_digest import with_checked_digests
-from ingest_service.uploads.idempotency import idempotency_key
-from ingest_service.uploads.idempotency_keys import Answered
+from ingest_service.uploads.body import with_checked_digests
+from ingest_service.uploads.idempotency import Answered, idempotency_key
 from ingest_service.uploads.receive import FORM_TYPE, UploadHead
 from ingest_service.uploads.submit import AcceptedJob
 from shared.schemas.api import JobAccepted, Links

@@ -5,16 +5,122 @@ Only a 202 is kept. A request that was refused, or broke off, gives its key back
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
+import msgspec
 from litestar.types import Receive
 
-from ingest_service.errors import CommitUnknownError, RefusedError
-from ingest_service.uploads.idempotency_keys import Answered, Claim, IdempotencyKeys
+from ingest_service.database import Database
+from ingest_service.errors import CommitUnknownError, OutageError, RefusedError
 from ingest_service.uploads.receive import UploadHead
 from ingest_service.uploads.submit import AcceptedJob, JobSubmitter
+from shared.telemetry.logs import Log
+
+# The record of `Idempotency-Key`s: who has claimed one, and which job an earlier request with it made.
+#
+# A claim holds for a minute and is renewed while its request is under way; so that of a process that died can be
+# taken over soon, and one that stood still finds its own gone. The clock is Postgres' own.
+
+log = Log(__name__)
+
+CLAIM_S = 60.0
+RENEWALS_A_CLAIM = 3
+
+# The row is made before its tenant is checked, so this statement can name him by itself: two round trips less.
+CLAIM = """
+    INSERT INTO idempotency_keys AS known (tenant, key, claim, expires_at)
+    SELECT named, $2::text, $3::uuid, now() + make_interval(secs => $4)
+    FROM set_config('headrace.tenant', $1::text, true) AS named
+    ON CONFLICT (tenant, key) DO UPDATE
+        SET claim = excluded.claim, expires_at = excluded.expires_at, job_id = NULL, fingerprint = NULL
+        WHERE known.expires_at < now()
+    RETURNING claim
+"""
+ANSWER = "SELECT job_id, fingerprint FROM idempotency_keys WHERE tenant = $1 AND key = $2 AND expires_at >= now()"
+OURS = "tenant = $1 AND key = $2 AND claim = $3 AND job_id IS NULL"
+RENEW = f"UPDATE idempotency_keys SET expires_at = now() + make_interval(secs => $4) WHERE {OURS}"  # noqa: S608 - constants
+RELEASE = f"DELETE FROM idempotency_keys WHERE {OURS}"  # noqa: S608 - constants
+COMPLETE = f"""
+    UPDATE idempotency_keys SET job_id = $4, fingerprint = $5, expires_at = now() + make_interval(secs => $6)
+    WHERE {OURS} RETURNING job_id
+"""  # noqa: S608 - constants
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """The right of one request to do what its key stands for."""
+
+    tenant: str
+    key: str
+    token: UUID
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """What an earlier request with the key made: its answer is told again."""
+
+    job_id: UUID
+    fingerprint: str
+
+
+class IdempotencyKeys:
+    """Raises OutageError when the database is away."""
+
+    def __init__(self, database: Database, *, kept_s: float) -> None:
+        self._database = database
+        self._kept_s = kept_s
+
+    async def claim(self, tenant: str, key: str) -> Claim | Answered:
+        """The key for us, or its answer; RefusedError `idempotency_in_progress` while another request has it."""
+        claim = Claim(tenant, key, uuid4())
+        async with self._database.connection() as connection:
+            if await connection.fetchval(CLAIM, tenant, key, claim.token, CLAIM_S):
+                return claim
+        async with self._database.reading(tenant) as connection:
+            row = await connection.fetchrow(ANSWER, tenant, key)
+        if row is None or row["job_id"] is None:  # None: it ended at this moment
+            raise _in_progress()
+        return Answered(row["job_id"], row["fingerprint"])
+
+    @asynccontextmanager
+    async def held(self, claim: Claim) -> AsyncIterator[None]:
+        """Renew the claim for the length of a block."""
+        renewing = asyncio.create_task(self._renew_forever(claim))
+        try:
+            yield
+        finally:
+            renewing.cancel()
+
+    async def release(self, claim: Claim) -> None:
+        """Give the key back, unless it has its answer: the request made nothing. What fails here ends by itself."""
+        try:
+            async with self._database.transaction(claim.tenant) as connection:
+                await connection.execute(RELEASE, claim.tenant, claim.key, claim.token)
+        except OutageError:
+            log.warning("claim_not_released")
+
+    async def complete(self, connection: Any, claim: Claim, job_id: UUID, fingerprint: str) -> None:
+        """Write the answer, in the transaction that makes the job; RefusedError when another has the key by now."""
+        answer = job_id, fingerprint, self._kept_s
+        if not await connection.fetchval(COMPLETE, claim.tenant, claim.key, claim.token, *answer):
+            raise _in_progress()
+
+    async def _renew_forever(self, claim: Claim) -> None:
+        while True:
+            await asyncio.sleep(CLAIM_S / RENEWALS_A_CLAIM)
+            try:
+                async with self._database.transaction(claim.tenant) as connection:
+                    await connection.execute(RENEW, claim.tenant, claim.key, claim.token, CLAIM_S)
+            except OutageError:
+                log.warning("claim_not_renewed")
+
+
+def _in_progress() -> RefusedError:
+    return RefusedError(
+        "idempotency_in_progress", "A request with this Idempotency-Key is under way; ask again when it has ended."
+    )
+
 
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
 

@@ -5,6 +5,8 @@ what it puts there meanwhile must change neither what was counted nor a job. Its
 """
 
 import asyncio
+import datetime as dt
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
@@ -12,22 +14,126 @@ import msgspec
 
 from ingest_service.database import Database
 from ingest_service.errors import CommitUnknownError, RefusedError
-from ingest_service.quotas.quota_gate import QuotaGate, Wanted
+from ingest_service.quotas.quotas import QuotaGate, Wanted
 from ingest_service.request_record import committing
 from ingest_service.uploads.body import too_large
-from ingest_service.uploads.commit_job import AlsoCommit, commit_job
-from ingest_service.uploads.fingerprint import fingerprint
-from ingest_service.uploads.job_rows import INSERT_JOBS_AND_FIRST_TASKS, JobRow, columns_of, first_task, job_row
-from ingest_service.uploads.records import DirectUploadRecords, claim
-from ingest_service.uploads.store_audio import container_of
+from ingest_service.uploads.commit import (
+    INSERT_JOBS_AND_FIRST_TASKS,
+    AlsoCommit,
+    JobRow,
+    columns_of,
+    commit_job,
+    fingerprint,
+    first_task,
+    job_row,
+)
+from ingest_service.uploads.receive import container_of
 from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobNotFoundError, BlobStoreError
+from shared.blobs.blob_keys import DIRECT_KEPT_S
 from shared.blobs.blob_store import BlobLook, BlobStore
 from shared.failpoints import failpoint
+from shared.ids import new_id
 from shared.media.sniff_container import HEAD_BYTES
 from shared.queue.dispatch import Dispatch
+from shared.schemas.api import DirectUpload
 from shared.schemas.options import SubmitOptions
 from shared.telemetry.logs import Log
+
+# Ids of uploads that are not jobs yet, as clients name them. Pure.
+
+
+def parse_upload_id(text: str) -> UUID:
+    """The id as a client wrote it. One that cannot be is like one that is not: RefusedError `not_found`."""
+    try:
+        upload_id = UUID(text)
+    except ValueError:
+        raise no_such_upload() from None
+    if str(upload_id) != text.lower():  # UUID() takes braces and prefixes, too
+        raise no_such_upload()
+    return upload_id
+
+
+def no_such_upload() -> RefusedError:
+    """The refusal for an upload that is not there, or is somebody else's."""
+    return RefusedError("not_found", "There is no such upload.")
+
+
+# The record of direct uploads: whose each is, and which job it became. Times are the database's own.
+
+CREATE = "INSERT INTO direct_uploads (id, tenant) VALUES ($1, $2)"
+FIND = """
+    SELECT job_id, created_at < now() - make_interval(secs => $3) AS is_gone
+    FROM direct_uploads WHERE tenant = $1 AND id = $2
+"""
+LOCKED = f"{FIND} FOR UPDATE"
+CLAIM = "UPDATE direct_uploads SET job_id = $3 WHERE tenant = $1 AND id = $2"
+
+
+class DirectUploadRecords:
+    """Raises OutageError; and RefusedError `not_found` for what is somebody else's or nobody's, and as `_checked`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(self, tenant: str, upload_id: UUID) -> None:
+        """Record one that its client may put, and then make a job, for a day."""
+        async with self._database.transaction(tenant) as connection:
+            await connection.execute(CREATE, upload_id, tenant)
+
+    async def require(self, tenant: str, upload_id: UUID) -> None:
+        """Raise unless it may still become a job."""
+        async with self._database.reading(tenant) as connection:
+            _checked(await connection.fetchrow(FIND, tenant, upload_id, DIRECT_KEPT_S))
+
+
+async def claim(connection: Any, tenant: str, upload_id: UUID, job_id: UUID) -> None:
+    """Have it be that job, in the transaction that records the job: of two, the second is refused."""
+    _checked(await connection.fetchrow(LOCKED, tenant, upload_id, DIRECT_KEPT_S))
+    await connection.execute(CLAIM, tenant, upload_id, job_id)
+
+
+def _checked(row: Any) -> None:
+    """RefusedError `not_found`, `upload_claimed` or `upload_gone`."""
+    if row is None:
+        raise no_such_upload()
+    if row["job_id"]:
+        raise RefusedError("upload_claimed", f"The upload is a job already: /v1/jobs/{row['job_id']}.")
+    if row["is_gone"]:
+        raise RefusedError("upload_gone", "The upload is older than a day; start a new one.")
+
+
+# Hands out the URL at which a client puts its audio into the bucket by itself, where the store has such URLs.
+
+PATH = "/v1/uploads/presigned"
+URL_EXPIRES_S = 3600.0  # to begin; what has begun may take as long as the bucket lets it
+
+Glance = Callable[[str, int], Awaitable[None]]  # raises LimitError when so many bytes of a tenant are too much
+
+
+class DirectUploads(msgspec.Struct, frozen=True, kw_only=True):
+    """What handing them out needs."""
+
+    blobs: BlobStore
+    records: DirectUploadRecords
+    glance: Glance
+    are_wanted: bool  # by the settings
+
+    async def create(self, tenant: str) -> DirectUpload:
+        """A new one. RefusedError `no_direct_uploads`, LimitError, OutageError or BlobStoreError."""
+        await self.glance(tenant, 0)
+        upload_id = new_id()
+        expires_at = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=URL_EXPIRES_S)  # by the clock that signs
+        put = await self.blobs.upload_url(blob_keys.direct(upload_id), expires_s=URL_EXPIRES_S)
+        if put is None or not self.are_wanted:
+            raise RefusedError(
+                "no_direct_uploads", "This service hands out no such URLs. Send the audio to /v1/jobs or /v1/uploads."
+            )
+        await self.records.create(tenant, upload_id)
+        return DirectUpload(
+            upload_id=str(upload_id), url=put.url, method="PUT", headers=dict(put.headers), expires_at=expires_at
+        )
+
 
 log = Log(__name__)
 

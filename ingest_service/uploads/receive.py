@@ -3,6 +3,8 @@
 Nothing is recorded here; that is `submit_job`. Whatever is refused after the audio was stored takes it away again.
 """
 
+import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -10,15 +12,134 @@ from uuid import UUID
 import msgspec
 from litestar.types import Receive
 
-from ingest_service.errors import RefusedError
+from ingest_service.errors import OutageError, RefusedError
 from ingest_service.uploads.body import limited, read_body, read_small_body, too_large
 from ingest_service.uploads.form import OVERHEAD_BYTES, FormPart, read_form, split_form
 from ingest_service.uploads.options import OptionTexts
-from ingest_service.uploads.store_audio import StoredAudio, store_audio, store_small_audio
 from shared.blobs import blob_keys
+from shared.blobs.blob_errors import BlobStoreError
 from shared.blobs.blob_store import BlobStore
 from shared.failpoints import failpoint
+from shared.media.sniff_container import ACCEPTED, HEAD_BYTES, sniff_container
 from shared.schemas.options import SubmitOptions
+from shared.telemetry.logs import Log
+
+# Stores the audio of an upload while it arrives: tells the container before the first byte is kept, counts, hashes.
+#
+# Never holds more of it than the blob store's part at hand. A stream that ends badly leaves nothing behind.
+
+
+class StoredAudio(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of the audio once it is stored."""
+
+    container: str
+    bytes: int
+    sha256: str
+
+
+class _Measured:
+    """Passes pieces through, counting and hashing them."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._sha256 = hashlib.sha256()
+
+    async def stream(self, head: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        yield self._measure(head)
+        async for piece in rest:
+            yield self._measure(piece)
+
+    def _measure(self, piece: bytes) -> bytes:
+        self.bytes += len(piece)
+        self._sha256.update(piece)
+        return piece
+
+    @property
+    def sha256(self) -> str:
+        return self._sha256.hexdigest()
+
+
+async def store_audio(blobs: BlobStore, key: str, audio: AsyncIterator[bytes]) -> StoredAudio:
+    """Store the audio under the key.
+
+    Raises RefusedError (`empty_upload`, `unsupported_media`), BlobStoreError, and whatever the stream raises.
+    """
+    head = await _head(audio)
+    container = container_of(head)
+    measured = _Measured()
+    await blobs.put(key, measured.stream(head, audio))
+    return StoredAudio(container=container, bytes=measured.bytes, sha256=measured.sha256)
+
+
+async def store_small_audio(blobs: BlobStore, key: str, audio: bytes) -> StoredAudio:
+    """The same for audio that is at hand as a whole. Raises RefusedError or BlobStoreError."""
+    container = container_of(audio)
+    await blobs.put_small(key, audio)
+    return StoredAudio(container=container, bytes=len(audio), sha256=hashlib.sha256(audio).hexdigest())
+
+
+def container_of(head: bytes) -> str:
+    """What the first bytes are of. RefusedError `empty_upload` or `unsupported_media`."""
+    if not head:
+        raise RefusedError("empty_upload", "The upload has no bytes.")
+    container = sniff_container(head[:HEAD_BYTES])
+    if container is None:
+        raise RefusedError("unsupported_media", f"Invalid format. Accepted are {ACCEPTED}.")
+    return container
+
+
+async def _head(audio: AsyncIterator[bytes]) -> bytes:
+    head = bytearray()
+    async for piece in audio:
+        head += piece
+        if len(head) >= HEAD_BYTES:
+            break
+    return bytes(head)
+
+
+# Keeps a reserve on the disk of the blob store: an upload that would eat into it is refused before it is read.
+#
+# The queue may grow without limit in time, not in disk: a full one would stop Postgres, and with it the work that
+# makes room again. Only a guard: uploads side by side may overrun it together; the store tells when there is no room
+# at all.
+
+log = Log(__name__)
+
+FRESH_S = 1.0  # how long an answer of the disk is good for
+
+
+class FreeSpace:
+    """What the disk last said. A store that is elsewhere has always room."""
+
+    def __init__(self, blobs: BlobStore, min_free_bytes: int) -> None:
+        self._blobs = blobs
+        self._min_free_bytes = min_free_bytes
+        self._free_bytes: int | None = None
+        self._asked_at_s = float("-inf")
+
+    async def require(self, upload_bytes: int) -> None:
+        """Raise OutageError `storage_full` when the reserve would not be left beside so many bytes."""
+        if not self._min_free_bytes:
+            return
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._asked_at_s > FRESH_S:
+            self._asked_at_s = now_s  # first: those who come meanwhile go by the last answer
+            self._free_bytes = await asyncio.to_thread(self._ask)  # a network's file system may take its time
+        if not has_room(self._free_bytes, upload_bytes, self._min_free_bytes):
+            raise OutageError("storage_full", "There is no room for the audio.")
+
+    def _ask(self) -> int | None:
+        try:
+            return self._blobs.free_bytes()
+        except BlobStoreError as error:  # storing will say what is wrong with it
+            log.warning("free_space_unknown", error=str(error))
+            return None
+
+
+def has_room(free_bytes: int | None, upload_bytes: int, min_free_bytes: int) -> bool:
+    """Whether so much stays free; what is not known does not keep anybody out."""
+    return free_bytes is None or free_bytes - upload_bytes >= min_free_bytes
+
 
 AUDIO_FIELD = "audio_file"
 FORM_TYPE = "multipart/form-data"

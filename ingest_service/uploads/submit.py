@@ -14,19 +14,23 @@ from litestar.types import Receive
 
 from ingest_service.database import Database
 from ingest_service.errors import CommitUnknownError, OutageError
-from ingest_service.quotas.quota_gate import QuotaGate, Wanted
-from ingest_service.quotas.quotas import Quotas
+from ingest_service.quotas.quotas import QuotaGate, Quotas, Wanted
 from ingest_service.request_record import committing
-from ingest_service.uploads.commit import JobRecorder
-from ingest_service.uploads.commit_job import AlsoCommit, commit_job
-from ingest_service.uploads.fingerprint import fingerprint
+from ingest_service.uploads.commit import (
+    INSERT_JOBS_AND_FIRST_TASKS,
+    AlsoCommit,
+    JobRecorder,
+    JobRow,
+    columns_of,
+    commit_job,
+    fingerprint,
+    first_task,
+    job_row,
+)
 from ingest_service.uploads.form import OVERHEAD_BYTES
-from ingest_service.uploads.free_space import FreeSpace
-from ingest_service.uploads.from_url import UrlJob, record_url_job
-from ingest_service.uploads.job_rows import INSERT_JOBS_AND_FIRST_TASKS, JobRow, columns_of, first_task, job_row
+from ingest_service.uploads.from_url import UrlJob, is_json, read_json_job, record_url_job
 from ingest_service.uploads.presigned import DirectJob, DirectSubmitter
-from ingest_service.uploads.read_json_job import is_json, read_json_job
-from ingest_service.uploads.receive import Upload, UploadHead, UploadReceiver
+from ingest_service.uploads.receive import FreeSpace, Upload, UploadHead, UploadReceiver
 from shared.blobs.blob_errors import BlobStoreError
 from shared.blobs.blob_store import BlobStore
 from shared.ids import new_id

@@ -10,7 +10,7 @@ import numpy as np
 from processor_service.audio.decode_pyav import PyAVDecoder
 from processor_service.audio.decode_soundfile import SoundfileDecoder
 from processor_service.audio.source import Block, Decoder, SourceFacts
-from processor_service.audio_errors import AudioError, empty, too_long, unsupported_audio
+from processor_service.errors import AudioError, empty, too_long, unsupported_audio
 
 MIN_SAMPLE_RATE_HZ = 4_000  # below, no speech is left
 MAX_SAMPLE_RATE_HZ = 384_000

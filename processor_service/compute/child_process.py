@@ -8,15 +8,17 @@ import contextlib
 import os
 import shutil
 import signal
+import sys
 import tempfile
-from asyncio.subprocess import Process
+from asyncio.subprocess import PIPE, Process
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
-from processor_service.compute.last_words import LastWords
-from processor_service.compute.launch import launch
+import msgspec
+
 from processor_service.compute.messages import (
+    HEADER,
     Allow,
     ChunkWritten,
     Progress,
@@ -25,11 +27,113 @@ from processor_service.compute.messages import (
     Request,
     RequestFailed,
     Warm,
+    decode_reply,
     frame,
 )
-from processor_service.compute.replies import BrokenReplyError, Replies
 from processor_service.compute.resource_limits import Patience, cpu_allowance_s, ended_how
 from processor_service.errors import ChildCrashError, PermanentError, TransientError
+from shared.telemetry.logs import Log
+
+# Starts the process of a compute child: in a session of its own, with pipes, knowing nothing of our surroundings.
+
+# What a child may know of its surroundings. Settings and secrets are not among it.
+INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "PYTHONPATH", "CUDA_VISIBLE_DEVICES")
+
+
+async def launch(*, threads: int, temporary: Path) -> Process:
+    """A child that waits for its first request; `temporary` is where its temporary files go."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "processor_service.compute.child",
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=PIPE,
+        start_new_session=True,
+        env=_environment(threads, temporary),
+    )
+
+
+def _environment(threads: int, temporary: Path) -> dict[str, str]:
+    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    root = str(Path(__file__).resolve().parents[2])
+    paths = [root, *filter(None, [inherited.get("PYTHONPATH")])]
+    return inherited | {
+        "PYTHONPATH": os.pathsep.join(paths),
+        "TMPDIR": str(temporary),
+        "OMP_NUM_THREADS": str(threads),
+        "OMP_WAIT_POLICY": "PASSIVE",  # waiting threads sleep, so that busy slots do not steal from each other
+        "MALLOC_ARENA_MAX": "2",  # one arena a thread keeps freed chunks of audio resident
+    }
+
+
+# What a child says on standard error: passed on to the log, in moderation; the end of it is kept for when it dies.
+
+log = Log(__name__)
+
+READ_BYTES = 16 << 10
+PAUSE_S = 0.05  # what is said in one breath is one event
+LOGGED_BYTES = 64 << 10  # of a child; a line in a loop must not fill the log
+KEPT_BYTES = 16 << 10
+END_S = 1.0  # for what a dead child has left in the pipe
+NOISE = "\nExtension modules:"  # the long list of names with which Python's report of a crash ends
+
+
+class LastWords:
+    """The standard error of one child, read as long as it lives so that it never waits for a reader."""
+
+    def __init__(self, stream: asyncio.StreamReader, pid: int) -> None:
+        self._pid = pid
+        self._logged_bytes = 0
+        self._kept = b""
+        self._reading = asyncio.create_task(self._read(stream))
+
+    async def at_the_end(self) -> str:
+        """The last words of a child that is dead."""
+        await asyncio.wait([self._reading], timeout=END_S)
+        return self._kept.decode(errors="replace").partition(NOISE)[0].strip()
+
+    async def _read(self, stream: asyncio.StreamReader) -> None:
+        while said := await stream.read(READ_BYTES):
+            self._kept = (self._kept + said)[-KEPT_BYTES:]
+            self._logged_bytes += len(said)
+            if self._logged_bytes <= LOGGED_BYTES:
+                log.warning("compute_child_said", pid=self._pid, text=said.decode(errors="replace").strip())
+            await asyncio.sleep(PAUSE_S)
+
+
+# Reads what a child answers to one request, and no more than a sound one would say. A broken one may send anything.
+
+# A day of fast speech, five words a second of 120 bytes each, is 52 MB; a chunk's transcript is a hundredth of that.
+MAX_BYTES = 64 << 20
+MAX_REPLIES = 100_000  # a child tells of progress a few thousand times, and of each chunk once
+
+
+class BrokenReplyError(Exception):
+    """The child says what no sound child says."""
+
+
+class Replies:
+    """The replies to one request."""
+
+    def __init__(self, stream: asyncio.StreamReader) -> None:
+        self._stream = stream
+        self._left_bytes = MAX_BYTES
+        self._left = MAX_REPLIES
+
+    async def read(self) -> Reply:
+        """The next one. Raises BrokenReplyError, or IncompleteReadError at the end of the stream."""
+        length = HEADER.unpack(await self._stream.readexactly(HEADER.size))[0]
+        self._left_bytes -= length
+        self._left -= 1
+        if self._left_bytes < 0 or self._left < 0:
+            raise BrokenReplyError("said more than any sound child says")
+        body = await self._stream.readexactly(length)
+        try:
+            return decode_reply(body)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise BrokenReplyError("said what is no reply") from error
+
 
 WARMING_UP = Patience(600.0)  # a large model from a slow disk
 ENDING_S = 2.0  # between the end of a child's pipe and its own

@@ -13,8 +13,7 @@ from processor_service.compute.child_process import ComputeChild, OnReply, R
 from processor_service.compute.messages import Request, Warm
 from processor_service.compute.resource_limits import Patience, cpu_allowance_s
 from processor_service.errors import ChildCrashError, PermanentError, TransientError
-from processor_service.telemetry.count_stage import count_answer
-from processor_service.telemetry.metrics import CHILD_RESTARTS
+from processor_service.telemetry.metrics import CHILD_RESTARTS, count_answer
 from processor_service.telemetry.traces import note_answer
 from shared.telemetry.logs import Log
 

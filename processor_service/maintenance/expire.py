@@ -11,9 +11,52 @@ from shared.blobs.blob_store import BlobStore
 from shared.queue.dispatch import Dispatch
 from shared.telemetry.logs import Log
 
+ROWS_A_BATCH = 5000
+
+
+# Forget: idempotency keys whose answer was kept for long enough, and claims that nobody renews any more.
+
+KEPT_CLAIM_S = 3600  # one that ended can be taken over at once; its own process may yet have stood still
+
+FORGET_KEYS = """
+DELETE FROM idempotency_keys WHERE (tenant, key) IN (
+    SELECT tenant, key FROM idempotency_keys
+    WHERE expires_at < now() AND (job_id IS NOT NULL OR expires_at < now() - make_interval(secs => $1))
+    ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+"""
+
+
+async def forget_keys(connection: asyncpg.Connection) -> list[Dispatch]:
+    """One turn; dispatches nothing."""
+    await connection.execute(FORGET_KEYS, KEPT_CLAIM_S, ROWS_A_BATCH)
+    return []
+
+
+# Folds the usage of days that are over: one row a tenant and day, where each connection had its own.
+
+# A day is over when no transaction that began in it can still be under way.
+FOLD_USAGE = """
+WITH shards AS (
+    DELETE FROM tenant_usage WHERE (tenant, day, shard) IN (
+        SELECT tenant, day, shard FROM tenant_usage WHERE day < usage_day() - 1 AND shard > 0 LIMIT $1)
+    RETURNING *
+)
+INSERT INTO tenant_usage AS folded (tenant, day, shard, uploads, bytes, audio_s)
+SELECT tenant, day, 0, sum(uploads), sum(bytes), sum(audio_s) FROM shards GROUP BY tenant, day
+ON CONFLICT (tenant, day, shard) DO UPDATE SET uploads = folded.uploads + excluded.uploads,
+    bytes = folded.bytes + excluded.bytes, audio_s = folded.audio_s + excluded.audio_s
+"""
+
+
+async def fold_usage(connection: asyncpg.Connection) -> list[Dispatch]:
+    """One turn; dispatches nothing."""
+    await connection.execute(FOLD_USAGE, ROWS_A_BATCH)
+    return []
+
+
 log = Log(__name__)
 
-BATCH = 100
+UPLOADS_A_BATCH = 100
 TOMBSTONE_S = 7 * 24 * 3600.0  # for so long a client that comes back is told that its upload is gone
 
 # Its token grows, so that a process which held it and froze can write no more.
@@ -54,13 +97,13 @@ class UploadExpirer:
 
     async def __call__(self, connection: asyncpg.Connection) -> list[Dispatch]:
         """Expire, clear and forget what is due."""
-        await connection.execute(EXPIRE, BATCH)
-        cleared = [row["id"] for row in await connection.fetch(TO_CLEAR, BATCH)]
+        await connection.execute(EXPIRE, UPLOADS_A_BATCH)
+        cleared = [row["id"] for row in await connection.fetch(TO_CLEAR, UPLOADS_A_BATCH)]
         for upload_id in cleared:
             await self._blobs.delete(blob_keys.upload(upload_id))
         await connection.execute(FORGET_PARTS, cleared)
         await connection.execute(ARE_CLEARED, cleared)
-        await connection.execute(FORGET, TOMBSTONE_S, BATCH)
+        await connection.execute(FORGET, TOMBSTONE_S, UPLOADS_A_BATCH)
         if cleared:
             log.info("uploads_cleared", uploads=len(cleared))
         return []

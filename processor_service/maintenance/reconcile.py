@@ -11,7 +11,7 @@ from uuid import UUID
 
 import asyncpg
 
-from processor_service.maintenance.dispatches import COLUMNS, dispatches_of
+from processor_service.maintenance.rescue import COLUMNS, dispatches_of
 from shared.failpoints import failpoint
 from shared.queue.dispatch import ARQ_IN_PROGRESS_KEY_PREFIX, Dispatch
 from shared.schemas.states import TaskKind

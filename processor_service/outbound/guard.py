@@ -4,11 +4,19 @@ Pure policy. Every URL comes from a client, so each could aim at what only this 
 asks about the address that it is about to connect to, so neither a name nor its DNS can get past this.
 """
 
+import asyncio
 import re
+import socket
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Literal
+from typing import Any, Literal
 
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.connector import Connection
 from yarl import URL
 
 AllowPrivate = Literal["false", "loopback", "true"]
@@ -97,3 +105,100 @@ def _is_in(address: Address, networks: Networks) -> bool:
 
 def _is_public(address: Address) -> bool:
     return address.is_global and (address.version == 4 or address in GLOBAL_UNICAST)
+
+
+# A connector that makes no socket for an address that is refused.
+#
+# The address is judged after the name was looked up and just before the connection is made: what is judged is what is
+# connected to. No connection is kept between requests.
+
+# Of the addresses that one request tried: why each was refused, or None.
+_verdicts: ContextVar[list[str | None]] = ContextVar("outbound_address_verdicts")
+
+
+class TargetRefusedError(aiohttp.ClientError):
+    """No address of the host may be connected to; says of which kind one of them is."""
+
+
+class GuardedConnector(aiohttp.TCPConnector):
+    """Connects only to where `target_guard` allows; of several addresses of a name, to those that it allows."""
+
+    def __init__(
+        self, resolver: AbstractResolver, *, allow_private: AllowPrivate, receive_buffer_bytes: int | None = None
+    ) -> None:
+        self._allow_private = allow_private
+        self._receive_buffer_bytes = receive_buffer_bytes
+        self._names = resolver
+        super().__init__(
+            resolver=resolver,
+            socket_factory=self._open_socket,
+            force_close=True,
+            limit=0,  # tasks are limited, and each has one at a time
+        )
+
+    async def connect(self, *args: Any, **kwargs: Any) -> Connection:
+        """As the library's; raises TargetRefusedError when it failed only because of refused addresses."""
+        verdicts: list[str | None] = []
+        token = _verdicts.set(verdicts)
+        try:
+            return await super().connect(*args, **kwargs)
+        except aiohttp.ClientConnectorError as error:
+            if verdicts and all(verdicts):
+                raise TargetRefusedError(verdicts[0]) from error
+            raise
+        finally:
+            _verdicts.reset(token)
+
+    async def close(self, *, abort_ssl: bool = False) -> None:
+        """As the library's, and the resolver's end."""
+        await super().close(abort_ssl=abort_ssl)
+        await self._names.close()
+
+    def _open_socket(self, target: aiohttp.AddrInfoType) -> socket.socket:
+        family, kind, protocol, _, address = target
+        reason = refusal(str(address[0]), allow_private=self._allow_private)
+        _verdicts.get().append(reason)
+        if reason:
+            raise PermissionError(reason)
+        opened = socket.socket(family, kind, protocol)
+        if self._receive_buffer_bytes:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer_bytes)
+        return opened
+
+
+# Looks up the names of hosts that clients named, in threads of their own.
+#
+# A name server that hangs must not hold up the lookups that Postgres and Redis need: the loop has few threads for
+# those.
+
+
+class Resolver(AbstractResolver):
+    """The system's resolver. Raises OSError for a name that has no address."""
+
+    def __init__(self, *, at_once: int) -> None:
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="outbound-dns")
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """All addresses of a name, as numbers, in the order in which they should be tried."""
+        look_up = partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+        try:
+            found = await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
+        except UnicodeError as error:
+            raise OSError("it cannot be a name") from error
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address[0]),
+                port=port,
+                family=family,
+                proto=proto,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for family, _, proto, _, address in found
+        ]
+
+    async def close(self) -> None:
+        """Wait for no lookup."""
+        self._threads.shutdown(wait=False, cancel_futures=True)

@@ -11,12 +11,18 @@ import aiohttp
 
 from processor_service.errors import TaskError, TransientError
 from processor_service.providers.breaker import Breaker, Call, RestingError, Rules
-from processor_service.providers.judge_answer import failure_of_answer, is_providers_trouble, not_a_transcript
 from processor_service.providers.place_answer import transcript_of
 from processor_service.providers.plan_pieces import Piece, length_s
 from processor_service.providers.post_audio import Answer, post_audio
 from processor_service.providers.provider_settings import ProviderSettings
-from processor_service.providers.read_answer import Heard, NotATranscriptError, read_answer
+from processor_service.providers.read_answer import (
+    Heard,
+    NotATranscriptError,
+    failure_of_answer,
+    is_providers_trouble,
+    not_a_transcript,
+    read_answer,
+)
 from shared.schemas.failures import FailureCode
 from shared.schemas.options import JobOptions
 from shared.schemas.transcript import Transcript

@@ -5,18 +5,88 @@ it is still the same (`If-Range`). Nothing is stored here.
 """
 
 import asyncio
+import datetime as dt
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from email.utils import parsedate_to_datetime
 
 import aiohttp
 import msgspec
 
-from processor_service.outbound.http_errors import why_broken
+from processor_service.errors import PermanentError, SourceBrokenError, SourceChangedError, refused, too_large
+from processor_service.outbound.http_errors import retry_after_s, why_broken
 from processor_service.settings import ProcessorSettings
-from processor_service.source_errors import SourceBrokenError, SourceChangedError, too_large
-from processor_service.sources.judge_answer import refusal_of, strong_validator
 from processor_service.sources.open_url import open_url
-from processor_service.sources.pace import Pace
+
+# Judges by its status and headers whether an answer brings the source. Pure decisions.
+
+TRY_AGAIN = frozenset({408, 421, 425, 429})  # and all 5xx
+WHAT_IT_MEANS = {
+    204: "has nothing there (204)",
+    401: "wants to know who asks for it (401)",
+    403: "does not give it (403)",
+    404: "has nothing there (404)",
+    410: "has nothing there any more (410)",
+}
+
+
+def refusal_of(status: int, headers: Mapping[str, str]) -> PermanentError | SourceBrokenError:
+    """What an answer means that does not bring the source."""
+    if status in TRY_AGAIN or status >= 500:
+        return SourceBrokenError(f"answered {status}", retry_after_s=_wait_s(headers))
+    return refused(WHAT_IT_MEANS.get(status, f"answered {status}"))
+
+
+def strong_validator(headers: Mapping[str, str]) -> str | None:
+    """What `If-Range` may name, so that a resumed download is the same, byte for byte (RFC 9110, 8.8 and 13.1.5)."""
+    etag = headers.get("etag", "")
+    if etag.startswith('"') and etag.isascii():
+        return etag
+    modified_at, at = _time(headers.get("last-modified")), _time(headers.get("date"))
+    is_strong = modified_at and at and at - modified_at >= dt.timedelta(seconds=1)
+    return headers.get("last-modified") if is_strong else None
+
+
+def _wait_s(headers: Mapping[str, str]) -> float | None:
+    """A time is read by the server's own clock, where it tells it."""
+    now = _time(headers.get("date")) or dt.datetime.now(dt.UTC)
+    return retry_after_s(headers["retry-after"], now=now) if "retry-after" in headers else None
+
+
+def _time(value: str | None) -> dt.datetime | None:
+    try:
+        time = parsedate_to_datetime(value or "")
+    except (ValueError, OverflowError):
+        return None
+    return time.replace(tzinfo=time.tzinfo or dt.UTC)
+
+
+# The least rate of a source. Counts only the time that we wait for its server, not what the blob store takes.
+
+LEAST_BYTES_PER_S = 4096  # a fetch holds a compute slot; speech for a telephone is faster than this
+
+
+class Pace:
+    """Watches one connection."""
+
+    def __init__(self, window_s: float) -> None:
+        self._window_s = window_s
+        self._waited_s = 0.0
+        self._arrived = 0
+
+    async def next(self, read: Callable[[], Awaitable[bytes]]) -> bytes:
+        """The next piece; SourceBrokenError when a whole window brought too little."""
+        clock = asyncio.get_running_loop().time
+        began_s = clock()
+        piece = await read()
+        self._waited_s += clock() - began_s
+        self._arrived += len(piece)
+        if self._waited_s >= self._window_s:
+            if self._arrived < self._waited_s * LEAST_BYTES_PER_S:
+                raise SourceBrokenError("sends too slowly")
+            self._waited_s, self._arrived = 0.0, 0
+        return piece
+
 
 RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(?:(\d{1,18})|\*)", re.ASCII)
 WAITS_S = (0.2, 1.0, 3.0)  # before the next connection, when one after the other brings next to nothing

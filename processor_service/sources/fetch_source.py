@@ -11,9 +11,8 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from processor_service.errors import PermanentError
+from processor_service.errors import PermanentError, SourceChangedError, unavailable
 from processor_service.settings import ProcessorSettings
-from processor_service.source_errors import SourceChangedError, unavailable
 from processor_service.sources.download import Download
 from processor_service.tasks.leases import ClaimedTask, Leases, SourceFacts
 from shared.blobs import blob_keys

@@ -9,13 +9,35 @@ from collections.abc import Mapping
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from processor_service.outbound.guard import refusal_of_url
-from processor_service.outbound.guarded_connector import TargetRefusedError
+from processor_service.errors import SourceBrokenError, blocked, refused
+from processor_service.outbound.guard import GuardedConnector, Resolver, TargetRefusedError, refusal_of_url
 from processor_service.outbound.http_errors import why_broken
 from processor_service.settings import ProcessorSettings
-from processor_service.source_errors import SourceBrokenError, blocked, refused
+
+# Opens the HTTP session that sources are fetched through: guarded as webhooks are, without a bound on the answer.
+#
+# Nothing is kept between requests: no cookie, no connection, no proxy from the environment.
+
+READ_BYTES = 256 << 10
+
+
+def open_session(settings: ProcessorSettings, *, resolver: AbstractResolver | None = None) -> aiohttp.ClientSession:
+    """The session for all sources of a process; closing it closes everything."""
+    connector = GuardedConnector(
+        resolver or Resolver(at_once=settings.slots), allow_private=settings.webhook_allow_private
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        auto_decompress=False,
+        read_bufsize=READ_BYTES,
+        timeout=aiohttp.ClientTimeout(total=None, sock_read=settings.fetch_silence_s),
+    )
+
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 5

@@ -1,13 +1,31 @@
 """Makes the transcript of a whole file out of those of its chunks, and says what the client should know of it."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
+from processor_service.stages.work import Work
 from processor_service.transcribers.merge import merge_transcripts
-from processor_service.transcribers.text_warnings import text_warnings
+from processor_service.transcribers.warnings import text_warnings
+from shared.blobs import blob_keys
+from shared.failpoints import failpoint
 from shared.schemas.options import JobOptions
 from shared.schemas.transcript import ResultWarning, Segment, Transcript, Turn, WarningCode
+
+# Stores the results of a job, the transcript last: the job ends only after both are there.
+
+
+async def store_results(work: Work, transcript: Transcript, denoised: Path | None) -> None:
+    """Put the denoised audio, if any, and the transcript where the API finds them."""
+    job_id, generation = work.task.job_id, work.task.generation
+    failpoint("results.before_denoised")
+    if denoised:
+        await work.blobs.put(blob_keys.denoised(job_id, generation), denoised)
+    failpoint("results.before_transcript")
+    await work.blobs.put(blob_keys.transcript(job_id, generation), msgspec.json.encode(transcript))
+    failpoint("results.after_transcript")
+
 
 NO_SPEECH = ResultWarning(code=WarningCode.NO_SPEECH, message="No speech was found in the audio.")
 

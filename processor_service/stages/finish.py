@@ -6,9 +6,8 @@ import msgspec
 
 from processor_service.compute.messages import JoinDenoised, Joined
 from processor_service.stages import time_limits
-from processor_service.stages.final_transcript import final_transcript
-from processor_service.stages.label_speakers import label_speakers
-from processor_service.stages.results import store_results
+from processor_service.stages.final_transcript import final_transcript, store_results
+from processor_service.stages.speakers import label_speakers
 from processor_service.stages.work import Work
 from processor_service.tasks.outcomes import JobDone
 from shared.blobs import blob_keys

@@ -10,11 +10,9 @@ from pathlib import Path
 from processor_service.audio.write_chunks import ChunkFile, PreparedAudio
 from processor_service.compute.messages import ChunkWritten, Prepared, Reply, SplitSource
 from processor_service.stages import time_limits
-from processor_service.stages.final_transcript import final_transcript
-from processor_service.stages.label_speakers import label_speakers
-from processor_service.stages.process_chunk import process_chunk
-from processor_service.stages.results import store_results
-from processor_service.stages.speakers import find_voices, voices_share_of
+from processor_service.stages.chunk import process_chunk
+from processor_service.stages.final_transcript import final_transcript, store_results
+from processor_service.stages.speakers import find_voices, label_speakers, voices_share_of
 from processor_service.stages.work import Work
 from processor_service.tasks.outcomes import ChunkInput, JobDone, Split
 from shared.blobs import blob_keys

@@ -22,7 +22,7 @@ from processor_service.errors import TaskError
 from processor_service.providers.failover import limits_of, transcribe_remotely
 from processor_service.providers.openai_api import OpenAIApi
 from processor_service.stages.work import Work
-from processor_service.telemetry.count_stage import count_heard_remotely
+from processor_service.telemetry.metrics import count_heard_remotely
 from shared.schemas.transcript import Transcript
 
 ENCODED = 0.1  # of the progress of a chunk, when its pieces are ready

@@ -15,7 +15,7 @@ from processor_service.providers.openai_api import OpenAIApi
 from processor_service.settings import ProcessorSettings
 from processor_service.tasks.leases import ClaimedTask
 from processor_service.transcribers import scripted_model
-from processor_service.transcribers.no_engine import NO_ENGINE
+from processor_service.transcribers.transcriber import NO_ENGINE
 from shared.blobs.blob_store import BlobStore
 from shared.schemas.failures import FailureCode
 

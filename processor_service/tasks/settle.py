@@ -10,7 +10,6 @@ import msgspec
 
 from processor_service.audio.write_chunks import PreparedAudio
 from processor_service.tasks import retry
-from processor_service.tasks.end_job import end_job, insert_task
 from processor_service.tasks.leases import ClaimedTask
 from processor_service.tasks.outcomes import (
     ChunkDone,
@@ -26,24 +25,148 @@ from processor_service.tasks.outcomes import (
     Postponed,
     Split,
 )
-from processor_service.tasks.settle_sql import (
-    CANCEL_SIBLINGS,
-    CONCLUDE_ATTEMPT,
-    COUNT_CHUNK,
-    LEAVE_RUNNING,
-    LOCK_JOB,
-    RECORD_AUDIO,
-    RECORD_FAILURE,
-    REDISPATCH,
-    START_CHUNKS,
-    STILL_EXPIRED,
-    WAIT,
-)
 from shared.failpoints import failpoint
+from shared.ids import new_id
 from shared.queue.dispatch import Dispatch
 from shared.queue.task_costs import cost_s
+from shared.schemas.api import ProblemInJob
 from shared.schemas.failures import Failure, FailureCode
-from shared.schemas.states import JobStatus, TaskKind, TaskState
+from shared.schemas.states import JobStatus, Stage, TaskKind, TaskState
+from shared.schemas.transcript import ResultWarning
+from shared.schemas.webhook_events import DeliveryInput, EventType, event_body, event_id
+
+# Ends a job within the transaction that settles its last task, and writes the event that tells of it.
+#
+# Called by `settle`, which holds the job's row.
+
+END_JOB = """
+UPDATE jobs SET status = $3, completed_at = now(), error_code = $4, error_message = $5,
+    stage = coalesce($6, stage), warnings = coalesce($7, warnings)
+WHERE id = $1 AND generation = $2 AND status = 'PROCESSING'
+RETURNING webhook_url, metadata, completed_at
+"""
+
+INSERT_EVENT = "INSERT INTO webhook_events (id, job_id, generation, type, body) VALUES ($1, $2, $3, $4, $5)"
+
+INSERT_TASK = "INSERT INTO tasks (id, job_id, generation, kind, ordinal, input) VALUES ($1, $2, $3, $4, $5, $6)"
+
+
+async def end_job(
+    connection: asyncpg.Connection,
+    task: ClaimedTask,
+    status: JobStatus,
+    *,
+    failure: Failure | None = None,
+    warnings: tuple[ResultWarning, ...] | None = None,
+) -> tuple[Dispatch, ...]:
+    """End the job of a task; the delivery of its webhook, if it wants one, is to be rung for after the commit."""
+    row = await connection.fetchrow(
+        END_JOB,
+        task.job_id,
+        task.generation,
+        status,
+        failure.code if failure else None,
+        failure.message if failure else None,
+        Stage.FINISH if status is JobStatus.COMPLETED else None,
+        None if warnings is None else msgspec.json.encode(warnings).decode(),
+    )
+    if row is None or not row["webhook_url"]:
+        return ()
+    return (await _announce(connection, task, status, row, failure),)
+
+
+async def _announce(
+    connection: asyncpg.Connection, task: ClaimedTask, status: JobStatus, job: asyncpg.Record, failure: Failure | None
+) -> Dispatch:
+    """Write the event and the task that delivers it."""
+    event_type = EventType.of(status)
+    identifier = event_id(task.job_id, task.generation, event_type)
+    body = event_body(
+        task.job_id,
+        status,
+        ended_at=job["completed_at"],
+        metadata_json=job["metadata"],
+        error=ProblemInJob(code=failure.code, message=failure.message) if failure else None,
+    )
+    await connection.execute(INSERT_EVENT, identifier, task.job_id, task.generation, event_type, body)
+    return await insert_task(connection, task, TaskKind.DELIVER, 0, DeliveryInput(event_id=identifier))
+
+
+async def insert_task(
+    connection: asyncpg.Connection,
+    parent: ClaimedTask,
+    kind: TaskKind,
+    ordinal: int,
+    task_input: msgspec.Struct | None = None,
+) -> Dispatch:
+    """Insert a task into the generation of another; it is to be rung for after the commit."""
+    task_id = new_id()
+    input_json = msgspec.json.encode(task_input).decode() if task_input else None
+    await connection.execute(INSERT_TASK, task_id, parent.job_id, parent.generation, kind, ordinal, input_json)
+    return Dispatch(task_id, 1, kind, parent.tenant, cost_s(kind))
+
+
+# The statements of `settle`, the only place that runs them. Each state change compares and sets.
+
+LOCK_JOB = "SELECT 1 FROM jobs WHERE id = $1 FOR UPDATE"
+
+STILL_EXPIRED = """
+SELECT 1 FROM tasks WHERE id = $1 AND lease_token = $2 AND state = 'running' AND lease_expires_at < now() FOR UPDATE
+"""
+
+LEAVE_RUNNING = """
+UPDATE tasks SET state = $3, lease_expires_at = NULL, leased_by = NULL,
+    progress = CASE WHEN $3 = 'done' THEN 1 ELSE 0 END,
+    finished_at = CASE WHEN $3 IN ('done', 'dead') THEN now() END
+WHERE id = $1 AND lease_token = $2 AND state = 'running'
+"""
+
+RECORD_FAILURE = """
+UPDATE tasks SET failure = $2, attempts = attempts + $3, crashes = crashes + $4,
+    first_failed_at = coalesce(first_failed_at, now()), last_failed_at = now()
+WHERE id = $1
+"""
+
+WAIT = "UPDATE tasks SET not_before = now() + make_interval(secs => $2) WHERE id = $1"
+
+REDISPATCH = "UPDATE tasks SET dispatch_no = dispatch_no + 1, dispatched_at = now() WHERE id = $1 RETURNING dispatch_no"
+
+# The seconds count as used once: a job that is prepared again, or redriven, had its duration before.
+RECORD_AUDIO = """
+WITH unknown AS (SELECT tenant FROM jobs WHERE id = $1 AND duration_s IS NULL),
+recorded AS (
+    UPDATE jobs SET duration_s = $2, sample_rate_hz = $3, channels = $4, codec = $5 WHERE id = $1
+)
+INSERT INTO tenant_usage AS used (tenant, day, shard, audio_s)
+SELECT tenant, usage_day(), usage_shard(), $2 FROM unknown
+ON CONFLICT (tenant, day, shard) DO UPDATE SET audio_s = used.audio_s + excluded.audio_s
+"""
+
+START_CHUNKS = """
+UPDATE jobs SET stage = 'transcribe', chunk_count = $2, chunks_done = 0, warnings = $3, chunk_generation = generation
+WHERE id = $1
+"""
+
+COUNT_CHUNK = """
+UPDATE jobs SET chunks_done = chunks_done + 1,
+    stage = CASE WHEN chunks_done + 1 = chunk_count THEN 'finish' ELSE stage END
+WHERE id = $1 RETURNING chunks_done = chunk_count AS last
+"""
+
+CONCLUDE_ATTEMPT = """
+UPDATE webhook_attempts SET duration_ms = $2, status = $3, error = $4, answer = $5,
+    next_attempt_at = (SELECT not_before FROM tasks WHERE id = task_id AND state = 'waiting')
+WHERE id = $1
+"""
+
+CANCEL_SIBLINGS = """
+UPDATE tasks SET state = 'cancelled', finished_at = now(), lease_expires_at = NULL, not_before = NULL
+WHERE id IN (
+    SELECT id FROM tasks
+    WHERE job_id = $1 AND generation = $2 AND kind <> 'deliver'
+        AND state IN ('pending', 'dispatched', 'running', 'waiting')
+    ORDER BY id FOR UPDATE)
+"""
 
 
 class LeaseLostError(Exception):

@@ -3,8 +3,7 @@
 from importlib.util import find_spec
 from pathlib import Path
 
-from processor_service.transcribers.no_engine import NO_ENGINE, NoEngine
-from processor_service.transcribers.transcriber import Transcriber
+from processor_service.transcribers.transcriber import NO_ENGINE, NoEngine, Transcriber
 
 ENGINES = ("openai-whisper", "faster-whisper", NO_ENGINE, "scripted")
 EXTRAS = {"faster-whisper": "ctranslate2"}  # engines of an extra of the same name, and what only that installs

@@ -66,3 +66,31 @@ def _later(time_s: float, offset_s: float) -> float:
 def word(text: str, start_s: float, end_s: float, confidence: float) -> Word:
     """A word with times to the millisecond."""
     return Word(word=text, start=round(start_s, 3), end=round(end_s, 3), confidence=round(confidence, 4))
+
+
+# No engine of our own: for processors whose transcribing is all done by remote ones. Loads no model.
+
+NO_ENGINE = "none"
+
+
+class NoEngine:
+    """Is warm, and never asked."""
+
+    engine = NO_ENGINE
+    model = NO_ENGINE
+    wants_speech_only = True  # the child finds speech for the remote engines
+
+    def warm_up(self) -> None:
+        """Nothing to warm."""
+
+    def transcribe(
+        self,
+        audio: FloatArray,
+        windows: Sequence[Span],
+        options: JobOptions,
+        *,
+        threads: int,
+        on_progress: Callable[[float], None],
+    ) -> Transcript:
+        """See Transcriber."""
+        raise NotImplementedError

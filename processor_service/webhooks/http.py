@@ -9,8 +9,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from aiohttp.connector import Connection
 
-from processor_service.outbound.guarded_connector import GuardedConnector
-from processor_service.outbound.resolve import Resolver
+from processor_service.outbound.guard import GuardedConnector, Resolver
 from processor_service.settings import ProcessorSettings
 from processor_service.webhooks.host_shares import Turns
 from processor_service.webhooks.limit_answer import LimitedAnswer

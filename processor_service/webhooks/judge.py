@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from processor_service.outbound.retry_after import retry_after_s
+from processor_service.outbound.http_errors import retry_after_s
 from processor_service.webhooks.results import Answer, Blocked, NoAnswer, Result, Unsigned
 from shared.schemas.failures import Failure, FailureCode
 

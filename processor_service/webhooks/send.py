@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import aiohttp
 from yarl import URL
 
-from processor_service.outbound.guarded_connector import TargetRefusedError
+from processor_service.outbound.guard import TargetRefusedError
 from processor_service.outbound.http_errors import why_broken
 from processor_service.webhooks.results import Answer, Blocked, NoAnswer
 

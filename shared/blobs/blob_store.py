@@ -19,11 +19,9 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, LocalStore, ObjectStore, S3Store
 
-from shared.blobs.blob_errors import MISSING, BlobNotFoundError, BlobStoreError, wrapped
-from shared.blobs.bucket import put_into_bucket
-from shared.blobs.describe_store_error import says_no_bucket
+from shared.blobs.blob_errors import MISSING, BlobNotFoundError, BlobStoreError, says_no_bucket, wrapped
+from shared.blobs.bucket import open_bucket, put_into_bucket
 from shared.blobs.local_files import sync, write_whole
-from shared.blobs.open_bucket import open_bucket
 
 READ_BYTES = 1 << 20
 DOWNLOAD_BYTES = 8 << 20  # fewer requests than a client's download, which a slow client would hold in memory

@@ -7,12 +7,46 @@ The query may name `ssl_ca_certs`, `ssl_certfile` and `ssl_keyfile`, `sentinel_u
 is checked, the name in the certificate too, unless it says `ssl_check_hostname=false` or `ssl_cert_reqs=none`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import msgspec
+
+# Finds the master of Redis anew at each attempt to connect, as long as Sentinels are there to ask.
+
+T = TypeVar("T")
+
+
+class FindsMasterAnew:
+    """Put before redis-py's connection that Sentinels manage: an address is tried once.
+
+    Redis-py asks once, then tries that address for as long as its connection's `retry` says: a worker that is to
+    outlive any outage would knock at the dead master's door for ever.
+    """
+
+    retry: Any
+
+    async def connect_to(self, address: tuple[str, int]) -> None:
+        """One attempt; whoever asked for the address asks again."""
+        patient, self.retry = self.retry, _Once()
+        try:
+            await super().connect_to(address)  # type: ignore[misc] # of the class that it is put before
+        finally:
+            self.retry = patient
+
+
+class _Once:
+    """Redis-py's `Retry`, with none."""
+
+    async def call_with_retry(self, do: Callable[[], Awaitable[T]], fail: Callable[[Exception], Awaitable[None]]) -> T:
+        try:
+            return await do()
+        except Exception as error:
+            await fail(error)
+            raise
+
 
 PLAIN = frozenset({"redis", "rediss", "unix"})
 SENTINELS = frozenset({"redis+sentinel", "rediss+sentinel"})

@@ -10,7 +10,7 @@ import soundfile
 from av.audio.stream import AudioStream
 
 from processor_service.audio.decode import open_source
-from processor_service.audio_errors import AudioError
+from processor_service.errors import AudioError
 from shared.schemas.failures import FailureCode
 from tests.audio.signals import CORPUS, Signal, corpus, tone
 

@@ -16,7 +16,10 @@ from tests.stack.launched import ROOT
 BASELINE = "whisper command line"
 FASTER_WHISPER, CTRANSLATE2 = "faster_whisper", "ctranslate2"
 
-AS_A_CHILD = {"OMP_WAIT_POLICY": "PASSIVE", "MALLOC_ARENA_MAX": "2"}  # as processor_service.compute.launch sets them
+AS_A_CHILD = {
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "MALLOC_ARENA_MAX": "2",
+}  # as processor_service.compute.child_process sets them
 
 
 class Contender(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,8 +7,7 @@ import pytest
 
 from ingest_service.settings import IngestSettings
 from processor_service.settings import ProcessorSettings
-from shared.connections.database_url import why_no_database
-from shared.connections.postgres import connection_options
+from shared.connections.postgres import connection_options, why_no_database
 from shared.connections.redis import place_of
 from shared.settings import CommonSettings, SettingsError, load_settings
 

@@ -6,7 +6,7 @@ from asyncio.subprocess import Process
 from contextlib import suppress
 from pathlib import Path
 
-from deploy.local.kept_secrets import kept_password
+from deploy.local.data_dir import kept_password
 from deploy.local.ports import LOOPBACK
 from deploy.local.postgres import Postgres
 from deploy.local.processes import Processes

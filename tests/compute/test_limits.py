@@ -7,10 +7,10 @@ import signal
 import pytest
 
 from processor_service.audio.write_chunks import ChunkFile
-from processor_service.compute import replies
+from processor_service.compute import child_process as replies
 from processor_service.compute import resource_limits as limits
+from processor_service.compute.child_process import BrokenReplyError, Replies
 from processor_service.compute.messages import HEADER, Progress, Ready, Reply, frame
-from processor_service.compute.replies import BrokenReplyError, Replies
 from processor_service.compute.resource_limits import Patience
 
 GIB = 1 << 30

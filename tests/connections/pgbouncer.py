@@ -10,10 +10,10 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from deploy.local.data_dir import PRIVATE_FOLDER
-from deploy.local.errors import LocalStackError
 from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.processes import Processes
 from deploy.local.servers import running
+from deploy.local.terminal import LocalStackError
 from deploy.local.unprivileged import give_to_nobody
 from tests.connections.certificates import Certificates
 from tests.connections.programs import environ, program

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local import postgres
-from deploy.local.kept_secrets import kept_password
+from deploy.local.data_dir import kept_password
 from deploy.local.postgres import Postgres
 from deploy.local.processes import Processes
 from tests.connections.certificates import Certificates

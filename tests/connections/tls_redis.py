@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from deploy.local.errors import LocalStackError
 from deploy.local.ports import free_port
 from deploy.local.processes import Processes
+from deploy.local.terminal import LocalStackError
 from tests.connections.certificates import Certificates
 from tests.connections.programs import environ, program
 

@@ -10,9 +10,8 @@ from uuid import UUID
 import msgspec
 
 from ingest_service.auth.caller import Scope
-from ingest_service.auth.key_views import ApiKeyList, ApiKeyView, CreatedApiKey, NewApiKey
-from ingest_service.server.readiness import Readiness
-from ingest_service.server.see_processors import Processors
+from ingest_service.auth.keys import ApiKeyList, ApiKeyView, CreatedApiKey, NewApiKey
+from ingest_service.server.readiness import Processors, Readiness
 from processor_service.diarization.voices import HeardPiece, Voices
 from processor_service.maintenance.dead_letters import Projected
 from processor_service.models.cache import Receipt

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from deploy.migrate import ADVISORY_LOCK
 from ingest_service.auth.key_listener import CHANNEL
-from ingest_service.quotas import shared_buckets
+from ingest_service.quotas import rate_limiter as shared_buckets
 from processor_service.maintenance.dead_letters import PROJECTED
 from processor_service.maintenance.loop import LOCK_CLASS
 from shared.blobs import blob_keys

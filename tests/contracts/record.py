@@ -11,7 +11,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from deploy.local.service_role import let_services_in
+from deploy.local.postgres import let_services_in
 from ingest_service.settings import IngestSettings
 from tests.chaos.sounds import damaged, speech_wav
 from tests.contracts.kinds import KINDS

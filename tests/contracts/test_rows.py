@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from deploy.local.service_role import let_services_in
+from deploy.local.postgres import let_services_in
 from deploy.migrate import migrate
 from ingest_service.settings import IngestSettings
 from processor_service.tasks.leases import claim

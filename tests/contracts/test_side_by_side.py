@@ -12,8 +12,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from deploy.local.postgres import Postgres
-from deploy.local.service_role import let_services_in
+from deploy.local.postgres import Postgres, let_services_in
 from deploy.local.valkey import Valkey
 from deploy.migrate import Phase, find_due, migrate
 from tests.acceptance.client import Client, Receiver

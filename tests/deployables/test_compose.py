@@ -8,8 +8,8 @@ import pytest
 from deploy.make_secrets import files_of
 from ingest_service.server.supervisor import KILL_AFTER_S
 from ingest_service.settings import IngestSettings
+from processor_service.service import StopOrder
 from processor_service.settings import ProcessorSettings
-from processor_service.stop_order import StopOrder
 from shared.settings import load_settings
 from tests.deployables.composed import COMPOSE, ONE_SHOTS, OURS, SERVICES, bytes_of, environ_of, seconds
 from tests.deployables.dockerfile import INGEST, PROCESSOR, Dockerfile

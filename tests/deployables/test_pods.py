@@ -6,8 +6,8 @@ import pytest
 
 from ingest_service.server.supervisor import KILL_AFTER_S
 from ingest_service.settings import IngestSettings
+from processor_service.service import StopOrder
 from processor_service.settings import ProcessorSettings
-from processor_service.stop_order import StopOrder
 from shared.settings import load_settings
 from tests.deployables.composed import bytes_of, environ_of
 from tests.deployables.dockerfile import INGEST, PROCESSOR, Dockerfile

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from processor_service.diarization.pieces import LISTEN_FRAMES, LONGEST_FRAMES, WindowActivity, cut_pieces
-from processor_service.diarization.powerset import SETS, decode
+from processor_service.diarization.segmentation_net import SETS, decode
 
 FRAMES = 589
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from processor_service.audio.load_mono import load_mono_16k
-from processor_service.diarization.pool_speech import FloatArray, speaks
 from processor_service.diarization.segmentation_net import FRAME_S, SAMPLE_RATE_HZ, frame_count
+from processor_service.diarization.voice_embeddings import FloatArray, speaks
 from tests.clips import GUTENBERG
 
 SILENCE_S = 3.0

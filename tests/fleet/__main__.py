@@ -12,9 +12,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from deploy.local.errors import LocalStackError
 from deploy.local.processes import Processes
 from deploy.local.services import prepare_model
+from deploy.local.terminal import LocalStackError
 from tests.fleet.allowed import why_not
 from tests.fleet.demo import MODEL
 from tests.fleet.namespaces import run_inside

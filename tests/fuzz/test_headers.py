@@ -7,12 +7,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ingest_service.errors import RefusedError
-from ingest_service.jobs.byte_range import RangeNotSatisfiableError, parse_range
-from ingest_service.tus.checksum import parse_checksum
-from ingest_service.tus.headers import OFFSET_TYPE, read_creation, read_patch
-from ingest_service.tus.read_metadata import NAMES, read_metadata
+from ingest_service.jobs.results import RangeNotSatisfiableError, parse_range
+from ingest_service.tus.headers import NAMES, OFFSET_TYPE, parse_checksum, read_creation, read_metadata, read_patch
 from ingest_service.uploads.accept import parse_content_type
-from ingest_service.uploads.body_digest import ALGORITHMS, parse_digests
+from ingest_service.uploads.body import ALGORITHMS, parse_digests
 
 MAX_NUMBER = 10**18  # exclusive
 LATIN = st.text(st.characters(max_codepoint=255), max_size=40)  # what a header's bytes are decoded as

@@ -8,8 +8,7 @@ import asyncpg
 
 from ingest_service.auth.__main__ import MAKE_TENANT
 from ingest_service.auth.caller import Scope
-from ingest_service.auth.key_views import CreatedApiKey, NewApiKey
-from ingest_service.auth.keys import create_key
+from ingest_service.auth.keys import CreatedApiKey, NewApiKey, create_key
 from ingest_service.settings import IngestSettings
 from tests.ingest.serving import Ingest, serving
 from tests.servers import as_owner

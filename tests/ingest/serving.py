@@ -15,9 +15,9 @@ import msgspec
 import uvicorn
 
 from ingest_service.app import create_asgi
-from ingest_service.server.bind import bind
 from ingest_service.server.http_protocol import GuardedProtocol
-from ingest_service.server.server import Server
+from ingest_service.server.serve import Server
+from ingest_service.server.supervisor import bind
 from ingest_service.settings import IngestSettings
 from shared.blobs.blob_store import BlobStore
 from tests.servers import as_owner

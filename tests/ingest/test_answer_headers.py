@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ingest_service.middleware.security_headers import SECURITY_HEADERS
+from ingest_service.middleware.problems import SECURITY_HEADERS
 from ingest_service.settings import IngestSettings
 from shared.settings import SettingsError, load_settings
 from tests.ingest.raw_http import exchange

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from ingest_service.auth.api_key import make_key
 from ingest_service.auth.caller import Scope
+from ingest_service.auth.keys import make_key
 from ingest_service.settings import IngestSettings
 from tests.ingest.keys import WAV_TYPE, bearer, guarded, new_key, status_of
 from tests.ingest.raw_http import connected, head, until_closed

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from ingest_service.uploads.begin import begin
+from ingest_service.uploads.body import begin
 
 
 async def _at_once() -> str:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest_service.errors import RefusedError
-from ingest_service.uploads.body_digest import Digest, parse_digests
+from ingest_service.uploads.body import Digest, parse_digests
 from tests.ingest.serving import Ingest
 from tests.ingest.sounds import wav
 from tests.ingest.test_submit import multipart_body

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from ingest_service.subtitles.cues import Cue, make_cues
 from ingest_service.subtitles.display_width import display_width
+from ingest_service.subtitles.formats import render_srt
 from ingest_service.subtitles.limits import CueLimits
-from ingest_service.subtitles.srt import render_srt
 from shared.schemas.transcript import Segment, Transcript, Word
 
 LETTERS = st.text("abcXYZé,.?!-—'\"0 ", min_size=1, max_size=60)

@@ -165,7 +165,7 @@ async def test_a_row_that_is_gone_ends_the_stream(ingest: Ingest) -> None:
 
 
 async def test_silence_is_broken_by_comments(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest_service.jobs.stream_events.HEARTBEAT_S", 0.05)
+    monkeypatch.setattr("ingest_service.jobs.events.HEARTBEAT_S", 0.05)
     job_id = await ingest.submit(wav())
     async with following(ingest, job_id) as stream:
         await stream.next()

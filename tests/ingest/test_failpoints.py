@@ -13,8 +13,7 @@ import pytest
 from ingest_service.database import Database
 from ingest_service.errors import CommitUnknownError
 from ingest_service.settings import IngestSettings
-from ingest_service.uploads.free_space import FreeSpace
-from ingest_service.uploads.receive import UploadHead
+from ingest_service.uploads.receive import FreeSpace, UploadHead
 from ingest_service.uploads.submit import JobSubmitter
 from shared import failpoints
 from shared.ids import new_id

@@ -175,7 +175,7 @@ async def test_a_claim_that_was_taken_over_makes_nothing(ingest: Ingest) -> None
 async def test_a_claim_is_renewed_while_its_request_is_under_way(
     ingest: Ingest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ingest_service.uploads.idempotency_keys.RENEWALS_A_CLAIM", 2000)
+    monkeypatch.setattr("ingest_service.uploads.idempotency.RENEWALS_A_CLAIM", 2000)
     slow = await claimed(ingest)
     await ingest.sql(LATER)
 

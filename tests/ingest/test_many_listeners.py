@@ -12,7 +12,7 @@ import pytest
 
 from ingest_service.database import Database
 from ingest_service.jobs.events import JobWatcher, Listener
-from ingest_service.jobs.job_state import JobKey, JobState
+from ingest_service.jobs.views import JobKey, JobState
 from ingest_service.settings import IngestSettings
 from shared.ids import new_id
 from shared.schemas.states import JobStatus, Stage

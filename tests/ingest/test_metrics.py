@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from ingest_service.settings import IngestSettings
-from ingest_service.telemetry.metrics_folder import metrics_folder
+from ingest_service.telemetry.metrics import metrics_folder
 from shared.telemetry.count_board import Board
 from shared.telemetry.expose_metrics import expose_metrics
 from tests.ingest.process import running

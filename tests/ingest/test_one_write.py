@@ -2,7 +2,7 @@
 
 import asyncio
 
-from ingest_service.server.one_write import OneWrite
+from ingest_service.server.http_protocol import OneWrite
 
 
 class Written(asyncio.Transport):

@@ -7,10 +7,9 @@ import pytest
 from redis.asyncio import Redis
 
 from deploy.local.data_dir import DataDir
-from deploy.local.dead_letters import print_dead_letters
-from deploy.local.errors import LocalStackError
-from deploy.local.redrive import redrive
+from deploy.local.operate import print_dead_letters, redrive
 from deploy.local.settings import Choices
+from deploy.local.terminal import LocalStackError
 from shared.ids import new_id
 from shared.schemas.failures import DEAD_LETTER_LIST, FailureCode
 from tests.ingest import records

@@ -6,15 +6,15 @@ import uuid
 import pytest
 
 from ingest_service.errors import RefusedError
-from ingest_service.jobs.byte_range import RangeNotSatisfiableError, parse_range
-from ingest_service.jobs.cursors import (
+from ingest_service.jobs.queries import parse_job_id
+from ingest_service.jobs.results import RangeNotSatisfiableError, parse_range
+from ingest_service.jobs.views import (
     DeadLetterPosition,
     decode_cursor,
     decode_dead_letter_cursor,
     encode_cursor,
     encode_dead_letter_cursor,
 )
-from ingest_service.jobs.queries import parse_job_id
 from ingest_service.settings import IngestSettings
 from ingest_service.uploads.receive import clean_filename
 from shared.ids import new_id

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingest_service.jobs.queue_lines import Line, Place, place_among
+from ingest_service.jobs.wait_estimate import Line, Place, place_among
 from tests.ingest.records import start
 from tests.ingest.serving import Ingest
 from tests.ingest.sounds import wav

@@ -13,8 +13,7 @@ import pytest_asyncio
 from ingest_service.database import Database
 from ingest_service.errors import CommitUnknownError
 from ingest_service.settings import IngestSettings
-from ingest_service.uploads.commit import COMMITTERS, JobRecorder
-from ingest_service.uploads.job_rows import JobRow
+from ingest_service.uploads.commit import COMMITTERS, JobRecorder, JobRow
 from shared.ids import new_id
 from shared.schemas.states import JobStatus
 from tests.ingest.proxy import proxied

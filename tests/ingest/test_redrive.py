@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from ingest_service.jobs.insert_tasks import NewTask
-from ingest_service.jobs.open_generation import FROM_THE_START, plan
+from ingest_service.jobs.redrive import FROM_THE_START, plan
+from ingest_service.jobs.rows import NewTask
 from shared.ids import new_id
 from shared.queue.dispatch import COMPUTE_QUEUE
 from shared.schemas.failures import FailureCode

@@ -9,9 +9,9 @@ import pytest
 
 from ingest_service.auth import key_cache as key_ring
 from ingest_service.auth import key_listener as hear_changes
-from ingest_service.auth.api_key import NewKey, make_key
 from ingest_service.auth.caller import LOCAL
 from ingest_service.auth.key_cache import KeyRing, LiveKey
+from ingest_service.auth.keys import NewKey, make_key
 from ingest_service.errors import OutageError, RefusedError
 from ingest_service.settings import IngestSettings
 from tests.ingest.keys import bearer, guarded, new_key, status_of

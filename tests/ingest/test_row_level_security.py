@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from deploy.local.service_role import ROLE, let_services_in
+from deploy.local.postgres import ROLE, let_services_in
 from deploy.migrate import migrate
 from ingest_service.database import Database, begun
 from ingest_service.settings import IngestSettings

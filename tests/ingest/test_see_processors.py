@@ -9,7 +9,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from ingest_service.server.see_processors import LATELY_S
+from ingest_service.server.readiness import LATELY_S
 from ingest_service.settings import IngestSettings
 from shared.queue.dispatch import PROCESSOR_SEEN_KEY, PROCESSOR_SEEN_TTL_MS
 from tests.ingest.serving import Ingest, serving, until

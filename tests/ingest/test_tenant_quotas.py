@@ -12,8 +12,7 @@ from redis.asyncio import Redis
 from ingest_service.database import Database
 from ingest_service.errors import LimitError
 from ingest_service.quotas.concurrent_uploads import KEY
-from ingest_service.quotas.quota_gate import QuotaGate
-from ingest_service.quotas.quotas import Quotas
+from ingest_service.quotas.quotas import QuotaGate, Quotas
 from ingest_service.settings import IngestSettings
 from ingest_service.uploads.commit import JobRecorder
 from tests.ingest.raw_http import connected, head
@@ -37,8 +36,8 @@ USED = """
 
 @pytest.fixture(autouse=True)
 def _always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest_service.quotas.known_standings.FRESH_S", 0.0)
-    monkeypatch.setattr("ingest_service.quotas.known_standings.FRESH_WITHOUT_S", 0.0)
+    monkeypatch.setattr("ingest_service.quotas.quotas.FRESH_S", 0.0)
+    monkeypatch.setattr("ingest_service.quotas.quotas.FRESH_WITHOUT_S", 0.0)
 
 
 async def upload(ingest: Ingest, sound: bytes = SOUND) -> tuple[int, dict[str, Any]]:

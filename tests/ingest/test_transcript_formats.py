@@ -4,12 +4,8 @@ import msgspec
 import pytest
 
 from ingest_service.subtitles.cues import READABLE_MS, make_cues
+from ingest_service.subtitles.formats import render_rttm, render_srt, render_txt, render_vtt, timestamp
 from ingest_service.subtitles.limits import CueLimits
-from ingest_service.subtitles.rttm import render_rttm
-from ingest_service.subtitles.srt import render_srt
-from ingest_service.subtitles.timestamp import timestamp
-from ingest_service.subtitles.txt import render_txt
-from ingest_service.subtitles.vtt import render_vtt
 from shared.schemas.transcript import Segment, Turn
 from tests.clips import JFK, NARRATIVE
 from tests.ingest.spoken import one_after_another, said, transcript, untimed

@@ -7,9 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 from redis.asyncio import Redis
 
-from ingest_service.quotas.rate_limiter import MOST_SUBJECTS, RateLimiter, Verdict, lease_tokens
+from ingest_service.quotas.rate_limiter import MOST_SUBJECTS, Policy, RateLimiter, Verdict, lease_tokens
 from ingest_service.quotas.redis_state import SharedRedis
-from ingest_service.quotas.token_bucket import Policy
 
 NEVER_AGAIN = Policy(0.0001, 20)  # a token in hours
 NOBODY = "redis://127.0.0.1:1"

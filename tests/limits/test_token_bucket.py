@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_service.quotas.token_bucket import Bucket, Policy, take, wait_s
+from ingest_service.quotas.rate_limiter import Bucket, Policy, take, wait_s
 
 policies = st.builds(Policy, st.floats(0.01, 10_000), st.integers(1, 10_000))
 arrivals = st.lists(st.tuples(st.floats(0, 100), st.integers(0, 50)), min_size=1, max_size=60)  # after s, wanted

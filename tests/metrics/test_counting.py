@@ -32,16 +32,15 @@ from processor_service.tasks.outcomes import (
     Outcome,
     Postponed,
 )
-from processor_service.telemetry.child_memory import ResidentMemory, resident_memory
 from processor_service.telemetry.count_outcome import outcome_label
-from processor_service.telemetry.count_stage import count_answer, count_heard_remotely
-from processor_service.telemetry.metrics import BOARD, OUTCOMES
+from processor_service.telemetry.exposition import ResidentMemory, resident_memory
+from processor_service.telemetry.metrics import BOARD, OUTCOMES, count_answer, count_heard_remotely
 from shared.schemas.failures import Failure, FailureCode
 from shared.schemas.options import JobOptions
 from shared.schemas.transcript import Transcript
 from shared.telemetry.count_board import Board
 from shared.telemetry.expose_metrics import expose_metrics
-from shared.telemetry.watch_loop import EVERY_S, LAG_SECONDS, loop_watched
+from shared.telemetry.process_gauges import EVERY_S, LAG_SECONDS, loop_watched
 from tests.ingest.serving import until
 from tests.metrics.scraped import Scraped
 

@@ -1,6 +1,6 @@
 import asyncpg
 
-from processor_service.maintenance.forget_keys import forget_keys
+from processor_service.maintenance.expire import forget_keys
 from processor_service.maintenance.loop import run_locked
 from shared.ids import new_id
 

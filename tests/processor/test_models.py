@@ -16,8 +16,8 @@ from processor_service.models import __main__ as command
 from processor_service.models import catalogue
 from processor_service.models.cache import Form, ModelCache, ModelError, locate
 from processor_service.models.catalogue import ConvertedModel
-from processor_service.models.download import in_words
 from processor_service.models.fetch import fetch
+from processor_service.models.packages import in_words
 from processor_service.transcribers import load_transcriber, why_unavailable
 
 WEIGHTS = b"weights" * 1000

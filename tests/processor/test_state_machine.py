@@ -31,8 +31,7 @@ from ingest_service.jobs.redrive import redrive_job
 from ingest_service.uploads.notify import Bell
 from processor_service.audio.write_chunks import PreparedAudio
 from processor_service.maintenance.loop import run_locked
-from processor_service.maintenance.rescue import Rescuer
-from processor_service.maintenance.wake import wake
+from processor_service.maintenance.rescue import Rescuer, wake
 from processor_service.tasks.leases import HEARTBEAT, ClaimedTask, claim
 from processor_service.tasks.outcomes import (
     ChunkDone,

@@ -8,8 +8,7 @@ from processor_service.maintenance import reconcile
 from processor_service.maintenance.loop import run_locked
 from processor_service.maintenance.prune import Pruner
 from processor_service.maintenance.reconcile import Reconciler
-from processor_service.maintenance.rescue import Rescuer
-from processor_service.maintenance.wake import wake
+from processor_service.maintenance.rescue import Rescuer, wake
 from processor_service.tasks.outcomes import Failed
 from processor_service.tasks.retry import RetryPolicy
 from processor_service.tasks.settle import settle

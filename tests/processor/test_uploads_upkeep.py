@@ -7,10 +7,9 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from processor_service.maintenance.collect_parts import PartCollector
 from processor_service.maintenance.expire import UploadExpirer
 from processor_service.maintenance.loop import run_locked
-from processor_service.maintenance.storage import OrphanCollector
+from processor_service.maintenance.storage import OrphanCollector, PartCollector
 from shared.blobs import blob_keys
 from shared.blobs.blob_store import BlobStore
 from shared.ids import new_id

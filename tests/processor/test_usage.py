@@ -4,7 +4,7 @@ from typing import Any
 
 import asyncpg
 
-from processor_service.maintenance.fold_usage import fold_usage
+from processor_service.maintenance.expire import fold_usage
 from processor_service.maintenance.loop import run_locked
 from processor_service.tasks.leases import Leases, SourceFacts
 from processor_service.tasks.outcomes import Failed, Interrupted, JobDone, Split

@@ -23,7 +23,7 @@ from processor_service.models.cache import ModelCache
 from processor_service.providers.failover import serving
 from processor_service.providers.openai_api import OpenAIApi
 from processor_service.settings import ProcessorSettings
-from processor_service.stages.process_chunk import process_chunk
+from processor_service.stages.chunk import process_chunk
 from processor_service.stages.work import Work
 from processor_service.tasks.leases import ClaimedTask
 from processor_service.transcribers.merge import merge_transcripts

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processor_service.providers.language_names import CODES, language_code
-from processor_service.providers.place_answer import transcript_of
+from processor_service.providers.place_answer import CODES, language_code, transcript_of
 from processor_service.providers.read_answer import Heard, HeardSegment, HeardWord, read_answer
 from processor_service.transcribers.transcriber import Span
 from shared.schemas.options import LANGUAGES, JobOptions

@@ -13,7 +13,7 @@ from processor_service.errors import TaskError
 from processor_service.settings import ProcessorSettings
 from processor_service.sources import download
 from processor_service.sources.fetch_source import SourceFetcher
-from processor_service.sources.http_client import open_session
+from processor_service.sources.open_url import open_session
 from processor_service.tasks.leases import ClaimedTask, Leases
 from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobNotFoundError

@@ -7,9 +7,9 @@ import asyncpg
 import pytest
 
 from deploy.local.data_dir import DataDir
-from deploy.local.errors import LocalStackError
 from deploy.local.operate import set_limits
 from deploy.local.settings import Choices
+from deploy.local.terminal import LocalStackError
 
 NOTHING = dict.fromkeys(("bytes_a_day", "audio_seconds_a_day", "jobs_queued", "uploads_at_once"), "default")
 

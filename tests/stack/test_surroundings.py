@@ -7,7 +7,7 @@ import pytest
 
 from deploy.local import postgres as postgres_module
 from deploy.local import valkey as valkey_module
-from deploy.local.kept_secrets import kept_password
+from deploy.local.data_dir import kept_password
 from deploy.local.postgres import Postgres
 from deploy.local.processes import Processes
 from deploy.local.servers import running

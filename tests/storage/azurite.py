@@ -10,9 +10,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from deploy.local.errors import LocalStackError, explain
 from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.processes import Processes
+from deploy.local.terminal import LocalStackError, explain
 from tests.storage.container import ACCOUNT, ACCOUNT_KEY, Container
 
 PACKAGES = Path(__file__).with_name("azurite_js")

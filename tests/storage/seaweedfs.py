@@ -10,9 +10,9 @@ from pathlib import Path
 
 import aiohttp
 
-from deploy.local.errors import LocalStackError, explain
 from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.processes import Processes
+from deploy.local.terminal import LocalStackError, explain
 from tests.storage.bucket import ACCESS_KEY, SECRET_KEY, Bucket
 
 LISTENERS = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc")

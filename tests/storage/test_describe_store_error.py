@@ -3,7 +3,7 @@
 import pytest
 from obstore.exceptions import GenericError, PermissionDeniedError
 
-from shared.blobs.describe_store_error import describe
+from shared.blobs.blob_errors import describe
 
 PERFORMING = "Generic S3 error: Error performing PUT http://host/key?uploadId=17&X-Amz-Signature=ab in 2ms"
 ECHO = (

@@ -14,9 +14,8 @@ import pytest
 import pytest_asyncio
 
 from ingest_service.settings import IngestSettings
-from processor_service.maintenance.collect_direct import DirectCollector
 from processor_service.maintenance.loop import run_locked
-from processor_service.maintenance.storage import OrphanCollector
+from processor_service.maintenance.storage import DirectCollector, OrphanCollector
 from shared import failpoints
 from shared.blobs import blob_keys
 from tests.ingest.keys import bearer, guarded, new_key

@@ -2,9 +2,8 @@
 
 import asyncpg
 
-from processor_service.maintenance.collect_parts import PartCollector
 from processor_service.maintenance.loop import run_locked
-from processor_service.maintenance.storage import OrphanCollector
+from processor_service.maintenance.storage import OrphanCollector, PartCollector
 from shared.blobs import blob_keys
 from shared.ids import new_id
 from tests.processor.conftest import Submit, database, submit

@@ -1,6 +1,6 @@
 """Channels that are told apart become speakers, in the order in which they speak."""
 
-from processor_service.compute.channels import as_channel, merge_channels
+from processor_service.compute.transcribe_chunk import as_channel, merge_channels
 from processor_service.transcribers.transcriber import word
 from shared.schemas.transcript import Segment, Transcript
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from whisper.timing import median_filter
 
-from processor_service.transcribers.median_of_seven import MEDIAN_WIDTH, median_of_seven
+from processor_service.transcribers.word_times import MEDIAN_WIDTH, median_of_seven
 
 
 @pytest.mark.parametrize("frames", [1, 3, 4, 7, 8, 500])

@@ -5,9 +5,8 @@ import pytest
 
 from processor_service.audio.find_speech import FINE, speech_regions
 from processor_service.audio.load_mono import load_mono_16k
-from processor_service.transcribers.text_warnings import text_warnings
 from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray, word
-from processor_service.transcribers.warnings import sound_warnings
+from processor_service.transcribers.warnings import sound_warnings, text_warnings
 from shared.schemas.transcript import ResultWarning, Segment, WarningCode
 from tests.clips import CLIPS, JFK, WIZARD, Clip
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from processor_service.errors import PermanentError
-from processor_service.maintenance.wake import wake
+from processor_service.maintenance.rescue import wake
 from processor_service.tasks.leases import claim
 from processor_service.tasks.outcomes import LeaseLost, Postponed
 from processor_service.tasks.retry import RetryPolicy

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processor_service.outbound.retry_after import LONGEST_S, retry_after_s
+from processor_service.outbound.http_errors import LONGEST_S, retry_after_s
 
 NOW = dt.datetime(2026, 11, 21, 12, 0, 0, tzinfo=dt.UTC)
 

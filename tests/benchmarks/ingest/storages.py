@@ -9,8 +9,7 @@ from typing import Any
 import asyncpg
 from redis.asyncio import Redis
 
-from deploy.local.data_dir import DataDir
-from deploy.local.kept_secrets import kept_password
+from deploy.local.data_dir import DataDir, kept_password
 from deploy.local.postgres import Postgres
 from deploy.local.processes import Processes
 from deploy.local.servers import running

@@ -15,7 +15,7 @@ from arq.connections import ArqRedis
 from arq.worker import func
 from redis.asyncio import Redis
 
-from deploy.local.kept_secrets import kept_password
+from deploy.local.data_dir import kept_password
 from deploy.local.processes import Processes
 from deploy.local.servers import running
 from deploy.local.valkey import Valkey
