@@ -1,12 +1,12 @@
 # The ingest, and the migration, which is another command of the same image (python -m deploy.migrate):
 #   docker build -f deploy/ingest.Dockerfile -t headrace-ingest:0.1.0 .
-# The base is pinned by version; your registry knows its digest: --build-arg PYTHON_IMAGE=python:…@sha256:…
+# The base is pinned by version; pin the digest of your registry: --build-arg PYTHON_IMAGE=python:…@sha256:…
 ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
 WORKDIR /source
 RUN python -m venv /opt/headrace
-# The packages first, in a layer that lasts until their versions change: there is no code of ours here yet.
+# The packages first, in a layer that lasts until their versions change: our code comes later.
 COPY pyproject.toml README.md LICENSE ./
 COPY deploy/requirements-ingest.txt deploy/
 RUN /opt/headrace/bin/pip install --no-cache-dir --no-deps -r deploy/requirements-ingest.txt

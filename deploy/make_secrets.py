@@ -1,6 +1,6 @@
 """Makes the passwords that deploy/compose.yaml needs: `python3 deploy/make_secrets.py [FOLDER]`, once.
 
-Needs the standard library only. FOLDER is deploy/secrets, which git ignores; one that is there is left as it is.
+Uses only the standard library. FOLDER defaults to deploy/secrets, which git ignores. An existing folder is not changed.
 """
 
 import base64
@@ -13,20 +13,20 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent / "secrets"
 SERVICES = ("ingest", "processor")
-KEYS_OF_OURS = "~arq:* ~headrace:* &headrace:*"
-# What could hurt others is forbidden; INFO is what arq tells of Redis when it starts.
+OUR_KEYS = "~arq:* ~headrace:* &headrace:*"
+# No administrative or dangerous commands; arq logs INFO when it starts.
 COMMANDS = "+@all -@admin -@dangerous +info"
 
 NewPassword = Callable[[], str]
 
 
 def new_password() -> str:
-    """256 bits that need no quoting in a URL, in SQL or in a list of rules."""
+    """Return 256 random bits that need no quoting in a URL, in SQL or in an ACL."""
     return secrets.token_urlsafe(32)
 
 
 def files_of(new: NewPassword = new_password) -> dict[str, str]:
-    """Name and content of every file."""
+    """Return the name and content of every file."""
     postgres = {user: new() for user in ("migrate", *SERVICES)}
     valkey = {user: new() for user in SERVICES}
     s3 = {user: new() for user in SERVICES}
@@ -57,9 +57,9 @@ def _role_passwords(postgres: dict[str, str]) -> str:
 
 
 def _valkey_users(valkey: dict[str, str]) -> str:
-    """Who has not said who it is may ask whether the server is there. Passwords stand here as their sha256."""
+    """Unauthenticated clients may only PING. The ACL holds the sha256 of the passwords."""
     users = "".join(
-        f"user {user} on #{hashlib.sha256(word.encode()).hexdigest()} {KEYS_OF_OURS} {COMMANDS}\n"
+        f"user {user} on #{hashlib.sha256(word.encode()).hexdigest()} {OUR_KEYS} {COMMANDS}\n"
         for user, word in valkey.items()
     )
     return "user default on nopass -@all +ping\n" + users
@@ -79,9 +79,9 @@ def _env_file(environ: dict[str, str]) -> str:
 
 
 def write(folder: Path, files: dict[str, str]) -> None:
-    """Write them all; FileExistsError when the folder is there: new passwords would not fit the databases of the old.
+    """Write the files. Raise FileExistsError for an existing folder: existing databases have its passwords.
 
-    The folder keeps others of the machine out; the files are for the containers' users, whoever they are.
+    Only the owner can enter the folder. The containers' users can read the files, as their ids are not known here.
     """
     folder.mkdir(mode=0o700)
     for name, content in files.items():
@@ -91,14 +91,14 @@ def write(folder: Path, files: dict[str, str]) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Write them; the exit status."""
+    """Write the files and return the exit status."""
     folder = Path(arguments[0]) if arguments else FOLDER
     try:
         write(folder, files_of())
     except OSError as error:
         print(f"{folder}: {error.strerror}", file=sys.stderr)
         return 1
-    print(f"{folder} holds the passwords now: keep it, and keep it to yourself")
+    print(f"Wrote the passwords to {folder}. Keep it, and keep it secret.")
     return 0
 
 

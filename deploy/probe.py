@@ -1,16 +1,16 @@
-"""Asks a service of this machine whether it is well: `python -m deploy.probe PORT PATH`. Images have no curl.
+"""Checks the health of a service on this machine: `python -m deploy.probe PORT PATH`. Images have no curl.
 
-The exit status is 0 when it answers with 200. Else it is 1, and one line on standard error says why.
+The exit status is 0 when it answers with 200, else 1 with the reason in one line on standard error.
 """
 
 import http.client
 import sys
 
-TIMEOUT_S = 4.0  # below that of whoever runs the probe, so that the reason is heard
+TIMEOUT_S = 4.0  # shorter than the orchestrator's, so that the reason is printed
 
 
 def probe(port: int, path: str) -> str | None:
-    """What is wrong with the service, or None."""
+    """Return what is wrong with the service, or None."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
     try:
         connection.request("GET", path)
@@ -24,7 +24,7 @@ def probe(port: int, path: str) -> str | None:
 
 
 def main(arguments: list[str]) -> int:
-    """Probe once; the exit status."""
+    """Probe once and return the exit status."""
     port, path = arguments
     problem = probe(int(port), path)
     if problem:

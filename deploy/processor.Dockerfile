@@ -2,7 +2,7 @@
 #   docker build -f deploy/processor.Dockerfile -t headrace-processor:0.1.0 .
 #   docker build -f deploy/processor.Dockerfile -t headrace-processor:0.1.0-cuda --build-arg TORCH=cu130 .
 # MODELS are baked in: names of the catalogue, and `speakers`. With MODELS= there are none: mount them at /models.
-# The base is pinned by version; your registry knows its digest: --build-arg PYTHON_IMAGE=python:…@sha256:…
+# The base is pinned by version; pin the digest of your registry: --build-arg PYTHON_IMAGE=python:…@sha256:…
 ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
@@ -12,7 +12,7 @@ ARG TORCH=cpu
 ARG EXTRAS=processor
 WORKDIR /source
 RUN python -m venv /opt/headrace
-# The packages first, in a layer that lasts until their versions change: there is no code of ours here yet.
+# The packages first, in a layer that lasts until their versions change: our code comes later.
 COPY pyproject.toml README.md LICENSE ./
 COPY deploy/requirements-*.txt deploy/
 # Exactly the pinned packages: openai-whisper asks for triton, which only GPUs use; a CUDA build of torch brings it.
@@ -25,7 +25,7 @@ COPY processor_service processor_service
 COPY deploy deploy
 RUN /opt/headrace/bin/pip install --no-cache-dir --no-deps .
 
-# Also the image that fills a volume with models, for it has pip: docker build --target models, see OPERATIONS.md.
+# Also the image that fills a volume with models, for it has pip: docker build --target models, see docs/operations.md.
 FROM build AS models
 ARG MODELS="base speakers"
 ARG ENGINE=openai-whisper

@@ -1,6 +1,6 @@
--- The database's users: one that owns the schema, one for each service, and one by which KEDA reads the backlog (it has
+-- The database's roles: one that owns the schema, one for each service, and one by which KEDA reads the backlog (it has
 -- its rights by kubernetes/scaler.sql). Run once, by a superuser, in the database, before the first migration. They have
--- no passwords yet, so nobody can log in as them.
+-- no passwords yet, so logins fail until they are set.
 
 CREATE ROLE headrace_migrate LOGIN;
 CREATE ROLE headrace_ingest LOGIN;

@@ -1,4 +1,4 @@
-"""The gatekeeper: validates, stores, records and acknowledges uploads, and shows jobs and results to their clients.
+"""The ingest: it validates, stores, records and acknowledges uploads, and serves jobs and results to clients.
 
-Never does maths and never imports the processor; Postgres and the blob store are all the two have in common.
+It computes nothing and never imports the processor. The two services share Postgres, Redis and the blob store only.
 """

@@ -1,7 +1,7 @@
-"""`python -m ingest_service`: reads the settings, takes the port, serves until SIGTERM or SIGINT.
+"""`python -m ingest_service`: read the settings, open the port, serve until SIGTERM or SIGINT.
 
-A bad setting or a taken port is one line on standard error and exit status 2. With HEADRACE_INGEST_PROCESSES above 1
-this process supervises, and starts itself anew for each that serves, with `--listener` and the number of its socket.
+An invalid setting or a port in use is one line on standard error and exit status 2. With HEADRACE_INGEST_PROCESSES
+above 1 this process supervises. It starts each serving process with `--listener` and the number of its socket.
 """
 
 import asyncio
@@ -23,36 +23,36 @@ log = Log("ingest_service")
 
 
 def main(arguments: list[str]) -> int:
-    """Serve until told to stop; the exit status."""
+    """Serve until SIGTERM or SIGINT. Return the exit status."""
     is_child = arguments[:1] == ["--listener"]
-    unknown = [] if is_child else unknown_variables(os.environ)  # the parent has named them
+    unknown = [] if is_child else unknown_variables(os.environ)  # the parent has logged them
     try:
         settings = load_settings(IngestSettings, os.environ)
         configure(settings.log_format, settings.log_level)
-        for one in unknown:
-            log.warning("unknown_setting", **one._asdict())
+        for variable in unknown:
+            log.warning("unknown_setting", **variable._asdict())
         failpoints.arm(settings.failpoints)
         allow_open_files()
         if is_child:
             return serve_for_parent(settings, socket.socket(fileno=int(arguments[1])))
         return serve_all(settings)
-    except SettingsError as error:  # one that is not set may be set under a name that is almost right
+    except SettingsError as error:  # the missing setting may be a misspelled variable
         return complain(*map(str, unknown), str(error))
     except CannotStartError as error:
         return complain(str(error))
 
 
 def complain(*lines: str) -> int:
-    """Plain lines, whatever the log's format; the exit status."""
+    """Print plain lines, whatever the log's format. Return the exit status."""
     for line in lines:
-        print(f"ingest: {line}", file=sys.stderr)  # noqa: T201 - not a line of the log
+        print(f"ingest: {line}", file=sys.stderr)  # noqa: T201 - not a log line
     return CANNOT_START
 
 
 def serve_all(settings: IngestSettings) -> int:
-    """Serve alone, or supervise those that serve."""
+    """Serve in this process, or supervise several serving processes."""
     if settings.ingest_processes == 1:
-        from ingest_service.server.serve import open_app, serve  # a parent of others does not need it, nor its memory
+        from ingest_service.server.serve import open_app, serve  # a supervisor does not need it
 
         stopping = asyncio.Event()
         app = open_app(settings, stopping)
@@ -65,7 +65,7 @@ def serve_all(settings: IngestSettings) -> int:
 
 
 def serve_for_parent(settings: IngestSettings, listener: socket.socket) -> int:
-    """Serve on a socket of the process that supervises this one."""
+    """Serve on a socket that the supervisor opened."""
     from ingest_service.server.serve import open_app, serve, stop_with_parent
 
     stop_with_parent()
@@ -75,7 +75,7 @@ def serve_for_parent(settings: IngestSettings, listener: socket.socket) -> int:
 
 
 def check_store(settings: IngestSettings) -> None:
-    """Raise CannotStartError here, once, when the blob store's URL does not work."""
+    """Raise CannotStartError once, in the supervisor, if the blob store cannot be opened."""
     try:
         BlobStore(settings.storage_url)
     except BlobStoreError as error:
@@ -83,7 +83,7 @@ def check_store(settings: IngestSettings) -> None:
 
 
 def listen(settings: IngestSettings) -> list[socket.socket]:
-    """Take the port, and say so."""
+    """Open the port and log it."""
     listeners = bind_each(settings.host, settings.port, settings.ingest_processes)
     host, port = listeners[0].getsockname()[:2]
     log.info("listening", host=host, port=port, processes=len(listeners))

@@ -1,10 +1,12 @@
-"""Puts the ingest together: routes, services, error answers, OpenAPI; around them the access log and the linger."""
+"""Assemble the ingest: routes, services, error answers and OpenAPI, and the ASGI wrappers around them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial, reduce
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import cast
 
 from litestar import Litestar
 from litestar.datastructures import State
@@ -12,17 +14,17 @@ from litestar.di import Provide
 from litestar.types import ASGIApp, Scope
 
 from ingest_service.auth.caller import Caller, caller_of, require_scope
-from ingest_service.auth.key_cache import KeyRing
 from ingest_service.jobs.results import RangeNotSatisfiableError
 from ingest_service.middleware.access_log import with_access_log
 from ingest_service.middleware.authentication import with_authentication, without_authentication
-from ingest_service.middleware.concurrent_uploads import with_open_uploads_counted
-from ingest_service.middleware.content_coding import with_codings_refused
-from ingest_service.middleware.cors import with_cross_origin
-from ingest_service.middleware.lingering_close import with_linger
-from ingest_service.middleware.problems import HANDLERS, with_security_headers
+from ingest_service.middleware.cors import with_cors
+from ingest_service.middleware.lingering_close import with_lingering_close
+from ingest_service.middleware.problems import HANDLERS
 from ingest_service.middleware.rate_limit import with_rate_limit
-from ingest_service.middleware.upload_fast_path import with_short_way
+from ingest_service.middleware.security_headers import with_security_headers
+from ingest_service.middleware.tus_headers import with_tus
+from ingest_service.middleware.upload_fast_path import with_content_coding_check, with_upload_fast_path
+from ingest_service.middleware.upload_slots import with_upload_slots
 from ingest_service.openapi.document import openapi_config
 from ingest_service.openapi.keys import API_KEYS
 from ingest_service.routes.audio import answer_unsatisfiable, get_audio, head_audio
@@ -41,11 +43,11 @@ from ingest_service.routes.usage import get_usage
 from ingest_service.routes.webhooks import get_webhook_attempts, send_webhook_again
 from ingest_service.services import Services, open_services
 from ingest_service.settings import IngestSettings
-from ingest_service.telemetry.metrics import BOARD, LOOP_LAG, POOL
+from ingest_service.telemetry.metrics import LOOP_LAG, METRIC_REGISTRY, POOL
+from ingest_service.telemetry.outages import OUTAGES
 from ingest_service.telemetry.traces import uploads_traced
-from ingest_service.tus.middleware import with_tus
 from shared.blobs.blob_store import BlobStore
-from shared.telemetry.process_gauges import loop_watched
+from shared.telemetry.process_gauges import watching_loop_lag
 
 ROUTES = (
     submit_job,
@@ -77,9 +79,9 @@ ROUTES = (
 
 
 def create_app(settings: IngestSettings, stopping: asyncio.Event | None = None) -> Litestar:
-    """The application. Makes the blob store's folder; connects to nothing before the first request.
+    """Return the application. It makes the blob store's folder, and connects to nothing before the first request.
 
-    Streams that have no end of their own end once `stopping` is set, see `server`.
+    Event streams end when `stopping` is set.
     """
     blobs = BlobStore(
         settings.storage_url,
@@ -91,11 +93,12 @@ def create_app(settings: IngestSettings, stopping: asyncio.Event | None = None) 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         if settings.metrics_dir:
-            BOARD.share(Path(settings.metrics_dir))
+            METRIC_REGISTRY.share(Path(settings.metrics_dir))
+        OUTAGES.forget()
         async with open_services(settings, blobs, stopping or asyncio.Event()) as services:
             app.state.services = services
-            async with loop_watched(LOOP_LAG, lambda: POOL.sample(services.database.pool)):
-                with uploads_traced(settings.otlp_url, settings.trace_sample):
+            async with watching_loop_lag(LOOP_LAG, lambda: POOL.sample(services.database.pool)):
+                with uploads_traced(settings.otlp_url.reveal(), settings.trace_sample):
                     yield
 
     return Litestar(
@@ -108,29 +111,36 @@ def create_app(settings: IngestSettings, stopping: asyncio.Event | None = None) 
         exception_handlers={**HANDLERS, RangeNotSatisfiableError: answer_unsatisfiable},
         lifespan=[lifespan],
         openapi_config=openapi_config(_version(), security=API_KEYS if settings.auth == "required" else None),
-        logging_config=None,  # shared.telemetry.logs, set up by the process
+        logging_config=None,  # the process configures shared.telemetry.logs
     )
 
 
 def create_asgi(settings: IngestSettings, stopping: asyncio.Event | None = None) -> ASGIApp:
-    """What the server runs: the application in its wrappers.
-
-    Where a wrapper can, it returns the application's awaitable and is no coroutine itself: each would cost every open
-    upload a kilobyte, of which there may be ten thousand.
-    """
+    """Return the application in its wrappers, as the server runs it."""
     app = create_app(settings, stopping)
-    uploads = with_open_uploads_counted(
-        with_codings_refused(with_short_way(app, lambda: _services(app.state))), lambda: _services(app.state).limits
-    )
-    inner = with_rate_limit(uploads, lambda: _services(app.state).limits.requests) if settings.rate_limit else uploads
-    known = (
-        with_authentication(inner, lambda: _key_ring(app.state))
-        if settings.auth == "required"
-        else without_authentication(inner)
-    )
-    # tus outside of it: the method that it lets a header name is the one that needs a key
-    guarded = with_cross_origin(with_linger(with_tus(known)), settings.cors_origins)
-    return with_access_log(with_security_headers(guarded), settings.access_log_sample)
+    return reduce(lambda inner, wrap: wrap(inner), reversed(_wrappers(settings, app.state)), cast(ASGIApp, app))
+
+
+def _wrappers(settings: IngestSettings, state: State) -> list[Callable[[ASGIApp], ASGIApp]]:
+    """All wrappers in their order: the first is the outermost and receives a request first.
+
+    A wrapper returns the awaitable of the inner application where it can, instead of being a coroutine function. Each
+    coroutine would cost every open upload a kilobyte, and there may be ten thousand.
+    """
+    authentication = partial(with_authentication, keys=lambda: _services(state).key_cache)
+    rate_limit = partial(with_rate_limit, limiter=lambda: _services(state).limits.requests)
+    return [
+        partial(with_access_log, sample=settings.access_log_sample),
+        with_security_headers,
+        partial(with_cors, origins=settings.cors_origins),
+        with_lingering_close,
+        with_tus,  # before authentication: the scope that a request needs depends on the overridden method
+        authentication if settings.auth == "required" else without_authentication,
+        *([rate_limit] if settings.rate_limit else []),
+        partial(with_upload_slots, limits=lambda: _services(state).limits),
+        with_content_coding_check,
+        partial(with_upload_fast_path, services=lambda: _services(state)),
+    ]
 
 
 def _services(state: State) -> Services:
@@ -142,12 +152,8 @@ def _caller(scope: Scope) -> Caller:
     return caller_of(scope)
 
 
-def _key_ring(state: State) -> KeyRing:
-    return _services(state).key_ring
-
-
 def _version() -> str:
     try:
         return version("headrace")
-    except PackageNotFoundError:  # run from a checkout that is not installed
+    except PackageNotFoundError:  # a checkout that is not installed
         return "0"

@@ -1,6 +1,6 @@
-"""The connections to Postgres: opened when first needed, so that the ingest starts while the database is away.
+"""Connections to Postgres, opened when first needed, so that the ingest starts while the database is unavailable.
 
-Turns the driver's ways of saying "away" into one OutageError; every other error stays a defect.
+All driver errors that mean "unavailable" become one OutageError. Every other error is a defect.
 """
 
 import asyncio
@@ -24,43 +24,43 @@ POOL_SIZE = 20
 CONNECT_TIMEOUT_S = 3.0
 ACQUIRE_TIMEOUT_S = 5.0
 STATEMENT_TIMEOUT_S = 5.0
-ENDING_TIMEOUT_S = 1.0  # when the process stops
+CLOSE_TIMEOUT_S = 1.0  # for open read transactions when the process stops
 
-AWAY = (
-    OSError,  # refused, reset, no such host; TimeoutError is one too
+UNAVAILABLE = (
+    OSError,  # refused, reset, unknown host; also TimeoutError
     asyncpg.PostgresConnectionError,
     asyncpg.InsufficientResourcesError,  # too many connections, disk full
     asyncpg.OperatorInterventionError,  # shutting down, starting up
-    asyncpg.ReadOnlySQLTransactionError,  # a standby: the failover is not over
-    asyncpg.InterfaceError,  # the connection broke under a statement, or the pool is closing
+    asyncpg.ReadOnlySQLTransactionError,  # a standby: the failover has not ended
+    asyncpg.InterfaceError,  # the connection broke during a statement, or the pool is closing
     asyncpg.InternalClientError,
 )
 
 
 class Database:
-    """A pool of connections; `connection()` raises OutageError `database_unavailable` when Postgres is away."""
+    """A pool of connections. All methods raise OutageError `database_unavailable` if Postgres is unavailable."""
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
-        self._ending: set[asyncio.Task[None]] = set()  # of who has read what he wanted
+        self._ending: set[asyncio.Task[None]] = set()  # rollbacks of finished reads
 
     @property
     def pool(self) -> Pool:
-        """For whoever wants to know how much of it is in use."""
+        """Return the pool, for the metrics of its use."""
         pool: Pool = self._pool
         return pool
 
     @classmethod
     @asynccontextmanager
     async def opened(cls, url: str, pool_size: int = POOL_SIZE, pooler: Pooler = "none") -> AsyncIterator["Database"]:
-        """A pool without connections yet, closed at the end."""
+        """Open a pool without connections. Close it at the end of the block."""
         pool = asyncpg.create_pool(
             url,
             min_size=0,
             max_size=pool_size,
             timeout=CONNECT_TIMEOUT_S,
             command_timeout=STATEMENT_TIMEOUT_S,
-            reset=_left_as_found,
+            reset=_no_reset,
             server_settings={"application_name": "headrace-ingest"},
             **connection_options(pooler),
         )
@@ -70,69 +70,69 @@ class Database:
             yield database
         finally:
             if database._ending:
-                await asyncio.wait(database._ending, timeout=ENDING_TIMEOUT_S)
-            pool.terminate()  # requests are over by now; a frozen server must not hold up the shutdown
+                await asyncio.wait(database._ending, timeout=CLOSE_TIMEOUT_S)
+            pool.terminate()  # all requests have ended; a frozen server must not delay the shutdown
             await asyncio.gather(*database._ending, return_exceptions=True)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Any]:
-        """A connection for statements that are about no tenant: of what belongs to one it sees nothing."""
-        with _outages_told():
+        """Lend a connection for statements about no tenant. Row-level security hides all tenants' rows from it."""
+        with _outages_raised():
             connection = await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
             try:
                 yield connection
-            except AWAY:
-                await self._condemn(connection)
+            except UNAVAILABLE:
+                await self._expire_all(connection)
                 raise
             finally:
                 await self._release(connection)
 
     @asynccontextmanager
     async def transaction(self, *tenants: str) -> AsyncIterator[Any]:
-        """A connection in a transaction for these tenants' rows, which is committed when the block ends well."""
+        """Lend a connection in a transaction for these tenants' rows. Commit unless the block raises."""
         async with self.connection() as connection, begun(connection, *tenants):
             yield connection
 
     @asynccontextmanager
     async def reading(self, *tenants: str, needed: bool = True) -> AsyncIterator[Any]:
-        """A connection that only reads these tenants' rows. Nobody waits for the end of its transaction.
+        """Lend a connection that only reads these tenants' rows. The caller does not wait for the transaction's end.
 
-        An outage that keeps nobody from what was `needed` is not counted.
+        With `needed=False` an outage is not counted, since the caller can go on without the rows.
         """
-        with _outages_told(counted=needed):
+        with _outages_raised(counted=needed):
             connection = await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
             try:
                 await connection.execute(begin(*tenants))
                 yield connection
-            except AWAY:
-                await self._condemn(connection)
+            except UNAVAILABLE:
+                await self._expire_all(connection)
                 raise
             finally:
-                ending = asyncio.create_task(self._end(connection), context=contextvars.Context())
+                ending = asyncio.create_task(self._roll_back(connection), context=contextvars.Context())
                 self._ending.add(ending)
                 ending.add_done_callback(self._ending.discard)
 
-    async def _end(self, connection: Any) -> None:
+    async def _roll_back(self, connection: Any) -> None:
         try:
             if not connection.is_closed():
                 await connection.execute("ROLLBACK")
-        except AWAY:
-            await self._condemn(connection)
+        except UNAVAILABLE:
+            await self._expire_all(connection)
         finally:
             await self._release(connection)
 
-    async def _condemn(self, connection: Any) -> None:
-        """One broken connection condemns all: found out one by one, frozen ones would cost a time-out each."""
-        with suppress(asyncpg.InterfaceError):  # the pool was closed meanwhile, and has ended it
+    async def _expire_all(self, connection: Any) -> None:
+        """Close all connections after one broke. Frozen connections would cost a timeout each."""
+        with suppress(asyncpg.InterfaceError):  # the pool was closed meanwhile and has closed the connection
             connection.terminate()
         await self._pool.expire_connections()
 
     async def _release(self, connection: Any) -> None:
-        """Give a connection back. One that breaks only now has done its work: what was committed is."""
+        """Return a connection to the pool. If it breaks now, its work is already committed."""
         try:
             await self._pool.release(connection)
-        except AWAY as error:
-            log.warning("connection_broke", error=type(error).__name__)
+        except UNAVAILABLE as error:
+            log.warning("database_connection_lost", error=type(error).__name__)
             await self._pool.expire_connections()
 
     async def check(self) -> None:
@@ -142,22 +142,22 @@ class Database:
 
 
 @contextmanager
-def _outages_told(*, counted: bool = True) -> Iterator[None]:
+def _outages_raised(*, counted: bool = True) -> Iterator[None]:
     try:
         yield
-    except AWAY as error:
+    except UNAVAILABLE as error:
         if counted:
             DATABASE_OUTAGES.inc()
-        raise OutageError("database_unavailable", "The database is away; try again later.") from error
+        raise OutageError("database_unavailable", "The database is unavailable. Try again later.") from error
 
 
 @asynccontextmanager
 async def begun(connection: Any, *tenants: str) -> AsyncIterator[None]:
-    """A transaction for these tenants' rows, begun in one round trip."""
+    """Run the block in a transaction for these tenants' rows. The transaction begins in one round trip."""
     try:
         await connection.execute(begin(*tenants))
         yield
-    except AWAY:  # whoever lent the connection ends it; a frozen server must not be waited for once more
+    except UNAVAILABLE:  # the connection's owner closes it; do not wait for a frozen server again
         raise
     except BaseException:
         await connection.execute("ROLLBACK")
@@ -165,5 +165,5 @@ async def begun(connection: Any, *tenants: str) -> AsyncIterator[None]:
     await connection.execute("COMMIT")
 
 
-async def _left_as_found(_: Any) -> None:
-    """Spare the round trip that asyncpg makes to reset a connection: no statement of ours changes a session's state."""
+async def _no_reset(_: Any) -> None:
+    """Skip asyncpg's reset of a connection and its round trip: no statement of ours changes a session's state."""

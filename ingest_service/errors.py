@@ -1,16 +1,16 @@
-"""What can go wrong in the ingest, as one tree. Libraries' errors are wrapped once, at their adapters.
+"""The exceptions of the ingest. Errors of libraries are wrapped once, in their adapters.
 
-IngestError                    a code of `problems.PROBLEMS` and a sentence for the client
-├── RefusedError               the request cannot be served as it is: 4xx
-│   └── LimitError             a tenant is over one of its limits: 429
-├── OutageError                something we stand on is away or full: 5xx, worth another attempt
-│   └── CommitUnknownError     it went away between COMMIT and its answer
-└── ClientGoneError            nobody is left to answer
+IngestError                    a code of PROBLEM_TYPES and a detail for the client
+├── RefusedError               the client must change the request: 4xx
+│   └── LimitError             a quota or rate limit is exceeded: 429
+├── OutageError                a dependency is unavailable or full: 5xx, the client may try again
+│   └── CommitUnknownError     the connection broke between COMMIT and its answer
+└── ClientGoneError            the client closed the connection
 """
 
 
 class IngestError(Exception):
-    """Base of all; `code` is a key of the table of problems."""
+    """The base. `code` is a key of PROBLEM_TYPES; an empty `detail` stands for the table's detail."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(f"{code}: {detail}")
@@ -19,11 +19,11 @@ class IngestError(Exception):
 
 
 class RefusedError(IngestError):
-    """The client must change something before it asks again."""
+    """The client must change the request."""
 
 
 class LimitError(RefusedError):
-    """`quota_exceeded` or `rate_limited`: the same request may be let in after so many whole seconds."""
+    """`quota_exceeded` or `rate_limited`. The same request may succeed after `retry_after_s` whole seconds."""
 
     def __init__(self, code: str, detail: str, retry_after_s: int) -> None:
         super().__init__(code, detail)
@@ -31,15 +31,15 @@ class LimitError(RefusedError):
 
 
 class OutageError(IngestError):
-    """The client may ask the same again later."""
+    """A dependency is unavailable or full. The client may try again later."""
 
 
 class CommitUnknownError(OutageError):
-    """Something broke between COMMIT and its answer: the job may exist, so its audio must stay."""
+    """The connection broke between COMMIT and its answer. The job may exist, so its audio must stay."""
 
 
 class ClientGoneError(IngestError):
-    """The client closed the connection before its request was whole."""
+    """The client closed the connection before the request was complete."""
 
     def __init__(self) -> None:
         super().__init__("client_gone", "The connection was closed before the upload was complete.")

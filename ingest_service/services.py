@@ -1,64 +1,66 @@
-"""What the handlers work with: opened when the process starts, closed when it stops, passed to each handler.
+"""The services that handlers use: opened when the process starts, closed when it stops, passed to each handler.
 
-Opening connects to nothing, so that the ingest starts while Postgres or Redis are away.
+Opening connects to nothing, so that the ingest starts while Postgres or Redis is unavailable.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
 
-from ingest_service.auth.key_cache import KeyFinder, KeyRing
-from ingest_service.auth.key_listener import hearing_changes
+from ingest_service.auth.key_cache import KeyCache, KeyFinder
+from ingest_service.auth.key_listener import listening_for_key_changes
 from ingest_service.database import POOL_SIZE, Database
+from ingest_service.errors import OutageError
 from ingest_service.jobs.events import JobWatcher
 from ingest_service.jobs.queries import JobReader
-from ingest_service.open_redis import open_redis
-from ingest_service.quotas.concurrent_uploads import Limits, open_limits
+from ingest_service.quotas.concurrent_uploads import TenantLimits, open_tenant_limits
 from ingest_service.quotas.quotas import QuotaGate
 from ingest_service.server.readiness import Readiness, check_health, see_processors
 from ingest_service.settings import IngestSettings
-from ingest_service.subtitles.limits import CueLimits
-from ingest_service.telemetry.backlog import backlog_of
+from ingest_service.subtitles.cue_size import CueSize
 from ingest_service.tus.operations import ResumableUploads, open_resumable_uploads
 from ingest_service.uploads.commit import JobRecorder
-from ingest_service.uploads.idempotency import IdempotencyKeys, OnceSubmitter
-from ingest_service.uploads.notify import Bell
-from ingest_service.uploads.presigned import DirectUploadRecords, DirectUploads
+from ingest_service.uploads.idempotency import IdempotencyKeys, IdempotentSubmitter
+from ingest_service.uploads.job_submitter import JobSubmitter, record_job
+from ingest_service.uploads.notify import DispatchNotifier
+from ingest_service.uploads.presigned_uploads import DirectUploadRecords, DirectUploads
 from ingest_service.uploads.receive import FreeSpace
-from ingest_service.uploads.submit import JobSubmitter, record_job
 from shared.blobs.blob_store import BlobStore
+from shared.connections.redis import open_redis
+from shared.connections.tenancy import ALL_TENANTS
 from shared.telemetry.backlog import BacklogReader
 
 REDIS_CONNECT_TIMEOUT_S = 1.0
 REDIS_TIMEOUT_S = 2.0
-LEAST_CONNECTIONS = 4  # two commit, two read
+MIN_CONNECTIONS = 4  # two commit, two read
 
 
 class Services(msgspec.Struct, frozen=True, kw_only=True):
-    """The open ends of the ingest."""
+    """All services of the ingest."""
 
     submitter: JobSubmitter
-    once: OnceSubmitter
+    idempotent: IdempotentSubmitter
     resumable: ResumableUploads
     direct: DirectUploads
     jobs: JobReader
-    bell: Bell
+    notifier: DispatchNotifier
     blobs: BlobStore
     database: Database
     redis: Redis
-    cue_limits: CueLimits
+    cue_size: CueSize
     presigned_downloads: bool
     watcher: JobWatcher
-    key_ring: KeyRing
-    limits: Limits
+    key_cache: KeyCache
+    limits: TenantLimits
     backlog: BacklogReader
 
     async def check(self) -> Readiness:
-        """What of it is away, and whether a processor runs."""
+        """Return which dependencies are unavailable, and whether a processor runs."""
         return await check_health(
             {
                 "database": self.database.check,
@@ -69,74 +71,76 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def connections_of(processes: int) -> int:
-    """How many connections to Postgres each process may have: 20 together, and four at least."""
-    return max(LEAST_CONNECTIONS, POOL_SIZE // processes)
+    """Return the connections to Postgres that each process may have: 20 together, but at least four each."""
+    return max(MIN_CONNECTIONS, POOL_SIZE // processes)
 
 
 @asynccontextmanager
 async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: asyncio.Event) -> AsyncIterator[Services]:
-    """Everything opened, closed in reverse. `stopping` is set when the process begins to stop."""
+    """Open all services, and close them in reverse order. `stopping` is set when the process begins to stop."""
     redis = open_redis(
-        settings.redis_url, socket_connect_timeout=REDIS_CONNECT_TIMEOUT_S, socket_timeout=REDIS_TIMEOUT_S
+        settings.redis_url.reveal(), socket_connect_timeout=REDIS_CONNECT_TIMEOUT_S, socket_timeout=REDIS_TIMEOUT_S
     )
     free_space = FreeSpace(blobs, settings.min_free_bytes)
     pool_size = connections_of(settings.ingest_processes)
     async with (
         redis,
-        Database.opened(settings.database_url, pool_size, settings.database_pooler) as database,
-        Bell.hung(redis) as bell,
+        Database.opened(settings.database_url.reveal(), pool_size, settings.database_pooler) as database,
+        DispatchNotifier.opened(redis) as notifier,
         JobWatcher.opened(database, stopping) as watcher,
-        _open_key_ring(settings, database) as key_ring,
-        open_limits(settings, database, redis) as limits,
-        _open_resumable(settings, database, blobs, free_space, bell, limits.quotas) as resumable,
+        _open_key_ring(settings, database) as key_cache,
+        open_tenant_limits(settings, database, redis) as limits,
+        _open_resumable(settings, database, blobs, free_space, notifier, limits.quotas) as resumable,
     ):
         submitter = JobSubmitter(
             database, blobs, free_space, settings.max_upload_bytes, settings.fetch_schemes, quotas=limits.quotas
         )
         yield Services(
             submitter=submitter,
-            once=OnceSubmitter(submitter, IdempotencyKeys(database, kept_s=settings.idempotency_hours * 3600)),
+            idempotent=IdempotentSubmitter(
+                submitter, IdempotencyKeys(database, kept_s=settings.idempotency_hours * 3600)
+            ),
             resumable=resumable,
             direct=DirectUploads(
                 blobs=blobs,
                 records=DirectUploadRecords(database),
-                glance=limits.quotas.glance,
+                precheck=limits.quotas.precheck,
                 are_wanted=settings.presigned_uploads,
             ),
             jobs=JobReader(database),
-            bell=bell,
+            notifier=notifier,
             blobs=blobs,
             database=database,
             redis=redis,
-            cue_limits=settings.cue_limits,
+            cue_size=settings.cue_size,
             presigned_downloads=settings.presigned_downloads,
             watcher=watcher,
-            key_ring=key_ring,
+            key_cache=key_cache,
             limits=limits,
-            backlog=backlog_of(database),
+            backlog=_backlog_reader(database),
         )
 
 
 @asynccontextmanager
-async def _open_key_ring(settings: IngestSettings, database: Database) -> AsyncIterator[KeyRing]:
-    """Hears of changes only where keys are asked for."""
-    ring = KeyRing(KeyFinder(database).find)
+async def _open_key_ring(settings: IngestSettings, database: Database) -> AsyncIterator[KeyCache]:
+    """Listen for key changes only if requests need keys."""
+    keys = KeyCache(KeyFinder(database).find)
     try:
         if settings.auth == "required":
-            async with hearing_changes(settings, ring):
-                yield ring
+            async with listening_for_key_changes(settings, keys):
+                yield keys
         else:
-            yield ring
+            yield keys
     finally:
-        await ring.close()
+        await keys.close()
 
 
-def _open_resumable(  # noqa: PLR0913, PLR0917 - all that they stand on, named at the one call
+def _open_resumable(  # noqa: PLR0913, PLR0917 - all dependencies, named at the only call
     settings: IngestSettings,
     database: Database,
     blobs: BlobStore,
     free_space: FreeSpace,
-    bell: Bell,
+    notifier: DispatchNotifier,
     quotas: QuotaGate,
 ) -> AbstractAsyncContextManager[ResumableUploads]:
     return open_resumable_uploads(
@@ -144,8 +148,22 @@ def _open_resumable(  # noqa: PLR0913, PLR0917 - all that they stand on, named a
         blobs,
         free_space,
         partial(record_job, JobRecorder(database, quotas)),
-        bell.ring_soon,
-        quotas.glance,
+        notifier.notify_soon,
+        quotas.precheck,
         max_bytes=settings.max_upload_bytes,
         expires_s=settings.upload_expires_hours * 3600,
     )
+
+
+def _backlog_reader(database: Database) -> BacklogReader:
+    """The ingest also reports the backlog, since there may be no processor that does."""
+
+    async def rows(query: str) -> Sequence[Mapping[str, Any]] | None:
+        try:
+            async with database.reading(ALL_TENANTS) as connection:
+                found: Sequence[Mapping[str, Any]] = await connection.fetch(query)
+        except OutageError:
+            return None
+        return found
+
+    return BacklogReader(rows)

@@ -1,4 +1,4 @@
-"""`python -m processor_service`: reads the settings and works until SIGTERM."""
+"""`python -m processor_service`: reads the settings and runs the processor until SIGTERM."""
 
 import os
 import sys
@@ -20,12 +20,12 @@ log = Log("processor_service")
 
 
 def main() -> int:
-    """The exit status: 0 after an ordered stop, 1 when it could not go on, 2 for settings that cannot work."""
+    """Return the exit status: 0 after an orderly stop, 1 after a failure, 2 for invalid settings."""
     unknown = unknown_variables(os.environ)
     try:
         settings = load_settings(ProcessorSettings, os.environ)
     except SettingsError as error:  # one that is not set may be set under a name that is almost right
-        return _complain(2, *map(str, unknown), str(error))
+        return _report(2, *map(str, unknown), str(error))
     try:
         logs.configure(settings.log_format, settings.log_level)
         for one in unknown:
@@ -33,14 +33,14 @@ def main() -> int:
         failpoints.arm(settings.failpoints)
         return uvloop.run(serve(settings))
     except (SettingsError, ModelError) as error:
-        return _complain(2, str(error))
+        return _report(2, str(error))
     except (OSError, asyncpg.PostgresError) as error:
-        return _complain(1, f"the database cannot be reached: {type(error).__name__}: {error}")
+        return _report(1, f"The database is unreachable: {type(error).__name__}: {error}")
     except (ChildCrashError, TaskError) as error:
-        return _complain(1, f"the model could not be loaded: {error}")
+        return _report(1, f"The model could not be loaded: {error}")
 
 
-def _complain(status: int, *lines: str) -> int:
+def _report(status: int, *lines: str) -> int:
     for line in lines:
         sys.stderr.write(f"processor_service: {line}\n")
     return status

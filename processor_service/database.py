@@ -1,7 +1,7 @@
-"""The connections to Postgres. The processor works for all tenants, and every transaction of its says so.
+"""Connections to Postgres. Every transaction of the processor declares that it works for all tenants.
 
-Said once a transaction, never to the session: a pooler may give the connection to others after it. A statement that
-stands alone becomes a transaction for that.
+The declaration belongs to the transaction, never to the session: a pooler may pass the connection to another client. A
+single statement therefore runs in its own transaction.
 """
 
 from collections.abc import AsyncIterator
@@ -16,15 +16,15 @@ from shared.connections.tenancy import ALL_TENANTS, begin
 BEGIN = begin(ALL_TENANTS)
 
 
-class SpanningConnection(asyncpg.Connection):  # type: ignore[misc] # it has no types
-    """Sees the rows of all tenants. Transactions are not nested."""
+class AllTenantsConnection(asyncpg.Connection):  # type: ignore[misc] # it has no types
+    """A connection that sees the rows of all tenants. Transactions cannot be nested."""
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
         try:
             await super().execute(BEGIN)
             yield
-        except OSError:  # it broke, or did not answer in time (TimeoutError): not to be waited for once more
+        except OSError:  # broken, or no answer in time (TimeoutError): do not wait for a ROLLBACK
             self.terminate()
             raise
         except BaseException:
@@ -49,7 +49,7 @@ class SpanningConnection(asyncpg.Connection):  # type: ignore[misc] # it has no 
             return await super().fetchval(query, *args, **options)
 
     def get_reset_query(self) -> str:
-        """Nothing: no statement of ours changes a session's state."""
+        """Reset nothing: our statements do not change the session's state."""
         return ""
 
     @asynccontextmanager
@@ -65,17 +65,17 @@ class SpanningConnection(asyncpg.Connection):  # type: ignore[misc] # it has no 
 async def opened(
     database_url: str, *, max_size: int, command_timeout_s: float, pooler: Pooler = "none"
 ) -> AsyncIterator[asyncpg.Pool]:
-    """A pool of such connections, closed at the end."""
+    """Open a pool of such connections; close it at the end of the block."""
     pool = await asyncpg.create_pool(
         database_url,
         min_size=1,
         max_size=max_size,
         command_timeout=command_timeout_s,
-        connection_class=SpanningConnection,
+        connection_class=AllTenantsConnection,
         server_settings={"application_name": "headrace-processor"},
         **connection_options(pooler),
     )
     try:
         yield pool
     finally:
-        pool.terminate()  # all is settled by now; a connection that hangs must not hold up the end
+        pool.terminate()  # everything is settled; do not wait for a connection that hangs

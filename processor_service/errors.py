@@ -1,56 +1,29 @@
 """The exceptions of the processor, and what each means for a task.
 
-TaskError
-├── PermanentError   the same input fails again: straight to the dead letter
-├── TransientError   may go better next time: waits and is attempted again
-└── ChildCrashError  the child process died under the task
+ProcessorError
+├── TaskError               ends the attempt with a coded failure
+│   ├── PermanentError      the same input fails again: the task is dead
+│   │   └── AudioError      the audio cannot be decoded or is not acceptable
+│   └── TransientError      another attempt may succeed: the task waits
+├── ChildCrashError         the compute child died during the task
+├── LeaseLostError          the lease is lost: the worker must not write
+├── SourceBrokenError       the download of a source broke: another connection may continue it
+└── SourceChangedError      the source changed during the download: start again from the first byte
+
+Failure messages are for clients. They contain no path, no URL and no text from a library. Compute children import this
+module, so it imports no large library.
 """
 
-import traceback
+from shared.schemas.failures import FailureCode
 
-from shared.blobs.blob_errors import BlobNotFoundError, BlobStoreError
-from shared.schemas.failures import Failure, FailureCode
-
-# What can be wrong with a client's audio, as coded sentences that the client understands: no path, no library's
-# words.
-#
-# Every malformed file ends in an AudioError or in sound, never in another exception.
+SOURCE_SERVER = "The server of the `audio_url`"
 
 
-class AudioError(Exception):
-    """The audio cannot be processed, and trying again would not help."""
-
-    def __init__(self, code: FailureCode, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
+class ProcessorError(Exception):
+    """The root of the tree."""
 
 
-def undecodable() -> AudioError:
-    return AudioError(FailureCode.UNDECODABLE_AUDIO, "The file is damaged or is not audio: no decoder can read it.")
-
-
-def empty() -> AudioError:
-    return AudioError(FailureCode.EMPTY_AUDIO, "The file is valid but holds no sound: its length is zero.")
-
-
-def too_long(max_audio_s: float) -> AudioError:
-    return AudioError(FailureCode.AUDIO_TOO_LONG, f"The audio is longer than the {max_audio_s:g} seconds allowed.")
-
-
-def no_audio_track() -> AudioError:
-    return AudioError(FailureCode.NO_AUDIO_TRACK, "The file has no audio track.")
-
-
-def unsupported_codec() -> AudioError:
-    return AudioError(FailureCode.UNSUPPORTED_CODEC, "The file's audio track uses a codec that is not supported.")
-
-
-def unsupported_audio(message: str) -> AudioError:
-    return AudioError(FailureCode.UNSUPPORTED_AUDIO, message)
-
-
-class TaskError(Exception):
+class TaskError(ProcessorError):
     """A coded failure; `message` is for the client."""
 
     transient = False
@@ -63,81 +36,78 @@ class TaskError(Exception):
 
 
 class PermanentError(TaskError):
-    """Trying again cannot help."""
+    """Another attempt fails the same way."""
+
+
+class AudioError(PermanentError):
+    """The audio cannot be processed. Every malformed file raises this or decodes; it raises nothing else."""
 
 
 class TransientError(TaskError):
-    """Trying again may help."""
+    """Another attempt may succeed."""
 
     transient = True
 
 
-class ChildCrashError(Exception):
+class ChildCrashError(ProcessorError):
     """The compute child died (a native crash, out of memory) while it worked on a task."""
 
 
-def failure_of(error: BaseException) -> Failure:
-    """What to store about an exception that ended an attempt."""
-    trace = "".join(traceback.format_exception(error))[-8000:]
-    match error:
-        case TaskError():
-            return Failure(
-                code=error.code,
-                message=error.message,
-                transient=error.transient,
-                retry_after_s=error.retry_after_s,
-                traceback=trace,
-            )
-        case TimeoutError():
-            message = "A part of the service did not answer in time."
-            return Failure(code=FailureCode.TIMEOUT, message=message, transient=True, traceback=trace)
-        case BlobNotFoundError():
-            message = "The stored audio is no longer there."
-            return Failure(code=FailureCode.SOURCE_MISSING, message=message, traceback=trace)
-        case BlobStoreError():
-            message = "The storage did not answer."
-            return Failure(code=FailureCode.STORAGE_UNAVAILABLE, message=message, transient=True, traceback=trace)
-        case _:
-            message = "An internal error stopped the processing."
-            return Failure(code=FailureCode.INTERNAL, message=message, transient=True, traceback=trace)
+class LeaseLostError(ProcessorError):
+    """Another worker or nothing holds the task now. The transaction rolls back."""
 
 
-# What can go wrong with a source that is fetched. The messages name no URL: its query may be somebody's secret.
-#
-# SourceBrokenError the connection broke or hung, or the server has no time: it may go on with another connection
-# SourceChangedError what is there now is not what was begun, or nobody can tell: from the start All others are
-# TaskErrors, and end the attempt.
+class SourceBrokenError(ProcessorError):
+    """`reason` continues "The server of the `audio_url` …". `failure` applies when no other connection helps."""
 
-SERVER = "The server of the `audio_url`"
-
-
-class SourceBrokenError(Exception):
-    """Says why after "The server of the `audio_url` …"; `failure` is the task's when no other connection helps."""
-
-    def __init__(self, why: str, *, retry_after_s: float | None = None) -> None:
-        super().__init__(why)
-        self.failure = unavailable(why, retry_after_s=retry_after_s)
+    def __init__(self, reason: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.failure = source_unavailable(reason, retry_after_s=retry_after_s)
 
 
-class SourceChangedError(Exception):
-    """Says why after "The server of the `audio_url` …"."""
+class SourceChangedError(ProcessorError):
+    """The message continues "The server of the `audio_url` …"."""
 
 
-def unavailable(why: str, *, retry_after_s: float | None = None) -> TransientError:
-    """Another attempt may find it."""
-    return TransientError(FailureCode.SOURCE_UNAVAILABLE, f"{SERVER} {why}.", retry_after_s=retry_after_s)
+def undecodable() -> AudioError:
+    return AudioError(FailureCode.UNDECODABLE_AUDIO, "The file is damaged or is not audio: no decoder can read it.")
 
 
-def blocked(why: str) -> PermanentError:
-    """The URL, or one that it redirects to, is not where this service may connect to."""
-    return PermanentError(FailureCode.SOURCE_BLOCKED, f"The `audio_url` is refused: {why}.")
+def empty() -> AudioError:
+    return AudioError(FailureCode.EMPTY_AUDIO, "The file is valid but contains no audio: its duration is zero.")
 
 
-def refused(why: str) -> PermanentError:
-    """The server does not give it."""
-    return PermanentError(FailureCode.SOURCE_REFUSED, f"{SERVER} {why}.")
+def too_long(max_audio_s: float) -> AudioError:
+    return AudioError(FailureCode.AUDIO_TOO_LONG, f"The audio is longer than the {max_audio_s:g} seconds allowed.")
 
 
-def too_large(max_bytes: int) -> PermanentError:
-    """More than an upload may have."""
-    return PermanentError(FailureCode.SOURCE_TOO_LARGE, f"The source has more than {max_bytes} bytes.")
+def no_audio_track() -> AudioError:
+    return AudioError(FailureCode.NO_AUDIO_TRACK, "The file has no audio track.")
+
+
+def unsupported_codec() -> AudioError:
+    return AudioError(FailureCode.UNSUPPORTED_CODEC, "The codec of the file's audio track is not supported.")
+
+
+def unsupported_audio(message: str) -> AudioError:
+    return AudioError(FailureCode.UNSUPPORTED_AUDIO, message)
+
+
+def source_unavailable(reason: str, *, retry_after_s: float | None = None) -> TransientError:
+    """The server cannot send the source now."""
+    return TransientError(FailureCode.SOURCE_UNAVAILABLE, f"{SOURCE_SERVER} {reason}.", retry_after_s=retry_after_s)
+
+
+def source_blocked(reason: str) -> PermanentError:
+    """The policy for outbound addresses refuses the URL or a redirect target."""
+    return PermanentError(FailureCode.SOURCE_BLOCKED, f"The `audio_url` is refused: {reason}.")
+
+
+def source_refused(reason: str) -> PermanentError:
+    """The server does not serve the source."""
+    return PermanentError(FailureCode.SOURCE_REFUSED, f"{SOURCE_SERVER} {reason}.")
+
+
+def source_too_large(max_bytes: int) -> PermanentError:
+    """The source is larger than an upload may be."""
+    return PermanentError(FailureCode.SOURCE_TOO_LARGE, f"The source is larger than {max_bytes} bytes.")

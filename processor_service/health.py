@@ -1,4 +1,4 @@
-"""Liveness, readiness and metrics of a processor on a port of its own, for whoever watches it. Serves no clients."""
+"""Liveness, readiness and metrics of a processor on a separate port, for orchestrators and monitoring."""
 
 import contextlib
 import time
@@ -14,14 +14,14 @@ from processor_service.telemetry.exposition import CONTENT_TYPE, show_metrics
 from processor_service.telemetry.metrics import LOOP_LAG
 from shared.blobs.blob_errors import BlobStoreError
 from shared.telemetry.backlog import BacklogReader
-from shared.telemetry.process_gauges import loop_watched
+from shared.telemetry.process_gauges import watching_loop_lag
 
-STALE_POLL_S = 300.0  # while Redis is away polls wait for it; a restart would not bring it back
+STALE_POLL_S = 300.0  # polls block while Redis is unavailable; a restart would not help
 
 
 @contextlib.asynccontextmanager
 async def serve(processor: Processor, workers: list[PollingWorker]) -> AsyncIterator[None]:
-    """Answer `/health/live`, `/health/ready` and `/metrics` while the block runs; nothing when the port is 0."""
+    """Serve `/health/live`, `/health/ready` and `/metrics` while the block runs; serve nothing when the port is 0."""
     if not processor.settings.health_port:
         yield
         return
@@ -37,8 +37,8 @@ async def serve(processor: Processor, workers: list[PollingWorker]) -> AsyncIter
         return web.json_response({"poll_age_s": round(age_s, 1)}, status=200 if age_s < STALE_POLL_S else 503)
 
     async def ready(_request: web.Request) -> web.Response:
-        away = await _away(processor)
-        return web.json_response({"away": away}, status=503 if away else 200)
+        unavailable = await _unavailable(processor)
+        return web.json_response({"away": unavailable}, status=503 if unavailable else 200)
 
     async def metrics(_request: web.Request) -> web.Response:
         text = await show_metrics(processor, backlog, poll_age_s())
@@ -50,14 +50,14 @@ async def serve(processor: Processor, workers: list[PollingWorker]) -> AsyncIter
     await runner.setup()
     await web.TCPSite(runner, processor.settings.health_host, processor.settings.health_port).start()
     try:
-        async with loop_watched(LOOP_LAG):
+        async with watching_loop_lag(LOOP_LAG):
             yield
     finally:
         await runner.cleanup()
 
 
 async def _rows(processor: Processor, query: str) -> Sequence[Mapping[str, Any]] | None:
-    """Of a query about the record; None while the database is away."""
+    """Return the rows of a query; None while the database is unavailable."""
     try:
         rows: Sequence[Mapping[str, Any]] = await processor.database.fetch(query)
     except DATABASE_ERRORS:
@@ -65,18 +65,18 @@ async def _rows(processor: Processor, query: str) -> Sequence[Mapping[str, Any]]
     return rows
 
 
-async def _away(processor: Processor) -> list[str]:
-    away = []
+async def _unavailable(processor: Processor) -> list[str]:
+    unavailable = []
     try:
         await processor.database.fetchval("SELECT 1")
     except DATABASE_ERRORS:
-        away.append("database")
+        unavailable.append("database")
     try:
         await processor.redis.ping()
     except (RedisError, OSError):
-        away.append("redis")
+        unavailable.append("redis")
     try:
         await processor.blobs.check()
     except BlobStoreError:
-        away.append("storage")
-    return away
+        unavailable.append("storage")
+    return unavailable

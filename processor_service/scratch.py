@@ -1,7 +1,7 @@
-"""Where decoded audio lies while it is worked on: one folder a processor, and in it one for each attempt of a task.
+"""Scratch folders for decoded audio: one a processor, and in it one for each attempt of a task.
 
-A processor that is killed leaves its folder behind. The next to start on the machine deletes it: the lock on it, which
-the kernel drops with its owner, is not held any more.
+A killed processor leaves its folder. The next processor that starts on the machine deletes it: the kernel released the
+lock on it.
 """
 
 import asyncio
@@ -23,31 +23,31 @@ LOCK = "lock"
 
 
 class Scratch:
-    """The folder of this process, as long as its lock is held."""
+    """The folder of this process. It is valid while its lock is held."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     @contextlib.contextmanager
     def task_folder(self) -> Iterator[Path]:
-        """A folder that is gone when the attempt ends, however it ends."""
+        """Make a folder for one attempt; delete it at the end of the block."""
         with tempfile.TemporaryDirectory(prefix="task-", dir=self.folder, ignore_cleanup_errors=True) as folder:
             yield Path(folder)
 
 
 @contextlib.asynccontextmanager
 async def open_scratch(parent: str) -> AsyncIterator[Scratch]:
-    """Delete what dead processors left, then hold a folder of one's own for the length of a block.
+    """Delete the folders of dead processors, then make and lock one for the length of a block.
 
-    An empty `parent` is the system's temporary folder. SettingsError when no folder can be made there.
+    An empty `parent` is the system's temporary folder. Raise SettingsError when no folder can be made there.
     """
-    place = Path(parent or tempfile.gettempdir())
+    parent_folder = Path(parent or tempfile.gettempdir())
     try:
-        place.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - instant
-        await asyncio.to_thread(sweep, place)
-        folder, lock = _new_folder(place)
+        parent_folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - instant
+        await asyncio.to_thread(sweep, parent_folder)
+        folder, lock = _new_folder(parent_folder)
     except OSError as error:
-        raise SettingsError(f"HEADRACE_SCRATCH_DIR cannot be used: {error}") from error
+        raise SettingsError(f"HEADRACE_SCRATCH_DIR is not usable: {error}") from error
     try:
         yield Scratch(folder)
     finally:
@@ -55,10 +55,10 @@ async def open_scratch(parent: str) -> AsyncIterator[Scratch]:
         os.close(lock)
 
 
-def sweep(place: Path) -> None:
-    """Delete the scratch folders of processors that are dead. Never one whose lock is held, nor one of another user."""
-    for folder in place.glob(f"{PREFIX}*"):
-        with contextlib.suppress(OSError):  # gone meanwhile, or not ours to judge
+def sweep(parent: Path) -> None:
+    """Delete the scratch folders of dead processors: unlocked folders of this user."""
+    for folder in parent.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):  # deleted meanwhile, or no permission
             if folder.is_symlink() or folder.stat().st_uid != os.getuid():
                 continue
             if (lock := _lock(folder)) is not None:
@@ -67,20 +67,20 @@ def sweep(place: Path) -> None:
                 os.close(lock)
 
 
-def _new_folder(place: Path) -> tuple[Path, int]:
+def _new_folder(parent: Path) -> tuple[Path, int]:
     while True:
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
         try:
             lock = _lock(folder)
         except FileNotFoundError:
             lock = None
         if lock is not None:
             return folder, lock
-        # A sweep came between the two steps and took the folder for a dead one's.
+        # Another processor's sweep deleted or locked the folder before it was locked here: try again.
 
 
 def _lock(folder: Path) -> int | None:
-    """A descriptor that holds the folder's lock, or None: another holds it or has just deleted it."""
+    """Return a descriptor that holds the folder's lock; None: another process holds it or has just deleted it."""
     path = folder / LOCK
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:

@@ -1,6 +1,7 @@
-"""A processor process: opens what tasks need, warms the children, then works until it is told to stop.
+"""A processor process: opens what tasks need, warms the children, then works until SIGTERM or SIGINT.
 
-Order of the end: no new claims, running tasks finish within the grace period, the rest is handed back, children die.
+It stops in this order: no new claims; running tasks finish within the grace period; the rest returns to the queue; the
+children are killed.
 """
 
 import asyncio
@@ -22,68 +23,39 @@ from processor_service.database import opened
 from processor_service.maintenance.dead_letters import DeadLetterList
 from processor_service.maintenance.erase import Eraser, Retention
 from processor_service.maintenance.expire import UploadExpirer, fold_usage, forget_keys
-from processor_service.maintenance.loop import run_forever
+from processor_service.maintenance.loop import Outage, run_forever
 from processor_service.maintenance.prune import Pruner
 from processor_service.maintenance.reconcile import Reconciler
 from processor_service.maintenance.rescue import Rescuer, wake
 from processor_service.maintenance.storage import DirectCollector, OrphanCollector, PartCollector
-from processor_service.models.cache import ModelCache, form_for, locate
+from processor_service.models.cache import ModelCache
 from processor_service.providers.failover import open_providers
 from processor_service.scratch import open_scratch
 from processor_service.settings import ProcessorSettings
 from processor_service.sources.fetch_source import SourceFetcher
-from processor_service.sources.open_url import open_session as open_sources_session
+from processor_service.sources.open_url import open_source_session
 from processor_service.tasks.arq_worker import PollingWorker, compute_worker, connect, delivery_worker
 from processor_service.tasks.execute import DEAD_LETTERS, Processor
 from processor_service.tasks.leases import Leases
 from processor_service.telemetry.traces import attempts_traced
-from processor_service.transcribers import scripted_model, why_unavailable
-from processor_service.transcribers.transcriber import NO_ENGINE
-from processor_service.webhooks.http import open_session
+from processor_service.transcribers.engines import find_model, open_cache
+from processor_service.webhooks.send import open_webhook_session
 from shared.blobs.blob_store import BlobStore
 from shared.queue.dispatch import processor_name
 from shared.schemas.states import TaskKind
-from shared.settings import SettingsError
 from shared.telemetry.logs import Log
 
 log = Log(__name__)
 
-
-# The order to stop. Once given, a process that does not come to its end is ended, with its stacks in the log.
-
-
-LAST_RESORT_S = 10.0  # on top of two grace periods, to drain and to conclude: a stop that takes longer hangs
-
-
-class StopOrder(asyncio.Event):
-    """Set by a signal, or when a main loop has ended by itself."""
-
-    def __init__(self, *, grace_s: float) -> None:
-        super().__init__()
-        self._within_s = 2 * grace_s + LAST_RESORT_S
-
-    def set(self) -> None:
-        """Give the order; again changes nothing."""
-        if not self.is_set():
-            super().set()
-            asyncio.get_running_loop().call_later(self._within_s, _leave)
-
-
-def _leave() -> None:
-    """Leases run out, and whoever is left takes over."""
-    log.error("stop_took_too_long", tasks=[task.get_name() for task in asyncio.all_tasks()])
-    faulthandler.dump_traceback()
-    os._exit(1)
-
-
-BEATS_PER_LEASE = 5  # two may be missed; a cancelled task is noticed at the next one
+BEATS_PER_LEASE = 5  # two may be missed; the next one detects a cancellation
 STATEMENT_TIMEOUT_S = 30.0
-CLOSE_S = 2.0  # for the last words to Redis
+CLOSE_S = 2.0  # for closing the connections to Redis
+FORCED_EXIT_S = 10.0  # in addition to two grace periods, for draining and settling: a longer stop hangs
 
 
 async def serve(settings: ProcessorSettings) -> int:
-    """Run until SIGTERM or SIGINT; the exit status."""
-    stop = StopOrder(grace_s=settings.grace_s)
+    """Run until SIGTERM or SIGINT. Return the exit status."""
+    stop = StopRequest(grace_s=settings.grace_s)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with _processor(settings, stop) as processor:
@@ -94,11 +66,11 @@ async def serve(settings: ProcessorSettings) -> int:
 
 @contextlib.asynccontextmanager
 async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncIterator[Processor | None]:
-    """The processor with its children warm; None when it was told to stop before that."""
-    models = ModelCache(Path(settings.model_dir), form_for(settings.transcriber))
+    """Open the processor and warm its children. Yield None when a stop was requested before that."""
+    models = open_cache(settings.transcriber, Path(settings.model_dir))
     warm = _warm(settings, models)
     async with contextlib.AsyncExitStack() as stack:
-        stack.enter_context(attempts_traced(settings.otlp_url, settings.trace_sample))
+        stack.enter_context(attempts_traced(settings.otlp_url.reveal(), settings.trace_sample))
         scratch = await stack.enter_async_context(open_scratch(settings.scratch_dir))
         compute = ComputePool(warm, slots=settings.slots, threads=settings.threads, scratch=scratch.folder)
         stack.push_async_callback(compute.stop)
@@ -107,15 +79,15 @@ async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncI
             return
         database = await stack.enter_async_context(
             opened(
-                settings.database_url,
+                settings.database_url.reveal(),
                 max_size=settings.slots + 8,
                 command_timeout_s=STATEMENT_TIMEOUT_S,
                 pooler=settings.database_pooler,
             )
         )
-        redis = await stack.enter_async_context(connect(settings.redis_url))
-        http = await stack.enter_async_context(open_session(settings))
-        sources = await stack.enter_async_context(open_sources_session(settings))
+        redis = await stack.enter_async_context(connect(settings.redis_url.reveal()))
+        http = await stack.enter_async_context(open_webhook_session(settings))
+        sources = await stack.enter_async_context(open_source_session(settings))
         providers = await stack.enter_async_context(open_providers(settings.providers))
         leases = Leases(database, lease_s=settings.lease_s)
         blobs = BlobStore(settings.storage_url, timeout_s=settings.storage_timeout_s, retry_s=settings.storage_retry_s)
@@ -137,26 +109,17 @@ async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncI
 
 
 def _warm(settings: ProcessorSettings, models: ModelCache) -> Warm:
-    if reason := why_unavailable(settings.transcriber):
-        raise SettingsError(reason)
     return Warm(
         engine=settings.transcriber,
-        model_path=_model_path(settings, models),
+        model_path=str(find_model(settings.transcriber, settings.model, models)),
         device=settings.device,
         memory_bytes=settings.child_memory_bytes,
         denoiser=settings.denoiser_settings(),
     )
 
 
-def _model_path(settings: ProcessorSettings, models: ModelCache) -> str:
-    if settings.transcriber == NO_ENGINE:
-        return ""
-    is_scripted = settings.transcriber == "scripted"
-    return scripted_model(settings.model) if is_scripted else str(locate(settings.model, models))
-
-
 async def _unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
-    """Whether the work was done before the order to stop came."""
+    """Run `work` until it ends or a stop is requested. Return whether it ended."""
     working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
     await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
@@ -168,7 +131,7 @@ async def _unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) 
     return False
 
 
-async def _work(processor: Processor, stop: StopOrder) -> int:
+async def _work(processor: Processor, stop: asyncio.Event) -> int:
     logging.getLogger("arq").setLevel(logging.WARNING)
     workers = [compute_worker(processor), delivery_worker(processor)]
     async with health.serve(processor, workers):
@@ -187,7 +150,7 @@ async def _work(processor: Processor, stop: StopOrder) -> int:
 
 
 def _loops(processor: Processor) -> list[Coroutine[Any, Any, None]]:
-    upkeep = partial(run_forever, processor.database, processor.redis)
+    loop = partial(run_forever, processor.database, processor.redis)
     settings, blobs = processor.settings, processor.blobs
     retention = Retention(
         jobs_s=settings.retention_s, audio_s=settings.retention_audio_s, webhook_log_s=settings.retention_webhook_log_s
@@ -196,28 +159,31 @@ def _loops(processor: Processor) -> list[Coroutine[Any, Any, None]]:
     rescuer = Rescuer(processor.database, processor.policy(TaskKind.CHUNK))
     return [
         _heartbeat(processor),
-        upkeep("wake", wake, every_s=0.5),
-        upkeep("rescue", rescuer, every_s=1),
-        upkeep("reconcile", Reconciler(processor.redis), every_s=2),
-        upkeep("prune", Pruner(processor.redis), every_s=5),
-        upkeep(DEAD_LETTERS, processor.dead_letters, every_s=1),
-        upkeep("erase", Eraser(blobs, retention, lease_s=settings.lease_s), every_s=5),
-        upkeep("idempotency_keys", forget_keys, every_s=60),
-        upkeep("usage", fold_usage, every_s=60),
-        upkeep("orphans", collector, every_s=settings.orphan_age_s),
-        upkeep("uploads", UploadExpirer(blobs), every_s=30),
-        upkeep("upload_parts", PartCollector(blobs, older_than_s=settings.orphan_age_s), every_s=settings.orphan_age_s),
-        upkeep("direct_uploads", DirectCollector(blobs), every_s=settings.orphan_age_s),
+        loop("wake", wake, every_s=0.5),
+        loop("rescue", rescuer, every_s=1),
+        loop("reconcile", Reconciler(processor.redis), every_s=2),
+        loop("prune", Pruner(processor.redis), every_s=5),
+        loop(DEAD_LETTERS, processor.dead_letters, every_s=1),
+        loop("erase", Eraser(blobs, retention, lease_s=settings.lease_s), every_s=5),
+        loop("idempotency_keys", forget_keys, every_s=60),
+        loop("usage", fold_usage, every_s=60),
+        loop("orphans", collector, every_s=settings.orphan_age_s),
+        loop("uploads", UploadExpirer(blobs), every_s=30),
+        loop("upload_parts", PartCollector(blobs, older_than_s=settings.orphan_age_s), every_s=settings.orphan_age_s),
+        loop("direct_uploads", DirectCollector(blobs), every_s=settings.orphan_age_s),
     ]
 
 
 async def _heartbeat(processor: Processor) -> None:
+    outage = Outage("heartbeat_failed", "heartbeat_recovered")
     while True:
         await asyncio.sleep(processor.settings.lease_s / BEATS_PER_LEASE)
         try:
             await processor.leases.beat()
-        except Exception as error:  # noqa: BLE001 - a missed beat is made up by the next, or the lease is lost
-            log.warning("heartbeat_failed", error=f"{type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001 - the next heartbeat extends the leases, or they are lost
+            outage.failed(error)
+        else:
+            outage.succeeded()
 
 
 async def _stop(
@@ -234,7 +200,28 @@ async def _stop(
         await asyncio.wait(concluding, timeout=processor.settings.grace_s)
     for task in (*polling, *background):
         task.cancel()
-    await asyncio.wait([*polling, *background], timeout=CLOSE_S)  # one that swallows its end must not hold up ours
+    await asyncio.wait([*polling, *background], timeout=CLOSE_S)  # do not wait for one that ignores its cancellation
     for worker in workers:
-        with contextlib.suppress(Exception):  # Redis may be away; there is nothing left to save
+        with contextlib.suppress(Exception):  # Redis may be unavailable; nothing is lost
             await asyncio.wait_for(worker.close(), CLOSE_S)
+
+
+class StopRequest(asyncio.Event):
+    """Set by a signal, or when a main loop ended. A process that does not stop in time is ended by force."""
+
+    def __init__(self, *, grace_s: float) -> None:
+        super().__init__()
+        self._within_s = 2 * grace_s + FORCED_EXIT_S
+
+    def set(self) -> None:
+        """Request the stop. Later calls have no effect."""
+        if not self.is_set():
+            super().set()
+            asyncio.get_running_loop().call_later(self._within_s, _exit_now)
+
+
+def _exit_now() -> None:
+    """End the process with its stacks in the log. The leases expire, and other workers take over."""
+    log.error("stop_took_too_long", tasks=[task.get_name() for task in asyncio.all_tasks()])
+    faulthandler.dump_traceback()
+    os._exit(1)

@@ -1,4 +1,4 @@
-"""The processor's settings; each field is `HEADRACE_<NAME>`."""
+"""The processor's settings. Each field is the environment variable `HEADRACE_<NAME>`."""
 
 import os
 from typing import Annotated, Literal
@@ -7,55 +7,56 @@ import msgspec
 
 from processor_service.denoisers import DenoiserSettings, why_not
 from processor_service.providers.provider_settings import ProviderSettings
-from processor_service.transcribers.transcriber import NO_ENGINE
+from processor_service.transcribers.engines import DEFAULT_ENGINE, NO_ENGINE, why_unavailable
 from shared.schemas.options import WEBHOOK_SECRET_FORM, is_webhook_secret
+from shared.secret import Secret
 from shared.settings import CommonSettings
-from shared.telemetry.traces import why_untraceable
+from shared.telemetry.traces import why_no_tracing
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class ProcessorSettings(CommonSettings, frozen=True, kw_only=True):
-    """Read once at start by `__main__` and passed down."""
+    """`__main__` reads them once at the start and passes them down."""
 
-    transcriber: str = "openai-whisper"  # the engine: openai-whisper, faster-whisper, none, or scripted (for tests)
-    providers: tuple[ProviderSettings, ...] = ()  # remote engines that are asked first, in this order
-    model: str = "base"  # a name of the catalogue, or the path of a checkpoint or, for faster-whisper, of a folder
-    device: Literal["auto", "cpu", "cuda"] = "auto"  # where the model runs; auto: on a GPU where there is one
-    model_dir: str = "~/.cache/headrace/models"  # where fetched models are kept
-    denoiser: str = "noisereduce"  # or deepfilternet, its extra installed
-    noisereduce_stationary: bool = False  # one background for a whole chunk rather than one that follows it
-    denoise_strength: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0  # how much of what is found to be noise goes
-    slots: Annotated[int, msgspec.Meta(ge=1)] = 1  # compute tasks at once; each holds a warm model, 0.7 to 1.1 GB
-    deliveries: Annotated[int, msgspec.Meta(ge=1)] = 50  # webhooks at once
-    threads: int = os.cpu_count() or 1  # cores shared by the slots that are busy
-    scratch_dir: str = ""  # for decoded audio under way; empty: the system's temporary folder
-    chunk_threshold_s: Positive = 1800.0  # longer files are cut
+    transcriber: str = DEFAULT_ENGINE  # the engine: openai-whisper, faster-whisper, none, or scripted (for tests)
+    providers: tuple[ProviderSettings, ...] = ()  # remote engines, asked first and in this order
+    model: str = "base"  # a name from the catalogue, or the path of a checkpoint or (faster-whisper) a folder
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # where the model runs; auto: a GPU if available
+    model_dir: str = "~/.cache/headrace/models"  # the folder of fetched models
+    denoiser: str = "noisereduce"  # or deepfilternet, which needs its extra
+    noisereduce_stationary: bool = False  # estimate the noise once a chunk instead of continuously
+    denoise_strength: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0  # the share of the detected noise to remove
+    slots: Annotated[int, msgspec.Meta(ge=1)] = 1  # concurrent compute tasks; each uses a warm model, 0.7 to 1.1 GB
+    deliveries: Annotated[int, msgspec.Meta(ge=1)] = 50  # concurrent webhook requests
+    threads: int = os.cpu_count() or 1  # shared by the busy slots
+    scratch_dir: str = ""  # the folder of decoded audio; empty: the system's temporary folder
+    chunk_threshold_s: Positive = 1800.0  # longer files are split
     chunk_s: Positive = 600.0  # into chunks of about this length
     max_audio_seconds: Positive = 24 * 3600.0
     retry_waits_s: tuple[float, ...] = (10.0, 20.0, 40.0)  # after the first, second, … failed attempt
-    lease_s: Positive = 15.0  # a worker that is silent for longer has lost its tasks
-    stage_timeout_s: Positive = 120.0  # a compute step that takes longer is killed, but for …
-    slowest_speed: Positive = 0.1  # … the time that its audio takes at this speed (audio-seconds a second)
-    child_memory_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0  # of one compute child; 0: 4 GiB and thrice the model
+    lease_s: Positive = 15.0  # a worker without a heartbeat for so long loses its tasks
+    stage_timeout_s: Positive = 120.0  # the time limit of a compute step, plus …
+    slowest_speed: Positive = 0.1  # … its audio at this speed (seconds of audio a second)
+    child_memory_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0  # of a compute child; 0: 4 GiB and 3 times the model
     grace_s: Positive = 10.0  # how long a stopping worker lets running tasks finish
-    poll_s: Positive = 0.1  # how often the queues are looked at
+    poll_s: Positive = 0.1  # between two reads of a queue
     fetch_timeout_s: Positive = 3600.0  # for fetching one source
-    fetch_silence_s: Positive = 30.0  # for its server to answer, or to send anything
-    webhook_secret: str = ""  # signs for jobs that brought no secret of their own
-    webhook_previous_secret: str = ""  # signs besides while receivers change to a new one
+    fetch_silence_s: Positive = 30.0  # for its server to answer or to send data
+    webhook_secret: Secret = Secret("")  # signs the webhooks of jobs without their own secret
+    webhook_previous_secret: Secret = Secret("")  # signs in addition, while receivers change to a new secret
     webhook_timeout_s: Positive = 15.0
     webhook_waits_s: tuple[float, ...] = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)  # between attempts
-    webhook_allow_private: Literal["false", "loopback", "true"] = "false"  # not public addresses; sources, too
+    webhook_allow_private: Literal["false", "loopback", "true"] = "false"  # also private addresses; for sources too
     webhook_schemes: tuple[Literal["http", "https"], ...] = ("http", "https")
-    webhook_ports: tuple[Annotated[int, msgspec.Meta(ge=1, le=65535)], ...] = ()  # empty: any; sources, too
-    retention_s: NotNegative = 0.0  # jobs that ended longer ago are erased; 0: never
-    retention_audio_s: NotNegative = 0.0  # the same for their audio alone
-    retention_webhook_log_s: Positive = 30 * 24 * 3600.0  # webhook attempts older than this are forgotten
-    orphan_age_s: Positive = 3600.0  # blobs that no job knows are deleted when they are older
-    health_host: str = "127.0.0.1"  # the address that the health port listens on
-    health_port: int = 0  # liveness, readiness and metrics; 0: none
+    webhook_ports: tuple[Annotated[int, msgspec.Meta(ge=1, le=65535)], ...] = ()  # empty: any; for sources too
+    retention_s: NotNegative = 0.0  # jobs are erased so long after they ended; 0: never
+    retention_audio_s: NotNegative = 0.0  # the same for their audio only
+    retention_webhook_log_s: Positive = 30 * 24 * 3600.0  # webhook attempts are deleted at this age
+    orphan_age_s: Positive = 3600.0  # orphaned blobs are deleted at this age
+    health_host: str = "127.0.0.1"  # the address of the health port
+    health_port: int = 0  # serves liveness, readiness and metrics; 0: none
 
     def denoiser_settings(self) -> DenoiserSettings:
         return DenoiserSettings(
@@ -63,13 +64,15 @@ class ProcessorSettings(CommonSettings, frozen=True, kw_only=True):
         )
 
     def __post_init__(self) -> None:
-        if problem := self.why_unreachable() or why_untraceable(self.otlp_url):
+        if problem := self.why_unreachable() or why_no_tracing(self.otlp_url.reveal()):
             raise ValueError(problem)
         if problem := why_not(self.denoiser):
             raise ValueError(f"HEADRACE_DENOISER is invalid: {problem}")
+        if problem := why_unavailable(self.transcriber):
+            raise ValueError(f"HEADRACE_TRANSCRIBER is invalid: {problem}")
         if self.transcriber == NO_ENGINE and not self.providers:
             raise ValueError("HEADRACE_TRANSCRIBER=none needs HEADRACE_PROVIDERS")
         for name in ("webhook_secret", "webhook_previous_secret"):
             secret = getattr(self, name)
-            if secret and not is_webhook_secret(secret):
+            if secret and not is_webhook_secret(secret.reveal()):
                 raise ValueError(f"HEADRACE_{name.upper()} is invalid: {WEBHOOK_SECRET_FORM}")

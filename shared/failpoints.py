@@ -1,7 +1,7 @@
-"""Failpoints: named places where a test may have a process killed, frozen or failed, to show that it does no harm.
+"""Failpoints: named points in the code at which a test kills, freezes or fails a process.
 
-Without `arm` a failpoint is a call that returns at once. Armed, it looks for a file of its name in a folder; the first
-process to take that file away does what the file says, once: `kill`, `stop` (SIGSTOP), `fail` or `exit`.
+Without `arm` a failpoint returns at once. Armed, it looks for a file of its name in a folder. The first process that
+renames the file does what the file says, once: `kill`, `stop` (SIGSTOP), `fail` or `exit`.
 """
 
 import os
@@ -12,17 +12,17 @@ _folder: Path | None = None
 
 
 class FailpointError(OSError):
-    """The misfortune that a test asked for; an OSError, as the network's own are."""
+    """The fault that a test injects; an OSError, like errors of the network."""
 
 
 def arm(folder: str) -> None:
-    """Obey the files of a folder from now on; an empty name disarms."""
+    """Obey the files of this folder from now on; an empty name disarms."""
     global _folder  # noqa: PLW0603 - one switch a process, set at its start
     _folder = Path(folder) if folder else None
 
 
 def failpoint(name: str) -> None:
-    """Something may happen here when a test wants it to."""
+    """Inject the fault that a test ordered for this name, if any."""
     if _folder is not None:
         _obey(_folder / name)
 
@@ -43,4 +43,4 @@ def _obey(order: Path) -> None:
         case "exit":
             os._exit(1)
         case other:
-            raise ValueError(f"failpoint {order.name} does not know {other!r}")
+            raise ValueError(f"failpoint {order.name}: unknown action {other!r}; use kill, stop, fail or exit")

@@ -5,18 +5,18 @@ import threading
 import time
 import uuid
 
-POOL_BYTES = 4096  # asked of the system at once: to ask costs more than all the rest of an id
+POOL_BYTES = 4096  # read from the system at once: a system call costs more than the rest of an id
 
 
 class _Entropy(threading.local):
-    """The system's random bytes, each given out once; a thread has its own."""
+    """The system's random bytes, each used once; one pool for each thread."""
 
     def __init__(self) -> None:
         self._pool = b""
         self._taken = 0
 
     def forget(self) -> None:
-        self._pool = b""  # so that the next one asks
+        self._pool = b""
 
     def take(self, count: int) -> bytes:
         if self._taken + count > len(self._pool):
@@ -28,11 +28,11 @@ class _Entropy(threading.local):
 
 
 _entropy = _Entropy()
-os.register_at_fork(after_in_child=_entropy.forget)  # else parent and child would make the same ids
+os.register_at_fork(after_in_child=_entropy.forget)  # or parent and child would make the same ids
 
 
 def new_id() -> uuid.UUID:
-    """A fresh UUIDv7: 48 bits of Unix milliseconds, version and variant, 74 random bits."""
+    """Return a new UUIDv7: 48 bits of Unix milliseconds, version and variant, 74 random bits."""
     unix_ms = time.time_ns() // 1_000_000
     value = (unix_ms & (1 << 48) - 1) << 80 | int.from_bytes(_entropy.take(10), "big")
     value = value & ~(0xF << 76) | 0x7 << 76
@@ -41,5 +41,5 @@ def new_id() -> uuid.UUID:
 
 
 def new_token(byte_count: int) -> str:
-    """Random bytes as hexadecimal digits: a name that nobody else chooses, not a secret to keep."""
+    """Return random bytes as hexadecimal digits: a unique name, not a secret."""
     return _entropy.take(byte_count).hex()

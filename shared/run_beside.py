@@ -1,17 +1,17 @@
-"""Runs a coroutine beside a block of code, and ends it with the block."""
+"""Runs a coroutine in the background of a block of code and cancels it at the end of the block."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 
-AGAIN_AFTER_S = 1.0
+CANCEL_AGAIN_AFTER_S = 1.0
 
 
 @asynccontextmanager
 async def run_beside(endless: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """A task for the length of a block. If it broke off by itself, its error is raised at the block's end.
+    """Run the coroutine while the block runs. If it failed, raise its error at the end of the block.
 
-    It is cancelled until it has ended: a client library in the middle of a time-out may lose a cancel.
+    Cancel it until it has ended: a client library in the middle of a timeout may lose a cancellation.
     """
     task = asyncio.create_task(endless)
     try:
@@ -19,7 +19,7 @@ async def run_beside(endless: Coroutine[None, None, None]) -> AsyncIterator[None
     finally:
         while not task.done():
             task.cancel()
-            await asyncio.wait([task], timeout=AGAIN_AFTER_S)
+            await asyncio.wait([task], timeout=CANCEL_AGAIN_AFTER_S)
         error = None if task.cancelled() else task.exception()
     if error is not None:
         raise error

@@ -1,8 +1,8 @@
 """Settings: one frozen Struct a service, read from `HEADRACE_*` once at start and passed down.
 
 Field `redis_url` is `HEADRACE_REDIS_URL`; tuples are comma-separated. A tuple of Structs is a list of names, each with
-settings of its own: of `HEADRACE_PROVIDERS=a,b`, `HEADRACE_PROVIDER_A_URL` and so on.
-Nobody else reads the environment.
+settings of its own: for `HEADRACE_PROVIDERS=a,b`, `HEADRACE_PROVIDER_A_URL` and so on.
+No other module reads the environment.
 """
 
 import typing
@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 
 from shared.connections.postgres import Pooler, why_no_database
-from shared.connections.redis import why_no_redis
+from shared.connections.redis_url import why_no_redis
+from shared.secret import Secret, decode_secret
 
 PREFIX = "HEADRACE_"
 S = TypeVar("S", bound="CommonSettings")
@@ -22,59 +23,35 @@ class SettingsError(Exception):
     """A setting is missing or invalid; the message names the variable, never its value."""
 
 
-class Secret:
-    """Text that shows only where it is asked for: in no log, no message, no repr."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def reveal(self) -> str:
-        return self._text
-
-    def __bool__(self) -> bool:
-        return bool(self._text)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._text == self._text
-
-    def __hash__(self) -> int:
-        return hash(self._text)
-
-    def __repr__(self) -> str:
-        return "Secret(…)" if self._text else "Secret()"
-
-
 class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What both services need."""
+    """The settings of both services."""
 
-    database_url: str
-    database_pooler: Pooler = "none"  # what stands before the database; one that nobody named is refused
-    database_direct_url: str = ""  # past the pooler, for what needs a session; empty: none
-    redis_url: str
+    database_url: Secret
+    database_pooler: Pooler = "none"  # the pooler before the database; one that is not named here is refused
+    database_direct_url: Secret = Secret("")  # bypasses the pooler for what needs a session; empty: none
+    redis_url: Secret
     storage_url: Annotated[str, msgspec.Meta(pattern=r"^(file|s3|gs|az)://")]
-    storage_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 30.0  # that one request to a bucket may take
-    storage_retry_s: Annotated[float, msgspec.Meta(ge=0)] = 10.0  # after which one that fails is not begun again
-    max_upload_bytes: Annotated[int, msgspec.Meta(ge=1)] = 5 << 30  # of the audio; a larger upload is a 413
-    fetch_schemes: tuple[Literal["http", "https"], ...] = ("http", "https")  # that an `audio_url` may have
+    storage_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 30.0  # the longest that one request to a bucket may take
+    storage_retry_s: Annotated[float, msgspec.Meta(ge=0)] = 10.0  # a failed request is not retried after this time
+    max_upload_bytes: Annotated[int, msgspec.Meta(ge=1)] = 5 << 30  # a larger upload gets 413
+    fetch_schemes: tuple[Literal["http", "https"], ...] = ("http", "https")  # allowed in `audio_url`
     log_format: Literal["json", "console"] = "console"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    otlp_url: str = ""  # of a collector that traces are sent to; empty: none are
-    trace_sample: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0  # of all jobs, if any are traced
-    failpoints: str = ""  # for tests only: a folder of orders to misbehave, see shared.failpoints
+    otlp_url: Secret = Secret("")  # of the collector for traces; empty: none are sent
+    trace_sample: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0  # fraction of jobs that are traced
+    failpoints: str = ""  # for tests only: a folder of faults to inject, see shared.failpoints
 
     def why_unreachable(self) -> str:
-        """What is wrong with the ways to Postgres and Redis; empty: nothing that can be seen from here."""
+        """Return what is wrong with the URLs of PostgreSQL and Redis; empty when they are valid. Does not connect."""
         return (
-            why_no_database("HEADRACE_DATABASE_URL", self.database_url)
-            or why_no_database("HEADRACE_DATABASE_DIRECT_URL", self.database_direct_url)
-            or why_no_redis(self.redis_url)
+            why_no_database("HEADRACE_DATABASE_URL", self.database_url.reveal())
+            or why_no_database("HEADRACE_DATABASE_DIRECT_URL", self.database_direct_url.reveal())
+            or why_no_redis(self.redis_url.reveal())
         )
 
 
 def load_settings(settings_type: type[S], environ: Mapping[str, str]) -> S:
-    """Read and validate a service's settings; raises SettingsError with one clear sentence."""
+    """Read and validate a service's settings. Raise SettingsError with one sentence."""
     hints = typing.get_type_hints(settings_type, include_extras=True)
     values: dict[str, Any] = {}
     for field in msgspec.structs.fields(settings_type):
@@ -95,13 +72,13 @@ def load_settings(settings_type: type[S], environ: Mapping[str, str]) -> S:
 
 
 def group_of(hint: Any) -> type[msgspec.Struct] | None:
-    """The Struct of whose names a setting is a list; None for any other setting."""
+    """Return the Struct whose names a setting lists; None for any other setting."""
     item = typing.get_args(hint)[0] if typing.get_origin(hint) is tuple else None
     return item if isinstance(item, type) and issubclass(item, msgspec.Struct) else None
 
 
 def group_prefix(field_name: str, name: str) -> str:
-    """What the variables of one name of a list begin with; the list's own name is a plural."""
+    """Return the prefix of one name's variables. The name of the list is a plural."""
     return f"{PREFIX}{field_name.removesuffix('s').upper()}_{name.upper()}_"
 
 
@@ -129,16 +106,10 @@ def _read_item(name: str, prefix: str, item_type: type[msgspec.Struct], environ:
         raise SettingsError(f"{prefix}… is invalid: {error}") from error
 
 
-def _secret(wanted: type, value: Any) -> Any:
-    if wanted is Secret:
-        return Secret(value)
-    raise NotImplementedError(wanted)
-
-
 def _parse(variable: str, text: str, hint: Any) -> Any:
     plain = typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
     value: Any = [part.strip() for part in text.split(",")] if typing.get_origin(plain) is tuple else text
     try:
-        return msgspec.convert(value, hint, strict=False, dec_hook=_secret)
+        return msgspec.convert(value, hint, strict=False, dec_hook=decode_secret)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{variable} is invalid: {error}") from None

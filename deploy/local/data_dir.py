@@ -1,4 +1,4 @@
-"""DATA_DIR: where everything lies that the local stack keeps, and the lock that gives it to one stack at a time."""
+"""DATA_DIR: the folder with all data of the local stack, and the lock that allows one stack at a time."""
 
 import base64
 import fcntl
@@ -16,7 +16,7 @@ PRIVATE_FILE = 0o600
 
 
 class DataDir:
-    """The folder and the places in it. Opening it makes it; secrets and settings in it are for its owner only."""
+    """The folder and its paths. Only the owner can read it."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
@@ -28,19 +28,19 @@ class DataDir:
         self.stack_env = self.run / "stack.env"
 
     def open(self) -> None:
-        """Make the folders that are missing."""
+        """Create the missing folders."""
         for folder in (self.root, self.secrets, self.run, self.valkey, self.blobs):
             folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder; raises LocalStackError when another stack does. The kernel lets go when we die."""
+        """Hold the lock during a block. Raise LocalStackError if another stack holds it. It ends with this process."""
         with (self.root / "lock").open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise LocalStackError(
-                    f"A stack runs on {self.root} already. Stop it, or set another DATA_DIR and PORT."
+                    f"A stack already runs on {self.root}. Stop it, or set another DATA_DIR and PORT."
                 ) from None
             yield
 
@@ -48,26 +48,26 @@ class DataDir:
         return self.run / f"{name}.pid"
 
     def processor_pids(self) -> list[int]:
-        """Of the processors that run at the moment."""
+        """Return the process ids of the running processors."""
         pids = []
         for path in self.run.glob("processor-*.pid"):
-            with suppress(FileNotFoundError):  # its process has just ended
+            with suppress(FileNotFoundError):  # the process has just ended
                 pids.append(int(path.read_text()))
         return pids
 
     def clear_run(self) -> None:
-        """Remove what an earlier stack that was killed left behind."""
+        """Remove the files of an earlier stack that was killed."""
         for path in (*self.run.glob("*.pid"), self.stack_env):
             path.unlink(missing_ok=True)
 
     def write_stack_env(self, settings: Mapping[str, str]) -> None:
-        """Store the settings in force as lines that a shell can source."""
+        """Write the effective settings as lines that a shell can source."""
         lines = (f"{name}={shlex.quote(value)}\n" for name, value in sorted(settings.items()))
         write_private(self.stack_env, "".join(lines))
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner reads, whole or not at all."""
+    """Write a file atomically; only its owner can read it."""
     fresh = path.with_name(path.name + ".new")
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE), "w") as file:
@@ -76,24 +76,21 @@ def write_private(path: Path, text: str) -> None:
 
 
 def read_stack_env(path: Path) -> dict[str, str]:
-    """The settings of a running stack; raises LocalStackError when none runs."""
+    """Return the settings of the running stack. Raise LocalStackError if none runs."""
     try:
         words = shlex.split(path.read_text())
     except FileNotFoundError:
-        raise LocalStackError(f"No stack runs on {path.parent.parent} (there is no {path.name}).") from None
+        raise LocalStackError(f"No stack runs on {path.parent.parent}: {path.name} does not exist.") from None
     return dict(word.split("=", 1) for word in words)
 
 
-# Passwords and keys of the local stack: made on first run, kept in DATA_DIR, readable by its owner only.
-
-
 def kept_password(path: Path) -> str:
-    """The password in a file, made when there is none."""
+    """Return the password in a file; create the file if it is missing."""
     return _kept(path, secrets.token_hex(24))
 
 
 def kept_webhook_secret(path: Path) -> str:
-    """The secret that signs webhooks, as Standard Webhooks writes it: `whsec_` and base64 of 32 bytes."""
+    """Return the secret that signs webhooks, in the form of Standard Webhooks: `whsec_` and base64 of 32 bytes."""
     return _kept(path, "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode())
 
 

@@ -1,6 +1,6 @@
-"""`demo`: what a client does, once: uploads a clip, is told by webhook, verifies the signature, fetches the words.
+"""`demo`: upload a clip, receive and verify the webhook, and fetch the transcript.
 
-Runs the whole stack in a temporary folder, on a free port, with the smallest model, and leaves nothing behind.
+The stack runs in a temporary folder, on a free port, with the smallest model. Everything is removed at the end.
 """
 
 import asyncio
@@ -20,13 +20,11 @@ from deploy.local.settings import Choices, base_url
 from deploy.local.stack import running_stack
 from deploy.local.terminal import LocalStackError, say
 
-# A client's end of the webhook, on loopback: takes one event and hands over its verified body.
-
 PATH = "/headrace"
 
 
 class WebhookReceiver:
-    """Answers 204 to events whose signature is right, 401 to others; `event` is the first right one."""
+    """A client's webhook endpoint. It answers 204 to valid signatures, else 401. `event` is the first valid event."""
 
     def __init__(self, secret: str) -> None:
         self._webhook = Webhook(secret)
@@ -35,7 +33,7 @@ class WebhookReceiver:
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator["WebhookReceiver"]:
-        """Listen on a free port for the length of a block."""
+        """Listen on a free loopback port during a block."""
         application = web.Application()
         application.router.add_post(PATH, self._receive)
         runner = web.AppRunner(application, access_log=None)
@@ -57,25 +55,25 @@ class WebhookReceiver:
         return web.Response(status=204)
 
 
-FOR_ONE_CLIP = {"HEADRACE_MODEL": "tiny.en", "HEADRACE_SLOTS": "1"}  # quick to fetch and to warm up
+DEMO_SETTINGS = {"HEADRACE_MODEL": "tiny.en", "HEADRACE_SLOTS": "1"}  # fast to download and to load
 CLIP = Path(__file__).parent / "jfk.flac"
-TOLD_WITHIN_S = 120.0  # a cold model on a slow machine takes about 20
+WEBHOOK_TIMEOUT_S = 120.0  # loading and transcribing takes about 20 s on a slow machine
 
 
 async def demonstrate(choices: Choices) -> None:
-    """Show the way of one clip; raises LocalStackError when it does not get through."""
+    """Transcribe one clip. Raise LocalStackError on failure."""
     with tempfile.TemporaryDirectory(prefix="headrace-demo-") as folder:
         async with running_stack(_for_demo(choices, Path(folder))) as settings:
             receiver = WebhookReceiver(settings["HEADRACE_WEBHOOK_SECRET"])
             async with receiver.listening(), aiohttp.ClientSession(base_url(settings)) as client:
-                words = await _transcribe(client, receiver)
+                text = await _transcribe(client, receiver)
     say("")
-    say(words)
+    say(text)
     say("webhook verified")
 
 
 def _for_demo(choices: Choices, folder: Path) -> Choices:
-    overrides = {**FOR_ONE_CLIP, **choices.overrides}
+    overrides = {**DEMO_SETTINGS, **choices.overrides}
     return replace(
         choices, port=free_port(), data_dir=folder, processors=max(1, choices.processors), overrides=overrides
     )
@@ -84,8 +82,8 @@ def _for_demo(choices: Choices, folder: Path) -> Choices:
 async def _transcribe(client: aiohttp.ClientSession, receiver: WebhookReceiver) -> str:
     try:
         job_id = await _upload(client, receiver.url)
-        await _told(receiver, job_id)
-        return await _words(client, job_id)
+        await _await_webhook(receiver, job_id)
+        return await _fetch_text(client, job_id)
     except aiohttp.ClientError as error:
         raise LocalStackError(f"The ingest service did not answer: {error}") from error
 
@@ -96,25 +94,25 @@ async def _upload(client: aiohttp.ClientSession, webhook_url: str) -> str:
     form.add_field("webhook_url", webhook_url)
     async with client.post("/v1/jobs", data=form) as response:
         if response.status != 202:
-            raise LocalStackError(f"The upload was refused with {response.status}: {await response.text()}")
+            raise LocalStackError(f"The upload was rejected with status {response.status}: {await response.text()}")
         job_id = str((await response.json())["job_id"])
     say(f"uploaded {CLIP.name} as job {job_id}; waiting for the webhook")
     return job_id
 
 
-async def _told(receiver: WebhookReceiver, job_id: str) -> None:
-    """Wait for the webhook, and be sure that it brings good news of this job."""
+async def _await_webhook(receiver: WebhookReceiver, job_id: str) -> None:
+    """Wait for the webhook and check that it reports this job as completed."""
     try:
-        event: Any = await asyncio.wait_for(receiver.event, TOLD_WITHIN_S)
+        event: Any = await asyncio.wait_for(receiver.event, WEBHOOK_TIMEOUT_S)
     except TimeoutError:
-        raise LocalStackError(f"No webhook with a right signature came within {TOLD_WITHIN_S:.0f} s.") from None
+        raise LocalStackError(f"No webhook with a valid signature arrived within {WEBHOOK_TIMEOUT_S:.0f} s.") from None
     if event["type"] != "job.completed" or event["data"]["job_id"] != job_id:
-        raise LocalStackError(f"The webhook brings {event['type']}: {event['data'].get('error')}")
+        raise LocalStackError(f"The webhook reports {event['type']}: {event['data'].get('error')}")
 
 
-async def _words(client: aiohttp.ClientSession, job_id: str) -> str:
+async def _fetch_text(client: aiohttp.ClientSession, job_id: str) -> str:
     async with client.get(f"/v1/jobs/{job_id}/transcript", params={"format": "txt"}) as response:
         text = (await response.text()).strip()
         if response.status != 200 or not text:
-            raise LocalStackError(f"The transcript could not be fetched ({response.status}).")
+            raise LocalStackError(f"Cannot fetch the transcript: status {response.status}.")
         return text

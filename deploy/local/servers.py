@@ -1,4 +1,4 @@
-"""The seam between the stack and the servers it embeds, and a way to run one for the length of a block."""
+"""The interface of the embedded servers, and a context manager that runs one."""
 
 import asyncio
 import signal
@@ -9,40 +9,40 @@ from typing import Protocol, TypeVar
 
 from deploy.local.terminal import LocalStackError
 
-READY_WITHIN_S = 60.0
+START_TIMEOUT_S = 60.0
 LOOK_EVERY_S = 0.05
 
 
 class Server(Protocol):
-    """A server from a package. It listens on a free port of loopback, the same one through all restarts."""
+    """A server from a package. It listens on a free loopback port and keeps it across restarts."""
 
     name: str
     stop_signal: signal.Signals
 
     @property
     def url(self) -> str:
-        """Where clients find it, password included."""
+        """Its URL, with the password."""
 
     async def prepare(self) -> None:
-        """Make its data folder when there is none; raises LocalStackError."""
+        """Create its data folder if it is missing. Raise LocalStackError."""
 
     async def start(self) -> Process:
-        """Start its process; returns before it answers."""
+        """Start its process. Returns before it answers."""
 
     async def answers(self) -> bool:
-        """Whether it serves clients."""
+        """Return whether it serves clients."""
 
     def failure(self) -> LocalStackError:
-        """Why it did not start, from what it wrote."""
+        """Return the reason it did not start, from its output."""
 
 
 AnyServer = TypeVar("AnyServer", bound=Server)
 
 
 async def wait_until_ready(server: Server, process: Process) -> None:
-    """Return when the server answers; raises its failure when it ends or stays silent for a minute."""
+    """Return when the server answers. Raise its failure if it ends first or does not answer within a minute."""
     try:
-        async with asyncio.timeout(READY_WITHIN_S):
+        async with asyncio.timeout(START_TIMEOUT_S):
             while not await server.answers():
                 if process.returncode is not None:
                     raise server.failure()
@@ -53,7 +53,7 @@ async def wait_until_ready(server: Server, process: Process) -> None:
 
 @asynccontextmanager
 async def running(server: AnyServer) -> AsyncIterator[AnyServer]:
-    """Run a server for the length of a block."""
+    """Run a server during a block."""
     await server.prepare()
     process = await server.start()
     try:

@@ -1,4 +1,4 @@
-"""The two services as the local stack runs them: how each is started, what each needs first, when each is ready."""
+"""Start the two services, prepare their model, and wait until they answer."""
 
 import asyncio
 import os
@@ -9,46 +9,47 @@ from urllib.parse import urlsplit
 
 from deploy.local.processes import Processes
 from deploy.local.servers import LOOK_EVERY_S
-from deploy.local.settings import LOCAL_ENGINES, base_url
+from deploy.local.settings import base_url
 from deploy.local.terminal import LocalStackError
+from processor_service.transcribers.engines import needs_weights
 from shared.settings import PREFIX
 
-READY_WITHIN_S = 60.0
+START_TIMEOUT_S = 60.0
 
 
 async def start_service(processes: Processes, module: str, settings: Mapping[str, str]) -> Process:
-    """Start `python -m module`; it writes to the terminal."""
+    """Start `python -m module`, with the terminal as its output."""
     return await processes.start([sys.executable, "-m", module], env=_environ(settings))
 
 
 def _environ(settings: Mapping[str, str]) -> dict[str, str]:
-    """The environment of this process, with the settings in force in place of its `HEADRACE_*` variables."""
+    """Return this process' environment, with the effective settings instead of its `HEADRACE_*` variables."""
     return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)} | dict(settings)
 
 
 async def prepare_model(processes: Processes, settings: Mapping[str, str]) -> None:
-    """Fetch and verify the model before a processor asks for it; raises LocalStackError."""
-    if settings["HEADRACE_TRANSCRIBER"] not in LOCAL_ENGINES:
+    """Download and verify the model before a processor starts. Raise LocalStackError."""
+    if not needs_weights(settings["HEADRACE_TRANSCRIBER"]):
         return
     command = [sys.executable, "-m", "processor_service.models", settings["HEADRACE_MODEL"]]
     process = await processes.start(command, env=_environ(settings))
     try:
         if await process.wait() != 0:
-            raise LocalStackError(f"The model {settings['HEADRACE_MODEL']} could not be prepared; see the line above.")
+            raise LocalStackError(f"Cannot prepare the model {settings['HEADRACE_MODEL']}; see the line above.")
     finally:
         await processes.bury(process)
 
 
 async def wait_until_live(settings: Mapping[str, str], ingest: Process) -> None:
-    """Return when the ingest service answers; raises LocalStackError when it ends before."""
+    """Return when the ingest service answers. Raise LocalStackError if it ends first or does not answer in time."""
     try:
-        async with asyncio.timeout(READY_WITHIN_S):
+        async with asyncio.timeout(START_TIMEOUT_S):
             while not await _is_live(base_url(settings)):
                 if ingest.returncode is not None:
                     raise LocalStackError("The ingest service did not start; see its message above.")
                 await asyncio.sleep(LOOK_EVERY_S)
     except TimeoutError:
-        raise LocalStackError(f"The ingest service did not answer within {READY_WITHIN_S:.0f} s.") from None
+        raise LocalStackError(f"The ingest service did not answer within {START_TIMEOUT_S:.0f} s.") from None
 
 
 async def _is_live(url: str) -> bool:

@@ -1,7 +1,6 @@
-"""What the person who starts the stack chose, and the settings of the services that follow from it.
+"""Options of the local stack, read from the environment, and the settings of the services.
 
-Choices are PORT, DATA_DIR and PROCESSORS, and JOB and CODE for `redrive`, and what an API key shall be or a
-tenant may use; `HEADRACE_*` variables of the environment that are settings override what follows.
+`HEADRACE_*` variables that are settings override the defaults of the stack.
 """
 
 import sys
@@ -11,15 +10,15 @@ from pathlib import Path
 
 from deploy.local.ports import LOOPBACK
 from deploy.local.terminal import LocalStackError
+from processor_service.transcribers.engines import DEFAULT_ENGINE
 from shared.known_variables import UnknownVariable, unknown_variables
 
-LOCAL_ENGINES = ("openai-whisper", "faster-whisper")  # those that need a model on this machine
 MAX_PROCESSORS = 64
 
 
 @dataclass(frozen=True)
 class KeyChoices:
-    """What an API key shall be, or which is to be revoked."""
+    """Properties of a new API key; `key` is the one to revoke."""
 
     tenant: str = ""
     scopes: str = ""
@@ -30,7 +29,7 @@ class KeyChoices:
 
 @dataclass(frozen=True)
 class QuotaChoices:
-    """A tenant's quotas as numbers, 0 for no limit, or `default`; those that are empty stay as they are."""
+    """A tenant's quotas: a number (0: no limit), or `default`. Empty ones stay unchanged."""
 
     bytes_a_day: str = ""
     audio_seconds_a_day: str = ""
@@ -40,10 +39,9 @@ class QuotaChoices:
 
 @dataclass(frozen=True)
 class Choices:
-    """What to run, and where; `overrides` are the settings that the environment has, `unknown` its
-    `HEADRACE_*` variables that are no settings.
+    """Options of a command. `overrides`: settings of the environment. `unknown`: its unknown `HEADRACE_*` variables.
 
-    `job` and `code` say what to redrive, and `api_key` by whose leave where keys are asked for.
+    `job` and `code` select what to redrive; `api_key` authorizes it if the service requires keys.
     """
 
     port: int
@@ -59,9 +57,9 @@ class Choices:
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> "Choices":
-        """Read and check them; raises LocalStackError."""
+        """Read and check the options. Raise LocalStackError."""
         unknown = unknown_variables(environ)
-        no_settings = {one.name for one in unknown}
+        unknown_names = {one.name for one in unknown}
         return cls(
             port=_whole_number("PORT", environ.get("PORT") or "8000", 1, 65535),
             data_dir=Path(environ.get("DATA_DIR") or ".headrace").expanduser(),
@@ -69,7 +67,7 @@ class Choices:
             overrides={
                 name: value
                 for name, value in environ.items()
-                if name.startswith("HEADRACE_") and value and name not in no_settings
+                if name.startswith("HEADRACE_") and value and name not in unknown_names
             },
             unknown=tuple(unknown),
             job=environ.get("JOB") or "",
@@ -81,28 +79,28 @@ class Choices:
 
 
 def settings_of(choices: Choices, blobs: Path, webhook_secret: str) -> dict[str, str]:
-    """The `HEADRACE_*` settings in force, but for those of the embedded servers."""
-    ours = {
+    """Return the effective `HEADRACE_*` settings, without those of the embedded servers."""
+    defaults = {
         "HEADRACE_AUTH": "none",
         "HEADRACE_HOST": LOOPBACK,
         "HEADRACE_PORT": str(choices.port),
         "HEADRACE_STORAGE_URL": blobs.as_uri(),
         "HEADRACE_WEBHOOK_ALLOW_PRIVATE": "loopback",
         "HEADRACE_WEBHOOK_SECRET": webhook_secret,
-        "HEADRACE_TRANSCRIBER": LOCAL_ENGINES[0],
+        "HEADRACE_TRANSCRIBER": DEFAULT_ENGINE,
         "HEADRACE_MODEL": "base",
         "HEADRACE_MODEL_DIR": str(Path(sys.prefix) / "models"),  # shared by all stacks of this environment
     }
-    return {**ours, **choices.overrides}
+    return {**defaults, **choices.overrides}
 
 
 def address(settings: Mapping[str, str]) -> tuple[str, int]:
-    """Host and port of the ingest service."""
+    """Return host and port of the ingest service."""
     return settings["HEADRACE_HOST"], _whole_number("HEADRACE_PORT", settings["HEADRACE_PORT"], 1, 65535)
 
 
 def base_url(settings: Mapping[str, str]) -> str:
-    """Where clients of this machine find the ingest service."""
+    """Return the URL of the ingest service for clients on this machine."""
     host, port = address(settings)
     reachable = {"0.0.0.0": LOOPBACK, "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - compared, not bound
     return f"http://{reachable}:{port}"

@@ -1,4 +1,4 @@
-"""The stack: everything in its order, from PostgreSQL to the processors, and back."""
+"""Start the stack in order, from PostgreSQL to the processors. Stop it in reverse order."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,12 +17,12 @@ from deploy.local.terminal import LocalStackError, say, warn
 from deploy.local.valkey import Valkey
 from deploy.migrate import MigrationError, migrate
 
-PROCESSOR_GRACE_S = 30.0  # longer than the processor's own
+PROCESSOR_GRACE_S = 30.0  # longer than the processor's own grace period
 
 
 @asynccontextmanager
 async def running_stack(choices: Choices) -> AsyncIterator[dict[str, str]]:
-    """Run all of it for the length of a block, which gets the settings in force; raises LocalStackError."""
+    """Run the stack during a block. Yield the effective settings. Raise LocalStackError."""
     for one in choices.unknown:
         warn(str(one))
     data_dir = DataDir(choices.data_dir)
@@ -38,7 +38,7 @@ async def running_stack(choices: Choices) -> AsyncIterator[dict[str, str]]:
 
 
 class Stack:
-    """The steps of a start. Each pushes its own undoing, so that the way back is the way here in reverse."""
+    """The steps of a start. Each pushes its own cleanup, so the stack stops in reverse order."""
 
     def __init__(self, choices: Choices, data_dir: DataDir, exits: AsyncExitStack) -> None:
         self._choices = choices
@@ -47,10 +47,10 @@ class Stack:
         self._processes = Processes()
         secret = kept_webhook_secret(data_dir.secrets / "webhook")
         self.settings = settings_of(choices, data_dir.blobs, secret)
-        self._of_services: dict[str, str] = {}  # what differs for them
+        self._service_overrides: dict[str, str] = {}
 
     async def start(self) -> None:
-        """Start everything; returns when the ingest service answers."""
+        """Start everything. Return when the ingest service answers."""
         self._exits.push_async_callback(self._processes.kill_orphans)
         await self._start_database()
         await self._start_redis()
@@ -82,7 +82,7 @@ class Stack:
         await server.prepare()
         pid_file = self._data_dir.pid_file(server.name)
         ready = partial(wait_until_ready, server)
-        await self._keep(Program(server.name, server.start, pid_file, ready, server.stop_signal))
+        await self._supervise(Program(server.name, server.start, pid_file, ready, server.stop_signal))
 
     async def _migrate(self) -> None:
         try:
@@ -93,16 +93,16 @@ class Stack:
         if "HEADRACE_DATABASE_URL" not in self._choices.overrides:
             password = kept_password(self._data_dir.secrets / "postgres-service")
             url = await let_services_in(self.settings["HEADRACE_DATABASE_URL"], password)
-            self._of_services = {"HEADRACE_DATABASE_URL": url}
+            self._service_overrides = {"HEADRACE_DATABASE_URL": url}
 
     @property
     def _service_settings(self) -> dict[str, str]:
-        return self.settings | self._of_services
+        return self.settings | self._service_overrides
 
     async def _start_ingest(self) -> None:
         start = partial(services.start_service, self._processes, "ingest_service", self._service_settings)
         ready = partial(services.wait_until_live, self.settings)
-        await self._keep(Program("ingest", start, self._data_dir.pid_file("ingest"), ready))
+        await self._supervise(Program("ingest", start, self._data_dir.pid_file("ingest"), ready))
 
     async def _start_processors(self) -> None:
         start = partial(services.start_service, self._processes, "processor_service", self._service_settings)
@@ -113,7 +113,7 @@ class Stack:
         for processor in supervised:
             await processor.start()
 
-    async def _keep(self, program: Program) -> None:
+    async def _supervise(self, program: Program) -> None:
         supervised = Supervised(program, self._processes)
         self._exits.push_async_callback(supervised.stop)
         await supervised.start()

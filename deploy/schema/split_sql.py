@@ -1,4 +1,4 @@
-"""Takes SQL apart into its statements. Knows comments, quotes and dollar quotes; no `BEGIN ATOMIC … END`. Pure."""
+"""Splits SQL into statements. Supports comments, quotes and dollar quotes, but no `BEGIN ATOMIC … END`. Pure."""
 
 import re
 
@@ -13,7 +13,7 @@ TOKEN = re.compile(
 
 
 def split(sql: str) -> list[str]:
-    """The statements as they stand, comments before and in them included, without their semicolons."""
+    """Return the statements with their comments, without semicolons."""
     pieces = [""]
     for token in TOKEN.finditer(sql):
         if token.lastgroup == "end":
@@ -24,6 +24,6 @@ def split(sql: str) -> list[str]:
 
 
 def bare(statement: str) -> str:
-    """The statement in one line for reading: without comments, what stands in quotes left out."""
+    """Return the statement in one line, without comments and with empty literals."""
     kept = {"comment": " ", "literal": "''"}
     return " ".join("".join(kept.get(str(token.lastgroup), token[0]) for token in TOKEN.finditer(statement)).split())

@@ -1,1 +1,1 @@
-"""Who may come in: callers, their keys, and what each may do and use."""
+"""Callers, API keys and scopes."""

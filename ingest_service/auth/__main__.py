@@ -1,6 +1,6 @@
-"""`python -m ingest_service.auth`: the operator makes and revokes API keys, with HEADRACE_DATABASE_URL set.
+"""`python -m ingest_service.auth`: creates and revokes API keys. Needs HEADRACE_DATABASE_URL.
 
-Only here are tenants made: by the first key of theirs. The key alone goes to standard output.
+The first key of a tenant creates the tenant. Standard output receives the key alone.
 """
 
 import argparse
@@ -12,55 +12,56 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from ingest_service.auth.keys import NewApiKey, create_key, id_in, is_key_id
-from ingest_service.database import AWAY, CONNECT_TIMEOUT_S, STATEMENT_TIMEOUT_S, begun
+from ingest_service.auth.api_keys import NewApiKey, create_key, id_in, is_key_id
+from ingest_service.database import CONNECT_TIMEOUT_S, STATEMENT_TIMEOUT_S, UNAVAILABLE, begun
 from ingest_service.errors import RefusedError
 from shared.connections.tenancy import ALL_TENANTS
 
-MAKE_TENANT = "INSERT INTO tenants (name) VALUES ($1) ON CONFLICT DO NOTHING"
+CREATE_TENANT = "INSERT INTO tenants (name) VALUES ($1) ON CONFLICT DO NOTHING"
 REVOKE = "UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1 RETURNING tenant"
 
 
-class CannotError(Exception):
-    """One line for the operator."""
+class CommandError(Exception):
+    """An error message for the operator."""
 
 
 def main(arguments: list[str]) -> int:
-    """Do what the arguments say; the exit status."""
+    """Run the command and return the exit status."""
     chosen = _parser().parse_args(arguments)
     database_url = os.environ.get("HEADRACE_DATABASE_URL")
     try:
         if not database_url:
-            raise CannotError("HEADRACE_DATABASE_URL is not set")
+            raise CommandError("HEADRACE_DATABASE_URL is not set")
         asyncio.run(chosen.command(database_url, chosen))
-    except (CannotError, RefusedError) as error:
+    except (CommandError, RefusedError) as error:
         _say(error.detail if isinstance(error, RefusedError) else str(error))
         return 1
     return 0
 
 
 async def create(database_url: str, chosen: argparse.Namespace) -> None:
-    """Make the tenant, if it is new, and a key of its."""
+    """Create a key, and its tenant if it is new."""
     wanted = _wanted(chosen)
     connection = await _connect(database_url)
     try:
         async with begun(connection, ALL_TENANTS):
-            await connection.execute(MAKE_TENANT, chosen.tenant)
+            await connection.execute(CREATE_TENANT, chosen.tenant)
             made = await create_key(connection, chosen.tenant, wanted)
     except asyncpg.CheckViolationError:
-        raise CannotError("a tenant's name has small letters, digits, `.`, `_` and `-`, 63 at most") from None
+        raise CommandError("invalid tenant name: use at most 63 lower-case letters, digits, `.`, `_` and `-`") from None
     finally:
         await connection.close()
     until = f", until {made.expires_at:%Y-%m-%d %H:%M} UTC" if made.expires_at else ""
-    _say(f"key {made.key_id} of tenant {chosen.tenant}, for {', '.join(made.scopes)}{until}. It is shown this once:")
-    print(made.key, flush=True)  # noqa: T201 - it is asked for
+    scopes = ", ".join(made.scopes)
+    _say(f"created key {made.key_id} of tenant {chosen.tenant} for {scopes}{until}. It is shown only once:")
+    print(made.key, flush=True)  # noqa: T201 - the output of the command
 
 
 async def revoke(database_url: str, chosen: argparse.Namespace) -> None:
-    """End a key, named by its id or by itself."""
+    """Revoke a key, given its id or the key itself."""
     key_id = id_in(chosen.key.encode()) or chosen.key
     if not is_key_id(key_id):
-        raise CannotError("there is no such key")
+        raise CommandError("API key not found")
     connection = await _connect(database_url)
     try:
         async with begun(connection, ALL_TENANTS):
@@ -68,7 +69,7 @@ async def revoke(database_url: str, chosen: argparse.Namespace) -> None:
     finally:
         await connection.close()
     if tenant is None:
-        raise CannotError("there is no such key")
+        raise CommandError("API key not found")
     _say(f"revoked: key {key_id} of tenant {tenant}")
 
 
@@ -79,7 +80,7 @@ def _wanted(chosen: argparse.Namespace) -> NewApiKey:
     try:
         return msgspec.convert(values, NewApiKey, strict=False)
     except msgspec.ValidationError as error:
-        raise CannotError(f"a key cannot be like that: {error}") from None
+        raise CommandError(f"invalid key: {error}") from None
 
 
 async def _connect(database_url: str) -> Any:
@@ -88,29 +89,29 @@ async def _connect(database_url: str) -> Any:
             database_url,
             timeout=CONNECT_TIMEOUT_S,
             command_timeout=STATEMENT_TIMEOUT_S,
-            statement_cache_size=0,  # a pooler may stand before it
+            statement_cache_size=0,  # there may be a pooler
         )
-    except (*AWAY, asyncpg.PostgresError, ValueError) as error:
-        raise CannotError(f"cannot connect to the database: {type(error).__name__}") from None
+    except (*UNAVAILABLE, asyncpg.PostgresError, ValueError) as error:
+        raise CommandError(f"cannot connect to the database: {type(error).__name__}") from None
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m ingest_service.auth")
     commands = parser.add_subparsers(required=True)
-    creating = commands.add_parser("create", help="make an API key, and its tenant if that is new")
+    creating = commands.add_parser("create", help="create an API key, and its tenant if it is new")
     creating.add_argument("--tenant", required=True)
-    creating.add_argument("--scopes", required=True, help="of submit, read and admin, with commas")
-    creating.add_argument("--purpose", default="", help="a word for what it is for; two keys may live for each")
-    creating.add_argument("--expires-days", default="", help="never, if not given")
+    creating.add_argument("--scopes", required=True, help="comma-separated: submit, read, admin")
+    creating.add_argument("--purpose", default="", help="what the key is for; each purpose may have two live keys")
+    creating.add_argument("--expires-days", default="", help="days until the key expires; default: never")
     creating.set_defaults(command=create)
-    revoking = commands.add_parser("revoke", help="end an API key at once")
-    revoking.add_argument("key", help="its id, or the key")
+    revoking = commands.add_parser("revoke", help="revoke an API key immediately")
+    revoking.add_argument("key", help="the key or its id")
     revoking.set_defaults(command=revoke)
     return parser
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - one plain line for a person
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - a message for the operator
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The keys that this process has seen, so that a request costs no query; asks Postgres for those that it has not.
+"""Caches API keys in this process, so that a request with a known key needs no query.
 
-Keys are remembered only while somebody hears of every change, and for a few seconds at most. Whoever shows unknown
-keys in thousands keeps one connection busy: one query at a time asks for all that came meanwhile.
+Keys are cached only while the key listener receives changes, and for a few seconds at most. Unknown keys keep at most
+one connection busy, however many arrive: one query at a time asks for all that wait.
 """
 
 import asyncio
@@ -13,24 +13,24 @@ from typing import Any
 
 import msgspec
 
+from ingest_service.auth.api_keys import digest_of, id_in
 from ingest_service.auth.caller import Caller, Scope
-from ingest_service.auth.keys import digest_of, id_in
 from ingest_service.database import Database
 from ingest_service.errors import OutageError, RefusedError
 from shared.connections.tenancy import ALL_TENANTS
 
-REMEMBERED_S = 10.0  # bounds what a pooler can do that loses notifications
+MAX_AGE_S = 10.0  # bounds the effect of a pooler that loses notifications
 
 
 class LiveKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A key that is good now, as the record has it."""
+    """A valid key in the database."""
 
     digest: bytes
     caller: Caller
     left_s: float | None  # until it expires; None: never
 
 
-class _Remembered(msgspec.Struct, frozen=True):
+class _CachedKey(msgspec.Struct, frozen=True):
     digest: bytes
     caller: Caller
     until_s: float  # on the loop's clock
@@ -39,59 +39,59 @@ class _Remembered(msgspec.Struct, frozen=True):
 FindKeys = Callable[[Sequence[str]], Awaitable[Mapping[str, LiveKey]]]  # by id; raises OutageError
 
 
-class KeyRing:
-    """The one of a process."""
+class KeyCache:
+    """The cache of one process."""
 
     def __init__(self, find: FindKeys) -> None:
         self._find = find
-        self._remembered: dict[str, _Remembered] = {}
-        self._asked: dict[str, asyncio.Future[LiveKey | None]] = {}
+        self._cached: dict[str, _CachedKey] = {}
+        self._waiting: dict[str, asyncio.Future[LiveKey | None]] = {}
         self._asking: asyncio.Task[None] | None = None
-        self._is_told = False  # of changes
-        self._changes = 0  # that we were told of
+        self._is_listening = False
+        self._changes = 0  # changes received
 
     async def caller(self, presented: bytes) -> Caller:
-        """Whose key it is. RefusedError `unauthorized`; OutageError when only Postgres could say."""
+        """Return the caller of a key. RefusedError `unauthorized`; OutageError if the key needs a query."""
         key_id = id_in(presented)
         if key_id is None:
-            raise unauthorized("This is no API key.")
-        remembered = self._remembered.get(key_id)
-        if remembered and remembered.until_s > asyncio.get_running_loop().time():
-            return _checked(remembered, presented)
+            raise unauthorized("Malformed API key.")
+        cached = self._cached.get(key_id)
+        if cached and cached.until_s > asyncio.get_running_loop().time():
+            return _checked(cached, presented)
         return _checked(await self._ask(key_id), presented)
 
-    def begin_to_remember(self) -> None:
-        """From now on `forget` is called for every change."""
-        self._is_told = True
+    def start_caching(self) -> None:
+        """Cache keys: from now on `invalidate` is called for every change."""
+        self._is_listening = True
 
-    def stop_remembering(self) -> None:
-        """Changes may be missed from now on."""
-        self._is_told = False
-        self.forget("")
+    def stop_caching(self) -> None:
+        """Clear the cache: changes may be missed from now on."""
+        self._is_listening = False
+        self.invalidate("")
 
-    def forget(self, key_id: str) -> None:
-        """That key changed; an empty id: any may have."""
-        self._changes += 1  # what is being asked for is perhaps how it was before
+    def invalidate(self, key_id: str) -> None:
+        """Remove a key that changed; an empty id means all keys."""
+        self._changes += 1  # the answer of a query under way may be outdated
         if key_id:
-            self._remembered.pop(key_id, None)
+            self._cached.pop(key_id, None)
         else:
-            self._remembered.clear()
+            self._cached.clear()
 
     async def _ask(self, key_id: str) -> LiveKey | None:
-        if key_id not in self._asked:
-            self._asked[key_id] = asyncio.get_running_loop().create_future()
-        answer = self._asked[key_id]
-        if self._asking is None:  # in an empty context: what it logs is not of the request that happened to come first
+        if key_id not in self._waiting:
+            self._waiting[key_id] = asyncio.get_running_loop().create_future()
+        answer = self._waiting[key_id]
+        if self._asking is None:  # an empty context: its log lines do not belong to the request that started it
             self._asking = asyncio.create_task(self._ask_for_all(), context=contextvars.Context())
         try:
-            return await asyncio.shield(answer)  # others may wait for it, too
-        except OutageError as error:  # an exception for each of them, since raising one writes into it
+            return await asyncio.shield(answer)  # other requests may wait for it
+        except OutageError as error:  # a new exception for each request: raising an exception changes it
             raise OutageError(error.code, error.detail) from error.__cause__
 
     async def _ask_for_all(self) -> None:
         try:
-            while self._asked:
-                asked, self._asked = self._asked, {}  # whoever comes now wants to know how it is now
+            while self._waiting:
+                asked, self._waiting = self._waiting, {}  # later requests need a later answer
                 await self._answer(asked)
         finally:
             self._asking = None
@@ -100,24 +100,24 @@ class KeyRing:
         changes = self._changes
         try:
             found = await self._find(list(asked))
-        except Exception as error:  # noqa: BLE001 - it is raised where the question came from
+        except Exception as error:  # noqa: BLE001 - raised again in `_ask`
             for answer in asked.values():
                 answer.set_exception(error)
-                answer.exception()  # whoever asked may be gone, and that is no error
+                answer.exception()  # marks it as retrieved: the request may have been cancelled
             return
-        if self._is_told and changes == self._changes:
-            self._remember(found)
+        if self._is_listening and changes == self._changes:
+            self._cache(found)
         for key_id, answer in asked.items():
             answer.set_result(found.get(key_id))
 
-    def _remember(self, found: Mapping[str, LiveKey]) -> None:
+    def _cache(self, found: Mapping[str, LiveKey]) -> None:
         now_s = asyncio.get_running_loop().time()
         for key_id, key in found.items():
-            for_s = REMEMBERED_S if key.left_s is None else min(REMEMBERED_S, key.left_s)
-            self._remembered[key_id] = _Remembered(key.digest, key.caller, now_s + for_s)
+            for_s = MAX_AGE_S if key.left_s is None else min(MAX_AGE_S, key.left_s)
+            self._cached[key_id] = _CachedKey(key.digest, key.caller, now_s + for_s)
 
     async def close(self) -> None:
-        """Stop asking."""
+        """Cancel the query under way."""
         if self._asking:
             self._asking.cancel()
             with suppress(asyncio.CancelledError):
@@ -125,19 +125,17 @@ class KeyRing:
 
 
 def unauthorized(detail: str) -> RefusedError:
-    """The refusal of whoever is not known."""
+    """The error for an unknown caller."""
     return RefusedError("unauthorized", detail)
 
 
-def _checked(key: LiveKey | _Remembered | None, presented: bytes) -> Caller:
+def _checked(key: LiveKey | _CachedKey | None, presented: bytes) -> Caller:
     if key is None or not hmac.compare_digest(key.digest, digest_of(presented)):
         raise unauthorized("This API key is unknown, expired or revoked.")
     return key.caller
 
 
-# Asks the record for keys by their ids: those that are good now, whoever's they are.
-
-# Of all tenants: whose it is, is what is asked.
+# Searches the keys of all tenants: the key determines the tenant.
 LIVE_KEYS = """
     SELECT id, tenant, digest, scopes, extract(epoch FROM expires_at - now())::float AS left_s
     FROM api_keys
@@ -146,7 +144,7 @@ LIVE_KEYS = """
 
 
 class KeyFinder:
-    """Reads keys; raises OutageError."""
+    """Reads valid keys by id; raises OutageError."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -1,7 +1,7 @@
-"""Hears of keys that change, in whichever process: LISTEN on a connection of its own, looked after once a second.
+"""Listens for changes of API keys by any process: LISTEN on its own connection, with a heartbeat every second.
 
-While it is broken, nothing is remembered; nor where a pooler hands a connection to another client after each
-transaction and no way past it is set: notifications would get lost.
+While the listener is disconnected, no key is cached. The same holds behind a pooler that shares connections by
+transaction if no direct URL is set: notifications would be lost.
 """
 
 import asyncio
@@ -11,77 +11,76 @@ from typing import Any
 
 import asyncpg
 
-from ingest_service.auth.key_cache import KeyRing
+from ingest_service.auth.key_cache import KeyCache
 from ingest_service.database import CONNECT_TIMEOUT_S
 from ingest_service.settings import IngestSettings
 from shared.connections.postgres import Pooler, begin_session, keeps_session
 from shared.run_beside import run_beside
 from shared.telemetry.logs import Log
+from shared.telemetry.outage_reporter import OutageReporter
 
 log = Log(__name__)
 
-CHANNEL = "headrace_api_keys"  # as the migration that makes the table notifies it
-BEAT_S = 1.0
-BEAT_TIMEOUT_S = 2.0  # a frozen server, or a dead network, is found out by then
-AGAIN_AFTER_S = 0.5
+CHANNEL = "headrace_api_keys"  # the trigger in the migration of `api_keys` notifies it
+HEARTBEAT_S = 1.0
+HEARTBEAT_TIMEOUT_S = 2.0  # detects a frozen server or a dead network
+RECONNECT_AFTER_S = 0.5
 
 
 @asynccontextmanager
-async def hearing_changes(settings: IngestSettings, ring: KeyRing) -> AsyncIterator[None]:
-    """Tell the ring of changes for the length of a block; connects in the background."""
+async def listening_for_key_changes(settings: IngestSettings, keys: KeyCache) -> AsyncIterator[None]:
+    """Invalidate changed keys during the block. Connects in the background."""
     direct = settings.database_direct_url
-    url = direct or settings.database_url
+    url = (direct or settings.database_url).reveal()
     pooler: Pooler = "none" if direct else settings.database_pooler
     if not keeps_session(pooler):
-        log.warning("key_changes_not_heard", error="HEADRACE_DATABASE_DIRECT_URL is not set: each request asks")
+        log.warning("api_keys_not_cached", reason="HEADRACE_DATABASE_DIRECT_URL is not set")
         yield
         return
-    async with run_beside(_hear_forever(url, ring, pooler)):
+    async with run_beside(_listen_forever(url, keys, pooler)):
         yield
 
 
-async def _hear_forever(database_url: str, ring: KeyRing, pooler: Pooler) -> None:
-    is_deaf = False
+async def _listen_forever(database_url: str, keys: KeyCache, pooler: Pooler) -> None:
+    outages = OutageReporter(log, "api_key_listener_disconnected", "api_key_listener_reconnected")
     while True:
         try:
-            async with _listening(database_url, ring, pooler) as connection:
-                is_deaf = False
-                await _beat(connection)
-        except Exception as error:  # noqa: BLE001 - whatever it is, somebody must go on listening
-            if not is_deaf:  # once an outage
-                log.warning("key_changes_not_heard", error=f"{type(error).__name__}: {error}")
-            is_deaf = True
-        await asyncio.sleep(AGAIN_AFTER_S)
+            async with _listening(database_url, keys, pooler) as connection:
+                outages.worked()
+                await _send_heartbeats(connection)
+        except Exception as error:  # noqa: BLE001 - the listener must reconnect after any error
+            outages.failed(error=f"{type(error).__name__}: {error}")
+        await asyncio.sleep(RECONNECT_AFTER_S)
 
 
 @asynccontextmanager
-async def _listening(database_url: str, ring: KeyRing, pooler: Pooler) -> AsyncIterator[Any]:
-    def heard(_: Any, __: int, ___: str, payload: object) -> None:
-        ring.forget(str(payload))
+async def _listening(database_url: str, keys: KeyCache, pooler: Pooler) -> AsyncIterator[Any]:
+    def on_change(_: Any, __: int, ___: str, payload: object) -> None:
+        keys.invalidate(str(payload))
 
-    def broke(_: Any) -> None:
-        ring.stop_remembering()
+    def on_disconnect(_: Any) -> None:
+        keys.stop_caching()
 
     connection = await asyncpg.connect(
         database_url,
         timeout=CONNECT_TIMEOUT_S,
-        command_timeout=BEAT_TIMEOUT_S,
+        command_timeout=HEARTBEAT_TIMEOUT_S,
         server_settings={"application_name": "headrace-ingest-keys"},
     )
     try:
         if pooler == "none":
             await begin_session(connection)
-        connection.add_termination_listener(broke)
-        await connection.add_listener(CHANNEL, heard)
-        ring.begin_to_remember()
+        connection.add_termination_listener(on_disconnect)
+        await connection.add_listener(CHANNEL, on_change)
+        keys.start_caching()
         yield connection
     finally:
-        ring.stop_remembering()
+        keys.stop_caching()
         connection.terminate()
 
 
-async def _beat(connection: Any) -> None:
-    """Until it breaks."""
+async def _send_heartbeats(connection: Any) -> None:
+    """Run until the connection fails."""
     while True:
-        await asyncio.sleep(BEAT_S)
+        await asyncio.sleep(HEARTBEAT_S)
         await connection.execute("SELECT 1")

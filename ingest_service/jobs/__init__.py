@@ -1,1 +1,1 @@
-"""What clients ask of a job: to see, follow, cancel, redrive or erase it."""
+"""What clients do with a job: read, follow, cancel, redrive and erase it."""

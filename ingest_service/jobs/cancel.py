@@ -1,17 +1,17 @@
-"""Cancels a job: the job and its tasks in one transaction, and with them the event that tells of it.
+"""Cancel a job: its row, its tasks and the webhook event, in one transaction.
 
-A worker that is at it learns so by its next heartbeat, and stops.
+A worker that runs one of the tasks notices at its next heartbeat and stops.
 """
 
 from typing import Any
 
 from ingest_service.database import Database
 from ingest_service.errors import RefusedError
-from ingest_service.jobs.deliver_again import delivery_input
-from ingest_service.jobs.rows import NewTask, insert_tasks, locked_job
-from ingest_service.uploads.notify import Bell
+from ingest_service.jobs.rows import NewTask, has_ended, insert_tasks, locked_job
+from ingest_service.jobs.webhooks import delivery_input
+from ingest_service.uploads.notify import DispatchNotifier
 from shared.queue.dispatch import Dispatch
-from shared.schemas.states import JOB_TERMINAL, JobStatus, TaskKind
+from shared.schemas.states import JobStatus, TaskKind
 from shared.schemas.webhook_events import EventType, event_body, event_id
 from shared.telemetry.logs import Log
 
@@ -26,30 +26,27 @@ CANCEL_TASKS = """
     WHERE id IN (
         SELECT id FROM tasks
         WHERE job_id = $1 AND generation = $2 AND kind <> 'deliver'
-            AND state IN ('pending', 'dispatched', 'running', 'waiting')
+            AND state IN ('dispatched', 'running', 'waiting')
         ORDER BY id FOR UPDATE)
 """
 INSERT_EVENT = "INSERT INTO webhook_events (id, job_id, generation, type, body) VALUES ($1, $2, $3, $4, $5)"
 
 
-async def cancel_job(database: Database, bell: Bell, tenant: str, job_id: str) -> None:
-    """Cancel a job that has not ended. Once more is no error; RefusedError `job_ended`, `not_found`, `job_erased`."""
+async def cancel_job(database: Database, notifier: DispatchNotifier, tenant: str, job_id: str) -> None:
+    """Cancel a job, unless it is CANCELLED. Raise RefusedError `job_ended`, `not_found`, `job_erased`."""
     async with locked_job(database, tenant, job_id) as (connection, job):
         if job["status"] == JobStatus.CANCELLED:
             return
         if has_ended(job):
-            raise RefusedError("job_ended", f"The job is {job['status']}: there is nothing to cancel.")
-        dispatches = await cancel(connection, job)
-    bell.ring_soon(*dispatches)
+            raise RefusedError(
+                "job_ended", f"The job is {job['status']}. Only QUEUED and PROCESSING jobs can be cancelled."
+            )
+        dispatches = await cancel_locked(connection, job)
+    notifier.notify_soon(*dispatches)
 
 
-def has_ended(job: Any) -> bool:
-    """Whether nothing more will come of the job as it is."""
-    return JobStatus(job["status"]) in JOB_TERMINAL
-
-
-async def cancel(connection: Any, job: Any) -> tuple[Dispatch, ...]:
-    """Cancel a locked job that has not ended; what to ring for after the commit."""
+async def cancel_locked(connection: Any, job: Any) -> tuple[Dispatch, ...]:
+    """Cancel a locked job that has not ended. Return what to enqueue after the commit."""
     ended_at = await connection.fetchval(CANCEL_JOB, job["id"])
     await connection.execute(CANCEL_TASKS, job["id"], job["generation"])
     log.info("job_cancelled", job_id=job["id"])

@@ -1,6 +1,6 @@
-"""Erases a job: what the client gave and got is gone, a tombstone says that the job was there.
+"""Erase a job: delete the client's data and the results, and keep a tombstone.
 
-What of the blobs cannot be deleted at once, or is written by a worker that has not noticed yet, the processor sweeps.
+The processor's maintenance deletes blobs that could not be deleted here, or that a running worker still wrote.
 """
 
 import asyncio
@@ -8,9 +8,9 @@ from typing import Any
 from uuid import UUID
 
 from ingest_service.database import Database
-from ingest_service.jobs.cancel import cancel, has_ended
-from ingest_service.jobs.rows import locked_job
-from ingest_service.uploads.notify import Bell
+from ingest_service.jobs.cancel import cancel_locked
+from ingest_service.jobs.rows import has_ended, locked_job
+from ingest_service.uploads.notify import DispatchNotifier
 from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobStoreError
 from shared.blobs.blob_store import BlobStore
@@ -20,7 +20,7 @@ from shared.telemetry.logs import Log
 
 log = Log(__name__)
 
-DELETE_TIMEOUT_S = 10.0  # a store that is away is asked for longer by its client than anybody waits for an answer
+DELETE_TIMEOUT_S = 10.0  # the blob store's client retries longer than an HTTP client waits
 
 ERASE_JOB = """
     UPDATE jobs SET erased_at = now(), metadata = NULL, filename = NULL, source_url = NULL, error_message = NULL,
@@ -31,19 +31,21 @@ DISMISS_TASKS = """
     UPDATE tasks SET dismissed_at = now() WHERE id IN (
         SELECT id FROM tasks WHERE job_id = $1 AND state = 'dead' AND dismissed_at IS NULL ORDER BY id FOR UPDATE)
 """
-FORGET_UPLOAD = "UPDATE uploads SET metadata = NULL WHERE job_id = $1"  # a resumable one keeps it until it expires
+FORGET_UPLOAD = (
+    "UPDATE uploads SET metadata = NULL WHERE job_id = $1"  # a resumable upload's row exists until it expires
+)
 EVENTS = "SELECT id, body FROM webhook_events WHERE job_id = $1 ORDER BY id FOR UPDATE"
 REWRITE_EVENT = "UPDATE webhook_events SET body = $2 WHERE id = $1"
 
 
-async def erase_job(database: Database, bell: Bell, blobs: BlobStore, tenant: str, job_id: str) -> None:
-    """Erase a job, cancelling it first if it has not ended. Once more is no error; RefusedError `not_found`."""
+async def erase_job(database: Database, notifier: DispatchNotifier, blobs: BlobStore, tenant: str, job_id: str) -> None:
+    """Erase a job. Cancel it first if it has not ended. Do nothing if it is erased. Raise RefusedError `not_found`."""
     async with locked_job(database, tenant, job_id, even_erased=True) as (connection, job):
         if job["erased_at"] is not None:
             return
-        dispatches = () if has_ended(job) else await cancel(connection, job)
+        dispatches = () if has_ended(job) else await cancel_locked(connection, job)
         await _erase_content(connection, job)
-    bell.ring_soon(*dispatches)
+    notifier.notify_soon(*dispatches)
     log.info("job_erased", job_id=job["id"])
     await _delete_blobs(blobs, job["id"])
 

@@ -1,10 +1,11 @@
-"""Watches jobs for all who listen, by one query a round for all of them: thousands may listen to one process.
+"""Stream a job's events: poll the states of all watched jobs with one query, since thousands of clients may watch.
 
-A listener has room for one state, the newest, however slowly its client reads. While Postgres is away nobody hears
-anything; the first round that succeeds again tells everybody what changed.
+A listener stores the newest state only, however slowly its client reads. While Postgres is unavailable there are no
+events; the first successful poll sends the changes.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
@@ -17,8 +18,8 @@ from shared.telemetry.logs import Log
 
 log = Log(__name__)
 
-ROUND_S = 0.5
-REST = 4.0  # rounds of a slow database are further apart: it rests for so many times as long as the last one took
+POLL_S = 0.5
+PAUSE_FACTOR = 4.0  # a slow database is polled less often: pause for at least so many times the last poll's duration
 
 Found = dict[JobKey, JobState]
 
@@ -28,43 +29,43 @@ class Listener:
 
     def __init__(self, state: JobState) -> None:
         self._state = state
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._is_ended = False
 
     async def next(self) -> JobState | None:
-        """The newest state, once it is another than before; None when nothing more will be told."""
-        await self._news.wait()
-        self._news.clear()
+        """Wait for a new state and return it. Return None if there will be no more."""
+        await self._changed.wait()
+        self._changed.clear()
         return None if self._is_ended else self._state
 
-    def tell(self, state: JobState) -> None:
-        """Replaces what was not yet heard."""
+    def update(self, state: JobState) -> None:
+        """Replace the state that `next` has not returned yet."""
         if state != self._state:
             self._state = state
-            self._news.set()
+            self._changed.set()
 
     def end(self) -> None:
         self._is_ended = True
-        self._news.set()
+        self._changed.set()
 
 
 class JobWatcher:
-    """The one of a process. Costs nothing while nobody listens."""
+    """Polls the jobs of all listeners of a process. Does nothing without listeners."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._listeners: dict[JobKey, set[Listener]] = {}
-        self._asked: dict[JobKey, asyncio.Future[JobState | None]] = {}
+        self._requested: dict[JobKey, asyncio.Future[JobState | None]] = {}
         self._wake = asyncio.Event()
         self._is_stopping = False
-        self._is_blind = False
+        self._failed_at_s: float | None = None  # start of the current outage, monotonic
 
     @classmethod
     @asynccontextmanager
     async def opened(cls, database: Database, stopping: asyncio.Event) -> AsyncIterator["JobWatcher"]:
-        """A watcher at work. When the process begins to stop, all listeners are let go."""
+        """Run a watcher during the block. End all listeners when `stopping` is set."""
         watcher = cls(database)
-        tasks = [asyncio.create_task(watcher._watch_forever()), asyncio.create_task(watcher._let_go(stopping))]
+        tasks = [asyncio.create_task(watcher._poll_forever()), asyncio.create_task(watcher._end_all(stopping))]
         try:
             yield watcher
         finally:
@@ -74,13 +75,13 @@ class JobWatcher:
                     await task
 
     async def get(self, key: JobKey) -> JobState:
-        """A job's state now; those who ask at the same moment share the query.
+        """Return a job's current state. Concurrent calls share one query.
 
-        Raises RefusedError `not_found`, `job_erased`, and OutageError.
+        Raise RefusedError `not_found`, `job_erased`, and OutageError.
         """
-        answer = self._asked.setdefault(key, asyncio.get_running_loop().create_future())
+        answer = self._requested.setdefault(key, asyncio.get_running_loop().create_future())
         self._wake.set()
-        state = await asyncio.shield(answer)  # others may wait for it, too
+        state = await asyncio.shield(answer)  # other calls may wait for it
         if state is None:
             raise no_such_job()
         if state.is_erased:
@@ -89,7 +90,7 @@ class JobWatcher:
 
     @contextmanager
     def listening(self, key: JobKey, state: JobState) -> Iterator[Listener]:
-        """A listener who knows that state already."""
+        """Open a listener whose client knows `state` already."""
         listener = Listener(state)
         if self._is_stopping:
             listener.end()
@@ -104,91 +105,92 @@ class JobWatcher:
             if not self._listeners[key]:
                 del self._listeners[key]
 
-    async def _let_go(self, stopping: asyncio.Event) -> None:
+    async def _end_all(self, stopping: asyncio.Event) -> None:
         await stopping.wait()
         self._is_stopping = True
         for listeners in self._listeners.values():
             for listener in listeners:
                 listener.end()
 
-    async def _watch_forever(self) -> None:
+    async def _poll_forever(self) -> None:
         clock = asyncio.get_running_loop().time
         due_s = clock()
         while True:
-            await self._until(due_s)
+            await self._wait_until(due_s)
             began_s = clock()
-            await self._look(everywhere=began_s >= due_s)
+            await self._poll(listeners=began_s >= due_s)
             if began_s >= due_s:
-                due_s = clock() + max(ROUND_S, REST * (clock() - began_s))
+                due_s = clock() + max(POLL_S, PAUSE_FACTOR * (clock() - began_s))
 
-    async def _until(self, due_s: float) -> None:
-        """Until somebody asks, or the next round is due and somebody listens."""
+    async def _wait_until(self, due_s: float) -> None:
+        """Wait for a call of `get`, or for the next poll if there are listeners."""
         with suppress(TimeoutError):
             async with asyncio.timeout_at(due_s if self._listeners else None):
                 await self._wake.wait()
         self._wake.clear()
 
-    async def _look(self, *, everywhere: bool) -> None:
-        """Answer those who ask and, in a round, tell those who listen."""
-        asked, self._asked = self._asked, {}
-        keys = asked.keys() | self._listeners.keys() if everywhere else asked.keys()
+    async def _poll(self, *, listeners: bool) -> None:
+        """Answer the calls of `get` and, if `listeners`, update the listeners."""
+        requested, self._requested = self._requested, {}
+        keys = requested.keys() | self._listeners.keys() if listeners else requested.keys()
         if not keys:
             return
         try:
             found = await self._find(keys)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the streams outlast it
-            self._note_blind(error)
-            for answer in asked.values():
+        except Exception as error:  # noqa: BLE001 - the streams survive every error
+            self._note_failure(error)
+            for answer in requested.values():
                 answer.set_exception(error)
-                answer.exception()  # whoever asked may be gone, and that is no error
+                answer.exception()  # mark as retrieved: the caller may have been cancelled
         else:
-            self._note_sight()
-            for key, answer in asked.items():
+            self._note_success()
+            for key, answer in requested.items():
                 answer.set_result(found.get(key))
-            self._tell(keys, found)
+            self._update(keys, found)
 
     async def _find(self, keys: Collection[JobKey]) -> Found:
         ordered = list(keys)
-        async with self._database.reading(ALL_TENANTS) as connection:  # each key names its own
+        async with self._database.reading(ALL_TENANTS) as connection:  # each key names its tenant
             EVENT_QUERIES.inc()
             rows = await connection.fetch(STATES, [key.tenant for key in ordered], [key.job_id for key in ordered])
         return {key_of(row): state_of(row) for row in rows}
 
-    def _tell(self, keys: Collection[JobKey], found: Found) -> None:
+    def _update(self, keys: Collection[JobKey], found: Found) -> None:
         for key in keys:
             for listener in self._listeners.get(key, ()):
                 if key in found:
-                    listener.tell(found[key])
+                    listener.update(found[key])
                 else:
                     listener.end()
 
-    def _note_blind(self, error: Exception) -> None:
-        if not self._is_blind:
-            log.warning("watch_interrupted", error=type(error).__name__, listeners=len(self._listeners))
-        self._is_blind = True
+    def _note_failure(self, error: Exception) -> None:
+        if self._failed_at_s is None:
+            self._failed_at_s = time.monotonic()
+            log.warning("event_polling_failed", error=type(error).__name__, listeners=len(self._listeners))
 
-    def _note_sight(self) -> None:
-        if self._is_blind:
-            log.info("watch_resumed")
-        self._is_blind = False
+    def _note_success(self) -> None:
+        if self._failed_at_s is not None:
+            log.info("event_polling_resumed", failed_for_s=round(time.monotonic() - self._failed_at_s, 1))
+            self._failed_at_s = None
 
 
-# Tells one client of one job by server-sent events: a state, then each change, until the job has ended.
-
-HEARTBEAT_S = 15.0  # proxies close what is silent for a minute; and a client that is gone is found out by writing
+HEARTBEAT_S = 15.0  # proxies close idle connections after a minute; and only a write detects a client that is gone
 HEARTBEAT = b":\n\n"
-RECONNECT = b"retry: 2000\n\n"  # milliseconds; a client whose stream was cut comes back after so many
+RECONNECT = b"retry: 2000\n\n"  # milliseconds until a disconnected client reconnects
 
 HEADERS = {
     "Cache-Control": "no-cache",
-    "X-Accel-Buffering": "no",  # nginx would keep the events for itself
+    "X-Accel-Buffering": "no",  # nginx would buffer the events
 }
 
 
 async def stream_events(
     watcher: JobWatcher, key: JobKey, state: JobState, last_event_id: str | None
 ) -> AsyncIterator[bytes]:
-    """The stream. It begins with `state`, unless that is the one that `last_event_id` names."""
+    """Stream a job's states as server-sent events until the job has ended.
+
+    Begin with `state`, unless it is the state that `last_event_id` names.
+    """
     with watcher.listening(key, state) as listener:
         yield RECONNECT
         if state.event_id != last_event_id:
@@ -196,11 +198,11 @@ async def stream_events(
         while not state.is_over:
             try:
                 async with asyncio.timeout(HEARTBEAT_S):
-                    news = await listener.next()
+                    changed = await listener.next()
             except TimeoutError:
                 yield HEARTBEAT
                 continue
-            if news is None:
-                return  # the process stops, or the job's row is gone: whoever comes back is told more
-            state = news
+            if changed is None:
+                return  # the process stops, or the job's row is gone; the client learns which when it reconnects
+            state = changed
             yield event(key.job_id, state)

@@ -1,4 +1,4 @@
-"""Reads jobs for their clients: the SQL of one job and of the list. Every query names the tenant."""
+"""Read jobs for clients: one job, or a page of the list. Every query names the tenant."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,18 +14,18 @@ from shared.schemas.api import JobList, JobView
 from shared.schemas.options import JobOptions
 from shared.schemas.states import JobStatus
 
-# Shared by the queries below: the jobs of `page` with what their tasks and the queue say of them.
-# Attempts are counted once they began; deliveries are not the client's job. The tenant's line is counted once for all.
-# By name: after a migration that adds one, Postgres refuses what a connection had prepared with a star.
-SEEN = """
+# Columns by name: after a migration adds one, Postgres would refuse statements that were prepared with a star.
+JOB_COLUMNS = """
     id, tenant, status, stage, generation, metadata, container, source_bytes, source_sha256, duration_s, sample_rate_hz,
     channels, chunk_count, warnings, error_code, error_message, created_at, started_at, completed_at, erased_at
 """
-PAGE_AS_SEEN = """
+# The jobs of `page`, with facts of their tasks and of the queue. An attempt counts when it begins. Deliveries do not
+# count. The tenant's queue is counted once for all jobs of the page.
+WITH_TASKS_AND_QUEUE = """
     , queue AS (
         SELECT id, row_number() OVER (ORDER BY id) - 1 AS jobs_ahead,
                sum(known_bytes) OVER (ORDER BY id) - known_bytes AS bytes_ahead
-        FROM jobs, coalesce(source_bytes, 0) AS known_bytes -- of a URL that was not fetched nothing is known
+        FROM jobs, coalesce(source_bytes, 0) AS known_bytes -- unknown for a URL that was not fetched
         WHERE status = 'QUEUED' AND tenant = $1
             AND id <= (SELECT id FROM page WHERE status = 'QUEUED' ORDER BY id DESC LIMIT 1)
     )
@@ -40,69 +40,69 @@ PAGE_AS_SEEN = """
     ) AS work
     ORDER BY page.id DESC
 """
-ONE_JOB = f"WITH page AS (SELECT {SEEN} FROM jobs WHERE tenant = $1 AND id = $2) {PAGE_AS_SEEN}"  # noqa: S608 - constants
+ONE_JOB = f"WITH page AS (SELECT {JOB_COLUMNS} FROM jobs WHERE tenant = $1 AND id = $2) {WITH_TASKS_AND_QUEUE}"  # noqa: S608 - constants
 NEWEST_JOBS = f"""
     WITH page AS (
-        SELECT {SEEN} FROM jobs
+        SELECT {JOB_COLUMNS} FROM jobs
         WHERE tenant = $1 AND erased_at IS NULL
             AND ($2::text IS NULL OR status = $2) AND ($3::uuid IS NULL OR id < $3)
         ORDER BY id DESC LIMIT $4
-    ) {PAGE_AS_SEEN}
+    ) {WITH_TASKS_AND_QUEUE}
 """  # noqa: S608 - constants
-WHERE_RESULTS_ARE = """
+RESULTS_OF_JOB = """
     SELECT status, generation, container, options, error_message, erased_at, audio_erased_at
     FROM jobs WHERE tenant = $1 AND id = $2
 """
 
 
 class JobResults(msgspec.Struct, frozen=True):
-    """What serving a job's blobs needs to know of it."""
+    """The facts of a job that serving its blobs needs."""
 
     job_id: UUID
     status: JobStatus
     generation: int
-    container: str | None  # None: still to be fetched
+    container: str | None  # None: not fetched yet
     options: JobOptions
     error_message: str | None
     audio_is_erased: bool
 
 
 def parse_job_id(text: str) -> UUID:
-    """The id in a path. One that cannot be is like one that is not: RefusedError `not_found`."""
+    """Parse a job id in a path. Raise RefusedError `not_found` if it is not a UUID."""
     try:
         job_id = UUID(text)
     except ValueError:
         raise no_such_job() from None
-    if str(job_id) != text.lower():  # UUID() takes braces and prefixes, too
+    if str(job_id) != text.lower():  # UUID() also accepts braces and prefixes
         raise no_such_job()
     return job_id
 
 
 def no_such_job() -> RefusedError:
-    """The refusal for a job that is not there, or is somebody else's."""
-    return RefusedError("not_found", "There is no such job.")
+    """Return the refusal for a job that does not exist, or is another tenant's."""
+    return RefusedError("not_found", "There is no job with this id.")
 
 
 def job_erased() -> RefusedError:
-    """The refusal for a job of which only the tombstone is left."""
-    return RefusedError("job_erased", "The job was erased.")
+    """Return the refusal for a job of which only the tombstone exists."""
+    return RefusedError("job_erased", "The job was erased. Submit the audio again.")
 
 
 class JobReader:
-    """Reads jobs; raises RefusedError `not_found` for those of others, `job_erased`, and OutageError."""
+    """Reads jobs. All methods raise RefusedError `not_found` or `job_erased`, and OutageError."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._queue = QueueReader(database)
 
     async def get(self, tenant: str, job_id: str) -> JobView:
-        """One job as its client sees it."""
+        """Return the client's view of a job."""
         row = await self._row(ONE_JOB, tenant, job_id)
         return show_job(row, await self._queue_for([row]))
 
     async def get_results(self, tenant: str, job_id: str) -> JobResults:
-        """Where a job's blobs are, and whether they are ready."""
-        row = await self._row(WHERE_RESULTS_ARE, tenant, job_id)
+        """Return where a job's blobs are, and whether they are ready."""
+        row = await self._row(RESULTS_OF_JOB, tenant, job_id)
         options = msgspec.json.decode(row["options"], type=JobOptions)
         status = JobStatus(row["status"])
         return JobResults(
@@ -116,7 +116,7 @@ class JobReader:
         )
 
     async def list(self, tenant: str, status: JobStatus | None, limit: int, after: UUID | None) -> JobList:
-        """A page of jobs, newest first, those behind `after` only."""
+        """Return a page of jobs, newest first, starting after the job `after`."""
         async with self._database.reading(tenant) as connection:
             rows = await connection.fetch(NEWEST_JOBS, tenant, status, after, limit + 1)
         next_cursor = encode_cursor(rows[limit - 1]["id"]) if len(rows) > limit else None
@@ -124,7 +124,7 @@ class JobReader:
         return JobList(jobs=tuple(show_job(row, queue) for row in rows[:limit]), next_cursor=next_cursor)
 
     async def _queue_for(self, rows: Sequence[Any]) -> Queue | None:
-        """Asked for only when a job stands in it."""
+        """Read the queue only if one of the jobs is in it."""
         return await self._queue.read() if any(row["jobs_ahead"] is not None for row in rows) else None
 
     async def _row(self, query: str, tenant: str, job_id: str) -> Any:

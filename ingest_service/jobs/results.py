@@ -1,4 +1,4 @@
-"""Finds the blobs that a job has for its client: audio and transcript, once they are ready. Reads no HTTP."""
+"""Find the blobs of a job for its client: audio and transcript."""
 
 import re
 from typing import Literal
@@ -12,37 +12,6 @@ from shared.blobs.blob_errors import BlobNotFoundError
 from shared.blobs.blob_store import BlobStore
 from shared.schemas.states import JobStatus
 
-# Parses the Range header of a request for one blob (RFC 9110 section 14): one range, or all of it.
-
-ONE_RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*", re.ASCII)
-
-
-class RangeNotSatisfiableError(RefusedError):
-    """The range begins behind the end; the answer names the size."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__("range_not_satisfiable", f"There are {size} bytes.")
-        self.size = size
-
-
-def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
-    """`(start, end)`, end exclusive, or None to send all: also for several ranges and what cannot be read.
-
-    Raises RangeNotSatisfiableError when none of the bytes asked for exist.
-    """
-    match = ONE_RANGE.fullmatch(header or "")
-    if not match or match.groups() == ("", ""):
-        return None
-    first, last = match.groups()
-    if first and last and int(first) > int(last):
-        return None  # the RFC calls such a header invalid, and to be ignored
-    start = int(first) if first else max(0, size - int(last))
-    end = min(int(last) + 1, size) if first and last else size
-    if start >= size:
-        raise RangeNotSatisfiableError(size)
-    return start, end
-
-
 Variant = Literal["original", "denoised"]
 
 NOT_READY = {
@@ -50,7 +19,7 @@ NOT_READY = {
     JobStatus.CANCELLED: "job_cancelled",
 }
 
-# Container → media type and file extension. A browser must never take an upload for a page of this service.
+# Container → media type and file extension. Never a type that a browser renders as a page.
 MEDIA_TYPES = {
     "wav": ("audio/wav", "wav"),
     "rf64": ("audio/wav", "wav"),
@@ -81,7 +50,7 @@ UNKNOWN_TYPE = ("application/octet-stream", "bin")
 
 
 class AudioBlob(msgspec.Struct, frozen=True, kw_only=True):
-    """An audio blob that exists, and how to name it."""
+    """An existing audio blob, with its media type and file name."""
 
     key: str
     size: int
@@ -90,25 +59,29 @@ class AudioBlob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def find_audio(blobs: BlobStore, job: JobResults, variant: Variant) -> AudioBlob:
-    """The audio of a job. Raises RefusedError `audio_erased`, `no_denoised_audio`, `not_ready`, …; BlobStoreError."""
+    """Return a job's audio. Raise RefusedError `audio_erased`, `no_denoised_audio`, `not_ready`, …; BlobStoreError."""
     if job.audio_is_erased:
-        raise RefusedError("audio_erased", "The audio of this job was erased when it had been kept for long enough.")
+        raise RefusedError("audio_erased", "The audio of this job was deleted by the retention policy.")
     if variant == "denoised":
         return await _find_denoised(blobs, job)
     if job.container is None:
-        raise RefusedError(NOT_READY.get(job.status, "not_ready"), "The audio was not fetched from its URL yet.")
+        raise RefusedError(
+            NOT_READY.get(job.status, "not_ready"), "The audio was not fetched from its URL yet. Try again later."
+        )
     media_type, extension = MEDIA_TYPES.get(job.container, UNKNOWN_TYPE)
     key = blob_keys.source(job.job_id)
     try:
         size = await blobs.size(key)
     except BlobNotFoundError:
-        raise RefusedError("not_found", "The audio of this job is not stored any more.") from None
+        raise RefusedError("not_found", "The audio of this job is no longer stored.") from None
     return AudioBlob(key=key, size=size, media_type=media_type, filename=f"{job.job_id}.{extension}")
 
 
 async def _find_denoised(blobs: BlobStore, job: JobResults) -> AudioBlob:
     if not job.options.denoise:
-        raise RefusedError("no_denoised_audio", "This job was submitted with `denoise=false`.")
+        raise RefusedError(
+            "no_denoised_audio", "This job was submitted with `denoise=false`. Submit the audio with `denoise=true`."
+        )
     require_completed(job)
     key = blob_keys.denoised(job.job_id, job.generation)
     try:
@@ -119,17 +92,48 @@ async def _find_denoised(blobs: BlobStore, job: JobResults) -> AudioBlob:
 
 
 async def read_transcript(blobs: BlobStore, job: JobResults) -> bytes:
-    """The JSON of `shared.schemas.transcript.Transcript`. Raises RefusedError `not_ready`, …; BlobStoreError."""
+    """Return the JSON of a `Transcript`. Raise RefusedError `not_ready`, …; BlobStoreError."""
     require_completed(job)
     try:
         return await blobs.get(blob_keys.transcript(job.job_id, job.generation))
     except BlobNotFoundError:
-        raise RefusedError("not_found", "The transcript of this job is not stored any more.") from None
+        raise RefusedError("not_found", "The transcript of this job is no longer stored.") from None
 
 
 def require_completed(job: JobResults) -> None:
-    """Raise RefusedError unless the results are there."""
+    """Raise RefusedError unless the job is COMPLETED."""
     if job.status is JobStatus.COMPLETED:
         return
     why = f": {job.error_message}" if job.status is JobStatus.FAILED and job.error_message else ""
     raise RefusedError(NOT_READY.get(job.status, "not_ready"), f"The job is {job.status}{why}")
+
+
+ONE_RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*", re.ASCII)
+
+
+class RangeNotSatisfiableError(RefusedError):
+    """The range begins after the end. The answer names the size."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(
+            "range_not_satisfiable", f"The audio has {size} bytes. Ask for a range that starts before its end."
+        )
+        self.size = size
+
+
+def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
+    """Parse a Range header (RFC 9110 section 14). Return `(start, end)`, end exclusive, or None for the whole blob.
+
+    Several ranges and invalid headers also return None. Raise RangeNotSatisfiableError if the range has no bytes.
+    """
+    match = ONE_RANGE.fullmatch(header or "")
+    if not match or match.groups() == ("", ""):
+        return None
+    first, last = match.groups()
+    if first and last and int(first) > int(last):
+        return None  # invalid; the RFC says to ignore it
+    start = int(first) if first else max(0, size - int(last))
+    end = min(int(last) + 1, size) if first and last else size
+    if start >= size:
+        raise RangeNotSatisfiableError(size)
+    return start, end

@@ -1,6 +1,6 @@
-"""Opens the transaction of whatever changes a job or its tasks: it holds the job's row from the first statement on.
+"""Change a job and its tasks in a transaction that locks the job's row first.
 
-Locks are always taken job first, then tasks by id, here and in the processor, so that nobody ever deadlocks.
+The lock order is the same here and in the processor: the job, then its tasks by id. So there are no deadlocks.
 """
 
 from collections.abc import AsyncIterator, Iterable
@@ -14,9 +14,41 @@ from ingest_service.jobs.queries import job_erased, no_such_job, parse_job_id
 from shared.ids import new_id
 from shared.queue.dispatch import Dispatch
 from shared.queue.task_costs import cost_s
-from shared.schemas.states import TaskKind, TaskState
+from shared.schemas.states import JOB_TERMINAL, JobStatus, TaskKind, TaskState
 
-# Inserts tasks into a job that is locked; the bell is rung for them after the commit.
+LOCK_JOB = """
+    SELECT id, tenant, status, generation, options, metadata, webhook_url, container, source_bytes, duration_s,
+           chunk_count, erased_at, audio_erased_at
+    FROM jobs WHERE tenant = $1 AND id = $2 FOR UPDATE
+"""
+
+
+class LockedJob(NamedTuple):
+    """A connection in a transaction, and the job's row, locked until the commit."""
+
+    connection: Any
+    job: Any
+
+
+@asynccontextmanager
+async def locked_job(
+    database: Database, tenant: str, job_id: str, *, even_erased: bool = False
+) -> AsyncIterator[LockedJob]:
+    """Commit the block's changes to a job. Raise RefusedError `not_found` or `job_erased`, and OutageError."""
+    parsed = parse_job_id(job_id)
+    async with database.transaction(tenant) as connection:
+        job = await connection.fetchrow(LOCK_JOB, tenant, parsed)
+        if job is None:
+            raise no_such_job()
+        if job["erased_at"] is not None and not even_erased:
+            raise job_erased()
+        yield LockedJob(connection, job)
+
+
+def has_ended(job: Any) -> bool:
+    """Return whether a job's status is final."""
+    return JobStatus(job["status"]) in JOB_TERMINAL
+
 
 INSERT_TASK = """
     INSERT INTO tasks (id, job_id, generation, kind, ordinal, state, input, progress, finished_at)
@@ -25,7 +57,7 @@ INSERT_TASK = """
 
 
 class NewTask(msgspec.Struct, frozen=True):
-    """A task to insert: to be done, or done already in an earlier generation."""
+    """A task to insert: to be executed, or already done in an earlier generation."""
 
     kind: TaskKind
     ordinal: int = 0
@@ -34,7 +66,7 @@ class NewTask(msgspec.Struct, frozen=True):
 
 
 async def insert_tasks(connection: Any, job: Any, generation: int, tasks: Iterable[NewTask]) -> tuple[Dispatch, ...]:
-    """Insert them into a job, of which the row is given; what to ring for once they are committed."""
+    """Insert tasks into a locked job. Return what to enqueue after the commit."""
     rows = [(new_id(), job["id"], generation, task.kind, task.ordinal, task.state, task.input_json) for task in tasks]
     await connection.executemany(INSERT_TASK, rows)
     return tuple(
@@ -46,32 +78,3 @@ async def insert_tasks(connection: Any, job: Any, generation: int, tasks: Iterab
 
 def _cost_s(kind: TaskKind, job: Any) -> int:
     return cost_s(kind, **{name: job[name] for name in ("source_bytes", "container", "duration_s", "chunk_count")})
-
-
-LOCK_JOB = """
-    SELECT id, tenant, status, generation, options, metadata, webhook_url, container, source_bytes, duration_s,
-           chunk_count, erased_at, audio_erased_at
-    FROM jobs WHERE tenant = $1 AND id = $2 FOR UPDATE
-"""
-
-
-class LockedJob(NamedTuple):
-    """A connection in a transaction, and the row of the job as it stands until the commit."""
-
-    connection: Any
-    job: Any
-
-
-@asynccontextmanager
-async def locked_job(
-    database: Database, tenant: str, job_id: str, *, even_erased: bool = False
-) -> AsyncIterator[LockedJob]:
-    """Commit what the block does to a job. Raises RefusedError `not_found` or `job_erased`, and OutageError."""
-    parsed = parse_job_id(job_id)
-    async with database.transaction(tenant) as connection:
-        job = await connection.fetchrow(LOCK_JOB, tenant, parsed)
-        if job is None:
-            raise no_such_job()
-        if job["erased_at"] is not None and not even_erased:
-            raise job_erased()
-        yield LockedJob(connection, job)

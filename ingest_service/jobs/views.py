@@ -1,4 +1,4 @@
-"""Makes the client's view of a job out of a row of `read_jobs`. Pure; runs no SQL."""
+"""Make the client's views of a job from rows: the job, its state for events, and the cursors of lists. Pure."""
 
 import base64
 import binascii
@@ -11,19 +11,20 @@ from uuid import UUID
 import msgspec
 
 from ingest_service.errors import RefusedError
-from ingest_service.jobs.wait_estimate import Place, Queue, estimated_wait_s, place_among
+from ingest_service.jobs.wait_estimate import Queue, estimated_wait_s
+from shared.queue.fair_queue import QueuePosition, position_among
 from shared.schemas.api import AudioFacts, JobEvent, JobView, Links, ProblemInJob
 from shared.schemas.states import JOB_TERMINAL, JobStatus, Stage
 from shared.schemas.transcript import ResultWarning
 
-CHUNKS_BEGIN_AT = 0.1  # of a long file's progress: preparing it
-CHUNKS_SHARE = 0.85  # transcribing its chunks; the rest is finishing
+CHUNKS_BEGIN_AT = 0.1  # of a long file's progress; before it, the file is prepared
+CHUNKS_SHARE = 0.85  # of the progress; after it, the result is assembled
 
 
 def show_job(row: Mapping[str, Any], queue: Queue | None) -> JobView:
-    """The job as the API returns it; the queue is there if it stands in it."""
+    """Return the API's view of a job. `queue` is None if no job of the page is queued."""
     status = JobStatus(row["status"])
-    place = place_of(row, queue)
+    position = position_of(row, queue)
     return JobView(
         job_id=str(row["id"]),
         status=status,
@@ -32,8 +33,8 @@ def show_job(row: Mapping[str, Any], queue: Queue | None) -> JobView:
         created_at=row["created_at"],
         started_at=row["started_at"],
         completed_at=row["completed_at"],
-        queue_position=place.position if place else None,
-        estimated_wait_s=estimated_wait_s(queue.pace, place.bytes_ahead) if queue and place else None,
+        queue_position=position.position if position else None,
+        estimated_wait_s=estimated_wait_s(queue.pace, position.bytes_ahead) if queue and position else None,
         audio=audio_facts(row),
         attempts=attempts(row),
         next_attempt_at=next_attempt_at(row),
@@ -44,15 +45,15 @@ def show_job(row: Mapping[str, Any], queue: Queue | None) -> JobView:
     )
 
 
-def place_of(row: Mapping[str, Any], queue: Queue | None) -> Place | None:
-    """Where the job stands in the queue, if it does."""
+def position_of(row: Mapping[str, Any], queue: Queue | None) -> QueuePosition | None:
+    """Return a queued job's position; None for other jobs."""
     if queue is None or row["jobs_ahead"] is None:
         return None
-    return place_among(queue.lines, row["tenant"], row["jobs_ahead"], float(row["bytes_ahead"]))
+    return position_among(queue.backlogs, row["tenant"], row["jobs_ahead"], float(row["bytes_ahead"]))
 
 
 def progress(row: Mapping[str, Any]) -> float:
-    """From 0 to 1: by the chunks when there are several, else by the one task that does it all."""
+    """Return the progress from 0 to 1: of the chunks if there are several, otherwise of the only task."""
     if row["status"] == JobStatus.COMPLETED:
         return 1.0
     if row["status"] == JobStatus.QUEUED:
@@ -63,18 +64,18 @@ def progress(row: Mapping[str, Any]) -> float:
 
 
 def attempts(row: Mapping[str, Any]) -> int:
-    """How often the task that was attempted most was begun."""
+    """Return the number of attempts of the task with the most attempts."""
     return 0 if row["status"] == JobStatus.QUEUED or row["started_at"] is None else max(1, row["attempts_begun"] or 0)
 
 
 def next_attempt_at(row: Mapping[str, Any]) -> dt.datetime | None:
-    """When the job's work goes on, while one of its tasks waits."""
+    """Return when a waiting task of the job is attempted again, if one waits."""
     at: dt.datetime | None = row["next_attempt_at"]
     return at if row["status"] == JobStatus.PROCESSING else None
 
 
 def audio_facts(row: Mapping[str, Any]) -> AudioFacts:
-    """What is known of the source; of one that is still to be fetched, nothing."""
+    """Return the known facts of the source. All are None before a URL is fetched."""
     return AudioFacts(
         duration=row["duration_s"],
         sample_rate=row["sample_rate_hz"],
@@ -86,14 +87,13 @@ def audio_facts(row: Mapping[str, Any]) -> AudioFacts:
 
 
 def error_of(row: Mapping[str, Any]) -> ProblemInJob | None:
-    """Why the job failed, if it did."""
+    """Return why the job failed, or None."""
     code = row["error_code"]
     return ProblemInJob(code=code, message=row["error_message"] or "") if code else None
 
 
-# What the listeners of a job are told: its state at a moment, the event made of it, and the SQL that reads many.
-
-# Tasks are looked at only where they tell something: a queue of thousands costs a look at each job's row.
+# The state of a job for its event stream. Tasks are read only for states that have progress, so that thousands of
+# queued jobs cost one row each.
 STATES = """
     SELECT jobs.tenant, jobs.id, status, stage, generation, chunk_count, chunks_done, erased_at, work.*
     FROM unnest($1::text[], $2::uuid[]) AS wanted (tenant, id) JOIN jobs USING (tenant, id)
@@ -108,14 +108,14 @@ STATES = """
 
 
 class JobKey(NamedTuple):
-    """Names a job of a tenant; another tenant's is not there."""
+    """A job of a tenant."""
 
     tenant: str
     job_id: UUID
 
 
 class JobState(msgspec.Struct, frozen=True, kw_only=True):
-    """All that an event tells. Two equal states are one event."""
+    """The content of an event. Two equal states are one event."""
 
     generation: int
     status: JobStatus
@@ -127,23 +127,23 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more will come."""
+        """Return whether the state is final."""
         return self.status in JOB_TERMINAL
 
     @property
     def event_id(self) -> str:
-        """Names the state, so that who comes back with it is told only what is new."""
+        """Return an id of the state. A client that reconnects with it gets newer states only."""
         per_mille = round(self.progress * 1000)
         return f"{self.generation}-{self.status}-{self.stage}-{per_mille}-{self.chunks_done}.{self.chunk_count}"
 
 
 def key_of(row: Mapping[str, Any]) -> JobKey:
-    """The key in a row of STATES."""
+    """Return the key of a row of STATES."""
     return JobKey(row["tenant"], row["id"])
 
 
 def state_of(row: Mapping[str, Any]) -> JobState:
-    """The state in a row of STATES."""
+    """Return the state of a row of STATES."""
     return JobState(
         generation=row["generation"],
         status=JobStatus(row["status"]),
@@ -156,7 +156,7 @@ def state_of(row: Mapping[str, Any]) -> JobState:
 
 
 def event(job_id: UUID, state: JobState) -> bytes:
-    """A server-sent event, without a name: `onmessage` of an EventSource gets it."""
+    """Return a server-sent event. It has no name, so that an EventSource's `onmessage` receives it."""
     data = JobEvent(
         job_id=str(job_id),
         status=state.status,
@@ -168,47 +168,47 @@ def event(job_id: UUID, state: JobState) -> bytes:
     return b"id: %b\ndata: %b\n\n" % (state.event_id.encode(), msgspec.json.encode(data))
 
 
-# The opaque cursors of the lists: where the last item shown stands, so that the next page starts behind it.
+# The opaque cursors of lists: the position of the last item of a page.
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 MICROSECOND = dt.timedelta(microseconds=1)
 DEAD_LETTER_POSITION = struct.Struct(">q16s")
-JOB_CURSOR = "^[A-Za-z0-9_-]{21}[AQgw]$"  # 16 bytes; the last letter stands for two bits
-DEAD_LETTER_CURSOR = "^A[A-Za-z0-3][A-Za-z0-9_-]{30}$"  # 24 bytes, the first of them a time from 1970 to 9999
+JOB_CURSOR = "^[A-Za-z0-9_-]{21}[AQgw]$"  # 16 bytes; the last letter encodes two bits
+DEAD_LETTER_CURSOR = "^A[A-Za-z0-3][A-Za-z0-9_-]{30}$"  # 24 bytes; the first eight are a time from 1970 to 9999
 
 
 class DeadLetterPosition(NamedTuple):
-    """Where a dead letter stands in the list of them."""
+    """A position in the list of dead letters."""
 
     died_at: dt.datetime
     task_id: UUID
 
 
 def encode_cursor(last_id: UUID) -> str:
-    """The cursor behind a job."""
+    """Return the cursor after a job."""
     return _encode(last_id.bytes)
 
 
 def decode_cursor(cursor: str) -> UUID:
-    """The id in a cursor; RefusedError `invalid_parameter` for anything that we did not make."""
+    """Return the job id in a cursor. Raise RefusedError `invalid_parameter` for an invalid cursor."""
     try:
         return UUID(bytes=_decode(cursor))
     except ValueError:
-        raise _not_ours() from None
+        raise _invalid_cursor() from None
 
 
-def encode_dead_letter_cursor(place: DeadLetterPosition) -> str:
-    """The cursor behind a dead letter."""
-    return _encode(DEAD_LETTER_POSITION.pack((place.died_at - EPOCH) // MICROSECOND, place.task_id.bytes))
+def encode_dead_letter_cursor(position: DeadLetterPosition) -> str:
+    """Return the cursor after a dead letter."""
+    return _encode(DEAD_LETTER_POSITION.pack((position.died_at - EPOCH) // MICROSECOND, position.task_id.bytes))
 
 
 def decode_dead_letter_cursor(cursor: str) -> DeadLetterPosition:
-    """The place in a cursor; RefusedError `invalid_parameter` for anything that we did not make."""
+    """Return the position in a cursor. Raise RefusedError `invalid_parameter` for an invalid cursor."""
     try:
         microseconds, task_id = DEAD_LETTER_POSITION.unpack(_decode(cursor))
         return DeadLetterPosition(EPOCH + microseconds * MICROSECOND, UUID(bytes=task_id))
     except (struct.error, OverflowError):
-        raise _not_ours() from None
+        raise _invalid_cursor() from None
 
 
 def _encode(data: bytes) -> str:
@@ -219,11 +219,11 @@ def _decode(cursor: str) -> bytes:
     try:
         data = base64.b64decode(cursor + "==", altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
-        raise _not_ours() from None
+        raise _invalid_cursor() from None
     if _encode(data) != cursor:
-        raise _not_ours()
+        raise _invalid_cursor()
     return data
 
 
-def _not_ours() -> RefusedError:
-    return RefusedError("invalid_parameter", "`cursor` is none that this service gave.")
+def _invalid_cursor() -> RefusedError:
+    return RefusedError("invalid_parameter", "Invalid `cursor`. Use the `next_cursor` of a page.")

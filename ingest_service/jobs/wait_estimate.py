@@ -1,26 +1,22 @@
-"""Estimates how long a QUEUED job waits for its work to begin, from how the last ones went.
+"""Estimates how long a QUEUED job waits before its work starts, from how long recent jobs took.
 
-Audio that is ahead of it, over the audio that the fleet finished in a second of work. What is ahead of it is up to
-fair shares: `queue_lines`. The length of audio that nobody has decoded yet is guessed from its bytes, so this is an
-estimate and no promise; where nothing is known it is none.
+Estimate: the audio ahead of it, over the audio that the fleet finishes in a second of work. Fair shares decide what is
+ahead: `shared.queue.fair_queue.position_among`. The length of audio that is not decoded yet is guessed from its bytes.
+Without recent jobs there is no estimate.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from ingest_service.database import Database
 from shared.connections.tenancy import ALL_TENANTS
+from shared.queue.fair_queue import Backlog
 
-# Where a job stands when tenants get fair shares, told from its own tenant's line and those of the others.
-#
-# While it moves up by so many bytes, every other line does, too, as far as it is that long. This is the order of
-# `shared.queue.fair_shares` as if shares were dealt from now on: what Redis knows of turns taken is not asked for.
-
-# Of each tenant what waits: the jobs that nobody has begun with, and what no slot has of long files that are under way.
-LINES = """
+# What waits for each tenant: jobs that no worker has started, and the chunks of started long files that no slot has.
+BACKLOGS = """
     WITH running AS (
         SELECT job_id, count(*) AS tasks FROM tasks WHERE state = 'running' AND kind = 'chunk' GROUP BY job_id
     ), waiting AS (
@@ -35,50 +31,15 @@ LINES = """
 """
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """What waits of one tenant. Of a URL that was not fetched no bytes are known."""
-
-    tenant: str
-    jobs: int
-    bytes: float  # of those jobs
-    chunk_bytes: float  # of chunks; other jobs of the tenant go in between
+def backlogs_of(rows: Iterable[Any]) -> tuple[Backlog, ...]:
+    """Convert the rows of BACKLOGS."""
+    return tuple(Backlog(**row) for row in rows)
 
 
-class Place(msgspec.Struct, frozen=True):
-    """A queued job's place, from 1, and how much work begins before its own."""
+MAX_AGE_S = 5.0  # of the cached queue: each poll of each waiting client asks for it
 
-    position: int
-    bytes_ahead: float
-
-
-def lines_of(rows: Iterable[Any]) -> tuple[Line, ...]:
-    """The lines in the rows of LINES."""
-    return tuple(Line(**row) for row in rows)
-
-
-def place_among(lines: Sequence[Line], tenant: str, jobs_ahead: int, bytes_ahead: float) -> Place:
-    """The place of a job that has so many jobs, and bytes, of its own tenant ahead of it."""
-    jobs, all_bytes = float(jobs_ahead), bytes_ahead
-    for line in lines:
-        if line.tenant == tenant:
-            all_bytes += min(line.chunk_bytes, bytes_ahead)
-            continue
-        jobs += line.jobs * _part(line.bytes, bytes_ahead)
-        all_bytes += min(line.bytes + line.chunk_bytes, bytes_ahead)
-    return Place(1 + int(jobs), all_bytes)
-
-
-def _part(line_bytes: float, passed: float) -> float:
-    """How much of a line has had its turn once so many bytes of it may have had."""
-    if passed <= 0:
-        return 0
-    return 1 if line_bytes <= passed else passed / line_bytes
-
-
-FRESH_S = 5.0  # how long the pace is good for: it is asked for by every poll of a client that waits
-
-# `busy_s` is the time in which at least one of the recent jobs was worked on: their spans, laid over each other.
-# The fleet is at work when it holds a task, or finished one a moment ago.
+# `busy_s` is the time in which at least one of the recent jobs ran: the union of their spans.
+# `at_work`: a task runs, or a job finished less than a minute ago.
 PACE = """
     WITH recent AS (
         SELECT started_at, completed_at, duration_s, source_bytes FROM jobs
@@ -112,15 +73,15 @@ PACE = """
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
-    """How fast the fleet works, and what it has on its hands; seconds are of audio but where `wall` says otherwise."""
+    """The throughput of all processors, and their running work. Seconds are of audio, except `wall_s`."""
 
     audio_s_per_wall_s: float
     audio_s_per_byte: float
-    left_s: float  # of the tasks that are being worked on
+    left_s: float  # of running tasks
 
 
 def pace_of(row: Any) -> Pace | None:
-    """The pace in a row of PACE; None when nothing was finished lately, or nobody is at work."""
+    """Return the pace in a row of PACE. Return None if no job finished recently or no processor works."""
     if not row["at_work"] or not row["busy_s"] or not row["bytes"]:
         return None
     per_byte = row["audio_s"] / row["bytes"]
@@ -129,33 +90,33 @@ def pace_of(row: Any) -> Pace | None:
 
 
 def estimated_wait_s(pace: Pace | None, bytes_ahead: float) -> float | None:
-    """How long a job waits that has so many bytes of others before it in the queue."""
+    """Return how long a job with `bytes_ahead` in the queue waits."""
     if pace is None:
         return None
     return round((pace.left_s + bytes_ahead * pace.audio_s_per_byte) / pace.audio_s_per_wall_s, 1)
 
 
 class Queue(msgspec.Struct, frozen=True):
-    """What a job's place and its wait are told from."""
+    """The facts from which positions and waits are estimated."""
 
     pace: Pace | None
-    lines: tuple[Line, ...]
+    backlogs: tuple[Backlog, ...]
 
 
 class QueueReader:
-    """The queue, read every few seconds at most."""
+    """Reads the queue, at most once in MAX_AGE_S."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._queue = Queue(None, ())
-        self._asked_at_s = float("-inf")
+        self._read_at_s = float("-inf")
 
     async def read(self) -> Queue:
-        """The queue of now, or of a moment ago. Raises OutageError."""
+        """Return the queue, up to MAX_AGE_S old. Raise OutageError."""
         now_s = asyncio.get_running_loop().time()
-        if now_s - self._asked_at_s > FRESH_S:
-            self._asked_at_s = now_s  # first: those who come meanwhile go by the last answer
+        if now_s - self._read_at_s > MAX_AGE_S:
+            self._read_at_s = now_s  # before the query: concurrent calls use the last result
             async with self._database.reading(ALL_TENANTS) as connection:
                 pace = pace_of(await connection.fetchrow(PACE))
-                self._queue = Queue(pace, lines_of(await connection.fetch(LINES)))
+                self._queue = Queue(pace, backlogs_of(await connection.fetch(BACKLOGS)))
         return self._queue

@@ -1,14 +1,18 @@
-"""A job's webhook: every attempt to deliver its events, and a further one when the client asks for it."""
+"""A job's webhook: list the delivery attempts, and deliver an event again."""
+
+from typing import Any
+
+import msgspec
 
 from ingest_service.database import Database
 from ingest_service.errors import RefusedError
-from ingest_service.jobs.cancel import has_ended
-from ingest_service.jobs.deliver_again import deliver_again
 from ingest_service.jobs.queries import JobReader
-from ingest_service.jobs.rows import locked_job
-from ingest_service.uploads.notify import Bell
+from ingest_service.jobs.rows import NewTask, has_ended, insert_tasks, locked_job
+from ingest_service.uploads.notify import DispatchNotifier
+from shared.queue.dispatch import Dispatch
 from shared.schemas.api import WebhookAttempt, WebhookAttemptList
-from shared.schemas.states import JobStatus
+from shared.schemas.states import TASK_TERMINAL, JobStatus, TaskKind, TaskState
+from shared.schemas.webhook_events import DeliveryInput
 from shared.telemetry.logs import Log
 
 log = Log(__name__)
@@ -24,22 +28,70 @@ NEWEST_EVENT = """
 
 
 async def list_attempts(database: Database, jobs: JobReader, tenant: str, job_id: str) -> WebhookAttemptList:
-    """All attempts, oldest first. Raises RefusedError `not_found` or `job_erased`."""
+    """Return all delivery attempts, oldest first. Raise RefusedError `not_found` or `job_erased`."""
     job = await jobs.get_results(tenant, job_id)
     async with database.reading(tenant) as connection:
         rows = await connection.fetch(ATTEMPTS, tenant, job.job_id)
     return WebhookAttemptList(attempts=tuple(WebhookAttempt(**row) for row in rows))
 
 
-async def send_again(database: Database, bell: Bell, tenant: str, job_id: str) -> JobStatus:
-    """Deliver the job's newest event once more; how the job stands. RefusedError `not_ended`, `no_webhook`, …."""
+async def send_again(database: Database, notifier: DispatchNotifier, tenant: str, job_id: str) -> JobStatus:
+    """Deliver the job's newest event again. Return the job's status. RefusedError: `not_ended`, `no_webhook`, …."""
     async with locked_job(database, tenant, job_id) as (connection, job):
         if not has_ended(job):
-            raise RefusedError("not_ended", f"The job is {job['status']}: there is nothing to tell of yet.")
+            raise RefusedError(
+                "not_ended", f"The job is {job['status']}. Its webhook can be sent again when the job has ended."
+            )
         event = await connection.fetchrow(NEWEST_EVENT, job["id"])
         if job["webhook_url"] is None or event is None:
             raise RefusedError("no_webhook", "The job was submitted without a `webhook_url`.")
         delivery = await deliver_again(connection, job, event["generation"], event["id"])
-    bell.ring_soon(*delivery.dispatches)
+    notifier.notify_soon(*delivery.dispatches)
     log.info("webhook_sent_again", job_id=job_id, event_id=event["id"])
     return JobStatus(job["status"])
+
+
+DELIVERIES = """
+    SELECT id, state, ordinal, input FROM tasks
+    WHERE job_id = $1 AND generation = $2 AND kind = 'deliver' ORDER BY id FOR UPDATE
+"""
+BRING_FORWARD = "UPDATE tasks SET not_before = now() WHERE id = ANY($1::uuid[]) AND state = 'waiting'"
+DISMISS = """
+    UPDATE tasks SET dismissed_at = now() WHERE id = ANY($1::uuid[]) AND state = 'dead' AND dismissed_at IS NULL
+    RETURNING id
+"""
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """What to enqueue after the commit, and the number of dismissed dead letters."""
+
+    dispatches: tuple[Dispatch, ...]
+    dismissed: int
+
+
+async def deliver_again(connection: Any, job: Any, generation: int, event_id: str) -> Delivery:
+    """Deliver an event of a locked job again. Dismiss the event's dead letters.
+
+    A waiting task of the event is due at once; otherwise a new task is inserted. The event keeps its id, so that a
+    receiver recognizes it.
+    """
+    deliveries = await connection.fetch(DELIVERIES, job["id"], generation)
+    of_event = [row for row in deliveries if event_of(row["input"]) == event_id]
+    dismissed = await connection.fetch(DISMISS, [row["id"] for row in of_event])
+    pending = [row for row in of_event if TaskState(row["state"]) not in TASK_TERMINAL]
+    if pending:
+        await connection.execute(BRING_FORWARD, [row["id"] for row in pending])
+        return Delivery((), len(dismissed))
+    ordinal = 1 + max((row["ordinal"] for row in deliveries), default=-1)
+    task = NewTask(TaskKind.DELIVER, ordinal, input_json=delivery_input(event_id))
+    return Delivery(await insert_tasks(connection, job, generation, [task]), len(dismissed))
+
+
+def event_of(input_json: str) -> str:
+    """Return the event id in the `input` of a deliver task."""
+    return msgspec.json.decode(input_json, type=DeliveryInput).event_id
+
+
+def delivery_input(event_id: str) -> str:
+    """Return the `input` of a deliver task."""
+    return msgspec.json.encode(DeliveryInput(event_id)).decode()

@@ -1,1 +1,1 @@
-"""What every request meets: limits, ids, error answers, headers, the access log."""
+"""The ASGI wrappers around the application, one a file. `ingest_service.app` lists them in their order."""

@@ -1,6 +1,6 @@
-"""Lets pages of the origins in the settings use the API from a browser (CORS, fetch.spec.whatwg.org section 3.2).
+"""Let pages of the configured origins use the API from a browser (CORS, fetch.spec.whatwg.org section 3.2).
 
-Origins are compared as they stand, never matched. Credentials of the browser are not allowed: nothing here reads any.
+Origins are compared exactly, without patterns. The browser's credentials are not allowed: the API does not read them.
 """
 
 from typing import Any
@@ -13,27 +13,27 @@ REQUEST_HEADERS = (
     b"Last-Event-ID, Tus-Resumable, Upload-Length, Upload-Offset, Upload-Metadata, Upload-Checksum, "
     b"Upload-Defer-Length, X-HTTP-Method-Override"
 )
-ANSWER_HEADERS = (
+EXPOSED_HEADERS = (
     b"Location, Retry-After, Server-Timing, Content-Disposition, Content-Range, Accept-Ranges, Accept-Encoding, "
     b"RateLimit, RateLimit-Policy, Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm, "
     b"Upload-Length, Upload-Defer-Length, Upload-Offset, Upload-Metadata, Upload-Expires, Headrace-Job-Id, "
     b"Content-Location, X-Request-Id"
 )
-PREFLIGHT_KEPT_S = b"600"
+PREFLIGHT_MAX_AGE_S = b"600"
 PREFLIGHT = [
     (b"access-control-allow-methods", b"GET, HEAD, POST, PATCH, DELETE, OPTIONS"),
     (b"access-control-allow-headers", REQUEST_HEADERS),
-    (b"access-control-max-age", PREFLIGHT_KEPT_S),
+    (b"access-control-max-age", PREFLIGHT_MAX_AGE_S),
 ]
 
 
-def with_cross_origin(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
-    """Wrap an ASGI application; without origins it stays as it is."""
+def with_cors(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
+    """Wrap an ASGI application. Without origins, return it unchanged."""
     if not origins:
         return app
     allowed = frozenset(origin.encode() for origin in origins)
 
-    async def shared(scope: Scope, receive: Receive, send: Send) -> None:
+    async def cross_origin(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             await app(scope, receive, send)
             return
@@ -51,13 +51,13 @@ def with_cross_origin(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
 
         await app(scope, receive, send_granted)
 
-    return shared
+    return cross_origin
 
 
 def _granted(origin: bytes) -> list[tuple[bytes, bytes]]:
     return [
         (b"access-control-allow-origin", origin),
-        (b"access-control-expose-headers", ANSWER_HEADERS),
+        (b"access-control-expose-headers", EXPOSED_HEADERS),
         (b"vary", b"Origin"),
     ]
 

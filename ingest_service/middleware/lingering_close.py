@@ -1,8 +1,8 @@
-"""Lets a client that is still sending read an early answer, such as a 415 to the first kilobytes of a large upload.
+"""Let a client that is still sending read an early answer, such as a 415 to the first kilobytes of a large upload.
 
-Closing a socket with unread bytes makes the kernel send a reset, and the client loses the answer with it. So the answer
-goes out at once and says `Connection: close`; what still comes is then read and thrown away, within bounds, and the
-connection is closed after that (RFC 9112 section 9.6; nginx calls it a lingering close).
+If a server closes a socket with unread bytes, the kernel sends a reset and the client loses the answer. So the answer
+is sent at once, with `Connection: close`. Then the rest of the body is read and discarded, within limits, and the
+connection is closed (RFC 9112 section 9.6; nginx calls it a lingering close).
 """
 
 import asyncio
@@ -15,13 +15,13 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from ingest_service.errors import RefusedError
 from ingest_service.uploads.body import Pace
 
-LINGER_S = 30.0
-IDLE_WINDOW_S = 4.0  # whoever hardly sends any more has read the answer, or was refused for its slowness
-LINGER_BYTES = 1 << 30
+MAX_DRAIN_S = 30.0
+MAX_DRAIN_BYTES = 1 << 30
+IDLE_WINDOW_S = 4.0  # a client that sends this slowly has read the answer, or was refused for being slow
 
 
 class _Exchange:
-    """One request and its answer."""
+    """A request and its answer."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive
@@ -48,8 +48,8 @@ class _Exchange:
         drained = 0
         pace = Pace(IDLE_WINDOW_S)
         try:
-            async with asyncio.timeout(LINGER_S):
-                while not self._body_is_read and drained < LINGER_BYTES:
+            async with asyncio.timeout(MAX_DRAIN_S):
+                while not self._body_is_read and drained < MAX_DRAIN_BYTES:
                     drained += len((await pace.receive(self.receive)).get("body", b""))
         except (TimeoutError, RefusedError):
             return
@@ -59,8 +59,8 @@ def _with_close(message: dict[str, Any]) -> dict[str, Any]:
     return message | {"headers": [*message["headers"], (b"connection", b"close")]}
 
 
-def with_linger(app: ASGIApp) -> ASGIApp:
-    """Wrap an ASGI application. Requests without a body are passed through untouched."""
+def with_lingering_close(app: ASGIApp) -> ASGIApp:
+    """Wrap an ASGI application. Requests without a body pass through unchanged."""
 
     def lingering(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != ScopeType.HTTP or not _has_body(scope):

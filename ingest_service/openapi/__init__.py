@@ -1,1 +1,1 @@
-"""What the OpenAPI document says beyond the handlers' types."""
+"""The parts of the OpenAPI document that the handlers' types do not give."""

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of API keys: how they are shown, and the routes that make them."""
+"""API keys in the OpenAPI document: how to send a key, and the routes that manage keys."""
 
 from dataclasses import dataclass
 
@@ -14,19 +14,19 @@ from litestar.openapi.spec import (
 )
 from litestar.openapi.spec.enums import OpenAPIType
 
+from ingest_service.auth.api_keys import MAX_EXPIRES_DAYS, PURPOSE, CreatedApiKey
 from ingest_service.auth.caller import Scope
-from ingest_service.auth.keys import MAX_EXPIRES_DAYS, PURPOSE, CreatedApiKey
 from ingest_service.openapi.document import ACCESS, ANY_REQUEST, NOT_FOUND, Security, Specs, problems
 
 _BEARER = SecurityScheme(type="http", scheme="bearer", description="`Authorization: Bearer hr_…`")
 _HEADER = SecurityScheme(
-    type="apiKey", name="X-API-Key", security_scheme_in="header", description="The same key in a header of its own"
+    type="apiKey", name="X-API-Key", security_scheme_in="header", description="The same key in another header"
 )
 API_KEYS = Security(
     Components(security_schemes={"bearer": _BEARER, "header": _HEADER}), ({"bearer": []}, {"header": []})
 )
 
-# By hand: the framework would leave out that there is nothing else in it, and a mistyped expiry would be none.
+# Written by hand: the framework would omit `additionalProperties: false`, and a misspelled `expires_days` would pass.
 BODY = Schema(
     type=OpenAPIType.OBJECT,
     required=["scopes"],
@@ -36,31 +36,31 @@ BODY = Schema(
             items=Schema(type=OpenAPIType.STRING, enum=list(Scope)),
             min_items=1,
             max_items=len(Scope),
-            description="What the key is for.",
+            description="What the key may do.",
         ),
         "purpose": Schema(
             type=OpenAPIType.STRING,
             pattern=PURPOSE,
             default="default",
-            description="A word for who uses it. Two keys of a purpose may live at once.",
+            description="A name for what uses the key. Two keys of a purpose may be valid at once.",
         ),
         "expires_days": Schema(
             type=[OpenAPIType.INTEGER, OpenAPIType.NULL],
             minimum=1,
             maximum=MAX_EXPIRES_DAYS,
-            description="How long it lives; null: until it is revoked.",
+            description="Days until the key expires; null: it does not expire.",
         ),
     },
     additional_properties=False,
 )
 EXAMPLE = Example(
-    summary="For a program that hands in audio", value={"scopes": ["submit"], "purpose": "shop", "expires_days": 90}
+    summary="For a program that submits audio", value={"scopes": ["submit"], "purpose": "shop", "expires_days": 90}
 )
 
 
 @dataclass
 class CreateKey(Operation):
-    """A JSON body."""
+    """Adds the JSON body."""
 
     def __post_init__(self) -> None:
         body = OpenAPIMediaType(schema=BODY, examples={"shop": EXAMPLE})
@@ -68,7 +68,7 @@ class CreateKey(Operation):
 
 
 CREATE: Specs = {
-    201: ResponseSpec(CreatedApiKey, generate_examples=False, description="The new key, shown this once"),
+    201: ResponseSpec(CreatedApiKey, generate_examples=False, description="The new key, shown only here"),
     **ANY_REQUEST,
     **problems("invalid_parameter", "invalid_request"),
     **problems("too_many_keys", "too_large", "database_unavailable"),

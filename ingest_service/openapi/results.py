@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of a transcript: an example in each of its formats."""
+"""Transcripts and events in the OpenAPI document, with an example of each format."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,16 +11,14 @@ from litestar.openapi.spec.enums import OpenAPIType
 
 from ingest_service.jobs.views import JobState, event
 from ingest_service.openapi.document import EXAMPLE_JOB_ID, ONE_JOB
+from ingest_service.subtitles.cue_size import CueSize
 from ingest_service.subtitles.formats import MEDIA_TYPES, render
-from ingest_service.subtitles.limits import CueLimits
 from shared.schemas.states import JobStatus, Stage
 from shared.schemas.transcript import Transcript
 
-# What the OpenAPI document says of a job's events.
-
 
 class ServerSentEvent(msgspec.Struct, frozen=True):
-    """One event of the stream, as a client's library hands it out."""
+    """One event of the stream, as a client's library returns it."""
 
     id: str
     data: str
@@ -41,12 +39,12 @@ EVENTS: Mapping[int, ResponseSpec] = {
     200: ResponseSpec(
         ServerSentEvent,
         generate_examples=False,
-        description="A stream of events without a name, each with an `id`; their `data` is a JobEvent as JSON",
+        description="A stream of unnamed events, each with an `id`; their `data` is a JobEvent as JSON",
         media_type="text/event-stream",
         examples=[Example(id="chunks", summary="Two of six chunks are done", value=_EXAMPLE)],
     ),
     204: ResponseSpec(
-        None, generate_examples=False, description="The job has ended, and `Last-Event-ID` names its end"
+        None, generate_examples=False, description="The job has ended, and the client has received its last state"
     ),
     **ONE_JOB,
 }
@@ -77,7 +75,7 @@ TRANSCRIPT: Mapping[int, ResponseSpec] = {
     200: ResponseSpec(
         Transcript,
         generate_examples=False,
-        description="The transcript in the format asked for",
+        description="The transcript in the requested format",
         examples=[Example(id="json", value=_EXAMPLE_TRANSCRIPT)],
     )
 }
@@ -85,7 +83,7 @@ TRANSCRIPT: Mapping[int, ResponseSpec] = {
 
 @dataclass
 class TextFormats(Operation):
-    """Adds the formats that are text: a response is described in one media type otherwise."""
+    """Add the text formats: the framework describes one media type only."""
 
     def __post_init__(self) -> None:
         response = (self.responses or {}).get("200")
@@ -94,11 +92,11 @@ class TextFormats(Operation):
 
 
 def _text_formats() -> dict[str, OpenAPIMediaType]:
-    """By media type; two formats share plain text."""
+    """Return the text formats by media type. Two formats share text/plain."""
     transcript = msgspec.convert(_EXAMPLE_TRANSCRIPT, Transcript)
     described: dict[str, OpenAPIMediaType] = {}
     for name, media_type in MEDIA_TYPES.items():
-        text = render(transcript, name, limits=CueLimits(), job_id=EXAMPLE_JOB_ID)
+        text = render(transcript, name, size=CueSize(), job_id=EXAMPLE_JOB_ID)
         kind = media_type.partition(";")[0]
         same = described.setdefault(kind, OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING), examples={}))
         same.examples = {**(same.examples or {}), name: Example(summary=f"`format={name}`", value=text)}

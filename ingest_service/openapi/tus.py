@@ -1,4 +1,4 @@
-"""Describes the resumable uploads for OpenAPI: by hand, since their facts travel in headers, both ways."""
+"""Resumable uploads in the OpenAPI document, written by hand: their facts are in headers of requests and answers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,8 +9,7 @@ from litestar.openapi.spec import OpenAPIMediaType, Operation, Parameter, Reques
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
 from ingest_service.openapi.document import ACCESS, Specs, problems
-from ingest_service.tus.answer_headers import VERSION
-from ingest_service.tus.headers import ALGORITHMS, OFFSET_TYPE
+from ingest_service.tus.headers import ALGORITHMS, OFFSET_TYPE, VERSION
 
 BYTES = Schema(type=OpenAPIType.INTEGER, minimum=0)
 TEXT = Schema(type=OpenAPIType.STRING)
@@ -22,45 +21,47 @@ def _parameter(name: str, schema: Schema, description: str, *, required: bool = 
     return Parameter(name=name, param_in="header", schema=schema, description=description, required=required)
 
 
-SPEAKS_TUS = _parameter(
+TUS_RESUMABLE = _parameter(
     "Tus-Resumable", Schema(type=OpenAPIType.STRING, enum=[VERSION]), "The version of the protocol.", required=True
 )
-OFFSET = _parameter("Upload-Offset", BYTES, "Where the bytes belong: the upload's offset.", required=True)
-LENGTH = _parameter("Upload-Length", BYTES, "The bytes of the whole upload; once, if it was deferred.")
+OFFSET = _parameter("Upload-Offset", BYTES, "The position of the bytes: the upload's offset.", required=True)
+LENGTH = _parameter("Upload-Length", BYTES, "The size of the whole upload, in bytes. Send it once if it was deferred.")
 DEFERRED = _parameter(
-    "Upload-Defer-Length", Schema(type=OpenAPIType.STRING, enum=["1"]), "Instead of a length that is not known yet."
+    "Upload-Defer-Length", Schema(type=OpenAPIType.STRING, enum=["1"]), "Send this if the length is not known yet."
 )
 METADATA = _parameter(
     "Upload-Metadata",
     TEXT,
-    "`filename` and any option of a job, each followed by its value in base64: `language ZW4=`.",
+    "`filename` and options of the job, each followed by its value in base64: `language ZW4=`.",
 )
-SUM = _parameter("Upload-Checksum", CHECKSUM, "Of this body, in base64. When it is wrong, none of the body counts.")
+SUM = _parameter(
+    "Upload-Checksum", CHECKSUM, "The checksum of this body, in base64. If it does not match, the body is discarded."
+)
 
 
 @dataclass
 class OfUpload(Operation):
-    """A request about an upload."""
+    """Adds the headers of a request for an existing upload."""
 
     def __post_init__(self) -> None:
-        self.parameters = _with_parameters(self.parameters, SPEAKS_TUS)
+        self.parameters = _with_parameters(self.parameters, TUS_RESUMABLE)
 
 
 @dataclass
 class Create(Operation):
-    """A new upload, perhaps with its first bytes."""
+    """Adds the headers and the body of a new upload."""
 
     def __post_init__(self) -> None:
-        self.parameters = _with_parameters(self.parameters, SPEAKS_TUS, LENGTH, DEFERRED, METADATA, SUM)
+        self.parameters = _with_parameters(self.parameters, TUS_RESUMABLE, LENGTH, DEFERRED, METADATA, SUM)
         self.request_body = RequestBody(content={OFFSET_TYPE: BODY}, required=False)
 
 
 @dataclass
 class Append(Operation):
-    """Bytes behind those that are there."""
+    """Adds the headers and the body of appended bytes."""
 
     def __post_init__(self) -> None:
-        self.parameters = _with_parameters(self.parameters, SPEAKS_TUS, OFFSET, LENGTH, SUM)
+        self.parameters = _with_parameters(self.parameters, TUS_RESUMABLE, OFFSET, LENGTH, SUM)
         self.request_body = RequestBody(content={OFFSET_TYPE: BODY}, required=True)
 
 
@@ -86,23 +87,25 @@ STORING = ACCESS | problems(
     "database_unavailable",
     "storage_unavailable",
 )
-OPTIONS: Specs = _answer(204, "`Tus-Version`, `Tus-Extension`, `Tus-Checksum-Algorithm` and `Tus-Max-Size` say it")
+OPTIONS: Specs = _answer(
+    204, "The features, in `Tus-Version`, `Tus-Extension`, `Tus-Checksum-Algorithm` and `Tus-Max-Size`"
+)
 CREATE: Specs = {
-    **_answer(201, "Created; `Location` names it, `Upload-Offset` how much of it came along"),
+    **_answer(201, "Created. `Location` names it; `Upload-Offset` is the number of stored bytes."),
     **STORING,
     **problems("unsupported_version"),
     **problems("invalid_upload", "invalid_option", "empty_upload"),
 }
 SHOW: Specs = {
-    **_answer(200, "`Upload-Offset`, `Upload-Length`, `Upload-Expires`; `Headrace-Job-Id` once it is a job"),
+    **_answer(200, "`Upload-Offset`, `Upload-Length`, `Upload-Expires`; `Headrace-Job-Id` if it became a job"),
     **ABOUT,
     **problems("unsupported_media", "quota_exceeded", "rate_limited"),
     **problems("database_unavailable", "storage_unavailable"),
 }
 APPEND: Specs = {
-    **_answer(204, "`Upload-Offset` is the new one; `Headrace-Job-Id` and `Content-Location` name the job"),
+    **_answer(204, "`Upload-Offset` is the new offset; `Headrace-Job-Id` and `Content-Location` name the job"),
     **ABOUT,
     **STORING,
     **problems("upload_offset_mismatch", "upload_taken_over"),
 }
-TERMINATE: Specs = {**_answer(204, "Its bytes are removed"), **ABOUT}
+TERMINATE: Specs = {**_answer(204, "The upload's bytes are deleted"), **ABOUT}

@@ -1,9 +1,8 @@
-"""Describes the bodies and options of an upload for OpenAPI: by hand, since the handlers read them off the socket."""
+"""Bodies and options of uploads in the OpenAPI document, written by hand: handlers read the body as a stream."""
 
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 from litestar.openapi import ResponseSpec
 from litestar.openapi.spec import (
     Encoding,
@@ -17,15 +16,13 @@ from litestar.openapi.spec import (
 )
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
-from ingest_service.openapi.document import AWAY, EXAMPLE_JOB_ID, Specs, problems
+from ingest_service.openapi.document import EXAMPLE_JOB_ID, UNAVAILABLE, Specs, problems
 from ingest_service.uploads.from_url import JSON_TYPE, MAX_URL_CHARS, URL_FIELD
-from ingest_service.uploads.presigned import UPLOAD_FIELD
+from ingest_service.uploads.presigned_uploads import UPLOAD_FIELD
 from ingest_service.uploads.receive import AUDIO_FIELD, FORM_TYPE
 from shared.media.sniff_container import ACCEPTED
 from shared.schemas.api import DirectUpload
-from shared.schemas.options import SubmitOptions
-
-# What the OpenAPI document says of presigned uploads.
+from shared.schemas.options import submission_schema
 
 EXAMPLE_UPLOAD_ID = EXAMPLE_JOB_ID
 _EXAMPLE = {
@@ -39,10 +36,10 @@ PRESIGNED: Specs = {
     201: ResponseSpec(
         DirectUpload,
         generate_examples=False,
-        description="Where to put the audio",
+        description="Where to upload the audio",
         examples=[Example(id="s3", value=_EXAMPLE)],
     ),
-    **AWAY,
+    **UNAVAILABLE,
     **problems("no_direct_uploads", "quota_exceeded", "rate_limited"),
 }
 
@@ -59,12 +56,11 @@ EXAMPLE_FIELDS = {
 
 
 def _option_schemas() -> dict[str, Reference | Schema]:
-    definitions = msgspec.json.schema(SubmitOptions)["$defs"]["SubmitOptions"]["properties"]
-    return {name: _schema(definition) for name, definition in definitions.items()}
+    return {name: _schema(definition) for name, definition in submission_schema().items()}
 
 
 def _schema(definition: dict[str, Any]) -> Schema:
-    """Litestar's object for a JSON schema of ours; an optional one is described by what it is when given."""
+    """Return Litestar's object for a JSON schema. An optional option is described by its type when given."""
     given = definition.get("anyOf", [definition])[0]
     return Schema(
         type=OpenAPIType(given["type"]) if "type" in given else None,
@@ -89,7 +85,7 @@ FORM = Schema(
             type=OpenAPIType.OBJECT,
             properties=OPTIONS,
             additional_properties=False,
-            description="Several options as one JSON object, instead of a field each.",
+            description="Several options as one JSON object, instead of one field each.",
             examples=[EXAMPLE_OPTIONS],
         ),
     },
@@ -107,22 +103,22 @@ RAW_BODY = OpenAPIMediaType(schema=BINARY)
 KEY = Schema(type=OpenAPIType.STRING, pattern="^[!-~]+$", min_length=1, max_length=255)
 DIGESTS = Schema(
     type=OpenAPIType.STRING,
-    description="RFC 9530: `sha-256=:base64:` or `sha-512=:base64:`, several with commas; others are ignored.",
+    description="RFC 9530: `sha-256=:base64:` or `sha-512=:base64:`, comma-separated. Other algorithms are ignored.",
 )
 HEADERS = [
     Parameter(
         name="Idempotency-Key",
         param_in="header",
         schema=KEY,
-        description="The same request under the same key makes one job, and gets the same answer again.",
+        description="A repeated request with the same key makes one job, and gets the same answer.",
     ),
     Parameter(
         name="Content-Digest",
         param_in="header",
         schema=DIGESTS,
-        description="Of the whole body; what is not as it says is refused.",
+        description="The digest of the whole body. A body that does not match is refused.",
     ),
-    Parameter(name="Repr-Digest", param_in="header", schema=DIGESTS, description="The same."),
+    Parameter(name="Repr-Digest", param_in="header", schema=DIGESTS, description="The same as `Content-Digest`."),
 ]
 JSON_BODY = OpenAPIMediaType(
     schema=Schema(
@@ -132,13 +128,13 @@ JSON_BODY = OpenAPIMediaType(
             UPLOAD_FIELD: Schema(
                 type=OpenAPIType.STRING,
                 format=OpenAPIFormat.UUID,
-                description="What was put at the URL that `/v1/uploads/presigned` gave.",
+                description="The `upload_id` of `/v1/uploads/presigned`, after the upload to its URL.",
             ),
             URL_FIELD: Schema(
                 type=OpenAPIType.STRING,
                 pattern=r"^https?://[^\s\\/?#@]+([/?#][^\s\\]*)?$",
                 max_length=MAX_URL_CHARS,
-                description="Where the audio is. Redirects are followed; the addresses must be public.",
+                description="The URL of the audio. Redirects are followed; the addresses must be public.",
             ),
             **OPTIONS,
         },
@@ -146,14 +142,14 @@ JSON_BODY = OpenAPIMediaType(
     ),
     examples={
         "url": Example(summary="A URL and an option", value={URL_FIELD: EXAMPLE_URL, "language": "en"}),
-        "upload": Example(summary="What was put into the bucket", value={UPLOAD_FIELD: EXAMPLE_JOB_ID}),
+        "upload": Example(summary="A presigned upload", value={UPLOAD_FIELD: EXAMPLE_JOB_ID}),
     },
 )
 
 
 @dataclass
 class FormUpload(Operation):
-    """A form with the file and its options in any order."""
+    """Adds a form with the file and its options in any order."""
 
     def __post_init__(self) -> None:
         self.request_body = RequestBody(content={FORM_TYPE: FORM_BODY}, required=True)
@@ -162,7 +158,7 @@ class FormUpload(Operation):
 
 @dataclass
 class AnyUpload(Operation):
-    """A form, or the bytes alone with the options in the query, or JSON that says where it is."""
+    """Adds three bodies: a form, the audio alone with options in the query, or JSON with a URL or an upload id."""
 
     def __post_init__(self) -> None:
         raw = dict.fromkeys(("audio/*", "video/*", "application/octet-stream"), RAW_BODY)

@@ -1,1 +1,1 @@
-"""How much a tenant may use: its quotas, the rate of its requests, and what it has used."""
+"""What a tenant may use and has used: quotas, rate limits, usage."""

@@ -1,7 +1,7 @@
-"""What ingest processes share in Redis to keep limits together, and whether Redis is there to be asked.
+"""Redis as the ingest processes share it for their limits, and whether it is available.
 
-A failure costs whoever waits a quarter of a second, and the next ones nothing: until Redis answers again, each process
-keeps its share of a limit alone.
+The first failure costs the waiting requests a quarter of a second, later requests nothing: until Redis answers again,
+each process enforces its share of a limit alone.
 """
 
 import asyncio
@@ -12,28 +12,28 @@ from typing import TypeVar
 from redis.asyncio import Redis
 
 from shared.telemetry.logs import Log
+from shared.telemetry.outage_reporter import OutageReporter
 
-log = Log(__name__)
-
-PATIENCE_S = 0.25
-AGAIN_AFTER_S = 1.0  # how long it is not asked after it failed
+TIMEOUT_S = 0.25
+PROBE_EVERY_S = 1.0  # during an outage
 
 T = TypeVar("T")
 
 
 class SharedRedis:
-    """Redis, as long as it answers."""
+    """Redis, with a timeout and a memory of its outages."""
 
     def __init__(self, redis: Redis) -> None:
-        self.is_away = False
+        self.is_unavailable = False
         self.redis = redis
         self._probe_at_s = 0.0
         self._probing: asyncio.Task[None] | None = None
+        self._outages = OutageReporter(Log(__name__), "limits_redis_unavailable", "limits_redis_recovered")
 
     @classmethod
     @asynccontextmanager
     async def opened(cls, redis: Redis) -> AsyncIterator["SharedRedis"]:
-        """Connects to nothing yet; at the end nothing of it runs on."""
+        """Does not connect yet. At the end no task keeps running."""
         shared = cls(redis)
         try:
             yield shared
@@ -42,27 +42,28 @@ class SharedRedis:
                 shared._probing.cancel()
 
     async def answer(self, question: Awaitable[T]) -> T | None:
-        """What Redis answers; None when it does not. It must not be asked while it is away."""
+        """Return the answer of Redis, or None if it fails. Do not call it while Redis is unavailable."""
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(TIMEOUT_S):
                 return await question
-        except Exception as error:  # noqa: BLE001 - whatever the client raises, the limit is kept without it
-            log.warning("limits_kept_alone", error=type(error).__name__)
-            self.is_away = True
-            self._probe_at_s = asyncio.get_running_loop().time() + AGAIN_AFTER_S
+        except Exception as error:  # noqa: BLE001 - whatever the client raises, the limit works without Redis
+            self._outages.failed(error=type(error).__name__)
+            self.is_unavailable = True
+            self._probe_at_s = asyncio.get_running_loop().time() + PROBE_EVERY_S
             return None
 
-    def look_again(self) -> None:
-        """While it is away: find out in the background whether it is back, now and then."""
+    def probe_if_due(self) -> None:
+        """During an outage: check in the background, at most once per second, whether Redis is available again."""
         now_s = asyncio.get_running_loop().time()
         if now_s >= self._probe_at_s:
-            self._probe_at_s = now_s + AGAIN_AFTER_S
+            self._probe_at_s = now_s + PROBE_EVERY_S
             self._probing = asyncio.create_task(self._probe())
 
     async def _probe(self) -> None:
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(TIMEOUT_S):
                 await self.redis.ping()
-        except Exception:  # noqa: BLE001 - still away; it is asked again
+        except Exception:  # noqa: BLE001 - still unavailable; the next probe follows
             return
-        self.is_away = False
+        self.is_unavailable = False
+        self._outages.worked()

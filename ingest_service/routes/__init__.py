@@ -1,1 +1,1 @@
-"""The HTTP routes, one file a resource: each handler parses, calls a use case and returns a Struct or a stream."""
+"""The HTTP routes, one file a resource. Each handler parses the request, calls a use case and returns its result."""

@@ -1,4 +1,4 @@
-"""`GET` and `HEAD /v1/jobs/{job_id}/audio`: the upload as it came, or denoised; whole or a range of it."""
+"""`GET` and `HEAD /v1/jobs/{job_id}/audio`: the uploaded or the denoised audio, all of it or a range."""
 
 from typing import Any
 
@@ -13,11 +13,11 @@ from ingest_service.middleware.problems import problem
 from ingest_service.openapi.document import AUDIO, RESULT_PROBLEMS, MediaTypes
 from ingest_service.services import Services
 
-URL_EXPIRES_S = 300.0  # to begin a download, and to begin its further ranges
+URL_EXPIRES_S = 300.0  # for the start of a download and of its later ranges
 
 
 class HeadersOnly(Response[None]):
-    """The answer to a HEAD. The framework cannot render "nothing" as audio."""
+    """The answer to a HEAD. The framework cannot render an empty body as audio."""
 
     def render(self, *_: object, **__: object) -> bytes:
         return b""
@@ -37,7 +37,7 @@ async def get_audio(
     services: NamedDependency[Services],
     variant: FromQuery[Variant] = "original",
 ) -> Response[Any]:
-    """The audio as a stream; a single `Range` is answered with 206. Or, by a setting, where in the bucket it is."""
+    """The audio. A single `Range` is answered with 206. If presigned downloads are on, 307 to a URL of the bucket."""
     blob = await _find(services, caller, job_id, variant)
     if services.presigned_downloads and (url := await services.blobs.download_url(blob.key, expires_s=URL_EXPIRES_S)):
         return Response(b"", status_code=307, headers={"Location": url, "Cache-Control": "no-store"})
@@ -56,7 +56,7 @@ async def head_audio(
     services: NamedDependency[Services],
     variant: FromQuery[Variant] = "original",
 ) -> Response[None]:
-    """The same headers without the bytes."""
+    """The same headers without the audio."""
     blob = await _find(services, caller, job_id, variant)
     _, headers = _status_and_headers(blob, None)
     return HeadersOnly(None, media_type=blob.media_type, headers=headers)
@@ -79,5 +79,5 @@ def _status_and_headers(blob: AudioBlob, span: tuple[int, int] | None) -> tuple[
 
 
 def answer_unsatisfiable(_: Request[Any, Any, Any], error: RangeNotSatisfiableError) -> Response[Any]:
-    """416 names the size, so that the client can ask again."""
+    """Answer 416 with the size of the audio."""
     return problem(error.code, error.detail, {"Content-Range": f"bytes */{error.size}"})

@@ -1,4 +1,4 @@
-"""`/v1/dead-letters`: what failed for good; read it, redrive it, discard it."""
+"""`/v1/dead-letters`: list, redrive and discard tasks that failed permanently."""
 
 from typing import Annotated
 
@@ -23,7 +23,7 @@ async def get_dead_letters(
     limit: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
     cursor: Annotated[str | None, QueryParameter(pattern=DEAD_LETTER_CURSOR)] = None,
 ) -> DeadLetterList:
-    """What failed for good, oldest first. `next_cursor` of one page is the `cursor` of the next; null on the last."""
+    """Tasks that failed permanently, oldest first. `next_cursor` is the `cursor` of the next page; null on the last."""
     after = None if cursor is None else decode_dead_letter_cursor(cursor)
     return await list_dead_letters(services.database, caller.tenant, code, limit, after)
 
@@ -38,8 +38,8 @@ async def get_dead_letters(
 async def redrive_one(
     job_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
 ) -> JobAccepted:
-    """Have a FAILED job worked on again, chunks that were finished excepted; or its webhook delivered again."""
-    redriven = await redrive_job(services.database, services.bell, caller.tenant, job_id)
+    """Start a FAILED job again; finished chunks are kept. If only its webhook failed, deliver the webhook again."""
+    redriven = await redrive_job(services.database, services.notifier, caller.tenant, job_id)
     return JobAccepted(job_id=job_id, status=redriven.status, links=Links.of(job_id))
 
 
@@ -53,11 +53,11 @@ async def redrive_one(
 async def redrive_all(
     caller: NamedDependency[Caller], services: NamedDependency[Services], code: FromQuery[FailureCode | None] = None
 ) -> Redriven:
-    """The same for everything that has a dead letter now, or for everything that failed with one `code`."""
-    return Redriven(redriven=await redrive_jobs(services.database, services.bell, caller.tenant, code))
+    """Redrive all jobs with dead letters, or those that failed with one `code`."""
+    return Redriven(redriven=await redrive_jobs(services.database, services.notifier, caller.tenant, code))
 
 
 @delete("/v1/dead-letters/{job_id:str}", responses=DISMISS, opt=needs(Scope.ADMIN), summary="Discard a dead letter")
 async def discard(job_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]) -> None:
-    """Take a job's dead letters off the list. The job stays as it is, and cannot be redriven any more."""
+    """Remove a job's dead letters from the list. The job does not change, and can no longer be redriven."""
     await dismiss_dead_letters(services.database, caller.tenant, job_id)

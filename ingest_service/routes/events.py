@@ -1,4 +1,4 @@
-"""`GET /v1/jobs/{job_id}/events`: a job's status, stage and progress as they change."""
+"""`GET /v1/jobs/{job_id}/events`: a job's status, stage and progress, as server-sent events."""
 
 from typing import Annotated, Any
 
@@ -15,7 +15,7 @@ from ingest_service.openapi.results import EVENTS
 from ingest_service.services import Services
 
 LastEventId = Annotated[
-    str | None, HeaderParameter(name="Last-Event-ID", description="The `id` of the last event that was received")
+    str | None, HeaderParameter(name="Last-Event-ID", description="The `id` of the last event that the client received")
 ]
 
 
@@ -26,13 +26,13 @@ async def get_events(
     services: NamedDependency[Services],
     last_event_id: LastEventId = None,
 ) -> Response[Any]:
-    """Server-sent events: how the job stands, then each change; the stream ends when the job has.
+    """Server-sent events: the job's state, then each change. The stream ends when the job ends.
 
-    Who comes back with `Last-Event-ID` is told how the job stands if that is another state. 204 if it was the last one.
+    With `Last-Event-ID`, the first event is left out if the client has received that state. 204 if it was the last one.
     """
     key = JobKey(caller.tenant, parse_job_id(job_id))
     state = await services.watcher.get(key)
     if state.is_over and state.event_id == last_event_id:
-        return Response(None, status_code=204)  # tells an EventSource not to come again
+        return Response(None, status_code=204)  # an EventSource stops reconnecting
     events = stream_events(services.watcher, key, state, last_event_id)
     return Stream(events, media_type="text/event-stream", headers=HEADERS)

@@ -1,4 +1,4 @@
-"""`/health/live` and `/health/ready`: for whoever restarts processes and balances load."""
+"""`/health/live` and `/health/ready`, for supervisors and load balancers."""
 
 from litestar import Response, get
 from litestar.di import NamedDependency
@@ -15,12 +15,12 @@ def live() -> dict[str, str]:
     return {"status": "alive"}
 
 
-@get("/health/ready", responses=READY, opt=OPEN, security=[{}], summary="Are uploads taken?")
+@get("/health/ready", responses=READY, opt=OPEN, security=[{}], summary="Are uploads accepted?")
 async def ready(services: NamedDependency[Services]) -> Response[Readiness]:
-    """200 while uploads can be taken, else 503; `away` names what does not answer.
+    """200 if uploads are accepted, otherwise 503. `away` names the unavailable dependencies.
 
-    `processors` says whether a processor has been seen in the last 15 s, and never changes the status: without one,
-    uploads are taken and wait. Its `status` is `unknown` while Redis does not answer.
+    `processors` shows whether a processor has been seen in the last 15 s. It does not change the status: without a
+    processor, uploads are accepted and wait. Its `status` is `unknown` while Redis is unavailable.
     """
     readiness = await services.check()
     return Response(readiness, status_code=200 if readiness.ready else 503)

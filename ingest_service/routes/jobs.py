@@ -1,4 +1,4 @@
-"""`/v1/jobs` and `/v1/jobs/{job_id}`: how jobs stand; cancelling and erasing them."""
+"""`/v1/jobs` and `/v1/jobs/{job_id}`: list, read, cancel and erase jobs."""
 
 from typing import Annotated
 
@@ -20,7 +20,7 @@ from shared.schemas.states import JobStatus
 async def get_job(
     job_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
 ) -> JobView:
-    """How a job stands. While it is QUEUED, `queue_position` (from 1) and `estimated_wait_s` say about how long yet."""
+    """A job's state. While it is QUEUED, `queue_position` counts from 1 and `estimated_wait_s` estimates the wait."""
     return await services.jobs.get(caller.tenant, job_id)
 
 
@@ -32,7 +32,7 @@ async def list_jobs(
     limit: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
     cursor: Annotated[str | None, QueryParameter(pattern=JOB_CURSOR)] = None,
 ) -> JobList:
-    """Jobs, newest first. `next_cursor` of one page is the `cursor` of the next; null on the last."""
+    """Jobs, newest first. `next_cursor` is the `cursor` of the next page; null on the last."""
     after = None if cursor is None else decode_cursor(cursor)
     return await services.jobs.list(caller.tenant, status, limit, after)
 
@@ -43,12 +43,12 @@ async def list_jobs(
 async def cancel(
     job_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
 ) -> JobView:
-    """Stop the work within seconds. The job is CANCELLED at once, and its webhook says so."""
-    await cancel_job(services.database, services.bell, caller.tenant, job_id)
+    """Set the job to CANCELLED at once and send its webhook. Running work stops within seconds."""
+    await cancel_job(services.database, services.notifier, caller.tenant, job_id)
     return await services.jobs.get(caller.tenant, job_id)
 
 
 @delete("/v1/jobs/{job_id:str}", responses=NOT_FOUND, opt=needs(Scope.SUBMIT), summary="Erase a job")
 async def erase(job_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]) -> None:
-    """Erase audio, results and whatever the client said of them. A job that has not ended is cancelled first."""
-    await erase_job(services.database, services.bell, services.blobs, caller.tenant, job_id)
+    """Erase the audio, the results and the client's metadata. A job that has not ended is cancelled first."""
+    await erase_job(services.database, services.notifier, services.blobs, caller.tenant, job_id)

@@ -1,11 +1,11 @@
-"""`/v1/keys`: a tenant's admins make and revoke its API keys. Tenants themselves are made by the operator."""
+"""`/v1/keys`: a tenant's admins create, list and revoke its API keys. The operator creates tenants."""
 
 from litestar import delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
+from ingest_service.auth.api_keys import ApiKeyList, CreatedApiKey, NewApiKey, create_key, list_keys, revoke_key
 from ingest_service.auth.caller import Caller, Scope, needs
-from ingest_service.auth.keys import ApiKeyList, CreatedApiKey, NewApiKey, create_key, list_keys, revoke_key
 from ingest_service.openapi.keys import CREATE, LIST, REVOKE, CreateKey
 from ingest_service.services import Services
 
@@ -23,14 +23,14 @@ MAX_BODY_BYTES = 16 << 10
 async def create_api_key(
     data: JSONBody[NewApiKey], caller: NamedDependency[Caller], services: NamedDependency[Services]
 ) -> CreatedApiKey:
-    """The only answer that has the key itself. Two keys of a purpose may live at once: so a key is rotated."""
+    """The only answer that contains the key. Two keys of a purpose may be valid at once, for rotation."""
     async with services.database.transaction(caller.tenant) as connection:
         return await create_key(connection, caller.tenant, data)
 
 
 @get("/v1/keys", responses=LIST, opt=needs(Scope.ADMIN), summary="List API keys")
 async def list_api_keys(caller: NamedDependency[Caller], services: NamedDependency[Services]) -> ApiKeyList:
-    """The tenant's keys: those that live, then those that ended, each newest first. None can be read again."""
+    """The tenant's keys: the valid ones, then the others, each newest first. The keys themselves are not shown."""
     async with services.database.reading(caller.tenant) as connection:
         return await list_keys(connection, caller.tenant)
 
@@ -39,7 +39,9 @@ async def list_api_keys(caller: NamedDependency[Caller], services: NamedDependen
 async def revoke_api_key(
     key_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
 ) -> None:
-    """From now on nobody comes in by it, in any process. Once more is no error."""
+    """Revoke the key at once, in all processes. Revoking it again is no error."""
     async with services.database.transaction(caller.tenant) as connection:
         await revoke_key(connection, caller.tenant, key_id)
-    services.key_ring.forget(key_id)  # here before the answer; the others hear of it at the commit
+    services.key_cache.invalidate(
+        key_id
+    )  # in this process before the answer; other processes are notified at the commit

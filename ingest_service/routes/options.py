@@ -1,6 +1,6 @@
-"""`OPTIONS` of every path: the methods that it has, in `Allow`.
+"""`OPTIONS` of every path: its methods, in `Allow`.
 
-The framework would answer for itself, but of a path with several handlers it tells only the method of the first.
+The framework's own answer names only the first handler of a path with several handlers.
 """
 
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from ingest_service.auth.caller import OPEN
 
 
 def answering_options(routes: Sequence[HTTPRouteHandler | Router]) -> HTTPRouteHandler:
-    """The handler for the paths of others; to be registered before them. Who has an OPTIONS of its own keeps it.
+    """Return a handler for the paths of `routes`. Register it before them.
 
-    A router answers for itself.
+    Paths with their own OPTIONS handler, and routers, are left out.
     """
-    handlers = [one for one in routes if isinstance(one, HTTPRouteHandler)]
+    handlers = [handler for handler in routes if isinstance(handler, HTTPRouteHandler)]
     own = {path for handler in handlers if HttpMethod.OPTIONS in handler.http_methods for path in handler.paths}
     paths = sorted({path for handler in handlers for path in handler.paths} - own)
     return route(paths, http_method=[HttpMethod.OPTIONS], include_in_schema=False, sync_to_thread=False, opt=OPEN)(

@@ -1,4 +1,4 @@
-"""`POST /v1/uploads/presigned`: where in the bucket to put audio, so that its bytes need not pass this service."""
+"""`POST /v1/uploads/presigned`: a URL of the bucket, so that the audio does not pass through this service."""
 
 from litestar import Response, post
 from litestar.di import NamedDependency
@@ -6,7 +6,7 @@ from litestar.di import NamedDependency
 from ingest_service.auth.caller import Caller, Scope, needs
 from ingest_service.openapi.uploads import PRESIGNED
 from ingest_service.services import Services
-from ingest_service.uploads.presigned import PATH
+from ingest_service.uploads.presigned_uploads import PATH
 from shared.schemas.api import DirectUpload
 
 

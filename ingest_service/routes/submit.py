@@ -1,4 +1,4 @@
-"""`POST /v1/jobs` and `POST /api/upload-audio`: hand in audio, have a 202 once it is stored and recorded."""
+"""`POST /v1/jobs` and `POST /api/upload-audio`: submit audio; 202 when it is stored and its job is committed."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ from litestar import Request, Response, post
 from litestar.di import NamedDependency
 
 from ingest_service.auth.caller import Scope, needs
+from ingest_service.middleware.upload_fast_path import accept_upload
 from ingest_service.openapi.document import SUBMIT, SUBMIT_ANY
 from ingest_service.openapi.uploads import AnyUpload, FormUpload
 from ingest_service.services import Services
-from ingest_service.uploads.accept import accept_upload
 from shared.schemas.api import JobAccepted
 
 
@@ -18,15 +18,15 @@ from shared.schemas.api import JobAccepted
     operation_class=AnyUpload,
     responses=SUBMIT_ANY,
     status_code=202,
-    request_max_body_size=None,  # we count ourselves, while streaming
+    request_max_body_size=None,  # counted while streaming
     opt=needs(Scope.SUBMIT),
     summary="Submit audio",
 )
 async def submit_job(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[JobAccepted]:
-    """Store the audio and queue a job. The answer comes once both are safe, long before the transcript.
+    """Store the audio and queue a job. The answer comes when both are safe, before the transcription.
 
-    Of a URL, it comes once the job is recorded; the audio is fetched when the job's turn comes. Of an `upload_id`, once
-    the bucket has copied what was put at its URL.
+    For a URL, the answer comes when the job is committed; the audio is fetched when the job starts. For an `upload_id`,
+    it comes when the bucket has copied the uploaded bytes.
     """
     return await _accept(request, services, only_form=False)
 
@@ -36,7 +36,7 @@ async def submit_job(request: Request[Any, Any, Any], services: NamedDependency[
     operation_class=FormUpload,
     responses=SUBMIT,
     status_code=202,
-    request_max_body_size=None,  # we count ourselves, while streaming
+    request_max_body_size=None,  # counted while streaming
     opt=needs(Scope.SUBMIT),
     summary="Submit audio as a form",
 )

@@ -1,4 +1,4 @@
-"""`GET /v1/jobs/{job_id}/transcript`: the result, as JSON, plain text, subtitles or RTTM."""
+"""`GET /v1/jobs/{job_id}/transcript`: the transcript as JSON, plain text, subtitles or RTTM."""
 
 import asyncio
 from typing import Annotated, Literal
@@ -13,15 +13,15 @@ from ingest_service.jobs.results import read_transcript
 from ingest_service.openapi.document import RESULT_PROBLEMS
 from ingest_service.openapi.results import TRANSCRIPT, TextFormats
 from ingest_service.services import Services
+from ingest_service.subtitles.cue_size import CueSize
 from ingest_service.subtitles.formats import MEDIA_TYPES, TextFormat, render
-from ingest_service.subtitles.limits import CueLimits
 from shared.schemas.transcript import Transcript
 
 Format = FromQuery[Literal["json", TextFormat]]
-MaxChars = Annotated[int | None, QueryParameter(ge=10, le=200, description="Columns of a line of subtitles")]
-MaxLines = Annotated[int | None, QueryParameter(ge=1, le=4, description="Lines of a cue of subtitles")]
+MaxChars = Annotated[int | None, QueryParameter(ge=10, le=200, description="The most columns of a subtitle line")]
+MaxLines = Annotated[int | None, QueryParameter(ge=1, le=4, description="The most lines of a subtitle cue")]
 MaxSeconds = Annotated[
-    float | None, QueryParameter(ge=1, le=60, description="Seconds that a cue of subtitles is shown")
+    float | None, QueryParameter(ge=1, le=60, description="The most seconds that a subtitle cue is shown")
 ]
 
 
@@ -42,17 +42,17 @@ async def get_transcript(  # noqa: PLR0913 - one for each query parameter
     max_lines: MaxLines = None,
     max_seconds: MaxSeconds = None,
 ) -> Response[bytes]:
-    """The transcript of a COMPLETED job; times are seconds. The limits of cues have defaults in the settings."""
+    """The transcript of a COMPLETED job. Times are seconds. The settings have the defaults for subtitles."""
     job = await services.jobs.get_results(caller.tenant, job_id)
     stored = await read_transcript(services.blobs, job)
     if format == "json":
         return Response(stored, media_type="application/json")
-    limits = services.cue_limits.but(max_chars=max_chars, max_lines=max_lines, max_seconds=max_seconds)
-    text = await asyncio.to_thread(_render, stored, format, limits, job_id)
+    size = services.cue_size.but(max_chars=max_chars, max_lines=max_lines, max_seconds=max_seconds)
+    text = await asyncio.to_thread(_render, stored, format, size, job_id)
     return Response(text, media_type=MEDIA_TYPES[format])
 
 
-def _render(stored: bytes, wanted: TextFormat, limits: CueLimits, job_id: str) -> bytes:
-    """In a thread: a day of speech takes long enough to hold up the event loop."""
+def _render(stored: bytes, wanted: TextFormat, size: CueSize, job_id: str) -> bytes:
+    """Run this in a thread: a day of speech would block the event loop."""
     transcript = msgspec.json.decode(stored, type=Transcript)
-    return render(transcript, wanted, limits=limits, job_id=job_id).encode()
+    return render(transcript, wanted, size=size, job_id=job_id).encode()

@@ -1,4 +1,4 @@
-"""`/v1/uploads`: resumable uploads by tus 1.0.0 (https://tus.io). An upload that is whole is a job like any other."""
+"""`/v1/uploads`: resumable uploads by tus 1.0.0 (https://tus.io). A complete upload becomes a job."""
 
 from typing import Any
 
@@ -8,19 +8,20 @@ from litestar.enums import MediaType
 from litestar.params import FromPath
 
 from ingest_service.auth.caller import OPEN, Caller, Scope, needs
+from ingest_service.middleware.tus_headers import require_version
 from ingest_service.openapi.tus import APPEND, CREATE, OPTIONS, SHOW, TERMINATE, Append, Create, OfUpload
 from ingest_service.services import Services
-from ingest_service.tus.answer_headers import (
+from ingest_service.tus.headers import (
     PATH,
-    abilities_headers,
+    capability_headers,
     creation_headers,
+    head_headers,
     progress_headers,
-    standing_headers,
+    read_creation,
+    read_patch,
 )
-from ingest_service.tus.headers import read_creation, read_patch
-from ingest_service.tus.middleware import require_version
 from ingest_service.tus.operations import append_to_upload, create_upload, show_upload, terminate_upload
-from ingest_service.uploads.presigned import parse_upload_id
+from ingest_service.uploads.presigned_uploads import parse_upload_id
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -32,11 +33,11 @@ AnyRequest = Request[Any, Any, Any]
     status_code=204,
     opt=OPEN,
     security=[{}],
-    summary="Ask what resumable uploads can do",
+    summary="Get the features of resumable uploads",
 )
 async def ask_abilities(services: NamedDependency[Services]) -> Response[None]:
     """The version, extensions, checksum algorithms and largest size, in `Tus-…` headers."""
-    return _headers_only(204, abilities_headers(services.resumable.max_bytes))
+    return _headers_only(204, capability_headers(services.resumable.max_bytes))
 
 
 @post(
@@ -44,14 +45,14 @@ async def ask_abilities(services: NamedDependency[Services]) -> Response[None]:
     operation_class=Create,
     responses=CREATE,
     status_code=201,
-    request_max_body_size=None,  # we count ourselves, while streaming
+    request_max_body_size=None,  # counted while streaming
     opt=needs(Scope.SUBMIT),
     summary="Create a resumable upload",
 )
 async def create(
     request: AnyRequest, caller: NamedDependency[Caller], services: NamedDependency[Services]
 ) -> Response[None]:
-    """`Location` names the upload. The body may bring its first bytes, or all; options go into `Upload-Metadata`."""
+    """`Location` names the upload. The body may contain its first bytes, or all. Options go into `Upload-Metadata`."""
     wanted = read_creation(request.headers)
     upload = await create_upload(services.resumable, caller.tenant, wanted, request.receive)
     return _headers_only(201, creation_headers(upload))
@@ -62,14 +63,14 @@ async def create(
     operation_class=OfUpload,
     responses=SHOW,
     opt=needs(Scope.SUBMIT),
-    summary="Ask how far an upload is",
+    summary="Get the offset of an upload",
 )
 async def show(
     upload_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
 ) -> Response[None]:
-    """`Upload-Offset` is where to go on. A request that still holds the upload is stopped; its bytes count."""
+    """Continue from `Upload-Offset`. A request that still writes to the upload is stopped; its bytes count."""
     upload = await show_upload(services.resumable, caller.tenant, parse_upload_id(upload_id))
-    return _headers_only(200, standing_headers(upload))
+    return _headers_only(200, head_headers(upload))
 
 
 @patch(
@@ -77,16 +78,16 @@ async def show(
     operation_class=Append,
     responses=APPEND,
     status_code=204,
-    request_max_body_size=None,  # we count ourselves, while streaming
+    request_max_body_size=None,  # counted while streaming
     opt=needs(Scope.SUBMIT),
     summary="Append to an upload",
 )
 async def append(
     upload_id: FromPath[str], request: AnyRequest, caller: NamedDependency[Caller], services: NamedDependency[Services]
 ) -> Response[None]:
-    """The bytes from `Upload-Offset` on. The last ones make a job, which `Headrace-Job-Id` names."""
-    brought, found = read_patch(request.headers), parse_upload_id(upload_id)
-    upload = await append_to_upload(services.resumable, caller.tenant, found, brought, request.receive)
+    """Append bytes at `Upload-Offset`. When the upload is complete, it becomes the job in `Headrace-Job-Id`."""
+    patch_headers, parsed_id = read_patch(request.headers), parse_upload_id(upload_id)
+    upload = await append_to_upload(services.resumable, caller.tenant, parsed_id, patch_headers, request.receive)
     return _headers_only(204, progress_headers(upload))
 
 
@@ -100,7 +101,7 @@ async def append(
 async def terminate(
     upload_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
 ) -> None:
-    """Its bytes are removed. A job that it became stays: that is erased at `/v1/jobs/{job_id}`."""
+    """Delete the upload's bytes. If it became a job, the job stays; erase it at `/v1/jobs/{job_id}`."""
     await terminate_upload(services.resumable, caller.tenant, parse_upload_id(upload_id))
 
 

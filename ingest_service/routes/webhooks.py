@@ -1,4 +1,4 @@
-"""`/v1/jobs/{job_id}/webhook-attempts` and `/webhook`: how a job's webhook fared, and sending it again."""
+"""`/v1/jobs/{job_id}/webhook-attempts` and `/webhook`: list delivery attempts, send the webhook again."""
 
 from litestar import get, post
 from litestar.di import NamedDependency
@@ -17,7 +17,7 @@ from shared.schemas.api import JobAccepted, Links, WebhookAttemptList
 async def get_webhook_attempts(
     job_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
 ) -> WebhookAttemptList:
-    """Every attempt to tell of the job's ends, oldest first, with the first bytes of each answer."""
+    """All delivery attempts of the job's events, oldest first, with the first bytes of each answer."""
     return await list_attempts(services.database, services.jobs, caller.tenant, job_id)
 
 
@@ -31,6 +31,6 @@ async def get_webhook_attempts(
 async def send_webhook_again(
     job_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
 ) -> JobAccepted:
-    """Deliver the job's newest event once more, under the same `webhook-id`; at once if an attempt waits already."""
-    status = await send_again(services.database, services.bell, caller.tenant, job_id)
+    """Deliver the job's newest event again, with the same `webhook-id`. A waiting attempt is made at once."""
+    status = await send_again(services.database, services.notifier, caller.tenant, job_id)
     return JobAccepted(job_id=job_id, status=status, links=Links.of(job_id))

@@ -1,1 +1,1 @@
-"""The ingest as processes: sockets, signals, connections, health."""
+"""Processes, sockets, signals, connections and readiness of the ingest."""

@@ -1,7 +1,7 @@
-"""HTTP on the ingest's sockets: uvicorn's protocol with deadlines and limits for what no application gets to see.
+"""uvicorn's HTTP protocol, with timeouts and bounds for what happens before and after the application.
 
-uvicorn waits for the head of a request for ever, keeps headers, trailers and pipelined requests of any number, and
-holds an answer for as long as nobody takes it. What costs a client a few bytes would cost us memory and sockets.
+uvicorn waits for a request's head forever, stores any number of headers, trailers and pipelined requests, and keeps an
+answer as long as the client does not read it. A client could use our memory and sockets at the cost of a few bytes.
 """
 
 import asyncio
@@ -9,56 +9,20 @@ import asyncio
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ingest_service.middleware.problems import plain_problem
-from ingest_service.uploads.body import LEAST_BYTES
+from ingest_service.uploads.body import MIN_WINDOW_BYTES
 
-# Sends the head of an answer together with what follows it, by one system call and in one packet.
-#
-# Worth its lines: a second write costs 30 µs of CPU an upload here, and wakes the client once more.
-
-
-class OneWrite:
-    """What an answer needs of a transport. A head that nothing follows at once goes out when the loop turns."""
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._held: bytes | None = None
-        self._has_held = False
-
-    def write(self, data: bytes) -> None:
-        if not self._has_held:
-            self._has_held = True
-            self._held = data
-            self._loop.call_soon(self._let_go)
-        elif self._held is not None:
-            held, self._held = self._held, None
-            self._transport.write(held + data)
-        else:
-            self._transport.write(data)
-
-    def close(self) -> None:
-        self._let_go()
-        self._transport.close()
-
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
-
-    def _let_go(self) -> None:
-        if self._held is not None:
-            held, self._held = self._held, None
-            self._transport.write(held)
-
-
-HEAD_TIMEOUT_S = 20.0  # for a whole head, and for a new connection to send one: as long as a body may stand still
-MAX_HEAD_BYTES = 32 << 10  # request line, headers and trailers; options in a query are part of it
+HEAD_TIMEOUT_S = 20.0  # for a complete head, from the connection or the last answer on; as long as a body may stall
+MAX_HEAD_BYTES = 32 << 10  # request line, headers and trailers; the query may hold options
 MAX_HEADERS = 100
-MAX_PIPELINED = 8  # requests that wait behind the one at work
-FAREWELL_S = 2.0  # for a client to read why its connection is closed
-UNREAD_TIMEOUT_S = 60.0  # in which LEAST_BYTES of an answer must be taken; kernels open a full window in large steps
+MAX_PIPELINED = 8  # requests that wait for the current one
+CLOSE_AFTER_S = 2.0  # time for the client to read the last answer
+UNREAD_TIMEOUT_S = (
+    60.0  # the client must read MIN_WINDOW_BYTES of an answer in this time; kernels open a full window in large steps
+)
 
 
 class _RefusedHeadError(Exception):
-    """Stops the parser; `code` is one of `problems.PROBLEMS`."""
+    """Stop the parser. `code` is a key of PROBLEM_TYPES."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -66,19 +30,19 @@ class _RefusedHeadError(Exception):
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """One connection. Well-formed requests of before are still answered when it is to be closed."""
+    """One connection. Valid requests that came before an invalid one are still answered."""
 
     _head_deadline: asyncio.TimerHandle | None = None
     _unread_deadline: asyncio.TimerHandle | None = None
     _in_head = False
     _head_bytes = 0
-    _unseen_bytes = 0  # that came since the last whole head or piece of a body: no callback has told us of them
+    _unparsed_bytes = 0  # bytes since the last complete head or part of a body, for which no callback came
     _refusal = "invalid_request"
-    _ended = False  # whatever comes now is thrown away
+    _ended = False  # further bytes are discarded
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn declares it
         super().connection_made(transport)
-        self._expect_head()
+        self._set_head_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
         for timer in (self._head_deadline, self._unread_deadline):
@@ -89,14 +53,14 @@ class GuardedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._ended:
             return
-        self._unseen_bytes += len(data)
+        self._unparsed_bytes += len(data)
         super().data_received(data)
-        if self._unseen_bytes > MAX_HEAD_BYTES:
+        if self._unparsed_bytes > MAX_HEAD_BYTES:
             self._refuse("head_too_large")
-        elif self._in_head or not self._is_at_work:  # the latter: empty lines, which begin no message
-            self._expect_head()
+        elif self._in_head or not self._is_busy:  # idle: only empty lines came, which begin no message
+            self._set_head_deadline()
 
-    # --- what the parser tells: an exception stops it, and uvicorn calls send_400_response ---
+    # --- callbacks of the parser: an exception stops it, and uvicorn calls send_400_response ---
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -104,44 +68,44 @@ class GuardedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
 
     def on_url(self, url: bytes) -> None:
-        self._count(len(url))
+        self._count_head_bytes(len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._count(len(name) + len(value) + 4)
+        self._count_head_bytes(len(name) + len(value) + 4)
         if len(self.headers) >= MAX_HEADERS:
             raise self._refused("head_too_large")
-        if self._in_head:  # a trailer must not pass for a header, and nobody asked for it
+        if self._in_head:  # drop trailers: they must not count as headers
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        self._unseen_bytes = 0
-        self._stop_expecting()
+        self._unparsed_bytes = 0
+        self._cancel_head_deadline()
         if len(self.pipeline) >= MAX_PIPELINED:
             raise self._refused("invalid_request")
         if upgrades := self.parser.should_upgrade():
             self._refuse_body()
         super().on_headers_complete()
-        self.cycle.transport = OneWrite(self.transport, self.loop)  # type: ignore[assignment] # all that a cycle uses of it
+        self.cycle.transport = OneWrite(self.transport, self.loop)  # type: ignore[assignment] # has all that a cycle uses
         if upgrades:
-            self.cycle.keep_alive = False  # we speak nothing else, and the parser stops behind this head
+            self.cycle.keep_alive = False  # no other protocol is supported, and the parser stops after this head
 
     def on_body(self, body: bytes) -> None:
-        self._unseen_bytes = 0
+        self._unparsed_bytes = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._unseen_bytes = 0
+        self._unparsed_bytes = 0
         super().on_message_complete()
 
-    def _count(self, size: int) -> None:
+    def _count_head_bytes(self, size: int) -> None:
         self._head_bytes += size
         if self._head_bytes > MAX_HEAD_BYTES:
             raise self._refused("head_too_large")
 
     def _refuse_body(self) -> None:
-        """The parser takes what comes behind such a head for another protocol: the upload would seem to be empty."""
+        """Refuse a body after an upgrade: the parser treats it as another protocol, so the upload would seem empty."""
         if any(name in {b"content-length", b"transfer-encoding"} for name, _ in self.headers):
             raise self._refused("unsupported_upgrade")
 
@@ -149,26 +113,26 @@ class GuardedProtocol(HttpToolsProtocol):
         self._refusal = code
         return _RefusedHeadError(code)
 
-    # --- deadlines ---
+    # --- timeouts ---
 
-    def _expect_head(self) -> None:
+    def _set_head_deadline(self) -> None:
         if self._head_deadline is None:
-            self._head_deadline = self.loop.call_later(HEAD_TIMEOUT_S, self._give_up_head)
+            self._head_deadline = self.loop.call_later(HEAD_TIMEOUT_S, self._time_out_head)
 
-    def _stop_expecting(self) -> None:
+    def _cancel_head_deadline(self) -> None:
         if self._head_deadline is not None:
             self._head_deadline.cancel()
             self._head_deadline = None
 
-    def _give_up_head(self) -> None:
-        if self._in_head or self._is_at_work:
+    def _time_out_head(self) -> None:
+        if self._in_head or self._is_busy:
             self._refuse("request_stalled")
         else:
-            self.transport.close()  # an answer to nothing might be taken for that to the next request
+            self.transport.close()  # the client might take an answer for the answer to its next request
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._expect_reader()
+        self._set_read_deadline()
 
     def resume_writing(self) -> None:
         if self._unread_deadline is not None:
@@ -176,46 +140,83 @@ class GuardedProtocol(HttpToolsProtocol):
             self._unread_deadline = None
         super().resume_writing()
 
-    def _expect_reader(self) -> None:
+    def _set_read_deadline(self) -> None:
         unread = self.transport.get_write_buffer_size()
-        self._unread_deadline = self.loop.call_later(UNREAD_TIMEOUT_S, self._check_reader, unread)
+        self._unread_deadline = self.loop.call_later(UNREAD_TIMEOUT_S, self._check_read, unread)
 
-    def _check_reader(self, unread_before: int) -> None:
-        if unread_before - self.transport.get_write_buffer_size() < LEAST_BYTES:
+    def _check_read(self, unread_before: int) -> None:
+        if unread_before - self.transport.get_write_buffer_size() < MIN_WINDOW_BYTES:
             self.transport.abort()
         else:
-            self._expect_reader()
+            self._set_read_deadline()
 
     # --- refusing ---
 
     @property
-    def _is_at_work(self) -> bool:
+    def _is_busy(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words, of which ours take the place
-        """Called by uvicorn when the parser stopped."""
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's text, which ours replaces
+        """Refuse the request. uvicorn calls this when the parser stops."""
         self._refuse(self._refusal)
 
     def _refuse(self, code: str) -> None:
         if self._ended or self.transport.is_closing():
             return
         self._ended = True
-        self._stop_expecting()
-        if self._is_at_work and not self.cycle.more_body:
-            self.cycle.keep_alive = False  # what is wrong came behind whole requests: they have their answers first
-        elif self._is_at_work and (self.cycle.response_started or self.pipeline):
-            self.transport.abort()  # no answer can be told from the one under way
+        self._cancel_head_deadline()
+        if self._is_busy and not self.cycle.more_body:
+            self.cycle.keep_alive = False  # the invalid bytes follow complete requests: answer those first
+        elif self._is_busy and (self.cycle.response_started or self.pipeline):
+            self.transport.abort()  # another answer would be mixed with the current one
         else:
             self._abandon_request()
-            self._say_farewell(plain_problem(code).last_bytes())
+            self._answer_and_close(plain_problem(code).last_bytes())
 
     def _abandon_request(self) -> None:
-        if self._is_at_work:
+        if self._is_busy:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
 
-    def _say_farewell(self, answer: bytes) -> None:
-        """Answer, then read on for a moment: closing with unread bytes would reset the answer away."""
+    def _answer_and_close(self, answer: bytes) -> None:
+        """Answer, then read on for a moment: a close with unread bytes would reset the connection."""
         self.transport.write(answer)
         self.transport.write_eof()
-        self._head_deadline = self.loop.call_later(FAREWELL_S, self.transport.close)
+        self._head_deadline = self.loop.call_later(CLOSE_AFTER_S, self.transport.close)
+
+
+class OneWrite:
+    """The part of a transport that an answer uses. It sends an answer's head together with the first part of the body.
+
+    A second write would cost 30 µs of CPU an upload, and wake the client twice. A head without a body is sent in the
+    next iteration of the event loop.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held: bytes | None = None
+        self._is_begun = False
+
+    def write(self, data: bytes) -> None:
+        if not self._is_begun:
+            self._is_begun = True
+            self._held = data
+            self._loop.call_soon(self._flush)
+        elif self._held is not None:
+            held, self._held = self._held, None
+            self._transport.write(held + data)
+        else:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def _flush(self) -> None:
+        if self._held is not None:
+            held, self._held = self._held, None
+            self._transport.write(held)

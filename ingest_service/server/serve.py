@@ -1,4 +1,4 @@
-"""One serving process: the application on a listening socket, until it is told to stop."""
+"""One serving process: it runs the application on a listening socket until SIGTERM or SIGINT."""
 
 import asyncio
 import gc
@@ -16,41 +16,12 @@ from ingest_service.server.supervisor import BACKLOG, CannotStartError
 from ingest_service.settings import IngestSettings
 from shared.blobs.blob_errors import BlobStoreError
 
-# The HTTP server, which tells the application that it is about to stop before it waits for open connections.
-#
-# The lifespan's own end comes too late for that: streams of events would hold up the stop until they are cut.
-
-YOUNG_OBJECTS = 10_000  # between two looks at them: a burst of uploads makes that many, and hardly any cycles
-
-
-class Server(uvicorn.Server):
-    """Sets `stopping` first of all when it stops."""
-
-    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
-        super().__init__(config)
-        self._stopping = stopping
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        _spare_the_collector()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._stopping.set()
-        await super().shutdown(sockets)
-
-
-def _spare_the_collector() -> None:
-    """What is there once the application stands, stays: looking through it for garbage stops all uploads for 50 ms."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS, 10, 10)
-
-
-DRAIN_TIMEOUT_S = 30  # for uploads that are under way when the process is told to stop
+DRAIN_TIMEOUT_S = 30  # for uploads in progress at the stop
+GC_THRESHOLD = 10_000  # new objects between two collections: a burst of uploads makes that many, with few cycles
 
 
 def open_app(settings: IngestSettings, stopping: asyncio.Event) -> ASGIApp:
-    """The application, or CannotStartError when the blob store's URL does not work."""
+    """Return the application. Raise CannotStartError if the blob store cannot be opened."""
     try:
         return create_asgi(settings, stopping)
     except BlobStoreError as error:
@@ -58,7 +29,7 @@ def open_app(settings: IngestSettings, stopping: asyncio.Event) -> ASGIApp:
 
 
 def serve(app: ASGIApp, listener: socket.socket, stopping: asyncio.Event) -> None:
-    """Run the server on the socket; it ends when SIGTERM or SIGINT comes and the requests at hand are answered."""
+    """Run the server on the socket until SIGTERM or SIGINT. It ends when the current requests are answered."""
     config = uvicorn.Config(
         app,
         loop="uvloop",
@@ -69,7 +40,7 @@ def serve(app: ASGIApp, listener: socket.socket, stopping: asyncio.Event) -> Non
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # nothing here asks who or how; whoever will must not believe a header
+        proxy_headers=False,  # no code uses the client's address; X-Forwarded-* headers are not to be trusted
         timeout_graceful_shutdown=DRAIN_TIMEOUT_S,
     )
     server = Server(config, stopping)
@@ -78,13 +49,36 @@ def serve(app: ASGIApp, listener: socket.socket, stopping: asyncio.Event) -> Non
         server.should_exit = True
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        # heard before uvicorn listens for it; and uvicorn raises the signal again when it is done: that is exit 0
+        # Handled here because uvicorn installs its handlers later, and raises the signal again at its end: exit 0.
         signal.signal(number, stop)
     server.run(sockets=[listener])
 
 
+class Server(uvicorn.Server):
+    """Sets `stopping` at the start of the shutdown. The lifespan ends too late: open event streams delay it."""
+
+    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        _reduce_gc_pauses()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stopping.set()
+        await super().shutdown(sockets)
+
+
+def _reduce_gc_pauses() -> None:
+    """Exclude the started application from garbage collection: scanning it would stop all uploads for 50 ms."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD, 10, 10)
+
+
 def stop_with_parent() -> None:
-    """Stop politely when the process that supervises this one is gone: its end of our standard input closes."""
+    """Stop gracefully when the supervisor is gone: then our standard input ends."""
 
     def wait() -> None:
         while os.read(0, 1):

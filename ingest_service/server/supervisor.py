@@ -1,7 +1,7 @@
-"""Several serving processes on one port: the parent starts them, starts a dead one again, passes on the order to stop.
+"""Supervise several serving processes on one port: start them, restart a dead one, and forward the signal to stop.
 
-It serves nothing itself. Each process has a listening socket of its own, which stays open here while a dead one is
-replaced, so that nobody is refused meanwhile. A process whose parent is gone sees its standard input end, and stops.
+The supervisor serves nothing. It keeps each process's listening socket open, so that no connection is refused while a
+dead process is replaced. A process stops when its standard input ends, which means that the supervisor is gone.
 """
 
 import asyncio
@@ -18,34 +18,36 @@ from shared.telemetry.logs import Log
 
 log = Log(__name__)
 
-
-# Takes the port: one listening socket for each process that serves.
-
-BACKLOG = 2048  # connections that wait to be taken, of each socket
+BACKLOG = 2048  # connections of each socket that wait to be accepted
+UNLIMITED_OPEN_FILES = 1 << 20  # where the system has no limit; some systems refuse "unlimited"
+CANNOT_START = 2  # exit status of a process that cannot start and has logged why; a restart would not help
+RESTART_AFTER_S = 1.0
+RESEND_EVERY_S = 1.0  # a signal that arrives during a start may be lost
+KILL_AFTER_S = 35.0  # longer than the drain timeout of uploads
 
 
 class CannotStartError(Exception):
-    """One sentence for whoever started the process."""
+    """The process cannot start. The message is one sentence for the operator."""
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """The listening socket, or CannotStartError when it cannot be had."""
+    """Return a listening socket. Raise CannotStartError if the port cannot be opened."""
     return _bound(host, port, shared=False)
 
 
 def bind_each(host: str, port: int, processes: int) -> list[socket.socket]:
-    """A listening socket for each process on the one port; CannotStartError when it cannot be had.
+    """Return a listening socket on the port for each process. Raise CannotStartError if the port cannot be opened.
 
-    With SO_REUSEPORT the kernel deals the connections out among the sockets by their addresses. Processes that wait at
-    one and the same socket would not share them: who wakes first takes all that came, and keeps them while they live.
+    With SO_REUSEPORT the kernel distributes connections over the sockets. Processes that share one socket would not get
+    equal shares: the process that wakes first accepts all waiting connections.
     """
-    alone = bind(host, port)  # without the option, so that a port which somebody else serves is refused
+    first = bind(host, port)  # without the option, so that a port in use is refused
     if processes == 1:
-        return [alone]
-    port = alone.getsockname()[1]
-    if sys.platform != "linux":  # others have the option, but deal nothing out
-        return [alone] * processes
-    alone.close()
+        return [first]
+    port = first.getsockname()[1]
+    if sys.platform != "linux":  # other systems have the option, but do not distribute
+        return [first] * processes
+    first.close()
     return [_bound(host, port, shared=True) for _ in range(processes)]
 
 
@@ -57,38 +59,26 @@ def _bound(host: str, port: int, *, shared: bool) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((host, port))
-        listener.listen(BACKLOG)  # two processes may bind; only one may listen
+        listener.listen(BACKLOG)  # two processes can bind, but only one can listen
     except OSError as error:
         listener.close()
         raise CannotStartError(f"cannot listen on {host} port {port}: {os.strerror(error.errno or 0)}") from error
     return listener
 
 
-# Lets the process have as many connections as the system allows; the custom is 1,024 open files.
-
-
-ENOUGH = 1 << 20  # where the system names no limit: some refuse to set none
-
-
 def allow_open_files() -> None:
-    """Raise the soft limit of open files to the hard one; processes started later inherit it."""
+    """Raise the soft limit of open files, often 1,024, to the hard limit. Child processes inherit it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = ENOUGH if hard == resource.RLIM_INFINITY else hard
-    with suppress(ValueError, OSError):  # macOS caps it elsewhere, too; then the limit stays as it is
+    wanted = UNLIMITED_OPEN_FILES if hard == resource.RLIM_INFINITY else hard
+    with suppress(ValueError, OSError):  # macOS has another limit; then the soft limit stays
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        log.debug("open_files_allowed", before=soft, now=wanted)
-
-
-CANNOT_START = 2  # exit status of a process that has said why on standard error; another one would say the same
-RESTART_AFTER_S = 1.0
-REMIND_EVERY_S = 1.0  # a signal that comes in the middle of a start may get lost
-KILL_AFTER_S = 35.0  # longer than a process takes to let its uploads finish
+        log.debug("open_files_limit_raised", before=soft, after=wanted)
 
 
 async def supervise(listeners: Sequence[socket.socket], environ: Mapping[str, str]) -> int:
-    """Keep one process for each socket until SIGTERM or SIGINT comes and all have ended; the exit status.
+    """Run a process for each socket until SIGTERM or SIGINT. Return the exit status when all have ended.
 
-    They get our environment with `environ` added.
+    The processes inherit our environment, with `environ` added.
     """
     supervisor = _Supervisor({**os.environ, **environ})
     loop = asyncio.get_running_loop()
@@ -108,29 +98,29 @@ class _Supervisor:
         self._stopping.set()
 
     async def keep(self, listener: socket.socket) -> None:
-        """Have a process serve a socket until we are told to stop, or it cannot start."""
+        """Keep a process serving a socket until the stop, or until it cannot start."""
         while not self._stopping.is_set():
             process = await _start(listener, self._environ)
-            await self._ended_or_told(process)
+            await self._wait_for_end_or_stop(process)
             if process.returncode is None:
-                listener.close()  # what comes now is refused
+                listener.close()  # new connections are refused
                 await _end(process)
             elif process.returncode == CANNOT_START:
                 self.status = CANNOT_START
                 self.stop()
             elif not self._stopping.is_set():
-                log.error("process_died", died=process.pid, status=process.returncode, again_in_s=RESTART_AFTER_S)
-                await self._told_within(RESTART_AFTER_S)
+                log.error("process_died", died=process.pid, status=process.returncode, restart_in_s=RESTART_AFTER_S)
+                await self._wait_for_stop(RESTART_AFTER_S)
 
-    async def _ended_or_told(self, process: Process) -> None:
+    async def _wait_for_end_or_stop(self, process: Process) -> None:
         tasks = [asyncio.create_task(process.wait()), asyncio.create_task(self._stopping.wait())]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
             task.cancel()
 
-    async def _told_within(self, seconds: float) -> None:
+    async def _wait_for_stop(self, timeout_s: float) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)
+            await asyncio.wait_for(self._stopping.wait(), timeout_s)
 
 
 async def _start(listener: socket.socket, environ: Mapping[str, str]) -> Process:
@@ -141,13 +131,13 @@ async def _start(listener: socket.socket, environ: Mapping[str, str]) -> Process
 
 
 async def _end(process: Process) -> None:
-    """Tell a process to stop until it does; one that takes too long is killed."""
+    """Send SIGTERM until the process ends. Kill it after KILL_AFTER_S."""
     with suppress(TimeoutError):
         async with asyncio.timeout(KILL_AFTER_S):
             while process.returncode is None:
                 process.terminate()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(process.wait(), REMIND_EVERY_S)
+                    await asyncio.wait_for(process.wait(), RESEND_EVERY_S)
     if process.returncode is None:
         log.error("process_killed", killed=process.pid, after_s=KILL_AFTER_S)
         process.kill()

@@ -1,1 +1,1 @@
-"""The transcript as text: plain, subtitles (SubRip, WebVTT) and who spoke when (RTTM). Pure; `render` is the door."""
+"""The transcript as text: plain, subtitles (SubRip, WebVTT) and speaker turns (RTTM). Pure; `render` is the entry."""

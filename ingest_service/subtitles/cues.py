@@ -1,40 +1,36 @@
-"""Makes cues of subtitles out of a transcript: of one speaker each, rising, one at a time on each channel."""
+"""Make subtitle cues of a transcript: each of one speaker, in order, without overlap on a channel."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, groupby, pairwise
 
 import msgspec
 
+from ingest_service.subtitles.cue_size import CueSize
 from ingest_service.subtitles.display_width import display_width
-from ingest_service.subtitles.limits import CueLimits
 from ingest_service.subtitles.lines import BreakCosts, Row, break_lines, ends_sentence
 from ingest_service.subtitles.pieces import Piece, is_unspaced, pieces_of
 from shared.schemas.transcript import Segment, Transcript
 
-# Decides which pieces share a cue: the way to cut a stretch of speech that costs least in all (Knuth and Plass 1981).
-#
-# Every cue fits its lines and its time. Cues end with sentences and phrases, and none is but a word or a flash where
-# that can be helped.
+# The cuts of a stretch of speech have the least sum of costs (Knuth and Plass 1981). Every cue keeps its size and time.
+# Costs favour cues that end with sentences or phrases, and avoid cues of one word or of a very short time.
 
-STRETCH_PAUSE_S = 1.0  # no cue stays on the screen over a longer pause
-ANY_CUE = 1.5  # a cue costs so much, that there are not more than are needed
-SENTENCE_INSIDE = 2.0  # a sentence that ends in the middle of a cue: better in two, unless one is very short
+STRETCH_PAUSE_S = 1.0  # no cue spans a longer pause
+ANY_CUE = 1.5  # of each cue, so that there are few
+SENTENCE_INSIDE = 2.0  # of a sentence that ends inside a cue
 ONE_WORD = 3.0
-SHORT = 3.0  # cost of a cue without any time; none from here on:
+SHORT = 3.0  # of a cue without any time; it falls to 0 at SHORT_S
 SHORT_S = 1.2
 
 
-def cut_cues(
-    pieces: Sequence[Piece], limits: CueLimits, *, indent: int, costs: BreakCosts
-) -> Iterator[Sequence[Piece]]:
-    """The pieces of one speaker, divided; each must fit in a line whose first `indent` columns are taken."""
+def cut_cues(pieces: Sequence[Piece], size: CueSize, *, indent: int, costs: BreakCosts) -> Iterator[Sequence[Piece]]:
+    """Divide the pieces of one speaker into cues. The first line of a cue has `indent` columns less."""
     for stretch in _stretches(pieces):
-        ends = _Cutter(stretch, limits, indent, costs).ends()
+        ends = _Cutter(stretch, size, indent, costs).ends()
         yield from (stretch[start:end] for start, end in pairwise((0, *ends)))
 
 
 def _stretches(pieces: Sequence[Piece]) -> Iterator[Sequence[Piece]]:
-    """What lies between long pauses."""
+    """Yield the pieces between long pauses."""
     start = 0
     for number in range(1, len(pieces)):
         if pieces[number].start_s - pieces[number - 1].end_s >= STRETCH_PAUSE_S:
@@ -45,17 +41,17 @@ def _stretches(pieces: Sequence[Piece]) -> Iterator[Sequence[Piece]]:
 
 
 class _Cutter:
-    """One stretch: what each break costs, and how far each cue may go."""
+    """One stretch: the cost of each break, and the last possible end of each cue."""
 
-    def __init__(self, pieces: Sequence[Piece], limits: CueLimits, indent: int, costs: BreakCosts) -> None:
+    def __init__(self, pieces: Sequence[Piece], size: CueSize, indent: int, costs: BreakCosts) -> None:
         self._pieces, self._count = pieces, len(pieces)
-        self._max_s = limits.max_seconds
+        self._max_s = size.max_seconds
         self._breaks = [*(costs.between(before, after) for before, after in pairwise(pieces)), 0.0]
         self._sentences = list(accumulate((ends_sentence(piece) for piece in pieces), initial=0))
-        self._room = _room(Row(pieces), limits, indent)
+        self._last_ends = _last_ends(Row(pieces), size, indent)
 
     def ends(self) -> list[int]:
-        """Where the cues of the cheapest way end."""
+        """Return the ends of the cues with the least cost."""
         best, previous = [0.0] + [float("inf")] * self._count, [0] * (self._count + 1)
         for start in range(self._count):
             for end in self._possible_ends(start):
@@ -69,7 +65,7 @@ class _Cutter:
 
     def _possible_ends(self, start: int) -> Iterator[int]:
         yield start + 1
-        for end in range(start + 2, self._room[start] + 1):
+        for end in range(start + 2, self._last_ends[start] + 1):
             if self._pieces[end - 1].end_s - self._pieces[start].start_s > self._max_s:
                 return
             yield end
@@ -87,24 +83,24 @@ class _Cutter:
         )
 
 
-def _room(row: Row, limits: CueLimits, indent: int) -> list[int]:
-    """For each piece, where a cue that begins with it must end for its lines to be full."""
-    reaches = row.reaches(limits.max_chars)
-    room = row.reaches(limits.max_chars - indent)
-    for _ in range(limits.max_lines - 1):
-        room = [reaches[end] for end in room]
-    return room
+def _last_ends(row: Row, size: CueSize, indent: int) -> list[int]:
+    """Return, for each piece, where a cue that begins there must end to fit its lines."""
+    reaches = row.reaches(size.max_chars)
+    ends = row.reaches(size.max_chars - indent)
+    for _ in range(size.max_lines - 1):
+        ends = [reaches[end] for end in ends]
+    return ends
 
 
-READABLE_MS = 1000  # the shortest time to read anything
-COLUMNS_PER_S = 17  # that people read with ease
-GAP_MS = 80  # two frames: without, two cues look like one that changes
+READABLE_MS = 1000  # the shortest time to read a cue
+COLUMNS_PER_S = 17  # a comfortable reading speed
+GAP_MS = 80  # two frames: without a gap, two cues look like one that changes
 
-Label = Callable[[str | None], str]  # what stands before the text of a speaker
+Label = Callable[[str | None], str]  # speaker → prefix of the cue's text
 
 
 class Cue(msgspec.Struct, frozen=True):
-    """What is shown at a time."""
+    """Lines and the time in which they are shown."""
 
     start_ms: int
     end_ms: int
@@ -112,28 +108,30 @@ class Cue(msgspec.Struct, frozen=True):
     speaker: str | None = None
 
 
-def make_cues(transcript: Transcript, limits: CueLimits, label: Label = lambda _: "") -> list[Cue]:
-    """The cues of all channels, by their start; a label takes its place in the first line of each."""
+def make_cues(transcript: Transcript, size: CueSize, label: Label = lambda _: "") -> list[Cue]:
+    """Return the cues of all channels, by start. The first line of a cue begins with its label."""
     costs = BreakCosts(transcript.language)
     cues: list[Cue] = []
-    for channel in sorted({segment.channel for segment in transcript.segments}, key=lambda one: one or 0):
+    for channel in sorted({segment.channel for segment in transcript.segments}, key=lambda channel: channel or 0):
         segments = [segment for segment in transcript.segments if segment.channel == channel]
-        spoken = [cue for turn in _turns(segments) for cue in _cues_of(turn, limits, label(turn[0].speaker), costs)]
-        cues += _readable(_apart(spoken, limits), limits, round(transcript.duration * 1000))
+        spoken = [
+            cue for turn in _speaker_turns(segments) for cue in _cues_of(turn, size, label(turn[0].speaker), costs)
+        ]
+        cues += _readable(_apart(spoken, size), size, round(transcript.duration * 1000))
     return sorted(cues, key=lambda cue: cue.start_ms)
 
 
-def _turns(segments: Sequence[Segment]) -> Iterator[list[Segment]]:
-    """Segments that follow one another and are one speaker's."""
+def _speaker_turns(segments: Sequence[Segment]) -> Iterator[list[Segment]]:
+    """Yield consecutive segments of one speaker."""
     for _, turn in groupby(segments, key=lambda segment: segment.speaker):
         yield list(turn)
 
 
-def _cues_of(turn: Sequence[Segment], limits: CueLimits, label: str, costs: BreakCosts) -> Iterator[Cue]:
+def _cues_of(turn: Sequence[Segment], size: CueSize, label: str, costs: BreakCosts) -> Iterator[Cue]:
     indent = display_width(label)
-    pieces = _running([pieces_of(segment, limits.max_chars - indent) for segment in turn])
-    for group in cut_cues(pieces, limits, indent=indent, costs=costs):
-        lines = break_lines(group, limits.max_chars, limits.max_lines, indent=indent, costs=costs)
+    pieces = _in_one_row([pieces_of(segment, size.max_chars - indent) for segment in turn])
+    for group in cut_cues(pieces, size, indent=indent, costs=costs):
+        lines = break_lines(group, size.max_chars, size.max_lines, indent=indent, costs=costs)
         yield Cue(
             round(group[0].start_s * 1000),
             round(group[-1].end_s * 1000),
@@ -142,13 +140,13 @@ def _cues_of(turn: Sequence[Segment], limits: CueLimits, label: str, costs: Brea
         )
 
 
-def _running(segments: Sequence[Sequence[Piece]]) -> list[Piece]:
-    """The pieces of all segments; no space stands between two where the script has none. Times rise."""
+def _in_one_row(segments: Sequence[Sequence[Piece]]) -> list[Piece]:
+    """Return the pieces of all segments, without spaces where the script has none. Times never decrease."""
     pieces: list[Piece] = []
     for segment in segments:
         for piece in segment:
             if pieces:
-                piece = _after(pieces[-1], piece)  # noqa: PLW2901 - the same piece, where it belongs
+                piece = _after(pieces[-1], piece)  # noqa: PLW2901 - the same piece, adjusted
             pieces.append(piece)
     return pieces
 
@@ -160,20 +158,20 @@ def _after(before: Piece, piece: Piece) -> Piece:
     return piece._replace(start_s=start_s, end_s=max(start_s, piece.end_s))
 
 
-def _apart(cues: Sequence[Cue], limits: CueLimits) -> list[Cue]:
-    """Each after the one before it, and of some length but not of too much."""
+def _apart(cues: Sequence[Cue], size: CueSize) -> list[Cue]:
+    """Remove overlaps, and limit the time of each cue."""
     apart: list[Cue] = []
     for cue in cues:
         start_ms = max(0, cue.start_ms, apart[-1].end_ms if apart else 0)
-        end_ms = min(max(start_ms + 1, cue.end_ms), start_ms + limits.max_ms)
+        end_ms = min(max(start_ms + 1, cue.end_ms), start_ms + size.max_ms)
         apart.append(msgspec.structs.replace(cue, start_ms=start_ms, end_ms=end_ms))
     return apart
 
 
-def _readable(cues: Sequence[Cue], limits: CueLimits, duration_ms: int) -> Iterator[Cue]:
-    """The same, those that are too short to be read kept on the screen in the pause that follows them."""
+def _readable(cues: Sequence[Cue], size: CueSize, duration_ms: int) -> Iterator[Cue]:
+    """Extend cues that are too short to read into the pause after them."""
     for number, cue in enumerate(cues):
         wanted_ms = max(READABLE_MS, round(sum(map(display_width, cue.lines)) / COLUMNS_PER_S * 1000))
         until_ms = cues[number + 1].start_ms - GAP_MS if number + 1 < len(cues) else duration_ms
-        longer_ms = min(until_ms, cue.start_ms + wanted_ms, cue.start_ms + limits.max_ms)
+        longer_ms = min(until_ms, cue.start_ms + wanted_ms, cue.start_ms + size.max_ms)
         yield msgspec.structs.replace(cue, end_ms=max(cue.end_ms, longer_ms))

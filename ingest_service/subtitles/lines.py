@@ -1,4 +1,4 @@
-"""Pieces side by side: how wide they are together, how far a line reaches, and the best lines of one cue."""
+"""Break pieces into the lines of one cue, at the best places."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -7,9 +7,7 @@ from itertools import accumulate, pairwise
 from ingest_service.subtitles.display_width import display_width
 from ingest_service.subtitles.pieces import Piece
 
-# Words that tell where a phrase begins, or that belong to what follows them; for a line is best broken accordingly.
-
-# A break before one of these reads well.
+# A break before one of these words is good.
 CONJUNCTIONS = {
     "en": "and or but nor so because although though while when where which who that if unless until since than as",
     "de": "und oder aber denn sondern weil obwohl während wenn wo dass damit als bevor nachdem sobald ob",
@@ -19,7 +17,7 @@ CONJUNCTIONS = {
     "pt": "e ou mas porém porque embora enquanto quando onde que quem se como",
     "nl": "en of maar want omdat hoewel terwijl wanneer waar dat die als",
 }
-# A break after one of these tears it from its noun or verb.
+# A break after one of these words separates it from its noun or verb.
 BINDING = {
     "en": "a an the of to in on at by for from with into about against behind between over through under without my "
     "your his her its our their this these those no not very mr. mrs. ms. dr. is are was were be been has have had "
@@ -33,34 +31,34 @@ BINDING = {
     "pt": "o a os as um uma de do da dos das em no na com por para não muito",
     "nl": "de het een van in op aan bij voor met te mijn jouw zijn haar niet zeer",
 }
-# End with a point, and no sentence with them.
+# These end with a point that does not end a sentence.
 ABBREVIATIONS = frozenset("mr. mrs. ms. dr. prof. st. vs. no. e.g. i.e. z.b. bzw. hr. fr. m. mme. sr. sra. jr.".split())
 
 
 def words_for(lists: dict[str, str], language: str | None) -> frozenset[str]:
-    """Those of a language; none for one that has no list."""
+    """Return the words of a language; none if it has no list."""
     return frozenset(lists.get(language or "", "").split())
 
 
-# How bad it is to end a line or a cue between two pieces: 0 at the end of a sentence, most inside a word.
-
-SENTENCE_SIGNS = (".", "?", "!", "…", "。", "？", "！", "।", "؟")  # noqa: RUF001 - full-width and others are meant
+SENTENCE_SIGNS = (".", "?", "!", "…", "。", "？", "！", "।", "؟")  # noqa: RUF001 - full-width and other scripts are meant
 CLAUSE_SIGNS = (",", ";", ":", "—", "–", "，", "、", "；", "：", "،")  # noqa: RUF001 - as above
-QUOTES = "\"'”’»)]」』）"  # noqa: RUF001 - may follow the sign that ends a sentence
-PAUSE_S = 0.3  # is heard as the end of a phrase
+QUOTES = "\"'”’»)]」』）"  # noqa: RUF001 - may follow the end of a sentence
+PAUSE_S = 0.3  # separates phrases
 
+
+# The costs of a break between two pieces.
 SENTENCE, CLAUSE, SEGMENT, CONJUNCTION, ELSEWHERE, BOUND, INSIDE_WORD = 0.0, 1.0, 1.5, 2.0, 3.5, 5.0, 9.0
 
 
 class BreakCosts:
-    """The costs in one language."""
+    """The costs of breaks in one language."""
 
     def __init__(self, language: str | None) -> None:
         self._conjunctions = words_for(CONJUNCTIONS, language)
         self._binding = words_for(BINDING, language)
 
     def between(self, before: Piece, after: Piece) -> float:
-        """The cost of a break there."""
+        """Return the cost of a break between two pieces: least after a sentence, most inside a word."""
         if ends_sentence(before):
             return SENTENCE
         if before.text.rstrip(QUOTES).endswith(CLAUSE_SIGNS) or after.start_s - before.end_s >= PAUSE_S:
@@ -80,14 +78,14 @@ def ends_sentence(piece: Piece) -> bool:
     return bare.endswith(SENTENCE_SIGNS) and bare.lower() not in ABBREVIATIONS
 
 
-Way = tuple[float, tuple[int, ...]]  # a cost, and where lines end
+Way = tuple[float, tuple[int, ...]]  # a cost, and the ends of the lines
 
-LONELY = 2.0  # cost of a line of one word that takes less than a quarter of it
-UNEVEN = 4.0  # cost of a line that is wider or narrower than the mean by a full line
+LONELY = 2.0  # cost of a line with one word that fills less than a quarter of it
+UNEVEN = 4.0  # cost of a line whose width differs from the mean by a full line
 
 
 class Row:
-    """Pieces in a row; widths are columns."""
+    """Pieces in a row. Widths are columns."""
 
     def __init__(self, pieces: Sequence[Piece]) -> None:
         self._spaces = [int(piece.is_spaced) for piece in pieces]
@@ -95,11 +93,11 @@ class Row:
         self._positions = list(accumulate(widths, initial=0))
 
     def width(self, start: int, end: int) -> int:
-        """Of the pieces start … end-1, without the space before the first."""
+        """Return the width of the pieces start … end-1, without the space before the first."""
         return self._positions[end] - self._positions[start] - self._spaces[start]
 
     def reaches(self, columns: int) -> list[int]:
-        """For each piece, and for the end, where a line that begins with it must end; at least one piece fits."""
+        """Return, for each piece and for the end, where a line that begins there must end. At least one piece fits."""
         count = len(self._spaces)
         reaches, end = [], 0
         for start in range(count):
@@ -113,9 +111,9 @@ class Row:
 def break_lines(
     pieces: Sequence[Piece], max_chars: int, max_lines: int, *, indent: int, costs: BreakCosts
 ) -> list[str]:
-    """As few lines as hold the pieces, broken at the best places and evenly; `indent` is kept free in the first.
+    """Break the pieces into as few lines as possible, evenly; the first line has `indent` columns less.
 
-    The least sum of costs over all ways to break (Knuth and Plass 1981). ValueError when they do not fit.
+    The breaks have the least sum of costs (Knuth and Plass 1981). Raise ValueError if the pieces do not fit.
     """
     for lines in range(1, max_lines + 1):
         if ends := _Layout(pieces, max_chars, lines, indent, costs).ends():
@@ -124,7 +122,7 @@ def break_lines(
 
 
 class _Layout:
-    """A given number of lines."""
+    """The best breaks for a given number of lines."""
 
     def __init__(self, pieces: Sequence[Piece], max_chars: int, lines: int, indent: int, costs: BreakCosts) -> None:
         self._pieces, self._count, self._row = pieces, len(pieces), Row(pieces)
@@ -134,20 +132,20 @@ class _Layout:
         self._known: dict[tuple[int, int], Way] = {}
 
     def ends(self) -> tuple[int, ...]:
-        """Where the lines end; nothing when so many lines do not hold the pieces."""
+        """Return the ends of the lines; none if the pieces do not fit."""
         cost, ends = self._best(0, self._lines)
         return ends if cost < math.inf else ()
 
     def _best(self, start: int, lines: int) -> Way:
-        """The least cost of so many lines from a piece on, and where they end."""
+        """Return the least cost of `lines` lines from a piece on, and their ends."""
         if (start, lines) not in self._known:
             self._known[start, lines] = min(self._ways(start, lines), default=(math.inf, ()))
         return self._known[start, lines]
 
     def _ways(self, start: int, lines: int) -> Iterator[Way]:
-        room = self._max_chars - (0 if start else self._indent)
+        columns = self._max_chars - (0 if start else self._indent)
         for end in range(start + 1, self._count + 1):
-            if self._row.width(start, end) > room:
+            if self._row.width(start, end) > columns:
                 return
             if end == self._count and lines == 1:
                 yield self._cost(start, end), (end,)
@@ -164,5 +162,5 @@ class _Layout:
 
 
 def joined(pieces: Sequence[Piece]) -> str:
-    """Their text in one line."""
+    """Return the pieces' text in one line."""
     return "".join(" " * piece.is_spaced + piece.text for piece in pieces).strip()

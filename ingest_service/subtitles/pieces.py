@@ -1,7 +1,7 @@
-"""Divides a segment into the pieces that lines are made of, each with its time.
+"""Divide a segment into the pieces of lines, each with its time.
 
-A piece is a word, or a character where the script has no spaces. The text is the authority, the words give the times:
-all of the text comes back, once and in order, whatever the words are.
+A piece is a word, or a character in scripts without spaces. The pieces contain the segment's text completely and in
+order. The segment's words only give the times.
 """
 
 import re
@@ -13,28 +13,28 @@ from shared.schemas.transcript import Segment
 
 # Thai to Lao, Burmese, Khmer, Chinese and Japanese; Korean has spaces.
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff"
-OPENS = "「『（［｛〈《【〔“‘\u0e40-\u0e44"  # noqa: RUF001 - stands before what it belongs to, Thai vowels too
-CLOSES = (  # never begins a line: signs, small kana, marks over Thai letters
+OPENS = "「『（［｛〈《【〔“‘\u0e40-\u0e44"  # noqa: RUF001 - belongs to the next character; includes Thai vowels
+CLOSES = (  # never begins a line: punctuation, small kana, Thai marks
     "、。，．：；？！）］｝〉》」』】〕”’…‥・ー々ゝゞぁぃぅぇぉっゃゅょァィゥェォッャュョ%"  # noqa: RUF001 - these are meant
     "\u0e30-\u0e3a\u0e45-\u0e4e"
 )
 PIECES = re.compile(rf"[{OPENS}]*(?:[{UNSPACED}]|[^{UNSPACED}{OPENS}]+)[{CLOSES}]*|.")
-CUE_ARROW = re.compile("-{2,}>")  # a line with one would begin the next cue
+CUE_ARROW = re.compile("-{2,}>")  # in a line, it would begin the next cue
 
 
 class Piece(NamedTuple):
-    """What is not divided further; times are seconds."""
+    """An undivided part of a line. Times are seconds."""
 
     text: str
     start_s: float
     end_s: float
-    is_spaced: bool  # a space stands before it
+    is_spaced: bool  # a space precedes it
     is_inside_word: bool  # it begins inside a word
     begins_segment: bool = False
 
 
 class _Span(NamedTuple):
-    """Characters of the text and their time."""
+    """A range of characters and its time."""
 
     start: int
     end: int
@@ -47,7 +47,7 @@ class _Span(NamedTuple):
 
 
 def pieces_of(segment: Segment, widest: int) -> list[Piece]:
-    """The pieces of a segment, none wider than `widest` columns; without words its time is divided by length."""
+    """Return the pieces of a segment, each at most `widest` columns. Without words, time is divided by length."""
     text = CUE_ARROW.sub("→", " ".join(segment.text.split()))
     spans = _spans(text, segment)
     pieces: list[Piece] = []
@@ -75,7 +75,7 @@ def is_unspaced(character: str) -> bool:
 
 
 def _spans(text: str, segment: Segment) -> list[_Span]:
-    """The words where they stand in the text; what stands between them gets the time between them. Times rise."""
+    """Return the words' places in the text. Text between words gets the time between them. Times never decrease."""
     spans: list[_Span] = []
     at, time_s = 0, segment.start
     for word in segment.words:
@@ -94,7 +94,7 @@ def _spans(text: str, segment: Segment) -> list[_Span]:
 
 
 def _cuts(text: str, widest: int) -> Iterator[tuple[int, int]]:
-    """Where each piece begins and ends."""
+    """Yield the start and end of each piece."""
     for run in re.finditer(r"\S+", text):
         for piece in PIECES.finditer(run[0]):
             start = run.start() + piece.start()
@@ -104,7 +104,7 @@ def _cuts(text: str, widest: int) -> Iterator[tuple[int, int]]:
 
 
 def _lengths(text: str, widest: int) -> Sequence[int]:
-    """One, or as many as a text that is wider than a line is cut into."""
+    """Return the length of a text, or the lengths of its parts if it is wider than a line."""
     if display_width(text) <= widest:
         return [len(text)]
     lengths, width = [0], 0

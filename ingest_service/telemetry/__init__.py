@@ -1,1 +1,1 @@
-"""Counts what happens in every process, and shows the sums."""
+"""Metrics, traces and outage logs of the ingest."""

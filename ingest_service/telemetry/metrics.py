@@ -1,63 +1,59 @@
-"""What the ingest counts, by name; whoever does the thing counts it. `/metrics` shows them, summed over processes.
-
-A name is for good: dashboards and alerts stand on it.
-"""
+"""The ingest's metrics. `/metrics` shows them, summed over processes. Names never change: dashboards use them."""
 
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ingest_service.middleware.problems import PROBLEMS
-from shared.telemetry.count_board import Board
+from ingest_service.problem_types import PROBLEM_TYPES
+from shared.telemetry.metric_registry import MetricRegistry
 from shared.telemetry.process_gauges import LAG_SECONDS, LAG_TEXT, PoolGauges
-
-# The folder in which the processes of one service count together: the one that was set, or a temporary one.
-
-
-@contextmanager
-def metrics_folder(chosen: str) -> Iterator[str]:
-    """For whoever starts several processes: each gets the folder as `HEADRACE_METRICS_DIR`. Removed if it was ours."""
-    if chosen:
-        yield chosen
-        return
-    in_memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it, for us alone
-    with tempfile.TemporaryDirectory(
-        prefix="headrace-metrics-", dir=in_memory if in_memory.is_dir() else None
-    ) as folder:
-        yield folder
-
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
-BOARD = Board()
+METRIC_REGISTRY = MetricRegistry()
 
-UPLOADS_ACCEPTED = BOARD.counter("headrace_ingest_uploads_accepted_total", "Uploads that became a job.")
-UPLOADS_REFUSED = BOARD.counters_by(
-    ("code", PROBLEMS), "headrace_ingest_uploads_refused_total", "Uploads that did not, by problem code."
+UPLOADS_ACCEPTED = METRIC_REGISTRY.counter("headrace_ingest_uploads_accepted_total", "Uploads that became a job.")
+UPLOADS_REFUSED = METRIC_REGISTRY.counters_by(
+    ("code", PROBLEM_TYPES), "headrace_ingest_uploads_refused_total", "Refused uploads, by problem code."
 )
-UPLOADS_OPEN = BOARD.gauge("headrace_ingest_uploads_open", "Uploads under way.")
-RECEIVED_BYTES = BOARD.counter("headrace_ingest_received_bytes_total", "Bytes of bodies read, of refused ones too.")
-UPLOAD_SECONDS = BOARD.histogram(
-    "headrace_ingest_upload_seconds", "From the head of an accepted upload to its answer.", SECONDS
+UPLOADS_OPEN = METRIC_REGISTRY.gauge("headrace_ingest_uploads_open", "Uploads in progress.")
+RECEIVED_BYTES = METRIC_REGISTRY.counter(
+    "headrace_ingest_received_bytes_total", "Bytes of request bodies read, including refused requests."
 )
-UPLOAD_STEP_SECONDS = BOARD.histograms_by(
+UPLOAD_SECONDS = METRIC_REGISTRY.histogram(
+    "headrace_ingest_upload_seconds", "Duration of an accepted upload, from its head to its answer.", SECONDS
+)
+UPLOAD_STEP_SECONDS = METRIC_REGISTRY.histograms_by(
     ("step", ("receive", "store", "commit")),
     "headrace_ingest_upload_step_seconds",
-    "The same, by what was waited for: the client's bytes, storing them, the commit.",
+    "Duration of the steps of an accepted upload: receive, store, commit.",
     SECONDS,
 )
-COMMIT_BATCH = BOARD.histogram("headrace_ingest_commit_batch_size", "Uploads in one commit.", BATCHES)
-BELL_FAILURES = BOARD.counter(
-    "headrace_ingest_bell_failures_total", "Pushes to Redis that failed; the reconciler makes up for them."
+COMMIT_BATCH = METRIC_REGISTRY.histogram("headrace_ingest_commit_batch_size", "Uploads in one commit.", BATCHES)
+BELL_FAILURES = METRIC_REGISTRY.counter(
+    "headrace_ingest_bell_failures_total", "Failed dispatches to Redis. Reconcile enqueues their tasks later."
 )
-DATABASE_OUTAGES = BOARD.counter(
-    "headrace_ingest_database_outages_total", "Times that the database was needed and away."
+DATABASE_OUTAGES = METRIC_REGISTRY.counter(
+    "headrace_ingest_database_outages_total", "Requests that failed because the database was unavailable."
 )
-EVENT_LISTENERS = BOARD.gauge("headrace_ingest_event_listeners", "Open streams of a job's events.")
-EVENT_QUERIES = BOARD.counter(
-    "headrace_ingest_event_queries_total", "Queries that serve them, each for all jobs that are watched."
+EVENT_LISTENERS = METRIC_REGISTRY.gauge("headrace_ingest_event_listeners", "Open event streams.")
+EVENT_QUERIES = METRIC_REGISTRY.counter(
+    "headrace_ingest_event_queries_total", "Queries for event streams. Each query reads all watched jobs."
 )
-POOL = PoolGauges(BOARD, "headrace_ingest")
-LOOP_LAG = BOARD.histogram("headrace_ingest_event_loop_lag_seconds", LAG_TEXT, LAG_SECONDS)
+POOL = PoolGauges(METRIC_REGISTRY, "headrace_ingest")
+LOOP_LAG = METRIC_REGISTRY.histogram("headrace_ingest_event_loop_lag_seconds", LAG_TEXT, LAG_SECONDS)
+
+
+@contextmanager
+def metrics_folder(chosen: str) -> Iterator[str]:
+    """Yield the folder in which several processes add up their metrics: `chosen`, or a temporary folder."""
+    if chosen:
+        yield chosen
+        return
+    in_memory = Path("/dev/shm")  # noqa: S108 - a private folder is made in it
+    with tempfile.TemporaryDirectory(
+        prefix="headrace-metrics-", dir=in_memory if in_memory.is_dir() else None
+    ) as folder:
+        yield folder

@@ -1,34 +1,33 @@
-"""Tells of an accepted upload as the first span of its job's trace, with the commit below it."""
+"""Trace an accepted upload: it is the first span of its job's trace, and its commit is the second."""
 
 from contextlib import AbstractContextManager, nullcontext
 
 from ingest_service.request_record import RequestRecord
-from shared.telemetry.traces import Span, Traces, first_span_id, new_span_id, ns_ago
+from shared.telemetry.traces import Span, Spans, Traces, first_span_id, new_span_id, ns_ago
 
 TRACES = Traces()
 
 
 def uploads_traced(otlp_url: str, sample: float) -> AbstractContextManager[None]:
-    """Send the spans of `sample` of all jobs while the block runs; none without a URL."""
+    """Send the spans of the fraction `sample` of all jobs while the block runs; of none without a URL."""
     if not otlp_url:
         return nullcontext()
-    from ingest_service.telemetry.send_spans import sending_spans
+    from shared.telemetry.otlp import sending_spans  # needs the extra `otel`
 
-    return TRACES.opened(sending_spans(otlp_url), sample)
+    return TRACES.opened(sending_spans(otlp_url, "headrace-ingest"), sample)
 
 
 def trace_upload(record: RequestRecord, request_id: str) -> None:
-    """An upload ended; one that was refused has no trace."""
+    """Send the spans of an upload that ended. A refused upload has none."""
     job_id = record.accepted_job
     if job_id is None or (spans := TRACES.of(job_id)) is None:
         return
-    first_id, began_ns = first_span_id(job_id), ns_ago(record.elapsed_s())
     upload = Span(
         job_id=job_id,
         name="upload",
-        id=first_id,
+        id=first_span_id(job_id),
         parent_id=None,
-        began_ns=began_ns,
+        began_ns=ns_ago(record.elapsed_s()),
         ended_ns=ns_ago(0),
         attributes={
             "headrace.request_id": request_id,
@@ -37,18 +36,20 @@ def trace_upload(record: RequestRecord, request_id: str) -> None:
             "http.response.status_code": record.status,
         },
     )
-    spans.tell(upload)
+    spans.send(upload)
     if record.commit_began_s is not None:
-        began_ns += round((record.commit_began_s - record.began_s) * 1e9)
-        ended_ns = began_ns + round(record.commit_s * 1e9)
-        spans.tell(
-            Span(
-                job_id=job_id,
-                name="commit",
-                id=new_span_id(),
-                parent_id=first_id,
-                began_ns=began_ns,
-                ended_ns=ended_ns,
-                attributes={},
-            )
-        )
+        _trace_commit(spans, upload, record.commit_began_s - record.began_s, record.commit_s)
+
+
+def _trace_commit(spans: Spans, upload: Span, began_after_s: float, took_s: float) -> None:
+    began_ns = upload.began_ns + round(began_after_s * 1e9)
+    commit = Span(
+        job_id=upload.job_id,
+        name="commit",
+        id=new_span_id(),
+        parent_id=upload.id,
+        began_ns=began_ns,
+        ended_ns=began_ns + round(took_s * 1e9),
+        attributes={},
+    )
+    spans.send(commit)

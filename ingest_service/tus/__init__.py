@@ -1,4 +1,5 @@
-"""Resumable uploads by tus 1.0.0: parts into the blob store, progress into Postgres, at the end a job like any other.
+"""Resumable uploads by tus 1.0.0 (https://tus.io/protocols/resumable-upload).
 
-Any ingest process may take the next part: nothing of an upload lives in a process. https://tus.io/protocols/resumable-upload
+Parts are stored in the blob store, progress in Postgres. A complete upload becomes a job. No state lives in a process,
+so any ingest process may receive the next part.
 """

@@ -1,7 +1,7 @@
-"""Makes a job of an upload whose bytes are all there: composes its parts into the job's source, and records the job.
+"""Makes a job of a complete upload: concatenates its parts into the job's source and commits the job.
 
-May be done again after every crash, by any process, and makes one job: its id is chosen and kept first, and only one
-row can have it. Constant memory, one copy; the parts go when the job is recorded.
+Any process may repeat this after a crash, and one job results: the job's id is stored first, and one row can have it.
+Constant memory, one copy. The parts are deleted after the commit.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -9,12 +9,11 @@ from uuid import UUID
 
 from ingest_service.errors import IngestError
 from ingest_service.request_record import committing, note_accepted
-from ingest_service.tus.leases import Hold
-from ingest_service.tus.records import UploadRecords
-from ingest_service.tus.upload import Part, Upload
+from ingest_service.tus.upload_leases import Hold
+from ingest_service.tus.upload_rows import Part, Upload, UploadRows
+from ingest_service.uploads.job_submitter import AcceptedJob
 from ingest_service.uploads.receive import Upload as WholeUpload
 from ingest_service.uploads.receive import store_audio
-from ingest_service.uploads.submit import AcceptedJob
 from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobStoreError
 from shared.blobs.blob_store import BlobStore
@@ -25,64 +24,64 @@ from shared.telemetry.logs import Log
 
 log = Log(__name__)
 
-RecordJob = Callable[[str, WholeUpload], Awaitable[AcceptedJob]]  # a tenant's upload; returns when it is committed
-Ring = Callable[[Dispatch], None]
-Glance = Callable[[str, int], Awaitable[None]]  # raises LimitError when so many bytes of a tenant are too much
+CommitJob = Callable[[str, WholeUpload], Awaitable[AcceptedJob]]  # gets the tenant; returns after the commit
+Notify = Callable[[Dispatch], None]
+Precheck = Callable[[str, int], Awaitable[None]]  # raises LimitError when so many bytes exceed the tenant's quota
 
 
 class UploadCompleter:
     """The last step of every resumable upload."""
 
     def __init__(
-        self, blobs: BlobStore, records: UploadRecords, record_job: RecordJob, ring: Ring, glance: Glance
+        self, blobs: BlobStore, rows: UploadRows, commit_job: CommitJob, notify: Notify, precheck: Precheck
     ) -> None:
         self._blobs = blobs
-        self._records = records
-        self._record_job = record_job
-        self._ring = ring
-        self._glance = glance
+        self._rows = rows
+        self._commit_job = commit_job
+        self._notify = notify
+        self._precheck = precheck
 
     async def complete(self, hold: Hold) -> None:
-        """Make the held upload's job, unless it is there.
+        """Make the upload a job, unless it is one.
 
-        Raises RefusedError `unsupported_media`, LimitError, OutageError or BlobStoreError; then ask again.
+        Raises RefusedError `unsupported_media`, LimitError, OutageError or BlobStoreError. It may then be repeated.
         """
         if hold.upload.is_completed:
             return
-        job_id, is_recorded = await self._choose_job(hold)
-        if not is_recorded:
-            await self._compose_and_record(hold.upload, job_id)
+        job_id, is_committed = await self._choose_job(hold)
+        if not is_committed:
+            await self._compose_and_commit(hold.upload, job_id)
         failpoint("uploads.before_complete")
-        hold.upload = await self._records.complete(hold.upload)
+        hold.upload = await self._rows.complete(hold.upload)
         log.info("upload_completed", upload_id=hold.upload.id, job_id=job_id)
         await self.remove_parts(hold.upload)
 
     async def remove_parts(self, upload: Upload) -> None:
-        """Free their room. What fails here, the processor does later."""
+        """Delete the parts. After an error here, maintenance deletes them later."""
         try:
             await self._blobs.delete(blob_keys.upload(upload.id))
-            await self._records.parts_are_removed(upload)
+            await self._rows.remove_parts(upload)
         except (BlobStoreError, IngestError) as error:
             log.warning("parts_not_deleted", upload_id=upload.id, error=str(error))
 
     async def _choose_job(self, hold: Hold) -> tuple[UUID, bool]:
         job_id = hold.upload.job_id
-        fate = await self._records.is_recorded(job_id) if job_id else False
-        if job_id is None or fate is False:  # somebody else has the id: a collector of orphans, who was asked too late
+        is_committed = await self._rows.job_is_committed(job_id) if job_id else False
+        if job_id is None or is_committed is False:  # False: the orphan collector took the id
             job_id = new_id()
-            hold.upload = await self._records.choose_job(hold.upload, job_id)
-        return job_id, fate is True
+            hold.upload = await self._rows.choose_job(hold.upload, job_id)
+        return job_id, is_committed is True
 
-    async def _compose_and_record(self, upload: Upload, job_id: UUID) -> None:
-        await self._glance(upload.tenant, upload.offset_bytes)  # else every HEAD would copy it for nothing
-        parts = await self._records.parts(upload)
+    async def _compose_and_commit(self, upload: Upload, job_id: UUID) -> None:
+        await self._precheck(upload.tenant, upload.offset_bytes)  # before the copy, since every HEAD may get here
+        parts = await self._rows.parts(upload)
         audio = await store_audio(self._blobs, blob_keys.source(job_id), self._bytes_of(upload.id, parts))
         failpoint("uploads.after_compose")
         whole = WholeUpload(job_id=job_id, audio=audio, filename=upload.filename, options=upload.submit_options())
         with committing():
-            accepted = await self._record_job(upload.tenant, whole)
+            accepted = await self._commit_job(upload.tenant, whole)
         note_accepted(job_id)
-        self._ring(accepted.first_task)
+        self._notify(accepted.first_task)
 
     async def _bytes_of(self, upload_id: UUID, parts: Sequence[Part]) -> AsyncIterator[bytes]:
         for part in parts:

@@ -1,26 +1,41 @@
-"""The headers of tus requests, read and checked; none of them is trusted to be there or to be a number. Pure."""
+"""Reads and checks the headers of tus requests, and writes those of the answers. No I/O."""
 
 import base64
 import binascii
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
+from email.utils import format_datetime
 from typing import Any
 
 import msgspec
 
 from ingest_service.errors import RefusedError
-from ingest_service.uploads.options import OptionTexts, refused
+from ingest_service.tus.upload_rows import Upload, UploadMetadata
+from ingest_service.uploads.parse_options import OptionCollector, invalid_option
 from ingest_service.uploads.receive import clean_filename
-from shared.schemas.options import SubmitOptions
+from shared.schemas.api import Links
 
-# `Upload-Checksum`: what a client says the bytes of one request hash to. Pure.
-
-ALGORITHMS = ("sha1", "sha256")  # the first is the one that every tus server knows; it guards against accidents only
+VERSION = "1.0.0"
+EXTENSIONS = (
+    "creation",
+    "creation-defer-length",
+    "creation-with-upload",
+    "expiration",
+    "termination",
+    "checksum",
+)
+PATH = "/v1/uploads"
+ALGORITHMS = ("sha1", "sha256")  # tus requires sha1; it detects accidental changes only
+OFFSET_TYPE = "application/offset+octet-stream"
+NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)  # fits into 64 bits
+NAMES = ("filename", "name")  # of the file; Uppy sends the second
+IGNORED = frozenset({"filetype", "type", "relativePath"})  # sent by browser clients; the bytes decide the type
+NEVER_SHOWN = "webhook_secret"
 
 
 class Checksum(msgspec.Struct, frozen=True):
-    """The algorithm's name and the digest to expect."""
+    """An `Upload-Checksum`: the algorithm and the expected digest of one request's bytes."""
 
     algorithm: str
     digest: bytes
@@ -29,55 +44,77 @@ class Checksum(msgspec.Struct, frozen=True):
         return hashlib.new(self.algorithm, usedforsecurity=False)
 
     def verify(self, hasher: Any) -> None:
-        """Raise RefusedError `checksum_mismatch` unless what was hashed is what was announced."""
+        """Raise RefusedError `checksum_mismatch` if the digest differs."""
         if hasher.digest() != self.digest:
-            raise RefusedError("checksum_mismatch", f"The {self.algorithm} of the bytes is another; send them again.")
+            raise RefusedError("checksum_mismatch", f"Checksum mismatch ({self.algorithm}). Send the bytes again.")
 
 
 def parse_checksum(header: str | None) -> Checksum | None:
-    """The header's checksum, if there is one; RefusedError `invalid_upload` when it cannot be one."""
+    """Parse `Upload-Checksum`. RefusedError `invalid_upload`."""
     if header is None:
         return None
     algorithm, _, encoded = header.strip().partition(" ")
     if algorithm not in ALGORITHMS:
-        raise RefusedError("invalid_upload", f"`Upload-Checksum` may use {' or '.join(ALGORITHMS)}.")
+        raise RefusedError("invalid_upload", f"`Upload-Checksum` must use {' or '.join(ALGORITHMS)}.")
     try:
         digest = base64.b64decode(encoded.strip(), validate=True)
     except (binascii.Error, ValueError):
         digest = b""
     if len(digest) != hashlib.new(algorithm, usedforsecurity=False).digest_size:
-        raise RefusedError("invalid_upload", f"`Upload-Checksum` is not a {algorithm} in base64.")
+        raise RefusedError("invalid_upload", f"`Upload-Checksum` is not a base64-encoded {algorithm} digest.")
     return Checksum(algorithm, digest)
 
 
-# `Upload-Metadata`: the file's name and the job's options, as base64 beside their names. Pure.
+def capability_headers(max_bytes: int) -> dict[str, str]:
+    """The answer to OPTIONS: the server's capabilities."""
+    return {
+        "Tus-Version": VERSION,
+        "Tus-Extension": ",".join(EXTENSIONS),
+        "Tus-Max-Size": str(max_bytes),
+        "Tus-Checksum-Algorithm": ",".join(ALGORITHMS),
+    }
 
-NAMES = ("filename", "name")  # of the file; the second is what Uppy sends
-IGNORED = frozenset({"filetype", "type", "relativePath"})  # what browsers' clients add; the bytes tell the type
-NEVER_SHOWN = "webhook_secret"
+
+def progress_headers(upload: Upload) -> dict[str, str]:
+    """Headers of every answer about an upload. `Content-Location` and `Headrace-Job-Id` name the job, if it is one."""
+    headers = {"Upload-Offset": str(upload.offset_bytes), "Cache-Control": "no-store"}
+    if not upload.is_completed:
+        headers["Upload-Expires"] = format_datetime(upload.expires_at, usegmt=True)
+    elif upload.job_id:
+        headers |= {"Headrace-Job-Id": str(upload.job_id), "Content-Location": Links.of(upload.job_id).self}
+    return headers
 
 
-class UploadMetadata(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client says of an upload when it creates it."""
+def creation_headers(upload: Upload) -> dict[str, str]:
+    """Headers of the answer to a creation."""
+    return {"Location": f"{PATH}/{upload.id}", **progress_headers(upload)}
 
-    options: SubmitOptions
-    filename: str | None
-    shown: str | None  # the header to echo, without what is secret
+
+def head_headers(upload: Upload) -> dict[str, str]:
+    """Headers of the answer to HEAD."""
+    headers = progress_headers(upload)
+    if upload.length_bytes is None:
+        headers["Upload-Defer-Length"] = "1"
+    else:
+        headers["Upload-Length"] = str(upload.length_bytes)
+    if upload.metadata:
+        headers["Upload-Metadata"] = upload.metadata
+    return headers
 
 
 def read_metadata(header: str | None) -> UploadMetadata:
-    """The header's meaning; RefusedError `invalid_option` names what is unknown or invalid."""
-    texts = OptionTexts()
-    seen: dict[str, bytes] = {}
+    """Parse `Upload-Metadata`: the file name and the job's options. RefusedError `invalid_option`."""
+    collector = OptionCollector()
+    values: dict[str, bytes] = {}
     for name, value in _pairs(header or ""):
-        if name in seen:
-            raise refused(name, "is given twice")
-        seen[name] = value
+        if name in values:
+            raise invalid_option(name, "is given twice")
+        values[name] = value
         if name not in NAMES and name not in IGNORED:
-            texts.add(name, _text(name, value))
-    named = next((seen[name] for name in NAMES if name in seen), None)
+            collector.add(name, _text(name, value))
+    named = next((values[name] for name in NAMES if name in values), None)
     filename = None if named is None else clean_filename(named.decode(errors="replace"))
-    return UploadMetadata(options=texts.options(), filename=filename, shown=_shown(seen))
+    return UploadMetadata(options=collector.options(), filename=filename, shown=_shown(values))
 
 
 def _pairs(header: str) -> Iterator[tuple[str, bytes]]:
@@ -85,19 +122,19 @@ def _pairs(header: str) -> Iterator[tuple[str, bytes]]:
         name, _, encoded = pair.strip().partition(" ")
         if not name:
             if header.strip():
-                raise RefusedError("invalid_option", "`Upload-Metadata` has a pair without a key.")
+                raise RefusedError("invalid_option", "`Upload-Metadata` has a value without a name.")
             return
         try:
             yield name, base64.b64decode(encoded.strip(), validate=True)
         except (binascii.Error, ValueError) as error:
-            raise refused(name, "is not base64 in `Upload-Metadata`") from error
+            raise invalid_option(name, "is not base64 in `Upload-Metadata`") from error
 
 
 def _text(name: str, value: bytes) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError as error:
-        raise refused(name, "is not UTF-8 text") from error
+        raise invalid_option(name, "is not UTF-8 text") from error
 
 
 def _shown(pairs: dict[str, bytes]) -> str | None:
@@ -105,29 +142,25 @@ def _shown(pairs: dict[str, bytes]) -> str | None:
     return ",".join(pair for pair in shown if not pair.startswith(NEVER_SHOWN)) or None
 
 
-OFFSET_TYPE = "application/offset+octet-stream"
-NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)  # fits into 64 bits
-
-
 class PatchHead(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request says of the bytes that it brings."""
+    """The head of a request that brings bytes."""
 
     offset_bytes: int
-    length_bytes: int | None = None  # of the whole upload, when it was deferred
-    content_length: int | None = None  # of this body; null: chunked
+    length_bytes: int | None = None  # of the whole upload, if it was deferred
+    content_length: int | None = None  # of this body; None: chunked
     checksum: Checksum | None = None
 
 
 class CreationHead(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request says of the upload that it creates."""
+    """The head of a request that creates an upload."""
 
-    length_bytes: int | None  # null: deferred
+    length_bytes: int | None  # None: deferred
     metadata: str | None
-    first: PatchHead | None  # when it brings bytes at once
+    first: PatchHead | None  # if it brings the first bytes
 
 
 def read_patch(headers: Mapping[str, str]) -> PatchHead:
-    """The head of a PATCH; RefusedError `invalid_upload` or `unsupported_content_type`."""
+    """Read the head of a PATCH. RefusedError `invalid_upload` or `unsupported_content_type`."""
     _require_offset_type(headers)
     offset_bytes = _number(headers, "Upload-Offset")
     if offset_bytes is None:
@@ -141,14 +174,14 @@ def read_patch(headers: Mapping[str, str]) -> PatchHead:
 
 
 def read_creation(headers: Mapping[str, str]) -> CreationHead:
-    """The head of a creation; RefusedError as above, or `empty_upload`."""
+    """Read the head of a creation. RefusedError `invalid_upload`, `unsupported_content_type` or `empty_upload`."""
     length_bytes, deferred = _number(headers, "Upload-Length"), headers.get("Upload-Defer-Length")
     if (deferred is None) is (length_bytes is None) or deferred not in {None, "1"}:
         raise RefusedError("invalid_upload", "Send either `Upload-Length` or `Upload-Defer-Length: 1`.")
     if length_bytes == 0:
         raise RefusedError("empty_upload", "The upload has no bytes.")
     if "Upload-Concat" in headers:
-        raise RefusedError("invalid_upload", "Uploads cannot be concatenated here.")
+        raise RefusedError("invalid_upload", "Concatenation is not supported.")
     metadata = headers.get("Upload-Metadata")
     return CreationHead(length_bytes=length_bytes, metadata=metadata, first=_first_bytes(headers))
 
@@ -173,5 +206,5 @@ def _number(headers: Mapping[str, str], name: str) -> int | None:
     if text is None:
         return None
     if not NUMBER.fullmatch(text):
-        raise RefusedError("invalid_upload", f"`{name}` is not a number of bytes.")
+        raise RefusedError("invalid_upload", f"`{name}` must be a number of bytes.")
     return int(text)

@@ -1,1 +1,1 @@
-"""Makes a job of what was handed in: recorded, fingerprinted, its first task's bell rung."""
+"""Turn what a client hands in into a job: receive, store, commit, notify the processors."""

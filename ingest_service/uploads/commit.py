@@ -1,7 +1,7 @@
-"""Records jobs that are handed in at the same moment in one commit: what comes while one waits for the disk goes next.
+"""Commits jobs that arrive at the same time together: requests that arrive during one commit share the next.
 
-With 64 clients an upload costs Postgres 95 µs of CPU so, and 550 µs with a commit of its own. Each waiter learns what
-became of its own job; a row that the database refuses harms none of those beside it. Rings no bell.
+With 64 clients an upload costs Postgres 95 µs of CPU this way, and 550 µs with a commit of its own. Each request gets
+the outcome of its own job. A row that the database rejects does not affect the others in its batch.
 """
 
 import asyncio
@@ -23,41 +23,20 @@ from shared.failpoints import failpoint
 from shared.ids import new_id
 from shared.queue.dispatch import Dispatch
 from shared.queue.task_costs import cost_s
-from shared.schemas.options import SubmitOptions
+from shared.schemas.options import SubmitOptions, encode_submission
 from shared.schemas.states import TaskKind
+from shared.secret import Secret
 from shared.telemetry.logs import Log
 
 log = Log(__name__)
 
-
-# Commits a job, in a transaction of its own; tells what nobody can know from what did not happen.
-
+MAX_BATCH = 100  # bounds the jobs that one failed statement affects
+COMMITTERS = 2  # one sends while the other waits for the disk; one frozen backend does not stop both
+QUEUE_TIMEOUT_S = 5.0  # a job that waited this long for a committer fails as an outage
+DATABASE_UNAVAILABLE = "The database is unavailable. Try again later."
 
 Insert = Callable[[Any], Awaitable[None]]
-AlsoCommit = Callable[[Any, UUID, str], Awaitable[None]]  # on the job's connection: its id and its fingerprint
-
-
-async def commit_job(database: Database, tenant: str, job_id: UUID, insert: Insert) -> None:
-    """Commit what `insert` writes. Raises OutageError, then nothing is recorded, or CommitUnknownError."""
-    committing = False  # from then on it is open whether the job exists, until COMMIT is answered
-    try:
-        async with database.connection() as connection:
-            async with begun(connection, tenant):
-                await insert(connection)
-                failpoint("submit.before_commit")
-                committing = True
-            failpoint("submit.after_commit")
-    except asyncpg.UniqueViolationError as error:
-        # the collector of orphans has it: this process stood still for so long
-        raise OutageError("storage_unavailable", "The upload took too long to record; send it again.") from error
-    except (OutageError, asyncio.CancelledError) as error:
-        if not committing:
-            raise
-        log.warning("commit_unknown", job_id=str(job_id))
-        raise CommitUnknownError("database_unavailable", "The database is away; try again later.") from error
-
-
-# The rows of new jobs and their first tasks, and the statement that inserts many of them at once.
+AlsoCommit = Callable[[Any, UUID, str], Awaitable[None]]  # gets the connection, the job's id and fingerprint
 
 INSERT_JOBS_AND_FIRST_TASKS = """
     WITH job AS (
@@ -78,27 +57,31 @@ INSERT_JOBS_AND_FIRST_TASKS = """
 
 
 class JobRow(NamedTuple):
-    """A job and its first task as they are recorded; the statement's parameters in their order."""
+    """A job and its first task: the statement's parameters in order."""
 
     job_id: UUID
     tenant: str
     options_json: str
     metadata_json: str | None
     webhook_url: str | None
-    webhook_secret: str | None
+    webhook_secret: Secret | None
     filename: str | None
     container: str
     source_bytes: int
-    source_sha256: str | None  # of a direct upload: not known yet
+    source_sha256: str | None  # None for a presigned upload: not known yet
     task_id: UUID
 
 
 def columns_of(rows: Sequence[JobRow]) -> list[tuple[Any, ...]]:
     """The parameters of INSERT_JOBS_AND_FIRST_TASKS."""
-    return list(zip(*rows, strict=True))
+    return list(zip(*map(_parameters, rows), strict=True))
 
 
-def job_row(  # noqa: PLR0913 - what is known of a source, named at each call
+def _parameters(row: JobRow) -> tuple[Any, ...]:
+    return tuple(value.reveal() if isinstance(value, Secret) else value for value in row)
+
+
+def job_row(  # noqa: PLR0913 - properties of the source, named at each call
     tenant: str,
     job_id: UUID,
     options: SubmitOptions,
@@ -125,27 +108,22 @@ def job_row(  # noqa: PLR0913 - what is known of a source, named at each call
 
 
 def first_task(row: JobRow) -> Dispatch:
-    """The `prepare` task of a row, to ring the bell for."""
+    """The dispatch of a row's `prepare` task."""
     cost = cost_s(TaskKind.PREPARE, source_bytes=row.source_bytes, container=row.container)
     return Dispatch(row.task_id, 1, TaskKind.PREPARE, row.tenant, cost)
 
 
-# The fingerprint of a submission: what makes it the same as another, sent under the same `Idempotency-Key`.
-
-
 def fingerprint(source: str, options: SubmitOptions) -> str:
-    """Of the source, by its sha256 or its URL, and of all that was asked; not of its name, nor of how it was sent."""
-    asked = msgspec.json.encode(options, order="sorted")
+    """Identify a submission for its `Idempotency-Key`: the source's sha256 or URL, and all options.
+
+    The file name and the upload method do not count.
+    """
+    asked = encode_submission(options, order="sorted")
     return hashlib.sha256(source.encode() + b"\n" + asked).hexdigest()
 
 
-MAX_BATCH = 100  # bounds what one broken statement can take with it
-COMMITTERS = 2  # while one waits for the disk, the other sends; and one frozen backend does not stop all
-QUEUE_TIMEOUT_S = 5.0  # whoever waited for so long without a turn is told that the database is away
-
-
 class _Waiting:
-    """A row whose upload waits; its outcome is None once it is committed, else what went wrong."""
+    """A row that waits for its commit. The outcome is None after the commit, else the error."""
 
     def __init__(self, row: JobRow) -> None:
         loop = asyncio.get_running_loop()
@@ -159,22 +137,21 @@ class _Waiting:
 
 
 class JobRecorder:
-    """Takes rows one by one and commits them together. It has tasks of its own only while somebody waits."""
+    """Takes rows one by one and commits them in batches. Its tasks run only while rows wait."""
 
     def __init__(self, database: Database, quotas: QuotaGate | None = None) -> None:
-        self.on_batch: Callable[[int], None] = COMMIT_BATCH.observe  # told of each commit how many jobs it held
+        self.on_batch: Callable[[int], None] = COMMIT_BATCH.observe  # called after each commit with its number of jobs
         self._database = database
         self._quotas = quotas
         self._waiting: deque[_Waiting] = deque()
-        self._at_work = 0
+        self._running = 0
         self._committers: set[asyncio.Task[None]] = set()
 
     async def record(self, row: JobRow) -> None:
-        """Return once the row is committed.
+        """Return when the row is committed.
 
-        Raises CommitUnknownError when nobody knows whether it is, and then it may be. After any other error it is not:
-        OutageError, LimitError when it is over a quota, asyncpg.UniqueViolationError when there is such a job, or
-        whatever else the database says of it.
+        After CommitUnknownError the row may or may not be committed. After any other error it is not: OutageError,
+        LimitError (over a quota), asyncpg.UniqueViolationError (the job exists), or another error of the database.
         """
         waiting = _Waiting(row)
         self._waiting.append(waiting)
@@ -182,7 +159,7 @@ class JobRecorder:
         try:
             outcome = await waiting.outcome
         except asyncio.CancelledError as error:
-            if waiting in self._waiting:  # nobody has begun with it
+            if waiting in self._waiting:  # no committer has taken it
                 self._waiting.remove(waiting)
                 raise
             outcome = _unknown(error)
@@ -192,9 +169,9 @@ class JobRecorder:
             raise _own(outcome) from outcome.__cause__
 
     def _start_committer(self) -> None:
-        if self._at_work < COMMITTERS:
-            self._at_work += 1
-            # an empty context: what it logs is not of the one request that happened to come first
+        if self._running < COMMITTERS:
+            self._running += 1
+            # an empty context: its log lines do not belong to the request that started it
             committer = asyncio.create_task(self._commit_all(), context=contextvars.Context())
             self._committers.add(committer)
             committer.add_done_callback(self._committers.discard)
@@ -204,7 +181,7 @@ class JobRecorder:
             while batch := self._next_batch():
                 await self._commit(batch)
         finally:
-            self._at_work -= 1  # at once: whoever comes next must not count on this one
+            self._running -= 1  # immediately: the next row must start a new committer
 
     def _next_batch(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
@@ -212,52 +189,52 @@ class JobRecorder:
         while self._waiting and len(batch) < MAX_BATCH:
             waiting = self._waiting.popleft()
             if waiting.since_s < earliest_s:
-                waiting.settle(OutageError("database_unavailable", "The database is too slow; try again later."))
+                waiting.settle(OutageError("database_unavailable", "The database is too slow. Try again later."))
             else:
                 batch.append(waiting)
         return batch
 
     async def _commit(self, batch: Sequence[_Waiting]) -> None:
-        """Commit them together; when the database refuses one of them, each alone."""
+        """Commit the batch. If the database rejects a row, commit each row alone."""
         try:
             outcomes = await self._attempt([waiting.row for waiting in batch])
-        except BaseException as error:  # the process is being stopped
+        except BaseException as error:  # the process is stopping
             _settle(batch, [_unknown(error)] * len(batch))
             raise
-        if len(batch) == 1 or not any(_is_own_fault(outcome) for outcome in outcomes):
+        if len(batch) == 1 or not any(_is_rejected(outcome) for outcome in outcomes):
             _settle(batch, outcomes)
             return
-        log.warning("batch_refused", jobs=len(batch), error=type(outcomes[0]).__name__)
+        log.warning("commit_batch_rejected", jobs=len(batch), error=type(outcomes[0]).__name__)
         for waiting in batch:
             await self._commit([waiting])
 
     async def _attempt(self, rows: Sequence[JobRow]) -> Sequence[Exception | None]:
-        """Commit all rows that are within their tenants' quotas, or none; and say of each what went wrong.
+        """Commit the rows that are within their tenants' quotas, all or none. Return each row's error or None.
 
-        CommitUnknownError, OutageError, LimitError, or what the database says of one of them.
+        Errors: CommitUnknownError, OutageError, LimitError, or the database's error about one of the rows.
         """
-        committing = False  # from then on it is open whether the jobs exist, until COMMIT is answered
+        committing = False  # from here until the answer to COMMIT, the jobs may or may not exist
         try:
             async with self._database.connection() as connection:
                 async with begun(connection, *{row.tenant for row in rows}):
-                    outcomes = await self._weigh(connection, rows)
+                    outcomes = await self._check_quotas(connection, rows)
                     within = [row for row, outcome in zip(rows, outcomes, strict=True) if outcome is None]
                     if within:
                         await connection.execute(INSERT_JOBS_AND_FIRST_TASKS, *columns_of(within))
                     failpoint("submit.before_commit")
                     committing = True
                 failpoint("submit.after_commit")
-        except Exception as error:  # noqa: BLE001 - it is raised where the row came from
-            refused = isinstance(error, asyncpg.PostgresError)  # the server's own word: rolled back
+        except Exception as error:  # noqa: BLE001 - raised again in `record`
+            refused = isinstance(error, asyncpg.PostgresError)  # the server reported it: rolled back
             return [_unknown(error) if committing and not refused else error] * len(rows)
         if within:
             self.on_batch(len(within))
         return outcomes
 
-    async def _weigh(self, connection: Any, rows: Sequence[JobRow]) -> Sequence[LimitError | None]:
+    async def _check_quotas(self, connection: Any, rows: Sequence[JobRow]) -> Sequence[LimitError | None]:
         if self._quotas is None:
             return [None] * len(rows)
-        return await self._quotas.weigh(connection, [Wanted(row.tenant, row.source_bytes) for row in rows])
+        return await self._quotas.check_batch(connection, [Wanted(row.tenant, row.source_bytes) for row in rows])
 
 
 def _settle(batch: Sequence[_Waiting], outcomes: Sequence[Exception | None]) -> None:
@@ -265,17 +242,37 @@ def _settle(batch: Sequence[_Waiting], outcomes: Sequence[Exception | None]) -> 
         waiting.settle(outcome)
 
 
-def _is_own_fault(outcome: Exception | None) -> bool:
-    """Whether the row, or one beside it, is what the database does not take."""
+def _is_rejected(outcome: Exception | None) -> bool:
+    """Whether the database rejected this row or another row of the batch."""
     return outcome is not None and not isinstance(outcome, OutageError | LimitError)
 
 
 def _own(outcome: Exception) -> Exception:
-    """An exception for one waiter alone, since raising one writes into it."""
+    """An exception for one waiter: raising an exception changes it, so waiters cannot share one."""
     return type(outcome)(outcome.code, outcome.detail) if isinstance(outcome, OutageError) else outcome
 
 
 def _unknown(cause: BaseException) -> CommitUnknownError:
-    unknown = CommitUnknownError("database_unavailable", "The database is away; try again later.")
+    unknown = CommitUnknownError("database_unavailable", DATABASE_UNAVAILABLE)
     unknown.__cause__ = cause
     return unknown
+
+
+async def commit_job(database: Database, tenant: str, job_id: UUID, insert: Insert) -> None:
+    """Commit one job in its own transaction. Raises OutageError (nothing was written) or CommitUnknownError."""
+    committing = False  # from here until the answer to COMMIT, the job may or may not exist
+    try:
+        async with database.connection() as connection:
+            async with begun(connection, tenant):
+                await insert(connection)
+                failpoint("submit.before_commit")
+                committing = True
+            failpoint("submit.after_commit")
+    except asyncpg.UniqueViolationError as error:
+        # this process was frozen so long that the orphan collector took the id
+        raise OutageError("storage_unavailable", "Committing the upload took too long. Send it again.") from error
+    except (OutageError, asyncio.CancelledError) as error:
+        if not committing:
+            raise
+        log.warning("commit_unknown", job_id=str(job_id))
+        raise CommitUnknownError("database_unavailable", DATABASE_UNAVAILABLE) from error

@@ -1,4 +1,4 @@
-"""Accepts the URL of audio, as JSON: a job whose source the processor fetches. Connects to nothing itself."""
+"""Submissions in JSON: `audio_url`, which the processor fetches, or the `upload_id` of a presigned upload."""
 
 import re
 from collections.abc import Collection
@@ -14,18 +14,21 @@ from ingest_service.errors import RefusedError
 from ingest_service.quotas.quotas import QuotaGate, Wanted
 from ingest_service.uploads.body import read_body
 from ingest_service.uploads.commit import AlsoCommit, commit_job, fingerprint
-from ingest_service.uploads.options import OptionTexts, refused
-from ingest_service.uploads.presigned import UPLOAD_FIELD, DirectJob, parse_upload_id
-from ingest_service.uploads.receive import UploadHead, query_options
+from ingest_service.uploads.parse_options import OptionCollector, invalid_option
+from ingest_service.uploads.presigned_uploads import UPLOAD_FIELD, DirectJob, parse_upload_id
+from ingest_service.uploads.receive import UploadHead, add_query_options
 from shared.ids import new_id
 from shared.queue.dispatch import Dispatch
 from shared.queue.task_costs import cost_s
 from shared.schemas.options import SubmitOptions
 from shared.schemas.states import TaskKind
+from shared.secret import repr_hiding
 
 URL_FIELD = "audio_url"
-MAX_URL_CHARS = 4096  # a signed URL of a bucket has a thousand or two
-# No credentials in it, as in a webhook's; what no URL holds, and what parsers understand differently, is refused.
+JSON_TYPE = "application/json"
+MAX_JSON_BYTES = 256 << 10
+MAX_URL_CHARS = 4096  # a presigned URL has 1000 to 2000
+# Without credentials, and without characters that URL parsers read differently.
 URL = re.compile(r"(?i:https?)://[^\s\\/?#@]+(?:[/?#][^\s\\\x00-\x1f\x7f]*)?")
 
 INSERT_JOB_AND_FIRST_TASK = """
@@ -42,11 +45,14 @@ INSERT_JOB_AND_FIRST_TASK = """
 
 
 class UrlJob(msgspec.Struct, frozen=True, kw_only=True):
-    """A submission by URL, its options valid."""
+    """A submission by URL with valid options."""
 
     job_id: UUID
     audio_url: str
     options: SubmitOptions
+
+    def __repr__(self) -> str:
+        return repr_hiding(self, "audio_url")  # its query may hold a signature
 
     @property
     def fingerprint(self) -> str:
@@ -56,10 +62,7 @@ class UrlJob(msgspec.Struct, frozen=True, kw_only=True):
 async def record_url_job(
     database: Database, quotas: QuotaGate, tenant: str, job: UrlJob, *, also: AlsoCommit | None = None
 ) -> Dispatch:
-    """Commit the job and its `prepare` task, and with them what the caller `also` writes.
-
-    Raises as `commit_job`, and LimitError.
-    """
+    """Commit the job, its `prepare` task and what `also` writes. Raises what `commit_job` raises, and LimitError."""
     first_task = Dispatch(new_id(), 1, TaskKind.PREPARE, tenant, cost_s(TaskKind.PREPARE))
 
     async def insert(connection: Any) -> None:
@@ -73,15 +76,15 @@ async def record_url_job(
 
 
 def checked_url(value: Any, schemes: Collection[str]) -> str:
-    """The URL if it may be asked for, as far as it tells itself; RefusedError `invalid_option`."""
+    """Check the URL's form; the processor checks its address. RefusedError `invalid_option`."""
     if not isinstance(value, str):
-        raise refused(URL_FIELD, "is missing" if value is None else "is not a string")
+        raise invalid_option(URL_FIELD, "is missing" if value is None else "is not a string")
     if len(value) > MAX_URL_CHARS:
-        raise refused(URL_FIELD, f"is longer than {MAX_URL_CHARS} characters")
+        raise invalid_option(URL_FIELD, f"is longer than {MAX_URL_CHARS} characters")
     if not URL.fullmatch(value) or not _has_host_and_port(value):
-        raise refused(URL_FIELD, "is not an http or https URL without user name and password")
+        raise invalid_option(URL_FIELD, "must be an http or https URL without user name and password")
     if urlsplit(value).scheme not in schemes:
-        raise refused(URL_FIELD, f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+        raise invalid_option(URL_FIELD, f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
     return value
 
 
@@ -102,45 +105,39 @@ def _columns(tenant: str, job: UrlJob) -> tuple[UUID | str | None, ...]:
         msgspec.json.encode(options.job_options()).decode(),
         metadata,
         options.webhook_url,
-        options.webhook_secret,
+        None if options.webhook_secret is None else options.webhook_secret.reveal(),
         job.audio_url,
     )
 
 
-# Reads a submission in JSON: options beside the one field that says where the audio is.
-
-JSON_TYPE = "application/json"
-MAX_JSON_BYTES = 256 << 10
-
-
 def is_json(head: UploadHead) -> bool:
-    """Whether the body is JSON, where it may be."""
+    """Whether the body is JSON, on a route that accepts JSON."""
     return head.content_type == JSON_TYPE and not head.only_form
 
 
 async def read_json_job(head: UploadHead, receive: Receive, schemes: Collection[str]) -> UrlJob | DirectJob:
-    """The submission in a JSON body. Raises RefusedError or ClientGoneError."""
+    """Read the submission in a JSON body. Raises RefusedError or ClientGoneError."""
     if (head.content_length or 0) > MAX_JSON_BYTES:
         raise _too_large()
-    texts = OptionTexts()
-    query_options(head, texts)
+    options = OptionCollector()
+    add_query_options(head, options)
     values = _object(await _whole(receive))
     if UPLOAD_FIELD in values:
         upload_id = _upload_id(values)
-        texts.add_values(values)
-        return DirectJob(job_id=new_id(), upload_id=upload_id, options=texts.options())
+        options.add_values(values)
+        return DirectJob(job_id=new_id(), upload_id=upload_id, options=options.options())
     url = checked_url(values.pop(URL_FIELD, None), schemes)
-    texts.add_values(values)
-    return UrlJob(job_id=new_id(), audio_url=url, options=texts.options())
+    options.add_values(values)
+    return UrlJob(job_id=new_id(), audio_url=url, options=options.options())
 
 
 def _upload_id(values: dict[str, Any]) -> UUID:
-    """Taken out of the values. RefusedError `invalid_option`, or `not_found` for what is no id."""
+    """Remove the id from the values. RefusedError `invalid_option`, or `not_found` for a malformed id."""
     if URL_FIELD in values:
-        raise refused(UPLOAD_FIELD, f"and `{URL_FIELD}` cannot both be given")
+        raise invalid_option(UPLOAD_FIELD, f"and `{URL_FIELD}` cannot both be given")
     text = values.pop(UPLOAD_FIELD)
     if not isinstance(text, str):
-        raise refused(UPLOAD_FIELD, "is not a string")
+        raise invalid_option(UPLOAD_FIELD, "is not a string")
     return parse_upload_id(text)
 
 

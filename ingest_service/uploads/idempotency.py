@@ -1,6 +1,6 @@
-"""Submits what an `Idempotency-Key` stands for once: the same request again gets the same answer, and makes nothing.
+"""Makes a request with an `Idempotency-Key` create one job: a repeat gets the same answer.
 
-Only a 202 is kept. A request that was refused, or broke off, gives its key back.
+Only a 202 is kept. A request that fails releases its key.
 """
 
 import asyncio
@@ -15,21 +15,19 @@ from litestar.types import Receive
 
 from ingest_service.database import Database
 from ingest_service.errors import CommitUnknownError, OutageError, RefusedError
+from ingest_service.uploads.job_submitter import AcceptedJob, JobSubmitter
 from ingest_service.uploads.receive import UploadHead
-from ingest_service.uploads.submit import AcceptedJob, JobSubmitter
 from shared.telemetry.logs import Log
-
-# The record of `Idempotency-Key`s: who has claimed one, and which job an earlier request with it made.
-#
-# A claim holds for a minute and is renewed while its request is under way; so that of a process that died can be
-# taken over soon, and one that stood still finds its own gone. The clock is Postgres' own.
 
 log = Log(__name__)
 
-CLAIM_S = 60.0
-RENEWALS_A_CLAIM = 3
+KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
-# The row is made before its tenant is checked, so this statement can name him by itself: two round trips less.
+# A claim expires after a minute and is renewed during its request, so a dead process blocks its keys only briefly.
+CLAIM_S = 60.0
+RENEWALS_PER_CLAIM = 3
+
+# The statement sets the tenant itself, before row-level security checks the new row. This saves two round trips.
 CLAIM = """
     INSERT INTO idempotency_keys AS known (tenant, key, claim, expires_at)
     SELECT named, $2::text, $3::uuid, now() + make_interval(secs => $4)
@@ -50,42 +48,42 @@ COMPLETE = f"""
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """The right of one request to do what its key stands for."""
+    """The right of one request to create the job of its key."""
 
     tenant: str
     key: str
     token: UUID
 
 
-class Answered(msgspec.Struct, frozen=True):
-    """What an earlier request with the key made: its answer is told again."""
+class StoredResponse(msgspec.Struct, frozen=True):
+    """The job that an earlier request with the key created."""
 
     job_id: UUID
     fingerprint: str
 
 
 class IdempotencyKeys:
-    """Raises OutageError when the database is away."""
+    """The claims and answers of keys. Times are the database's. Raises OutageError."""
 
     def __init__(self, database: Database, *, kept_s: float) -> None:
         self._database = database
         self._kept_s = kept_s
 
-    async def claim(self, tenant: str, key: str) -> Claim | Answered:
-        """The key for us, or its answer; RefusedError `idempotency_in_progress` while another request has it."""
+    async def claim(self, tenant: str, key: str) -> Claim | StoredResponse:
+        """Claim the key, or return its answer. RefusedError `idempotency_in_progress` while another request has it."""
         claim = Claim(tenant, key, uuid4())
         async with self._database.connection() as connection:
             if await connection.fetchval(CLAIM, tenant, key, claim.token, CLAIM_S):
                 return claim
         async with self._database.reading(tenant) as connection:
             row = await connection.fetchrow(ANSWER, tenant, key)
-        if row is None or row["job_id"] is None:  # None: it ended at this moment
+        if row is None or row["job_id"] is None:  # None: it was released just now
             raise _in_progress()
-        return Answered(row["job_id"], row["fingerprint"])
+        return StoredResponse(row["job_id"], row["fingerprint"])
 
     @asynccontextmanager
     async def held(self, claim: Claim) -> AsyncIterator[None]:
-        """Renew the claim for the length of a block."""
+        """Renew the claim during the block."""
         renewing = asyncio.create_task(self._renew_forever(claim))
         try:
             yield
@@ -93,67 +91,64 @@ class IdempotencyKeys:
             renewing.cancel()
 
     async def release(self, claim: Claim) -> None:
-        """Give the key back, unless it has its answer: the request made nothing. What fails here ends by itself."""
+        """Release the key, unless it has an answer. After an error here, the claim expires."""
         try:
             async with self._database.transaction(claim.tenant) as connection:
                 await connection.execute(RELEASE, claim.tenant, claim.key, claim.token)
         except OutageError:
-            log.warning("claim_not_released")
+            log.warning("idempotency_key_not_released")
 
     async def complete(self, connection: Any, claim: Claim, job_id: UUID, fingerprint: str) -> None:
-        """Write the answer, in the transaction that makes the job; RefusedError when another has the key by now."""
+        """Write the answer in the job's transaction. RefusedError if another request has taken the key."""
         answer = job_id, fingerprint, self._kept_s
         if not await connection.fetchval(COMPLETE, claim.tenant, claim.key, claim.token, *answer):
             raise _in_progress()
 
     async def _renew_forever(self, claim: Claim) -> None:
         while True:
-            await asyncio.sleep(CLAIM_S / RENEWALS_A_CLAIM)
+            await asyncio.sleep(CLAIM_S / RENEWALS_PER_CLAIM)
             try:
                 async with self._database.transaction(claim.tenant) as connection:
                     await connection.execute(RENEW, claim.tenant, claim.key, claim.token, CLAIM_S)
             except OutageError:
-                log.warning("claim_not_renewed")
+                log.warning("idempotency_key_not_renewed")
 
 
 def _in_progress() -> RefusedError:
     return RefusedError(
-        "idempotency_in_progress", "A request with this Idempotency-Key is under way; ask again when it has ended."
+        "idempotency_in_progress", "A request with this Idempotency-Key is in progress. Retry when it has finished."
     )
 
 
-KEY = re.compile(r"[\x21-\x7e]{1,255}")
-
-
 def idempotency_key(headers: Sequence[str]) -> str | None:
-    """The key of a request; None without one. RefusedError `invalid_idempotency_key`."""
+    """The key of a request, or None. RefusedError `invalid_idempotency_key`."""
     if not headers:
         return None
     if len(headers) > 1 or not KEY.fullmatch(headers[0]):
-        raise RefusedError("invalid_idempotency_key", "An Idempotency-Key has 1 to 255 visible ASCII characters.")
+        raise RefusedError("invalid_idempotency_key", "An Idempotency-Key must have 1 to 255 visible ASCII characters.")
     return headers[0]
 
 
-class OnceSubmitter:
-    """The use case of every way to hand in audio under a key."""
+class IdempotentSubmitter:
+    """Submits audio with an idempotency key, by any upload method."""
 
     def __init__(self, submitter: JobSubmitter, keys: IdempotencyKeys) -> None:
         self._submitter = submitter
         self._keys = keys
 
-    async def submit(self, tenant: str, key: str, head: UploadHead, receive: Receive) -> AcceptedJob | Answered:
-        """A new job, or the one that the key made before.
+    async def submit(self, tenant: str, key: str, head: UploadHead, receive: Receive) -> AcceptedJob | StoredResponse:
+        """Return a new job, or the job that the key created before.
 
-        Raises as `JobSubmitter.submit`, and RefusedError `idempotency_in_progress` or `idempotency_mismatch`.
+        Raises what `JobSubmitter.submit` raises, and RefusedError `idempotency_in_progress` or `idempotency_mismatch`.
         """
         claim = await self._keys.claim(tenant, key)
-        if isinstance(claim, Answered):
+        if isinstance(claim, StoredResponse):
             return await self._again(claim, head, receive)
         return await self._first(claim, head, receive)
 
-    async def _again(self, answered: Answered, head: UploadHead, receive: Receive) -> Answered:
+    async def _again(self, answered: StoredResponse, head: UploadHead, receive: Receive) -> StoredResponse:
         if await self._submitter.fingerprint(head, receive) != answered.fingerprint:
-            detail = "This Idempotency-Key stands for other audio or other options; use a new key for a new job."
+            detail = "This Idempotency-Key was used with other audio or options. Use a new key for a new job."
             raise RefusedError("idempotency_mismatch", detail)
         return answered
 
@@ -165,7 +160,7 @@ class OnceSubmitter:
             async with self._keys.held(claim):
                 return await self._submitter.submit(claim.tenant, head, receive, also=complete)
         except CommitUnknownError:
-            raise  # it may be answered already; if not, the claim ends soon
-        except BaseException:  # a cancelled request must not keep its key either
+            raise  # the key may have its answer; if not, the claim expires
+        except BaseException:  # a cancelled request must not keep its key
             await asyncio.shield(self._keys.release(claim))
             raise

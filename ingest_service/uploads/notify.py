@@ -1,7 +1,7 @@
-"""Rings the bell for committed tasks, behind the answer and in batches: one pipelined round trip for all that wait.
+"""Sends the dispatches of committed tasks to Redis, after the answer, in one pipelined round trip per batch.
 
-A failure is no error: it is logged and the tasks are forgotten here, since the processor's reconciler rings for what
-Redis does not know. A frozen Redis costs its own loop a second, and an upload nothing.
+A failure is logged and the batch is dropped: the processor's reconciler enqueues what Redis does not have. A frozen
+Redis delays this loop by a second and uploads not at all.
 """
 
 import asyncio
@@ -12,59 +12,60 @@ from redis.asyncio import Redis
 
 from ingest_service.telemetry.metrics import BELL_FAILURES
 from shared.queue.dispatch import Dispatch
-from shared.queue.enqueue import ring
+from shared.queue.enqueue import enqueue
 from shared.telemetry.logs import Log
+from shared.telemetry.outage_reporter import OutageReporter
 
-log = Log(__name__)
-
-RING_TIMEOUT_S = 1.0
+TIMEOUT_S = 1.0
 MAX_BATCH = 500
-PAUSE_S = 0.005  # after each: under load a ring is for many, which costs a quarter of ringing for each few
+PAUSE_S = 0.005  # after each batch: under load the batches grow, which saves three quarters of the cost
 
 
-class Bell:
-    """Takes dispatches at once and rings for them in the background."""
+class DispatchNotifier:
+    """Takes dispatches and sends them in the background."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._waiting: list[Dispatch] = []
         self._wake = asyncio.Event()
         self._is_ending = False
+        self._outages = OutageReporter(Log(__name__), "dispatch_notification_failed", "dispatch_notification_recovered")
 
     @classmethod
     @asynccontextmanager
-    async def hung(cls, redis: Redis) -> AsyncIterator["Bell"]:
-        """A bell with its ringer; at the end what still waits is rung for, once."""
-        bell = cls(redis)
-        ringer = asyncio.create_task(bell._ring_forever())
+    async def opened(cls, redis: Redis) -> AsyncIterator["DispatchNotifier"]:
+        """Run the background task during the block; at the end send what still waits, once."""
+        notifier = cls(redis)
+        sending = asyncio.create_task(notifier._send_forever())
         try:
-            yield bell
+            yield notifier
         finally:
-            bell._is_ending = True  # told, not cancelled: a client in the middle of a time-out may lose a cancel
-            bell._wake.set()
-            await ringer
+            notifier._is_ending = True  # not cancelled: a client that is handling a timeout may swallow a cancellation
+            notifier._wake.set()
+            await sending
 
-    def ring_soon(self, *dispatches: Dispatch) -> None:
-        """Ring for tasks whose commit is done. Returns at once and never raises."""
+    def notify_soon(self, *dispatches: Dispatch) -> None:
+        """Send the dispatches of committed tasks soon. Returns at once and never raises."""
         self._waiting += dispatches
         self._wake.set()
 
-    async def _ring_forever(self) -> None:
+    async def _send_forever(self) -> None:
         while not self._is_ending:
             await self._wake.wait()
             self._wake.clear()
             while self._waiting:
-                await self._ring_once()
+                await self._send_batch()
                 await asyncio.sleep(PAUSE_S)
 
-    async def _ring_once(self) -> None:
+    async def _send_batch(self) -> None:
         batch = self._waiting[:MAX_BATCH]
         try:
-            async with asyncio.timeout(RING_TIMEOUT_S):
-                await ring(self._redis, batch)
+            async with asyncio.timeout(TIMEOUT_S):
+                await enqueue(self._redis, batch)
         except Exception as error:  # noqa: BLE001 - whatever the client raises, the tasks are safe in Postgres
             BELL_FAILURES.inc()
-            log.warning("bell_not_rung", tasks=len(self._waiting), error=type(error).__name__)
-            self._waiting.clear()  # without Redis the backlog would grow here, too
+            self._outages.failed(tasks=len(self._waiting), error=type(error).__name__)
+            self._waiting.clear()  # else the backlog would grow in memory during an outage
         else:
+            self._outages.worked()
             del self._waiting[: len(batch)]

@@ -1,1 +1,1 @@
-"""Audio as arrays and streams: decode, split, denoise, resample. Synchronous, knows no database or network."""
+"""Audio as arrays and streams: decode, split, denoise, resample. Synchronous; uses no database or network."""

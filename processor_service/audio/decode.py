@@ -1,4 +1,4 @@
-"""Opens any audio or video file as a stream of float32 blocks. The data path starts here; stores nothing."""
+"""Open an audio or video file as a stream of float32 blocks."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,15 +12,15 @@ from processor_service.audio.decode_soundfile import SoundfileDecoder
 from processor_service.audio.source import Block, Decoder, SourceFacts
 from processor_service.errors import AudioError, empty, too_long, unsupported_audio
 
-MIN_SAMPLE_RATE_HZ = 4_000  # below, no speech is left
+MIN_SAMPLE_RATE_HZ = 4_000  # below, speech is not intelligible
 MAX_SAMPLE_RATE_HZ = 384_000
-MAX_CHANNELS = 8  # what FLAC holds
+MAX_CHANNELS = 8  # the maximum of FLAC
 
 
 class AudioSource:
-    """An opened file. Iterating (once) yields blocks of shape (frames, channels), finite, within -1 and 1.
+    """An opened file. One iteration yields blocks of shape (frames, channels), finite, from -1 to 1.
 
-    Iterating raises AudioError as the audio turns out too long, empty or undecodable.
+    The iteration raises AudioError when the audio is too long, empty or undecodable.
     """
 
     def __init__(self, path: Path, decoder: Decoder, max_audio_s: float | None) -> None:
@@ -38,11 +38,11 @@ class AudioSource:
 
     @property
     def decode_errors(self) -> int:
-        """Damaged stretches skipped so far."""
+        """The number of damaged parts skipped so far."""
         return self._decoder.decode_errors + self._more_errors
 
     def __iter__(self) -> Iterator[Block]:
-        for block in self._whole():
+        for block in self._all_blocks():
             self._count(len(block))
             yield _clean(block)
         if not self.frames_read:
@@ -61,8 +61,8 @@ class AudioSource:
         if self._max_audio_s is not None and self.frames_read > self._max_audio_s * self.sample_rate_hz:
             raise too_long(self._max_audio_s)
 
-    def _whole(self) -> Iterator[Block]:
-        """The decoder's blocks and, where libsndfile gives up midway, the rest as PyAV reads it."""
+    def _all_blocks(self) -> Iterator[Block]:
+        """The blocks of the decoder. If libsndfile fails midway, PyAV reads the rest."""
         try:
             yield from self._decoder.blocks()
         except AudioError:
@@ -86,9 +86,9 @@ class AudioSource:
 
 
 def open_source(path: Path, *, max_audio_s: float | None = None) -> AudioSource:
-    """The file's audio, by libsndfile where that reads the file well, otherwise by PyAV.
+    """Open a file with libsndfile, or with PyAV if libsndfile does not read it well.
 
-    Raises AudioError when there is no sound to be had.
+    Raise AudioError if the file has no decodable audio.
     """
     decoder = _open_decoder(path)
     try:
@@ -117,7 +117,7 @@ def _check_bounds(facts: SourceFacts) -> None:
 
 
 def _clean(block: Block) -> Block:
-    """NaN and infinity become silence, the rest is clipped to full scale."""
+    """The block with NaN and infinity set to 0, and clipped to full scale."""
     if not np.isfinite(block).all():
         block = np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
     return np.clip(block, -1.0, 1.0)

@@ -1,6 +1,7 @@
-"""Decoding by PyAV (FFmpeg's libraries): sound tracks of videos, m4a, webm, mp3, wma and whatever libsndfile refuses.
+"""Decode with PyAV (FFmpeg): audio tracks of videos, m4a, webm, mp3, wma, and all that libsndfile refuses.
 
-The bytes come from a file that we opened (see open_container.py).
+A hostile file can reach nothing but itself: FFmpeg may not open files or addresses, gets no playlist format, and probes
+with audio decoders only.
 """
 
 from collections.abc import Iterator
@@ -21,25 +22,20 @@ from av.stream import Discard
 from processor_service.audio.source import Block, SourceFacts, block_frames
 from processor_service.errors import AudioError, empty, no_audio_track, undecodable, unsupported_codec
 
-# Opens a container with PyAV in such a way that a hostile file reaches nothing but itself.
-#
-# FFmpeg may open no file and no address of its own, is offered no playlist format, and probes with audio decoders
-# only.
-
-# Containers of plain media. Left out on purpose: whatever names other files (hls, dash, concat, sdp …).
+# Containers of plain media. Formats that refer to other files are excluded (hls, dash, concat, sdp …).
 FORMATS = (
     "3g2 3gp aac ac3 aiff amr amrnb amrwb ape asf asf_o au avi caf dsf dts eac3 flac flv gsm m4a matroska mj2 mov mp3 "
     "mp4 mpc mpc8 mpeg mpegts mxf ogg rm spx tak tta voc w64 wav webm wtv wv"
 ).split()
 IO_BUFFER_BYTES = 1 << 17
 CODEC_ERRORS = (av.error.PatchWelcomeError, av.error.DecoderNotFoundError, av.error.NotImplementedError)
-# Beside its own errors PyAV raises plain ones on some headers: AttributeError on a stream without a codec, UnicodeError
-# on names, ValueError on channel layouts, MemoryError on sizes that lie, PermissionError from _refuse_file.
+# Besides its own errors PyAV raises built-in ones for some headers: AttributeError for a stream without a codec,
+# UnicodeError for names, ValueError for channel layouts, MemoryError for false sizes, PermissionError in _refuse_file.
 ERRORS = (av.FFmpegError, AttributeError, ValueError, OSError, MemoryError, RuntimeError, TypeError, OverflowError)
 
 
 def open_container(raw: BinaryIO) -> InputContainer:
-    """The container that `raw` holds, a file opened for reading; raises AudioError."""
+    """Open the container in `raw`, a file opened for reading. Raise AudioError."""
     options = {
         "format_whitelist": ",".join(FORMATS),
         "codec_whitelist": _audio_decoders(),
@@ -61,7 +57,7 @@ def open_container(raw: BinaryIO) -> InputContainer:
 
 
 def best_track(container: InputContainer) -> AudioStream:
-    """The track that FFmpeg holds for the main one; all others are skipped while reading."""
+    """The main audio track by FFmpeg's rules. Reading skips all others."""
     if not container.streams.audio:
         raise no_audio_track()
     best = container.streams.best("audio")
@@ -75,32 +71,32 @@ def best_track(container: InputContainer) -> AudioStream:
 
 
 def _refuse_file(url: str, *_: object) -> NoReturn:
-    raise PermissionError(f"the file refers to another one: {url[:100]!r}")
+    raise PermissionError(f"the file refers to another file: {url[:100]!r}")
 
 
 @cache
 def _audio_decoders() -> str:
-    """The names of all audio decoders: probing a video must not run its pictures through a video decoder."""
+    """The names of all audio decoders. Probing a video must not run a video decoder."""
     names = set()
     for name in av.codecs_available:
         try:
             codec = av.Codec(name, "r")
-        except ValueError:  # there is only an encoder of that name
+        except ValueError:  # only an encoder has that name
             continue
         if codec.type == "audio":
             names.add(codec.name)
     return ",".join(sorted(names))
 
 
-# Duration is guessed from the bit rate, or from time stamps that are often wrong: count the packets instead.
+# FFmpeg estimates the duration from the bit rate or from unreliable timestamps: count the packets instead.
 GUESSES_DURATION = {"aac", "ac3", "eac3", "amr", "amrnb", "amrwb", "dts", "flac", "mp3", "mpeg", "mpegts"}
 LOSSLESS_CODECS = {"alac", "flac", "wavpack", "ape", "tak", "tta", "truehd", "mlp"}
 DEEP_PCM = ("pcm_s24", "pcm_s32", "pcm_s64", "pcm_f")
-MAX_IDLE_ERRORS = 50  # errors of the container in a row, after which the rest of the file is given up
+MAX_IDLE_ERRORS = 50  # consecutive errors of the container before decoding ends
 
 
 class PyAVDecoder:
-    """A Decoder (see source.py). Opening decodes the first frame, for headers lie about rate and channels."""
+    """A Decoder (source.py). Opening decodes the first frame: headers may have a wrong rate or channel count."""
 
     def __init__(self, path: Path) -> None:
         self._bytes = path.open("rb")
@@ -118,7 +114,7 @@ class PyAVDecoder:
             raise
 
     def blocks(self) -> Iterator[Block]:
-        """Blocks at the rate and layout of the first frame, even where the file changes them midway."""
+        """Blocks at the rate and layout of the first frame, even if the file changes them."""
         resampler, kind = self._new_resampler(), _kind(self._first)
         for frame in self._all_frames():
             if _kind(frame) != kind:
@@ -149,12 +145,12 @@ class PyAVDecoder:
             try:
                 frames = packet.decode()
             except ERRORS as error:
-                self._note(error)
+                self._count_error(error)
             else:
                 yield from frames
 
     def _packets(self, container: InputContainer) -> Iterator["Packet[AudioStream]"]:
-        """The track's packets; goes on behind a damaged stretch of the container."""
+        """The packets of the track. Continues after damaged parts of the container."""
         idle_errors = 0
         while idle_errors < MAX_IDLE_ERRORS:
             try:
@@ -163,11 +159,11 @@ class PyAVDecoder:
                     yield packet
             except ERRORS as error:
                 idle_errors += 1
-                self._note(error)
+                self._count_error(error)
             else:
                 return
 
-    def _note(self, error: Exception) -> None:
+    def _count_error(self, error: Exception) -> None:
         self.decode_errors += 1
         if isinstance(error, CODEC_ERRORS):
             self._codec_error = error
@@ -178,11 +174,11 @@ class PyAVDecoder:
 
     def _converted(self, resampler: AudioResampler, frame: AudioFrame | None) -> Iterator[Block]:
         if frame is not None:
-            frame.pts = None  # gaps and jumps of the clock are not our business; the samples follow one another
+            frame.pts = None  # ignore gaps and jumps of the timestamps: samples are consecutive
         try:
             outputs = resampler.resample(frame)
         except ERRORS as error:
-            self._note(error)
+            self._count_error(error)
             return
         for output in outputs:
             yield np.asarray(output.to_ndarray(), dtype=np.float32).reshape(-1, self.facts.channels)
@@ -201,7 +197,7 @@ def _facts(container: InputContainer, track: AudioStream, first: AudioFrame, pat
 
 
 def _stated_duration(container: InputContainer, track: AudioStream) -> float | None:
-    """The duration that the container states for this track, in seconds, where such a statement is reliable."""
+    """The duration of the track in seconds from the container; None for formats where it is unreliable."""
     if container.format.name in GUESSES_DURATION:
         return None
     if track.duration and track.time_base:
@@ -210,7 +206,7 @@ def _stated_duration(container: InputContainer, track: AudioStream) -> float | N
 
 
 def _counted_duration(path: Path) -> float | None:
-    """The sum of the packets' durations, in seconds, by a pass that decodes nothing."""
+    """The sum of the packet durations in seconds, from a pass without decoding."""
     try:
         with path.open("rb") as raw, open_container(raw) as container:
             track = best_track(container)

@@ -1,4 +1,4 @@
-"""Decoding by libsndfile: WAV and its kin, AIFF, AU, CAF, FLAC, Ogg. What it does not read well is undecodable here."""
+"""Decode with libsndfile: WAV and variants, AIFF, AU, CAF, FLAC, Ogg. Files that it reads badly are refused."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,25 +9,23 @@ import soundfile
 from processor_service.audio.source import Block, SourceFacts, block_frames
 from processor_service.errors import undecodable
 
-# Ogg files may be chained: streams one after another, as radio recorders write them. Counts them by their pages.
-
 HEADER_BYTES = 27
 BEGIN_OF_STREAM = 2
 
 
 def count_links(file: BinaryIO) -> int:
-    """How many groups of stream beginnings the file has; stops counting where the pages stop."""
+    """The number of links of a chained Ogg file (consecutive streams, as from radio recorders), by its pages."""
     file.seek(0)
-    links, within_beginnings = 0, False
+    links, in_headers = 0, False
     while (flags := _next_page(file)) is not None:
         begins = bool(flags & BEGIN_OF_STREAM)
-        links += begins and not within_beginnings
-        within_beginnings = begins
+        links += begins and not in_headers
+        in_headers = begins
     return links
 
 
 def _next_page(file: BinaryIO) -> int | None:
-    """The flags of the page at the file's position, which moves to the next page. None: no page there."""
+    """Return the flags of the page at the current position and move to the next; None if there is no page."""
     header = file.read(HEADER_BYTES)
     if len(header) < HEADER_BYTES or not header.startswith(b"OggS"):
         return None
@@ -36,14 +34,14 @@ def _next_page(file: BinaryIO) -> int | None:
     return header[5]
 
 
-# MP3 is not among them: libsndfile pads a truncated one to the length it claims and gives up at damage; PyAV does not.
+# Not MP3: libsndfile pads a truncated file to its stated length and stops at damage; PyAV does neither.
 MAGIC = (b"RIFF", b"RF64", b"riff", b"FORM", b"caff", b".snd", b"fLaC", b"OggS")
 DEEP_SUBTYPES = {"PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ALAC_20", "ALAC_24", "ALAC_32"}
-MAX_BLOCK_VALUES = 1 << 22  # keeps a block small whatever rate and channel count a header claims
+MAX_BLOCK_VALUES = 1 << 22  # limits a block, whatever rate and channel count a header states
 
 
 class SoundfileDecoder:
-    """A Decoder (see source.py)."""
+    """A Decoder (source.py)."""
 
     def __init__(self, path: Path) -> None:
         self._bytes = path.open("rb")
@@ -87,7 +85,7 @@ def _open(raw: BinaryIO) -> soundfile.SoundFile:
 
 
 def _is_chained(raw: BinaryIO) -> bool:
-    """Whether an Ogg file holds several recordings one after another, of which libsndfile reads only the first."""
+    """Whether an Ogg file has several consecutive recordings, of which libsndfile reads only the first."""
     links = count_links(raw)
     raw.seek(0)
     return links > 1

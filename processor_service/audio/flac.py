@@ -1,4 +1,4 @@
-"""Writes and reads our own FLAC files: blocks in, blocks out, sample for sample."""
+"""Write and read our own FLAC files in blocks, without loss."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ COMPRESSION = 0.5  # FLAC's level 4: 400 times real time at 44.1 kHz stereo, 12 
 
 
 class FlacWriter:
-    """A FLAC file under way. Blocks are (frames, channels) within -1 and 1; decoded integers are kept exactly."""
+    """Writes a FLAC file. Blocks are (frames, channels) from -1 to 1; decoded integers are kept exactly."""
 
     def __init__(self, path: Path, sample_rate_hz: int, channels: int, bit_depth: int) -> None:
         self.path = path
@@ -26,7 +26,7 @@ class FlacWriter:
         )
 
     def write(self, block: Block) -> None:
-        # libsndfile scales floats by 32767, readers by 32768: integers of our own making come back unchanged.
+        # Not as floats: libsndfile scales them by 32767, readers by 32768. Integers come back unchanged.
         self._file.write(_to_int16(block) if self._bit_depth == 16 else _to_int24_in_32(block))
         self.frames += len(block)
 
@@ -43,7 +43,7 @@ class FlacWriter:
 
 
 def read_blocks(file: soundfile.SoundFile, start_frame: int, end_frame: int) -> Iterator[Block]:
-    """The frames from start to end in blocks of a few seconds."""
+    """The frames from `start_frame` to `end_frame`, in blocks of about 2 s."""
     file.seek(start_frame)
     remaining = end_frame - start_frame
     while remaining > 0:

@@ -1,4 +1,4 @@
-"""Joins overlapping pieces by a cross-fade: blocks of a chunk under denoising, and the denoised chunks of a file."""
+"""Join overlapping pieces by a cross-fade: the denoised blocks of a chunk, and the denoised chunks of a file."""
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import chain
@@ -10,11 +10,11 @@ import soundfile
 from processor_service.audio.flac import FlacWriter, bit_depth, read_blocks
 from processor_service.audio.source import Block
 
-FADE_S = 0.5  # how much of neighbouring denoised chunks overlaps at a joint
+FADE_S = 0.5  # overlap of consecutive denoised chunks
 
 
 def join_denoised(paths: Sequence[Path], out_path: Path, *, fade_s: float) -> None:
-    """Join the denoised chunks of a file, in order, into one FLAC of exactly the source's length, block by block."""
+    """Join the denoised chunks of a file, in order, to one FLAC file of exactly the length of the source."""
     with soundfile.SoundFile(paths[0]) as first:
         rate_hz, channels, depth = first.samplerate, first.channels, bit_depth(first)
     pieces = (_file_blocks(path) for path in paths)
@@ -24,14 +24,14 @@ def join_denoised(paths: Sequence[Path], out_path: Path, *, fade_s: float) -> No
 
 
 def half_fade_frames(fade_s: float, sample_rate_hz: int) -> int:
-    """How far a denoised chunk reaches beyond its core where a neighbour follows."""
+    """How far a denoised chunk reaches beyond its core towards a neighbour."""
     return round(fade_s * sample_rate_hz / 2)
 
 
 def join_overlapping(pieces: Iterable[Iterable[Block]], fade_frames: int) -> Iterator[Block]:
-    """One stream of pieces (each a stream of blocks) of which each begins `fade_frames` before the last one ends.
+    """Join pieces (streams of blocks), each of which begins `fade_frames` before the end of the previous one.
 
-    Every piece must be at least `fade_frames` long, a middle one twice that, or ValueError.
+    Raise ValueError for a piece shorter than `fade_frames`, or a middle one shorter than twice that.
     """
     tail: Block | None = None
     for piece in pieces:
@@ -46,15 +46,15 @@ def join_overlapping(pieces: Iterable[Iterable[Block]], fade_frames: int) -> Ite
 
 
 def cross_fade(old: Block, new: Block) -> Block:
-    """From one to the other over their length, linearly: the signals are alike, and equal ones stay as they are."""
+    """Fade linearly from one block to the other. Linear, because the signals are similar; equal ones are unchanged."""
     if len(old) != len(new):
         raise ValueError(f"a piece is shorter than the overlap: {len(old)} and {len(new)} frames")
-    rising = ((np.arange(len(new), dtype=np.float32) + 0.5) / max(1, len(new)))[:, np.newaxis]
-    return np.asarray(old + (new - old) * rising, dtype=np.float32)
+    weights = ((np.arange(len(new), dtype=np.float32) + 0.5) / max(1, len(new)))[:, np.newaxis]
+    return np.asarray(old + (new - old) * weights, dtype=np.float32)
 
 
 def _all_but_tail(blocks: Iterable[Block], tail_frames: int) -> Generator[Block, None, Block]:
-    """Passes on all but the last `tail_frames`, and returns these."""
+    """Yield all but the last `tail_frames`, and return those."""
     held: Block | None = None
     for block in blocks:
         held = block if held is None else np.concatenate([held, block])
@@ -67,7 +67,7 @@ def _all_but_tail(blocks: Iterable[Block], tail_frames: int) -> Generator[Block,
 
 
 def _take(blocks: Iterator[Block], frames: int) -> tuple[Block, Block]:
-    """The first `frames` of the stream, and what was read beyond."""
+    """The first `frames` of the stream, and the rest of what was read."""
     parts = [next(blocks)]
     while sum(map(len, parts)) < frames and (block := next(blocks, None)) is not None:
         parts.append(block)

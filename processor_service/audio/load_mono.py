@@ -1,4 +1,4 @@
-"""What the transcriber and the speech finder hear: 16 kHz mono of a span of one of our FLAC files."""
+"""Load a span of one of our FLAC files as 16 kHz mono, for transcription and voice activity detection."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,10 +17,9 @@ SAMPLE_RATE_HZ = 16_000
 def load_mono_16k(
     path: Path, start_frame: int = 0, end_frame: int | None = None, *, channel: int | None = None
 ) -> Mono:
-    """The frames from start to end (of the file, at its rate) as float32 (samples,) at 16 kHz.
+    """Load a span, given in frames of the file, as float32 (samples,) at 16 kHz.
 
-    Of one channel, counted from 0, or of all: that takes two passes, the first of which chooses the mix (see
-    mix_channels).
+    Of one channel, counted from 0, or of the mix of all. A mix takes two passes; the first chooses it (mix_channels).
     """
     with soundfile.SoundFile(path) as file:
         end_frame = file.frames if end_frame is None else min(end_frame, file.frames)

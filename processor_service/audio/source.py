@@ -1,4 +1,4 @@
-"""What a decoder is and yields: the seam between the two decoding libraries and the rest."""
+"""The interface of the decoders, and the array types of audio."""
 
 from collections.abc import Callable, Iterator
 from typing import Protocol
@@ -9,30 +9,30 @@ import numpy.typing as npt
 
 Block = npt.NDArray[np.float32]  # (frames, channels), full scale at -1 and 1
 Mono = npt.NDArray[np.float32]  # (samples,)
-Progress = Callable[[float], None]  # told how far the work is, 0 to 1
+Progress = Callable[[float], None]  # gets the completed fraction, 0 to 1
 
-BLOCK_S = 2.0  # how much audio a block holds, about
+BLOCK_S = 2.0  # approximate length of a block
 
 
 class SourceFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known before the first block; `duration_s` is what the file says or hints at, not a promise."""
+    """The properties of a source before decoding. `duration_s` is stated by the file and may be wrong."""
 
     sample_rate_hz: int
     channels: int
     duration_s: float | None
     format: str
     codec: str
-    bit_depth: int  # 16 or 24: what loses nothing of the source when it is stored as FLAC
+    bit_depth: int  # 16 or 24: stores the source as FLAC without loss
 
 
 class Decoder(Protocol):
-    """An opened file of one library. `blocks` may be read once; its errors are AudioErrors."""
+    """A file opened by one library. `blocks` may be read once and raises AudioError."""
 
     facts: SourceFacts
-    decode_errors: int  # damaged stretches skipped so far
+    decode_errors: int  # damaged parts skipped so far
 
     def blocks(self) -> Iterator[Block]:
-        """The samples, as the file holds them: not always finite, nor always within full scale."""
+        """The samples of the file, not always finite or within full scale."""
         ...
 
     def close(self) -> None: ...

@@ -1,4 +1,4 @@
-"""Decides where a long file is cut: when to look for a place, and which pause or quiet instant to take."""
+"""Decide where to cut a long file: where to search, and which pause or quiet instant to take."""
 
 import msgspec
 import numpy as np
@@ -8,36 +8,36 @@ from processor_service.audio.find_speech import SpeechSettings, speech_regions
 from processor_service.audio.source import Mono
 
 SAMPLE_RATE_HZ = 16_000
-# Speakers breathe every few seconds, so a minute around the target holds ten pauses and more to choose from; what is
-# searched has to stay in memory, which is why it is not more.
+# Speakers pause every few seconds, so one minute around the target has more than ten pauses. The searched audio is in
+# memory, which bounds it.
 MAX_SEARCH_S = 30.0
 MAX_CONTEXT_S = 8.0  # four time constants of the denoiser's noise floor
-MAX_HELD_VALUES = 1 << 25  # samples of all channels: 128 MiB, which shortens search and context for extreme formats
-LONG_PAUSE_S = 1.5  # a pause longer than this is not better still
+MAX_HELD_VALUES = 1 << 25  # samples of all channels, 128 MiB; shortens search and context for extreme formats
+LONG_PAUSE_S = 1.5  # a longer pause is no better
 FAR_COSTS_S = 0.5  # a pause at the edge of the search is worth this much less than one at the target
 RMS_FRAME, RMS_HOP = 1600, 160  # samples: the level over 100 ms, every 10 ms
-ALIKE_DB = 3.0  # instants whose levels differ by less are equally quiet
+ALIKE_DB = 3.0  # instants with smaller differences are equally quiet
 FLOOR_DB = -90.0  # below, all is silence
-# Pauses are wanted here, so only clear ones: none that is as short as the closure of a "p", and not up to its edges.
+# Finds clear pauses only: longer than the closure of a "p", and without their edges.
 STRICT = SpeechSettings(start_probability=0.4, stop_probability=0.25, min_pause_s=0.2, pad_s=0.06)
 
 
 class SplitPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """Cuts are looked for around `first_frame` and every `step_frames` from there, as long as the audio goes on."""
+    """Cuts are searched around `first_frame` and every `step_frames` after it, to the end of the audio."""
 
     first_frame: int
     step_frames: int
-    search_frames: int  # how far from its target a cut may lie
-    tail_frames: int  # what must follow the searched stretch for a cut to be worth while: no last chunk is shorter
-    context_frames: int  # how far a chunk file reaches into its neighbours
+    search_frames: int  # maximum distance of a cut from its target
+    tail_frames: int  # audio that must follow the searched part: the minimum length of the last chunk
+    context_frames: int  # audio of the neighbours in a chunk file
 
 
 def plan_split(
     duration_s: float | None, *, sample_rate_hz: int, channels: int, threshold_s: float, chunk_s: float
 ) -> SplitPlan:
-    """Chunks of equal length where the file says that it is longer than the threshold.
+    """Plan chunks of equal length if the stated duration is above the threshold.
 
-    A file that says it is shorter, or says nothing, is cut from the threshold on, should it be longer after all.
+    A file with a shorter or no stated duration is cut from the threshold on, in case it is longer.
     """
     step_s, first_s = chunk_s, threshold_s
     if duration_s is not None and duration_s > threshold_s:
@@ -54,16 +54,16 @@ def plan_split(
 
 
 class Cut(msgspec.Struct, frozen=True):
-    """Where to cut a stretch, in seconds from its start, and whether speech may go on there."""
+    """Where to cut, in seconds from the start of the searched part, and whether there may be speech at the cut."""
 
     at_s: float
     in_speech: bool
 
 
 def choose_cut(mono: Mono) -> Cut:
-    """Where to cut within a stretch of 16 kHz mono; the ideal is its middle.
+    """Choose a cut in 16 kHz mono, as near to the middle as possible.
 
-    In the longest pause near the middle, there at the quietest instant; without a pause, at the quietest of all.
+    It is the quietest instant of the longest pause near the middle, or of the whole if there is no pause.
     """
     duration_s = len(mono) / SAMPLE_RATE_HZ
     pauses = _pauses(speech_regions(mono, STRICT), duration_s)
@@ -74,7 +74,7 @@ def choose_cut(mono: Mono) -> Cut:
 
 
 def _pauses(speech: list[tuple[float, float]], duration_s: float) -> list[tuple[float, float]]:
-    """What lies between the regions of speech."""
+    """The spans between the regions of speech."""
     edges = [0.0, *(edge for region in speech for edge in region), duration_s]
     return [(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if end > start]
 
@@ -86,7 +86,7 @@ def _worth(pause: tuple[float, float], middle_s: float) -> float:
 
 
 def _quietest_instant(mono: Mono, start_s: float, end_s: float) -> float:
-    """Of the quietest instants between start and end, the one nearest to the middle of these."""
+    """The quiet instant between start and end that is nearest to the middle."""
     span = mono[int(start_s * SAMPLE_RATE_HZ) : int(end_s * SAMPLE_RATE_HZ)]
     levels_db = _levels_db(span)
     quiet = np.flatnonzero(levels_db <= levels_db.min() + ALIKE_DB)
@@ -95,7 +95,7 @@ def _quietest_instant(mono: Mono, start_s: float, end_s: float) -> float:
 
 
 def _levels_db(mono: Mono) -> npt.NDArray[np.float64]:
-    from librosa.feature import rms  # takes a second to import, and only long files need it
+    from librosa.feature import rms  # takes a second to import; for long files only
 
     levels: npt.NDArray[np.float64] = rms(y=mono, frame_length=RMS_FRAME, hop_length=RMS_HOP)[0]
     return np.asarray(20 * np.log10(np.maximum(levels, 10 ** (FLOOR_DB / 20))))

@@ -1,6 +1,6 @@
-"""Writes a source as one or more FLAC files in a single streaming pass, each announced as soon as it is complete.
+"""Write a source as one or more FLAC files in one streaming pass. Each is announced when it is complete.
 
-Where it is cut, split.py decides. Memory holds no more than the stretch that is searched for a cut.
+split.py decides the cuts. Memory holds the part that is searched for a cut.
 """
 
 from collections import deque
@@ -18,11 +18,9 @@ from processor_service.audio.mix_channels import mix_channels
 from processor_service.audio.source import Block, Progress
 from processor_service.audio.split import SAMPLE_RATE_HZ, SplitPlan, choose_cut, plan_split
 
-# The frames that a streaming writer still needs: the end of what was read, by frame numbers of the source.
-
 
 class HeldFrames:
-    """Blocks (frames, channels) from `start_frame` to `end_frame` of a stream."""
+    """The blocks (frames, channels) of a stream that are still needed, from `start_frame` to `end_frame`."""
 
     def __init__(self, channels: int) -> None:
         self._blocks: deque[Block] = deque()
@@ -35,7 +33,7 @@ class HeldFrames:
         self.end_frame += len(block)
 
     def read(self, start_frame: int, end_frame: int) -> Block:
-        """A copy of the frames from start to end, all of which must be held still."""
+        """A copy of the frames from `start_frame` to `end_frame`, which must be held."""
         parts = [self._empty]
         position = self.start_frame
         for block in self._blocks:
@@ -44,36 +42,36 @@ class HeldFrames:
         return np.concatenate(parts)
 
     def drop_before(self, frame: int) -> None:
-        """Let go of whole blocks that end before the frame."""
+        """Drop the blocks that end before the frame."""
         while self._blocks and self.start_frame + len(self._blocks[0]) <= frame:
             self.start_frame += len(self._blocks.popleft())
 
 
-SILENCE_DBFS = -200.0  # the peak of nothing, which has no logarithm
+SILENCE_DBFS = -200.0  # the peak of digital silence, whose logarithm is not defined
 
 
 class ChunkFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A chunk, stored with some of its neighbours around it. Frames are counted from the start of the source."""
+    """A chunk in a file with context from its neighbours. Frames are counted from the start of the source."""
 
     path: str
     ordinal: int
-    file_start_frame: int  # the file's first frame; before the core comes context, but not at the source's start
-    core_start_frame: int  # the cores of all chunks are the source, each frame once
+    file_start_frame: int  # the first frame of the file: context precedes the core, except at the start of the source
+    core_start_frame: int  # the cores of all chunks contain each frame of the source once
     core_end_frame: int
     sample_rate_hz: int
     channels: int
-    starts_in_speech: bool = False  # there was no pause to cut in: the neighbour before tells of it too
+    starts_in_speech: bool = False  # cut without a pause: the previous chunk transcribes the words around the cut, too
     ends_in_speech: bool = False
 
 
 class PreparedAudio(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found in a source that was decoded to its end."""
+    """The properties of a completely decoded source."""
 
     duration_s: float
     sample_rate_hz: int
     channels: int
     codec: str
-    decode_errors: int  # damaged stretches skipped
+    decode_errors: int  # damaged parts skipped
     chunk_count: int
     format: str = ""
     peak_dbfs: float = SILENCE_DBFS
@@ -88,9 +86,9 @@ def write_chunks(  # noqa: PLR0913 - two settings and two callbacks, all by name
     on_chunk: Callable[[ChunkFile], None],
     on_progress: Progress | None = None,
 ) -> PreparedAudio:
-    """Decode the source into FLAC chunks at its own rate and channels; raises AudioError.
+    """Decode the source to FLAC chunks at its own rate and channels. Raise AudioError.
 
-    `on_chunk` may delete the file it is told of. Progress stays below 1 where the source says no duration.
+    `on_chunk` may delete the file. No progress is reported for a source without a stated duration.
     """
     plan = plan_split(
         source.duration_s,
@@ -109,7 +107,7 @@ def write_chunks(  # noqa: PLR0913 - two settings and two callbacks, all by name
 
 
 class _Splitter:
-    """The pass over the source: holds back what may lie around the next cut, writes what is certain."""
+    """The pass over the source. Holds the audio that may be near the next cut and writes the rest."""
 
     def __init__(
         self, source: AudioSource, out_dir: Path, plan: SplitPlan, on_chunk: Callable[[ChunkFile], None]
@@ -145,15 +143,15 @@ class _Splitter:
         self._close_chunk(self._held.end_frame, in_speech=False)
 
     def _find_cut(self) -> tuple[int, bool]:
-        """The frame to cut at, and whether that is in speech."""
+        """The frame of the cut, and whether it is in speech."""
         start_frame = self._target_frame - self._plan.search_frames
-        stretch = self._held.read(start_frame, self._target_frame + self._plan.search_frames)
+        searched = self._held.read(start_frame, self._target_frame + self._plan.search_frames)
         rate_hz = self._source.sample_rate_hz
-        mono = soxr.resample(mix_channels(stretch), rate_hz, SAMPLE_RATE_HZ)
+        mono = soxr.resample(mix_channels(searched), rate_hz, SAMPLE_RATE_HZ)
         cut = choose_cut(mono)
-        return start_frame + min(len(stretch), round(cut.at_s * rate_hz)), cut.in_speech
+        return start_frame + min(len(searched), round(cut.at_s * rate_hz)), cut.in_speech
 
-    def _cut(self, cut_frame: int, in_speech: bool) -> None:  # noqa: FBT001 - the two belong together
+    def _cut(self, cut_frame: int, in_speech: bool) -> None:  # noqa: FBT001 - a pair from _find_cut
         self._write_until(cut_frame + self._plan.context_frames, keep=True)
         self._close_chunk(cut_frame, in_speech=in_speech)
         self._core_start_frame = cut_frame
@@ -163,7 +161,7 @@ class _Splitter:
         self._writer = self._open_writer()
 
     def _write_until(self, end_frame: int, *, keep: bool = False) -> None:
-        """Write what is held up to the frame; the next chunk may need it again (`keep`)."""
+        """Write the held frames up to `end_frame`. With `keep`, the next chunk needs them again."""
         start_frame = self._file_start_frame + self._writer.frames
         if end_frame > start_frame:
             self._writer.write(self._held.read(start_frame, end_frame))

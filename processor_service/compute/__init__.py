@@ -1,1 +1,1 @@
-"""The child processes that do the maths: one a slot, each with a warm model, killable at any moment."""
+"""The child processes that decode and transcribe: one a slot, each with a warm model, killable at any time."""

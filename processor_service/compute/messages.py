@@ -1,4 +1,4 @@
-"""What a worker and its compute child say to each other: length-prefixed msgpack frames over two pipes."""
+"""The messages between a worker and its compute child: length-prefixed msgpack frames over two pipes."""
 
 import struct
 from typing import BinaryIO
@@ -14,7 +14,7 @@ from shared.schemas.options import JobOptions
 from shared.schemas.transcript import Transcript, Turn
 
 HEADER = struct.Struct(">I")
-# Where a child keeps its pipes, out of the way of libraries that write to standard output.
+# The child's pipes. Libraries write to standard output.
 REQUESTS_FD, REPLIES_FD = 10, 11
 
 
@@ -23,18 +23,18 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Allow(_Message, frozen=True, kw_only=True):
-    """How much CPU time the request that follows may take. Not answered."""
+    """The CPU time that the next request may use. Not answered."""
 
     cpu_s: int
 
 
 class Warm(_Message, frozen=True, kw_only=True):
-    """Load the model and run it once. First request of every child; answered by Ready."""
+    """Load the model and run it once. The first request of every child; answered by Ready."""
 
     engine: str
     model_path: str
-    device: str = "auto"  # cpu, cuda, or auto: a GPU where there is one
-    memory_bytes: int = 0  # that the child may have; 0: what the model needs
+    device: str = "auto"  # cpu, cuda, or auto: a GPU if available
+    memory_bytes: int = 0  # the child's limit; 0: what the model needs
     denoiser: DenoiserSettings = DenoiserSettings()
 
 
@@ -51,7 +51,8 @@ class SplitSource(_Message, frozen=True, kw_only=True):
 class ProcessChunk(_Message, frozen=True, kw_only=True):
     """Transcribe the core of a chunk file and, when a path is given, denoise it. Answered by ChunkProcessed.
 
-    Where a remote engine has understood it already, `heard` holds what, by channel, in the time of what was encoded.
+    `provider_transcripts` holds the transcripts of a provider, one a channel, with times from the start of the encoded
+    audio. The child then does not transcribe.
     """
 
     chunk: ChunkFile
@@ -59,23 +60,23 @@ class ProcessChunk(_Message, frozen=True, kw_only=True):
     model_path: str
     threads: int
     denoised_path: str | None
-    is_denoised: bool = False  # the file at that path is there already
+    is_denoised: bool = False  # the denoised file exists
     denoiser: DenoiserSettings = DenoiserSettings()
-    heard: tuple[Transcript, ...] = ()
+    provider_transcripts: tuple[Transcript, ...] = ()
 
 
 class DenoiseChunk(_Message, frozen=True, kw_only=True):
-    """Denoise what ProcessChunk would, without transcribing it. Answered by Denoised."""
+    """Denoise as ProcessChunk does, without transcribing. Answered by Denoised."""
 
     what: ProcessChunk
 
 
 class EncodePieces(_Message, frozen=True, kw_only=True):
-    """Cut the speech that ProcessChunk would transcribe into files for remote engines. Answered by PiecesEncoded."""
+    """Encode the speech that ProcessChunk would transcribe into files for providers. Answered by PiecesEncoded."""
 
     what: ProcessChunk
     out_dir: str
-    longest_s: tuple[float, ...]  # that a piece may be; a set of pieces is made for each
+    longest_s: tuple[float, ...]  # the longest piece of each provider; each gets its own set of pieces
 
 
 class JoinDenoised(_Message, frozen=True, kw_only=True):
@@ -95,7 +96,7 @@ class FindVoices(_Message, frozen=True, kw_only=True):
 
 
 class FindTurns(_Message, frozen=True, kw_only=True):
-    """Tell the speakers of a file apart, out of the voices of its chunks in order. Answered by TurnsFound."""
+    """Assign speakers to the voices of all chunks, in order. Answered by TurnsFound."""
 
     voices_paths: tuple[str, ...]
     at_least: int | None
@@ -107,7 +108,7 @@ class Ready(_Message, frozen=True, kw_only=True):
 
 
 class Progress(_Message, frozen=True, kw_only=True):
-    """How far the request is, 0 to 1. Any number of these come before the answer."""
+    """The progress of the request, 0 to 1. Any number of these come before the answer."""
 
     fraction: float
 
@@ -127,7 +128,7 @@ class ChunkProcessed(_Message, frozen=True, kw_only=True):
 
     transcript: Transcript
     transcribed_in_s: float = 0.0
-    denoised_in_s: float = 0.0  # 0: there was nothing to denoise
+    denoised_in_s: float = 0.0  # 0: nothing to denoise
 
 
 class Denoised(_Message, frozen=True, kw_only=True):
@@ -135,7 +136,7 @@ class Denoised(_Message, frozen=True, kw_only=True):
 
 
 class PiecesEncoded(_Message, frozen=True, kw_only=True):
-    channels: tuple[ChannelPieces, ...]  # one, unless each channel is transcribed by itself
+    channels: tuple[ChannelPieces, ...]  # one, unless channels are transcribed separately
 
 
 class Joined(_Message, frozen=True, kw_only=True):
@@ -151,7 +152,7 @@ class TurnsFound(_Message, frozen=True, kw_only=True):
 
 
 class RequestFailed(_Message, frozen=True, kw_only=True):
-    """The request failed in a way that leaves the child sound."""
+    """The request failed; the child can take another request."""
 
     code: FailureCode
     message: str
@@ -161,8 +162,8 @@ class RequestFailed(_Message, frozen=True, kw_only=True):
 
 Request = Warm | SplitSource | ProcessChunk | DenoiseChunk | EncodePieces | FindVoices | FindTurns | JoinDenoised
 ToChild = Allow | Request
-Answer = Prepared | ChunkProcessed | Denoised | PiecesEncoded | VoicesFound | TurnsFound | Joined
-Reply = Ready | Progress | ChunkWritten | Answer | RequestFailed
+FinalReply = Prepared | ChunkProcessed | Denoised | PiecesEncoded | VoicesFound | TurnsFound | Joined
+Reply = Ready | Progress | ChunkWritten | FinalReply | RequestFailed
 
 _encoder = msgspec.msgpack.Encoder()
 _request_decoder: msgspec.msgpack.Decoder[ToChild] = msgspec.msgpack.Decoder(ToChild)
@@ -170,7 +171,7 @@ _reply_decoder: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
 
 
 def frame(message: ToChild | Reply) -> bytes:
-    """A message as it travels."""
+    """Return a message with its length prefix."""
     body = _encoder.encode(message)
     return HEADER.pack(len(body)) + body
 
@@ -180,7 +181,7 @@ def decode_reply(body: bytes) -> Reply:
 
 
 def read_request(pipe: BinaryIO) -> ToChild | None:
-    """The next request, or None when the worker has closed the pipe."""
+    """Return the next request; None when the worker closed the pipe."""
     header = pipe.read(HEADER.size)
     if len(header) < HEADER.size:
         return None

@@ -1,4 +1,4 @@
-"""The pool of compute children as the worker sees it: one a slot, warm before it is handed out.
+"""The worker's pool of compute children: one warm child a slot.
 
 A child that died, hung or was interrupted is replaced.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from processor_service.compute.child_process import ComputeChild, OnReply, R
 from processor_service.compute.messages import Request, Warm
-from processor_service.compute.resource_limits import Patience, cpu_allowance_s
+from processor_service.compute.resource_limits import TimeLimit, cpu_allowance_s
 from processor_service.errors import ChildCrashError, PermanentError, TransientError
 from processor_service.telemetry.metrics import CHILD_RESTARTS, count_answer
 from processor_service.telemetry.traces import note_answer
@@ -26,23 +26,23 @@ Exchange = Callable[[ComputeChild], Awaitable[ComputeChild]]
 
 
 class Slot:
-    """A warm child for the length of one task, with the share of the machine it may use."""
+    """A warm child for one task, with the number of threads it may use."""
 
     def __init__(self, child: ComputeChild, *, threads: int, most_threads: int, exchange: Exchange) -> None:
         self.child = child
         self.threads = threads
-        self._most_threads = most_threads  # what libraries start that know nothing of shares
+        self._most_threads = most_threads  # what libraries with their own thread pools may start
         self._exchange = exchange
 
     async def ask(
-        self, request: Request, expected: type[R], *, patience: Patience, on_reply: OnReply | None = None
+        self, request: Request, expected: type[R], *, time_limit: TimeLimit, on_reply: OnReply | None = None
     ) -> R:
-        """As ComputeChild.ask. A child that died while nothing was asked of it does not count against the task."""
+        """As ComputeChild.ask. A child that died between requests is replaced; it is not a crash of the task."""
         if not self.child.is_alive:
             self.child = await self._exchange(self.child)
-        cpu_s = cpu_allowance_s(patience, self._most_threads)
+        cpu_s = cpu_allowance_s(time_limit, self._most_threads)
         began_s = time.perf_counter()
-        reply = await self.child.ask(request, expected, patience=patience, cpu_s=cpu_s, on_reply=on_reply)
+        reply = await self.child.ask(request, expected, time_limit=time_limit, cpu_s=cpu_s, on_reply=on_reply)
         took_s = time.perf_counter() - began_s
         count_answer(request, reply, took_s)
         note_answer(request, took_s)
@@ -54,7 +54,7 @@ class ComputePool:
 
     def __init__(self, warm: Warm, *, slots: int, threads: int, scratch: Path) -> None:
         self.slots = slots
-        self.busy = 0  # slots that are handed out
+        self.busy = 0  # slots in use
         self._warm = warm
         self._threads = threads
         self._scratch = scratch
@@ -63,13 +63,13 @@ class ComputePool:
         self._restarts: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Start and warm all children; raises ChildCrashError, PermanentError or TransientError when one cannot."""
+        """Start and warm all children. Raises ChildCrashError, PermanentError or TransientError."""
         for child in await asyncio.gather(*(self._start_child() for _ in range(self.slots))):
             self._idle.put_nowait(child)
 
     @contextlib.asynccontextmanager
     async def slot(self) -> AsyncIterator[Slot]:
-        """A warm child of one's own; waits until one is free. One that is dead is replaced in the background."""
+        """Wait for a free warm child and hold it for a block. A dead child is replaced in the background."""
         child = await self._living_child()
         self.busy += 1
         share = max(1, self._threads // self.busy)
@@ -81,11 +81,11 @@ class ComputePool:
             self._give_back(slot.child)
 
     def process_ids(self) -> list[int]:
-        """Of the children that live."""
+        """Return the process ids of the living children."""
         return [child.pid for child in self._children if child.is_alive]
 
     async def stop(self) -> None:
-        """Kill every child and wait for their end."""
+        """Kill every child and wait until they ended."""
         for restart in self._restarts:
             restart.cancel()
         await asyncio.gather(*self._restarts, return_exceptions=True)
@@ -103,7 +103,7 @@ class ComputePool:
     def _give_back(self, child: ComputeChild) -> None:
         if child.is_alive:
             self._idle.put_nowait(child)
-        elif child in self._children:  # else it was given back before
+        elif child in self._children:  # else it is being replaced already
             self._children.discard(child)
             restart = asyncio.create_task(self._replace(child))
             self._restarts.add(restart)

@@ -1,4 +1,4 @@
-"""What a compute child does for each request: plain steps over the audio library and a transcriber."""
+"""What a compute child does for each request."""
 
 import time
 from collections.abc import Callable
@@ -27,20 +27,19 @@ from processor_service.compute.messages import (
     SplitSource,
 )
 from processor_service.compute.resource_limits import MODELS_LOADED, audio_file_bytes
-from processor_service.compute.transcribe_chunk import channels_of, transcribe_chunk, what_is_heard
+from processor_service.compute.transcribe_chunk import channels_of, span_to_transcribe, transcribe_chunk
 from processor_service.denoisers import DenoiserSettings, load_denoiser
-from processor_service.providers.answered import Answered
 from processor_service.providers.plan_pieces import encode_pieces
-from processor_service.transcribers import Transcriber
-from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ
+from processor_service.providers.remote_transcripts import RemoteTranscripts
+from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, Transcriber
 
 OnProgress = Callable[[float], None]
 DEFAULT_DENOISER = DenoiserSettings()
-TRANSCRIBING_SHARE = 0.8  # of a chunk's time, roughly; the rest is denoising
+TRANSCRIBING_SHARE = 0.8  # of a chunk's processing time, approximately; the rest is denoising
 
 
 class Engine:
-    """The transcribers of this child, by model; the two used last stay loaded."""
+    """The transcribers of this child, by model. The last two stay loaded."""
 
     def __init__(self, name: str, load: Callable[[str, Path], Transcriber]) -> None:
         self._name = name
@@ -50,18 +49,18 @@ class Engine:
     def transcriber(self, model_path: Path) -> Transcriber:
         transcriber = self._loaded.pop(model_path, None)
         if transcriber is None:
-            self._make_room()
+            self._unload_oldest()
             transcriber = self._load(self._name, model_path)
         self._loaded[model_path] = transcriber
         return transcriber
 
-    def _make_room(self) -> None:
+    def _unload_oldest(self) -> None:
         while len(self._loaded) >= MODELS_LOADED:
             del self._loaded[next(iter(self._loaded))]
 
 
 def warm_up_audio(denoiser: DenoiserSettings = DEFAULT_DENOISER) -> None:
-    """Run the speech finder and the denoiser once: what they import takes seconds."""
+    """Run speech detection and the denoiser once: their imports take seconds."""
     noise = np.random.default_rng(0).normal(0, 0.05, SAMPLE_RATE_HZ).astype(np.float32)
     speech_regions(noise)
     clean = load_denoiser(denoiser).cleaner(SAMPLE_RATE_HZ, noise)
@@ -75,9 +74,9 @@ def split(
     *,
     limit_files: Callable[[int], None] = lambda _: None,
 ) -> Reply:
-    """Decode in one streaming pass; every chunk file is announced when it is complete.
+    """Decode in one streaming pass; send a reply for every complete chunk file.
 
-    `limit_files` is told how large a file may become, once that is known.
+    `limit_files` receives the largest allowed file size in bytes, once the format is known.
     """
     with open_source(Path(request.source_path), max_audio_s=request.max_audio_s) as source:
         limit_files(audio_file_bytes(request.max_audio_s, source.sample_rate_hz, source.channels))
@@ -93,8 +92,9 @@ def split(
 
 
 def process_chunk(engine: Engine, request: ProcessChunk, progress: OnProgress) -> Reply:
-    """Denoise and transcribe one chunk; which of them is read by the transcriber is the client's choice."""
-    transcriber = Answered(request.heard) if request.heard else engine.transcriber(Path(request.model_path))
+    """Denoise and transcribe one chunk. The option `transcribe_from` decides which audio the transcriber reads."""
+    answered = request.provider_transcripts
+    transcriber = RemoteTranscripts(answered) if answered else engine.transcriber(Path(request.model_path))
     from_denoised = request.options.transcribe_from == "denoised"
     denoised_in_s = 0.0
     if from_denoised:
@@ -109,24 +109,24 @@ def process_chunk(engine: Engine, request: ProcessChunk, progress: OnProgress) -
 
 
 def denoise_only(request: DenoiseChunk, progress: OnProgress) -> Reply:
-    """Denoise a chunk while somebody else transcribes it."""
+    """Denoise a chunk while a provider transcribes it."""
     _denoise(request.what, progress)
     return Denoised()
 
 
-def cut_pieces(request: EncodePieces) -> Reply:
-    """Encode what remote engines are to hear of a chunk."""
+def encode_for_providers(request: EncodePieces) -> Reply:
+    """Encode what ProcessChunk would transcribe, one set of pieces a channel."""
     what = request.what
-    heard = what_is_heard(what, from_denoised=what.options.transcribe_from == "denoised")
+    span = span_to_transcribe(what, from_denoised=what.options.transcribe_from == "denoised")
     pieces = []
     for number, channel in enumerate(channels_of(what)):
-        audio = load_mono_16k(heard.path, heard.start_frame, heard.end_frame, channel=channel)
+        audio = load_mono_16k(span.path, span.start_frame, span.end_frame, channel=channel)
         pieces.append(encode_pieces(audio, Path(request.out_dir) / str(number), request.longest_s))
     return PiecesEncoded(channels=tuple(pieces))
 
 
 def _part(progress: OnProgress, start: float, end: float) -> OnProgress:
-    """Reports progress of a step as the part of the whole that it is."""
+    """Map the progress of a step to its part of the whole."""
     return lambda fraction: progress(start + fraction * (end - start))
 
 
@@ -137,7 +137,7 @@ def join(request: JoinDenoised) -> Reply:
 
 
 def _denoise(request: ProcessChunk, progress: OnProgress) -> float:
-    """The seconds that it took; 0 where there was nothing to do."""
+    """Denoise if requested. Return the seconds that it took; 0: nothing to do."""
     if request.denoised_path is None or request.is_denoised:
         return 0.0
     denoiser = load_denoiser(request.denoiser)

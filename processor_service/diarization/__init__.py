@@ -1,1 +1,1 @@
-"""Who speaks when: the voices heard in a chunk, one clustering over the whole file, labels on the transcript."""
+"""Speaker diarization: voices of each chunk, one clustering over the file, and labels on the transcript."""

@@ -1,6 +1,11 @@
-"""Which pieces are spoken by the same person, over the whole file.
+"""Cluster the pieces of a whole file by speaker.
 
-Long files are clustered in groups first, so that memory and time stay bounded: a day is some fifty thousand pieces.
+Long files are clustered in groups first, which bounds memory and time: a day has about 50,000 pieces.
+
+The method is agglomerative clustering by average cosine similarity, relative to the similarity within the clusters.
+Recordings differ: over a telephone line two people sound more alike than one person does in a noisy room. So the mean
+similarity of two clusters is divided by the geometric mean of those within them: about 1 when both are one voice.
+Clusters are sums of unit vectors: the mean similarity of the pairs between two is the product of their means.
 """
 
 from collections.abc import Sequence
@@ -9,30 +14,23 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-# Agglomerative clustering by average cosine similarity, in units of how alike the members of the clusters are.
-#
-# Recordings differ: over a telephone line two people sound more alike than one person does in a noisy room. So the
-# mean similarity between two clusters is divided by the geometric mean of those within them: about 1 when both are
-# one voice. Clusters are kept as sums of unit vectors: the mean similarity of the pairs between two is the product of
-# their means.
-
-# How alike two pieces of one voice are where nothing is known yet, and how many pairs it takes to know better.
-USUAL_SIMILARITY = 0.6
-USUAL_PAIRS = 4.0
-LEAST_SIMILARITY = 0.2  # within a cluster: less says that it is none
+# The prior similarity of two pieces of one voice, and its weight in pairs.
+PRIOR_SIMILARITY = 0.6
+PRIOR_PAIRS = 4.0
+MIN_SIMILARITY = 0.2  # lower bound of the similarity within a cluster
 
 Floats = npt.NDArray[np.float64]
 
 
 class Clusters(NamedTuple):
-    """Sums of unit vectors (clusters, size), and of how many each is."""
+    """Sums of unit vectors (clusters, size), and the number of vectors in each."""
 
     sums: Floats
     counts: Floats
 
 
 class Merge(NamedTuple):
-    """Two clusters became one, which goes on under the first number."""
+    """Two clusters became one, which keeps the number `kept`."""
 
     kept: int
     gone: int
@@ -40,10 +38,10 @@ class Merge(NamedTuple):
 
 
 def merge_all(clusters: Clusters) -> list[Merge]:
-    """What becomes of the clusters, the most alike first, until one is left; n * n numbers of memory."""
+    """Merge the most similar clusters first, until one is left. Takes n * n numbers of memory."""
     products = clusters.sums @ clusters.sums.T
     counts = clusters.counts.astype(np.float64)
-    products[np.diag_indices_from(products)] -= counts  # a piece is no pair with itself
+    products[np.diag_indices_from(products)] -= counts  # without the pairs of a piece with itself
     likeness = _likeness(products, counts)
     merges = []
     for _ in range(len(counts) - 1):
@@ -58,7 +56,7 @@ def merge_all(clusters: Clusters) -> list[Merge]:
 
 
 def _join(products: Floats, counts: Floats, kept: int, gone: int) -> None:
-    """The first takes in the second, whose count becomes zero."""
+    """Merge `gone` into `kept`. The count of `gone` becomes 0."""
     between = products[kept, gone]
     within = products[kept, kept] + products[gone, gone] + 2 * between
     products[kept] += products[gone]
@@ -76,27 +74,27 @@ def _likeness(products: Floats, counts: Floats) -> Floats:
 
 
 def _likeness_of(products: Floats, counts: Floats, one: int) -> Floats:
-    """Of one cluster to all; of those that are gone it means nothing."""
+    """The likeness of one cluster to all. Values for merged clusters are undefined."""
     within = _within(np.diag(products), counts)
     likeness: Floats = products[one] / np.maximum(counts[one] * counts, 1) / np.sqrt(within[one] * within)
     return likeness
 
 
 def _within(own_products: Floats, counts: Floats) -> Floats:
-    """The mean similarity of the pairs of each cluster, drawn to the usual where there are few."""
+    """The mean similarity of the pairs of each cluster, shrunk to the prior if there are few pairs."""
     pairs = counts * (counts - 1)
-    known = own_products + 2 * USUAL_PAIRS * USUAL_SIMILARITY
-    within: Floats = np.maximum(known / (pairs + 2 * USUAL_PAIRS), LEAST_SIMILARITY)
+    total = own_products + 2 * PRIOR_PAIRS * PRIOR_SIMILARITY
+    within: Floats = np.maximum(total / (pairs + 2 * PRIOR_PAIRS), MIN_SIMILARITY)
     return within
 
 
-SAME_VOICE = 0.6  # likeness from which on two clusters are one speaker; chosen on the files that the README names
-SURELY_SAME = 0.8  # the same within a group of a long file, whose remaining clusters meet those of the others later
-GROUP = 800  # pieces that are clustered at once: twenty minutes of speech
-# Of a speaker; who says less is taken for the most similar of the others. The longer the file, the more single pieces
-# sound like nobody: a cough, a door, two voices at once.
-LEAST_SPEECH_S = 0.7
-LEAST_SHARE = 0.001
+SAME_VOICE = 0.6  # the likeness from which two clusters are one speaker; chosen on the files of docs/benchmarks.md
+SURELY_SAME = 0.8  # the same within a group of a long file; its clusters are compared with other groups later
+GROUP = 800  # pieces that are clustered at once: 20 minutes of speech
+# The minimum speech of a speaker; clusters with less are assigned to the most similar speaker. Longer files have more
+# single pieces of other sounds: a cough, a door, two voices at once.
+MIN_SPEECH_S = 0.7
+MIN_SHARE = 0.001
 
 Labels = npt.NDArray[np.intp]
 
@@ -108,9 +106,9 @@ def find_speakers(
     at_least: int | None = None,
     at_most: int | None = None,
 ) -> npt.NDArray[np.float32]:
-    """The voices of the speakers, (speakers, size), each of unit length, out of pieces of (pieces, size).
+    """Find the voices of the speakers, (speakers, size) of unit length, from the embeddings (pieces, size).
 
-    `seconds` is how long each piece is. The number of speakers is found; the bounds hold as far as there are pieces.
+    `seconds` are the lengths of the pieces. The bounds hold if there are enough pieces.
     """
     members = _in_groups(embeddings.astype(np.float64))
     clusters = _clusters(embeddings, members)
@@ -122,7 +120,7 @@ def find_speakers(
 
 
 def _in_groups(embeddings: Floats) -> list[Labels]:
-    """Pieces that surely belong together, few enough clusters to be compared with each other; of a short file, each."""
+    """Clusters that surely have one speaker each, few enough to compare all pairs; single pieces for a short file."""
     members = [np.array([number]) for number in range(len(embeddings))]
     while len(members) > GROUP:
         groups = [members[first : first + GROUP] for first in range(0, len(members), GROUP)]
@@ -131,7 +129,7 @@ def _in_groups(embeddings: Floats) -> list[Labels]:
 
 
 def _merged(embeddings: Floats, members: list[Labels]) -> list[Labels]:
-    """At most half as many, so that every round gets nearer to the end."""
+    """Merge to at most half as many clusters, so that every round makes progress."""
     merges = merge_all(_clusters(embeddings, members))
     ends = max(_first_below(merges, SURELY_SAME), (len(members) + 1) // 2)
     return [np.concatenate([members[one] for one in group]) for group in partition(len(members), merges[:ends])]
@@ -143,7 +141,7 @@ def _clusters(embeddings: npt.NDArray[np.floating], members: Sequence[Labels]) -
 
 
 def partition(count: int, merges: Sequence[Merge]) -> list[list[int]]:
-    """The groups that the merges make of so many."""
+    """The groups that result from the merges of `count` items."""
     groups = {number: [number] for number in range(count)}
     for merge in merges:
         groups[merge.kept] += groups.pop(merge.gone)
@@ -151,29 +149,29 @@ def partition(count: int, merges: Sequence[Merge]) -> list[list[int]]:
 
 
 def _cut(merges: Sequence[Merge], speech_s: Floats, *, at_least: int, at_most: int | None) -> list[list[int]]:
-    """The groups that are speakers: those after the last merge of one voice, or the nearest that keep the bounds."""
+    """The groups that are speakers: those after the last merge of one voice, or the nearest level within the bounds."""
     count = len(speech_s)
     natural = _first_below(merges, SAME_VOICE)
-    least_s = max(LEAST_SPEECH_S, LEAST_SHARE * float(speech_s.sum()))
-    speakers = _speaker_counts(merges, speech_s, least_s)
+    min_s = max(MIN_SPEECH_S, MIN_SHARE * float(speech_s.sum()))
+    speakers = _speaker_counts(merges, speech_s, min_s)
     fitting = [level for level in range(count) if at_least <= speakers[level] <= (at_most or count)]
-    if not fitting:  # too little speech for so many: every group counts
+    if not fitting:  # too little speech for `at_least` speakers: every group counts
         return partition(count, merges[: max(0, count - at_least)])
     level = min(fitting, key=lambda level: abs(level - natural))
     groups = partition(count, merges[:level])
-    return [group for group in groups if speech_s[group].sum() >= least_s]
+    return [group for group in groups if speech_s[group].sum() >= min_s]
 
 
 def _first_below(merges: Sequence[Merge], likeness: float) -> int:
     return next((number for number, merge in enumerate(merges) if merge.likeness < likeness), len(merges))
 
 
-def _speaker_counts(merges: Sequence[Merge], speech_s: Floats, least_s: float) -> list[int]:
-    """How many groups have enough speech to be speakers, before the first merge and after each."""
+def _speaker_counts(merges: Sequence[Merge], speech_s: Floats, min_s: float) -> list[int]:
+    """The number of groups with enough speech to be speakers, before the first merge and after each."""
     totals = speech_s.copy()
-    counts = [int((totals >= least_s).sum())]
+    counts = [int((totals >= min_s).sum())]
     for merge in merges:
         totals[merge.kept] += totals[merge.gone]
         totals[merge.gone] = 0
-        counts.append(int((totals >= least_s).sum()))
+        counts.append(int((totals >= min_s).sum()))
     return counts

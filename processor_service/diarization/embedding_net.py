@@ -1,8 +1,8 @@
 """The embedding net, CAM++ (Wang et al., "CAM++: A Fast and Efficient Network for Speaker Verification", 2023).
 
-Turns the filter-bank features of one voice into a vector of 192 numbers; those of the same voice point the same way.
-A residual convolutional front, then densely connected time-delay layers, each gated by the context around it. Written
-to load the published weights of the Chinese and English model.
+Converts the filter-bank features of one voice to a vector of 192 numbers; vectors of one voice have similar directions.
+A residual convolutional front end is followed by densely connected time-delay layers with context gates. The names fit
+the published weights of the Chinese and English model.
 """
 
 from collections import OrderedDict
@@ -17,13 +17,13 @@ from processor_service.diarization.voices import EMBEDDING_SIZE
 MEL_BANDS = 80
 GROWTH = 32  # channels that a dense layer adds
 BOTTLENECK = 128
-CONTEXT_FRAMES = 100  # over which a gate averages, besides the whole
+CONTEXT_FRAMES = 100  # over which a gate averages, in addition to the whole
 BLOCKS = ((12, 1), (24, 2), (16, 2))  # layers and dilation
 STEP_S = 0.02
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions over (mel, time) that add to what comes in; a stride halves the mel axis."""
+    """Two convolutions over (mel, time) with a shortcut. A stride of 2 halves the mel axis."""
 
     def __init__(self, stride: int) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class ConvolutionalFront(nn.Module):
 
 
 class Gate(nn.Module):
-    """The context-aware mask: a time-delay layer whose channels are scaled by what is heard around."""
+    """The context-aware mask: a time-delay layer whose channels are scaled by the context."""
 
     def __init__(self, dilation: int) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class Gate(nn.Module):
 
 
 def _local_means(inner: Tensor) -> Tensor:
-    """The mean over each stretch of frames, at every frame of it."""
+    """The mean over each span of CONTEXT_FRAMES, repeated for each frame."""
     means = functional.avg_pool1d(inner, CONTEXT_FRAMES, CONTEXT_FRAMES, ceil_mode=True)
     return means.repeat_interleave(CONTEXT_FRAMES, dim=-1)[..., : inner.shape[-1]]
 
@@ -97,7 +97,7 @@ class DenseLayer(nn.Module):
 
 
 class DenseBlock(nn.Module):
-    """Every layer sees what all before it have made."""
+    """Every layer gets the outputs of all layers before it."""
 
     def __init__(self, channels: int, layers: int, dilation: int) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ class DenseBlock(nn.Module):
 
 
 class EmbeddingNet(nn.Module):
-    """What it hears at each step of time, and embeddings from the statistics of any choice of steps."""
+    """Computes time steps from features, and embeddings from the statistics of any selection of steps."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -134,12 +134,12 @@ class EmbeddingNet(nn.Module):
         self.xvector = nn.Sequential(layers)
 
     def steps(self, features: Tensor) -> Tensor:
-        """Features (frames, mel), their mean over time taken off, to what is heard (frames / 2, 512)."""
-        heard: Tensor = self.xvector[:-1](self.head(features.T.unsqueeze(0)))
-        return heard[0].T
+        """Features (frames, mel), with their mean over time subtracted, to steps (frames / 2, 512)."""
+        steps: Tensor = self.xvector[:-1](self.head(features.T.unsqueeze(0)))
+        return steps[0].T
 
     def embedding(self, steps: Tensor) -> Tensor:
-        """The embedding (192,) of one voice from at least two steps (count, 512), not of unit length."""
+        """The embedding (192,) of at least two steps (count, 512) of one voice, not of unit length."""
         statistics = torch.cat([steps.mean(0), steps.std(0)])
         embedding: Tensor = self.xvector[-1](statistics[None, :, None])
         return embedding[0, :, 0]
@@ -154,7 +154,7 @@ def _norm_relu(channels: int) -> nn.Sequential:
 
 
 def load_embedding_net(path: Path) -> EmbeddingNet:
-    """The net with its weights."""
+    """Load the net with its weights."""
     net = EmbeddingNet()
     net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     return net.eval()

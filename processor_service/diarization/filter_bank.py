@@ -1,4 +1,4 @@
-"""Log-mel filter-bank features as Kaldi's `compute-fbank-feats` makes them, without dither: what CAM++ was trained on.
+"""Log-mel filter-bank features as in Kaldi's `compute-fbank-feats` without dither, on which CAM++ was trained.
 
 Povey et al., "The Kaldi Speech Recognition Toolkit", 2011. The window is Povey's, a Hann window to the power of 0.85.
 """
@@ -21,7 +21,7 @@ Features = npt.NDArray[np.float32]
 
 
 def filter_bank(samples: npt.NDArray[np.float32]) -> Features:
-    """(samples,) at 16 kHz to (frames, 80); a frame begins every 10 ms, and only whole ones count."""
+    """(samples,) at 16 kHz to (frames, 80). A frame begins every 10 ms; incomplete frames are dropped."""
     if len(samples) < FRAME_SAMPLES:
         return np.zeros((0, MEL_BANDS), np.float32)
     frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME_SAMPLES)[::STEP_SAMPLES]
@@ -45,7 +45,7 @@ def _window() -> npt.NDArray[np.float32]:
 
 @functools.cache
 def _mel_weights() -> npt.NDArray[np.float32]:
-    """(FFT bins, bands): triangles that are even on the mel scale."""
+    """Triangles of equal width on the mel scale, (FFT bins, bands)."""
     edges = np.linspace(_mel(LOWEST_HZ), _mel(SAMPLE_RATE_HZ / 2), MEL_BANDS + 2)
     bins = _mel(np.arange(FFT_SIZE // 2) * SAMPLE_RATE_HZ / FFT_SIZE)[:, None]
     rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])

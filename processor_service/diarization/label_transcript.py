@@ -1,6 +1,6 @@
-"""Puts the speakers' names on a transcript: on each word by its time, on segments by their words. Pure.
+"""Label a transcript with speakers: words by their times, segments by their words. Pure.
 
-Works for every engine: where there are no words, a segment is its speaker's who speaks most of it.
+A segment without words gets the speaker with the most time in it.
 """
 
 from bisect import bisect_left
@@ -14,9 +14,9 @@ from shared.schemas.transcript import Segment, Transcript, Turn, Word
 
 
 def label_transcript(transcript: Transcript, turns: Sequence[Turn]) -> Transcript:
-    """The transcript with speakers; a segment in which the speaker changes becomes several. Without turns, as it was.
+    """Label a transcript; a segment in which the speaker changes is divided. Without turns nothing changes.
 
-    Both have the times of the source. Words in nobody's turn are their nearest neighbour's.
+    Both have times in the source. A word outside all turns gets the speaker of the nearest turn.
     """
     if not turns:
         return transcript
@@ -27,15 +27,15 @@ def label_transcript(transcript: Transcript, turns: Sequence[Turn]) -> Transcrip
 
 
 class _Speakers:
-    """Who speaks at a time."""
+    """Finds the speaker at a time."""
 
     def __init__(self, turns: Sequence[Turn]) -> None:
         self._turns = sorted(turns, key=lambda turn: turn.start)
         self._starts = [turn.start for turn in self._turns]
-        self._latest: list[Turn] = list(accumulate(self._turns, _later))
+        self._latest: list[Turn] = list(accumulate(self._turns, _ends_last))
 
     def between(self, start: float, end: float, *, before: str | None = None) -> str:
-        """Who speaks longest between two times; of several at once, the one who spoke before."""
+        """The speaker with the most time in a span; for equal times, the speaker of the previous word."""
         seconds: dict[str, float] = {}
         for turn in self._overlapping(start, end):
             overlap = min(end, turn.end) - max(start, turn.start)
@@ -57,12 +57,12 @@ class _Speakers:
         return min(around, key=lambda turn: max(start - turn.end, turn.start - end)).speaker
 
 
-def _later(one: Turn, other: Turn) -> Turn:
+def _ends_last(one: Turn, other: Turn) -> Turn:
     return one if one.end >= other.end else other
 
 
 def _labelled(segment: Segment, speakers: _Speakers) -> Iterator[Segment]:
-    """The parts of a segment, one for each run of words of one speaker."""
+    """The parts of a segment, one for each sequence of words of one speaker."""
     if not segment.words:
         yield msgspec.structs.replace(segment, speaker=speakers.between(segment.start, segment.end))
         return

@@ -1,4 +1,4 @@
-"""The two nets together, loaded once a process and only when a file's speakers are asked for."""
+"""The two nets, loaded once per process when a job needs diarization."""
 
 import functools
 from pathlib import Path
@@ -10,7 +10,7 @@ from processor_service.diarization.weights import EMBEDDING, SEGMENTATION, Speak
 
 
 class SpeakerNets(NamedTuple):
-    """Who is heard when, and whose voice it is."""
+    """The net that finds speech of local speakers, and the net that embeds voices."""
 
     segmentation: SegmentationNet
     embedding: EmbeddingNet
@@ -18,7 +18,7 @@ class SpeakerNets(NamedTuple):
 
 @functools.lru_cache(maxsize=1)
 def load_nets(weights: SpeakerWeights) -> SpeakerNets:
-    """The nets, about 35 MB, with weights that are verified first; raises ModelError. They stay loaded."""
+    """Verify the weights and load the nets, about 35 MB, which stay loaded. Raise ModelError."""
     return SpeakerNets(
         load_segmentation_net(verify(Path(weights.segmentation), SEGMENTATION)),
         load_embedding_net(verify(Path(weights.embedding), EMBEDDING)),

@@ -1,7 +1,7 @@
-"""The segmentation net, pyannote's segmentation-3.0: who of up to three local speakers is heard, frame by frame.
+"""The segmentation net, pyannote's segmentation-3.0: which of up to three local speakers are active, frame by frame.
 
 The architecture is PyanNet (Bredin, "pyannote.audio 2.1", 2023; powerset classes: Plaquet and Bredin, 2023): a SincNet
-(Ravanelli and Bengio, 2018), four bidirectional LSTM layers, two linear ones. Written to load the published weights.
+(Ravanelli and Bengio, 2018), four bidirectional LSTM layers, two linear ones. The names fit the published weights.
 """
 
 from itertools import combinations
@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-# The classes of the segmentation net: sets of at most two of three local speakers, in the order of its training.
-
+# The classes are sets of at most two of three local speakers, in the order of the training.
 LOCAL_SPEAKERS = 3
 AT_ONCE = 2
 SETS = tuple(members for size in range(AT_ONCE + 1) for members in combinations(range(LOCAL_SPEAKERS), size))
@@ -23,25 +22,25 @@ Activity = npt.NDArray[np.bool_]  # (windows, frames, local speakers)
 
 
 def decode(scores: npt.NDArray[np.floating]) -> Activity:
-    """Who is heard at each frame: the likeliest set. Scores are (..., classes), the result (..., local speakers)."""
+    """The most probable set of each frame. Scores are (..., classes), the result (..., local speakers)."""
     members = np.array([[speaker in one for speaker in range(LOCAL_SPEAKERS)] for one in SETS])
     activity: Activity = members[np.argmax(scores, axis=-1)]
     return activity
 
 
 SAMPLE_RATE_HZ = 16_000
-WINDOW_SAMPLES = 160_000  # what the net was trained on: 10 s
-FRAME_SAMPLES = 270  # between two frames: a stride of ten and three poolings by three
+WINDOW_SAMPLES = 160_000  # 10 s, as in the training
+FRAME_SAMPLES = 270  # between two frames: a stride of 10 and three poolings by 3
 FRAME_S = FRAME_SAMPLES / SAMPLE_RATE_HZ
-RECEPTIVE_SAMPLES = 991  # that one frame looks at
-CLASSES = 7  # sets of at most two of three speakers, see powerset
-MIN_HZ = 50.0  # of a filter's lower edge, and of its width
+RECEPTIVE_SAMPLES = 991  # input of one frame
+CLASSES = len(SETS)
+MIN_HZ = 50.0  # minimum lower edge and width of a filter
 
 
 class SincFilters(nn.Module):
-    """Forty band-pass filters of learnt edges, each as a cosine and a sine: (batch, 1, samples) to (batch, 80, steps).
+    """Forty learnt band-pass filters, each as cosine and sine: (batch, 1, samples) to (batch, 80, steps).
 
-    Only the left half of a filter is computed: the right is its mirror image, negated for the sines.
+    Only the left half of a filter is computed; the right half is its mirror image, negated for the sines.
     """
 
     def __init__(self) -> None:
@@ -81,14 +80,14 @@ class SincNet(nn.Module):
 
     def forward(self, samples: Tensor) -> Tensor:
         filters: nn.Module = self.conv1d[0].get_submodule("filterbank")
-        heard = filters(self.wav_norm1d(samples)).abs()
-        heard = self._pooled(heard, 0)
+        inner = filters(self.wav_norm1d(samples)).abs()
+        inner = self._pooled(inner, 0)
         for layer in (1, 2):
-            heard = self._pooled(self.conv1d[layer](heard), layer)
-        return heard
+            inner = self._pooled(self.conv1d[layer](inner), layer)
+        return inner
 
-    def _pooled(self, heard: Tensor, layer: int) -> Tensor:
-        return functional.leaky_relu(self.norm1d[layer](functional.max_pool1d(heard, 3)))
+    def _pooled(self, inner: Tensor, layer: int) -> Tensor:
+        return functional.leaky_relu(self.norm1d[layer](functional.max_pool1d(inner, 3)))
 
 
 class SegmentationNet(nn.Module):
@@ -102,21 +101,21 @@ class SegmentationNet(nn.Module):
         self.classifier = nn.Linear(128, CLASSES)
 
     def forward(self, samples: Tensor) -> Tensor:
-        heard, _ = self.lstm(self.sincnet(samples.unsqueeze(1)).transpose(1, 2))
+        inner, _ = self.lstm(self.sincnet(samples.unsqueeze(1)).transpose(1, 2))
         for layer in self.linear:
-            heard = functional.leaky_relu(layer(heard))
-        return functional.log_softmax(self.classifier(heard), dim=-1)
+            inner = functional.leaky_relu(layer(inner))
+        return functional.log_softmax(self.classifier(inner), dim=-1)
 
 
 def load_segmentation_net(path: Path) -> SegmentationNet:
-    """The net with its weights. The file also describes the architecture, which is the one above."""
+    """Load the net with its weights. The file also describes the architecture, which is the one above."""
     net = SegmentationNet()
     net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
     return net.eval()
 
 
 def frame_count(samples: int) -> int:
-    """How many frames the net makes of so many samples; 589 of a window."""
+    """The number of frames for a number of samples; 589 for a window."""
     count = (samples - 251) // 10 + 1
     for kernel in (1, 5, 5):
         count = (count - kernel + 1) // 3

@@ -1,4 +1,4 @@
-"""Who speaks when in the whole file, out of the voices of its chunks, however it was cut."""
+"""Compute the speaker turns of a whole file from the voices of its chunks, independent of the cuts."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -7,12 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from processor_service.diarization.cluster import find_speakers
-from processor_service.diarization.voices import HeardPiece, Voices, embeddings_of
+from processor_service.diarization.voices import VoicePiece, Voices, embeddings_of
 from shared.schemas.transcript import Turn
 
-LEAST_PIECE_S = 0.5  # shorter ones have no say in how many speakers there are
-LARGEST_GAP_S = 0.5  # within a turn
-LEAST_TURN_S = 0.1
+MIN_PIECE_S = 0.5  # shorter pieces do not affect the number of speakers
+MAX_GAP_S = 0.5  # within a turn
+MIN_TURN_S = 0.1
 
 Labels = npt.NDArray[np.intp]
 
@@ -20,7 +20,7 @@ Labels = npt.NDArray[np.intp]
 def speaker_turns(
     chunks: Sequence[Voices], *, at_least: int | None = None, at_most: int | None = None
 ) -> tuple[Turn, ...]:
-    """The turns in order of their start; they overlap where people do. Speakers are named as they first appear."""
+    """The turns in order of their start; turns of simultaneous speech overlap. Speakers are numbered by appearance."""
     pieces = [piece for chunk in chunks for piece in chunk.pieces]
     if not pieces:
         return ()
@@ -31,23 +31,23 @@ def speaker_turns(
     return _turns(pieces, _labels(pieces, embeddings @ speakers.T))
 
 
-def _clear(pieces: Sequence[HeardPiece], seconds: npt.NDArray[np.floating]) -> Labels:
-    """The pieces that tell voices apart; if there are none, all."""
-    clear = np.array([piece.is_clear for piece in pieces]) & (seconds >= LEAST_PIECE_S)
+def _clear(pieces: Sequence[VoicePiece], seconds: npt.NDArray[np.floating]) -> Labels:
+    """The pieces that distinguish voices, or all if there are none."""
+    clear = np.array([piece.is_clear for piece in pieces]) & (seconds >= MIN_PIECE_S)
     return np.flatnonzero(clear) if clear.any() else np.arange(len(pieces))
 
 
-def _labels(pieces: Sequence[HeardPiece], similarity: npt.NDArray[np.floating]) -> Labels:
-    """The most similar speaker of each piece; two that speak at the same time are two."""
+def _labels(pieces: Sequence[VoicePiece], similarity: npt.NDArray[np.floating]) -> Labels:
+    """The most similar speaker of each piece. Two simultaneous pieces get different speakers."""
     labels: Labels = similarity.argmax(axis=1)
     for _, together in groupby(range(len(pieces)), key=lambda number: pieces[number].start):
         first, *others = together
         if others and similarity.shape[1] > 1:
-            labels[first], labels[others[0]] = _two(similarity[first], similarity[others[0]])
+            labels[first], labels[others[0]] = _best_pair(similarity[first], similarity[others[0]])
     return labels
 
 
-def _two(first: npt.NDArray[np.floating], second: npt.NDArray[np.floating]) -> tuple[int, int]:
+def _best_pair(first: npt.NDArray[np.floating], second: npt.NDArray[np.floating]) -> tuple[int, int]:
     """The most similar pair of different speakers."""
     both = first[:, None] + second[None, :]
     np.fill_diagonal(both, -np.inf)
@@ -55,7 +55,7 @@ def _two(first: npt.NDArray[np.floating], second: npt.NDArray[np.floating]) -> t
     return row, column
 
 
-def _turns(pieces: Sequence[HeardPiece], labels: Labels) -> tuple[Turn, ...]:
+def _turns(pieces: Sequence[VoicePiece], labels: Labels) -> tuple[Turn, ...]:
     spans = [(int(label), span) for label in np.unique(labels) for span in _joined(pieces, labels == label)]
     names: dict[int, str] = {}
     turns = []
@@ -65,13 +65,13 @@ def _turns(pieces: Sequence[HeardPiece], labels: Labels) -> tuple[Turn, ...]:
     return tuple(turns)
 
 
-def _joined(pieces: Sequence[HeardPiece], own: npt.NDArray[np.bool_]) -> list[tuple[float, float]]:
+def _joined(pieces: Sequence[VoicePiece], own: npt.NDArray[np.bool_]) -> list[tuple[float, float]]:
     """The pieces of one speaker as spans without small gaps."""
     spans: list[tuple[float, float]] = []
     for number in np.flatnonzero(own).tolist():
         start, end = pieces[number].start, pieces[number].end
-        if spans and start - spans[-1][1] < LARGEST_GAP_S:
+        if spans and start - spans[-1][1] < MAX_GAP_S:
             start, before = spans.pop()
             end = max(end, before)
         spans.append((start, end))
-    return [span for span in spans if span[1] - span[0] >= LEAST_TURN_S]
+    return [span for span in spans if span[1] - span[0] >= MIN_TURN_S]

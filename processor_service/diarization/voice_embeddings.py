@@ -1,7 +1,7 @@
-"""The voices of a chunk: every piece of speech with an embedding of whom it is spoken by.
+"""Find the voices of a chunk: pieces of speech, each with an embedding of its speaker.
 
-The embedding net listens to one local speaker of one window at a time, to what he says alone, cut together; a piece's
-embedding is that of the moments near it. So each second of speech goes through the net about once.
+The embedding net gets the frames in which one local speaker of one window speaks alone, joined. The embedding of a
+piece is that of the frames near it. So each second of speech passes the net about once.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +17,7 @@ from processor_service.audio.speech_net import WINDOW
 from processor_service.diarization import filter_bank
 from processor_service.diarization.embedding_net import EmbeddingNet
 from processor_service.diarization.nets import SpeakerNets
-from processor_service.diarization.pieces import Piece, WindowActivity, cut_pieces, telling_frames
+from processor_service.diarization.pieces import Piece, WindowActivity, cut_pieces, distinct_frames
 from processor_service.diarization.segmentation_net import (
     CLASSES,
     FRAME_S,
@@ -29,29 +29,28 @@ from processor_service.diarization.segmentation_net import (
     decode,
     frame_count,
 )
-from processor_service.diarization.voices import HeardPiece, Voices, voices_of
+from processor_service.diarization.voices import VoicePiece, Voices, voices_of
 
 FloatArray = npt.NDArray[np.float32]
 
-
-# Whether anybody speaks, frame by frame: the mean of two opinions, the segmentation net's and the speech detector's.
-#
-# A linear opinion pool (Stone, "The Opinion Pool", 1961). The net alone takes dead silence between two people for
-# speech and laughter for silence; the detector alone misses those who speak softly or far from the microphone.
-
-# From which on somebody speaks. Either may be sure alone; chosen by the frames that were wrong on the files that the
-# README names.
+# Frames above it are speech; either source may decide alone. Chosen by the wrong frames on the files of
+# docs/benchmarks.md.
 SPEECH_PROBABILITY = 0.3
 
 
-def speaks(heard: FloatArray, audio: FloatArray) -> npt.NDArray[np.bool_]:
-    """At which frames somebody speaks; `heard` is what the net says of each frame of 16 kHz mono audio."""
-    spoken: npt.NDArray[np.bool_] = (heard + _detected(audio, len(heard))) / 2 > SPEECH_PROBABILITY
+def is_speech(net: FloatArray, audio: FloatArray) -> npt.NDArray[np.bool_]:
+    """Whether each frame of 16 kHz mono audio is speech; `net` has the segmentation net's probabilities of speech.
+
+    A linear opinion pool (Stone, "The Opinion Pool", 1961): the mean of the net and the speech detector. The net alone
+    takes digital silence between two speakers for speech, and laughter for silence; the detector alone misses soft and
+    distant speech.
+    """
+    spoken: npt.NDArray[np.bool_] = (net + _detected(audio, len(net))) / 2 > SPEECH_PROBABILITY
     return spoken
 
 
 def _detected(audio: FloatArray, frames: int) -> FloatArray:
-    """What the detector says at the middle of each frame of the net; after the audio's end there is no speech."""
+    """The detector's probability at the middle of each frame of the net; 0 after the end of the audio."""
     probabilities = speech_probabilities(audio)
     if not len(probabilities):
         return np.zeros(frames, np.float32)
@@ -61,58 +60,52 @@ def _detected(audio: FloatArray, frames: int) -> FloatArray:
     return detected
 
 
-# Who is heard in an hour or a second of audio, window by window, by the segmentation net.
-#
-# A window of 10 s knows its own local speakers only. Each window answers for its middle, where it knows what comes
-# before and after; the middles join without overlap. Whether anybody speaks the net says by the mean of all windows
-# that hear the moment, and is not believed alone.
-
 WINDOW_FRAMES = frame_count(WINDOW_SAMPLES)
-STEP_FRAMES = 296  # between two windows: 5 s, so that every moment is heard twice
+STEP_FRAMES = 296  # between two windows: 5 s, so that two windows contain every frame
 STEP_SAMPLES = STEP_FRAMES * FRAME_SAMPLES
-MARGIN_FRAMES = (WINDOW_FRAMES - STEP_FRAMES) // 2  # that a window leaves to its neighbours, on each side
+MARGIN_FRAMES = (WINDOW_FRAMES - STEP_FRAMES) // 2  # on each side of a window, which belong to its neighbours
 WINDOWS_AT_ONCE = 8
 
 
-class HeardWindow(msgspec.Struct, frozen=True):
-    """A window, and the frames of it (from start to end) that it answers for."""
+class ActivityWindow(msgspec.Struct, frozen=True):
+    """A window of 10 s with its own local speakers. Its frames from `start` to `end` are used, which have context."""
 
     start_sample: int
     activity: WindowActivity
-    speech: FloatArray  # (frames,): the net's probability that anybody speaks
+    speech: FloatArray  # (frames,): the net's probability of speech, the mean over all windows
     start: int
     end: int
 
 
-def hear_speakers(
+def find_activity(
     net: SegmentationNet, audio: FloatArray, on_progress: Callable[[float], None]
-) -> Iterator[HeardWindow]:
-    """The windows of 16 kHz mono audio in order. `net` runs to the end first: it takes 6 MB for half an hour."""
+) -> Iterator[ActivityWindow]:
+    """The windows of 16 kHz mono audio in order. The net processes all audio first: 6 MB for half an hour."""
     probabilities = _probabilities(net, audio, on_progress)
     speech = _speech(probabilities)
-    spoken = speaks(speech, audio)
+    spoken = is_speech(speech, audio)
     last = len(probabilities) - 1
     for number, window in enumerate(probabilities):
         first_frame = number * STEP_FRAMES
-        here = slice(first_frame, first_frame + WINDOW_FRAMES)
-        sets = window * (np.arange(CLASSES) > 0)  # the first class is silence, which is decided on already
-        yield HeardWindow(
+        frames = slice(first_frame, first_frame + WINDOW_FRAMES)
+        sets = window * (np.arange(CLASSES) > 0)  # without the first class, silence, which `spoken` decides
+        yield ActivityWindow(
             start_sample=first_frame * FRAME_SAMPLES,
-            activity=decode(sets) & spoken[here, None],
-            speech=speech[here],
+            activity=decode(sets) & spoken[frames, None],
+            speech=speech[frames],
             start=MARGIN_FRAMES if number else 0,
             end=WINDOW_FRAMES if number == last else MARGIN_FRAMES + STEP_FRAMES,
         )
 
 
 def window_at(audio: npt.NDArray[np.float32], start_sample: int) -> FloatArray:
-    """Ten seconds of the audio, with silence after its end."""
+    """10 s of the audio, padded with silence."""
     window = audio[start_sample : start_sample + WINDOW_SAMPLES]
     return np.pad(window, (0, WINDOW_SAMPLES - len(window)))
 
 
 def _probabilities(net: SegmentationNet, audio: FloatArray, on_progress: Callable[[float], None]) -> FloatArray:
-    """(windows, frames, classes); the last window reaches the end of the audio."""
+    """The class probabilities, (windows, frames, classes). The last window reaches the end of the audio."""
     count = max(0, -(-(len(audio) - WINDOW_SAMPLES) // STEP_SAMPLES)) + 1
     batches = []
     for first in range(0, count, WINDOWS_AT_ONCE):
@@ -125,7 +118,7 @@ def _probabilities(net: SegmentationNet, audio: FloatArray, on_progress: Callabl
 
 
 def _speech(probabilities: FloatArray) -> FloatArray:
-    """The probability that anybody speaks, over all frames of the audio."""
+    """The probability of speech for all frames of the audio: the mean of the windows that contain a frame."""
     total = np.zeros((len(probabilities) - 1) * STEP_FRAMES + WINDOW_FRAMES, np.float32)
     windows = np.zeros_like(total)
     for number, window in enumerate(probabilities):
@@ -136,10 +129,10 @@ def _speech(probabilities: FloatArray) -> FloatArray:
     return speech
 
 
-CONTEXT_FRAMES = round(3.0 / FRAME_S)  # of a local speaker that the net hears at least, where he speaks so long
-HEARING_SHARE = 0.2  # of the time; the rest goes into embeddings
-CLEAR_SPEECH = 0.75  # the probability of speech from which on a piece is surely that
-MIN_STEPS = 10  # 0.2 s; fewer do not tell a voice
+CONTEXT_FRAMES = round(3.0 / FRAME_S)  # the minimum for the embedding net, if the local speaker has as many
+SEGMENTATION_SHARE = 0.2  # of the time; embeddings take the rest
+CLEAR_SPEECH = 0.75  # the probability of speech from which a piece is clear
+MIN_STEPS = 10  # 0.2 s; fewer do not distinguish voices
 
 Frames = npt.NDArray[np.intp]
 
@@ -151,40 +144,40 @@ def find_voices(
     offset_s: float,
     on_progress: Callable[[float], None] = lambda _: None,
 ) -> Voices:
-    """The voices in 16 kHz mono audio of any length; `offset_s` is where it begins in the source."""
-    pieces: list[HeardPiece] = []
+    """Find the voices in 16 kHz mono audio of any length that begins at `offset_s` in the source."""
+    pieces: list[VoicePiece] = []
     embeddings: list[FloatArray] = []
     duration_s = len(audio) / SAMPLE_RATE_HZ
-    for window in hear_speakers(nets.segmentation, audio, lambda done: on_progress(HEARING_SHARE * done)):
+    for window in find_activity(nets.segmentation, audio, lambda done: on_progress(SEGMENTATION_SHARE * done)):
         start_s = window.start_sample / SAMPLE_RATE_HZ
-        for piece, embedding in _heard_in(nets.embedding, window, audio):
+        for piece, embedding in _embedded_pieces(nets.embedding, window, audio):
             span = (start_s + _edge_s(piece.start), min(start_s + _edge_s(piece.end), duration_s))
             if span[1] > span[0]:
                 is_clear = piece.is_alone and window.speech[piece.start : piece.end].mean() >= CLEAR_SPEECH
-                pieces.append(HeardPiece(offset_s + span[0], offset_s + span[1], bool(is_clear)))
+                pieces.append(VoicePiece(offset_s + span[0], offset_s + span[1], bool(is_clear)))
                 embeddings.append(embedding)
         done = min(1.0, (start_s + _edge_s(window.end)) / max(duration_s, FRAME_S))
-        on_progress(HEARING_SHARE + (1 - HEARING_SHARE) * done)
+        on_progress(SEGMENTATION_SHARE + (1 - SEGMENTATION_SHARE) * done)
     return voices_of(pieces, embeddings)
 
 
-def _heard_in(net: EmbeddingNet, window: HeardWindow, audio: FloatArray) -> list[tuple[Piece, FloatArray]]:
+def _embedded_pieces(net: EmbeddingNet, window: ActivityWindow, audio: FloatArray) -> list[tuple[Piece, FloatArray]]:
     pieces = list(cut_pieces(window.activity, window.start, window.end))
     if not pieces:
         return []
     features = filter_bank.filter_bank(window_at(audio, window.start_sample))
-    heard = []
+    embedded = []
     for speaker, own in groupby(pieces, key=lambda piece: piece.local_speaker):
-        heard += _embedded(net, features, list(own), telling_frames(window.activity, speaker))
-    return heard
+        embedded += _embedded(net, features, list(own), distinct_frames(window.activity, speaker))
+    return embedded
 
 
 def _embedded(
-    net: EmbeddingNet, features: FloatArray, pieces: Sequence[Piece], telling: Frames
+    net: EmbeddingNet, features: FloatArray, pieces: Sequence[Piece], distinct: Frames
 ) -> list[tuple[Piece, FloatArray]]:
-    """The embeddings of the pieces of one local speaker; a piece that nothing tells the voice of is left out."""
+    """The embeddings of the pieces of one local speaker. A piece with too few steps is left out."""
     frames_of_hops = _frames_of_hops(len(features))
-    hops = np.flatnonzero(np.isin(frames_of_hops, _context(pieces, telling)))
+    hops = np.flatnonzero(np.isin(frames_of_hops, _context(pieces, distinct)))
     if len(hops) < 2 * MIN_STEPS:
         return []
     chosen = features[hops]
@@ -192,28 +185,28 @@ def _embedded(
         steps = net.steps(torch.from_numpy(chosen - chosen.mean(axis=0)))
         frames_of_steps = frames_of_hops[hops][::2][: len(steps)]
         return [
-            (piece, net.embedding(steps[torch.from_numpy(told)]).numpy())
+            (piece, net.embedding(steps[torch.from_numpy(chosen_steps)]).numpy())
             for piece in pieces
-            if (told := np.isin(frames_of_steps, piece.listen)).sum() >= MIN_STEPS
+            if (chosen_steps := np.isin(frames_of_steps, piece.embedded)).sum() >= MIN_STEPS
         ]
 
 
-def _context(pieces: Sequence[Piece], telling: Frames) -> Frames:
-    """The frames that the net is shown: all that the pieces listen to, and more of the speaker if that is little."""
-    listened = np.unique(np.concatenate([np.array(piece.listen, np.intp) for piece in pieces]))
-    others = np.setdiff1d(telling, listened)
-    missing = max(0, CONTEXT_FRAMES - len(listened))
-    nearest = others[np.argsort(np.abs(others - listened.mean()), kind="stable")[:missing]]
-    return np.union1d(listened, nearest)
+def _context(pieces: Sequence[Piece], distinct: Frames) -> Frames:
+    """The frames that the net gets: those of the pieces, and more of the speaker if these are few."""
+    used = np.unique(np.concatenate([np.array(piece.embedded, np.intp) for piece in pieces]))
+    others = np.setdiff1d(distinct, used)
+    missing = max(0, CONTEXT_FRAMES - len(used))
+    nearest = others[np.argsort(np.abs(others - used.mean()), kind="stable")[:missing]]
+    return np.union1d(used, nearest)
 
 
 def _frames_of_hops(count: int) -> Frames:
-    """The segmentation frame that is nearest to each frame of the features."""
+    """The nearest segmentation frame of each feature frame."""
     middles = np.arange(count) * filter_bank.STEP_SAMPLES + filter_bank.FRAME_SAMPLES / 2
     frames: Frames = np.rint((middles - (RECEPTIVE_SAMPLES - 1) / 2) / FRAME_SAMPLES).astype(np.intp)
     return np.maximum(frames, 0)
 
 
 def _edge_s(frame: int) -> float:
-    """Where a frame begins, in seconds of its window: half-way between its middle and the one before."""
+    """The start of a frame in seconds of its window: half-way between its middle and that of the frame before."""
     return max(0.0, ((frame - 0.5) * FRAME_SAMPLES + (RECEPTIVE_SAMPLES - 1) / 2) / SAMPLE_RATE_HZ)

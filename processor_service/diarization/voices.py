@@ -1,4 +1,4 @@
-"""What is heard in a chunk, as it is stored beside the chunk's transcript: pieces of one voice, and how each sounds."""
+"""The voices of a chunk, stored beside its transcript: pieces of speech with one embedding each."""
 
 import msgspec
 import numpy as np
@@ -9,23 +9,23 @@ EMBEDDING_SIZE = 192
 Embeddings = npt.NDArray[np.float32]  # (pieces, EMBEDDING_SIZE), each of unit length
 
 
-class HeardPiece(msgspec.Struct, frozen=True, array_like=True):
-    """A stretch of one voice, in seconds of the source. Two that are heard together begin and end together."""
+class VoicePiece(msgspec.Struct, frozen=True, array_like=True):
+    """A span of one voice, in seconds of the source. Simultaneous pieces have the same start and end."""
 
     start: float
     end: float
-    is_clear: bool  # one voice alone, and surely speech
+    is_clear: bool  # a single voice, surely speech
 
 
 class Voices(msgspec.Struct, frozen=True, kw_only=True):
-    """All pieces of a chunk, in time order: about one a second and half of speech, 400 bytes each."""
+    """All pieces of a chunk in order of time: one per 1.5 s of speech, 400 bytes each."""
 
-    pieces: tuple[HeardPiece, ...]
-    embeddings: bytes  # float16, little-endian, one after the other
+    pieces: tuple[VoicePiece, ...]
+    embeddings: bytes  # consecutive float16 vectors, little-endian
 
 
-def voices_of(pieces: list[HeardPiece], embeddings: list[npt.NDArray[np.float32]]) -> Voices:
-    """Pieces in any order and their embeddings of any length."""
+def voices_of(pieces: list[VoicePiece], embeddings: list[npt.NDArray[np.float32]]) -> Voices:
+    """The voices from pieces in any order and embeddings of any norm."""
     order = sorted(range(len(pieces)), key=lambda number: pieces[number].start)
     stored = b"".join(_unit(embeddings[number]).astype("<f2").tobytes() for number in order)
     return Voices(pieces=tuple(pieces[number] for number in order), embeddings=stored)

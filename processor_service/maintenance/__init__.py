@@ -1,1 +1,1 @@
-"""Upkeep: what keeps the record and the bell together. Each a `run_once`, run by `loop` under an advisory lock."""
+"""Maintenance: keeps Postgres, Redis and the blob store consistent. `loop` runs each job under an advisory lock."""

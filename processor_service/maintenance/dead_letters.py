@@ -1,15 +1,15 @@
-"""Keeps the Redis list `headrace:dead-letters` equal to the dead letters in Postgres: appends, or builds it anew.
+"""Keeps the Redis list `headrace:dead-letters` equal to the dead letters in Postgres: appends to it or rebuilds it.
 
-The list is a projection: lost, cut or overtaken by a redrive, it is right again after the next turn. A second key holds
-the length and a fingerprint of what was projected, so that a turn without news costs one query and one round trip.
+The list is a projection. If it is lost, changed or outdated by a redrive, the next run corrects it. A second key holds
+the length and fingerprint of the projected list, so that a run without changes costs one query and one round trip.
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
 
 import asyncpg
 import msgspec
 
+from shared.connections.redis import Redis
 from shared.failpoints import failpoint
 from shared.queue.dispatch import Dispatch
 from shared.schemas.failures import DEAD_LETTER_LIST, dead_letter
@@ -17,14 +17,14 @@ from shared.schemas.failures import DEAD_LETTER_LIST, dead_letter
 PROJECTED = f"{DEAD_LETTER_LIST}:projected"
 BATCH = 500
 
-# The fingerprint of all dead letters, and of as many as were projected; ids in the order of the list.
+# The fingerprint of all dead letters, and of the first $1 of them; ids in the order of the list.
 FINGERPRINTS = """
 WITH dead AS (
-    SELECT id::text, row_number() OVER (ORDER BY finished_at, id) AS place
+    SELECT id::text, row_number() OVER (ORDER BY finished_at, id) AS position
     FROM tasks WHERE state = 'dead' AND dismissed_at IS NULL
 )
-SELECT count(*) AS length, coalesce(md5(string_agg(id, '' ORDER BY place)), '') AS fingerprint,
-       coalesce(md5(string_agg(id, '' ORDER BY place) FILTER (WHERE place <= $1)), '') AS fingerprint_of_projected
+SELECT count(*) AS length, coalesce(md5(string_agg(id, '' ORDER BY position)), '') AS fingerprint,
+       coalesce(md5(string_agg(id, '' ORDER BY position) FILTER (WHERE position <= $1)), '') AS fingerprint_of_projected
 FROM dead
 """
 
@@ -37,33 +37,27 @@ ORDER BY t.finished_at, t.id OFFSET $1
 """
 
 
-class Redis(Protocol):
-    """The part of `redis.asyncio.Redis` that projecting needs."""
-
-    def pipeline(self, transaction: bool = True) -> Any: ...  # noqa: FBT001, FBT002 - redis-py's signature
-
-
 class Projected(msgspec.Struct, frozen=True):
-    """What the list held when it was written last."""
+    """The list as it was last written."""
 
     length: int = 0
     fingerprint: str = ""
 
 
 def keep(projected: Projected, list_length: int, length: int, fingerprint_of_projected: str) -> int:
-    """How many entries of the list may stay; the rest of the record comes after them."""
+    """Return how many entries of the list stay; the remaining dead letters are appended."""
     is_intact = list_length == projected.length <= length and fingerprint_of_projected == projected.fingerprint
     return projected.length if is_intact else 0
 
 
 class DeadLetterList:
-    """The list, and what it projects."""
+    """The projection. `run_once` of the maintenance loop."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
     async def __call__(self, connection: asyncpg.Connection) -> list[Dispatch]:
-        """Make the list equal to the record. Dispatches nothing."""
+        """Make the list equal to the dead letters in Postgres. Return no dispatches."""
         projected, list_length = await self._read()
         row = await connection.fetchrow(FINGERPRINTS, projected.length)
         now = Projected(row["length"], row["fingerprint"])

@@ -1,6 +1,6 @@
-"""Erases by age, and finishes what was erased: blobs go for good once no worker is left that could write another.
+"""Erases jobs and audio by the retention policy, and deletes the blobs of erased jobs once no worker can write another.
 
-A client's own DELETE is the ingest's; what it could not delete, or a worker wrote behind its back, is swept here.
+The ingest handles a client's DELETE. This module deletes what the ingest could not, or what a worker wrote after it.
 """
 
 import asyncpg
@@ -16,7 +16,7 @@ from shared.telemetry.logs import Log
 log = Log(__name__)
 
 BATCH = 100
-SETTLED_AFTER_LEASES = 4  # a worker that lost its task has noticed by then
+SETTLED_AFTER_LEASES = 4  # by then a worker has detected that its lease is lost
 
 OLD_JOBS = """
 SELECT id, options FROM jobs WHERE completed_at < now() - make_interval(secs => $1) AND erased_at IS NULL
@@ -52,10 +52,10 @@ WHERE erased_at < now() - make_interval(secs => $1) AND blobs_erased_at IS NULL
 ORDER BY erased_at LIMIT $2 FOR UPDATE SKIP LOCKED
 """
 
-# A webhook that is still to be delivered is signed as the client expects.
+# A webhook that is not delivered yet keeps its secret.
 BLOBS_ARE_ERASED = """
 UPDATE jobs SET blobs_erased_at = now(), webhook_secret = CASE WHEN EXISTS (
-    SELECT 1 FROM tasks WHERE job_id = jobs.id AND state IN ('pending', 'dispatched', 'running', 'waiting')
+    SELECT 1 FROM tasks WHERE job_id = jobs.id AND state IN ('dispatched', 'running', 'waiting')
 ) THEN webhook_secret END
 WHERE id = ANY($1::uuid[])
 """
@@ -64,7 +64,7 @@ FORGET_ATTEMPTS = "DELETE FROM webhook_attempts WHERE attempted_at < now() - mak
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True):
-    """How long what is kept; 0 is for ever."""
+    """How long jobs, audio and webhook attempts are kept; 0: forever."""
 
     jobs_s: float
     audio_s: float
@@ -72,7 +72,7 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Eraser:
-    """One turn does a batch of each; dispatches nothing."""
+    """`run_once` of the maintenance loop: processes one batch of each kind. Returns no dispatches."""
 
     def __init__(self, blobs: BlobStore, retention: Retention, *, lease_s: float) -> None:
         self._blobs = blobs
@@ -90,7 +90,7 @@ class Eraser:
         return []
 
     async def _erase_jobs(self, connection: asyncpg.Connection) -> None:
-        """As the ingest's DELETE, for jobs that ended long ago."""
+        """Erase old jobs as the ingest's DELETE does."""
         jobs = await connection.fetch(OLD_JOBS, self._retention.jobs_s, BATCH)
         for job in jobs:
             await connection.execute(ERASE_JOB, job["id"], without_prompt(job["options"]))

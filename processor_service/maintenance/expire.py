@@ -1,7 +1,7 @@
-"""Clears away resumable uploads that nobody goes on with, and what is left of those that ended or became a job.
+"""Expires abandoned resumable uploads and idempotency keys, and folds the usage of past days.
 
-The ingest removes parts itself; here is done what it could not, and what nobody asks for. An upload that is being
-worked on is left alone, whatever its age.
+The ingest deletes the parts of completed and terminated uploads; this module deletes what the ingest could not. An
+upload that a process works on never expires.
 """
 
 import asyncpg
@@ -11,55 +11,13 @@ from shared.blobs.blob_store import BlobStore
 from shared.queue.dispatch import Dispatch
 from shared.telemetry.logs import Log
 
-ROWS_A_BATCH = 5000
-
-
-# Forget: idempotency keys whose answer was kept for long enough, and claims that nobody renews any more.
-
-KEPT_CLAIM_S = 3600  # one that ended can be taken over at once; its own process may yet have stood still
-
-FORGET_KEYS = """
-DELETE FROM idempotency_keys WHERE (tenant, key) IN (
-    SELECT tenant, key FROM idempotency_keys
-    WHERE expires_at < now() AND (job_id IS NOT NULL OR expires_at < now() - make_interval(secs => $1))
-    ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)
-"""
-
-
-async def forget_keys(connection: asyncpg.Connection) -> list[Dispatch]:
-    """One turn; dispatches nothing."""
-    await connection.execute(FORGET_KEYS, KEPT_CLAIM_S, ROWS_A_BATCH)
-    return []
-
-
-# Folds the usage of days that are over: one row a tenant and day, where each connection had its own.
-
-# A day is over when no transaction that began in it can still be under way.
-FOLD_USAGE = """
-WITH shards AS (
-    DELETE FROM tenant_usage WHERE (tenant, day, shard) IN (
-        SELECT tenant, day, shard FROM tenant_usage WHERE day < usage_day() - 1 AND shard > 0 LIMIT $1)
-    RETURNING *
-)
-INSERT INTO tenant_usage AS folded (tenant, day, shard, uploads, bytes, audio_s)
-SELECT tenant, day, 0, sum(uploads), sum(bytes), sum(audio_s) FROM shards GROUP BY tenant, day
-ON CONFLICT (tenant, day, shard) DO UPDATE SET uploads = folded.uploads + excluded.uploads,
-    bytes = folded.bytes + excluded.bytes, audio_s = folded.audio_s + excluded.audio_s
-"""
-
-
-async def fold_usage(connection: asyncpg.Connection) -> list[Dispatch]:
-    """One turn; dispatches nothing."""
-    await connection.execute(FOLD_USAGE, ROWS_A_BATCH)
-    return []
-
-
 log = Log(__name__)
 
+ROWS_A_BATCH = 5000
 UPLOADS_A_BATCH = 100
-TOMBSTONE_S = 7 * 24 * 3600.0  # for so long a client that comes back is told that its upload is gone
+TOMBSTONE_S = 7 * 24 * 3600.0  # for so long a client that returns learns that its upload is gone
 
-# Its token grows, so that a process which held it and froze can write no more.
+# The new lease token rejects the writes of a process that held the upload and froze.
 EXPIRE = """
 UPDATE uploads SET ended_at = now(), lease_token = lease_token + 1, options = NULL, filename = NULL, metadata = NULL
 WHERE id IN (
@@ -88,15 +46,37 @@ DELETE FROM uploads WHERE id IN (
 )
 """
 
+KEPT_CLAIM_S = 3600  # an expired claim can be taken over at once; its own process may only be frozen
+
+FORGET_KEYS = """
+DELETE FROM idempotency_keys WHERE (tenant, key) IN (
+    SELECT tenant, key FROM idempotency_keys
+    WHERE expires_at < now() AND (job_id IS NOT NULL OR expires_at < now() - make_interval(secs => $1))
+    ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+"""
+
+# Folds a day only when no transaction that began in it can still run: one row for each tenant and day, not one a shard.
+FOLD_USAGE = """
+WITH shards AS (
+    DELETE FROM tenant_usage WHERE (tenant, day, shard) IN (
+        SELECT tenant, day, shard FROM tenant_usage WHERE day < usage_day() - 1 AND shard > 0 LIMIT $1)
+    RETURNING *
+)
+INSERT INTO tenant_usage AS folded (tenant, day, shard, uploads, bytes, audio_s)
+SELECT tenant, day, 0, sum(uploads), sum(bytes), sum(audio_s) FROM shards GROUP BY tenant, day
+ON CONFLICT (tenant, day, shard) DO UPDATE SET uploads = folded.uploads + excluded.uploads,
+    bytes = folded.bytes + excluded.bytes, audio_s = folded.audio_s + excluded.audio_s
+"""
+
 
 class UploadExpirer:
-    """One turn does a batch of each; dispatches nothing."""
+    """`run_once` of the maintenance loop: processes one batch of each kind. Returns no dispatches."""
 
     def __init__(self, blobs: BlobStore) -> None:
         self._blobs = blobs
 
     async def __call__(self, connection: asyncpg.Connection) -> list[Dispatch]:
-        """Expire, clear and forget what is due."""
+        """Expire uploads, delete the parts of ended ones, delete old rows."""
         await connection.execute(EXPIRE, UPLOADS_A_BATCH)
         cleared = [row["id"] for row in await connection.fetch(TO_CLEAR, UPLOADS_A_BATCH)]
         for upload_id in cleared:
@@ -107,3 +87,15 @@ class UploadExpirer:
         if cleared:
             log.info("uploads_cleared", uploads=len(cleared))
         return []
+
+
+async def forget_keys(connection: asyncpg.Connection) -> list[Dispatch]:
+    """Delete expired idempotency keys, and claims that no process renews. Return no dispatches."""
+    await connection.execute(FORGET_KEYS, KEPT_CLAIM_S, ROWS_A_BATCH)
+    return []
+
+
+async def fold_usage(connection: asyncpg.Connection) -> list[Dispatch]:
+    """Fold one batch of shards. Return no dispatches."""
+    await connection.execute(FOLD_USAGE, ROWS_A_BATCH)
+    return []

@@ -1,4 +1,4 @@
-"""Runs a piece of upkeep again and again; of all workers, only the one that holds its lock does it at a time."""
+"""Runs maintenance jobs in loops. An advisory lock lets one worker at a time run each job."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,34 +6,38 @@ from zlib import crc32
 
 import asyncpg
 
-from processor_service.telemetry.metrics import OTHER, UPKEEP_DISPATCHES, UPKEEP_FAILURES
+from processor_service.telemetry.metrics import MAINTENANCE_DISPATCHES, MAINTENANCE_FAILURES, OTHER
+from shared.connections.redis import Redis
 from shared.queue.dispatch import Dispatch
-from shared.queue.enqueue import Redis, ring
+from shared.queue.enqueue import enqueue
 from shared.telemetry.logs import Log
 
 log = Log(__name__)
 
 RunOnce = Callable[[asyncpg.Connection], Awaitable[list[Dispatch]]]
 
-LOCK_CLASS = 0x4852  # "HR": keeps our advisory locks apart from those of other users of the database
+LOCK_CLASS = 0x4852  # "HR": separates our advisory locks from those of other users of the database
 
 
 async def run_forever(pool: asyncpg.Pool, redis: Redis, name: str, run_once: RunOnce, *, every_s: float) -> None:
-    """Until cancelled. What goes wrong is logged and done again at the next turn."""
-    counted = name if name in UPKEEP_DISPATCHES else OTHER
+    """Run until cancelled. Log an outage when it starts and when it ends, and repeat what failed at the next run."""
+    label = name if name in MAINTENANCE_DISPATCHES else OTHER
+    outage = Outage("maintenance_failed", "maintenance_recovered", job=name)
     while True:
         try:
             dispatches = await run_locked(pool, name, run_once)
-            UPKEEP_DISPATCHES[counted].inc(len(dispatches))
-            await ring(redis, dispatches)
-        except Exception as error:  # noqa: BLE001 - upkeep outlives every outage of what it keeps up
-            UPKEEP_FAILURES[counted].inc()
-            log.warning("upkeep_failed", upkeep=name, error=f"{type(error).__name__}: {error}")
+            MAINTENANCE_DISPATCHES[label].inc(len(dispatches))
+            await enqueue(redis, dispatches)
+        except Exception as error:  # noqa: BLE001 - the loop must survive every outage
+            MAINTENANCE_FAILURES[label].inc()
+            outage.failed(error)
+        else:
+            outage.succeeded()
         await asyncio.sleep(every_s)
 
 
 async def run_locked(pool: asyncpg.Pool, name: str, run_once: RunOnce) -> list[Dispatch]:
-    """One turn, unless another worker is at it; returns what to ring for now that it is committed.
+    """Run a job once unless another worker runs it. Return the dispatches to enqueue, after the commit.
 
     The lock ends with the transaction, also when this process dies.
     """
@@ -43,5 +47,25 @@ async def run_locked(pool: asyncpg.Pool, name: str, run_once: RunOnce) -> list[D
             return []
         dispatches = await run_once(connection)
     if dispatches:
-        log.info("upkeep_dispatched", upkeep=name, tasks=len(dispatches))
+        log.info("maintenance_dispatched", job=name, tasks=len(dispatches))
     return dispatches
+
+
+class Outage:
+    """Logs one event at the first of consecutive failures, and another at the next success."""
+
+    def __init__(self, failed_event: str, recovered_event: str, **fields: str) -> None:
+        self._events = failed_event, recovered_event
+        self._fields = fields
+        self._since_s: float | None = None
+
+    def failed(self, error: Exception) -> None:
+        if self._since_s is None:
+            self._since_s = asyncio.get_running_loop().time()
+            log.warning(self._events[0], **self._fields, error=f"{type(error).__name__}: {error}")
+
+    def succeeded(self) -> None:
+        if self._since_s is not None:
+            outage_s = asyncio.get_running_loop().time() - self._since_s
+            log.info(self._events[1], **self._fields, outage_s=round(outage_s, 1))
+            self._since_s = None

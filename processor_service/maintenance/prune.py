@@ -1,45 +1,38 @@
-"""Prune: takes out of arq's queues what nothing stands behind any more: dispatches of ended tasks, or overtaken ones.
+"""Prune: removes outdated dispatches from arq's queues: those of ended tasks, and those replaced by a newer dispatch.
 
-A worker or an upkeep that is killed between its commit and the bell leaves such; arq would keep them for days, and look
-at them before anything else. Only what the record disowns is taken out.
+A process that is killed between its commit and its enqueue leaves them. arq would keep them for days and read them
+before all others.
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import asyncpg
 
+from shared.connections.redis import Redis
 from shared.queue.dispatch import COMPUTE_QUEUE, DELIVERY_QUEUE, Dispatch, dispatch_of
-from shared.queue.enqueue import silence
+from shared.queue.enqueue import dequeue
 from shared.telemetry.logs import Log
 
 log = Log(__name__)
 
 PAGE = 1000
-PAGES_A_TURN = 20
+PAGES_A_RUN = 20
 
-ALIVE = "SELECT id, dispatch_no FROM tasks WHERE id = ANY($1::uuid[]) AND state IN ('dispatched', 'running')"
-
-
-class Redis(Protocol):
-    """The part of `redis.asyncio.Redis` that pruning needs."""
-
-    def zscan(self, name: str, cursor: int, *, count: int) -> Any: ...
-
-    def pipeline(self, transaction: bool = True) -> Any: ...  # noqa: FBT001, FBT002 - redis-py's signature
+ACTIVE = "SELECT id, dispatch_no FROM tasks WHERE id = ANY($1::uuid[]) AND state IN ('dispatched', 'running')"
 
 
 class Pruner:
-    """Walks through both queues, some pages a turn, and starts over. Dispatches nothing."""
+    """Walks through both queues, some pages a run, and starts over. Returns no dispatches."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._cursors = dict.fromkeys((COMPUTE_QUEUE, DELIVERY_QUEUE), 0)
 
     async def __call__(self, connection: asyncpg.Connection) -> list[Dispatch]:
-        """One turn."""
+        """Prune the next pages of each queue."""
         for queue in self._cursors:
-            for _ in range(PAGES_A_TURN):
+            for _ in range(PAGES_A_RUN):
                 await self._prune_page(connection, queue)
                 if self._cursors[queue] == 0:
                     break
@@ -48,13 +41,13 @@ class Pruner:
     async def _prune_page(self, connection: asyncpg.Connection, queue: str) -> None:
         self._cursors[queue], members = await self._redis.zscan(queue, self._cursors[queue], count=PAGE)
         dispatches = [dispatch for member, _ in members if (dispatch := dispatch_of(member.decode(), queue))]
-        rows = await connection.fetch(ALIVE, [one.task_id for one in dispatches])
-        disowned = overtaken(dispatches, {row["id"]: row["dispatch_no"] for row in rows})
-        if disowned:
-            await silence(self._redis, disowned)
-            log.info("queue_pruned", queue=queue, dispatches=len(disowned))
+        rows = await connection.fetch(ACTIVE, [one.task_id for one in dispatches])
+        outdated = outdated_of(dispatches, {row["id"]: row["dispatch_no"] for row in rows})
+        if outdated:
+            await dequeue(self._redis, outdated)
+            log.info("queue_pruned", queue=queue, dispatches=len(outdated))
 
 
-def overtaken(dispatches: Sequence[Dispatch], alive: dict[Any, int]) -> list[Dispatch]:
-    """Those that are not the current dispatch of a task that is to be done; `alive`: of each such task the number."""
-    return [one for one in dispatches if alive.get(one.task_id) != one.dispatch_no]
+def outdated_of(dispatches: Sequence[Dispatch], current: dict[Any, int]) -> list[Dispatch]:
+    """Return the dispatches that are not current. `current` holds the dispatch number of each active task."""
+    return [one for one in dispatches if current.get(one.task_id) != one.dispatch_no]

@@ -1,25 +1,25 @@
-"""Reconcile: compares the record with the bell, and rings again for dispatched tasks that Redis does not know.
+"""Reconcile: compares the dispatched tasks in Postgres with Redis, and enqueues again what Redis does not know.
 
-It compares and never guesses by age: a long backlog is normal. Only what was dispatched a moment ago is left alone,
-since its bell may be on its way. A task that arq takes for running, and nobody has claimed, lost its worker in between.
+The age of a dispatch decides nothing: a long backlog is normal. Only very recent dispatches are skipped, since their
+enqueue may be in progress. A task that arq considers running but no worker has claimed lost its worker in between.
 """
 
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol
 from uuid import UUID
 
 import asyncpg
 
-from processor_service.maintenance.rescue import COLUMNS, dispatches_of
+from processor_service.maintenance.rescue import DISPATCH_COLUMNS, dispatches_of
+from shared.connections.redis import Redis
 from shared.failpoints import failpoint
 from shared.queue.dispatch import ARQ_IN_PROGRESS_KEY_PREFIX, Dispatch
 from shared.schemas.states import TaskKind
 
 BATCH = 2000
-BATCHES_A_TURN = 25
-JUST_NOW_S = 4.0
-UNCLAIMED_S = 5.0  # from arq's claim to ours; a worker whose child is restarting may be slower, and then claims nothing
+BATCHES_A_RUN = 25
+RECENT_S = 4.0  # for an enqueue in progress
+UNCLAIMED_S = 5.0  # from arq's claim to ours; a worker whose child restarts may be slower, and then claims nothing
 
 DISPATCHED = """
 SELECT id, dispatch_no, kind FROM tasks
@@ -31,29 +31,23 @@ REDISPATCH = f"""
 UPDATE tasks t SET dispatch_no = t.dispatch_no + 1, dispatched_at = now()
 FROM unnest($1::uuid[], $2::int[]) AS unknown(id, dispatch_no), jobs j
 WHERE j.id = t.job_id AND t.id = unknown.id AND t.dispatch_no = unknown.dispatch_no AND t.state = 'dispatched'
-RETURNING {COLUMNS}
+RETURNING {DISPATCH_COLUMNS}
 """  # noqa: S608 - constants
 
 
-class Redis(Protocol):
-    """The part of `redis.asyncio.Redis` that comparing needs."""
-
-    def pipeline(self, transaction: bool = True) -> Any: ...  # noqa: FBT001, FBT002 - redis-py's signature
-
-
 class Reconciler:
-    """Walks through all dispatched tasks, some batches a turn, and starts over."""
+    """Walks through all dispatched tasks, some batches a run, and starts over."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._after = UUID(int=0)
-        self._unclaimed_since_s: dict[str, float] = {}  # arq ids in progress without a claim, by our monotonic clock
+        self._unclaimed_since_s: dict[str, float] = {}  # arq ids in progress without a claim, on the monotonic clock
 
     async def __call__(self, connection: asyncpg.Connection) -> list[Dispatch]:
-        """Dispatch anew what Redis does not know, or takes for running when it is not."""
+        """Dispatch again the tasks that Redis does not know, or considers running although no worker claimed them."""
         lost: list[Dispatch] = []
-        for _ in range(BATCHES_A_TURN):
-            rows = await connection.fetch(DISPATCHED, JUST_NOW_S, self._after, BATCH)
+        for _ in range(BATCHES_A_RUN):
+            rows = await connection.fetch(DISPATCHED, RECENT_S, self._after, BATCH)
             lost += await self._lost(_dispatches(rows))
             self._after = rows[-1]["id"] if len(rows) == BATCH else UUID(int=0)
             if len(rows) < BATCH:
@@ -63,7 +57,7 @@ class Reconciler:
         ids, numbers = [one.task_id for one in lost], [one.dispatch_no for one in lost]
         redispatched = dispatches_of(await connection.fetch(REDISPATCH, ids, numbers))
         failpoint("reconcile.before_commit")
-        return sorted(redispatched, key=lambda one: one.task_id)  # as they came; UUIDv7
+        return sorted(redispatched, key=lambda one: one.task_id)  # by age: UUIDv7
 
     async def _lost(self, dispatches: Sequence[Dispatch]) -> list[Dispatch]:
         if not dispatches:

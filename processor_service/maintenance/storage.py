@@ -1,8 +1,7 @@
-"""Collects blobs that nobody will ask for: of uploads never recorded, of erased jobs, and the chunks of ended jobs.
+"""Deletes orphans: blobs of jobs that were never committed or are erased, chunks of ended jobs, parts of dead uploads.
 
-A process that is killed between storing and committing leaves such. Young blobs are left alone: their commit may be on
-its way. An old one's job is recorded here, as erased, before its blobs go: should its commit come after all, from a
-process that was frozen for so long, it finds the id taken. One walk through the store a turn, a page at a time.
+A process that is killed between storing and committing leaves orphans. Each collector walks through its part of the
+store once a run, page by page, and skips young blobs: their commit may be in progress.
 """
 
 import asyncio
@@ -18,12 +17,32 @@ from shared.telemetry.logs import Log
 
 log = Log(__name__)
 
+BATCH = 5000
+MARGIN_S = 3600.0  # for a bucket's clock that is behind, and for a job in creation
 
-# Collects parts of resumable uploads that count for nothing: written by a process that was killed, or lost its lease.
-#
-# A part counts when it is in the record; until then it may be on its way there, but only from the last that held the
-# upload. Young ones are left alone all the same. One walk through the store's uploads a turn, a page at a time.
+FORGET = """
+DELETE FROM direct_uploads WHERE id IN (
+    SELECT id FROM direct_uploads WHERE created_at < now() - make_interval(secs => $1)
+    ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+"""
 
+# A FAILED job keeps its chunks for a redrive.
+WANTED = """
+SELECT id, status IN ('QUEUED', 'PROCESSING', 'FAILED') AS wants_chunks FROM jobs
+WHERE id = ANY($1::uuid[]) AND blobs_erased_at IS NULL
+"""
+
+# Takes the id of an uncommitted job before its blobs are deleted: a late commit of a frozen process then fails. The
+# lock timeout limits the wait for a commit in progress.
+TAKE_ID = """
+INSERT INTO jobs (id, status, options, container, source_bytes, source_sha256, completed_at, erased_at, blobs_erased_at)
+VALUES ($1, 'CANCELLED', '{}', '', 0, '', now(), now(), now())
+ON CONFLICT DO NOTHING
+"""
+
+IS_ERASED = "SELECT 1 FROM jobs WHERE id = $1 AND blobs_erased_at IS NOT NULL"
+
+LOCK_TIMEOUT = "SET LOCAL lock_timeout = '1s'"
 
 WANTED_PARTS = """
 SELECT blob.key FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::bigint[]) AS blob(key, upload_id, start, token)
@@ -34,8 +53,57 @@ WHERE u.lease_token = blob.token OR EXISTS (
 """
 
 
+class OrphanCollector:
+    """Deletes orphans of jobs older than `older_than_s`. Returns no dispatches."""
+
+    def __init__(self, pool: asyncpg.Pool, blobs: BlobStore, *, older_than_s: float) -> None:
+        self._pool = pool
+        self._blobs = blobs
+        self._older_than_s = older_than_s
+
+    async def __call__(self, connection: asyncpg.Connection) -> list[Dispatch]:
+        """Walk through the store once."""
+        before = await connection.fetchval("SELECT now() - make_interval(secs => $1)", self._older_than_s)
+        swept = await asyncio.to_thread(self._blobs.sweep_partial, before=before)
+        orphans = 0
+        async for page in self._blobs.walk(blob_keys.ALL_JOBS):
+            old = [blob.key for blob in page if blob.modified_at < before]
+            unwanted = await self._unwanted(connection, old)
+            if unwanted:
+                await self._blobs.delete_keys(unwanted)
+            orphans += len(unwanted)
+        if swept or orphans:
+            log.info("orphans_collected", blobs=orphans, partial_uploads=swept)
+        return []
+
+    async def _unwanted(self, connection: asyncpg.Connection, keys: Sequence[str]) -> list[str]:
+        owners = {key: blob_keys.job_of(key) for key in keys}
+        ids = {job_id for job_id in owners.values() if job_id}
+        wants_chunks = {row["id"]: row["wants_chunks"] for row in await connection.fetch(WANTED, list(ids))}
+        unowned = {job_id for job_id in ids - wants_chunks.keys() if await self._take_id(job_id)}
+        return [
+            key
+            for key, job_id in owners.items()
+            if job_id in unowned or (blob_keys.is_of_chunk(key) and not wants_chunks.get(job_id, True))
+        ]
+
+    async def _take_id(self, job_id: UUID) -> bool:
+        """Commit the id as an erased job, on a separate connection. Return whether the job is erased."""
+        async with self._pool.acquire() as connection:
+            try:
+                async with connection.transaction():
+                    await connection.execute(LOCK_TIMEOUT)
+                    await connection.execute(TAKE_ID, job_id)
+            except asyncpg.LockNotAvailableError:
+                return False
+            return bool(await connection.fetchval(IS_ERASED, job_id))
+
+
 class PartCollector:
-    """Deletes such parts older than `older_than_s`; dispatches nothing."""
+    """Deletes parts of resumable uploads, older than `older_than_s`, that are not recorded. Returns no dispatches.
+
+    Only the last process that held the upload may still record a part.
+    """
 
     def __init__(self, blobs: BlobStore, *, older_than_s: float) -> None:
         self._blobs = blobs
@@ -62,23 +130,11 @@ async def _unwanted(connection: asyncpg.Connection, keys: Sequence[str]) -> list
     return [key for key, *_ in parts if key not in wanted]
 
 
-# Collects what clients put into the bucket by themselves and made no job of, and what is left of what they did.
-#
-# By age alone: whatever lies there for more than a day belongs to an upload that can become no job any more, since
-# nothing is put before its upload is recorded. One walk through the store's direct uploads a turn, a page at a time.
-
-BATCH = 5000
-MARGIN_S = 3600.0  # for a bucket's clock that is behind, and a job that is being made
-
-FORGET = """
-DELETE FROM direct_uploads WHERE id IN (
-    SELECT id FROM direct_uploads WHERE created_at < now() - make_interval(secs => $1)
-    ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED)
-"""
-
-
 class DirectCollector:
-    """Deletes and forgets what is older than `older_than_s`; dispatches nothing."""
+    """Deletes direct uploads to the bucket that are older than `older_than_s`. Returns no dispatches.
+
+    Age alone decides: a row precedes every upload, and no job can be made of such an old one.
+    """
 
     def __init__(self, blobs: BlobStore, *, older_than_s: float = blob_keys.DIRECT_KEPT_S + MARGIN_S) -> None:
         self._blobs = blobs
@@ -97,67 +153,3 @@ class DirectCollector:
         if collected:
             log.info("direct_uploads_collected", blobs=collected)
         return []
-
-
-# A FAILED job keeps its chunks: redrive goes on with them.
-WANTED = """
-SELECT id, status IN ('QUEUED', 'PROCESSING', 'FAILED') AS wants_chunks FROM jobs
-WHERE id = ANY($1::uuid[]) AND blobs_erased_at IS NULL
-"""
-
-# Waits for an upload that is being committed, as long as the lock may take, and then leaves it alone.
-TAKE_ID = """
-INSERT INTO jobs (id, status, options, container, source_bytes, source_sha256, completed_at, erased_at, blobs_erased_at)
-VALUES ($1, 'CANCELLED', '{}', '', 0, '', now(), now(), now())
-ON CONFLICT DO NOTHING
-"""
-
-IS_ERASED = "SELECT 1 FROM jobs WHERE id = $1 AND blobs_erased_at IS NOT NULL"
-
-LOCK_TIMEOUT = "SET LOCAL lock_timeout = '1s'"
-
-
-class OrphanCollector:
-    """Deletes orphans older than `older_than_s`; dispatches nothing."""
-
-    def __init__(self, pool: asyncpg.Pool, blobs: BlobStore, *, older_than_s: float) -> None:
-        self._pool = pool
-        self._blobs = blobs
-        self._older_than_s = older_than_s
-
-    async def __call__(self, connection: asyncpg.Connection) -> list[Dispatch]:
-        """Walk through the store once."""
-        before = await connection.fetchval("SELECT now() - make_interval(secs => $1)", self._older_than_s)
-        swept = await asyncio.to_thread(self._blobs.sweep_partial, before=before)
-        orphans = 0
-        async for page in self._blobs.walk(blob_keys.ALL_JOBS):
-            old = [blob.key for blob in page if blob.modified_at < before]
-            unwanted = await self._unwanted(connection, old)
-            if unwanted:
-                await self._blobs.delete_keys(unwanted)
-            orphans += len(unwanted)
-        if swept or orphans:
-            log.info("orphans_collected", blobs=orphans, partial_uploads=swept)
-        return []
-
-    async def _unwanted(self, connection: asyncpg.Connection, keys: Sequence[str]) -> list[str]:
-        owners = {key: blob_keys.job_of(key) for key in keys}
-        ids = {job_id for job_id in owners.values() if job_id}
-        wants_chunks = {row["id"]: row["wants_chunks"] for row in await connection.fetch(WANTED, list(ids))}
-        nobodys = {job_id for job_id in ids - wants_chunks.keys() if await self._is_nobodys(job_id)}
-        return [
-            key
-            for key, job_id in owners.items()
-            if job_id in nobodys or (blob_keys.is_of_chunk(key) and not wants_chunks.get(job_id, True))
-        ]
-
-    async def _is_nobodys(self, job_id: UUID) -> bool:
-        """Whether its id is ours now: committed, on a connection of its own, before any blob is deleted."""
-        async with self._pool.acquire() as connection:
-            try:
-                async with connection.transaction():
-                    await connection.execute(LOCK_TIMEOUT)
-                    await connection.execute(TAKE_ID, job_id)
-            except asyncpg.LockNotAvailableError:
-                return False
-            return bool(await connection.fetchval(IS_ERASED, job_id))

@@ -1,1 +1,1 @@
-"""Model weights: which there are, where they come from, and the local cache that the children load from."""
+"""Model weights: the catalogue, the sources, and the local cache that compute children load from."""

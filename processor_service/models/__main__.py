@@ -1,6 +1,6 @@
-"""`python -m processor_service.models NAME`: make sure that a model is in the cache, fetching it when it is not.
+"""Fetch a model into the cache unless it is there, in the form that the engine takes.
 
-In the form that the engine takes which HEADRACE_TRANSCRIBER names. `speakers` is what `diarize` needs, for any engine.
+The name `speakers` fetches the weights for the option `diarize`, which all engines share.
 """
 
 import argparse
@@ -9,28 +9,29 @@ import sys
 from pathlib import Path
 
 from processor_service.diarization.weights import SPEAKERS, fetch_weights
-from processor_service.models.cache import ModelCache, ModelError, form_for, is_path, locate
-from processor_service.transcribers import why_unavailable
+from processor_service.models.cache import ModelCache, ModelError, is_path, locate
+from processor_service.transcribers.engines import DEFAULT_ENGINE, open_cache, why_unavailable
 
 
 def main() -> int:
-    """Print progress to standard error; exit 0 when the model is there and whole."""
+    """Print progress to standard error. Return 0 when the model is in the cache and intact, else 1."""
     default_dir = os.environ.get("HEADRACE_MODEL_DIR", "~/.cache/headrace/models")
-    default_engine = os.environ.get("HEADRACE_TRANSCRIBER", "openai-whisper")
+    default_engine = os.environ.get("HEADRACE_TRANSCRIBER", DEFAULT_ENGINE)
     parser = argparse.ArgumentParser(prog="python -m processor_service.models", description=__doc__)
-    parser.add_argument("name", help="a model name such as tiny.en or base, or a path")
-    parser.add_argument("--dir", default=default_dir, help="the cache folder; default HEADRACE_MODEL_DIR")
-    parser.add_argument("--engine", default=default_engine, help="who will use it; default HEADRACE_TRANSCRIBER")
+    parser.add_argument("name", help="a model such as tiny.en or base, a path, or speakers")
+    parser.add_argument("--dir", default=default_dir, help="the cache folder; default: HEADRACE_MODEL_DIR")
+    parser.add_argument(
+        "--engine", default=default_engine, help="the engine that will load the model; default: HEADRACE_TRANSCRIBER"
+    )
     arguments = parser.parse_args()
-    if arguments.name != SPEAKERS and (reason := why_unavailable(arguments.engine)):
-        _say(reason)
-        return 1
-    cache = ModelCache(Path(arguments.dir), form_for(arguments.engine))
+    folder = Path(arguments.dir).expanduser()
     try:
         if arguments.name == SPEAKERS:
-            fetch_weights(cache.folder, _say)
+            fetch_weights(folder, _say)
+        elif problem := why_unavailable(arguments.engine):
+            raise ModelError(problem)
         else:
-            _ensure(arguments.name, cache)
+            _ensure(arguments.name, open_cache(arguments.engine, folder))
     except (ModelError, OSError) as error:
         _say(str(error))
         return 1
@@ -43,11 +44,11 @@ def _ensure(name: str, cache: ModelCache) -> None:
     except ModelError:
         if is_path(name):
             raise
-        from processor_service.models.fetch import fetch  # it imports torch: seconds that a cached model needs not
+        from processor_service.models.fetch import fetch  # imports torch, which takes seconds
 
-        _say(f"the model {name}, which turns speech into text, is fetched once into {cache.folder}")
+        _say(f"fetching the speech recognition model {name} into {cache.folder}; this happens once")
         fetch(name, cache, _say)
-        _say(f"{name} is there")
+        _say(f"{name} is ready")
 
 
 def _say(text: str) -> None:

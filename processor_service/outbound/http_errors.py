@@ -1,17 +1,15 @@
-"""Says why a request to somebody else's server broke, by the kind of the error: its words may hold what is secret."""
+"""Describes HTTP failures of other servers by the kind of error. The text of an error may contain secrets."""
 
 import datetime as dt
 from email.utils import parsedate_to_datetime
 
 import aiohttp
 
-# Reads the `Retry-After` header of an answer (RFC 9110, 10.2.3).
-
-LONGEST_S = 365 * 24 * 3600.0  # a finite number for every wish
+LONGEST_S = 365 * 24 * 3600.0  # caps every Retry-After
 
 
 def retry_after_s(value: str, *, now: dt.datetime) -> float | None:
-    """How many seconds the header asks to wait; None when it asks for none, or in no known form."""
+    """Return the wait that a `Retry-After` header requests (RFC 9110, 10.2.3); None: no wait, or invalid."""
     wait_s = _seconds(value.strip(), now)
     return min(wait_s, LONGEST_S) if wait_s and wait_s > 0 else None
 
@@ -27,17 +25,17 @@ def _seconds(value: str, now: dt.datetime) -> float | None:
 
 
 def why_broken(error: Exception, awaited: str = "its answer") -> str:
-    """What that server did, as the end of a sentence without its full stop; `awaited` had not come as a whole."""
+    """Return what the server did, as a predicate without a full stop; `awaited` was not received completely."""
     match error:
         case TimeoutError():
             return "did not answer in time"
         case aiohttp.ClientConnectorDNSError():
-            return "has a name that could not be looked up"
+            return "has a host name that could not be resolved"
         case aiohttp.ClientSSLError():
-            return "could not prove by TLS who it is"
+            return "failed the TLS verification"
         case aiohttp.ClientConnectorError():
-            return "could not be connected to"
+            return "could not be reached"
         case aiohttp.ClientResponseError():
-            return "answered with something that is not HTTP"
+            return "did not answer with valid HTTP"
         case _:
-            return f"ended the connection before {awaited} was complete"
+            return f"closed the connection before {awaited} was complete"

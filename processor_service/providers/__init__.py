@@ -1,1 +1,1 @@
-"""Remote engines: providers that speak OpenAI's transcription API, who comes after whom, and when one is left alone."""
+"""Remote engines: providers with OpenAI's transcription API, failover between them, and circuit breakers."""

@@ -1,7 +1,4 @@
-"""Who transcribes a chunk: the first provider that serves the job and succeeds. The local engine comes after this.
-
-A chunk is done by one provider as a whole; its place in the result says by whom.
-"""
+"""Failover: the first provider that serves the job and succeeds transcribes the chunk. The local engine is last."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -23,46 +20,46 @@ log = Log(__name__)
 
 @asynccontextmanager
 async def open_providers(settings: Sequence[ProviderSettings]) -> AsyncIterator[tuple[OpenAIApi, ...]]:
-    """The providers of a process, in the order in which they are asked."""
+    """The providers of a process, in the order of the settings."""
     async with open_session() as http:
         yield tuple(OpenAIApi(one, http) for one in settings)
 
 
 def serving(providers: Sequence[OpenAIApi], options: JobOptions) -> tuple[OpenAIApi, ...]:
-    """Those that may do a job: all, unless it names a model; then those that have it."""
+    """The providers that may do a job: all, or those with the model that the job names."""
     return tuple(one for one in providers if options.model in (None, one.settings.model))
 
 
-def limits_of(providers: Sequence[OpenAIApi]) -> tuple[float, ...]:
-    """The longest pieces that they take, in seconds, each once: sets of pieces are in this order."""
+def piece_lengths_s(providers: Sequence[OpenAIApi]) -> tuple[float, ...]:
+    """The maximum piece lengths of the providers, each once. Sets of pieces have this order."""
     return tuple(dict.fromkeys(one.settings.longest_piece_s for one in providers))
 
 
-async def transcribe_remotely(
+async def transcribe_with_failover(
     providers: Sequence[OpenAIApi],
     channels: Sequence[ChannelPieces],
     options: JobOptions,
     on_progress: Callable[[float], None],
 ) -> tuple[Transcript, ...] | TaskError:
-    """A transcript for each channel, or why the last of at least one provider has none.
+    """Return a transcript of each channel, or the error of the last provider. There is at least one provider.
 
-    The channels hold a set of pieces for each of `limits_of(providers)`.
+    Each channel has a set of pieces for each of `piece_lengths_s(providers)`.
     """
     failure: TaskError | None = None
-    limits_s = limits_of(providers)
+    lengths_s = piece_lengths_s(providers)
     for provider in providers:
-        which = limits_s.index(provider.settings.longest_piece_s)
+        which = lengths_s.index(provider.settings.longest_piece_s)
         try:
-            return await _by_one(provider, channels, which, options, on_progress)
+            return await _transcribe(provider, channels, which, options, on_progress)
         except TaskError as error:
             log.warning("provider_failed", provider=provider.name, code=error.code, error=error.message)
             failure = error
     if failure is None:
-        raise ValueError("there is no provider to ask")
+        raise ValueError("there is no provider")
     return failure
 
 
-async def _by_one(
+async def _transcribe(
     provider: OpenAIApi,
     channels: Sequence[ChannelPieces],
     which: int,
@@ -82,7 +79,7 @@ def _part(progress: Callable[[float], None], number: int, count: int) -> Callabl
 
 
 def _joined(parts: Sequence[Transcript], provider: OpenAIApi, options: JobOptions, duration_s: float) -> Transcript:
-    """The pieces of a channel as one; nobody was asked where there was no speech."""
+    """The transcript of a channel from those of its pieces. A channel without speech has no pieces."""
     if not parts:
         return Transcript(text="", language=options.language, duration=duration_s, segments=())
     merged = merge_transcripts(parts, duration_s=duration_s)

@@ -1,18 +1,16 @@
-"""Makes a transcript, in the time of a chunk, of what a provider understood in one piece of it. Pure."""
+"""Convert a provider's transcript of one piece to a transcript with times in the chunk. Pure."""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
 from processor_service.providers.plan_pieces import Timeline, length_s
-from processor_service.providers.read_answer import Heard, HeardSegment, HeardWord
-from processor_service.transcribers.segments import HeardWindow, TimedWord, segments_of
+from processor_service.providers.read_answer import ProviderSegment, ProviderTranscript, ProviderWord
+from processor_service.transcribers.segments import RecognizedWindow, TimedWord, segments_of
 from processor_service.transcribers.transcriber import Span, word
 from shared.schemas.options import LANGUAGES, JobOptions
 from shared.schemas.transcript import ResultWarning, Segment, Transcript, WarningCode, Word
 
-# Languages as providers name them: OpenAI's API answers "english" where others answer "en".
-
-# English names, as Whisper's model card and API give them, each before its code.
+# English language names, as in Whisper's model card, each before its code: OpenAI answers "english", others "en".
 NAMED = """
 afrikaans af, albanian sq, amharic am, arabic ar, armenian hy, assamese as, azerbaijani az, bashkir ba, basque eu,
 belarusian be, bengali bn, bosnian bs, breton br, bulgarian bg, burmese my, cantonese yue, castilian es, catalan ca,
@@ -30,22 +28,22 @@ turkish tr, turkmen tk, ukrainian uk, urdu ur, uzbek uz, valencian ca, vietnames
 CODES = {name: code for name, _, code in (one.strip().rpartition(" ") for one in NAMED.split(","))}
 
 
-def language_code(said: str | None) -> str | None:
-    """The code of a language that a provider named, by its name or code; None for what is neither."""
-    name = (said or "").strip().lower()
+def language_code(language: str | None) -> str | None:
+    """The code of a language that a provider gave by name or code; None for an unknown one."""
+    name = (language or "").strip().lower()
     return name if name in LANGUAGES else CODES.get(name)
 
 
-UNTOLD = 1.0  # a probability that the provider does not tell: nothing speaks against the text
+DEFAULT_PROBABILITY = 1.0  # where the provider sends none
 
 
-def transcript_of(heard: Heard, spans: Sequence[Span], options: JobOptions) -> Transcript:
-    """Times rise and lie within the spans of the piece."""
-    segments = tuple(_segments(heard, spans))
+def transcript_of(transcript: ProviderTranscript, spans: Sequence[Span], options: JobOptions) -> Transcript:
+    """The transcript of a piece. Times are in order and within the spans of the piece."""
+    segments = tuple(_segments(transcript, spans))
     has_words = all(one.words for one in segments)
     return Transcript(
         text=" ".join(one.text for one in segments),
-        language="en" if options.task == "translate" else language_code(heard.language) or options.language,
+        language="en" if options.task == "translate" else language_code(transcript.language) or options.language,
         duration=spans[-1][1],
         segments=segments,
         warnings=() if has_words or not options.word_timestamps else (_WORD_TIMES_MISSING,),
@@ -53,17 +51,17 @@ def transcript_of(heard: Heard, spans: Sequence[Span], options: JobOptions) -> T
 
 
 _WORD_TIMES_MISSING = ResultWarning(
-    code=WarningCode.WORD_TIMES_MISSING, message="Times of words were asked for, but the provider told none."
+    code=WarningCode.WORD_TIMES_MISSING, message="Word times were requested, but the provider sent none."
 )
 
 
-def _segments(heard: Heard, spans: Sequence[Span]) -> Iterator[Segment]:
+def _segments(transcript: ProviderTranscript, spans: Sequence[Span]) -> Iterator[Segment]:
     timeline = Timeline(spans)
-    words = [(one, timeline.word(one.start_s, one.end_s)) for one in heard.words]
-    if words and not heard.segments:
+    words = [(one, timeline.word(one.start_s, one.end_s)) for one in transcript.words]
+    if words and not transcript.segments:
         yield from _of_words_alone(words, spans)
         return
-    segments = heard.segments or _whole(heard, spans)
+    segments = transcript.segments or _whole(transcript, spans)
     groups = _grouped(words, segments)
     end_s = spans[0][0]
     for number, (segment, group) in enumerate(zip(segments, groups, strict=True)):
@@ -73,16 +71,16 @@ def _segments(heard: Heard, spans: Sequence[Span]) -> Iterator[Segment]:
         end_s = span[1]
 
 
-def _whole(heard: Heard, spans: Sequence[Span]) -> Sequence[HeardSegment]:
-    """The text in one stretch, when nothing is known of its parts."""
-    return (HeardSegment(text=heard.text, start_s=0.0, end_s=length_s(spans)),) if heard.text else ()
+def _whole(transcript: ProviderTranscript, spans: Sequence[Span]) -> Sequence[ProviderSegment]:
+    """The text as one segment, when the provider sent no segments."""
+    return (ProviderSegment(text=transcript.text, start_s=0.0, end_s=length_s(spans)),) if transcript.text else ()
 
 
-PlacedWord = tuple[HeardWord, Span]
+PlacedWord = tuple[ProviderWord, Span]
 
 
-def _grouped(words: Sequence[PlacedWord], segments: Sequence[HeardSegment]) -> list[list[PlacedWord]]:
-    """The words of each segment: those whose middles lie after its start and before the next one's."""
+def _grouped(words: Sequence[PlacedWord], segments: Sequence[ProviderSegment]) -> list[list[PlacedWord]]:
+    """The words of each segment: those whose middles are between its start and the next segment's."""
     starts_s = [one.start_s for one in segments]
     groups: list[list[PlacedWord]] = [[] for _ in segments]
     for one, span in words:
@@ -100,9 +98,9 @@ def _between(span: Span, earliest_s: float, latest_s: float) -> Span:
     return start_s, min(max(span[1], start_s), latest_s)
 
 
-def _segment(number: int, segment: HeardSegment, group: Sequence[PlacedWord], span: Span) -> Segment:
-    told = [one.probability for one, _ in group if one.probability is not None]
-    mean = sum(told) / len(told) if told else UNTOLD
+def _segment(number: int, segment: ProviderSegment, group: Sequence[PlacedWord], span: Span) -> Segment:
+    known = [one.probability for one, _ in group if one.probability is not None]
+    mean = sum(known) / len(known) if known else DEFAULT_PROBABILITY
     confidence = mean if segment.probability is None else segment.probability
     return Segment(
         id=number,
@@ -115,12 +113,13 @@ def _segment(number: int, segment: HeardSegment, group: Sequence[PlacedWord], sp
     )
 
 
-def _word(heard: HeardWord, span: Span, confidence: float) -> Word:
-    return word(heard.text, *span, confidence if heard.probability is None else heard.probability)
+def _word(recognized: ProviderWord, span: Span, confidence: float) -> Word:
+    return word(recognized.text, *span, confidence if recognized.probability is None else recognized.probability)
 
 
 def _of_words_alone(words: Sequence[PlacedWord], spans: Sequence[Span]) -> list[Segment]:
     timed = [
-        TimedWord(f" {one.text}", *span, UNTOLD if one.probability is None else one.probability) for one, span in words
+        TimedWord(f" {one.text}", *span, DEFAULT_PROBABILITY if one.probability is None else one.probability)
+        for one, span in words
     ]
-    return segments_of([HeardWindow(span=(spans[0][0], spans[-1][1]), words=timed, no_speech_probability=0.0)])
+    return segments_of([RecognizedWindow(span=(spans[0][0], spans[-1][1]), words=timed, no_speech_probability=0.0)])

@@ -1,6 +1,6 @@
-"""What of a chunk goes into which request: whole windows of speech, silences left out; and back to the chunk's time.
+"""Divide a chunk into pieces, one per request: whole windows of speech, without silences. Map times back to the chunk.
 
-Pure. A piece ends in a pause, unless speech runs on for longer than a piece may be.
+A piece ends in a pause, unless speech without a pause is longer than a piece may be.
 """
 
 from bisect import bisect_left, bisect_right
@@ -15,25 +15,25 @@ from processor_service.audio.flac import FlacWriter
 from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray, Span
 from processor_service.transcribers.windows import plan_windows
 
-TOUCHING_S = 1e-3  # windows that are nearer leave nothing out between them
+TOUCHING_S = 1e-3  # windows closer than this are one span
 
 
 class Piece(msgspec.Struct, frozen=True, kw_only=True):
-    """A file for one request. `spans` are what it holds of the chunk, one after the other, in seconds."""
+    """A file for one request. It contains the `spans` of the chunk, in seconds, one after the other."""
 
     path: str
     spans: tuple[Span, ...]
 
 
 class ChannelPieces(msgspec.Struct, frozen=True, kw_only=True):
-    """All pieces of a channel, or of all channels mixed: a set for each of the longest lengths that were asked for."""
+    """All pieces of a channel, or of the mix of all channels: one set for each maximum length."""
 
-    duration_s: float  # of the audio that was cut
+    duration_s: float  # of the divided audio
     sets: tuple[tuple[Piece, ...], ...]
 
 
 def plan_pieces(windows: Sequence[Span], longest_s: float) -> list[tuple[Span, ...]]:
-    """The spans of each piece. Windows are rising, none longer than a piece; those cut through speech overlap."""
+    """The spans of each piece. Windows are in order and no longer than a piece; windows that divide speech overlap."""
     pieces: list[tuple[Span, ...]] = []
     piece: tuple[Span, ...] = ()
     for window in _apart(windows):
@@ -50,7 +50,7 @@ def length_s(spans: Sequence[Span]) -> float:
 
 
 def _apart(windows: Sequence[Span]) -> list[Span]:
-    """The same without overlaps: each is halved."""
+    """The windows without overlaps: each overlap is divided in the middle."""
     apart: list[Span] = []
     for start_s, end_s in windows:
         if apart and start_s < apart[-1][1]:
@@ -63,28 +63,28 @@ def _apart(windows: Sequence[Span]) -> list[Span]:
 
 
 def _joined(piece: tuple[Span, ...], window: Span) -> tuple[Span, ...]:
-    """Windows that touch are one span."""
+    """The piece with a window added. Windows that touch become one span."""
     if piece and window[0] <= piece[-1][1] + TOUCHING_S:
         return (*piece[:-1], (piece[-1][0], window[1]))
     return (*piece, window)
 
 
 class Timeline:
-    """Times in a piece as times in the chunk."""
+    """Converts times in a piece to times in the chunk."""
 
     def __init__(self, spans: Sequence[Span]) -> None:
         self._spans = spans
         self._starts_s = [0.0, *accumulate(end_s - start_s for start_s, end_s in spans)][: len(spans)]
 
     def word(self, start_s: float, end_s: float) -> Span:
-        """Nobody speaks across what was left out: the word belongs where its middle is."""
+        """The span of a word, within the span that contains its middle: no word crosses a silence."""
         number = self._at((start_s + end_s) / 2)
         low_s, high_s = self._spans[number]
         earlier_s = low_s - self._starts_s[number]
         return min(max(start_s + earlier_s, low_s), high_s), min(max(end_s + earlier_s, low_s), high_s)
 
     def stretch(self, start_s: float, end_s: float) -> Span:
-        """From the span it begins in to the one it ends in, with what was left out between."""
+        """A span of several words, which may include silences that the piece leaves out."""
         first = self._at(start_s)
         last = max(first, bisect_left(self._starts_s, end_s) - 1)
         return self._moved(first, start_s), max(self._moved(first, start_s), self._moved(last, end_s))
@@ -97,11 +97,8 @@ class Timeline:
         return min(start_s + time_s - self._starts_s[number], end_s)
 
 
-# Cuts audio into the files that providers get: FLAC, 16 kHz mono, speech only. Runs in a compute child.
-
-
 def encode_pieces(audio: FloatArray, out_dir: Path, longest_s: Sequence[float]) -> ChannelPieces:
-    """The pieces of 16 kHz mono, written into a folder of their own; a set for each of the longest lengths."""
+    """Write the pieces of 16 kHz mono audio as FLAC files: one set for each maximum length. Runs in a compute child."""
     duration_s = len(audio) / SAMPLE_RATE_HZ
     windows = plan_windows(speech_regions(audio, FINE), duration_s)
     sets = tuple(

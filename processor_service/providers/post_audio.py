@@ -1,7 +1,7 @@
-"""Posts one file to a provider's transcription API and reads the answer, no more than a sound one would be.
+"""Post one audio file to a provider's transcription API and read the answer, up to a maximum length.
 
-Follows no redirect. What comes of it is a value; neither values nor what is raised hold a word that the provider sent
-in its headers, which may repeat the key.
+Redirects are not followed. The results are values. No value or error contains text that the provider sent in its
+headers, which may repeat the key.
 """
 
 from collections.abc import AsyncIterator
@@ -15,14 +15,14 @@ from processor_service.outbound.http_errors import why_broken
 from processor_service.providers.provider_settings import ProviderSettings
 from shared.schemas.options import JobOptions
 
-# Ten minutes of fast speech, five words a second, are half a megabyte with times; some send their tokens besides.
+# Ten minutes of fast speech, five words a second, are 0.5 MB with times; some providers add tokens.
 MAX_ANSWER_BYTES = 8 << 20
 READ_BYTES = 64 << 10
 CONNECT_S = 15.0
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """The provider answered, in full."""
+    """A complete answer."""
 
     status: int
     retry_after: str | None
@@ -30,19 +30,19 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NoAnswer(msgspec.Struct, frozen=True):
-    """It did not; `why` goes on after the provider's name."""
+    """No answer, or an incomplete one; `reason` continues "The provider …"."""
 
-    why: str
+    reason: str
 
 
 class TooLong(msgspec.Struct, frozen=True):
-    """It sent more than any transcript; the rest was not read."""
+    """The answer is longer than any transcript; the rest was not read."""
 
 
 @asynccontextmanager
 async def open_session() -> AsyncIterator[aiohttp.ClientSession]:
-    """The session for all requests to providers of a process. TLS is verified; no cookie, no proxy, no `.netrc`."""
-    # A connection a request: one that the provider closed meanwhile would look like a failure of the next chunk.
+    """The session for all requests to providers of a process. TLS is verified; no cookies, no proxy, no `.netrc`."""
+    # One connection per request: a reused one that the provider has closed would look like a failure.
     connector = aiohttp.TCPConnector(force_close=True, limit=0)
     async with aiohttp.ClientSession(
         connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False, auto_decompress=False
@@ -53,7 +53,7 @@ async def open_session() -> AsyncIterator[aiohttp.ClientSession]:
 async def post_audio(
     http: aiohttp.ClientSession, provider: ProviderSettings, path: Path, options: JobOptions
 ) -> Answer | NoAnswer | TooLong:
-    """Send a FLAC file. Raises for nothing that a provider can do."""
+    """Send a FLAC file. No answer of a provider raises an error."""
     timeout = aiohttp.ClientTimeout(
         total=provider.timeout_s, sock_connect=CONNECT_S, sock_read=min(provider.silence_s, provider.timeout_s)
     )
@@ -74,13 +74,13 @@ async def post_audio(
 
 
 def fields_of(provider: ProviderSettings, options: JobOptions) -> list[tuple[str, str]]:
-    """The form's fields besides the file. A translation is into English and has no times of words."""
+    """The form fields besides the file. A translation is into English and has no word times."""
     fields = [("model", provider.model)]
     fields.append(("response_format", "json" if provider.times == "none" else "verbose_json"))
     if options.task == "transcribe":
         if options.language:
             fields.append(("language", options.language))
-        if provider.times == "words":  # even if nobody asked: seams are found by words
+        if provider.times == "words":  # regardless of the job's options: seams are found by words
             fields += [("timestamp_granularities[]", "word"), ("timestamp_granularities[]", "segment")]
     if options.prompt:
         fields.append(("prompt", options.prompt))

@@ -1,6 +1,6 @@
-"""Reads a provider's answer about one piece of audio, and believes little of it: text is kept, times are made to fit.
+"""Read a provider's answer for one piece of audio. The text is kept; times are validated and corrected.
 
-Times are seconds in the piece. Pure.
+Times are seconds in the piece. Only the code of an error answer is kept: its text may repeat the key or the audio.
 """
 
 import datetime as dt
@@ -16,10 +16,6 @@ from processor_service.providers.post_audio import Answer, NoAnswer, TooLong
 from processor_service.providers.provider_settings import ProviderSettings
 from processor_service.transcribers.transcriber import Span
 from shared.schemas.failures import FailureCode
-
-# Judges what came of a request to a provider: what kind of failure it is, if it is one. Pure decisions.
-#
-# Of what the provider says of the failure only a code is kept; its sentences may repeat the key or the audio's words.
 
 TRANSIENT = frozenset({408, 429})
 DENIED = frozenset({401, 402, 403})
@@ -38,32 +34,32 @@ class _ErrorBody(msgspec.Struct):
 def failure_of_answer(
     answer: Answer | NoAnswer | TooLong, provider: ProviderSettings, *, now: dt.datetime
 ) -> TaskError | None:
-    """Why there is no transcript; None: there should be one in the answer."""
+    """The error of a request; None for a successful answer."""
     match answer:
-        case NoAnswer(why):
-            return TransientError(FailureCode.PROVIDER_UNAVAILABLE, f"The provider {provider.name} {why}.")
+        case NoAnswer(reason):
+            return TransientError(FailureCode.PROVIDER_UNAVAILABLE, f"The provider {provider.name} {reason}.")
         case TooLong():
-            return not_a_transcript(provider, "its answer is too long")
+            return invalid_answer(provider, "the answer is too long")
         case Answer(status=status) if 200 <= status < 300:
             return None
         case Answer():
             return _failure_of_status(answer, provider, now)
 
 
-def not_a_transcript(provider: ProviderSettings, why: str) -> TransientError:
-    """Garbage comes from what stands between more often than from the provider: another attempt may go better."""
-    message = f"The provider {provider.name} answered with what is no transcript: {why}."
+def invalid_answer(provider: ProviderSettings, reason: str) -> TransientError:
+    """The error of an answer without a transcript. Transient: most such answers come from proxies in between."""
+    message = f"The provider {provider.name} sent no valid transcript: {reason}."
     return TransientError(FailureCode.PROVIDER_ANSWER, message)
 
 
-def is_providers_trouble(error: TaskError) -> bool:
-    """Whether it would befall other requests too; a refusal concerns the one that was made."""
+def counts_against_provider(error: TaskError) -> bool:
+    """Whether an error is likely for other requests, too. A refusal concerns one request."""
     return error.code != FailureCode.PROVIDER_REFUSED
 
 
 def _failure_of_status(answer: Answer, provider: ProviderSettings, now: dt.datetime) -> TaskError:
-    said = _code_in(answer.body, provider)
-    message = f"The provider {provider.name} answered {answer.status}{f' ({said})' if said else ''}."
+    code_text = _code_in(answer.body, provider)
+    message = f"The provider {provider.name} answered {answer.status}{f' ({code_text})' if code_text else ''}."
     if answer.status in TRANSIENT or answer.status >= 500:
         wait_s = retry_after_s(answer.retry_after, now=now) if answer.retry_after else None
         return TransientError(FailureCode.PROVIDER_UNAVAILABLE, message, retry_after_s=wait_s)
@@ -76,16 +72,16 @@ def _code_in(body: bytes, provider: ProviderSettings) -> str | None:
         error = msgspec.json.decode(body, type=_ErrorBody).error
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    said = error.code if isinstance(error.code, str) else error.type
-    is_fit = said is not None and CODE.fullmatch(said) and said not in provider.key.reveal()
-    return said if is_fit else None
+    code = error.code if isinstance(error.code, str) else error.type
+    is_valid = code is not None and CODE.fullmatch(code) and code not in provider.key.reveal()
+    return code if is_valid else None
 
 
-STRAY_S = 30.0  # Whisper's windows reach so far beyond the audio; what is further off is in another unit
+STRAY_S = 30.0  # Whisper's windows reach this far beyond the audio; times further off have another unit
 
 
-class NotATranscriptError(ValueError):
-    """The answer is not what the API says; the message says of it what is wrong, and quotes nothing."""
+class InvalidAnswerError(ValueError):
+    """The answer does not follow the API. The message quotes nothing of it."""
 
 
 class _Word(msgspec.Struct):
@@ -111,8 +107,8 @@ class _Answer(msgspec.Struct):
     words: list[_Word] | None = None
 
 
-class HeardWord(msgspec.Struct, frozen=True):
-    """A word and when it was said."""
+class ProviderWord(msgspec.Struct, frozen=True):
+    """A word with its times."""
 
     text: str
     start_s: float
@@ -120,8 +116,8 @@ class HeardWord(msgspec.Struct, frozen=True):
     probability: float | None
 
 
-class HeardSegment(msgspec.Struct, frozen=True, kw_only=True):
-    """A stretch of text; probabilities are None where the provider tells none."""
+class ProviderSegment(msgspec.Struct, frozen=True, kw_only=True):
+    """A segment of text. Probabilities are None where the provider sends none."""
 
     text: str
     start_s: float
@@ -130,23 +126,23 @@ class HeardSegment(msgspec.Struct, frozen=True, kw_only=True):
     no_speech_probability: float | None = None
 
 
-class Heard(msgspec.Struct, frozen=True, kw_only=True):
-    """What a provider understood. Starts of words rise, and so do those of segments; all lie within the piece."""
+class ProviderTranscript(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider's transcript. Words and segments are in order of their starts, within the piece."""
 
     text: str
     language: str | None
-    segments: tuple[HeardSegment, ...]
-    words: tuple[HeardWord, ...]
+    segments: tuple[ProviderSegment, ...]
+    words: tuple[ProviderWord, ...]
 
 
-def read_answer(body: bytes, *, duration_s: float) -> Heard:
-    """The answer about a piece of that duration; raises NotATranscriptError."""
+def read_answer(body: bytes, *, duration_s: float) -> ProviderTranscript:
+    """Return the transcript of a piece of that duration. Raise InvalidAnswerError."""
     try:
         answer = msgspec.json.decode(body, type=_Answer)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        raise NotATranscriptError("it has not the form of one") from None  # the error may quote
+        raise InvalidAnswerError("the answer has the wrong form") from None  # the cause may quote it
     words = answer.words or [word for one in answer.segments or () for word in one.words or ()]
-    return Heard(
+    return ProviderTranscript(
         text=clean(answer.text),
         language=answer.language,
         segments=_segments(answer.segments or [], duration_s),
@@ -155,47 +151,51 @@ def read_answer(body: bytes, *, duration_s: float) -> Heard:
 
 
 def clean(text: str) -> str:
-    """On one line, single spaces, nothing that does not print."""
+    """The text on one line, with single spaces, without unprintable characters."""
     return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
 
 
-def _segments(segments: Sequence[_Segment], duration_s: float) -> tuple[HeardSegment, ...]:
-    told = [one for one in segments if clean(one.text)]
+def _segments(segments: Sequence[_Segment], duration_s: float) -> tuple[ProviderSegment, ...]:
+    spoken = [one for one in segments if clean(one.text)]
     return tuple(
-        HeardSegment(
+        ProviderSegment(
             text=clean(one.text),
             start_s=start_s,
             end_s=end_s,
             probability=None if one.avg_logprob is None else math.exp(min(one.avg_logprob, 0.0)),
             no_speech_probability=_probability(one.no_speech_prob),
         )
-        for one, (start_s, end_s) in zip(told, rising(((one.start, one.end) for one in told), duration_s), strict=True)
+        for one, (start_s, end_s) in zip(
+            spoken, in_order(((one.start, one.end) for one in spoken), duration_s), strict=True
+        )
     )
 
 
-def _words(words: Sequence[_Word], duration_s: float) -> tuple[HeardWord, ...]:
-    told = [one for one in words if clean(one.word)]
+def _words(words: Sequence[_Word], duration_s: float) -> tuple[ProviderWord, ...]:
+    spoken = [one for one in words if clean(one.word)]
     return tuple(
-        HeardWord(clean(one.word), start_s, end_s, _probability(one.probability))
-        for one, (start_s, end_s) in zip(told, rising(((one.start, one.end) for one in told), duration_s), strict=True)
+        ProviderWord(clean(one.word), start_s, end_s, _probability(one.probability))
+        for one, (start_s, end_s) in zip(
+            spoken, in_order(((one.start, one.end) for one in spoken), duration_s), strict=True
+        )
     )
 
 
-def rising(spans: Iterable[Span], duration_s: float) -> list[Span]:
-    """The spans in their order, each within the audio and begun and ended no later than the next begins.
+def in_order(spans: Iterable[Span], duration_s: float) -> list[Span]:
+    """The spans in their order, moved into the audio and shortened so that each ends before the next begins.
 
-    Raises NotATranscriptError for times that are nowhere near the audio.
+    Raise InvalidAnswerError for times far outside the audio.
     """
     fitted: list[Span] = []
     for start_s, end_s in spans:
         if min(start_s, end_s) < -STRAY_S or max(start_s, end_s) > duration_s + STRAY_S:
-            raise NotATranscriptError("its times are not those of the audio")
-        begun_s = min(max(start_s, fitted[-1][0] if fitted else 0.0), duration_s)
+            raise InvalidAnswerError("its times are outside the audio")
+        began_s = min(max(start_s, fitted[-1][0] if fitted else 0.0), duration_s)
         if fitted:
-            fitted[-1] = (fitted[-1][0], min(fitted[-1][1], begun_s))
-        fitted.append((begun_s, min(max(end_s, begun_s), duration_s)))
+            fitted[-1] = (fitted[-1][0], min(fitted[-1][1], began_s))
+        fitted.append((began_s, min(max(end_s, began_s), duration_s)))
     return fitted
 
 
-def _probability(said: float | None) -> float | None:
-    return None if said is None else min(max(said, 0.0), 1.0)
+def _probability(value: float | None) -> float | None:
+    return None if value is None else min(max(value, 0.0), 1.0)

@@ -1,1 +1,1 @@
-"""Sources that a client named by URL: fetched as the first step of `prepare`, and stored as an upload would be."""
+"""Sources that clients name by URL: `prepare` fetches and stores them first, as if they were uploaded."""

@@ -1,7 +1,7 @@
-"""The bytes behind a URL, as one stream over as many connections as it takes.
+"""Downloads a URL as one stream over as many connections as it takes.
 
-A connection that breaks is followed by another for the rest (`Range`), if the server promises by an ETag or a date that
-it is still the same (`If-Range`). Nothing is stored here.
+A broken connection is continued by another one (`Range`) if an ETag or a date proves that the source is unchanged
+(`If-Range`). This module stores nothing.
 """
 
 import asyncio
@@ -13,91 +13,36 @@ from email.utils import parsedate_to_datetime
 import aiohttp
 import msgspec
 
-from processor_service.errors import PermanentError, SourceBrokenError, SourceChangedError, refused, too_large
+from processor_service.errors import (
+    PermanentError,
+    SourceBrokenError,
+    SourceChangedError,
+    source_refused,
+    source_too_large,
+)
 from processor_service.outbound.http_errors import retry_after_s, why_broken
 from processor_service.settings import ProcessorSettings
 from processor_service.sources.open_url import open_url
 
-# Judges by its status and headers whether an answer brings the source. Pure decisions.
-
-TRY_AGAIN = frozenset({408, 421, 425, 429})  # and all 5xx
-WHAT_IT_MEANS = {
-    204: "has nothing there (204)",
-    401: "wants to know who asks for it (401)",
-    403: "does not give it (403)",
-    404: "has nothing there (404)",
-    410: "has nothing there any more (410)",
+RETRYABLE_STATUSES = frozenset({408, 421, 425, 429})  # and all 5xx
+REFUSALS = {
+    204: "has no content at this URL (204)",
+    401: "requires authentication (401)",
+    403: "denies access (403)",
+    404: "did not find it (404)",
+    410: "no longer has it (410)",
 }
-
-
-def refusal_of(status: int, headers: Mapping[str, str]) -> PermanentError | SourceBrokenError:
-    """What an answer means that does not bring the source."""
-    if status in TRY_AGAIN or status >= 500:
-        return SourceBrokenError(f"answered {status}", retry_after_s=_wait_s(headers))
-    return refused(WHAT_IT_MEANS.get(status, f"answered {status}"))
-
-
-def strong_validator(headers: Mapping[str, str]) -> str | None:
-    """What `If-Range` may name, so that a resumed download is the same, byte for byte (RFC 9110, 8.8 and 13.1.5)."""
-    etag = headers.get("etag", "")
-    if etag.startswith('"') and etag.isascii():
-        return etag
-    modified_at, at = _time(headers.get("last-modified")), _time(headers.get("date"))
-    is_strong = modified_at and at and at - modified_at >= dt.timedelta(seconds=1)
-    return headers.get("last-modified") if is_strong else None
-
-
-def _wait_s(headers: Mapping[str, str]) -> float | None:
-    """A time is read by the server's own clock, where it tells it."""
-    now = _time(headers.get("date")) or dt.datetime.now(dt.UTC)
-    return retry_after_s(headers["retry-after"], now=now) if "retry-after" in headers else None
-
-
-def _time(value: str | None) -> dt.datetime | None:
-    try:
-        time = parsedate_to_datetime(value or "")
-    except (ValueError, OverflowError):
-        return None
-    return time.replace(tzinfo=time.tzinfo or dt.UTC)
-
-
-# The least rate of a source. Counts only the time that we wait for its server, not what the blob store takes.
-
-LEAST_BYTES_PER_S = 4096  # a fetch holds a compute slot; speech for a telephone is faster than this
-
-
-class Pace:
-    """Watches one connection."""
-
-    def __init__(self, window_s: float) -> None:
-        self._window_s = window_s
-        self._waited_s = 0.0
-        self._arrived = 0
-
-    async def next(self, read: Callable[[], Awaitable[bytes]]) -> bytes:
-        """The next piece; SourceBrokenError when a whole window brought too little."""
-        clock = asyncio.get_running_loop().time
-        began_s = clock()
-        piece = await read()
-        self._waited_s += clock() - began_s
-        self._arrived += len(piece)
-        if self._waited_s >= self._window_s:
-            if self._arrived < self._waited_s * LEAST_BYTES_PER_S:
-                raise SourceBrokenError("sends too slowly")
-            self._waited_s, self._arrived = 0.0, 0
-        return piece
-
-
+LEAST_BYTES_PER_S = 4096  # a fetch holds a compute slot; telephone speech needs more than this
 RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(?:(\d{1,18})|\*)", re.ASCII)
-WAITS_S = (0.2, 1.0, 3.0)  # before the next connection, when one after the other brings next to nothing
+WAITS_S = (0.2, 1.0, 3.0)  # before the next connection, while consecutive ones receive less than LITTLE_BYTES
 LITTLE_BYTES = 64 << 10
 
 
 class Source(msgspec.Struct, frozen=True):
-    """What the first answer said of the source."""
+    """What the first answer stated about the source."""
 
     validator: str | None
-    total_bytes: int | None  # None: nobody knows before the end
+    total_bytes: int | None  # None: unknown until the end
 
 
 class Download:
@@ -112,34 +57,34 @@ class Download:
         self._offset = 0
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """All bytes, in pieces that are not empty. Raises SourceChangedError, or TaskError."""
-        in_vain = 0
+        """Yield all bytes, in pieces that are not empty. Raises SourceChangedError, or TaskError."""
+        failures = 0
         while True:
             start = self._offset
             try:
                 async for piece in self._connection():
                     yield piece
             except SourceBrokenError as error:
-                in_vain = in_vain + 1 if self._offset - start < LITTLE_BYTES else 1
-                if self._source is None or in_vain > len(WAITS_S):
+                failures = failures + 1 if self._offset - start < LITTLE_BYTES else 1
+                if self._source is None or failures > len(WAITS_S):
                     raise error.failure from None
                 if self._offset and self._source.validator is None:
                     raise SourceChangedError(str(error)) from None
             else:
                 return
-            await asyncio.sleep(WAITS_S[in_vain - 1])
+            await asyncio.sleep(WAITS_S[failures - 1])
 
     def close(self) -> None:
-        """Close the connection, whoever reads from it."""
+        """Close the connection, also while another task reads from it."""
         if self._response:
             self._response.close()
 
     async def _connection(self) -> AsyncIterator[bytes]:
-        """What one connection brings from where the last one ended."""
+        """Yield what one connection receives, from the offset where the previous one ended."""
         pace = Pace(self._settings.fetch_silence_s)
         self._response = response = await open_url(self._http, self._url, self._headers(), self._settings)
         try:
-            source = self._source = self._judged(response)
+            source = self._source = self._checked(response)
             while piece := await pace.next(response.content.readany):
                 self._offset += len(piece)
                 self._check_size(self._offset)
@@ -149,26 +94,26 @@ class Download:
         finally:
             response.close()
         if source.total_bytes is not None and self._offset < source.total_bytes:
-            raise SourceBrokenError("sent less than it had promised")
+            raise SourceBrokenError("sent fewer bytes than it declared")
 
     def _headers(self) -> dict[str, str]:
         if self._source is None or self._source.validator is None or not self._offset:
             return {}
         return {"range": f"bytes={self._offset}-", "if-range": self._source.validator}
 
-    def _judged(self, response: aiohttp.ClientResponse) -> Source:
-        """The source that the answer brings, from `_offset` on. Raises what its refusal means."""
+    def _checked(self, response: aiohttp.ClientResponse) -> Source:
+        """Return the source that the answer serves from `_offset` on. Raise the error for any other answer."""
         if self._offset == 0 and response.status == 200:
             total_bytes = response.content_length
             self._check_size(total_bytes or 0)
             return Source(strong_validator(response.headers), total_bytes)
         if self._source is None or response.status not in {200, 206, 416}:
             raise refusal_of(response.status, response.headers)
-        if response.status != 206 or not self._goes_on(self._source, response):
-            raise SourceChangedError("has something else there now")
+        if response.status != 206 or not self._continues(self._source, response):
+            raise SourceChangedError("changed the content during the download")
         return self._source
 
-    def _goes_on(self, source: Source, response: aiohttp.ClientResponse) -> bool:
+    def _continues(self, source: Source, response: aiohttp.ClientResponse) -> bool:
         span = RANGE.fullmatch(response.headers.get("content-range", ""))
         if not span or int(span[1]) != self._offset:
             return False
@@ -178,4 +123,57 @@ class Download:
 
     def _check_size(self, size_bytes: int) -> None:
         if size_bytes > self._settings.max_upload_bytes:
-            raise too_large(self._settings.max_upload_bytes)
+            raise source_too_large(self._settings.max_upload_bytes)
+
+
+class Pace:
+    """Enforces the least rate of one connection. Counts only the time spent waiting for the server."""
+
+    def __init__(self, window_s: float) -> None:
+        self._window_s = window_s
+        self._waited_s = 0.0
+        self._arrived = 0
+
+    async def next(self, read: Callable[[], Awaitable[bytes]]) -> bytes:
+        """Return the next piece. Raise SourceBrokenError when the rate over a window is too low."""
+        clock = asyncio.get_running_loop().time
+        began_s = clock()
+        piece = await read()
+        self._waited_s += clock() - began_s
+        self._arrived += len(piece)
+        if self._waited_s >= self._window_s:
+            if self._arrived < self._waited_s * LEAST_BYTES_PER_S:
+                raise SourceBrokenError("sends too slowly")
+            self._waited_s, self._arrived = 0.0, 0
+        return piece
+
+
+def refusal_of(status: int, headers: Mapping[str, str]) -> PermanentError | SourceBrokenError:
+    """Return the error for an answer without the source."""
+    if status in RETRYABLE_STATUSES or status >= 500:
+        return SourceBrokenError(f"answered {status}", retry_after_s=_wait_s(headers))
+    return source_refused(REFUSALS.get(status, f"answered {status}"))
+
+
+def strong_validator(headers: Mapping[str, str]) -> str | None:
+    """Return a validator for `If-Range` that guarantees the same bytes (RFC 9110, 8.8 and 13.1.5)."""
+    etag = headers.get("etag", "")
+    if etag.startswith('"') and etag.isascii():
+        return etag
+    modified_at, at = _time(headers.get("last-modified")), _time(headers.get("date"))
+    is_strong = modified_at and at and at - modified_at >= dt.timedelta(seconds=1)
+    return headers.get("last-modified") if is_strong else None
+
+
+def _wait_s(headers: Mapping[str, str]) -> float | None:
+    """A date is relative to the server's own clock, if it sends one."""
+    now = _time(headers.get("date")) or dt.datetime.now(dt.UTC)
+    return retry_after_s(headers["retry-after"], now=now) if "retry-after" in headers else None
+
+
+def _time(value: str | None) -> dt.datetime | None:
+    try:
+        time = parsedate_to_datetime(value or "")
+    except (ValueError, OverflowError):
+        return None
+    return time.replace(tzinfo=time.tzinfo or dt.UTC)

@@ -1,6 +1,7 @@
-"""Fetches the source of a job that named a URL into the blob store, and records what it is: how `prepare` begins.
+"""Fetches the source of a job with an `audio_url` into the blob store and records its facts: the start of `prepare`.
 
-What is stored whole is not fetched again, not by a second attempt nor after a redrive. Logs name the host only.
+A completely stored source is never fetched again, not by another attempt nor after a redrive. Logs contain only the
+host of the URL.
 """
 
 import asyncio
@@ -11,10 +12,10 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from processor_service.errors import PermanentError, SourceChangedError, unavailable
+from processor_service.errors import PermanentError, SourceChangedError, source_unavailable
 from processor_service.settings import ProcessorSettings
 from processor_service.sources.download import Download
-from processor_service.tasks.leases import ClaimedTask, Leases, SourceFacts
+from processor_service.tasks.leases import ClaimedTask, FetchedSource, Leases
 from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobNotFoundError
 from shared.blobs.blob_store import BlobStore
@@ -24,11 +25,11 @@ from shared.telemetry.logs import Log
 
 log = Log(__name__)
 
-MAX_STARTS = 3
+MAX_STARTS = 3  # from the first byte
 
 
 class SourceFetcher(msgspec.Struct, frozen=True, kw_only=True):
-    """What fetching needs, for all sources of a process."""
+    """Fetches all sources of a process."""
 
     http: aiohttp.ClientSession
     blobs: BlobStore
@@ -36,27 +37,27 @@ class SourceFetcher(msgspec.Struct, frozen=True, kw_only=True):
     settings: ProcessorSettings
 
     async def fetch(self, task: ClaimedTask) -> None:
-        """Nothing for an upload, nor for what was fetched before. Raises TaskError, or BlobStoreError."""
+        """Do nothing for an upload or a source that was recorded before. Raises TaskError, or BlobStoreError."""
         if task.source_url is None:
             return
-        source = _Source(self, task, task.source_url)
+        source = _Fetch(self, task, task.source_url)
         facts = await source.stored() or await source.fetched()
         await self.leases.record_source(task, facts)
         log.info("source_fetched", container=facts.container, bytes=facts.bytes)
 
 
-class _Source:
+class _Fetch:
     """The source of one task."""
 
     def __init__(self, fetcher: SourceFetcher, task: ClaimedTask, url: str) -> None:
-        self._with = fetcher
+        self._fetcher = fetcher
         self._task = task
         self._url = url
         self._key = blob_keys.source(task.job_id)
 
-    async def stored(self) -> SourceFacts | None:
-        """The facts of a source that was stored whole, by somebody who was lost before he could record them."""
-        blobs = self._with.blobs
+    async def stored(self) -> FetchedSource | None:
+        """Return the facts of a stored source; None if there is none. A lost worker stored it and did not record it."""
+        blobs = self._fetcher.blobs
         try:
             size = await blobs.size(self._key)
         except BlobNotFoundError:
@@ -64,46 +65,46 @@ class _Source:
         pieces = blobs.read(self._key, 0, size)
         return await _facts(pieces, _read_through)
 
-    async def fetched(self) -> SourceFacts:
-        """The facts of the source, once it is stored."""
-        timeout_s = self._with.settings.fetch_timeout_s
+    async def fetched(self) -> FetchedSource:
+        """Fetch and store the source; return its facts."""
+        timeout_s = self._fetcher.settings.fetch_timeout_s
         try:
             async with asyncio.timeout(timeout_s):
                 return await self._start_until_whole()
         except TimeoutError:
-            raise unavailable(f"took longer than {timeout_s:.0f} s to send the source") from None
+            raise source_unavailable(f"took longer than {timeout_s:.0f} s to send the source") from None
 
-    async def _start_until_whole(self) -> SourceFacts:
-        why = ""
+    async def _start_until_whole(self) -> FetchedSource:
+        reason = ""
         for _ in range(MAX_STARTS):
             try:
                 return await self._once()
             except SourceChangedError as error:
-                why = str(error)
-                log.warning("source_started_over", host=URL(self._url).host, why=why)
-        raise unavailable(why)
+                reason = str(error)
+                log.warning("source_download_restarted", host=URL(self._url).host, reason=reason)
+        raise source_unavailable(reason)
 
-    async def _once(self) -> SourceFacts:
-        download = Download(self._with.http, self._url, self._with.settings)
+    async def _once(self) -> FetchedSource:
+        download = Download(self._fetcher.http, self._url, self._fetcher.settings)
         try:
             return await _facts(download.pieces(), self._store)
         finally:
-            download.close()  # a put that was cancelled leaves its stream behind, waiting for the server
+            download.close()  # a cancelled put leaves its stream open, waiting for the server
 
     async def _store(self, pieces: AsyncIterator[bytes]) -> None:
-        await self._with.blobs.put(self._key, self._confirmed(pieces))
+        await self._fetcher.blobs.put(self._key, self._confirmed(pieces))
 
     async def _confirmed(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The pieces; before they end, and the blob shows, the task must still be ours: else another has stored it."""
+        """Yield the pieces; then require the lease, before the blob becomes visible and could replace another's."""
         async for piece in pieces:
             yield piece
-        await self._with.leases.confirm(self._task)
+        await self._fetcher.leases.confirm(self._task)
 
 
 async def _facts(
     pieces: AsyncIterator[bytes], consume: Callable[[AsyncIterator[bytes]], Awaitable[None]]
-) -> SourceFacts:
-    """What the pieces are, told while they are consumed. What is no audio is refused before."""
+) -> FetchedSource:
+    """Check that the source starts like audio, then consume the pieces and return their facts."""
     head = bytearray()
     async for piece in pieces:
         head += piece
@@ -112,15 +113,15 @@ async def _facts(
     container = _container(bytes(head[:HEAD_BYTES]))
     measured = _Measured()
     await consume(measured.stream(bytes(head), pieces))
-    return SourceFacts(container=container, bytes=measured.bytes, sha256=measured.sha256.hexdigest())
+    return FetchedSource(container=container, bytes=measured.bytes, sha256=measured.sha256.hexdigest())
 
 
 def _container(head: bytes) -> str:
     if not head:
-        raise PermanentError(FailureCode.EMPTY_AUDIO, "What the `audio_url` leads to is empty.")
+        raise PermanentError(FailureCode.EMPTY_AUDIO, "The `audio_url` returned no bytes.")
     if container := sniff_container(head):
         return container
-    message = f"What the `audio_url` leads to is not audio. Accepted are {ACCEPTED}."
+    message = f"The `audio_url` did not return audio. Accepted are {ACCEPTED}."
     raise PermanentError(FailureCode.UNSUPPORTED_MEDIA, message)
 
 
@@ -130,7 +131,7 @@ async def _read_through(pieces: AsyncIterator[bytes]) -> None:
 
 
 class _Measured:
-    """Passes pieces through, counting and hashing them."""
+    """Passes pieces through, and counts and hashes them."""
 
     def __init__(self) -> None:
         self.bytes = 0

@@ -1,6 +1,6 @@
-"""Asks for a URL and follows its redirects by hand, the guard at each: what may be asked for and what is connected to.
+"""Requests a URL and follows redirects itself, so that the guard checks every URL and every address.
 
-An answer is handed out before its body is read; whoever gets it closes it.
+The answer is returned before its body is read; the caller closes it.
 """
 
 import asyncio
@@ -12,20 +12,22 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from processor_service.errors import SourceBrokenError, blocked, refused
+from processor_service.errors import SourceBrokenError, source_blocked, source_refused
 from processor_service.outbound.guard import GuardedConnector, Resolver, TargetRefusedError, refusal_of_url
 from processor_service.outbound.http_errors import why_broken
 from processor_service.settings import ProcessorSettings
 
-# Opens the HTTP session that sources are fetched through: guarded as webhooks are, without a bound on the answer.
-#
-# Nothing is kept between requests: no cookie, no connection, no proxy from the environment.
-
 READ_BYTES = 256 << 10
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+MAX_REDIRECTS = 5
+VISIBLE_ASCII = re.compile(r"[!-~]+")
+HEADERS = {"accept": "audio/*, video/*, */*;q=0.5", "accept-encoding": "identity", "user-agent": "Headrace/1"}
 
 
-def open_session(settings: ProcessorSettings, *, resolver: AbstractResolver | None = None) -> aiohttp.ClientSession:
-    """The session for all sources of a process; closing it closes everything."""
+def open_source_session(
+    settings: ProcessorSettings, *, resolver: AbstractResolver | None = None
+) -> aiohttp.ClientSession:
+    """Open the guarded session for all sources of a process, without cookies or a proxy from the environment."""
     connector = GuardedConnector(
         resolver or Resolver(at_once=settings.slots), allow_private=settings.webhook_allow_private
     )
@@ -39,41 +41,35 @@ def open_session(settings: ProcessorSettings, *, resolver: AbstractResolver | No
     )
 
 
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
-MAX_REDIRECTS = 5
-VISIBLE_ASCII = re.compile(r"[!-~]+")
-HEADERS = {"accept": "audio/*, video/*, */*;q=0.5", "accept-encoding": "identity", "user-agent": "Headrace/1"}
-
-
 async def open_url(
     http: aiohttp.ClientSession, url: str, headers: Mapping[str, str], settings: ProcessorSettings
 ) -> aiohttp.ClientResponse:
-    """The answer at the end of the redirects. Raises SourceBrokenError, or TaskError for what is refused."""
+    """Return the answer after all redirects. Raises SourceBrokenError, or TaskError for a refused URL."""
     target = _parsed(url)
     for _ in range(MAX_REDIRECTS + 1):
-        if why := refusal_of_url(target, schemes=settings.fetch_schemes, ports=settings.webhook_ports):
-            raise blocked(why)
+        if reason := refusal_of_url(target, schemes=settings.fetch_schemes, ports=settings.webhook_ports):
+            raise source_blocked(reason)
         response = await _get(http, target, headers, settings.fetch_silence_s)
         location = _location(response.status, response.headers)
         if location is None:
             return response
         response.close()
         target = _joined(target, location)
-    raise refused("redirects again and again")
+    raise source_refused(f"redirects more than {MAX_REDIRECTS} times")
 
 
 async def _get(
-    http: aiohttp.ClientSession, url: URL, headers: Mapping[str, str], patience_s: float
+    http: aiohttp.ClientSession, url: URL, headers: Mapping[str, str], timeout_s: float
 ) -> aiohttp.ClientResponse:
     try:
-        async with asyncio.timeout(patience_s):
+        async with asyncio.timeout(timeout_s):
             return await http.get(url, headers={**HEADERS, **headers}, allow_redirects=False)
     except TargetRefusedError as error:
-        raise blocked(f"its host is at {error}") from None
+        raise source_blocked(f"its host is at {error}") from None
     except aiohttp.InvalidURL:
-        raise blocked("it names no host") from None
+        raise source_blocked("it names no host") from None
     except (aiohttp.ClientError, OSError) as error:
-        raise SourceBrokenError(why_broken(error, "the source")) from None  # its words may hold the URL
+        raise SourceBrokenError(why_broken(error, "the source")) from None  # the error's text may contain the URL
 
 
 def _location(status: int, headers: Mapping[str, str]) -> str | None:
@@ -81,7 +77,7 @@ def _location(status: int, headers: Mapping[str, str]) -> str | None:
 
 
 def _parsed(url: str) -> URL:
-    """The URL as it is written, since signatures are of the writing; an empty one, which is refused, for no URL."""
+    """Return the URL without normalization, which would break signatures; an empty URL, refused later, if invalid."""
     try:
         parsed, written = URL(url), urlsplit(url)
         if not VISIBLE_ASCII.fullmatch(url) or not parsed.raw_authority:

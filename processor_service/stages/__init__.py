@@ -1,1 +1,1 @@
-"""The stages of a job, each a coroutine from a task under lease to an outcome. Plain steps; no SQL."""
+"""The stages of a job: each is a coroutine that takes a leased task and returns an outcome. No SQL here."""

@@ -1,4 +1,4 @@
-"""Chunk: transcribe and denoise one chunk of a long file, find the voices in it, and store all that beside it."""
+"""Chunk: transcribe and denoise one chunk of a long file, extract its voices, and store the results."""
 
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from processor_service.compute.messages import ChunkProcessed, ProcessChunk
 from processor_service.errors import PermanentError, TaskError
 from processor_service.providers.failover import serving
 from processor_service.stages import time_limits
-from processor_service.stages.speakers import find_voices, voices_share_of
-from processor_service.stages.transcribe_remotely import ANSWERED, hear_remotely
+from processor_service.stages.speakers import chunk_voices, voices_share_of
+from processor_service.stages.transcribe_remotely import ANSWERED, ask_providers
 from processor_service.stages.work import Work
 from processor_service.tasks.outcomes import ChunkDone, ChunkInput
 from shared.blobs import blob_keys
@@ -19,64 +19,14 @@ from shared.failpoints import failpoint
 from shared.schemas.options import JobOptions
 from shared.schemas.transcript import Transcript
 
-# Denoises and transcribes one chunk file: the step that short files and chunks of long ones share.
-#
-# Remote engines come first, in the order of the settings; the engine of the compute child is the last resort.
-
-
-async def process_chunk(
-    work: Work, chunk: ChunkFile, *, span: tuple[float, float] = (0, 1)
-) -> tuple[Transcript, Path | None]:
-    """The transcript, in the source's time, and the denoised file (None when the client wants none)."""
-    denoised = work.scratch / f"{chunk.ordinal}.denoised.flac" if work.task.options.denoise else None
-    request = _request(work, chunk, denoised)
-    patience = time_limits.processing(work.settings, audio_s=_heard_s(chunk, work.task.options))
-    failure: TaskError | None = None
-    if providers := serving(work.providers, work.task.options):
-        request, failure = await hear_remotely(work, providers, request, patience, span=span)
-    if request.heard:
-        span = (span[0] + ANSWERED * (span[1] - span[0]), span[1])
-    else:
-        request = msgspec.structs.replace(request, model_path=_local_model(work, failure))
-    reply = await work.ask(request, ChunkProcessed, patience=patience, span=span)
-    return reply.transcript, denoised
-
-
-def _request(work: Work, chunk: ChunkFile, denoised: Path | None) -> ProcessChunk:
-    """Who transcribes is not said yet."""
-    return ProcessChunk(
-        chunk=chunk,
-        options=work.task.options,
-        model_path="",
-        threads=work.slot.threads,
-        denoised_path=str(denoised) if denoised else None,
-        denoiser=work.settings.denoiser_settings(),
-    )
-
-
-def _local_model(work: Work, failure: TaskError | None) -> str:
-    """The model for the last resort; where there is none, the failure of the remote engines is the task's."""
-    try:
-        return str(work.model_path())
-    except PermanentError:
-        if failure is None:
-            raise
-        raise failure from None
-
-
-def _heard_s(chunk: ChunkFile, options: JobOptions) -> float:
-    """How much audio is worked through at most: the file, its context too; once for each channel that is told apart."""
-    duration_s = (chunk.core_end_frame - chunk.file_start_frame) / chunk.sample_rate_hz + MAX_CONTEXT_S
-    return duration_s * (chunk.channels if options.channels == "separate" else 1)
-
 
 async def chunk(work: Work) -> ChunkDone:
-    """Do one chunk."""
+    """Process and store one chunk; its transcript last."""
     job_id, generation, ordinal = work.task.job_id, work.task.chunk_generation, work.task.ordinal
     file = await _chunk_file(work)
     voices_share = voices_share_of(work.task.options)
-    transcript, denoised = await process_chunk(work, file, span=(0, 1 - voices_share))
-    voices = await find_voices(work, file, span=(1 - voices_share, 1))
+    transcript, denoised = await transcribe_and_denoise(work, file, span=(0, 1 - voices_share))
+    voices = await chunk_voices(work, file, span=(1 - voices_share, 1))
     failpoint("chunk.before_put")
     if denoised:
         await work.blobs.put(blob_keys.chunk_denoised(job_id, generation, ordinal), denoised)
@@ -91,15 +41,54 @@ async def chunk(work: Work) -> ChunkDone:
 async def _chunk_file(work: Work) -> ChunkFile:
     task = work.task
     path = await work.local_file(blob_keys.chunk_audio(task.job_id, task.chunk_generation, task.ordinal), "chunk.flac")
-    span = msgspec.json.decode(task.input or b"", type=ChunkInput)
-    return ChunkFile(
-        path=str(path),
-        ordinal=task.ordinal,
-        file_start_frame=span.file_start_frame,
-        core_start_frame=span.core_start_frame,
-        core_end_frame=span.core_end_frame,
-        sample_rate_hz=span.sample_rate_hz,
-        channels=span.channels,
-        starts_in_speech=span.starts_in_speech,
-        ends_in_speech=span.ends_in_speech,
+    chunk_input = msgspec.json.decode(task.input or b"", type=ChunkInput)
+    return chunk_input.file_at(str(path), task.ordinal)
+
+
+async def transcribe_and_denoise(
+    work: Work, chunk: ChunkFile, *, span: tuple[float, float] = (0, 1)
+) -> tuple[Transcript, Path | None]:
+    """Return the transcript, in the source's time, and the denoised file (None: not requested).
+
+    Providers come first, in the order of the settings. The engine of the compute child is the last resort.
+    """
+    denoised = work.scratch / f"{chunk.ordinal}.denoised.flac" if work.task.options.denoise else None
+    request = _request(work, chunk, denoised)
+    time_limit = time_limits.processing(work.settings, audio_s=_audio_s(chunk, work.task.options))
+    failure: TaskError | None = None
+    if providers := serving(work.providers, work.task.options):
+        request, failure = await ask_providers(work, providers, request, time_limit, span=span)
+    if request.provider_transcripts:
+        span = (span[0] + ANSWERED * (span[1] - span[0]), span[1])
+    else:
+        request = msgspec.structs.replace(request, model_path=_local_model(work, failure))
+    reply = await work.ask(request, ChunkProcessed, time_limit=time_limit, span=span)
+    return reply.transcript, denoised
+
+
+def _request(work: Work, chunk: ChunkFile, denoised: Path | None) -> ProcessChunk:
+    """Return the request without its engine, which is decided later."""
+    return ProcessChunk(
+        chunk=chunk,
+        options=work.task.options,
+        model_path="",
+        threads=work.slot.threads,
+        denoised_path=str(denoised) if denoised else None,
+        denoiser=work.settings.denoiser_settings(),
     )
+
+
+def _local_model(work: Work, failure: TaskError | None) -> str:
+    """Return the model of the last resort. Without one, raise the failure of the providers."""
+    try:
+        return str(work.model_path())
+    except PermanentError:
+        if failure is None:
+            raise
+        raise failure from None
+
+
+def _audio_s(chunk: ChunkFile, options: JobOptions) -> float:
+    """Return the most audio to process: the file with its context, once for each separate channel."""
+    duration_s = (chunk.core_end_frame - chunk.file_start_frame) / chunk.sample_rate_hz + MAX_CONTEXT_S
+    return duration_s * (chunk.channels if options.channels == "separate" else 1)

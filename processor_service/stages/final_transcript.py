@@ -1,4 +1,4 @@
-"""Makes the transcript of a whole file out of those of its chunks, and says what the client should know of it."""
+"""Merges the transcripts of all chunks into the final transcript with its warnings, and stores the results of a job."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,20 +13,6 @@ from shared.failpoints import failpoint
 from shared.schemas.options import JobOptions
 from shared.schemas.transcript import ResultWarning, Segment, Transcript, Turn, WarningCode
 
-# Stores the results of a job, the transcript last: the job ends only after both are there.
-
-
-async def store_results(work: Work, transcript: Transcript, denoised: Path | None) -> None:
-    """Put the denoised audio, if any, and the transcript where the API finds them."""
-    job_id, generation = work.task.job_id, work.task.generation
-    failpoint("results.before_denoised")
-    if denoised:
-        await work.blobs.put(blob_keys.denoised(job_id, generation), denoised)
-    failpoint("results.before_transcript")
-    await work.blobs.put(blob_keys.transcript(job_id, generation), msgspec.json.encode(transcript))
-    failpoint("results.after_transcript")
-
-
 NO_SPEECH = ResultWarning(code=WarningCode.NO_SPEECH, message="No speech was found in the audio.")
 
 
@@ -38,7 +24,7 @@ def final_transcript(
     turns: tuple[Turn, ...] = (),
     warnings: tuple[ResultWarning, ...] = (),
 ) -> Transcript:
-    """The chunks in order, with the warnings of the job before their own; empty text is never without a reason."""
+    """Merge the chunks in order. The job's warnings come before theirs. Empty text always has a warning."""
     merged = merge_transcripts(chunks, duration_s=duration_s)
     reasons = text_warnings(merged.segments) if merged.text else (NO_SPEECH,)
     segments = merged.segments if options.word_timestamps else tuple(map(_without_words, merged.segments))
@@ -54,3 +40,14 @@ def final_transcript(
 
 def _without_words(segment: Segment) -> Segment:
     return msgspec.structs.replace(segment, words=())
+
+
+async def store_results(work: Work, transcript: Transcript, denoised: Path | None) -> None:
+    """Store the denoised audio, if any, and then the transcript. The job ends only after both are stored."""
+    job_id, generation = work.task.job_id, work.task.generation
+    failpoint("results.before_denoised")
+    if denoised:
+        await work.blobs.put(blob_keys.denoised(job_id, generation), denoised)
+    failpoint("results.before_transcript")
+    await work.blobs.put(blob_keys.transcript(job_id, generation), msgspec.json.encode(transcript))
+    failpoint("results.after_transcript")

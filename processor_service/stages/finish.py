@@ -16,7 +16,7 @@ from shared.schemas.transcript import Transcript
 
 
 async def finish(work: Work) -> JobDone:
-    """Merge, join, store. The chunks themselves are deleted once the job has ended."""
+    """Merge, join, store. The chunks are deleted after the job ended."""
     transcripts = [await _chunk_transcript(work, ordinal) for ordinal in range(work.task.chunk_count)]
     duration_s = sum(one.duration for one in transcripts)
     labelled = await label_speakers(work, transcripts, await _voices(work))
@@ -37,7 +37,7 @@ async def _chunk_transcript(work: Work, ordinal: int) -> Transcript:
 
 
 async def _voices(work: Work) -> list[Path | None]:
-    """The voices of each chunk, where they were asked for and found."""
+    """Return the file of voices of each chunk; empty when the client did not request speakers."""
     if not work.task.options.diarize:
         return []
     return [await _chunk_voices(work, ordinal) for ordinal in range(work.task.chunk_count)]
@@ -57,7 +57,7 @@ async def _join_denoised(work: Work, duration_s: float) -> Path | None:
     out_path = work.scratch / "denoised.flac"
     paths = [str(await _denoised_chunk(work, ordinal)) for ordinal in range(work.task.chunk_count)]
     request = JoinDenoised(paths=tuple(paths), out_path=str(out_path))
-    await work.ask(request, Joined, patience=time_limits.joining(work.settings, audio_s=duration_s))
+    await work.ask(request, Joined, time_limit=time_limits.joining(work.settings, audio_s=duration_s))
     return out_path
 
 

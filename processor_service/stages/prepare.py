@@ -1,6 +1,6 @@
 """Prepare: fetch the source if it was not uploaded; probe, decode and split it.
 
-A short file goes on to its result under the same lease.
+The same attempt also transcribes and finishes a short file.
 """
 
 import asyncio
@@ -10,9 +10,9 @@ from pathlib import Path
 from processor_service.audio.write_chunks import ChunkFile, PreparedAudio
 from processor_service.compute.messages import ChunkWritten, Prepared, Reply, SplitSource
 from processor_service.stages import time_limits
-from processor_service.stages.chunk import process_chunk
+from processor_service.stages.chunk import transcribe_and_denoise
 from processor_service.stages.final_transcript import final_transcript, store_results
-from processor_service.stages.speakers import find_voices, label_speakers, voices_share_of
+from processor_service.stages.speakers import chunk_voices, label_speakers, voices_share_of
 from processor_service.stages.work import Work
 from processor_service.tasks.outcomes import ChunkInput, JobDone, Split
 from shared.blobs import blob_keys
@@ -20,11 +20,11 @@ from shared.failpoints import failpoint
 from shared.schemas.states import Stage
 from shared.schemas.transcript import ResultWarning, WarningCode
 
-DECODING_SHARE = 0.1  # of a short file's time
+DECODING_SHARE = 0.1  # of a short file's processing time
 
 
 async def prepare(work: Work) -> Split | JobDone:
-    """Split the source into chunks; when it is one chunk only, finish the job right here."""
+    """Split the source into chunks; finish the job at once when there is only one chunk."""
     await work.fetch_source()
     source = await work.local_file(blob_keys.source(work.task.job_id), "source")
     if work.task.is_unhashed:
@@ -53,8 +53,8 @@ async def _split(work: Work, source: Path, chunks: "_ChunkUploads") -> PreparedA
         max_audio_s=work.settings.max_audio_seconds,
     )
     source_bytes = source.stat().st_size  # noqa: ASYNC240 - instant, and the file is local
-    patience = time_limits.splitting(work.settings, source_bytes=source_bytes)
-    reply = await work.ask(request, Prepared, patience=patience, span=(0, DECODING_SHARE), on_reply=chunks.written)
+    time_limit = time_limits.splitting(work.settings, source_bytes=source_bytes)
+    reply = await work.ask(request, Prepared, time_limit=time_limit, span=(0, DECODING_SHARE), on_reply=chunks.written)
     return reply.audio
 
 
@@ -62,8 +62,8 @@ async def _finish_inline(
     work: Work, chunk: ChunkFile, prepared: PreparedAudio, warnings: tuple[ResultWarning, ...]
 ) -> JobDone:
     until = 1 - voices_share_of(work.task.options)
-    transcript, denoised = await process_chunk(work, chunk, span=(DECODING_SHARE, until))
-    labelled = await label_speakers(work, [transcript], [await find_voices(work, chunk, span=(until, 1))])
+    transcript, denoised = await transcribe_and_denoise(work, chunk, span=(DECODING_SHARE, until))
+    labelled = await label_speakers(work, [transcript], [await chunk_voices(work, chunk, span=(until, 1))])
     merged = final_transcript(
         labelled.transcripts,
         work.task.options,
@@ -78,7 +78,7 @@ async def _finish_inline(
 class _ChunkUploads:
     """Uploads chunk files while the child writes the next ones, so that scratch space stays small.
 
-    The first waits for the second: a file of a single chunk is never uploaded.
+    The upload of the first chunk waits for the second: a single chunk is never uploaded.
     """
 
     def __init__(self, work: Work) -> None:
@@ -90,7 +90,7 @@ class _ChunkUploads:
         if not isinstance(reply, ChunkWritten):
             return
         self._pending.append(reply.chunk)
-        self.inputs.append(_input(reply.chunk))
+        self.inputs.append(ChunkInput.of(reply.chunk))
         if len(self.inputs) > 1:
             await self.upload_rest()
 
@@ -109,22 +109,10 @@ class _ChunkUploads:
         return chunk
 
 
-def _input(chunk: ChunkFile) -> ChunkInput:
-    return ChunkInput(
-        file_start_frame=chunk.file_start_frame,
-        core_start_frame=chunk.core_start_frame,
-        core_end_frame=chunk.core_end_frame,
-        sample_rate_hz=chunk.sample_rate_hz,
-        channels=chunk.channels,
-        starts_in_speech=chunk.starts_in_speech,
-        ends_in_speech=chunk.ends_in_speech,
-    )
-
-
 def _warnings(prepared: PreparedAudio) -> tuple[ResultWarning, ...]:
-    """What is already known not to be as the client may expect."""
+    """Return the warnings that are known after decoding."""
     warnings = []
     if prepared.decode_errors:
-        message = f"{prepared.decode_errors} damaged stretches of the audio could not be decoded and were skipped."
+        message = f"{prepared.decode_errors} damaged parts of the audio could not be decoded and were skipped."
         warnings.append(ResultWarning(code=WarningCode.DECODE_ERRORS, message=message))
     return tuple(warnings)

@@ -1,6 +1,6 @@
-"""The two arq workers of a processor: one takes compute tasks, a slot each; one delivers webhooks.
+"""The two arq workers of a processor: one takes compute tasks, one a slot; the other delivers webhooks.
 
-arq is the bell and nothing more: retries, results, aborts and timeouts of its own are all off or out of reach.
+arq only dispatches. Its own retries, results, aborts and timeouts are off or out of reach.
 """
 
 import time
@@ -15,8 +15,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from processor_service.redis_pool import open_pool
 from processor_service.tasks.execute import Processor, run_compute_task, run_delivery
+from shared.connections.redis import open_redis_pool
 from shared.queue.dispatch import (
     ARQ_FUNCTION,
     ARQ_IN_PROGRESS_KEY_PREFIX,
@@ -29,31 +29,31 @@ from shared.queue.dispatch import (
     deserialize,
     serialize,
 )
-from shared.queue.fair_shares import note_taken
+from shared.queue.fair_shares import advance_virtual_time
 from shared.telemetry.logs import Log
 
 log = Log(__name__)
 
-FAR_ABOVE_ANY_TASK_S = 7 * 24 * 3600  # arq's own timeout would delete the task; the record decides instead
+FAR_ABOVE_ANY_TASK_S = 7 * 24 * 3600  # arq's own timeout would delete the task; the lease decides instead
 NEVER_GIVE_UP = 1_000_000  # arq counts interruptions as tries
 HEALTH_EVERY_S = 5
-READ_LIMIT = 1000  # at least twice what the whole fleet runs at once, or idle workers see only running tasks
-FOR_EVER, SOON = -1, 1  # retries of a command
+READ_LIMIT = 1000  # at least twice what the whole fleet runs at once; else idle workers see only running tasks
+UNLIMITED, ONCE = -1, 1  # retries of a command
 
 
 class PollingWorker(Worker):
-    """arq's worker, which also tells when it last looked for work: its liveness."""
+    """arq's worker, with the time of its last poll for the liveness check."""
 
-    last_poll_s = 0.0  # by the monotonic clock; 0: not yet
+    last_poll_s = 0.0  # on the monotonic clock; 0: not yet
 
     async def _poll_iteration(self) -> None:
         await super()._poll_iteration()
         self.last_poll_s = time.monotonic()
 
     async def record_health(self) -> None:
-        """As arq's, every few seconds under a key of this process; here also under one key of all processors.
+        """Write arq's health key of this process, and one key that all processors share.
 
-        Without that an ingest would have to search all keys of Redis for those of arq, and a long queue has many.
+        The ingest reads the shared key: a search for the keys of processes would scan every key in Redis.
         """
         before = self._last_health_check
         await super().record_health()
@@ -61,40 +61,40 @@ class PollingWorker(Worker):
             await self.pool.psetex(PROCESSOR_SEEN_KEY, PROCESSOR_SEEN_TTL_MS, b"")
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
-        """As arq's, one by one: a connection that breaks while arq watches a key would end its main loop."""
+        """Start jobs one by one: a connection that breaks while arq watches a key would end arq's main loop."""
         for job_id in await self._not_running(job_ids):
             if self.job_counter >= self.max_jobs:
                 return
             try:
                 await super().start_jobs([job_id])
             except (RedisError, OSError) as error:
-                log.warning("start_failed", arq_id=job_id.decode(), error=f"{type(error).__name__}: {error}")
-                self.job_counter -= 1  # arq takes both before it asks Redis
+                log.warning("dequeue_failed", arq_id=job_id.decode(), error=f"{type(error).__name__}: {error}")
+                self.job_counter -= 1  # arq takes both before it calls Redis
                 self.sem.release()
 
     async def _not_running(self, job_ids: list[bytes]) -> list[bytes]:
-        """Those that nobody has begun, by one command: what runs stays at the queue's head, and costs arq four each."""
+        """Filter out running jobs with one command: they stay at the queue's head, and arq needs four commands each."""
         if not job_ids:
             return []
         try:
             running = await self.pool.mget([ARQ_IN_PROGRESS_KEY_PREFIX.encode() + job_id for job_id in job_ids])
         except (RedisError, OSError) as error:
-            log.warning("look_failed", error=f"{type(error).__name__}: {error}")
+            log.warning("queue_read_failed", queue=self.queue_name, error=f"{type(error).__name__}: {error}")
             return []
         return [job_id for job_id, mark in zip(job_ids, running, strict=True) if mark is None]
 
     async def run_job(self, job_id: str, score: int) -> None:
-        """As arq's, once those who ring are told how far the queue has come."""
+        """Run a job after writing the queue's virtual time to Redis, from which enqueuing computes new scores."""
         try:
-            await note_taken(self.pool, self.queue_name, score)
-        except (RedisError, OSError) as error:  # the next one taken tells it, too
-            log.warning("not_noted", arq_id=job_id, error=f"{type(error).__name__}: {error}")
+            await advance_virtual_time(self.pool, self.queue_name, score)
+        except (RedisError, OSError) as error:  # the next job writes a newer time
+            log.warning("virtual_time_not_written", arq_id=job_id, error=f"{type(error).__name__}: {error}")
         await super().run_job(job_id, score)
 
 
-def connect(redis_url: str, *, timeout_s: float = 2.0, retries: int = SOON) -> ArqRedis:
-    """A client that notices a frozen server. It gives up soon: whatever is told to Redis is told again by upkeep."""
-    pool = open_pool(
+def connect(redis_url: str, *, timeout_s: float = 2.0, retries: int = ONCE) -> ArqRedis:
+    """Return a client that detects a frozen server. It gives up early: maintenance repeats every write to Redis."""
+    pool = open_redis_pool(
         redis_url,
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
@@ -108,12 +108,12 @@ def connect(redis_url: str, *, timeout_s: float = 2.0, retries: int = SOON) -> A
 
 
 def compute_worker(processor: Processor) -> PollingWorker:
-    """Takes prepare, chunk and finish tasks."""
+    """Return the worker of prepare, chunk and finish tasks."""
     return _worker(processor, COMPUTE_QUEUE, run_compute_task, at_once=processor.settings.slots)
 
 
 def delivery_worker(processor: Processor) -> PollingWorker:
-    """Takes deliver tasks."""
+    """Return the worker of deliver tasks."""
     return _worker(processor, DELIVERY_QUEUE, run_delivery, at_once=processor.settings.deliveries)
 
 
@@ -123,7 +123,7 @@ def _worker(
     return PollingWorker(
         functions=[func(function, name=ARQ_FUNCTION)],
         queue_name=queue,
-        redis_pool=connect(processor.settings.redis_url, timeout_s=5, retries=FOR_EVER),  # a worker outlives any outage
+        redis_pool=connect(processor.settings.redis_url.reveal(), timeout_s=5, retries=UNLIMITED),  # survives outages
         ctx={"processor": processor},
         handle_signals=False,
         max_jobs=at_once,

@@ -1,6 +1,6 @@
-"""The life of one attempt: claim → run the stage under lease → settle → tell. arq calls it for every ring of the bell.
+"""Executes one attempt: claim, run the stage under lease, settle, publish. arq calls it for each dispatch.
 
-Nothing here raises towards arq: what arq would do with an exception is not what the record says.
+Nothing here raises an exception to arq: the outcome in the database decides what follows.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from processor_service.compute.pool import ComputePool, Slot
+from processor_service.errors import LeaseLostError
 from processor_service.maintenance.dead_letters import DeadLetterList
 from processor_service.maintenance.loop import run_locked
 from processor_service.models.cache import ModelCache
@@ -30,27 +31,27 @@ from processor_service.stages.work import Work
 from processor_service.tasks.leases import ClaimedTask, Leases, claim
 from processor_service.tasks.outcomes import Crashed, Interrupted, JobDone, LeaseLost, Outcome
 from processor_service.tasks.retry import RetryPolicy
-from processor_service.tasks.settle import Aftermath, LeaseLostError, settle
-from processor_service.telemetry.count_outcome import LEASE_LOST, UNSETTLED, count_lost, count_settled
+from processor_service.tasks.settle import AfterCommit, settle
+from processor_service.telemetry.metrics import LEASE_LOST, UNSETTLED, count_lost, count_settled
 from processor_service.telemetry.traces import attempt_traced
 from processor_service.webhooks.deliver import deliver
 from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobStoreError
 from shared.blobs.blob_store import BlobStore
 from shared.failpoints import failpoint
-from shared.queue.enqueue import ring
+from shared.queue.enqueue import enqueue
 from shared.schemas.states import TaskKind
 from shared.telemetry import logs
 
 log = logs.Log(__name__)
 
-DEAD_LETTERS = "dead_letters"  # the name of that piece of upkeep
+DEAD_LETTERS = "dead_letters"  # the name of that maintenance loop
 STAGES = {TaskKind.PREPARE: prepare, TaskKind.CHUNK: chunk, TaskKind.FINISH: finish}
 DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
 class Processor(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that running a task needs; made once a process by `service`."""
+    """Everything that tasks need; `service` makes one a process."""
 
     name: str
     settings: ProcessorSettings
@@ -67,7 +68,7 @@ class Processor(msgspec.Struct, frozen=True, kw_only=True):
     providers: tuple[OpenAIApi, ...]
 
     def policy(self, kind: TaskKind) -> RetryPolicy:
-        """A webhook endpoint is given days, our own parts a minute."""
+        """Return the retry policy: days for a webhook endpoint, a minute for our own components."""
         if kind is TaskKind.DELIVER:
             waits_s = self.settings.webhook_waits_s
             return RetryPolicy(waits_s=waits_s, longest_retry_after_s=24 * 3600, retry_after_shortens=False)
@@ -75,27 +76,27 @@ class Processor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def run_compute_task(context: dict[str, Any], task_id: str, dispatch_no: int) -> None:
-    """Prepare, chunk or finish. The task is claimed only when a warm child is free for it."""
+    """Run a prepare, chunk or finish task. Claim it only when a warm child is free."""
     processor: Processor = context["processor"]
     async with processor.compute.slot() as slot:
         if task := await _claim(processor, task_id, dispatch_no):
-            with _attempted(processor, task):
+            with _attempt_context(processor, task):
                 await _conclude(processor, task, await _compute(processor, task, slot))
 
 
 async def run_delivery(context: dict[str, Any], task_id: str, dispatch_no: int) -> None:
-    """Send a webhook."""
+    """Run a deliver task."""
     processor: Processor = context["processor"]
     if task := await _claim(processor, task_id, dispatch_no):
-        with _attempted(processor, task):
+        with _attempt_context(processor, task):
             stage = deliver(task, processor.database, processor.http, processor.settings)
             await _conclude(processor, task, await processor.leases.hold(task, stage))
 
 
 @contextlib.contextmanager
-def _attempted(processor: Processor, task: ClaimedTask) -> Iterator[None]:
-    """Every event of an attempt names its task, its job and whose it is; the attempt is a span of the job's trace."""
-    named: dict[str, str | int] = {
+def _attempt_context(processor: Processor, task: ClaimedTask) -> Iterator[None]:
+    """Bind task, job and tenant to every log event of an attempt, and trace it as a span of the job's trace."""
+    attributes: dict[str, str | int] = {
         "headrace.task_id": str(task.id),
         "headrace.ordinal": task.ordinal,
         "headrace.failed_attempts": task.attempts,
@@ -103,13 +104,13 @@ def _attempted(processor: Processor, task: ClaimedTask) -> Iterator[None]:
     }
     with (
         logs.bound(task_id=task.id, task=f"{task.kind}/{task.ordinal}", job_id=task.job_id, tenant=task.tenant),
-        attempt_traced(task.job_id, task.kind, named),
+        attempt_traced(task.job_id, task.kind, attributes),
     ):
         yield
 
 
 async def _claim(processor: Processor, task_id: str, dispatch_no: int) -> ClaimedTask | None:
-    """None also when the database is away: the row stays dispatched, and the reconciler will find it."""
+    """Claim a task; None also when the database is unavailable: the task stays dispatched, and is reconciled later."""
     try:
         return await claim(
             processor.database, UUID(task_id), dispatch_no, worker=processor.name, lease_s=processor.settings.lease_s
@@ -138,21 +139,21 @@ async def _compute(processor: Processor, task: ClaimedTask, slot: Slot) -> Outco
 
 
 async def _conclude(processor: Processor, task: ClaimedTask, outcome: Outcome) -> None:
-    """Commit the outcome, then tell of it."""
+    """Commit the outcome, then do what follows the commit."""
     try:
-        aftermath = await _settle(processor, task, outcome)
+        after_commit = await _settle(processor, task, outcome)
     except LeaseLostError:
         count_lost(task.kind, LEASE_LOST)
         log.warning("lease_lost")
         return
     except DATABASE_ERRORS as error:
-        # The lease runs out, and the task is rescued.
+        # The lease expires, and maintenance rescues the task.
         count_lost(task.kind, UNSETTLED)
         log.error("settle_failed", error=f"{type(error).__name__}: {error}")
         return
-    count_settled(task.kind, outcome, has_dead_letter=aftermath.has_dead_letter)
+    count_settled(task.kind, outcome, has_dead_letter=after_commit.has_dead_letter)
     _log_outcome(task, outcome)
-    await _tell(processor, aftermath)
+    await _publish(processor, after_commit)
     if isinstance(outcome, JobDone):
         await _drop_chunks(processor, task)
 
@@ -163,25 +164,25 @@ async def _conclude(processor: Processor, task: ClaimedTask, outcome: Outcome) -
     stop=stop_after_delay(10),
     reraise=True,
 )
-async def _settle(processor: Processor, task: ClaimedTask, outcome: Outcome) -> Aftermath:
+async def _settle(processor: Processor, task: ClaimedTask, outcome: Outcome) -> AfterCommit:
     return await settle(processor.database, task, outcome, policy=processor.policy(task.kind))
 
 
-async def _tell(processor: Processor, aftermath: Aftermath) -> None:
-    """Ring, and list the dead letter. When Redis is away the record still has it all, and upkeep tells it later."""
+async def _publish(processor: Processor, after_commit: AfterCommit) -> None:
+    """Write dispatches and dead letters to Redis. When Redis is unavailable, maintenance writes them later."""
     try:
-        failpoint("tell.before")
-        await ring(processor.redis, aftermath.dispatches)
-        if aftermath.has_dead_letter:
+        failpoint("publish.before")
+        await enqueue(processor.redis, after_commit.dispatches)
+        if after_commit.has_dead_letter:
             await run_locked(processor.database, DEAD_LETTERS, processor.dead_letters)
-        failpoint("tell.after")
+        failpoint("publish.after")
     except (RedisError, *DATABASE_ERRORS) as error:
-        log.warning("not_told", error=f"{type(error).__name__}: {error}")
+        log.warning("publish_failed", error=f"{type(error).__name__}: {error}")
 
 
 async def _drop_chunks(processor: Processor, task: ClaimedTask) -> None:
     failpoint("finish.before_drop_chunks")
-    with contextlib.suppress(BlobStoreError):  # they cost space, nothing else; orphans are collected
+    with contextlib.suppress(BlobStoreError):  # orphaned chunks are collected later
         for generation in range(1, task.generation + 1):
             await processor.blobs.delete(blob_keys.chunks(task.job_id, generation))
 
@@ -196,6 +197,6 @@ def _log_outcome(task: ClaimedTask, outcome: Outcome) -> None:
     elif isinstance(outcome, Crashed):
         log.warning("task_crashed", crash=task.crashes + 1, error=outcome.message.partition("\n")[0])
     elif isinstance(outcome, Interrupted):
-        log.info("task_handed_back")
+        log.info("task_returned_to_queue")
     elif not isinstance(outcome, LeaseLost):
         log.info("task_done", outcome=name)

@@ -1,9 +1,10 @@
-"""Leases: a claim makes a task ours for a while, a heartbeat keeps it so, a token fences every later write.
+"""Leases: a claim leases a task to this worker, a heartbeat extends the lease, a token fences every later write.
 
-The clock is Postgres' own. A worker whose heartbeat finds a lease gone stops that work at once and writes nothing.
+Only the clock of Postgres counts. A worker whose heartbeat finds a lease lost stops that work and writes nothing.
 """
 
 import asyncio
+import traceback
 from collections.abc import Coroutine
 from typing import Any
 from uuid import UUID
@@ -11,21 +12,31 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from processor_service.errors import ChildCrashError, TransientError, failure_of
+from processor_service.errors import ChildCrashError, TaskError, TransientError
 from processor_service.tasks.outcomes import Crashed, Failed, Interrupted, LeaseLost, Outcome
 from processor_service.telemetry.metrics import RUNNING
+from shared.blobs.blob_errors import BlobNotFoundError, BlobStoreError
 from shared.failpoints import failpoint
-from shared.schemas.failures import FailureCode
+from shared.schemas.failures import Failure, FailureCode
 from shared.schemas.options import JobOptions
 from shared.schemas.states import TaskKind
 from shared.schemas.transcript import ResultWarning
+from shared.secret import repr_hiding
 from shared.telemetry.logs import Log
 
 log = Log(__name__)
 
-# A job that is QUEUED becomes PROCESSING with its first claim, and is locked before the task, as everywhere; later
-# siblings never wait for the job's row here.
-CLAIM = """
+TRACEBACK_CHARS = 8000  # the end of a stored traceback
+
+# The fields of ClaimedTask, of a task `t` and its job `j`.
+CLAIMED_TASK = """t.id, t.job_id, t.generation, t.kind, t.ordinal, t.lease_token, t.attempts, t.crashes, t.input,
+       j.options, j.tenant, j.chunk_count, coalesce(j.chunk_generation, t.generation) AS chunk_generation, j.warnings,
+       CASE WHEN j.source_sha256 IS NULL THEN j.source_url END AS source_url,
+       j.source_sha256 IS NULL AND j.source_url IS NULL AS is_unhashed"""
+
+# The first claim turns a QUEUED job to PROCESSING and locks it before the task, the lock order of all statements. Later
+# claims do not wait for the job's row.
+CLAIM = f"""
 WITH queued AS (
     SELECT id FROM jobs WHERE id = (SELECT job_id FROM tasks WHERE id = $1) AND status = 'QUEUED' FOR UPDATE
 ), claimed AS (
@@ -38,12 +49,8 @@ WITH queued AS (
     UPDATE jobs SET status = 'PROCESSING', started_at = coalesce(started_at, now())
     WHERE id = (SELECT job_id FROM claimed WHERE kind <> 'deliver') AND status = 'QUEUED'
 )
-SELECT c.id, c.job_id, c.generation, c.kind, c.ordinal, c.lease_token, c.attempts, c.crashes, c.input,
-       j.options, j.tenant, j.chunk_count, coalesce(j.chunk_generation, c.generation) AS chunk_generation, j.warnings,
-       CASE WHEN j.source_sha256 IS NULL THEN j.source_url END AS source_url,
-       j.source_sha256 IS NULL AND j.source_url IS NULL AS is_unhashed
-FROM claimed c JOIN jobs j ON j.id = c.job_id
-"""
+SELECT {CLAIMED_TASK} FROM claimed t JOIN jobs j ON j.id = t.job_id
+"""  # noqa: S608 - constants
 
 HEARTBEAT = """
 WITH held AS (
@@ -63,7 +70,7 @@ UPDATE jobs SET stage = $3 WHERE id = (
     SELECT job_id FROM tasks WHERE id = $1 AND lease_token = $2 AND state = 'running')
 """
 
-# The job's row first, as everywhere. Its bytes count as used when they are first known.
+# Locks the job's row first, as all statements do. The bytes count towards the quota when they are first known.
 RECORD_SOURCE = """
 WITH job AS (SELECT id, tenant, source_bytes FROM jobs WHERE id = $2 FOR UPDATE),
 held AS (SELECT job_id FROM tasks WHERE id = $1 AND lease_token = $3 AND state = 'running'),
@@ -87,8 +94,8 @@ UPDATE jobs SET source_sha256 = $3 WHERE id = (
 CONFIRM = "SELECT 1 FROM tasks WHERE id = $1 AND lease_token = $2 AND state = 'running'"
 
 
-class SourceFacts(msgspec.Struct, frozen=True):
-    """What is known of a source once it is stored."""
+class FetchedSource(msgspec.Struct, frozen=True):
+    """The facts of a stored source."""
 
     container: str
     bytes: int
@@ -96,7 +103,7 @@ class SourceFacts(msgspec.Struct, frozen=True):
 
 
 class ClaimedTask(msgspec.Struct, frozen=True, kw_only=True):
-    """A task we hold, with what its stage needs of the job."""
+    """A task leased to this worker, with what its stage needs of the job."""
 
     id: UUID
     job_id: UUID
@@ -110,16 +117,19 @@ class ClaimedTask(msgspec.Struct, frozen=True, kw_only=True):
     options: JobOptions
     tenant: str
     chunk_count: int
-    chunk_generation: int  # under which the chunks' blobs lie
+    chunk_generation: int  # part of the keys of the chunks' blobs
     warnings: tuple[ResultWarning, ...]
-    source_url: str | None = None  # where the source is still to be fetched from
-    is_unhashed: bool = False  # the source came past the ingest, straight into the bucket
+    source_url: str | None = None  # set while the source must be fetched
+    is_unhashed: bool = False  # the client uploaded the source directly to the bucket
+
+    def __repr__(self) -> str:
+        return repr_hiding(self, "source_url")  # its query may hold a signature
 
 
 async def claim(
     pool: asyncpg.Pool, task_id: UUID, dispatch_no: int, *, worker: str, lease_s: float
 ) -> ClaimedTask | None:
-    """Take a dispatched task, or None: someone has it, or this dispatch is out of date."""
+    """Lease a dispatched task. None: another worker has it, or a newer dispatch replaced this one."""
     failpoint("claim.before")
     row = await pool.fetchrow(CLAIM, task_id, dispatch_no, worker, lease_s)
     failpoint("claim.after")
@@ -127,7 +137,7 @@ async def claim(
 
 
 def claimed_task(row: asyncpg.Record) -> ClaimedTask:
-    """A row with the columns of ClaimedTask."""
+    """Convert a row with the columns CLAIMED_TASK."""
     fields = dict(row)
     fields["kind"] = TaskKind(row["kind"])
     fields["input"] = msgspec.Raw(row["input"].encode()) if row["input"] else None
@@ -136,8 +146,8 @@ def claimed_task(row: asyncpg.Record) -> ClaimedTask:
     return ClaimedTask(**fields)
 
 
-class _Held:
-    """A running task and the work that is done under its lease."""
+class _HeldLease:
+    """A leased task and the asyncio task that works on it."""
 
     def __init__(self, task: ClaimedTask, work: asyncio.Task[Outcome]) -> None:
         self.task = task
@@ -151,17 +161,17 @@ class _Held:
 
 
 class Leases:
-    """The leases of one worker process: one heartbeat statement renews them all."""
+    """The leases of one worker process. One heartbeat statement extends all of them."""
 
     def __init__(self, pool: asyncpg.Pool, *, lease_s: float) -> None:
         self._pool = pool
         self._lease_s = lease_s
-        self._held: dict[UUID, _Held] = {}
+        self._held: dict[UUID, _HeldLease] = {}
         self._stopping = False
 
     async def hold(self, task: ClaimedTask, stage: Coroutine[Any, Any, Outcome]) -> Outcome:
-        """Run a stage under the task's lease; every way it can end becomes an outcome."""
-        held = _Held(task, asyncio.create_task(stage))
+        """Run a stage under the task's lease. Every end of the stage becomes an outcome."""
+        held = _HeldLease(task, asyncio.create_task(stage))
         self._held[task.id] = held
         RUNNING[task.kind].inc()
         if self._stopping:
@@ -179,38 +189,38 @@ class Leases:
             del self._held[task.id]
 
     def report(self, task: ClaimedTask, progress: float) -> None:
-        """Note how far a task is; the next heartbeat writes it."""
+        """Set the progress of a task; the next heartbeat writes it."""
         if held := self._held.get(task.id):
             held.progress = progress
 
     async def record_stage(self, task: ClaimedTask, stage: str) -> None:
-        """Show the client the stage its job has reached."""
+        """Write the stage that the client sees."""
         await self._pool.execute(RECORD_STAGE, task.id, task.lease_token, stage)
 
-    async def record_source(self, task: ClaimedTask, facts: SourceFacts) -> None:
-        """Note what a fetched source is. Raises TaskError when the task is not ours any more."""
+    async def record_source(self, task: ClaimedTask, facts: FetchedSource) -> None:
+        """Write the facts of a fetched source. Raise TaskError when the lease is lost."""
         fields = facts.container, facts.bytes, facts.sha256
         if not await self._pool.fetchval(RECORD_SOURCE, task.id, task.job_id, task.lease_token, *fields):
-            raise _taken_over()
+            raise _lease_lost()
 
     async def record_sha256(self, task: ClaimedTask, sha256: str) -> None:
-        """Note what a source hashes to that nobody has seen pass by."""
+        """Write the hash of a source that the ingest did not receive itself."""
         await self._pool.execute(RECORD_SHA256, task.id, task.lease_token, sha256)
 
     async def confirm(self, task: ClaimedTask) -> None:
-        """Raise TaskError when the task is not ours any more; it cannot be recorded, as nothing of ours can."""
+        """Raise TaskError when the lease is lost."""
         if not await self._pool.fetchval(CONFIRM, task.id, task.lease_token):
-            raise _taken_over()
+            raise _lease_lost()
 
     async def beat(self) -> None:
-        """Renew every lease; stop the work of those that are gone."""
+        """Extend every lease; stop the work of the lost ones."""
         held = list(self._held.values())
         if not held:
             return
         ids = [one.task.id for one in held]
         tokens = [one.task.lease_token for one in held]
         progress = [one.progress for one in held]
-        # A connection that froze must not cost more than this beat.
+        # The timeout limits a frozen connection to one missed heartbeat.
         rows = await self._pool.fetch(HEARTBEAT, ids, tokens, progress, self._lease_s, timeout=self._lease_s / 3)
         kept = {row["id"] for row in rows}
         for one in held:
@@ -219,7 +229,7 @@ class Leases:
                 one.end(LeaseLost())
 
     async def drain(self, grace_s: float) -> None:
-        """Let running work finish for a while, then interrupt what is left."""
+        """Let running work finish within `grace_s`, then interrupt the rest."""
         works = [one.work for one in self._held.values()]
         if works:
             log.info("draining", tasks=len(works), grace_s=grace_s)
@@ -229,5 +239,31 @@ class Leases:
             one.end(Interrupted())
 
 
-def _taken_over() -> TransientError:
+def _lease_lost() -> TransientError:
     return TransientError(FailureCode.INTERNAL, "Another worker has the task.")
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Return the failure to store for an exception that ended an attempt."""
+    trace = "".join(traceback.format_exception(error))[-TRACEBACK_CHARS:]
+    match error:
+        case TaskError():
+            return Failure(
+                code=error.code,
+                message=error.message,
+                transient=error.transient,
+                retry_after_s=error.retry_after_s,
+                traceback=trace,
+            )
+        case TimeoutError():
+            message = "A component of the service did not answer in time."
+            return Failure(code=FailureCode.TIMEOUT, message=message, transient=True, traceback=trace)
+        case BlobNotFoundError():
+            message = "The stored audio no longer exists."
+            return Failure(code=FailureCode.SOURCE_MISSING, message=message, traceback=trace)
+        case BlobStoreError():
+            message = "The blob store did not answer."
+            return Failure(code=FailureCode.STORAGE_UNAVAILABLE, message=message, transient=True, traceback=trace)
+        case _:
+            message = "An internal error stopped the processing."
+            return Failure(code=FailureCode.INTERNAL, message=message, transient=True, traceback=trace)

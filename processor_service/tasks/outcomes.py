@@ -1,17 +1,17 @@
-"""How an attempt of a task ended, as values: stages return them, `settle` carries them out."""
+"""The outcomes of an attempt, as values: stages return them, `settle` carries them out."""
 
 import msgspec
 
-from processor_service.audio.write_chunks import PreparedAudio
+from processor_service.audio.write_chunks import ChunkFile, PreparedAudio
 from shared.schemas.failures import Failure
 from shared.schemas.transcript import ResultWarning
 
 
 class ChunkInput(msgspec.Struct, frozen=True, kw_only=True):
-    """What a chunk task must know. Frames count from the start of the source, at its own rate.
+    """The input of a chunk task: a ChunkFile without its place on a machine. Frames count from the start of the source.
 
-    The file holds context on both sides of the core; only the core is transcribed, and a little more where it was cut
-    in speech.
+    The file contains context on both sides of the core. Only the core is transcribed, and a few seconds more where it
+    was cut in speech.
     """
 
     file_start_frame: int
@@ -22,9 +22,16 @@ class ChunkInput(msgspec.Struct, frozen=True, kw_only=True):
     starts_in_speech: bool = False
     ends_in_speech: bool = False
 
+    @classmethod
+    def of(cls, chunk: ChunkFile) -> "ChunkInput":
+        return msgspec.convert(chunk, cls, from_attributes=True)
+
+    def file_at(self, path: str, ordinal: int) -> ChunkFile:
+        return ChunkFile(path=path, ordinal=ordinal, **msgspec.structs.asdict(self))
+
 
 class Split(msgspec.Struct, frozen=True):
-    """Prepare cut a long file: its chunks are to be done."""
+    """Prepare cut a long file; its chunks become tasks."""
 
     prepared: PreparedAudio
     chunks: tuple[ChunkInput, ...]
@@ -32,18 +39,18 @@ class Split(msgspec.Struct, frozen=True):
 
 
 class ChunkDone(msgspec.Struct, frozen=True):
-    """One chunk's transcript and denoised audio are stored."""
+    """The transcript and the denoised audio of one chunk are stored."""
 
 
 class JobDone(msgspec.Struct, frozen=True):
-    """The results are stored. `prepared` is set when a short file went through under one lease."""
+    """The results are stored. `prepared` is set when one prepare task did the whole job."""
 
     warnings: tuple[ResultWarning, ...]
     prepared: PreparedAudio | None = None
 
 
 class DeliveryAttempt(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of one request to a webhook endpoint; concludes the row that was begun before it."""
+    """The result of one request to a webhook endpoint. It completes the row that was inserted before the request."""
 
     id: int
     duration_ms: int
@@ -59,36 +66,36 @@ class Delivered(msgspec.Struct, frozen=True):
 
 
 class NotDelivered(msgspec.Struct, frozen=True):
-    """It did not; the failure says whether another attempt makes sense."""
+    """The event was not delivered; `failure` says whether another attempt makes sense."""
 
     attempt: DeliveryAttempt
     failure: Failure
 
 
 class Postponed(msgspec.Struct, frozen=True):
-    """Nothing was attempted: the endpoint's share of the deliveries is taken. The task makes room for a while."""
+    """Nothing was attempted: the host has its share of the deliveries. The task frees its slot and waits."""
 
     wait_s: float
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """The attempt failed; whether another follows is decided by `retry`."""
+    """The attempt failed; `retry` decides whether another one follows."""
 
     failure: Failure
 
 
 class Crashed(msgspec.Struct, frozen=True):
-    """The child process died under the task."""
+    """The child process died during the task."""
 
     message: str
 
 
 class Interrupted(msgspec.Struct, frozen=True):
-    """The worker is stopping: not an attempt, the task is handed back."""
+    """The worker stops. This does not count as an attempt; the task returns to the queue."""
 
 
 class LeaseLost(msgspec.Struct, frozen=True):
-    """The task is no longer ours: nothing may be written."""
+    """The lease is lost: nothing may be written."""
 
 
 Delivery = Delivered | NotDelivered | Postponed

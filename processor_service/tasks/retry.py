@@ -1,25 +1,24 @@
 """Decides whether and when a failed task is attempted again. A pure decision; `settle` carries it out."""
 
 import msgspec
-from tenacity import AsyncRetrying, RetryCallState, wait_chain, wait_fixed, wait_random
-from tenacity.wait import wait_base
+from tenacity import RetryCallState, Retrying, wait_chain, wait_random
 
 from shared.schemas.failures import Failure
 
-JITTER = 0.1  # of the wait: tasks that failed together do not come back together
-MAX_CRASHES = 3  # a task that took its process down so often is poison
+JITTER = 0.1  # of the wait: tasks that failed at the same moment return at different ones
+MAX_CRASHES = 3  # a task that crashed its process so often is poison
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """How often a kind of task is attempted, and how long it waits between."""
+    """How often a kind of task is attempted, and how long it waits between attempts."""
 
-    waits_s: tuple[float, ...]  # after the first, second, … failed attempt; bounds their number
-    longest_retry_after_s: float  # what a server asks for is obeyed up to this
-    retry_after_shortens: bool = True  # else it only lengthens a wait: an endpoint could use up its attempts in seconds
+    waits_s: tuple[float, ...]  # after the first, second, … failed attempt; their number limits the attempts
+    longest_retry_after_s: float  # caps the wait that a server requests
+    retry_after_shortens: bool = True  # False: a server can only lengthen a wait, never exhaust its attempts early
 
 
 class RetryAfter(msgspec.Struct, frozen=True):
-    """Attempt the task again when so many seconds have passed."""
+    """Attempt the task again after a wait."""
 
     wait_s: float
 
@@ -29,26 +28,23 @@ class GiveUp(msgspec.Struct, frozen=True):
 
 
 def decide(failure: Failure, *, failed_attempts: int, policy: RetryPolicy) -> RetryAfter | GiveUp:
-    """What follows the `failed_attempts`-th failed attempt (counted from 1)."""
+    """Return what follows the failed attempt with this number, counted from 1."""
     if not failure.transient or failed_attempts > len(policy.waits_s):
         return GiveUp()
-    scheduled_s = _schedule(policy.waits_s)(_after(failed_attempts))
+    scheduled_s = _scheduled_wait_s(policy.waits_s, failed_attempts)
     if failure.retry_after_s is None:
         return RetryAfter(scheduled_s)
-    asked_s = min(max(failure.retry_after_s, 0.0), policy.longest_retry_after_s)
-    return RetryAfter(asked_s if policy.retry_after_shortens else max(asked_s, scheduled_s))
+    requested_s = min(max(failure.retry_after_s, 0.0), policy.longest_retry_after_s)
+    return RetryAfter(requested_s if policy.retry_after_shortens else max(requested_s, scheduled_s))
 
 
 def is_poison(crashes: int) -> bool:
-    """Whether a task that crashed so often is given up: attempting it again would only take the next process down."""
+    """Whether a task has crashed too often: another attempt would only crash another process."""
     return crashes >= MAX_CRASHES
 
 
-def _schedule(waits_s: tuple[float, ...]) -> wait_base:
-    return wait_chain(*(wait_fixed(wait_s) + wait_random(0, wait_s * JITTER) for wait_s in waits_s))
-
-
-def _after(failed_attempts: int) -> RetryCallState:
-    state = RetryCallState(AsyncRetrying(), None, (), {})
+def _scheduled_wait_s(waits_s: tuple[float, ...], failed_attempts: int) -> float:
+    schedule = wait_chain(*(wait_random(wait_s, wait_s * (1 + JITTER)) for wait_s in waits_s))
+    state = RetryCallState(Retrying(), None, (), {})
     state.attempt_number = failed_attempts
-    return state
+    return schedule(state)

@@ -1,14 +1,15 @@
-"""Carries out the outcome of an attempt: one transaction an outcome, fenced by the lease token.
+"""Carries out the outcome of an attempt in one transaction, fenced by the lease token.
 
-Locks are always taken job first, then tasks by id, so that chunks that finish at the same moment never deadlock.
-The event that tells a client of its job's end is written by the transaction that ends it. Returns what is to be told
-after the commit: dispatches to ring for, and whether there is a new dead letter.
+Every transaction locks the job first, then tasks by id, so that chunks that finish at the same moment never deadlock.
+The transaction that ends a job also writes its webhook event. After the commit the caller enqueues the dispatches and
+updates the list of dead letters.
 """
 
 import asyncpg
 import msgspec
 
 from processor_service.audio.write_chunks import PreparedAudio
+from processor_service.errors import LeaseLostError
 from processor_service.tasks import retry
 from processor_service.tasks.leases import ClaimedTask
 from processor_service.tasks.outcomes import (
@@ -35,10 +36,6 @@ from shared.schemas.states import JobStatus, Stage, TaskKind, TaskState
 from shared.schemas.transcript import ResultWarning
 from shared.schemas.webhook_events import DeliveryInput, EventType, event_body, event_id
 
-# Ends a job within the transaction that settles its last task, and writes the event that tells of it.
-#
-# Called by `settle`, which holds the job's row.
-
 END_JOB = """
 UPDATE jobs SET status = $3, completed_at = now(), error_code = $4, error_message = $5,
     stage = coalesce($6, stage), warnings = coalesce($7, warnings)
@@ -49,64 +46,6 @@ RETURNING webhook_url, metadata, completed_at
 INSERT_EVENT = "INSERT INTO webhook_events (id, job_id, generation, type, body) VALUES ($1, $2, $3, $4, $5)"
 
 INSERT_TASK = "INSERT INTO tasks (id, job_id, generation, kind, ordinal, input) VALUES ($1, $2, $3, $4, $5, $6)"
-
-
-async def end_job(
-    connection: asyncpg.Connection,
-    task: ClaimedTask,
-    status: JobStatus,
-    *,
-    failure: Failure | None = None,
-    warnings: tuple[ResultWarning, ...] | None = None,
-) -> tuple[Dispatch, ...]:
-    """End the job of a task; the delivery of its webhook, if it wants one, is to be rung for after the commit."""
-    row = await connection.fetchrow(
-        END_JOB,
-        task.job_id,
-        task.generation,
-        status,
-        failure.code if failure else None,
-        failure.message if failure else None,
-        Stage.FINISH if status is JobStatus.COMPLETED else None,
-        None if warnings is None else msgspec.json.encode(warnings).decode(),
-    )
-    if row is None or not row["webhook_url"]:
-        return ()
-    return (await _announce(connection, task, status, row, failure),)
-
-
-async def _announce(
-    connection: asyncpg.Connection, task: ClaimedTask, status: JobStatus, job: asyncpg.Record, failure: Failure | None
-) -> Dispatch:
-    """Write the event and the task that delivers it."""
-    event_type = EventType.of(status)
-    identifier = event_id(task.job_id, task.generation, event_type)
-    body = event_body(
-        task.job_id,
-        status,
-        ended_at=job["completed_at"],
-        metadata_json=job["metadata"],
-        error=ProblemInJob(code=failure.code, message=failure.message) if failure else None,
-    )
-    await connection.execute(INSERT_EVENT, identifier, task.job_id, task.generation, event_type, body)
-    return await insert_task(connection, task, TaskKind.DELIVER, 0, DeliveryInput(event_id=identifier))
-
-
-async def insert_task(
-    connection: asyncpg.Connection,
-    parent: ClaimedTask,
-    kind: TaskKind,
-    ordinal: int,
-    task_input: msgspec.Struct | None = None,
-) -> Dispatch:
-    """Insert a task into the generation of another; it is to be rung for after the commit."""
-    task_id = new_id()
-    input_json = msgspec.json.encode(task_input).decode() if task_input else None
-    await connection.execute(INSERT_TASK, task_id, parent.job_id, parent.generation, kind, ordinal, input_json)
-    return Dispatch(task_id, 1, kind, parent.tenant, cost_s(kind))
-
-
-# The statements of `settle`, the only place that runs them. Each state change compares and sets.
 
 LOCK_JOB = "SELECT 1 FROM jobs WHERE id = $1 FOR UPDATE"
 
@@ -131,7 +70,7 @@ WAIT = "UPDATE tasks SET not_before = now() + make_interval(secs => $2) WHERE id
 
 REDISPATCH = "UPDATE tasks SET dispatch_no = dispatch_no + 1, dispatched_at = now() WHERE id = $1 RETURNING dispatch_no"
 
-# The seconds count as used once: a job that is prepared again, or redriven, had its duration before.
+# The seconds count towards the quota once: a job that is prepared again or redriven has a duration already.
 RECORD_AUDIO = """
 WITH unknown AS (SELECT tenant FROM jobs WHERE id = $1 AND duration_s IS NULL),
 recorded AS (
@@ -153,7 +92,7 @@ UPDATE jobs SET chunks_done = chunks_done + 1,
 WHERE id = $1 RETURNING chunks_done = chunk_count AS last
 """
 
-CONCLUDE_ATTEMPT = """
+COMPLETE_ATTEMPT = """
 UPDATE webhook_attempts SET duration_ms = $2, status = $3, error = $4, answer = $5,
     next_attempt_at = (SELECT not_before FROM tasks WHERE id = task_id AND state = 'waiting')
 WHERE id = $1
@@ -164,36 +103,34 @@ UPDATE tasks SET state = 'cancelled', finished_at = now(), lease_expires_at = NU
 WHERE id IN (
     SELECT id FROM tasks
     WHERE job_id = $1 AND generation = $2 AND kind <> 'deliver'
-        AND state IN ('pending', 'dispatched', 'running', 'waiting')
+        AND state IN ('dispatched', 'running', 'waiting')
     ORDER BY id FOR UPDATE)
 """
 
 
-class LeaseLostError(Exception):
-    """The task is not ours any more; the transaction rolls back and nothing is written."""
-
-
-class Aftermath(msgspec.Struct, frozen=True):
-    """What to tell the outside once the transaction is committed."""
+class AfterCommit(msgspec.Struct, frozen=True):
+    """What to do after the commit: enqueue dispatches, update the list of dead letters."""
 
     dispatches: tuple[Dispatch, ...] = ()
     has_dead_letter: bool = False
 
 
-async def settle(pool: asyncpg.Pool, task: ClaimedTask, outcome: Outcome, *, policy: retry.RetryPolicy) -> Aftermath:
-    """Commit an outcome. Raises LeaseLostError when the lease was lost meanwhile."""
+async def settle(pool: asyncpg.Pool, task: ClaimedTask, outcome: Outcome, *, policy: retry.RetryPolicy) -> AfterCommit:
+    """Commit an outcome. Raise LeaseLostError when the lease is lost."""
     if isinstance(outcome, LeaseLost):
-        return Aftermath()
+        return AfterCommit()
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(LOCK_JOB, task.job_id)
-        aftermath = await _Settlement(connection, task, policy).carry_out(outcome)
+        after_commit = await _Settlement(connection, task, policy).carry_out(outcome)
         failpoint("settle.before_commit")
     failpoint("settle.after_commit")
-    return aftermath
+    return after_commit
 
 
-async def settle_lost(pool: asyncpg.Pool, task: ClaimedTask, crash: Crashed, *, policy: retry.RetryPolicy) -> Aftermath:
-    """Commit the crash of a worker on its behalf. Raises LeaseLostError when it came back and renewed its lease."""
+async def settle_lost(
+    pool: asyncpg.Pool, task: ClaimedTask, crash: Crashed, *, policy: retry.RetryPolicy
+) -> AfterCommit:
+    """Commit a crash for a lost worker. Raise LeaseLostError when that worker extended its lease."""
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(LOCK_JOB, task.job_id)
         if not await connection.fetchval(STILL_EXPIRED, task.id, task.lease_token):
@@ -202,14 +139,14 @@ async def settle_lost(pool: asyncpg.Pool, task: ClaimedTask, crash: Crashed, *, 
 
 
 class _Settlement:
-    """One transaction's steps; each method is one outcome."""
+    """The steps of one transaction; `carry_out` selects those of an outcome."""
 
     def __init__(self, connection: asyncpg.Connection, task: ClaimedTask, policy: retry.RetryPolicy) -> None:
         self._db = connection
         self._task = task
         self._policy = policy
 
-    async def carry_out(self, outcome: Outcome) -> Aftermath:  # noqa: C901, PLR0911 - one return an outcome
+    async def carry_out(self, outcome: Outcome) -> AfterCommit:  # noqa: C901, PLR0911 - one return an outcome
         match outcome:
             case Split():
                 return await self._split(outcome)
@@ -219,26 +156,26 @@ class _Settlement:
                 return await self._job_done(outcome)
             case Delivered(attempt):
                 await self._leave_running(TaskState.DONE)
-                await self._conclude(attempt)
-                return Aftermath()
+                await self._complete(attempt)
+                return AfterCommit()
             case NotDelivered(attempt, failure):
-                aftermath = await self._failed(failure)
-                await self._conclude(attempt)
-                return aftermath
+                after_commit = await self._failed(failure)
+                await self._complete(attempt)
+                return after_commit
             case Postponed(wait_s):
                 await self._wait(wait_s)
-                return Aftermath()
+                return AfterCommit()
             case Failed(failure):
                 return await self._failed(failure)
             case Crashed(message):
                 return await self._crashed(message)
             case Interrupted():
                 await self._leave_running(TaskState.DISPATCHED)
-                return Aftermath((await self._redispatch(),))
+                return AfterCommit((await self._redispatch(),))
             case LeaseLost():
                 raise LeaseLostError
 
-    async def _split(self, outcome: Split) -> Aftermath:
+    async def _split(self, outcome: Split) -> AfterCommit:
         await self._leave_running(TaskState.DONE)
         await self._record_audio(outcome.prepared)
         await self._db.execute(START_CHUNKS, self._task.job_id, len(outcome.chunks), _json(outcome.warnings))
@@ -247,48 +184,48 @@ class _Settlement:
             for ordinal, chunk in enumerate(outcome.chunks)
         ]
         cost = cost_s(TaskKind.CHUNK, duration_s=outcome.prepared.duration_s, chunk_count=len(chunks))
-        return Aftermath(tuple(msgspec.structs.replace(chunk, cost_s=cost) for chunk in chunks))
+        return AfterCommit(tuple(msgspec.structs.replace(chunk, cost_s=cost) for chunk in chunks))
 
-    async def _chunk_done(self) -> Aftermath:
+    async def _chunk_done(self) -> AfterCommit:
         await self._leave_running(TaskState.DONE)
         was_last = await self._db.fetchval(COUNT_CHUNK, self._task.job_id)
-        return Aftermath((await insert_task(self._db, self._task, TaskKind.FINISH, 0),) if was_last else ())
+        return AfterCommit((await insert_task(self._db, self._task, TaskKind.FINISH, 0),) if was_last else ())
 
-    async def _job_done(self, outcome: JobDone) -> Aftermath:
+    async def _job_done(self, outcome: JobDone) -> AfterCommit:
         await self._leave_running(TaskState.DONE)
         if outcome.prepared:
             await self._record_audio(outcome.prepared)
-        return Aftermath(await end_job(self._db, self._task, JobStatus.COMPLETED, warnings=outcome.warnings))
+        return AfterCommit(await end_job(self._db, self._task, JobStatus.COMPLETED, warnings=outcome.warnings))
 
-    async def _failed(self, failure: Failure) -> Aftermath:
+    async def _failed(self, failure: Failure) -> AfterCommit:
         decision = retry.decide(failure, failed_attempts=self._task.attempts + 1, policy=self._policy)
         if isinstance(decision, retry.GiveUp):
-            return await self._bury(failure)
+            return await self._make_dead(failure)
         await self._wait(decision.wait_s)
         await self._record_failure(failure, attempts=1)
-        return Aftermath()
+        return AfterCommit()
 
-    async def _crashed(self, message: str) -> Aftermath:
+    async def _crashed(self, message: str) -> AfterCommit:
         failure = Failure(
             code=FailureCode.POISON,
-            message="Its process crashed, or exceeded its time or memory, again and again.",
+            message=f"The process crashed or exceeded its time or memory {retry.MAX_CRASHES} times.",
             traceback=message,
         )
         if retry.is_poison(self._task.crashes + 1):
-            return await self._bury(failure, crashes=1)
+            return await self._make_dead(failure, crashes=1)
         await self._leave_running(TaskState.DISPATCHED)
         await self._record_failure(failure, crashes=1)
-        return Aftermath((await self._redispatch(),))
+        return AfterCommit((await self._redispatch(),))
 
-    async def _bury(self, failure: Failure, *, crashes: int = 0) -> Aftermath:
-        """Make the task dead, and with it the job, unless it was only the delivery of its webhook."""
+    async def _make_dead(self, failure: Failure, *, crashes: int = 0) -> AfterCommit:
+        """Make the task dead and fail its job. The failed delivery of a webhook does not fail the job."""
         await self._leave_running(TaskState.DEAD)
         await self._record_failure(failure, attempts=0 if crashes else 1, crashes=crashes)
         dispatches: tuple[Dispatch, ...] = ()
         if self._task.kind is not TaskKind.DELIVER:
             dispatches = await end_job(self._db, self._task, JobStatus.FAILED, failure=failure)
             await self._db.execute(CANCEL_SIBLINGS, self._task.job_id, self._task.generation)
-        return Aftermath(dispatches, has_dead_letter=True)
+        return AfterCommit(dispatches, has_dead_letter=True)
 
     async def _leave_running(self, state: TaskState) -> None:
         result = await self._db.execute(LEAVE_RUNNING, self._task.id, self._task.lease_token, state)
@@ -302,9 +239,9 @@ class _Settlement:
     async def _record_failure(self, failure: Failure, *, attempts: int = 0, crashes: int = 0) -> None:
         await self._db.execute(RECORD_FAILURE, self._task.id, _json(failure), attempts, crashes)
 
-    async def _conclude(self, attempt: DeliveryAttempt) -> None:
+    async def _complete(self, attempt: DeliveryAttempt) -> None:
         await self._db.execute(
-            CONCLUDE_ATTEMPT, attempt.id, attempt.duration_ms, attempt.status, attempt.error, attempt.answer
+            COMPLETE_ATTEMPT, attempt.id, attempt.duration_ms, attempt.status, attempt.error, attempt.answer
         )
 
     async def _record_audio(self, audio: PreparedAudio) -> None:
@@ -315,6 +252,61 @@ class _Settlement:
     async def _redispatch(self) -> Dispatch:
         dispatch_no = await self._db.fetchval(REDISPATCH, self._task.id)
         return Dispatch(self._task.id, dispatch_no, self._task.kind, self._task.tenant, has_begun=True)
+
+
+async def end_job(
+    connection: asyncpg.Connection,
+    task: ClaimedTask,
+    status: JobStatus,
+    *,
+    failure: Failure | None = None,
+    warnings: tuple[ResultWarning, ...] | None = None,
+) -> tuple[Dispatch, ...]:
+    """End the job of a task. Return the dispatch of its webhook, if it has one, to enqueue after the commit."""
+    row = await connection.fetchrow(
+        END_JOB,
+        task.job_id,
+        task.generation,
+        status,
+        failure.code if failure else None,
+        failure.message if failure else None,
+        Stage.FINISH if status is JobStatus.COMPLETED else None,
+        None if warnings is None else msgspec.json.encode(warnings).decode(),
+    )
+    if row is None or not row["webhook_url"]:
+        return ()
+    return (await _insert_event(connection, task, status, row, failure),)
+
+
+async def _insert_event(
+    connection: asyncpg.Connection, task: ClaimedTask, status: JobStatus, job: asyncpg.Record, failure: Failure | None
+) -> Dispatch:
+    """Insert the webhook event and the task that delivers it."""
+    event_type = EventType.of(status)
+    identifier = event_id(task.job_id, task.generation, event_type)
+    body = event_body(
+        task.job_id,
+        status,
+        ended_at=job["completed_at"],
+        metadata_json=job["metadata"],
+        error=ProblemInJob(code=failure.code, message=failure.message) if failure else None,
+    )
+    await connection.execute(INSERT_EVENT, identifier, task.job_id, task.generation, event_type, body)
+    return await insert_task(connection, task, TaskKind.DELIVER, 0, DeliveryInput(event_id=identifier))
+
+
+async def insert_task(
+    connection: asyncpg.Connection,
+    parent: ClaimedTask,
+    kind: TaskKind,
+    ordinal: int,
+    task_input: msgspec.Struct | None = None,
+) -> Dispatch:
+    """Insert a task into the generation of another. Return its dispatch, to enqueue after the commit."""
+    task_id = new_id()
+    input_json = msgspec.json.encode(task_input).decode() if task_input else None
+    await connection.execute(INSERT_TASK, task_id, parent.job_id, parent.generation, kind, ordinal, input_json)
+    return Dispatch(task_id, 1, kind, parent.tenant, cost_s(kind))
 
 
 def _json(value: object) -> str:

@@ -1,1 +1,1 @@
-"""Counts what happens in a processor, and shows it."""
+"""Metrics and traces of a processor."""

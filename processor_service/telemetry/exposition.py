@@ -1,4 +1,4 @@
-"""Makes what `/metrics` of a processor shows: its counts, its gauges of this moment, and the backlog."""
+"""The text of a processor's `/metrics`: its counters, current gauges and the backlog."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,10 +8,10 @@ import msgspec
 
 from processor_service.compute.pool import ComputePool
 from processor_service.telemetry.metrics import (
-    BOARD,
     CHILD_PEAK_BYTES,
     CHILDREN,
     CHILDREN_BYTES,
+    METRIC_REGISTRY,
     POLL_AGE,
     POOL,
     SLOTS,
@@ -20,20 +20,18 @@ from shared.telemetry.backlog import BacklogReader
 from shared.telemetry.expose_metrics import expose_metrics
 from shared.telemetry.process_gauges import Pool
 
-# How much memory a process has, as Linux tells; elsewhere nothing is told.
-
 KIB = 1024
 
 
 class ResidentMemory(msgspec.Struct, frozen=True):
-    """In bytes: now, and at most since the process began."""
+    """The resident memory of a process: current, and the peak since its start."""
 
     now_bytes: int = 0
     peak_bytes: int = 0
 
 
 def resident_memory(process_id: int) -> ResidentMemory:
-    """Of a process; zeros once it has ended. Reads a file that costs a few microseconds."""
+    """Read the resident memory of a process from /proc. Zeros if it has ended or the system is not Linux."""
     try:
         status = Path(f"/proc/{process_id}/status").read_text()
     except OSError:
@@ -51,7 +49,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Sources(Protocol):
-    """The parts of a processor that have gauges."""
+    """The parts of a processor with gauges."""
 
     @property
     def database(self) -> Pool: ...
@@ -61,11 +59,11 @@ class Sources(Protocol):
 
 
 async def show_metrics(sources: Sources, backlog: BacklogReader, poll_age_s: float) -> str:
-    """The whole document."""
+    """Update the gauges and return the document."""
     POLL_AGE.set(poll_age_s)
     POOL.sample(sources.database)
     _sample_children(sources.compute)
-    return expose_metrics(BOARD.families, BOARD.numbers) + await backlog.text()
+    return expose_metrics(METRIC_REGISTRY.families, METRIC_REGISTRY.numbers) + await backlog.text()
 
 
 def _sample_children(compute: ComputePool) -> None:

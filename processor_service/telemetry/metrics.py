@@ -1,6 +1,6 @@
-"""What a processor counts, by name; whoever does the thing counts it. `/metrics` of the health port shows them.
+"""The metrics of a processor, shown at `/metrics` of the health port. The code that does the work updates them.
 
-A name is for good: dashboards and alerts stand on it. No label tells of a job or a tenant.
+Names are stable: dashboards and alerts use them. No label contains a job or a tenant.
 """
 
 from processor_service.audio.write_chunks import ChunkFile
@@ -14,11 +14,13 @@ from processor_service.compute.messages import (
     Request,
 )
 from processor_service.denoisers import DENOISERS
-from processor_service.transcribers import ENGINES
-from processor_service.transcribers.transcriber import NO_ENGINE
-from shared.schemas.failures import FailureCode
+from processor_service.tasks.outcomes import Crashed, Failed, Interrupted, LeaseLost, NotDelivered, Outcome, Postponed
+from processor_service.telemetry.traces import note_outcome
+from processor_service.transcribers.engines import ENGINES, NO_ENGINE
+from processor_service.webhooks.delivery_result import Answer, Blocked, NoAnswer, Result, Unsigned
+from shared.schemas.failures import Failure, FailureCode
 from shared.schemas.states import TaskKind
-from shared.telemetry.count_board import Board
+from shared.telemetry.metric_registry import MetricRegistry
 from shared.telemetry.process_gauges import LAG_SECONDS, LAG_TEXT, PoolGauges
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30)
@@ -27,12 +29,12 @@ SPEEDS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 OUTCOMES = ("done", "failed", "crashed", "interrupted", "lease_lost", "postponed", "unsettled")
 OTHER = "other"
-UPKEEP = (
+MAINTENANCE = (
     *("wake", "rescue", "reconcile", "prune", "dead_letters", "erase", "idempotency_keys", "orphans", "uploads"),
     *("upload_parts", "direct_uploads", "usage"),
 )
 
-# What a stage is done by. Remote engines are one: their names are the operator's.
+# The stages and their engines. Remote engines share one label: their names are the operator's.
 BUILTIN, REMOTE = "builtin", "remote"
 STAGES = (
     ("decode", BUILTIN),
@@ -42,84 +44,124 @@ STAGES = (
 )
 BY_STAGE = (("stage", "engine"), STAGES)
 
-BOARD = Board()
+METRIC_REGISTRY = MetricRegistry()
 
-ATTEMPTS = BOARD.counters_by_pair(
+ATTEMPTS = METRIC_REGISTRY.counters_by_pair(
     (("kind", "outcome"), [(kind, outcome) for kind in TaskKind for outcome in OUTCOMES]),
     "headrace_processor_attempts_total",
-    "Attempts at tasks that ended, by how. Interrupted and postponed ones go on later, and count for no task.",
+    "Ended attempts of tasks, by outcome. Interrupted and postponed ones are not counted as attempts of the task.",
 )
-FAILURES = BOARD.counters_by(
-    ("code", FailureCode), "headrace_processor_failures_total", "Failed attempts, by the code of the failure."
+FAILURES = METRIC_REGISTRY.counters_by(
+    ("code", FailureCode), "headrace_processor_failures_total", "Failed attempts, by failure code."
 )
-DEAD_LETTERS = BOARD.counters_by(
-    ("kind", TaskKind), "headrace_processor_dead_letters_total", "Tasks that were given up."
+DEAD_LETTERS = METRIC_REGISTRY.counters_by(
+    ("kind", TaskKind), "headrace_processor_dead_letters_total", "Tasks that failed permanently."
 )
-RUNNING = BOARD.gauges_by(("kind", TaskKind), "headrace_processor_tasks_running", "Tasks under lease here.")
-UPKEEP_DISPATCHES = BOARD.counters_by(
-    ("upkeep", (*UPKEEP, OTHER)),
+RUNNING = METRIC_REGISTRY.gauges_by(
+    ("kind", TaskKind), "headrace_processor_tasks_running", "Tasks leased by this process."
+)
+MAINTENANCE_DISPATCHES = METRIC_REGISTRY.counters_by(
+    ("upkeep", (*MAINTENANCE, OTHER)),
     "headrace_processor_upkeep_dispatches_total",
-    "Tasks that upkeep dispatched: rescued from lost workers, awake for their next attempt, rung for again, ….",
+    "Tasks that maintenance dispatched: rescued from lost workers, due for the next attempt, missing in Redis, ….",
 )
-UPKEEP_FAILURES = BOARD.counters_by(
-    ("upkeep", (*UPKEEP, OTHER)), "headrace_processor_upkeep_failures_total", "Turns of upkeep that broke off."
+MAINTENANCE_FAILURES = METRIC_REGISTRY.counters_by(
+    ("upkeep", (*MAINTENANCE, OTHER)),
+    "headrace_processor_upkeep_failures_total",
+    "Runs of maintenance loops that failed.",
 )
 
-SLOTS = BOARD.gauges_by(("state", ("used", "idle")), "headrace_processor_slots", "Slots for compute tasks.")
-POLL_AGE = BOARD.gauge("headrace_processor_poll_age_seconds", "Since the queues were last looked at.")
-CHILDREN = BOARD.gauge("headrace_processor_compute_children", "Compute children that live.")
-CHILDREN_BYTES = BOARD.gauge(
-    "headrace_processor_compute_children_resident_bytes", "Memory of the compute children, all together."
+SLOTS = METRIC_REGISTRY.gauges_by(
+    ("state", ("used", "idle")), "headrace_processor_slots", "Slots for compute tasks, by state."
 )
-CHILD_PEAK_BYTES = BOARD.gauge(
-    "headrace_processor_compute_child_resident_peak_bytes", "The most that one of those who live ever had."
+POLL_AGE = METRIC_REGISTRY.gauge("headrace_processor_poll_age_seconds", "Time since the queues were last polled.")
+CHILDREN = METRIC_REGISTRY.gauge("headrace_processor_compute_children", "Running compute child processes.")
+CHILDREN_BYTES = METRIC_REGISTRY.gauge(
+    "headrace_processor_compute_children_resident_bytes", "Resident memory of all compute child processes."
 )
-CHILD_RESTARTS = BOARD.counter(
+CHILD_PEAK_BYTES = METRIC_REGISTRY.gauge(
+    "headrace_processor_compute_child_resident_peak_bytes",
+    "The highest peak of resident memory of a running compute child process.",
+)
+CHILD_RESTARTS = METRIC_REGISTRY.counter(
     "headrace_processor_compute_child_restarts_total",
-    "Compute children replaced: they crashed, took too long, or their task was taken away.",
+    "Compute child processes replaced after a crash, a timeout or a cancellation.",
 )
 
-STAGE_SPEED = BOARD.histograms_by_pair(
+STAGE_SPEED = METRIC_REGISTRY.histograms_by_pair(
     BY_STAGE,
     "headrace_processor_stage_speed_ratio",
-    "Seconds of audio worked through in a second, once for each chunk or file: above 1 is faster than it is heard.",
+    "Seconds of audio processed per second, per chunk or file. Above 1 is faster than real time.",
     SPEEDS,
 )
-STAGE_AUDIO = BOARD.counters_by_pair(
-    BY_STAGE, "headrace_processor_stage_audio_seconds_total", "Seconds of audio worked through."
+STAGE_AUDIO = METRIC_REGISTRY.counters_by_pair(
+    BY_STAGE, "headrace_processor_stage_audio_seconds_total", "Seconds of audio processed."
 )
-STAGE_BUSY = BOARD.counters_by_pair(
-    BY_STAGE, "headrace_processor_stage_busy_seconds_total", "Seconds that it took, over all slots."
+STAGE_BUSY = METRIC_REGISTRY.counters_by_pair(
+    BY_STAGE, "headrace_processor_stage_busy_seconds_total", "Seconds spent processing, over all slots."
 )
 
-WEBHOOK_ATTEMPTS = BOARD.counters_by(
+WEBHOOK_ATTEMPTS = METRIC_REGISTRY.counters_by(
     ("result", ("delivered", "refused", "no_answer", "blocked", "unsigned")),
     "headrace_processor_webhook_attempts_total",
-    "Attempts to deliver a webhook, by what came of them.",
+    "Delivery attempts of webhooks, by result.",
 )
-WEBHOOK_SECONDS = BOARD.histogram(
-    "headrace_processor_webhook_attempt_seconds", "How long endpoints took to answer, or not to.", SECONDS
+WEBHOOK_SECONDS = METRIC_REGISTRY.histogram(
+    "headrace_processor_webhook_attempt_seconds", "Duration of requests to webhook endpoints, answered or not.", SECONDS
 )
-WEBHOOK_LAG = BOARD.histogram(
+WEBHOOK_LAG = METRIC_REGISTRY.histogram(
     "headrace_processor_webhook_lag_seconds",
-    "From the end of a job, or the order to send its webhook again, to the delivery.",
+    "Time from the end of a job, or the request to send its webhook again, to the delivery.",
     WAITS,
 )
 
-POOL = PoolGauges(BOARD, "headrace_processor")
-LOOP_LAG = BOARD.histogram("headrace_processor_event_loop_lag_seconds", LAG_TEXT, LAG_SECONDS)
+POOL = PoolGauges(METRIC_REGISTRY, "headrace_processor")
+LOOP_LAG = METRIC_REGISTRY.histogram("headrace_processor_event_loop_lag_seconds", LAG_TEXT, LAG_SECONDS)
 
 
-# Counts how fast a stage went: the seconds of audio that it worked through in a second.
+LEASE_LOST, UNSETTLED = "lease_lost", "unsettled"
+
+
+def outcome_label(outcome: Outcome) -> str:
+    """The label of an outcome."""
+    match outcome:
+        case NotDelivered() | Failed():
+            return "failed"
+        case Crashed():
+            return "crashed"
+        case Interrupted():
+            return "interrupted"
+        case Postponed():
+            return "postponed"
+        case LeaseLost():
+            return LEASE_LOST
+        case _:
+            return "done"
+
+
+def count_settled(kind: TaskKind, outcome: Outcome, *, has_dead_letter: bool) -> None:
+    """Count an attempt whose outcome was committed."""
+    ATTEMPTS[kind, outcome_label(outcome)].inc()
+    note_outcome(outcome_label(outcome))
+    if isinstance(outcome, NotDelivered | Failed):
+        FAILURES[outcome.failure.code].inc()
+    if has_dead_letter:
+        DEAD_LETTERS[kind].inc()
+
+
+def count_lost(kind: TaskKind, label: str) -> None:
+    """Count an attempt without an outcome: the lease was lost, or the database was unavailable (`unsettled`)."""
+    ATTEMPTS[kind, label].inc()
+    note_outcome(label)
 
 
 def count_answer(request: Request, reply: Reply, took_s: float) -> None:
-    """A compute child answered. What it transcribes and denoises at one request it timed itself."""
+    """Count the stages that a compute child did. It measured those itself that share one request."""
     match request, reply:
         case _, Prepared(audio=audio):
             count_stage("decode", BUILTIN, audio.duration_s, took_s)
         case ProcessChunk(chunk=chunk, denoiser=denoiser), ChunkProcessed():
-            if not request.heard:
+            if not request.provider_transcripts:
                 count_stage("transcribe", reply.transcript.engine, duration_of(chunk), reply.transcribed_in_s)
             count_stage("denoise", denoiser.name, duration_of(chunk), reply.denoised_in_s)
         case DenoiseChunk(what=what), _:
@@ -128,13 +170,13 @@ def count_answer(request: Request, reply: Reply, took_s: float) -> None:
             count_stage("find_voices", BUILTIN, duration_of(chunk), took_s)
 
 
-def count_heard_remotely(chunk: ChunkFile, took_s: float) -> None:
-    """A remote engine transcribed a chunk, whichever it was and whoever failed before it."""
+def count_remote_transcription(chunk: ChunkFile, took_s: float) -> None:
+    """Count the transcription of a chunk by remote engines, including failed providers."""
     count_stage("transcribe", REMOTE, duration_of(chunk), took_s)
 
 
 def count_stage(stage: str, engine: str, audio_s: float, took_s: float) -> None:
-    """A stage that took no time was not done."""
+    """Count a stage. One that took no time was not done."""
     if took_s <= 0 or (stage, engine) not in STAGE_SPEED:
         return
     STAGE_SPEED[stage, engine].observe(audio_s / took_s)
@@ -143,5 +185,26 @@ def count_stage(stage: str, engine: str, audio_s: float, took_s: float) -> None:
 
 
 def duration_of(chunk: ChunkFile) -> float:
-    """Seconds of the core, which is what a chunk adds to its file."""
+    """The length of the core in seconds."""
     return (chunk.core_end_frame - chunk.core_start_frame) / chunk.sample_rate_hz
+
+
+def count_webhook(result: Result, failure: Failure | None, took_s: float, *, lag_s: float) -> None:
+    """Count a delivery attempt. `lag_s` is the time since the request for it; it counts for deliveries only."""
+    WEBHOOK_ATTEMPTS[_label(result, failure)].inc()
+    if isinstance(result, Answer | NoAnswer):
+        WEBHOOK_SECONDS.observe(took_s)
+    if failure is None:
+        WEBHOOK_LAG.observe(max(0.0, lag_s))
+
+
+def _label(result: Result, failure: Failure | None) -> str:
+    match result:
+        case Answer():
+            return "refused" if failure else "delivered"
+        case NoAnswer():
+            return "no_answer"
+        case Blocked():
+            return "blocked"
+        case Unsigned():
+            return "unsigned"

@@ -1,7 +1,4 @@
-"""Sends spans to a collector by OTLP, in batches and from a thread of its own: the extra `otel`.
-
-Both services have this file, but for the name: what they share imports no such library.
-"""
+"""Send spans to a collector by OTLP, in batches and from a separate thread. Imports the extra `otel`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,12 +14,12 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, StatusCode, Trace
 from shared.telemetry.traces import Span
 
 SERVICE = "headrace-processor"
-TIMEOUT_S = 5.0  # for one batch; a collector that is away costs nobody more than its spans
+TIMEOUT_S = 5.0  # per batch; an unavailable collector costs no more than its spans
 
 
 @contextmanager
 def sending_spans(otlp_url: str) -> Iterator["SentSpans"]:
-    """Spans go to `<otlp_url>/v1/traces` while the block runs; its end waits for those under way."""
+    """Send spans to `<otlp_url>/v1/traces` during the block. The end of the block waits for pending ones."""
     spans = SentSpans(otlp_url)
     try:
         yield spans
@@ -31,7 +28,7 @@ def sending_spans(otlp_url: str) -> Iterator["SentSpans"]:
 
 
 class _Ids(IdGenerator):
-    """The ids that our spans have already."""
+    """Returns the ids that our spans already have."""
 
     trace_id = span_id = 0
 
@@ -43,7 +40,7 @@ class _Ids(IdGenerator):
 
 
 class SentSpans:
-    """A `shared.telemetry.traces.Spans`; for one thread."""
+    """Implements `shared.telemetry.traces.Spans`, for one thread."""
 
     def __init__(self, otlp_url: str) -> None:
         self._ids = _Ids()
@@ -54,8 +51,8 @@ class SentSpans:
         self.provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self.provider.get_tracer("headrace")
 
-    def tell(self, span: Span) -> None:
-        """Put it into the next batch."""
+    def send(self, span: Span) -> None:
+        """Add a span to the next batch."""
         self._ids.trace_id, self._ids.span_id = span.job_id.int, span.id
         attributes = {"headrace.job_id": str(span.job_id), **span.attributes}
         sent = self._tracer.start_span(span.name, _below(span), attributes=attributes, start_time=span.began_ns)
@@ -65,7 +62,7 @@ class SentSpans:
 
 
 def _below(span: Span) -> Context:
-    """The context of its parent; an empty one for the first of a trace."""
+    """The context of the parent; an empty one for the first span of a trace."""
     if span.parent_id is None:
         return Context()
     parent = SpanContext(span.job_id.int, span.parent_id, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))

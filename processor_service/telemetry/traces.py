@@ -1,4 +1,4 @@
-"""Tells of each attempt at a task as a span of its job's trace, with what the compute child did below it."""
+"""Trace each attempt at a task as a span of its job's trace, with the steps of its child process below it."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -30,7 +30,7 @@ NAMES: dict[type, str] = {
 
 
 class Attempt:
-    """An attempt at a task that is under way."""
+    """A running attempt at a task."""
 
     def __init__(self, spans: Spans, job_id: UUID, kind: TaskKind, attributes: dict[str, str | int]) -> None:
         self._spans = spans
@@ -42,18 +42,18 @@ class Attempt:
         self.outcome = "unknown"
 
     def did(self, name: str, took_s: float) -> None:
-        """A step of it has just ended."""
-        self._tell(name, new_span_id(), self._id, ns_ago(took_s))
+        """Send the span of a step that has just ended."""
+        self._send(name, new_span_id(), self._id, ns_ago(took_s))
 
     def ended(self) -> None:
-        """It is over."""
+        """Send the span of the attempt."""
         self._attributes["headrace.outcome"] = self.outcome
-        self._tell(self._kind, self._id, first_span_id(self._job_id), self._began_ns, self._attributes)
+        self._send(self._kind, self._id, first_span_id(self._job_id), self._began_ns, self._attributes)
 
-    def _tell(
+    def _send(
         self, name: str, own_id: int, parent_id: int, began_ns: int, attributes: dict[str, str | int] | None = None
     ) -> None:
-        self._spans.tell(
+        self._spans.send(
             Span(
                 job_id=self._job_id,
                 name=name,
@@ -68,40 +68,40 @@ class Attempt:
 
 
 TRACES = Traces()
-AT_HAND: ContextVar[Attempt | None] = ContextVar("headrace_attempt", default=None)
+CURRENT_ATTEMPT: ContextVar[Attempt | None] = ContextVar("headrace_attempt", default=None)
 
 
 def attempts_traced(otlp_url: str, sample: float) -> AbstractContextManager[None]:
-    """Send the spans of `sample` of all jobs while the block runs; none without a URL."""
+    """Send the spans of the fraction `sample` of all jobs while the block runs; of none without a URL."""
     if not otlp_url:
         return nullcontext()
-    from processor_service.telemetry.send_spans import sending_spans
+    from shared.telemetry.otlp import sending_spans  # needs the extra `otel`
 
-    return TRACES.opened(sending_spans(otlp_url), sample)
+    return TRACES.opened(sending_spans(otlp_url, "headrace-processor"), sample)
 
 
 @contextmanager
 def attempt_traced(job_id: UUID, kind: TaskKind, attributes: dict[str, str | int]) -> Iterator[None]:
-    """What the block does is an attempt at a task of a job."""
+    """Trace the block as an attempt at a task of a job."""
     if (spans := TRACES.of(job_id)) is None:
         yield
         return
     attempt = Attempt(spans, job_id, kind, attributes)
-    token = AT_HAND.set(attempt)
+    token = CURRENT_ATTEMPT.set(attempt)
     try:
         yield
     finally:
-        AT_HAND.reset(token)
+        CURRENT_ATTEMPT.reset(token)
         attempt.ended()
 
 
 def note_outcome(outcome: str) -> None:
-    """How the attempt at hand ended."""
-    if attempt := AT_HAND.get():
+    """Note how the current attempt ended."""
+    if attempt := CURRENT_ATTEMPT.get():
         attempt.outcome = outcome
 
 
 def note_answer(request: Request, took_s: float) -> None:
-    """A compute child answered a request of the attempt at hand."""
-    if attempt := AT_HAND.get():
+    """Trace a request of the current attempt that a child process answered."""
+    if attempt := CURRENT_ATTEMPT.get():
         attempt.did(NAMES.get(type(request), type(request).__name__), took_s)

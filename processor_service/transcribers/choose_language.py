@@ -1,8 +1,8 @@
-"""Which language is spoken, asked of windows of speech.
+"""Detect the spoken language from windows of speech.
 
-Where the model is unsure, as with an accent or over the telephone, the text decides too: of the likely languages it is
-the one that is, together with its likeliest text, the likeliest. base took a voice of southern England for Welsh. Where
-it is most unsure it hears the speech a second time, begun later, and the mean counts: test-time augmentation, as in
+The model may be unsure, as with accents or telephone audio; `base` took a voice of southern England for Welsh. Then the
+likely languages are compared by the product of their probability and that of their best text. If the model is very
+unsure, it gets the speech a second time, with a later start, and the mean counts: test-time augmentation, as in
 Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural Networks", 2012.
 """
 
@@ -17,24 +17,24 @@ from processor_service.transcribers.whisper_model import Encoded, Language, Whis
 
 SURE_FROM = 0.9
 LIKELY_FROM = 0.05
-HEARD_AGAIN_BELOW = 0.5
-LATER_S = 1.0  # that a window begins when it is heard again
-LEAST_WINDOW_S = 3.0  # that is heard again
+REPEAT_BELOW = 0.5
+SHIFT_S = 1.0  # by which windows start later in the repetition
+MIN_WINDOW_S = 3.0  # shorter windows are not repeated
 
 
 def choose_language(
-    model: WhisperModel[Encoded], encoded: Encoded, hear_again: Callable[[], Encoded | None]
+    model: WhisperModel[Encoded], encoded: Encoded, encode_shifted: Callable[[], Encoded | None]
 ) -> Language:
-    """The language of encoded windows of speech, all of them heard; with the model's own probability.
+    """The language of encoded windows of speech, with the model's probability.
 
-    `hear_again` encodes what `begun_later` gives, if anything. It is called only where the model is most unsure.
+    `encode_shifted` encodes `shifted_windows`, if there are any. It is called only if the model is very unsure.
     """
 
-    def again() -> Mapping[str, float] | None:
-        encoded_again = hear_again()
-        return None if encoded_again is None else _mean(model.language_probabilities(encoded_again))
+    def repeat() -> Mapping[str, float] | None:
+        shifted = encode_shifted()
+        return None if shifted is None else _mean(model.language_probabilities(shifted))
 
-    probabilities = heard_twice(_mean(model.language_probabilities(encoded)), again)
+    probabilities = mean_of_two(_mean(model.language_probabilities(encoded)), repeat)
     candidates = likely_languages(probabilities)
     if len(candidates) > 1:
         texts = {code: _text_log_probability(model, encoded, code) for code in candidates}
@@ -42,21 +42,21 @@ def choose_language(
     return Language(candidates[0], round(probabilities[candidates[0]], 4))
 
 
-def begun_later(windows: Sequence[Span]) -> list[Span]:
-    """The windows without their beginning, except short ones."""
-    return [(start_s + LATER_S, end_s) for start_s, end_s in windows if end_s - start_s >= LEAST_WINDOW_S]
+def shifted_windows(windows: Sequence[Span]) -> list[Span]:
+    """The windows without their first second; short ones are left out."""
+    return [(start_s + SHIFT_S, end_s) for start_s, end_s in windows if end_s - start_s >= MIN_WINDOW_S]
 
 
-def heard_twice(first: Mapping[str, float], again: Callable[[], Mapping[str, float] | None]) -> Mapping[str, float]:
-    """What the model made of the speech; where that was no clear answer, the mean with what it makes of it again."""
-    if max(first.values()) >= HEARD_AGAIN_BELOW:
+def mean_of_two(first: Mapping[str, float], repeat: Callable[[], Mapping[str, float] | None]) -> Mapping[str, float]:
+    """The first probabilities if one of them is clear, else their mean with the repetition."""
+    if max(first.values()) >= REPEAT_BELOW:
         return first
-    second = again()
+    second = repeat()
     return first if second is None else _mean([first, second])
 
 
 def likely_languages(probabilities: Mapping[str, float]) -> list[str]:
-    """The likeliest alone where the model is sure of it, else all that come into question; the likeliest first."""
+    """The most probable language if the model is sure, else all probable ones in order."""
     ordered = sorted(probabilities, key=lambda code: -probabilities[code])
     if probabilities[ordered[0]] >= SURE_FROM:
         return ordered[:1]
@@ -68,7 +68,7 @@ def _mean(by_window: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def _text_log_probability(model: WhisperModel[Encoded], encoded: Encoded, code: str) -> float:
-    """The log probability of the likeliest text of all windows in a language."""
+    """The log probability of the best text of all windows in a language."""
     decoded = model.decoder(tokenizer_for(model, Language(code), "transcribe"), None).decode(encoded)
     return sum(_log_probability(one) for one in decoded)
 

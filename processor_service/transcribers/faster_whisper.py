@@ -1,6 +1,6 @@
-"""The faster-whisper engine: a model in CTranslate2, in 8-bit integers on the CPU and 16-bit floats on a GPU.
+"""The engine faster-whisper: CTranslate2 with 8-bit integers on a CPU and 16-bit floats on a GPU.
 
-CTranslate2 is what faster-whisper runs on. It is used directly here, on the windows that all engines get.
+The faster-whisper package runs on CTranslate2. This engine uses CTranslate2 directly, on the windows of all engines.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,25 +15,23 @@ from ctranslate2 import StorageView
 from ctranslate2.models import Whisper, WhisperGenerationResult
 from whisper.tokenizer import Tokenizer
 
+from processor_service.models.cache import Form
 from processor_service.transcribers.segments import TimedWord
 from processor_service.transcribers.transcribe_windows import transcribe_windows, warm_up
 from processor_service.transcribers.transcriber import FloatArray, Span
-from processor_service.transcribers.whisper_checks import Decoded, previous_tokens, tokens_never_said
+from processor_service.transcribers.whisper_checks import Decoded, previous_tokens, suppressed_tokens
 from processor_service.transcribers.word_times import FRAMES_PER_S, MEDIAN_WIDTH, TokenPath, timed_words
 from shared.schemas.options import JobOptions
 from shared.schemas.transcript import Transcript
 
-# A Whisper model in CTranslate2 whose workers share out the windows of a batch.
-#
-# On a CPU, workers of one thread each idle less than the threads of one worker: 0.7 of the time on two cores.
-
-MAX_WORKERS = 4  # each takes memory, and there are too few windows in a batch for more
+# Several workers with one thread each take 0.7 of the time of one worker with several threads (two cores).
+MAX_WORKERS = 4  # each takes memory, and a batch has too few windows for more
 
 Result = TypeVar("Result")
 
 
 class Workers:
-    """A model folder, loaded once for at `most` so many workers; `threads` are those of a CPU, for all of them."""
+    """A model that is loaded once for up to `most` workers, which share a batch's windows and the CPU `threads`."""
 
     def __init__(self, path: Path, device: str, threads: int, *, most: int = MAX_WORKERS) -> None:
         self.count = 1 if device == "cuda" else min(threads, most)
@@ -47,14 +45,14 @@ class Workers:
         self._pool = ThreadPoolExecutor(self.count)
 
     def encode(self, spectrograms: FloatArray) -> FloatArray:
-        """The encoder's output for windows of shape (windows, mels, frames).
+        """The encoder's output for spectrograms of shape (windows, mels, frames).
 
-        One by one: no slower on a CPU, and attention takes 50 MB and more of memory for each.
+        Windows are encoded one by one: not slower on a CPU, and attention takes at least 50 MB for each.
         """
         return np.concatenate(list(self._pool.map(self._encode_one, spectrograms)))
 
-    def share_out(self, work: Callable[[slice], Sequence[Result]], windows: int) -> list[Result]:
-        """The results of `work` for all windows, in order; each worker is given a slice of them."""
+    def distribute(self, work: Callable[[slice], Sequence[Result]], windows: int) -> list[Result]:
+        """The results of `work` for all windows, in order. Each worker gets a slice."""
         each = max(1, -(-windows // self.count))
         slices = [slice(first, min(first + each, windows)) for first in range(0, windows, each)]
         return [result for results in self._pool.map(work, slices) for result in results]
@@ -64,18 +62,16 @@ class Workers:
 
 
 def stored(array: FloatArray) -> StorageView:
-    """An array as CTranslate2 takes it; it may share its memory."""
+    """The array as CTranslate2 takes it, possibly with shared memory."""
     return StorageView.from_array(np.ascontiguousarray(array))
 
 
-# Decodes many windows at once with CTranslate2, which has its own loop for it: text tokens, and how sure it is.
-
-# They make up for the errors of 8-bit integers: tiny.en has 8.0 % of words wrong, for 8.3 with one. Five gain no more.
+# Beams compensate for 8-bit rounding: tiny.en has 8.0 % word errors with three, 8.3 % with one. Five are no better.
 BEAMS = 3
 
 
 class WindowDecoder:
-    """A model for the likeliest text, one for texts drawn by chance, and what may be said; one language and task."""
+    """Decodes windows in one language and task: by beam search, or by sampling with the workers of `sampler`."""
 
     def __init__(
         self, workers: Workers, sampler: Callable[[], Workers], tokenizer: Tokenizer, prompt: str | None
@@ -84,7 +80,7 @@ class WindowDecoder:
         self._sampler = sampler
         self._tokenizer = tokenizer
         self._start = [*previous_tokens(tokenizer, prompt), *tokenizer.sot_sequence_including_notimestamps]
-        self._never = tokens_never_said(tokenizer)
+        self._suppressed = suppressed_tokens(tokenizer)
 
     def decode(self, features: FloatArray, *, temperature: float = 0.0) -> list[Decoded]:
         """Decode encoded windows, shape (windows, frames, state)."""
@@ -97,49 +93,46 @@ class WindowDecoder:
                 beam_size=1 if temperature else BEAMS,
                 sampling_topk=0 if temperature else 1,
                 sampling_temperature=temperature or 1.0,
-                suppress_tokens=self._never,
+                suppress_tokens=self._suppressed,
                 return_scores=True,
                 return_no_speech_prob=True,
             )
             return results
 
-        return [self._decoded(result) for result in workers.share_out(generate, len(features))]
+        return [self._decoded(result) for result in workers.distribute(generate, len(features))]
 
     def _decoded(self, result: WhisperGenerationResult) -> Decoded:
-        said = result.sequences_ids[0]
+        tokens = result.sequences_ids[0]
         return Decoded(
-            tokens=tuple(said),
-            text=self._tokenizer.decode(said).strip(),
-            # The score is a mean over the text; Whisper's checks count its end too.
-            mean_log_probability=result.scores[0] * len(said) / (len(said) + 1),
+            tokens=tuple(tokens),
+            text=self._tokenizer.decode(tokens).strip(),
+            # The score is a mean over the text; Whisper's checks include the end token.
+            mean_log_probability=result.scores[0] * len(tokens) / (len(tokens) + 1),
             no_speech_probability=result.no_speech_prob,
         )
 
 
-FOLDER_SUFFIX = ".ct2"  # of a model in the cache
-
-
 class FasterWhisper:
-    """A model folder of CTranslate2. `device` is cpu, cuda, or auto: a GPU where there is one."""
+    """A CTranslate2 model. `device` is cpu, cuda, or auto: the GPU if there is one."""
 
     engine = "faster-whisper"
     wants_speech_only = True
 
     def __init__(self, model_path: Path, device: str = "auto") -> None:
-        self.model = model_path.name.removesuffix(FOLDER_SUFFIX)
+        self.model = model_path.name.removesuffix(Form.FOLDER)
         self._path = model_path
         if device == "auto":
             device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
         self._device = device
-        self._threads = torch.get_num_threads()  # as the environment of the process says
+        self._threads = torch.get_num_threads()
         self._workers = Workers(model_path, device, self._threads)
-        self._by_chance: Workers | None = None
+        self._sampling_workers: Workers | None = None
         self.is_multilingual: bool = self._workers.model.is_multilingual
         self.languages: int = self._workers.model.num_languages
         self.mels: int = self._workers.model.n_mels
 
     def warm_up(self) -> None:
-        """Touch every weight, and compile what openai-whisper's helpers compile (numba)."""
+        """Use every weight once and compile the numba kernels of openai-whisper."""
         warm_up(self)
 
     def transcribe(
@@ -156,7 +149,7 @@ class FasterWhisper:
         try:
             return transcribe_windows(self, audio, windows, options, on_progress)
         finally:
-            self._by_chance = None
+            self._sampling_workers = None
 
     def encode(self, spectrograms: torch.Tensor) -> FloatArray:
         """See WhisperModel."""
@@ -184,35 +177,35 @@ class FasterWhisper:
                 stored(encoded[spoken[part]]),
                 list(tokenizer.sot_sequence),
                 [list(decoded[number].tokens) for number in spoken[part]],
-                [2 * count for count in frames[part]],  # of the spectrogram, which has twice as many
+                [2 * count for count in frames[part]],  # of the spectrogram, which has twice as many frames
                 median_filter_width=MEDIAN_WIDTH,
             )
             return [_path(one) for one in aligned]
 
-        for number, path in zip(spoken, self._workers.share_out(paths, len(spoken)), strict=True):
+        for number, path in zip(spoken, self._workers.distribute(paths, len(spoken)), strict=True):
             words[number] = timed_words(tokenizer, decoded[number].tokens, path, durations_s[number])
         return words
 
     def _use_threads(self, threads: int) -> None:
-        """A model keeps the threads it was loaded with: another number takes loading it anew."""
+        """Set the number of threads. A loaded CTranslate2 model keeps its number, so another one needs a reload."""
         torch.set_num_threads(threads)
         if threads != self._threads and self._device == "cpu":
-            del self._workers  # its memory first
+            del self._workers  # free its memory first
             self._threads = threads
             self._workers = Workers(self._path, self._device, threads)
 
     def _sampler(self) -> Workers:
-        """The same model anew, for one transcript: CTranslate2 seeds chance once, when a loaded model first draws.
+        """The model, loaded again for one transcript, so that the same audio always gives the same text.
 
-        So the same audio gives the same text, whatever was transcribed before.
+        CTranslate2 seeds its random numbers once per loaded model, at the first sample.
         """
-        if self._by_chance is None:
+        if self._sampling_workers is None:
             ctranslate2.set_random_seed(0)
-            self._by_chance = Workers(self._path, self._device, self._threads, most=1)
-        return self._by_chance
+            self._sampling_workers = Workers(self._path, self._device, self._threads, most=1)
+        return self._sampling_workers
 
 
 def _path(aligned: Any) -> TokenPath:
-    """A `WhisperAlignmentResult`, which CTranslate2 does not export."""
+    """The path of a `WhisperAlignmentResult`, a type that CTranslate2 does not export."""
     token_at, frame_at = np.array(aligned.alignments).T
     return TokenPath(token_at, frame_at, aligned.text_token_probs)

@@ -1,6 +1,6 @@
-"""Speech of which a transcript tells nothing: a model sometimes leaves out sentences in the middle of a window.
+"""Transcribe speech again that a transcript lacks: a model sometimes omits sentences within a window.
 
-Such speech is handed to the engine again, in windows of its own, and what it then says of it is put in between.
+Such speech goes to the engine in separate windows; the new segments are inserted.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,20 +12,20 @@ from processor_service.transcribers.transcriber import Span
 from processor_service.transcribers.windows import PAD_S
 from shared.schemas.transcript import Segment, Transcript
 
-LEAST_S = 1.5  # of speech without a word; shorter is a cough, or a word that is timed too short
-SURE_FROM = 0.5  # confidence: in what is no speech after all the model finds words too, but is not sure of them
+MIN_SPEECH_S = 1.5  # without a word; less is a cough, or a word whose times are too short
+MIN_CONFIDENCE = 0.5  # of new segments; the model also finds words in noise, with less confidence
 
-Again = Callable[[Sequence[Span]], Transcript]
+Transcribe = Callable[[Sequence[Span]], Transcript]
 
 
-def fill_holes(transcript: Transcript, speech: Sequence[Span], again: Again) -> Transcript:
-    """The transcript, and what `again` says of the regions of speech that it tells nothing of; needs words."""
-    holes = unheard(speech, [(word.start, word.end) for segment in transcript.segments for word in segment.words])
+def fill_holes(transcript: Transcript, speech: Sequence[Span], transcribe: Transcribe) -> Transcript:
+    """The transcript with segments of `transcribe` for regions of speech without words. Needs word times."""
+    holes = untranscribed(speech, [(word.start, word.end) for segment in transcript.segments for word in segment.words])
     if not holes:
         return transcript
     segments = list(transcript.segments)
-    for found in again(holes).segments:
-        if found.confidence >= SURE_FROM:
+    for found in transcribe(holes).segments:
+        if found.confidence >= MIN_CONFIDENCE:
             segments = _with(segments, found)
     return msgspec.structs.replace(
         transcript,
@@ -34,18 +34,18 @@ def fill_holes(transcript: Transcript, speech: Sequence[Span], again: Again) -> 
     )
 
 
-def unheard(speech: Sequence[Span], words: Sequence[Span]) -> list[Span]:
-    """The parts of rising regions of speech in gaps between rising words, where a gap holds enough of it.
+def untranscribed(speech: Sequence[Span], words: Sequence[Span]) -> list[Span]:
+    """The parts of regions of speech in gaps between words, for gaps with enough speech. Both are in order.
 
-    They keep a distance from the words: the padding of a window is not to hear the end of one again, which made the
-    model stop there. All of it counts as heard when there is no word at all: the model took it for something else.
+    The parts keep a distance from the words: a window that begins with the end of a word made the model stop there. An
+    empty transcript has no gaps: the model took all of it for something else.
     """
     if not words:
         return []
     edges = [-PAD_S, *(edge for word in words for edge in word), float("inf")]
     holes: list[Span] = []
     for gap in zip(edges[::2], edges[1::2], strict=True):
-        if sum(end_s - start_s for start_s, end_s in _within(speech, gap)) >= LEAST_S:
+        if sum(end_s - start_s for start_s, end_s in _within(speech, gap)) >= MIN_SPEECH_S:
             holes += _within(speech, (gap[0] + PAD_S, gap[1] - PAD_S))
     return holes
 
@@ -58,7 +58,7 @@ def _within(speech: Sequence[Span], gap: Span) -> Iterator[Span]:
 
 
 def _with(segments: list[Segment], found: Segment) -> list[Segment]:
-    """One more segment in its place, none of its words twice."""
-    place = sum(segment.start < found.start for segment in segments)
-    before = join_segments(segments[:place], [found], found.start)
-    return join_segments(before, segments[place:], found.end)
+    """The segments with another one inserted, without duplicate words."""
+    position = sum(segment.start < found.start for segment in segments)
+    before = join_segments(segments[:position], [found], found.start)
+    return join_segments(before, segments[position:], found.end)

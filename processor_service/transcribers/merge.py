@@ -1,4 +1,4 @@
-"""Merges the transcripts of consecutive chunks. They meet in pauses, or both tell what lies around the cut."""
+"""Merge the transcripts of consecutive chunks. They meet in a pause, or both contain the words around the cut."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -9,17 +9,17 @@ from shared.schemas.transcript import EngineUse, ResultWarning, Segment, Transcr
 
 
 def merge_transcripts(parts: Sequence[Transcript], *, duration_s: float) -> Transcript:
-    """One transcript out of at least one, in order; each lasts as long as the audio up to the next one's.
+    """Merge one or more transcripts, in order. Each one's duration reaches to the start of the next.
 
-    Segments are numbered anew; warnings of one kind become one, over all of their time.
+    Segments are renumbered. Warnings with the same code and message become one.
     """
     segments = _in_order(_joined(parts))
-    first = next((part for part in parts if part.engine), parts[0])  # a remote engine is not asked about silence
+    first = next((part for part in parts if part.engine), parts[0])  # a silent part has no remote engine
     return msgspec.structs.replace(
         parts[0],
         engine=first.engine,
         model=first.model,
-        engines=tuple(_at_work(use for part in parts for use in part.engines)),
+        engines=tuple(_merged_uses(use for part in parts for use in part.engines)),
         text=" ".join(segment.text for segment in segments),
         language=_language(parts),
         language_probability=_language_probability(parts),
@@ -30,7 +30,7 @@ def merge_transcripts(parts: Sequence[Transcript], *, duration_s: float) -> Tran
 
 
 def _joined(parts: Sequence[Transcript]) -> Iterator[list[Segment]]:
-    """The segments of each channel, each word of it once."""
+    """The segments of each channel, without duplicate words."""
     channels = {segment.channel for part in parts for segment in part.segments}
     for channel in channels:
         cut_s = 0.0
@@ -46,7 +46,7 @@ def _in_order(channels: Iterable[list[Segment]]) -> list[Segment]:
 
 
 def join_segments(first: Sequence[Segment], second: Sequence[Segment], cut_s: float) -> list[Segment]:
-    """Segments on both sides of a cut, of which both may tell what was said around it."""
+    """Join the segments on both sides of a cut. Both sides may contain the words around it."""
     kept, left_out = find_seam(_spoken(first), _spoken(second), cut_s)
     before = list(_part(first, 0, kept))
     earliest_s = before[-1].end if before else 0.0
@@ -58,7 +58,7 @@ def _spoken(segments: Sequence[Segment]) -> list[SpokenWord]:
 
 
 def _units(segment: Segment) -> Sequence[Word | Segment]:
-    """What of a segment is kept or left out as a whole: its words; without any, all of it."""
+    """The parts of a segment that are kept or dropped as a whole: its words, or the segment if it has none."""
     return segment.words or (segment,)
 
 
@@ -67,7 +67,7 @@ def _text(unit: Word | Segment) -> str:
 
 
 def _part(segments: Sequence[Segment], start: int, end: int | None) -> Iterator[Segment]:
-    """The units from start to end, in their segments."""
+    """The units from `start` to `end`, in their segments."""
     at = 0
     for segment in segments:
         count = len(_units(segment))
@@ -78,7 +78,7 @@ def _part(segments: Sequence[Segment], start: int, end: int | None) -> Iterator[
 
 
 def cut_segment(segment: Segment, first: int, last: int) -> Segment:
-    """Some of a segment's words; its text is cut as it stands, for not every language has spaces."""
+    """The segment with some of its words. Its text is cut, not joined from words: not every language has spaces."""
     edges: list[tuple[int, int]] = []
     for word in segment.words:
         start = segment.text.find(word.word, edges[-1][1] if edges else 0)
@@ -89,7 +89,7 @@ def cut_segment(segment: Segment, first: int, last: int) -> Segment:
 
 
 def _from(segment: Segment, earliest_s: float) -> Segment:
-    """The same segment, nothing of it before the earliest time."""
+    """The segment with no time before `earliest_s`."""
     if segment.start >= earliest_s:
         return segment
     words = tuple(
@@ -99,8 +99,8 @@ def _from(segment: Segment, earliest_s: float) -> Segment:
     return msgspec.structs.replace(segment, start=earliest_s, end=max(segment.end, earliest_s), words=words)
 
 
-def _at_work(uses: Iterable[EngineUse]) -> list[EngineUse]:
-    """Uses in order; neighbours of one engine and model are made one."""
+def _merged_uses(uses: Iterable[EngineUse]) -> list[EngineUse]:
+    """The uses in order; consecutive ones of the same engine and model become one."""
     joined: list[EngineUse] = []
     for use in uses:
         if joined and (joined[-1].engine, joined[-1].model) == (use.engine, use.model):
@@ -111,7 +111,7 @@ def _at_work(uses: Iterable[EngineUse]) -> list[EngineUse]:
 
 
 def _language(parts: Sequence[Transcript]) -> str | None:
-    """The language most of the text is in; parts without speech have no say."""
+    """The language of most of the text; parts without text do not count."""
     spoken: dict[str, int] = {}
     for part in parts:
         if part.language and part.text:
@@ -120,14 +120,14 @@ def _language(parts: Sequence[Transcript]) -> str | None:
 
 
 def _language_probability(parts: Sequence[Transcript]) -> float | None:
-    """Of the longest part in that language, whose judge heard most."""
+    """The probability from the part in that language with the most text."""
     language = _language(parts)
-    judges = [part for part in parts if part.language == language and part.language_probability is not None]
-    return max(judges, key=lambda part: len(part.text)).language_probability if judges else None
+    known = [part for part in parts if part.language == language and part.language_probability is not None]
+    return max(known, key=lambda part: len(part.text)).language_probability if known else None
 
 
 def _merged(warnings: Iterable[ResultWarning]) -> list[ResultWarning]:
-    """One warning for each kind; its time is from the first to the last."""
+    """One warning per code and message, from the first to the last time."""
     merged: dict[tuple[str, str], ResultWarning] = {}
     for one in warnings:
         before = merged.get((one.code, one.message), one)

@@ -1,6 +1,6 @@
-"""The openai-whisper engine: a checkpoint in torch, in 32 bits on the CPU and in 16 on a GPU.
+"""The engine openai-whisper: a PyTorch checkpoint with 32-bit floats on a CPU and 16-bit floats on a GPU.
 
-Windows are decoded in batches by `whisper_decode`; word times come by alignment on what is already encoded.
+Many windows are decoded at once. Word times come from an alignment of the encoded windows.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,22 +15,20 @@ from whisper.tokenizer import Tokenizer
 from processor_service.transcribers.segments import TimedWord
 from processor_service.transcribers.transcribe_windows import transcribe_windows, warm_up
 from processor_service.transcribers.transcriber import FloatArray, Span
-from processor_service.transcribers.whisper_checks import Decoded, previous_tokens, tokens_never_said
+from processor_service.transcribers.whisper_checks import Decoded, previous_tokens, suppressed_tokens
 from processor_service.transcribers.word_times import FRAMES_PER_S, TokenPath, median_of_seven, timed_words
 from shared.schemas.options import JobOptions
 from shared.schemas.transcript import Transcript
-
-# Finds when words were said by the attention of a Whisper model's alignment heads (as `whisper.timing`).
-#
-# The method is dynamic time warping over the cross-attention of heads that follow the sound (Radford et al., 2022),
-# here on windows that are encoded already.
 
 
 @torch.inference_mode()
 def align(
     model: Whisper, tokenizer: Tokenizer, tokens: Sequence[int], features: torch.Tensor, duration_s: float
 ) -> list[TimedWord]:
-    """When each word of a decoded window was said; `features` has shape (frames, state), times are of the window."""
+    """The times of the words of a decoded window, from its start; `features` has shape (frames, state).
+
+    Dynamic time warping over the cross-attention of the alignment heads (Radford et al., 2022), as in `whisper.timing`.
+    """
     if not tokens:
         return []
     attention, probabilities = _attend(model, tokenizer, tokens, features, max(1, int(duration_s * FRAMES_PER_S)))
@@ -41,7 +39,7 @@ def align(
 def _attend(
     model: Whisper, tokenizer: Tokenizer, tokens: Sequence[int], features: torch.Tensor, frames: int
 ) -> tuple[torch.Tensor, list[float]]:
-    """The mean attention of the alignment heads, (tokens + 1, frames), and the probability of each token."""
+    """The mean attention of the alignment heads, shape (tokens + 1, frames), and the probability of each token."""
     prefix = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
     forced = torch.tensor([[*prefix, *tokens, tokenizer.eot]], device=features.device)
     scores: dict[int, torch.Tensor] = {}
@@ -55,24 +53,20 @@ def _attend(
     finally:
         for hook in hooks:
             hook.remove()
-    said = torch.tensor(tokens, device=logits.device)[:, None]
-    probabilities = logits[len(prefix) - 1 : -2, : tokenizer.eot].softmax(-1).gather(1, said)[:, 0].tolist()
+    chosen = torch.tensor(tokens, device=logits.device)[:, None]
+    probabilities = logits[len(prefix) - 1 : -2, : tokenizer.eot].softmax(-1).gather(1, chosen)[:, 0].tolist()
     weights = torch.stack([scores[int(layer)][int(head)] for layer, head in model.alignment_heads.indices().T])
-    weights = weights[:, :, :frames].float().cpu().softmax(-1)  # on a GPU the rest would need triton
+    weights = weights[:, :, :frames].float().cpu().softmax(-1)  # on the CPU: a GPU would need triton for the rest
     deviation, mean = torch.std_mean(weights, dim=-2, keepdim=True, unbiased=False)
     smooth = median_of_seven((weights - mean) / deviation).mean(0)
     return smooth[len(prefix) - 1 : -1], probabilities
 
 
-# Decodes many windows at once with an openai-whisper model: text tokens, and how sure the model is of them.
-#
-# No text is carried from window to window; a window that has ended leaves the batch, so that the others go on faster.
-
-Cache = dict[torch.nn.Module, torch.Tensor]  # keys and values of attention, by the layer that computed them
+Cache = dict[torch.nn.Module, torch.Tensor]  # attention keys and values, by layer
 
 
 class WindowDecoder:
-    """A model and what of its vocabulary may be said; one language and task."""
+    """Decodes many windows at once, in one language and task. A finished window leaves the batch."""
 
     def __init__(self, model: Whisper, tokenizer: Tokenizer, prompt: str | None) -> None:
         self._model = model
@@ -82,14 +76,14 @@ class WindowDecoder:
         self._sot_at = len(previous)
         self._max_tokens = model.dims.n_text_ctx // 2
         self._embedding: torch.Tensor = model.decoder.token_embedding.weight
-        self._never = tokens_never_said(tokenizer)
+        self._suppressed = suppressed_tokens(tokenizer)
         self._not_first = [*tokenizer.encode(" "), tokenizer.eot]
 
     @torch.inference_mode()
     def decode(self, features: torch.Tensor, *, temperature: float = 0.0) -> list[Decoded]:
         """Decode encoded windows, shape (windows, frames, state)."""
         count = len(features)
-        said: list[list[int]] = [[] for _ in range(count)]
+        texts: list[list[int]] = [[] for _ in range(count)]
         log_probabilities = [0.0] * count
         cache, hooks = self._model.install_kv_cache_hooks()
         try:
@@ -102,7 +96,7 @@ class WindowDecoder:
                 for row, window in enumerate(alive):
                     log_probabilities[window] += probability[row]
                     if chosen[row] != self._tokenizer.eot:
-                        said[window].append(chosen[row])
+                        texts[window].append(chosen[row])
                 going = [row for row, token in enumerate(chosen) if token != self._tokenizer.eot]
                 if not going:
                     break
@@ -114,10 +108,10 @@ class WindowDecoder:
         finally:
             for hook in hooks:
                 hook.remove()
-        return [self._decoded(*window) for window in zip(said, log_probabilities, no_speech, strict=True)]
+        return [self._decoded(*window) for window in zip(texts, log_probabilities, no_speech, strict=True)]
 
     def _states(self, tokens: torch.Tensor, features: torch.Tensor, cache: Cache) -> torch.Tensor:
-        """What the decoder makes of the next tokens, shape (windows, tokens, state): its `forward` but for the end."""
+        """The states of the decoder for the next tokens, shape (windows, tokens, state): `forward` without logits."""
         decoder = self._model.decoder
         offset = next(iter(cache.values())).shape[1] if cache else 0
         states = decoder.token_embedding(tokens) + decoder.positional_embedding[offset : offset + tokens.shape[1]]
@@ -128,15 +122,15 @@ class WindowDecoder:
         return normed
 
     def _logits(self, states: torch.Tensor) -> torch.Tensor:
-        """For states of shape (windows, state), (windows, vocabulary).
+        """The logits, shape (windows, vocabulary), for states of shape (windows, state).
 
-        The vocabulary is the left factor: for a few windows, on a CPU, twice as fast as Whisper's own order.
+        The vocabulary is the left factor, which is twice as fast on a CPU for few windows as Whisper's order.
         """
         return (self._embedding.to(states.dtype) @ states.T).T.float().contiguous()
 
     def _choose(self, logits: torch.Tensor, temperature: float, *, is_first: bool) -> tuple[list[int], list[float]]:
         """The next token of each window, and its log probability."""
-        logits[:, self._never] = -torch.inf
+        logits[:, self._suppressed] = -torch.inf
         if is_first:
             logits[:, self._not_first] = -torch.inf
         if temperature == 0:
@@ -146,28 +140,28 @@ class WindowDecoder:
         probability = logits.gather(1, chosen[:, None])[:, 0] - logits.logsumexp(-1)
         return chosen.tolist(), probability.tolist()
 
-    def _decoded(self, said: list[int], log_probability: float, no_speech: float) -> Decoded:
+    def _decoded(self, tokens: list[int], log_probability: float, no_speech: float) -> Decoded:
         return Decoded(
-            tokens=tuple(said),
-            text=self._tokenizer.decode(said).strip(),
-            mean_log_probability=log_probability / (len(said) + 1),
+            tokens=tuple(tokens),
+            text=self._tokenizer.decode(tokens).strip(),
+            mean_log_probability=log_probability / (len(tokens) + 1),
             no_speech_probability=no_speech,
         )
 
 
 def _keep(cache: Cache, rows: Sequence[int], features: torch.Tensor) -> torch.Tensor:
-    """Drop all rows but these from what was computed so far."""
+    """Keep these rows of the cache and of the features."""
     index = torch.tensor(rows, device=features.device)
     for module, tensor in cache.items():
         cache[module] = tensor.index_select(0, index)
     return features.index_select(0, index)
 
 
-ENCODED_AT_ONCE = 2  # windows: more are no faster on a CPU, and each takes 40 MB meanwhile
+ENCODED_AT_ONCE = 2  # windows; more are not faster on a CPU, and each takes 40 MB
 
 
 class OpenAIWhisper:
-    """A checkpoint loaded by openai-whisper. `device` is cpu, cuda, or auto: a GPU where there is one."""
+    """A checkpoint. `device` is cpu, cuda, or auto: the GPU if there is one."""
 
     engine = "openai-whisper"
     wants_speech_only = True
@@ -178,15 +172,15 @@ class OpenAIWhisper:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self._precision = torch.float16 if device == "cuda" else torch.float32
         self._model = whisper.load_model(str(model_path), device=device)
-        # A model that is loaded by path has no alignment heads, and word times are poor without them.
-        if heads := whisper._ALIGNMENT_HEADS.get(self.model):  # noqa: SLF001 - whisper keeps them nowhere else
+        # whisper sets no alignment heads for a model that is loaded by path; word times are poor without them.
+        if heads := whisper._ALIGNMENT_HEADS.get(self.model):  # noqa: SLF001 - no public name
             self._model.set_alignment_heads(heads)
         self.is_multilingual: bool = self._model.is_multilingual
         self.languages: int = self._model.num_languages
         self.mels: int = self._model.dims.n_mels
 
     def warm_up(self) -> None:
-        """Compile the word-alignment kernels (numba) and touch every weight: seconds, once a process."""
+        """Compile the alignment kernels (numba) and use every weight once. Takes seconds, once per process."""
         warm_up(self)
 
     def transcribe(

@@ -1,6 +1,9 @@
-"""A transcriber for tests of everything around it: one word a second, no model, the same every time.
+"""The scripted engine, for tests of the code around it: one word a second, without a model, always the same.
 
-Its model is a folder, or none. There it notes every call, and what is to befall it only once; see misfortunes.
+The prompt can inject a fault, to test what a broken child process does to others: CRASH, OOM, HANG, SPIN, FLOOD
+(a file), CHATTER (replies), GARBAGE (invalid replies), ERROR. `ONCE name` after one of them injects it only the first
+time. `SLOW seconds` delays the transcript. `SPAWN` starts a process before the rest of the prompt. HEADRACE_MODEL may
+name a folder, in which the engine records its calls and the faults of ONCE.
 """
 
 import collections
@@ -23,33 +26,27 @@ from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArra
 from shared.schemas.options import JobOptions
 from shared.schemas.transcript import Segment, Transcript
 
-# What befalls the scripted transcriber when the prompt says so, for tests of what a broken child can do to others.
-#
-# CRASH, OOM, HANG, SPIN, FLOOD (a file), CHATTER (replies), GARBAGE (no replies), ERROR. Each may be followed by ONCE
-# and a name, under which it befalls only the first to come. SLOW is followed by seconds; SPAWN starts a process and
-# then does what follows it.
-
 MEBIBYTE = 1 << 20
 
 
-def befall(prompt: str | None, folder: Path | None) -> None:
-    """Do what the prompt says; any other prompt is none. `folder` remembers what happened once."""
+def inject_fault(prompt: str | None, folder: Path | None) -> None:
+    """Inject the fault that the prompt names, if any. `folder` records the faults of ONCE."""
     match (prompt or "").split():
         case ["SPAWN", *rest]:
-            subprocess.Popen(["sleep", "3600"])  # noqa: S607 - a test's
-            befall(" ".join(rest), folder)
+            subprocess.Popen(["sleep", "3600"])  # noqa: S607 - for a test
+            inject_fault(" ".join(rest), folder)
         case ["SLOW", seconds]:
             _wait(float(seconds))
-        case [misfortune, "ONCE", name] if misfortune in MISFORTUNES:
+        case [fault, "ONCE", name] if fault in FAULTS:
             if _is_first(name, folder):
-                MISFORTUNES[misfortune]()
-        case [misfortune] if misfortune in MISFORTUNES:
-            MISFORTUNES[misfortune]()
+                FAULTS[fault]()
+        case [fault] if fault in FAULTS:
+            FAULTS[fault]()
 
 
 def _is_first(name: str, folder: Path | None) -> bool:
     if folder is None:
-        raise ValueError("ONCE needs HEADRACE_MODEL to be a folder")
+        raise ValueError("ONCE requires HEADRACE_MODEL to name a folder")
     try:
         (folder / f"{name}.happened").touch(exist_ok=False)
     except FileExistsError:
@@ -67,25 +64,25 @@ def _crash() -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
-def _use_up_memory() -> None:
-    _must_be_limited(resource.RLIMIT_DATA)
-    hoard = []
+def _exhaust_memory() -> None:
+    _require_limit(resource.RLIMIT_DATA)
+    blocks = []
     while True:
-        hoard.append(b"x" * (16 * MEBIBYTE))
+        blocks.append(b"x" * (16 * MEBIBYTE))
 
 
 def _hang() -> None:
-    """Without using the CPU, as in a deadlock."""
+    """Wait without using the CPU, as in a deadlock."""
     _wait(float("inf"))
 
 
 def _spin() -> None:
-    """In C, as a decoder's endless loop: no Python code runs, no handler of a signal."""
+    """Loop in C, as a decoder may: no Python code or signal handler runs."""
     collections.deque(itertools.repeat(None), maxlen=0)
 
 
-def _fill_the_disk() -> None:
-    _must_be_limited(resource.RLIMIT_FSIZE)
+def _fill_disk() -> None:
+    _require_limit(resource.RLIMIT_FSIZE)
     with tempfile.NamedTemporaryFile() as file:
         while True:
             file.write(b"x" * MEBIBYTE)
@@ -96,28 +93,28 @@ def _chatter() -> None:
         os.write(REPLIES_FD, frame(Progress(fraction=0.5)))
 
 
-def _talk_garbage() -> None:
+def _send_garbage() -> None:
     os.write(REPLIES_FD, b"\xde\xad\xbe\xef" * 16)
 
 
 def _fail() -> None:
-    raise RuntimeError("the prompt said ERROR")
+    raise RuntimeError("injected by the prompt ERROR")
 
 
-def _must_be_limited(kind: int) -> None:
-    """A test may break a child, never the machine."""
+def _require_limit(kind: int) -> None:
+    """Refuse to run without a limit: a test may break a child process, not the machine."""
     if resource.getrlimit(kind)[0] == resource.RLIM_INFINITY:
-        raise RuntimeError("this process has no limit to run into")
+        raise RuntimeError("the process has no resource limit")
 
 
-MISFORTUNES: dict[str, Callable[[], None]] = {
+FAULTS: dict[str, Callable[[], None]] = {
     "CRASH": _crash,
-    "OOM": _use_up_memory,
+    "OOM": _exhaust_memory,
     "HANG": _hang,
     "SPIN": _spin,
-    "FLOOD": _fill_the_disk,
+    "FLOOD": _fill_disk,
     "CHATTER": _chatter,
-    "GARBAGE": _talk_garbage,
+    "GARBAGE": _send_garbage,
     "ERROR": _fail,
 }
 
@@ -127,7 +124,7 @@ CALLS = "calls.jsonl"
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of the file of calls. `sha256` is of the samples as 16-bit integers."""
+    """A line of the file of calls. `sha256` is that of the samples as 16-bit integers."""
 
     pid: int
     duration_s: float
@@ -136,17 +133,17 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scripted:
-    """Says "tick" for every full second of audio."""
+    """Returns "tick" for every full second of audio."""
 
     engine = "scripted"
     model = "scripted"
     wants_speech_only = False
 
-    def __init__(self, model_path: Path = Path()) -> None:
+    def __init__(self, model_path: Path = Path(), device: str = "cpu") -> None:  # noqa: ARG002 - as every engine
         self._folder = model_path if model_path.is_absolute() and model_path.is_dir() else None
 
     def warm_up(self) -> None:
-        """Nothing to warm."""
+        """Do nothing."""
 
     def transcribe(
         self,
@@ -158,8 +155,8 @@ class Scripted:
         on_progress: Callable[[float], None],  # noqa: ARG002 - Protocol
     ) -> Transcript:
         duration_s = len(audio) / SAMPLE_RATE_HZ
-        self._note(audio, duration_s)
-        befall(options.prompt, self._folder)
+        self._record_call(audio, duration_s)
+        inject_fault(options.prompt, self._folder)
         seconds = range(int(duration_s))
         starts = seconds[::SEGMENT_S]
         segments = tuple(
@@ -174,13 +171,13 @@ class Scripted:
             model=self.model,
         )
 
-    def _note(self, audio: FloatArray, duration_s: float) -> None:
+    def _record_call(self, audio: FloatArray, duration_s: float) -> None:
         if self._folder is None:
             return
         samples = np.rint(np.clip(audio, -1, 1) * 32767).astype("<i2")
         digest = hashlib.sha256(samples.tobytes()).hexdigest()
         call = Call(pid=os.getpid(), duration_s=duration_s, sha256=digest, called_at=time.time())
-        with (self._folder / CALLS).open("ab", buffering=0) as calls:  # O_APPEND: lines of several never mix
+        with (self._folder / CALLS).open("ab", buffering=0) as calls:  # O_APPEND: lines of several processes do not mix
             calls.write(msgspec.json.encode(call) + b"\n")
 
 

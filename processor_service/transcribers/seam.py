@@ -1,13 +1,13 @@
-"""Where two transcripts meet that heard some seconds both: pure decisions on words and their times.
+"""Find the seam of two transcripts that overlap by some seconds. Pure.
 
-Both heard the words around the cut, each with what follows or goes before; a word that both have is where they join.
+Both contain the words around the cut; they join at a word that both have.
 """
 
 import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
-SAME_WORD_S = 0.5  # words of one text whose middles lie closer are one word
+SAME_WORD_S = 0.5  # equal words whose middles are closer are the same word
 
 
 class SpokenWord(NamedTuple):
@@ -23,9 +23,9 @@ class SpokenWord(NamedTuple):
 
 
 def find_seam(first: Sequence[SpokenWord], second: Sequence[SpokenWord], cut_s: float) -> tuple[int, int]:
-    """How many words of `first` to keep and how many of `second` to leave out, for each word to be said once.
+    """How many words of `first` to keep and how many of `second` to drop, so that each word appears once.
 
-    They join at the common word nearest to the cut; without one, at the cut.
+    They join at the common word nearest to the cut, or at the cut if there is none.
     """
     if not first or not second or first[-1].end_s <= second[0].start_s:
         return len(first), 0
@@ -33,8 +33,8 @@ def find_seam(first: Sequence[SpokenWord], second: Sequence[SpokenWord], cut_s: 
     common = _common(first[from_word:], _until(second, first[-1].end_s + SAME_WORD_S))
     if not common:
         return _cut_at(first, second, cut_s)
-    kept, left_out = min(common, key=lambda pair: abs(first[from_word + pair[0]].middle_s - cut_s))
-    return from_word + kept + 1, left_out + 1
+    kept, dropped = min(common, key=lambda pair: abs(first[from_word + pair[0]].middle_s - cut_s))
+    return from_word + kept + 1, dropped + 1
 
 
 def _until(words: Sequence[SpokenWord], end_s: float) -> Sequence[SpokenWord]:
@@ -42,14 +42,14 @@ def _until(words: Sequence[SpokenWord], end_s: float) -> Sequence[SpokenWord]:
 
 
 def _cut_at(first: Sequence[SpokenWord], second: Sequence[SpokenWord], cut_s: float) -> tuple[int, int]:
-    """What is said before the cut from the one, from the other what that did not hear."""
+    """Keep the words of `first` before the cut, and the words of `second` after those."""
     kept = sum(word.middle_s < cut_s for word in first)
-    heard_until_s = first[kept - 1].end_s if kept else second[0].start_s
-    return kept, sum(word.middle_s < heard_until_s for word in second)
+    kept_until_s = first[kept - 1].end_s if kept else second[0].start_s
+    return kept, sum(word.middle_s < kept_until_s for word in second)
 
 
 def _common(first: Sequence[SpokenWord], second: Sequence[SpokenWord]) -> list[tuple[int, int]]:
-    """Pairs of positions of a longest common subsequence of words at about the same time."""
+    """The positions of a longest common subsequence of words at about the same time."""
     lengths = [[0] * (len(second) + 1) for _ in range(len(first) + 1)]
     for i in reversed(range(len(first))):
         for j in reversed(range(len(second))):
@@ -73,5 +73,5 @@ def _is_same(one: SpokenWord, other: SpokenWord) -> bool:
 
 
 def _plain(text: str) -> str:
-    """Without case, spaces and punctuation: two hearings of a word may differ in these."""
+    """The text without case, spaces and punctuation, which may differ between two transcripts of a word."""
     return "".join(sign for sign in text.casefold() if unicodedata.category(sign)[0] in "LMN")

@@ -1,6 +1,6 @@
-"""Makes segments of timed words: a sentence each, or less where the speaker pauses or goes on for very long.
+"""Divide timed words into segments: one sentence each, or less at pauses and in very long sentences.
 
-Where windows overlap, because they were cut in speech, each word is taken once.
+Words in the overlap of two windows are kept once.
 """
 
 import math
@@ -13,14 +13,14 @@ from processor_service.transcribers.transcriber import Span, word
 from shared.schemas.transcript import Segment
 
 SENTENCE_ENDS = (".", "?", "!", "…", "。", "？", "！")  # noqa: RUF001 - full-width signs of Chinese and Japanese
-PAUSE_S = 1.0  # divides segments in any case
-LONG_S = 15.0  # from here on a segment ends at the next comma
+PAUSE_S = 1.0  # a pause that always divides segments
+LONG_S = 15.0  # a longer segment ends at the next comma
 CLAUSE_ENDS = (",", ";", ":", "，", "、", "；")  # noqa: RUF001 - as above
-LEAST_PROBABILITY = 1e-4  # so that one impossible word does not make its segment worth nothing
+LEAST_PROBABILITY = 1e-4  # so that one improbable word does not set the confidence of its segment to zero
 
 
 class TimedWord(msgspec.Struct, frozen=True):
-    """A word with the sign that follows it; a leading space where the language has one. Times are seconds."""
+    """A word with the punctuation after it, and a leading space if the language has spaces. Times are seconds."""
 
     text: str
     start_s: float
@@ -28,19 +28,19 @@ class TimedWord(msgspec.Struct, frozen=True):
     probability: float
 
 
-class HeardWindow(msgspec.Struct, frozen=True, kw_only=True):
-    """What was understood in one window of the audio; times are of the audio."""
+class RecognizedWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """The words of one window, with times in the audio."""
 
     span: Span
     words: Sequence[TimedWord]
     no_speech_probability: float
 
 
-def segments_of(windows: Sequence[HeardWindow]) -> list[Segment]:
-    """Segments of rising windows, numbered from 0. A sentence may begin in one window and end in the next."""
+def segments_of(windows: Sequence[RecognizedWindow]) -> list[Segment]:
+    """The segments of windows in order, numbered from 0. A sentence may span two windows."""
     words: list[TimedWord] = []
     no_speech: list[float] = []
-    for window in _each_word_once(windows):
+    for window in _without_duplicates(windows):
         words += window.words
         no_speech += [window.no_speech_probability] * len(window.words)
     segments: list[Segment] = []
@@ -51,15 +51,15 @@ def segments_of(windows: Sequence[HeardWindow]) -> list[Segment]:
     return segments
 
 
-def _each_word_once(windows: Sequence[HeardWindow]) -> list[HeardWindow]:
-    joined: list[HeardWindow] = []
+def _without_duplicates(windows: Sequence[RecognizedWindow]) -> list[RecognizedWindow]:
+    joined: list[RecognizedWindow] = []
     for window in windows:
         words = window.words
         if joined and (last := joined[-1]).span[1] > window.span[0]:
             cut_s = (last.span[1] + window.span[0]) / 2
-            kept, left_out = find_seam([_spoken(one) for one in last.words], [_spoken(one) for one in words], cut_s)
+            kept, dropped = find_seam([_spoken(one) for one in last.words], [_spoken(one) for one in words], cut_s)
             joined[-1] = msgspec.structs.replace(last, words=last.words[:kept])
-            words = _from(words[left_out:], last.words[kept - 1].end_s if kept else 0.0)
+            words = _from(words[dropped:], last.words[kept - 1].end_s if kept else 0.0)
         joined.append(msgspec.structs.replace(window, words=words))
     return joined
 
@@ -69,7 +69,7 @@ def _spoken(word: TimedWord) -> SpokenWord:
 
 
 def _from(words: Sequence[TimedWord], earliest_s: float) -> list[TimedWord]:
-    """The same words, none before the earliest time."""
+    """The words with no time before `earliest_s`."""
     return [
         msgspec.structs.replace(one, start_s=max(one.start_s, earliest_s), end_s=max(one.end_s, earliest_s))
         for one in words

@@ -1,6 +1,7 @@
-"""From windows of audio to a transcript: what the engines for Whisper's models share, each with a library of its own.
+"""Transcribe windows of audio with a Whisper model: the steps that all engines for such models share.
 
-Windows are encoded and decoded in batches; the language is asked of the first of them; no text is carried over.
+Windows are encoded and decoded in batches. The language is detected in the first batch. No text is carried from window
+to window.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,15 +12,15 @@ import numpy as np
 import torch
 import whisper
 
-from processor_service.transcribers.choose_language import begun_later, choose_language
-from processor_service.transcribers.segments import HeardWindow, TimedWord, segments_of
+from processor_service.transcribers.choose_language import choose_language, shifted_windows
+from processor_service.transcribers.segments import RecognizedWindow, TimedWord, segments_of
 from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray, Span
 from processor_service.transcribers.whisper_checks import Decoded, decode_reliably
 from processor_service.transcribers.whisper_model import Encoded, Language, WhisperModel, tokenizer_for
 from shared.schemas.options import JobOptions
 from shared.schemas.transcript import ResultWarning, Transcript, WarningCode
 
-WINDOWS_AT_ONCE = 8  # more gain little on a CPU, and each costs memory
+WINDOWS_AT_ONCE = 8  # more are little faster on a CPU, and each takes memory
 WARM_UP_S = 3
 
 
@@ -32,13 +33,13 @@ def transcribe_windows(
 ) -> Transcript:
     """See Transcriber.transcribe."""
     language = _given_language(model, options)
-    heard: list[HeardWindow] = []
+    recognized: list[RecognizedWindow] = []
     for done, batch in _batches(windows):
         encoded = model.encode(_spectrograms(audio, batch, model.mels))
-        language = language or choose_language(model, encoded, partial(_encode_later, model, audio, batch))
-        heard += _heard(model, batch, encoded, language, options)
+        language = language or choose_language(model, encoded, partial(_encode_shifted, model, audio, batch))
+        recognized += _recognized(model, batch, encoded, language, options)
         on_progress(done / len(windows))
-    segments = segments_of(heard)
+    segments = segments_of(recognized)
     return Transcript(
         text=" ".join(segment.text for segment in segments),
         language=language.code if language else None,
@@ -52,39 +53,39 @@ def transcribe_windows(
 
 
 def warm_up(model: WhisperModel[Encoded]) -> None:
-    """Run each part of a model once, on a little noise."""
+    """Run each part of a model once, on short noise."""
     noise = np.random.default_rng(0).normal(0, 0.05, WARM_UP_S * SAMPLE_RATE_HZ).astype(np.float32)
     encoded = model.encode(_spectrograms(noise, [(0.0, float(WARM_UP_S))], model.mels))
     tokenizer = tokenizer_for(model, Language("en"), "transcribe")
     model.decoder(tokenizer, None).decode(encoded)
-    said = Decoded(
+    text = Decoded(
         tokens=tuple(tokenizer.encode(" warm up")), text="", mean_log_probability=0.0, no_speech_probability=0.0
     )
-    model.align(tokenizer, encoded, [said], [WARM_UP_S])
+    model.align(tokenizer, encoded, [text], [WARM_UP_S])
 
 
-def _encode_later(model: WhisperModel[Encoded], audio: FloatArray, batch: Sequence[Span]) -> Encoded | None:
-    later = begun_later(batch)
-    return model.encode(_spectrograms(audio, later, model.mels)) if later else None
+def _encode_shifted(model: WhisperModel[Encoded], audio: FloatArray, batch: Sequence[Span]) -> Encoded | None:
+    shifted = shifted_windows(batch)
+    return model.encode(_spectrograms(audio, shifted, model.mels)) if shifted else None
 
 
-def _heard(
+def _recognized(
     model: WhisperModel[Encoded], batch: Sequence[Span], encoded: Encoded, language: Language, options: JobOptions
-) -> Iterator[HeardWindow]:
+) -> Iterator[RecognizedWindow]:
     tokenizer = tokenizer_for(model, language, options.task)
     decoded = decode_reliably(model.decoder(tokenizer, options.prompt), encoded)
     aligned = model.align(tokenizer, encoded, decoded, [end_s - start_s for start_s, end_s in batch])
     for window, text, words in zip(batch, decoded, aligned, strict=True):
-        in_audio = [_later(word, window[0]) for word in words]
-        yield HeardWindow(span=window, words=in_audio, no_speech_probability=text.no_speech_probability)
+        in_audio = [_moved(word, window[0]) for word in words]
+        yield RecognizedWindow(span=window, words=in_audio, no_speech_probability=text.no_speech_probability)
 
 
-def _later(word: TimedWord, offset_s: float) -> TimedWord:
+def _moved(word: TimedWord, offset_s: float) -> TimedWord:
     return msgspec.structs.replace(word, start_s=word.start_s + offset_s, end_s=word.end_s + offset_s)
 
 
 def _spectrograms(audio: FloatArray, batch: Sequence[Span], mels: int) -> torch.Tensor:
-    """Of each window by itself: together they would be levelled by the loudest. Shape (windows, mels, frames)."""
+    """The spectrograms, shape (windows, mels, frames). Each is normalised by itself, not by the loudest window."""
     pieces = [audio[int(start_s * SAMPLE_RATE_HZ) : int(end_s * SAMPLE_RATE_HZ)] for start_s, end_s in batch]
     return torch.stack([whisper.log_mel_spectrogram(whisper.pad_or_trim(piece), mels) for piece in pieces])
 
@@ -99,12 +100,12 @@ def _warnings(model: WhisperModel[Encoded], options: JobOptions) -> tuple[Result
     asked_for_other = (options.language or "en") != "en" or options.task == "translate"
     if model.is_multilingual or not asked_for_other:
         return ()
-    message = f"The model {model.model} knows English only; `language` and `task` were ignored."
+    message = f"The model {model.model} supports English only; `language` and `task` were ignored."
     return (ResultWarning(code=WarningCode.LANGUAGE_IGNORED, message=message),)
 
 
 def _batches(windows: Sequence[Span]) -> Iterator[tuple[int, Sequence[Span]]]:
-    """Batches of windows, each with the number of windows that are done after it."""
+    """Batches of windows, each with the number of windows done after it."""
     for start in range(0, len(windows), WINDOWS_AT_ONCE):
         batch = windows[start : start + WINDOWS_AT_ONCE]
         yield start + len(batch), batch

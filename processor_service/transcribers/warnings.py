@@ -1,4 +1,7 @@
-"""What the client should know of the sound itself: clipped, very quiet, cut off while somebody spoke. Pure."""
+"""Warnings about a transcript (repetitions, low confidence) and its audio (clipped, quiet, cut off). Pure.
+
+The text is not changed: a person may judge better than a threshold.
+"""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,20 +10,16 @@ import numpy as np
 from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray, Span
 from shared.schemas.transcript import ResultWarning, Segment, WarningCode
 
-# What the client should know of the text: where it repeats itself, where the model was not sure. Pure; any engine.
-#
-# The text itself is kept: a person may know better than a threshold.
-
-LONGEST_LOOP = 12  # words of a phrase that is looked for
-MOST_REPEATS = 4  # of a phrase in a row are speech; people do say "no, no, no, no"
-LEAST_WORDS = 8  # in all: shorter repetitions are speech too
+MAX_LOOP_WORDS = 12  # of a phrase that is searched for
+MAX_REPEATS = 4  # consecutive ones are normal: "no, no, no, no"
+MIN_WORDS = 8  # in total; shorter repetitions are normal, too
 UNSURE_BELOW = 0.4  # confidence of a segment
 
 Unit = tuple[str, float, float]  # a word with its start and end in seconds
 
 
 def text_warnings(segments: Sequence[Segment]) -> tuple[ResultWarning, ...]:
-    """Warnings for rising segments, one for each stretch."""
+    """Warnings for segments in order, one for each span."""
     return (*_repetitions(segments), *_low_confidence(segments))
 
 
@@ -31,7 +30,7 @@ def _repetitions(segments: Sequence[Segment]) -> Iterator[ResultWarning]:
     while at < len(words):
         length = _loop_length(words, at)
         if length:
-            message = "The text repeats itself here; what was said may be something else."
+            message = "The text repeats itself here; the speech may be different."
             start_s, end_s = units[at][1], units[at + length - 1][2]
             yield ResultWarning(code=WarningCode.REPETITION, message=message, start=start_s, end=end_s)
         at += max(1, length)
@@ -44,20 +43,20 @@ def _units(segment: Segment) -> list[Unit]:
 
 
 def _loop_length(words: Sequence[str], start: int) -> int:
-    """How many words from `start` on are one phrase said over and over; 0 when they are not."""
+    """The number of words from `start` that repeat one phrase; 0 if there is no repetition."""
     longest = 0
-    for period in range(1, LONGEST_LOOP + 1):
+    for period in range(1, MAX_LOOP_WORDS + 1):
         end = start + period
         while end < len(words) and words[end] == words[end - period]:
             end += 1
         length = end - start
-        if length >= LEAST_WORDS and length // period > MOST_REPEATS:
+        if length >= MIN_WORDS and length // period > MAX_REPEATS:
             longest = max(longest, length)
     return longest
 
 
 def _low_confidence(segments: Sequence[Segment]) -> Iterator[ResultWarning]:
-    message = "The model was not sure of these words."
+    message = "The model has low confidence in these words."
     start_s: float | None = None
     end_s = 0.0
     for segment in segments:
@@ -70,19 +69,19 @@ def _low_confidence(segments: Sequence[Segment]) -> Iterator[ResultWarning]:
         yield ResultWarning(code=WarningCode.LOW_CONFIDENCE, message=message, start=start_s, end=end_s)
 
 
-BLOCK_S = 10.0  # clipping is judged over
+BLOCK_S = 10.0  # length over which clipping is measured
 NEAR_PEAK = 0.9
-# Of the samples of a block, how many lie near its peak: some 0.01 % of speech, 0.006 % of noise, percents where a
-# converter or an amplifier clipped, whatever was done to the level afterwards.
+# The fraction of a block's samples near its peak: about 0.01 % in speech, 0.006 % in noise, several percent after
+# clipping, independent of later changes of the level.
 CLIPPED_SHARE = 0.005
-QUIET_DBFS = -55.0  # of speech; a usual recording has -15 to -30
-CUT_S = 0.1  # before the end: a speaker who still speaks there was cut off …
-LEAST_SPEECH_S = 0.3  # … unless it is a short sound of something else …
-FALLEN_DB = 8.0  # … or has become softer by this much
+QUIET_DBFS = -55.0  # of speech; usual recordings have -15 to -30
+CUT_S = 0.1  # speech this close to the end was cut off, …
+MIN_SPEECH_S = 0.3  # … unless it is shorter, and so another sound, …
+FALLEN_DB = 8.0  # … or softer than the other speech by this much
 
 
 def sound_warnings(audio: FloatArray, speech: Sequence[Span], *, is_end: bool) -> tuple[ResultWarning, ...]:
-    """Warnings for 16 kHz mono with rising regions of speech; times are of the audio. None where nobody speaks."""
+    """Warnings for 16 kHz mono with regions of speech in order; times are in the audio. None without speech."""
     if not speech:
         return ()
     return tuple(_warnings(audio, speech, is_end=is_end))
@@ -91,27 +90,27 @@ def sound_warnings(audio: FloatArray, speech: Sequence[Span], *, is_end: bool) -
 def _warnings(audio: FloatArray, speech: Sequence[Span], *, is_end: bool) -> Iterator[ResultWarning]:
     start_s, end_s = speech[0][0], speech[-1][1]
     if clipped := _clipped(audio, speech):
-        message = "The recording is clipped: it was too loud for what recorded it."
+        message = "The recording is clipped: the input level was too high."
         yield ResultWarning(code=WarningCode.CLIPPED, message=message, start=clipped[0], end=clipped[1])
     level_dbfs = _level_dbfs(audio, speech)
     if level_dbfs < QUIET_DBFS:
         message = "The speech is very quiet; words may be wrong or missing."
         yield ResultWarning(code=WarningCode.QUIET, message=message, start=round(start_s, 3), end=round(end_s, 3))
     if is_end and _is_cut_off(audio, speech[-1], level_dbfs):
-        message = "The recording ends while somebody speaks."
+        message = "The recording ends during speech."
         yield ResultWarning(code=WarningCode.CUT_OFF, message=message, start=round(end_s, 3), end=round(end_s, 3))
 
 
 def _is_cut_off(audio: FloatArray, last: Span, level_dbfs: float) -> bool:
-    """Whether speech goes on to the very end, as loud as it was."""
+    """Whether speech continues to the end without becoming softer."""
     duration_s = len(audio) / SAMPLE_RATE_HZ
-    if last[1] < duration_s - CUT_S or last[1] - last[0] < LEAST_SPEECH_S:
+    if last[1] < duration_s - CUT_S or last[1] - last[0] < MIN_SPEECH_S:
         return False
     return _level_dbfs(audio, [(duration_s - CUT_S, duration_s)]) > level_dbfs - FALLEN_DB
 
 
 def _clipped(audio: FloatArray, speech: Sequence[Span]) -> Span | None:
-    """From the first to the last block of speech that is clipped."""
+    """The span from the first to the last clipped block of speech."""
     clipped = [span for span in _blocks(speech) if _is_clipped(_piece(audio, *span))]
     return (round(clipped[0][0], 3), round(clipped[-1][1], 3)) if clipped else None
 

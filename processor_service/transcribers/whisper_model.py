@@ -1,4 +1,4 @@
-"""A Whisper model in the hands of a library: what the engines for such models have in common."""
+"""The interface between the engines for Whisper models and the steps that they share."""
 
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
@@ -16,38 +16,38 @@ Encoded = TypeVar("Encoded", torch.Tensor, FloatArray)  # encoded windows, shape
 
 
 class Language(msgspec.Struct, frozen=True):
-    """What is spoken; the probability is the model's, None where nobody asked it."""
+    """A spoken language. The probability is the model's; None if the client gave the language."""
 
     code: str
     probability: float | None = None
 
 
 class WhisperModel(Protocol[Encoded]):
-    """A Whisper model in the hands of a library."""
+    """A Whisper model that is loaded by an engine's library."""
 
     engine: str
     model: str
     is_multilingual: bool
-    languages: int  # that it knows
-    mels: int  # bands of the spectrogram that it takes
+    languages: int  # number of languages
+    mels: int  # bands of the spectrogram
 
     def encode(self, spectrograms: torch.Tensor) -> Encoded:
         """The encoder's output for spectrograms of shape (windows, mels, frames)."""
 
     def language_probabilities(self, encoded: Encoded) -> list[dict[str, float]]:
-        """For each window the probability of each language, by its code."""
+        """The probability of each language code, for each window."""
 
     def decoder(self, tokenizer: Tokenizer, prompt: str | None) -> Decoder[Encoded]:
-        """What decodes windows into the tokenizer's language, each as if the prompt had been said before it."""
+        """A decoder for the tokenizer's language. Each window is decoded as if the prompt preceded it."""
 
     def align(
         self, tokenizer: Tokenizer, encoded: Encoded, decoded: Sequence[Decoded], durations_s: Sequence[float]
     ) -> list[list[TimedWord]]:
-        """When each word of each window was said, from the window's start."""
+        """The words of each window, with times from the start of the window."""
 
 
 def tokenizer_for(model: WhisperModel[Encoded], language: Language, task: str) -> Tokenizer:
-    """The tokens of a language and task; a model that knows English only does nothing but transcribe."""
+    """The tokenizer for a language and task. An English-only model always transcribes."""
     return whisper.tokenizer.get_tokenizer(
         model.is_multilingual,
         num_languages=model.languages,

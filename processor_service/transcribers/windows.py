@@ -1,7 +1,7 @@
-"""Packs speech into windows for the model: at most 30 s each, beginning and ending in pauses, silences left out.
+"""Divide speech into windows of at most 30 s that begin and end in pauses. Silences are left out. Pure.
 
-Pure decisions on regions of speech. What is never shown to the model it cannot make words up for. Only speech without
-any pause is cut within; the windows on both sides of such a cut overlap.
+The model cannot invent words for audio that it does not get. Only speech without a pause is cut; the windows on both
+sides of such a cut overlap.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,26 +9,28 @@ from math import ceil
 
 from processor_service.transcribers.transcriber import Span
 
-MODEL_WINDOW_S = 30.0  # what Whisper's encoder takes
-PAD_S = 0.3  # of the silence around a window is kept: Whisper drops sentences that begin or end at the very edge
-OVERLAP_S = 3.0  # what both windows hear around a cut through speech: some words before and after it
-MAX_SILENCE_S = 2.0  # a longer pause divides windows: the model takes it for the end
-GOOD_PAUSE_S = 1.0  # a longer one is no better place to cut
-CUT_COST = 2.0  # of a cut without a pause, in windows: with less, plans begun at different places take long to agree
+MODEL_WINDOW_S = 30.0  # the input length of Whisper's encoder
+PAD_S = 0.3  # silence that is kept around a window: Whisper omits sentences that touch the edge
+OVERLAP_S = 3.0  # of two windows around a cut in speech: some words on both sides
+MAX_SILENCE_S = 2.0  # a longer pause divides windows: the model takes it for the end of the text
+GOOD_PAUSE_S = 1.0  # a longer pause is no better cut
+CUT_COST = 2.0  # of a cut without a pause, in windows; with less, plans from different starts agree late
 
 
 def plan_windows(speech: Sequence[Span], duration_s: float) -> list[Span]:
-    """Windows over rising regions of speech, which should be told apart by pauses as short as 0.1 s.
+    """The windows over regions of speech in order, which pauses as short as 0.1 s should separate.
 
-    The fewest windows with the best cuts, over all of the audio: so that a plan does not hang on where it begins, and a
-    file that was cut into chunks is heard in the same windows, but for those next to a cut.
+    Minimises the number of windows and the cost of their cuts over the whole audio. So the plan does not depend on its
+    start, and a file in chunks gets the same windows as the whole, except next to a cut.
     """
     regions = [piece for region in speech for piece in _bounded(region)]
-    costs, firsts = [0.0], [0]  # of the best plan for the first n regions, and where its last window begins
+    costs, firsts = (
+        [0.0],
+        [0],
+    )  # of the best plan for the first n regions: its cost, and the first region of its last window
     for last in range(len(regions)):
         cut_cost = _cut_cost(regions, last)
-        ways = [(costs[first] + 1 + cut_cost, first) for first in _possible_firsts(regions, last)]
-        cost, first = min(ways)
+        cost, first = min((costs[first] + 1 + cut_cost, first) for first in _possible_firsts(regions, last))
         costs.append(cost)
         firsts.append(first)
     return _padded(_windows(regions, firsts), duration_s)
@@ -44,7 +46,7 @@ def _windows(regions: Sequence[Span], firsts: Sequence[int]) -> list[Span]:
 
 
 def _possible_firsts(regions: Sequence[Span], last: int) -> Iterator[int]:
-    """The regions that a window which ends with `last` may begin with."""
+    """The possible first regions of a window that ends with region `last`."""
     yield last
     for first in reversed(range(last)):
         if _pause_after(regions, first) > MAX_SILENCE_S or not _fits(regions, first, last):
@@ -59,7 +61,7 @@ def _cut_cost(regions: Sequence[Span], number: int) -> float:
 
 
 def _bounded(region: Span) -> list[Span]:
-    """A region, cut evenly into such as fit a window with the overlaps."""
+    """The region, cut evenly so that each part fits a window with its overlaps."""
     start_s, end_s = region
     if _window_s(start_s, end_s, PAD_S, PAD_S) <= MODEL_WINDOW_S:
         return [region]
@@ -87,7 +89,7 @@ def _pause_after(regions: Sequence[Span], number: int) -> float:
 
 
 def _padded(windows: Sequence[Span], duration_s: float) -> list[Span]:
-    """Each widened: into pauses, but no further than half-way to its neighbour; across cuts by half the overlap."""
+    """The windows, widened into pauses up to half the distance to the next window, or by half the overlap at cuts."""
     padded: list[Span] = []
     for number, (start_s, end_s) in enumerate(windows):
         before_s = _widening(windows[number - 1][1], start_s) if number else PAD_S

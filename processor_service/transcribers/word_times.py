@@ -1,6 +1,7 @@
-"""Makes timed words of a path through a Whisper model's attention: which of its tokens was heard at which frame."""
+"""Word times: words from a path through a Whisper model's attention, and their correction at pauses."""
 
 import itertools
+from bisect import bisect_right
 from collections.abc import Sequence
 
 import msgspec
@@ -11,20 +12,19 @@ from whisper.timing import WordTiming, merge_punctuations
 from whisper.tokenizer import Tokenizer
 
 from processor_service.transcribers.segments import SENTENCE_ENDS, TimedWord
-
-# The running median over seven frames, by a network of comparisons of whole arrays.
-#
-# Thirteen exchanges leave the median in the middle (Devillard, "Fast median search", 1998): on two cores 19 ms for
-# the attention of a window of Whisper, where sorting each seven takes 67.
+from processor_service.transcribers.transcriber import Span
+from shared.schemas.transcript import Segment, Transcript
 
 MEDIAN_WIDTH = 7
+# A sorting network that leaves the median in the middle (Devillard, "Fast median search", 1998): 19 ms for the
+# attention of a window on two cores; sorting takes 67 ms.
 EXCHANGES = ((0, 5), (0, 3), (1, 6), (2, 4), (0, 1), (3, 5), (2, 6), (2, 3), (3, 6), (4, 5), (1, 4), (1, 3), (3, 4))
 
 
 def median_of_seven(values: torch.Tensor) -> torch.Tensor:
-    """The median around each value of the last dimension, mirrored at its ends; shorter ones are returned as they are.
+    """The running median over the last dimension, mirrored at its ends; equals `whisper.timing.median_filter`.
 
-    The same as `whisper.timing.median_filter`.
+    A dimension of at most three values is returned unchanged.
     """
     half, count = MEDIAN_WIDTH // 2, values.shape[-1]
     if count <= half:
@@ -36,14 +36,48 @@ def median_of_seven(values: torch.Tensor) -> torch.Tensor:
     return rank[half]
 
 
+def snap_times(transcript: Transcript, speech: Sequence[Span]) -> Transcript:
+    """Move the edges of words out of pauses, into regions of speech (in order) that the words touch.
+
+    The aligner adds a pause to a word beside it; voice activity detection finds the pause. Words stay in order and keep
+    all of their time in speech. For every engine.
+    """
+    starts_s = [start_s for start_s, _ in speech]
+    segments = tuple(_snapped_segment(one, speech, starts_s) for one in transcript.segments)
+    return msgspec.structs.replace(transcript, segments=segments)
+
+
+def _snapped_segment(segment: Segment, speech: Sequence[Span], starts_s: Sequence[float]) -> Segment:
+    start_s, end_s = _snapped(segment.start, segment.end, speech, starts_s)
+    if not segment.words:
+        return msgspec.structs.replace(segment, start=start_s, end=end_s)
+    words = []
+    for one in segment.words:
+        word_start_s, word_end_s = _snapped(one.start, one.end, speech, starts_s)
+        words.append(msgspec.structs.replace(one, start=word_start_s, end=word_end_s))
+    return msgspec.structs.replace(segment, start=words[0].start, end=words[-1].end, words=tuple(words))
+
+
+def _snapped(start_s: float, end_s: float, speech: Sequence[Span], starts_s: Sequence[float]) -> Span:
+    """The span without pauses at its start and end; unchanged if it touches no speech."""
+    following = bisect_right(starts_s, start_s)  # the first region that begins after the start
+    begins_in_pause = following == 0 or speech[following - 1][1] <= start_s
+    if begins_in_pause and following < len(speech) and speech[following][0] < end_s:
+        start_s = speech[following][0]
+    last = bisect_right(starts_s, end_s) - 1  # the last region that begins before the end
+    if last >= 0 and start_s < speech[last][1] < end_s:
+        end_s = speech[last][1]
+    return round(start_s, 3), round(end_s, 3)
+
+
 FRAMES_PER_S = 50  # of the encoder's output
 BEFORE_A_WORD = "\"'“¿([{-"
 AFTER_A_WORD = "\"'.。,，!！?？:：”)]}、"  # noqa: RUF001 - full-width signs of Chinese and Japanese
-LONGEST_WORD_S = 1.4  # unless most words are long: what is longer holds a pause
+MAX_WORD_S = 1.4  # a longer word contains a pause, unless most words are long
 
 
 class TokenPath(msgspec.Struct, frozen=True):
-    """Pairs of a token and a frame, both rising, from the first text token to the end-of-text token."""
+    """Pairs of token and frame, both in order, from the first text token to the end-of-text token."""
 
     tokens: npt.NDArray[np.integer]
     frames: npt.NDArray[np.integer]
@@ -51,7 +85,7 @@ class TokenPath(msgspec.Struct, frozen=True):
 
 
 def timed_words(tokenizer: Tokenizer, tokens: Sequence[int], path: TokenPath, duration_s: float) -> list[TimedWord]:
-    """The words of a window of so many seconds, with the signs that follow them, in its time."""
+    """The words of a window of `duration_s`, with the punctuation after them and times from its start."""
     words, word_tokens = tokenizer.split_to_word_tokens([*tokens, tokenizer.eot])
     if len(word_tokens) <= 1:
         return []
@@ -67,19 +101,19 @@ def timed_words(tokenizer: Tokenizer, tokens: Sequence[int], path: TokenPath, du
 
 
 def without_pauses(words: Sequence[TimedWord]) -> list[TimedWord]:
-    """The words, those shortened that hold a pause: before them at the start of a sentence, after them at its end."""
+    """Shorten words that contain a pause: at their end for the last word of a sentence, else at their start."""
     if not words:
         return []
-    usual_s = float(np.median([one.end_s - one.start_s for one in words]))
-    longest_s = max(LONGEST_WORD_S, 2 * usual_s)
+    median_s = float(np.median([one.end_s - one.start_s for one in words]))
+    max_s = max(MAX_WORD_S, 2 * median_s)
     shortened = list(words)
     for number, one in enumerate(words):
-        if one.end_s - one.start_s <= longest_s:
+        if one.end_s - one.start_s <= max_s:
             continue
         if one.text.endswith(SENTENCE_ENDS) and number:
-            shortened[number] = msgspec.structs.replace(one, end_s=one.start_s + longest_s)
+            shortened[number] = msgspec.structs.replace(one, end_s=one.start_s + max_s)
         else:
-            shortened[number] = msgspec.structs.replace(one, start_s=one.end_s - longest_s)
+            shortened[number] = msgspec.structs.replace(one, start_s=one.end_s - max_s)
     return shortened
 
 

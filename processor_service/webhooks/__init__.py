@@ -1,4 +1,4 @@
-"""Webhooks: read the stored event, sign it by Standard Webhooks 1.0, send it where it may go, judge the answer.
+"""Webhooks: read the stored event, sign it by Standard Webhooks 1.0, send it, evaluate the answer.
 
-They have a queue of their own and never hold a compute slot.
+Webhooks have their own queue and never use a compute slot.
 """

@@ -1,6 +1,7 @@
-"""Deliver: one attempt to tell a client's endpoint how its job ended; the attempt's row is begun before it is made.
+"""Deliver: make one delivery attempt to the webhook endpoint of a job.
 
-`settle` concludes the row with the outcome. Neither rows nor logs hold a secret or more of the URL than its host.
+The row of the attempt is inserted before the request; `settle` completes it. Rows and logs contain no secret, and of
+the URL only the host.
 """
 
 import datetime as dt
@@ -16,15 +17,14 @@ from processor_service.outbound.guard import host_of, refusal_of_url
 from processor_service.settings import ProcessorSettings
 from processor_service.tasks.leases import ClaimedTask
 from processor_service.tasks.outcomes import Delivered, Delivery, DeliveryAttempt, LeaseLost, NotDelivered, Postponed
-from processor_service.telemetry.count_webhook import count_webhook
-from processor_service.webhooks.http import turns_of
-from processor_service.webhooks.judge import judge
-from processor_service.webhooks.results import Answer, Blocked, Result, Unsigned
-from processor_service.webhooks.send import send
+from processor_service.telemetry.metrics import count_webhook
+from processor_service.webhooks.delivery_result import Answer, Blocked, Result, Unsigned, failure_of_result
+from processor_service.webhooks.send import host_shares_of, send
 from processor_service.webhooks.sign import UnusableSecretError, secrets_for, signed_headers
 from shared.failpoints import failpoint
 from shared.schemas.failures import Failure, FailureCode
 from shared.schemas.webhook_events import DeliveryInput
+from shared.secret import Secret
 from shared.telemetry.logs import Log
 
 log = Log(__name__)
@@ -35,7 +35,7 @@ FROM webhook_events e JOIN jobs j ON j.id = e.job_id, tasks t
 WHERE e.id = $1 AND e.job_id = $2 AND t.id = $3
 """
 
-# Waits for a rescue or a cancel that is being committed, and then sees it.
+# FOR SHARE waits for an uncommitted rescue or cancellation of the task, and then sees its result.
 BEGIN_ATTEMPT = """
 WITH held AS (
     SELECT id FROM tasks WHERE id = $1 AND lease_token = $2 AND state = 'running' FOR SHARE
@@ -45,13 +45,13 @@ INSERT INTO webhook_attempts (event_id, task_id) SELECT $3, held.id FROM held RE
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True):
-    """An event, where it goes and what signs it; the same in every attempt."""
+    """An event, its URL and its secret. They are the same in every attempt."""
 
     id: str
     body: str
-    ordered_at: dt.datetime  # when its job ended, or somebody wanted it sent again
+    ordered_at: dt.datetime  # when the job ended, or a client requested the event again
     url: URL
-    secret: str | None
+    secret: Secret | None
 
     @property
     def host(self) -> str:
@@ -61,13 +61,13 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True):
 async def deliver(
     task: ClaimedTask, pool: asyncpg.Pool, http: aiohttp.ClientSession, settings: ProcessorSettings
 ) -> Delivery | LeaseLost:
-    """Send the event once, through a session of `open_session`. LeaseLost: nothing was sent, the task is not ours."""
-    turns = turns_of(http)
+    """Send the event once, through a session of `open_webhook_session`. LeaseLost: nothing was sent."""
+    shares = host_shares_of(http)
     event = await _read_event(pool, task)
-    if wait_s := turns.wait_s(event.host):
+    if wait_s := shares.wait_s(event.host):
         log.info("webhook_postponed", host=event.host, wait_s=round(wait_s, 1))
         return Postponed(wait_s)
-    with turns.taken(event.host):
+    with shares.counted(event.host):
         return await _attempt(task, event, pool, http, settings)
 
 
@@ -75,18 +75,18 @@ async def _read_event(pool: asyncpg.Pool, task: ClaimedTask) -> _Event:
     event_id = msgspec.json.decode(task.input or b"", type=DeliveryInput).event_id
     row = await pool.fetchrow(READ_EVENT, event_id, task.job_id, task.id)
     if row is None:
-        raise PermanentError(FailureCode.INTERNAL, "The event to be delivered is not there.")
+        raise PermanentError(FailureCode.INTERNAL, "The webhook event of this task does not exist.")
     return _Event(
         id=event_id,
         body=row["body"],
         ordered_at=row["ordered_at"],
         url=_parsed(row["webhook_url"] or ""),
-        secret=row["webhook_secret"],
+        secret=None if row["webhook_secret"] is None else Secret(row["webhook_secret"]),
     )
 
 
 def _parsed(url: str) -> URL:
-    """The URL, or an empty one, which is refused as such."""
+    """Return the URL, or an empty one, which is refused later."""
     try:
         return URL(url)
     except ValueError:
@@ -96,24 +96,24 @@ def _parsed(url: str) -> URL:
 async def _attempt(
     task: ClaimedTask, event: _Event, pool: asyncpg.Pool, http: aiohttp.ClientSession, settings: ProcessorSettings
 ) -> Delivered | NotDelivered | LeaseLost:
-    begun = await pool.fetchrow(BEGIN_ATTEMPT, task.id, task.lease_token, event.id)
-    if begun is None:
+    row = await pool.fetchrow(BEGIN_ATTEMPT, task.id, task.lease_token, event.id)
+    if row is None:
         return LeaseLost()
     failpoint("deliver.before_send")
     started_s = time.monotonic()
-    result = await _send(event, http, settings, at=begun["attempted_at"])
+    result = await _send(event, http, settings, at=row["attempted_at"])
     duration_s = time.monotonic() - started_s
     failpoint("deliver.after_send")
-    ended_at = begun["attempted_at"] + dt.timedelta(seconds=duration_s)
-    failure = judge(result, now=ended_at)
+    ended_at = row["attempted_at"] + dt.timedelta(seconds=duration_s)
+    failure = failure_of_result(result, now=ended_at)
     count_webhook(result, failure, duration_s, lag_s=(ended_at - event.ordered_at).total_seconds())
-    return _outcome(event, _concluded(begun["id"], duration_s, result, failure), failure)
+    return _outcome(event, _completed(row["id"], duration_s, result, failure), failure)
 
 
 async def _send(event: _Event, http: aiohttp.ClientSession, settings: ProcessorSettings, *, at: dt.datetime) -> Result:
-    """`at` is the database's time: a receiver refuses what a host with a wrong clock would sign."""
-    if why := refusal_of_url(event.url, schemes=settings.webhook_schemes, ports=settings.webhook_ports):
-        return Blocked(why)
+    """Send at the database's time `at`: receivers reject a timestamp from a host with a wrong clock."""
+    if reason := refusal_of_url(event.url, schemes=settings.webhook_schemes, ports=settings.webhook_ports):
+        return Blocked(reason)
     try:
         secrets = secrets_for(event.secret, settings)
         headers = signed_headers(secrets, event.id, event.body, at=at)
@@ -122,7 +122,7 @@ async def _send(event: _Event, http: aiohttp.ClientSession, settings: ProcessorS
     return await send(http, event.url, body=event.body, headers=headers, timeout_s=settings.webhook_timeout_s)
 
 
-def _concluded(attempt_id: int, duration_s: float, result: Result, failure: Failure | None) -> DeliveryAttempt:
+def _completed(attempt_id: int, duration_s: float, result: Result, failure: Failure | None) -> DeliveryAttempt:
     answer = result if isinstance(result, Answer) else None
     return DeliveryAttempt(
         id=attempt_id,

@@ -1,7 +1,7 @@
-"""Shares a process's deliveries between hosts, so that one that hangs never takes them all.
+"""Shares a process's concurrent deliveries between hosts, so that a slow host never takes all of them.
 
-A host may have as many requests under way as there is room for others, as switches share their buffers (Choudhury and
-Hahne's dynamic threshold, 1998): one busy host gets half, several get equal shares, and there is room for the next.
+A host may have as many requests in progress as there are free ones, as switches share their buffers (Choudhury and
+Hahne's dynamic threshold, 1998): one busy host gets half, several get equal shares, and a new host finds one free.
 """
 
 import time
@@ -12,33 +12,33 @@ from contextlib import contextmanager
 SHORTEST_WAIT_S = 0.5
 
 
-class Turns:
-    """Who has how many requests under way, and since when."""
+class HostShares:
+    """The requests in progress of each host, by their start times."""
 
     def __init__(self, at_once: int, *, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._at_once = at_once
         self._clock_s = clock_s
-        self._begun_s: defaultdict[str, list[float]] = defaultdict(list)
+        self._started_s: defaultdict[str, list[float]] = defaultdict(list)
 
     def wait_s(self, host: str) -> float:
-        """How long a request to the host should wait; 0: it may begin.
+        """Return how long a request to the host must wait; 0: it may start.
 
-        A host that answers fast has room again soon. One that hangs is left alone for as long as it has hung already.
+        The wait is the age of the host's oldest request: short for a fast host, longer for one that hangs.
         """
-        begun_s = self._begun_s.get(host)
-        free = self._at_once - sum(map(len, self._begun_s.values()))
-        if not begun_s or len(begun_s) < free:
+        started_s = self._started_s.get(host)
+        free = self._at_once - sum(map(len, self._started_s.values()))
+        if not started_s or len(started_s) < free:
             return 0.0
-        return max(SHORTEST_WAIT_S, self._clock_s() - min(begun_s))
+        return max(SHORTEST_WAIT_S, self._clock_s() - min(started_s))
 
     @contextmanager
-    def taken(self, host: str) -> Iterator[None]:
-        """Count a request as under way."""
-        begun_s = self._clock_s()
-        self._begun_s[host].append(begun_s)
+    def counted(self, host: str) -> Iterator[None]:
+        """Count a request as in progress for the length of a block."""
+        started_s = self._clock_s()
+        self._started_s[host].append(started_s)
         try:
             yield
         finally:
-            self._begun_s[host].remove(begun_s)
-            if not self._begun_s[host]:
-                del self._begun_s[host]
+            self._started_s[host].remove(started_s)
+            if not self._started_s[host]:
+                del self._started_s[host]

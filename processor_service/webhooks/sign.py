@@ -1,4 +1,4 @@
-"""Signs an event by Standard Webhooks 1.0, with the reference library."""
+"""Signs webhook events by Standard Webhooks 1.0, with the reference library."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -7,25 +7,25 @@ from standardwebhooks import Webhook
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from processor_service.settings import ProcessorSettings
+from shared.secret import Secret
 
 
 class UnusableSecretError(Exception):
-    """There is no secret to sign with, or it is none; the message never shows it."""
+    """No secret is configured, or it is malformed. The message never shows it."""
 
 
-def secrets_for(own_secret: str | None, settings: ProcessorSettings) -> tuple[str, ...]:
-    """The secrets that sign: the job's own, or else the service's, and its previous one while receivers change."""
+def secrets_for(own_secret: Secret | None, settings: ProcessorSettings) -> tuple[Secret, ...]:
+    """Return the job's own secret, or else the service's secret and, if set, its previous one."""
     if own_secret:
         return (own_secret,)
     if not settings.webhook_secret:
-        message = "There is no secret to sign the webhook with: neither the job nor HEADRACE_WEBHOOK_SECRET has one."
-        raise UnusableSecretError(message)
+        raise UnusableSecretError("The webhook has no secret. Set `webhook_secret` or HEADRACE_WEBHOOK_SECRET.")
     return tuple(filter(None, (settings.webhook_secret, settings.webhook_previous_secret)))
 
 
-def signed_headers(secrets: Sequence[str], event_id: str, body: str, *, at: dt.datetime) -> dict[str, str]:
-    """The headers of one delivery attempt, made at `at`; a receiver needs to know one of the secrets."""
-    at = at.astimezone(dt.UTC)  # the library takes every time for UTC
+def signed_headers(secrets: Sequence[Secret], event_id: str, body: str, *, at: dt.datetime) -> dict[str, str]:
+    """Return the headers of one delivery attempt, made at `at`. A receiver needs one of the secrets."""
+    at = at.astimezone(dt.UTC)  # the library treats every time as UTC
     return {
         "content-type": "application/json",
         "user-agent": "Headrace/1",
@@ -35,8 +35,8 @@ def signed_headers(secrets: Sequence[str], event_id: str, body: str, *, at: dt.d
     }
 
 
-def _signature(secret: str, event_id: str, body: str, at: dt.datetime) -> str:
+def _signature(secret: Secret, event_id: str, body: str, at: dt.datetime) -> str:
     try:
-        return Webhook(secret).sign(event_id, at, body)
+        return Webhook(secret.reveal()).sign(event_id, at, body)
     except (ValueError, EmptyWebhookSecretError):
-        raise UnusableSecretError("The secret that is to sign the webhook is not whsec_ and base64.") from None
+        raise UnusableSecretError("The webhook secret is invalid. It must be whsec_ followed by base64.") from None

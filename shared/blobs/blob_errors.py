@@ -1,28 +1,26 @@
-"""What can go wrong with a blob, and which of it an error of the store's library is."""
+"""The errors of the blob store, and the translation of the library's errors into them."""
 
 import errno
 import re
 
 from obstore.exceptions import NotFoundError
 
-# Says in one line that may be logged what went wrong in the blob store.
-#
-# Obstore's own text repeats the server's answer, in which S3 may echo signed headers, among them a session's token.
-# Of the answer only the status and its code are kept, and of a URL not its query.
+# Obstore's text repeats the server's answer, in which S3 may echo signed headers, such as a session token. A log line
+# keeps only the status and the code of the answer, and no query of a URL.
 
 ANSWERED = re.compile(r"Error performing (\w+) .* - Server returned non-2xx status code: (\d{3}[ \w]*)")
-IN_BODY = re.compile(r"Error performing (\w+) .* - Server returned error response: ")  # of a 200, as S3 may have it
+IN_BODY = re.compile(r"Error performing (\w+) .* - Server returned error response: ")  # S3 may send one with status 200
 CODE = re.compile(r"<Code>(\w+)</Code>|\"(?:code|error)\": ?\"(\w+)\"")
 QUERY = re.compile(r"\?\S*")
-DEBUG = "\n\nDebug source:"  # what follows is long, and for developers of obstore
+DEBUG = "\n\nDebug source:"  # followed by details for developers of obstore
 NO_HTTP = "source: BadScheme"
-SYSTEM = re.compile(r'kind: \w+,\s+message: "([^"]+)"')  # what the operating system said
+SYSTEM = re.compile(r'kind: \w+,\s+message: "([^"]+)"')  # the operating system's message
 NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
 FULL_STATUS = "507"
 
 
 def describe(error: Exception) -> str:
-    """The kind of failure; for an answer of the server its status and code."""
+    """Describe an error in one line without secrets: its kind; for a server's answer its status and code."""
     text, _, debug = str(error).partition(DEBUG)
     kind = type(error).__name__
     if answered := ANSWERED.search(text) or IN_BODY.search(text):
@@ -41,12 +39,12 @@ def _code(body: str) -> str:
 
 
 def says_no_bucket(error: Exception) -> bool:
-    """Whether not the blob, but its bucket is missing; a HEAD, which is answered without a body, cannot tell."""
+    """Whether the bucket is missing, not the blob. The answer to a HEAD has no body and never says so."""
     return any(f"<Code>{code}</Code>" in str(error) for code in NO_BUCKET)
 
 
 def says_full(description: str) -> bool:
-    """Whether the bucket has no room."""
+    """Whether a description says that the bucket is full."""
     return f"answered with {FULL_STATUS}" in description
 
 
@@ -55,19 +53,19 @@ MISSING = (FileNotFoundError, NotFoundError)
 
 
 class BlobStoreError(Exception):
-    """The store did not do what was asked: it is away, full or refuses."""
+    """The blob store is unavailable or full, or it refused the request."""
 
 
 class BlobNotFoundError(BlobStoreError):
-    """There is no blob of that key."""
+    """There is no blob with this key."""
 
 
 class BlobStoreFullError(BlobStoreError):
-    """There is no room left: disk or quota."""
+    """The disk or its quota is full."""
 
 
 def wrapped(error: Exception) -> BlobStoreError:
-    """What an error of obstore or of the operating system means to us."""
+    """Translate an error of obstore or of the operating system."""
     if isinstance(error, MISSING) and not says_no_bucket(error):
         return BlobNotFoundError("no such blob")
     text = describe(error)

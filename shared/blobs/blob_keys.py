@@ -1,4 +1,4 @@
-"""Where a job's bytes lie in the blob store, and those of an upload that is not whole, or not a job, yet."""
+"""The keys in the blob store: of jobs, of unfinished uploads and of presigned uploads."""
 
 import contextlib
 from uuid import UUID
@@ -6,11 +6,11 @@ from uuid import UUID
 ALL_JOBS = "jobs"
 ALL_UPLOADS = "uploads"
 ALL_DIRECT = "direct"
-DIRECT_KEPT_S = 24 * 3600.0  # for so long an upload straight into the bucket may be made a job; then it is swept
+DIRECT_KEPT_S = 24 * 3600.0  # a presigned upload may become a job for this long; then it is deleted
 
 
 def job_of(key: str) -> UUID | None:
-    """Whose blob it is; None for a key that is not of ours."""
+    """Return the job that a blob belongs to; None for a key that is not ours."""
     folder, _, rest = key.partition("/")
     with contextlib.suppress(ValueError):
         return UUID(rest.partition("/")[0]) if folder == ALL_JOBS else None
@@ -18,17 +18,17 @@ def job_of(key: str) -> UUID | None:
 
 
 def is_of_chunk(key: str) -> bool:
-    """Whether it is needed only until the job has ended."""
+    """Whether the blob is needed only until its job has ended."""
     return "/chunks/" in key
 
 
 def job(job_id: UUID) -> str:
-    """The prefix under which everything of a job lies."""
+    """The prefix of all blobs of a job."""
     return f"jobs/{job_id}"
 
 
 def source(job_id: UUID) -> str:
-    """The upload, as it came."""
+    """The uploaded bytes, unchanged."""
     return f"jobs/{job_id}/source"
 
 
@@ -37,7 +37,7 @@ def _generation(job_id: UUID, generation: int) -> str:
 
 
 def chunks(job_id: UUID, generation: int) -> str:
-    """The prefix under which all chunks of a generation lie."""
+    """The prefix of all chunks of a generation."""
     return f"{_generation(job_id, generation)}/chunks/"
 
 
@@ -66,17 +66,17 @@ def transcript(job_id: UUID, generation: int) -> str:
 
 
 def upload(upload_id: UUID) -> str:
-    """The prefix under which all parts of a resumable upload lie."""
+    """The prefix of all parts of a resumable upload."""
     return f"{ALL_UPLOADS}/{upload_id}"
 
 
 def upload_part(upload_id: UUID, offset_bytes: int, lease_token: int) -> str:
-    """The bytes from that offset on. A writer that lost its lease can never overwrite what the next one wrote."""
+    """The bytes from an offset on. The token keeps a stale writer from overwriting the next writer's part."""
     return f"{upload(upload_id)}/{offset_bytes}-{lease_token}"
 
 
 def upload_part_of(key: str) -> tuple[UUID, int, int] | None:
-    """Whose part it is, its offset and its writer's token; None for a key that is not of ours."""
+    """Return a part's upload, offset and lease token; None for a key that is not ours."""
     folder, _, rest = key.partition("/")
     upload_id, _, name = rest.partition("/")
     offset_bytes, _, token = name.partition("-")
@@ -86,5 +86,5 @@ def upload_part_of(key: str) -> tuple[UUID, int, int] | None:
 
 
 def direct(upload_id: UUID) -> str:
-    """What a client puts into the bucket by itself. It may put it again, so a job gets a copy of its own."""
+    """A presigned upload. Its client may write it again, so a job gets a copy."""
     return f"{ALL_DIRECT}/{upload_id}"

@@ -1,6 +1,6 @@
 """The blob store: one small interface over obstore, for a local folder (`file:///…`) or a bucket (`s3://…` and others).
 
-Everything streams. A put that does not finish leaves nothing behind; a key is visible only when it is whole.
+Everything streams. A put that does not finish leaves nothing behind; a blob is visible only when it is complete.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ from shared.blobs.bucket import open_bucket, put_into_bucket
 from shared.blobs.local_files import sync, write_whole
 
 READ_BYTES = 1 << 20
-DOWNLOAD_BYTES = 8 << 20  # fewer requests than a client's download, which a slow client would hold in memory
+DOWNLOAD_BYTES = 8 << 20  # larger than pieces for clients, which a slow client would hold in memory
 PART_BYTES = 8 << 20
 PARTS_IN_FLIGHT = 1  # bounds memory per upload to about two parts
-SYNCERS = 16  # threads that wait for the disk; it takes the syncs of one moment together
-PARTIAL = re.compile(r"#\d+$")  # how obstore names a local file until it is whole
+SYNCERS = 16  # threads that wait for the disk, which merges concurrent syncs
+PARTIAL = re.compile(r"#\d+$")  # the name that obstore gives a local file until it is complete
 SIGNING = (S3Store, GCSStore, AzureStore)
-AZURE_PUT = {"x-ms-blob-type": "BlockBlob"}  # which no signature can stand for
-COPY_TIMEOUT_S = 300.0  # of a copy inside the bucket: for gigabytes its server may take a minute
+AZURE_PUT = {"x-ms-blob-type": "BlockBlob"}  # a signature cannot replace this header
+COPY_TIMEOUT_S = 300.0  # a server may take a minute to copy gigabytes inside the bucket
 
 
 class BlobFacts(NamedTuple):
@@ -42,15 +42,15 @@ class BlobFacts(NamedTuple):
 
 
 class BlobLook(NamedTuple):
-    """What a blob is, at first sight."""
+    """A blob's size, first bytes and type."""
 
     size: int
     head: bytes
-    media_type: str | None  # as whoever stored it said
+    media_type: str | None  # as declared when it was stored
 
 
 class SignedPut(NamedTuple):
-    """A request by which anybody may store one blob."""
+    """A presigned request that stores one blob."""
 
     url: str
     headers: Mapping[str, str]
@@ -62,10 +62,10 @@ class BlobStore:
     def __init__(
         self, storage_url: str, *, fsync: bool = False, timeout_s: float = 30.0, retry_s: float = 10.0
     ) -> None:
-        """Open the store of a URL; a local folder is made when missing. BlobStoreError when it cannot be opened.
+        """Open the store of a URL and create a missing local folder. Raise BlobStoreError when it cannot be opened.
 
-        `fsync`: a put into a local folder returns only when the disk has it. A bucket has promises of its own.
-        `timeout_s`, `retry_s`: of a bucket, see `open_bucket`.
+        `fsync`: a put into a local folder returns when the bytes are on disk. Buckets give their own guarantees.
+        `timeout_s`, `retry_s`: for buckets, see `open_bucket`.
         """
         parts = urlsplit(storage_url)
         self._root = Path(unquote(parts.path)) if parts.scheme == "file" else None
@@ -81,7 +81,7 @@ class BlobStore:
         self._syncers = ThreadPoolExecutor(SYNCERS, "fsync") if fsync and self._root else None
 
     async def put(self, key: str, data: bytes | Path | AsyncIterable[bytes]) -> None:
-        """Store bytes, a file or a stream in constant memory. When the stream raises, so does this; nothing stays."""
+        """Store bytes, a file or a stream in constant memory. If the stream raises, nothing is stored."""
         with self._wrapping():
             if self._root is None:
                 await put_into_bucket(self._store, key, data)
@@ -90,7 +90,7 @@ class BlobStore:
                 await self._sync(key)
 
     async def put_small(self, key: str, data: bytes) -> None:
-        """Store bytes that are few: a local disk's cache takes them between two other things that the loop does."""
+        """Store a few bytes. For a local folder this blocks the loop while they go to the disk's cache."""
         if self._root is None:
             await self.put(key, data)
             return
@@ -101,7 +101,7 @@ class BlobStore:
             raise wrapped(error) from error
 
     async def _sync(self, key: str) -> None:
-        """What is not known to last is taken away again."""
+        """Sync a local blob. Delete it if the sync fails."""
         if self._syncers is None or self._root is None:
             return
         try:
@@ -112,25 +112,25 @@ class BlobStore:
             raise
 
     async def get(self, key: str) -> bytes:
-        """The whole blob: for small ones, such as a transcript."""
+        """Return the whole blob; for small ones, such as a transcript."""
         with self._wrapping():
             result = await obstore.get_async(self._store, key)
             return bytes(await result.bytes_async())
 
     async def size(self, key: str) -> int:
-        """The length in bytes."""
+        """Return the length in bytes."""
         try:
             with self._wrapping():
                 return (await obstore.head_async(self._store, key))["size"]
         except BlobNotFoundError:
             if self._root is None:
-                await self.check()  # a bucket that is not there has lost no blob; here it could not say so
+                await self.check()  # HEAD does not say that the bucket is missing: that is not a missing blob
             raise
 
     async def read(self, key: str, start: int, end: int, *, piece_bytes: int = READ_BYTES) -> AsyncIterator[bytes]:
-        """Stream the bytes `start` to `end` (exclusive), in pieces of at most 1 MiB unless told otherwise.
+        """Stream the bytes `start` to `end` (exclusive), in pieces of at most `piece_bytes`.
 
-        Each is a request of its own: a slow reader holds no connection, and the time a request may take bounds none.
+        Each piece is one request: a slow reader holds no connection and does not run into a request's timeout.
         """
         for offset in range(start, end, piece_bytes):
             with self._wrapping():
@@ -147,9 +147,9 @@ class BlobStore:
                 file.write(piece)
 
     async def look(self, key: str, head_bytes: int) -> BlobLook:
-        """The blob's size and type, and its first bytes, at most so many."""
+        """Return the blob's size and type and at most `head_bytes` of its start."""
         size = await self.size(key)
-        if not size:  # of which no range can be asked for
+        if not size:  # an empty blob has no range
             return BlobLook(0, b"", None)
         with self._wrapping():
             result = await obstore.get_async(self._store, key, options={"range": (0, min(size, head_bytes))})
@@ -157,18 +157,18 @@ class BlobStore:
         return BlobLook(result.meta["size"], head, result.attributes.get("Content-Type"))
 
     async def copy(self, key: str, new_key: str) -> None:
-        """Copy a blob inside the store: its bytes do not pass this process. Buckets copy 5 GB at once at most."""
-        # A client of its own, as it waits for longer: the copy's one request is answered when all is copied.
+        """Copy a blob inside the store, not through this process. Buckets copy at most 5 GB."""
+        # With a longer timeout: the request is answered when the copy is complete.
         store = self._copying() if isinstance(self._store, SIGNING) else self._store
         with self._wrapping():
             await obstore.copy_async(store, key, new_key)
 
     async def download_url(self, key: str, *, expires_s: float) -> str | None:
-        """A URL by which anybody may get the blob for so long, or None for a store that has none. Asks no server."""
+        """Return a presigned URL to download the blob, or None for a local folder. Sends no request."""
         return await self._sign("GET", key, expires_s)
 
     async def upload_url(self, key: str, *, expires_s: float) -> SignedPut | None:
-        """How anybody may begin to put the blob for so long, or None for a store that has no such URLs."""
+        """Return a presigned request to store the blob, or None for a local folder. Sends no request."""
         url = await self._sign("PUT", key, expires_s)
         return SignedPut(url, AZURE_PUT if isinstance(self._store, AzureStore) else {}) if url else None
 
@@ -179,11 +179,11 @@ class BlobStore:
             return await obstore.sign_async(self._store, method, key, dt.timedelta(seconds=expires_s))
 
     def local_path(self, key: str) -> Path | None:
-        """Where the blob lies on this machine's disk, or None for a store that is elsewhere."""
+        """Return the blob's path, or None for a bucket."""
         return self._root / key if self._root else None
 
     def free_bytes(self) -> int | None:
-        """The room left on this machine's disk, or None for a store that is elsewhere. BlobStoreError if untold."""
+        """Return the free bytes of the local disk, or None for a bucket. Raise BlobStoreError when unknown."""
         if self._root is None:
             return None
         try:
@@ -206,7 +206,7 @@ class BlobStore:
     async def _delete(self, keys: Sequence[str]) -> None:
         try:
             await obstore.delete_async(self._store, keys)
-        except MISSING as error:  # where that is an error, it has kept others from being deleted
+        except MISSING as error:  # in some stores this error leaves other keys undeleted
             if says_no_bucket(error):
                 raise
             for key in keys:
@@ -214,13 +214,13 @@ class BlobStore:
                     await obstore.delete_async(self._store, key)
 
     async def walk(self, prefix: str) -> AsyncIterator[list[BlobFacts]]:
-        """All blobs under a prefix, in pages, in no order that may be relied on."""
+        """List all blobs under a prefix, in pages, in no defined order."""
         with self._wrapping():
             async for page in obstore.list(self._store, prefix):
                 yield [BlobFacts(meta["path"], meta["last_modified"]) for meta in page]
 
     def sweep_partial(self, *, before: dt.datetime) -> int:
-        """Delete what uploads left on a local disk whose process was killed; how many. A bucket has its own rules."""
+        """Delete partial files of killed processes from a local folder and return how many. No-op for a bucket."""
         if self._root is None:
             return 0
         swept = 0
@@ -237,11 +237,11 @@ class BlobStore:
             with self._wrapping():
                 await obstore.list_with_delimiter_async(self._store, "health")
         except BlobNotFoundError as error:
-            raise BlobStoreError("there is no such bucket") from error
+            raise BlobStoreError("the bucket does not exist") from error
 
     @contextlib.contextmanager
     def _wrapping(self) -> Iterator[None]:
-        """Turn obstore's errors into ours. A bucket's are left behind: they repeat what its server answered."""
+        """Translate obstore's errors. A bucket's error is not chained: it repeats the server's answer."""
         try:
             yield
         except (BaseError, OSError) as error:

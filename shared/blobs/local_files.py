@@ -1,7 +1,6 @@
-"""Blobs of a local folder by plain system calls, for `BlobStore`: small ones written whole, any made to last.
+"""Writes small blobs to a local folder and syncs blobs to disk, by system calls.
 
-Worth its lines: a blob of 32 KB costs 105 to 170 µs of CPU this way, and through obstore, which takes it to a thread
-and the answer back to the loop, 205 µs, or 520 µs as a stream. Knows no keys.
+A blob of 32 KB costs 105 to 170 µs of CPU this way. Obstore hands it to a thread: 205 µs, or 520 µs as a stream.
 """
 
 import contextlib
@@ -11,9 +10,9 @@ from pathlib import Path
 
 
 def write_whole(path: str, data: bytes) -> None:
-    """Write a file that is seen only when it is whole, in a folder made when missing.
+    """Write a file that is visible only when it is complete; create a missing folder.
 
-    Blocks for as long as the kernel takes the bytes into its cache. Raises OSError; then nothing is left.
+    Blocks while the kernel copies the bytes to its cache. Raises OSError and leaves nothing behind then.
     """
     folder = os.path.dirname(path)  # noqa: PTH120 - Path would cost as much as two of the system calls
     partial, file = _create_partial(path, folder)
@@ -31,7 +30,7 @@ def write_whole(path: str, data: bytes) -> None:
 
 
 def sync(path: Path, root: Path) -> None:
-    """Return when the disk has the file, and every folder on the way from the root to it. Raises OSError."""
+    """Sync the file and every folder from the root to it. Raises OSError."""
     for each in (path, *path.parents):
         file = os.open(each, os.O_RDONLY)
         try:
@@ -43,7 +42,7 @@ def sync(path: Path, root: Path) -> None:
 
 
 def _create_partial(path: str, folder: str) -> tuple[str, int]:
-    """A new file beside the path, named as obstore names its own, so that the same sweep finds what a crash leaves."""
+    """Create a file beside the path, named as obstore does, so that `sweep_partial` finds what a crash leaves."""
     with contextlib.suppress(FileExistsError, FileNotFoundError):
         os.mkdir(folder)  # noqa: PTH102 - as above; nearly every blob is the first of its folder
     for number in count(1):
@@ -54,10 +53,10 @@ def _create_partial(path: str, folder: str) -> tuple[str, int]:
             continue
         except FileNotFoundError:
             os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - as above
-    raise AssertionError("there is always a next number")
+    raise AssertionError("unreachable")
 
 
 def _write_all(file: int, data: bytes) -> None:
     written = os.write(file, data)
-    while written < len(data):  # a disk that is nearly full takes a part, and refuses the rest
+    while written < len(data):  # a nearly full disk takes a part
         written += os.write(file, data[written:])

@@ -1,18 +1,18 @@
-"""Whose rows a transaction may see: Postgres keeps tenants apart by `headrace.tenant`, which every transaction sets.
+"""Begins transactions for a tenant: row-level security shows only the rows of the tenants in `headrace.tenant`.
 
-Set for the transaction alone, in the round trip that begins it: a pooler may give the connection to others after it.
-Where nothing is set, nothing is seen.
+The setting ends with the transaction, because a pooler may give the connection to other clients afterwards. It is made
+in the round trip that begins the transaction. Without it no row is visible.
 """
 
 import re
 
-ALL_TENANTS = "*"  # for what spans them: the processor, and what ingest does for many at once
+ALL_TENANTS = "*"  # for the processor, and for what ingest does for several tenants at once
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
 def begin(*tenants: str) -> str:
-    """The statements that begin a transaction for these; ValueError for what is no tenant's name."""
+    """Return the statements that begin a transaction for these tenants. Raise ValueError for an invalid name."""
     for tenant in tenants:
         if tenant != ALL_TENANTS and not NAME.fullmatch(tenant):
-            raise ValueError("This is no tenant's name.")  # it would stand in the statement as it is
+            raise ValueError("Invalid tenant name.")  # it would be put into the statement unescaped
     return f"BEGIN; SELECT set_config('headrace.tenant', '{','.join(sorted(set(tenants)))}', true)"

@@ -1,8 +1,8 @@
-"""Tells the container of an upload from its first bytes: not from the name, not from the declared type.
+"""Detects the container of an upload from its first bytes, not from its name or declared type. Pure.
 
-A pure function. It only says whether this is worth storing; whether it decodes, the processor finds out. Playlists
-(HLS, DASH, PLS), archives and documents are never audio, since a decoder could be led to other files through them;
-nor is a container that surely holds none.
+It decides whether to store the upload; the processor finds out whether it decodes. Playlists (HLS, DASH, PLS), archives
+and documents are never audio, because they could lead a decoder to other files. A container that certainly holds no
+audio is refused.
 """
 
 from collections.abc import Callable
@@ -10,19 +10,15 @@ from typing import Literal
 
 from shared.media.sniff_frames import sniff_frames
 
-# Tells containers that surely hold no audio: a header without samples, a film without sound. A pure function.
-#
-# Where all of a file is at hand, what it lacks can be told; of a longer one only what its header says of itself.
-
-MATROSKA_SEGMENT, MATROSKA_CLUSTER = b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"  # the latter holds frames
+MATROSKA_SEGMENT, MATROSKA_CLUSTER = b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"  # a cluster holds frames
 MOVIE, SOUND, COMPRESSED = b"moov", b"soun", b"cmov"  # ISO base media: header, track's kind, header that hides tracks
 PCM = 1
 
 
 def is_empty(container: str, head: bytes, *, whole: bool) -> bool:
-    """Whether a file of this container surely has nothing to hear; `head` is its first bytes, or the whole of it.
+    """Whether a file of this container certainly has no audio. `head` is its first bytes, or all of it if `whole`.
 
-    What is merely damaged is for a decoder to judge.
+    Only a whole file can lack something; of a longer one only the header counts. Damaged files are left to a decoder.
     """
     if container == "wav":
         return _is_empty_wav(head, whole=whole)
@@ -36,14 +32,14 @@ def is_empty(container: str, head: bytes, *, whole: bool) -> bool:
 
 
 def _is_empty_wav(head: bytes, *, whole: bool) -> bool:
-    """RIFF chunks, one after the other: what `fmt ` says of the samples, and whether `data` has one."""
+    """Walk the RIFF chunks: `fmt ` must describe samples and `data` must have some."""
     order: Literal["big", "little"] = "big" if head.startswith(b"RIFX") else "little"
     at, described = 12, False
     while at + 8 <= len(head):
         kind, size_bytes = head[at : at + 4], int.from_bytes(head[at + 4 : at + 8], order)
         content = head[at + 8 : at + 24]
         if kind == b"data":
-            return whole and not content  # whatever its size says: recorders that were cut off say 0
+            return whole and not content  # not by its size field: an interrupted recorder leaves 0
         if kind == b"fmt " and len(content) == 16:
             coding, channels, bits = (int.from_bytes(content[of : of + 2], order) for of in (0, 2, 14))
             if channels == 0 or (coding == PCM and bits == 0):
@@ -68,7 +64,7 @@ TS_PACKET_BYTES = 188
 
 
 def sniff_container(head: bytes) -> str | None:
-    """The container's short name (`wav`, `mp3`, `mp4`, …), or None if this is not audio or video.
+    """Return the container's short name (`wav`, `mp3`, `mp4`, …), or None if this is not audio or video.
 
     `head` is a file's first HEAD_BYTES, or all of a shorter one.
     """
@@ -82,7 +78,7 @@ def _fixed_magic(head: bytes) -> str | None:
 
 def _riff(head: bytes) -> str | None:
     form = head[8:12]
-    if len(head) < 16:  # not even one chunk header follows
+    if len(head) < 16:  # no chunk header follows
         return None
     if head[:4] in {b"RIFF", b"RIFX"}:
         return {b"WAVE": "wav", b"AVI ": "avi"}.get(form)
@@ -103,7 +99,7 @@ def _ogg(head: bytes) -> str | None:
 
 
 def _iso_media(head: bytes) -> str | None:
-    """ISO base media (MP4 and its kin) and QuickTime from before there was `ftyp`."""
+    """ISO base media (MP4 and relatives), and QuickTime files older than `ftyp`."""
     size, kind = int.from_bytes(head[:4]), head[4:8]
     if kind == b"ftyp":
         return _brand(head[8:12]) if size >= 12 and len(head) >= 12 else None
@@ -131,7 +127,7 @@ def _matroska(head: bytes) -> str | None:
 
 
 def _transport_stream(head: bytes) -> str | None:
-    for offset in (0, 4):  # 4: the time stamp that m2ts puts before each packet
+    for offset in (0, 4):  # 4: the time stamp before each m2ts packet
         stride = TS_PACKET_BYTES + offset
         packets = [head[at : at + 1] for at in range(offset, offset + 4 * stride, stride)]
         if packets == [b"G"] * 4:
@@ -164,5 +160,5 @@ SNIFFERS: tuple[Callable[[bytes], str | None], ...] = (
     _matroska,
     _transport_stream,
     _program_stream,
-    sniff_frames,  # last: bare frames have the weakest marks
+    sniff_frames,  # last: frames without a container are the hardest to recognize
 )

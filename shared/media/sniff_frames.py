@@ -1,14 +1,14 @@
-"""Tells streams of bare frames (MP3, AAC in ADTS, AC-3) by their frame headers; part of `sniff_container`.
+"""Detects streams of frames without a container (MP3, AAC in ADTS, AC-3) by their headers; part of `sniff_container`.
 
-A sync word alone proves nothing, random bytes hold many: the header's fields must be valid, and where the next frame
-falls into the given bytes it must be there.
+A sync word alone proves nothing, because random bytes hold many. The header's fields must be valid, and a next frame
+must follow if it would start within the given bytes.
 """
 
 from collections.abc import Callable
 
 ID3_HEADER_BYTES = 10
 
-# ISO/IEC 11172-3 table of bit rates in kbit/s; index 0 is "free format" and 15 is forbidden: neither is taken.
+# ISO/IEC 11172-3 table of bit rates in kbit/s; index 0 is "free format" and 15 is forbidden: neither is accepted.
 KBPS_V1 = {
     1: (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
     2: (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
@@ -28,18 +28,18 @@ AC3_RATES_HZ = (48000, 44100, 32000)
 
 
 def sniff_frames(head: bytes) -> str | None:
-    """`mp3`, `aac` or `ac3`, when the bytes are a run of such frames, behind an ID3 tag or zero padding perhaps."""
+    """Return `mp3`, `aac` or `ac3` if the bytes are such frames, perhaps after an ID3 tag or zero padding."""
     start = id3_end(head)
     if start is None:
         start = len(head) - len(head.lstrip(b"\x00"))
     elif start + 4 > len(head):
-        return "mp3"  # the tag, with its pictures, is larger than what we have seen
+        return "mp3"  # the tag, with its pictures, is longer than the given bytes
     frames = head[start:].lstrip(b"\x00")
     return next((name for name, frame_bytes in FRAMES if _run_of_frames(frames, frame_bytes)), None)
 
 
 def id3_end(head: bytes) -> int | None:
-    """Where an ID3v2 tag ends, or None when there is none. (id3.org, ID3v2.4 section 3.1)."""
+    """Return the end of an ID3v2 tag, or None without one (id3.org, ID3v2.4 section 3.1)."""
     if head[:3] != b"ID3" or len(head) < ID3_HEADER_BYTES:
         return None
     size = head[6:10]
@@ -49,7 +49,7 @@ def id3_end(head: bytes) -> int | None:
 
 
 def _run_of_frames(data: bytes, frame_bytes: Callable[[bytes], int]) -> bool:
-    """Whether the data starts with a valid frame, followed by another as far as it reaches."""
+    """Whether the data starts with a valid frame and, if long enough, continues with another."""
     first = frame_bytes(data)
     if not first:
         return False
@@ -58,7 +58,7 @@ def _run_of_frames(data: bytes, frame_bytes: Callable[[bytes], int]) -> bool:
 
 
 def mpeg_frame_bytes(header: bytes) -> int:
-    """The length of the MPEG audio frame that starts here, 0 when none does."""
+    """Return the length of the MPEG audio frame that starts here, or 0."""
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
         return 0
     version, layer = header[1] >> 3 & 3, 4 - (header[1] >> 1 & 3)
@@ -74,7 +74,7 @@ def mpeg_frame_bytes(header: bytes) -> int:
 
 
 def adts_frame_bytes(header: bytes) -> int:
-    """The length of the ADTS frame that starts here, 0 when none does. (ISO/IEC 13818-7)."""
+    """Return the length of the ADTS frame that starts here, or 0 (ISO/IEC 13818-7)."""
     if len(header) < 7 or header[0] != 0xFF or header[1] & 0xF6 != 0xF0 or header[2] >> 2 & 15 > 12:
         return 0
     length = (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5
@@ -82,7 +82,7 @@ def adts_frame_bytes(header: bytes) -> int:
 
 
 def ac3_frame_bytes(header: bytes) -> int:
-    """The length of the AC-3 or E-AC-3 frame that starts here, 0 when none does. (ATSC A/52)."""
+    """Return the length of the AC-3 or E-AC-3 frame that starts here, or 0 (ATSC A/52)."""
     if len(header) < 6 or header[:2] != b"\x0b\x77":
         return 0
     stream_id, rate_index, size_index = header[5] >> 3, header[4] >> 6, header[4] & 63

@@ -1,7 +1,7 @@
-"""What travels through Redis: a task id and its dispatch number, in arq's wire format, packed by msgspec.
+"""The messages in Redis: a task id and its dispatch number, in arq's wire format, encoded by msgspec.
 
-Never pickle: whoever can write to Redis could then run code in a worker. The keys and the job layout are those of
-arq 0.28.0 (`arq.constants`, `arq.jobs.serialize_job`); a contract test feeds them to a real arq worker.
+Never pickle: write access to Redis would then be enough to run code in a worker. The keys and the job layout are those
+of arq 0.28.0 (`arq.constants`, `arq.jobs.serialize_job`); a contract test feeds them to a real arq worker.
 """
 
 from uuid import UUID
@@ -11,25 +11,25 @@ import msgspec
 from shared.schemas.states import TaskKind
 
 COMPUTE_QUEUE = "arq:queue"
-DELIVERY_QUEUE = "arq:queue:deliver"  # apart, so that a slow webhook endpoint never holds a transcription slot
+DELIVERY_QUEUE = "arq:queue:deliver"  # separate: a slow webhook endpoint never holds a transcription slot
 ARQ_JOB_KEY_PREFIX = "arq:job:"
 ARQ_IN_PROGRESS_KEY_PREFIX = "arq:in-progress:"
 ARQ_RETRY_KEY_PREFIX = "arq:retry:"
 ARQ_FUNCTION = "run_task"
-PROCESSOR_SEEN_KEY = "headrace:processor-seen"  # every processor that polls sets it; its age shows when one did last
-PROCESSOR_SEEN_TTL_MS = 24 * 3600 * 1000  # an older sign of a processor is forgotten
-PAYLOAD_TTL_MS = 30 * 24 * 3600 * 1000  # longer than any backlog; the row in Postgres outlives it anyway
+PROCESSOR_SEEN_KEY = "headrace:processor-seen"  # set by each processor that polls; its age shows when one last did
+PROCESSOR_SEEN_TTL_MS = 24 * 3600 * 1000  # after this, no processor has been seen
+PAYLOAD_TTL_MS = 30 * 24 * 3600 * 1000  # longer than any backlog; the row in PostgreSQL is kept anyway
 
 
 class Dispatch(msgspec.Struct, frozen=True):
-    """One ring of the bell: this task, for the n-th time. A new number makes arq see a new job."""
+    """The n-th dispatch of a task. arq takes each number for a new job."""
 
     task_id: UUID
     dispatch_no: int
     kind: TaskKind
-    tenant: str = "default"  # in whose share of the queue it stands
-    cost_s: int = 1  # what it takes of that share; see shared/queue/task_costs.py
-    has_begun: bool = False  # an attempt began before: its turn is paid for
+    tenant: str = "default"  # whose share of the queue it uses
+    cost_s: int = 1  # its part of that share; see shared/queue/task_costs.py
+    has_begun: bool = False  # an attempt began before: its cost was charged then
 
     @property
     def arq_id(self) -> str:
@@ -37,7 +37,7 @@ class Dispatch(msgspec.Struct, frozen=True):
 
     @property
     def previous(self) -> "Dispatch":
-        """The dispatch that this one replaces."""
+        """The dispatch of the same task that this one replaces."""
         return msgspec.structs.replace(self, dispatch_no=self.dispatch_no - 1)
 
     @property
@@ -46,17 +46,20 @@ class Dispatch(msgspec.Struct, frozen=True):
 
 
 def processor_name(host: str, pid: int) -> str:
-    """What a processor process is called in leases and in Redis."""
+    """The name of a processor process in leases and in Redis."""
     return f"{host}:{pid}"
 
 
 def arq_health_key(queue: str, processor: str) -> str:
-    """What arq sets every few seconds, for some seconds, while a processor looks for work in a queue."""
+    """The key that arq sets every few seconds, with a short expiry, while a processor polls a queue."""
     return f"{queue}:health:{processor}"
 
 
 def dispatch_of(arq_id: str, queue: str) -> Dispatch | None:
-    """The dispatch behind a member of a queue, which tells its kind no better than itself. None: not one of ours."""
+    """Parse a member of a queue; None for a member that is not ours.
+
+    The kind is DELIVER or PREPARE: a queue does not say which compute task a member is.
+    """
     task_id, _, number = arq_id.rpartition(".")
     try:
         kind = TaskKind.DELIVER if queue == DELIVERY_QUEUE else TaskKind.PREPARE
@@ -66,7 +69,7 @@ def dispatch_of(arq_id: str, queue: str) -> Dispatch | None:
 
 
 def serialize(value: object) -> bytes:
-    """arq's `job_serializer`. Exceptions are not encodable, so unknown objects become their repr."""
+    """arq's `job_serializer`. Objects that msgspec cannot encode, such as exceptions, become their repr."""
     return msgspec.msgpack.encode(value, enc_hook=repr)
 
 
@@ -76,6 +79,6 @@ def deserialize(data: bytes) -> dict[str, object]:
 
 
 def arq_payload(dispatch: Dispatch, *, enqueued_at_ms: int) -> bytes:
-    """The value of `arq:job:<id>`: function name and arguments, as arq lays them out."""
+    """The value of `arq:job:<id>`: function name and arguments in arq's layout."""
     arguments = (str(dispatch.task_id), dispatch.dispatch_no)
     return serialize({"t": None, "f": ARQ_FUNCTION, "a": arguments, "k": {}, "et": enqueued_at_ms})

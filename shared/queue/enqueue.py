@@ -1,65 +1,49 @@
-"""Rings the bell: tells arq's queues in Redis, in one round trip a batch, which committed tasks there are to do.
+"""Adds dispatches of committed tasks to arq's queues in Redis, and removes them: one round trip a batch.
 
-Called after the commit, never before. A failure is not an error of the caller: the row is the record, and the
-processor's reconciler rings for whatever Redis does not know. Ringing twice is ringing once.
+Call it after the commit, never before. A failure is not the caller's error: the database has the row, and the
+processor's reconciler enqueues what Redis does not know. Enqueuing twice has the effect of once.
 
-A task's n-th dispatch silences the one before: what a lost worker had begun would stay in arq's queue for days.
+A dispatch replaces the previous one of its task, which would else stay in arq's queue for days after its worker died.
 """
 
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol
 
+from shared.connections.redis import Redis
 from shared.failpoints import failpoint
 from shared.queue.dispatch import ARQ_IN_PROGRESS_KEY_PREFIX, ARQ_JOB_KEY_PREFIX, ARQ_RETRY_KEY_PREFIX, Dispatch
-from shared.queue.fair_shares import PUT_IN_ORDER, arguments_for, arguments_of, keys_of
+from shared.queue.fair_shares import ENQUEUE_SCRIPT, arguments_for, arguments_of, keys_of
 
-BATCH = 500  # dispatches a call: while one runs, some milliseconds, Redis does nothing else
+BATCH = 500  # dispatches a call: Redis serves nothing else during a call, which takes some milliseconds
 KEYS_OF_A_DISPATCH = (ARQ_JOB_KEY_PREFIX, ARQ_IN_PROGRESS_KEY_PREFIX, ARQ_RETRY_KEY_PREFIX)
 
 
-class Pipelines(Protocol):
-    """The part of `redis.asyncio.Redis` that silencing needs."""
+async def enqueue(redis: Redis, dispatches: Sequence[Dispatch]) -> None:
+    """Enqueue the dispatches, each with the score that its tenant's fair share gives it.
 
-    def pipeline(self, transaction: bool = True) -> Any: ...  # noqa: FBT001, FBT002 - redis-py's signature
-
-
-class Redis(Protocol):
-    """The part of `redis.asyncio.Redis` that ringing needs."""
-
-    def register_script(self, script: str) -> Any: ...
-
-
-async def ring(redis: Redis, dispatches: Sequence[Dispatch]) -> None:
-    """Put the dispatches into their queues, each where its tenant's share has it; see shared/queue/fair_shares.py.
-
-    Raises whatever the client raises when Redis is away; then nobody knows which arrived.
+    Raises the client's errors when Redis is unavailable; any part of the dispatches may have arrived then.
     """
     if not dispatches:
         return
     queues: dict[str, list[Dispatch]] = {}
     for dispatch in dispatches:
         queues.setdefault(dispatch.queue, []).append(dispatch)
-    put_in_order = redis.register_script(PUT_IN_ORDER)
-    now_ms = time.time_ns() // 1_000_000  # tells when it was, and decides nothing
-    failpoint("bell.before_exec")
+    script = redis.register_script(ENQUEUE_SCRIPT)
+    now_ms = time.time_ns() // 1_000_000  # for arq's record only: it decides nothing
+    failpoint("enqueue.before_exec")
     for queue, batch in queues.items():
         for at in range(0, len(batch), BATCH):
             arguments = arguments_for(queue)
             for dispatch in batch[at : at + BATCH]:
                 arguments += arguments_of(dispatch, enqueued_at_ms=now_ms)
-            await put_in_order(keys=keys_of(queue), args=arguments)
-    failpoint("bell.after_exec")
+            await script(keys=keys_of(queue), args=arguments)
+    failpoint("enqueue.after_exec")
 
 
-async def silence(redis: Pipelines, dispatches: Sequence[Dispatch]) -> None:
-    """Take dispatches out of their queues, with all that arq keeps of them."""
+async def dequeue(redis: Redis, dispatches: Sequence[Dispatch]) -> None:
+    """Remove dispatches from their queues, with arq's keys for them."""
     pipe = redis.pipeline(transaction=True)
     for dispatch in dispatches:
-        _silence(pipe, dispatch)
+        pipe.zrem(dispatch.queue, dispatch.arq_id)
+        pipe.delete(*(prefix + dispatch.arq_id for prefix in KEYS_OF_A_DISPATCH))
     await pipe.execute()
-
-
-def _silence(pipe: Any, dispatch: Dispatch) -> None:
-    pipe.zrem(dispatch.queue, dispatch.arq_id)
-    pipe.delete(*(prefix + dispatch.arq_id for prefix in KEYS_OF_A_DISPATCH))

@@ -1,4 +1,4 @@
-"""What a task is charged for its turn: seconds of audio, guessed where nobody has decoded it yet.
+"""The cost of a task in the queue: seconds of audio, guessed from the bytes until the audio is decoded.
 
 Costs only order the queue. A wrong guess gives a tenant a little more or less than its share, and loses nothing.
 """
@@ -7,10 +7,12 @@ from math import ceil
 
 from shared.schemas.states import TaskKind
 
-LONGEST_WHOLE_S = 1800  # what prepare may carry through by itself; of a longer file it only decodes
-UNKNOWN_S = 300  # of a source that was not fetched yet
+LONGEST_WHOLE_S = 1800  # a file up to this length may be done by prepare alone; a longer one is only decoded there
+UNKNOWN_S = 300  # a source that is not downloaded yet
 FINISH_S = 5
-BYTES_A_SECOND = dict.fromkeys(("wav", "rf64", "w64", "aiff", "au", "caf"), 64_000)  # 16 kHz mono has half, CDs thrice
+BYTES_A_SECOND = dict.fromkeys(
+    ("wav", "rf64", "w64", "aiff", "au", "caf"), 64_000
+)  # 16 kHz mono: half of it; CD: three times
 BYTES_A_SECOND |= dict.fromkeys(("flac", "wavpack"), 40_000)
 BYTES_A_SECOND |= dict.fromkeys(("mp4", "mov", "mkv", "webm", "avi", "mpegts", "mpegps", "flv", "asf"), 100_000)
 COMPRESSED_BYTES_A_SECOND = 12_000
@@ -24,7 +26,7 @@ def cost_s(
     duration_s: float | None = None,
     chunk_count: int = 0,
 ) -> int:
-    """The charge for a task, at least 1, from what is known of its job."""
+    """Return the cost of a task, at least 1, from what is known about its job."""
     if kind is TaskKind.DELIVER:
         return 1
     if kind is TaskKind.FINISH:

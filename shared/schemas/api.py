@@ -1,4 +1,4 @@
-"""The JSON that the REST API speaks. Field names are the public contract; times are UTC, durations seconds."""
+"""The JSON of the REST API. Field names are the public contract; times are UTC, durations seconds."""
 
 import datetime as dt
 from typing import Any, Literal
@@ -8,6 +8,7 @@ import msgspec
 from shared.schemas.failures import DeadLetter
 from shared.schemas.states import JobStatus, Stage
 from shared.schemas.transcript import ResultWarning
+from shared.secret import repr_hiding
 
 
 class Links(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,19 +34,22 @@ class JobAccepted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DirectUpload(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a client puts audio into the bucket by itself: a request to begin before `expires_at`."""
+    """A presigned request with which a client stores audio in the bucket. It must start before `expires_at`."""
 
     upload_id: str
     url: str
     method: Literal["PUT"]
-    headers: dict[str, str]  # all that must be sent besides; more may be
+    headers: dict[str, str]  # must be sent; others may be
     expires_at: dt.datetime
+
+    def __repr__(self) -> str:
+        return repr_hiding(self, "url", "headers")  # whoever has the URL may PUT
 
 
 class AudioFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of the source: the decoded facts are null until it was prepared, all until it was fetched.
+    """Facts about the source. All are null until it is downloaded; the decoded ones until it is prepared.
 
-    So is the sha256 of what its client put into the bucket by itself, until it was prepared.
+    The sha256 of a presigned upload is null until it is prepared.
     """
 
     duration: float | None
@@ -64,7 +68,7 @@ class ProblemInJob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobView(msgspec.Struct, frozen=True, kw_only=True):
-    """A job as its client sees it."""
+    """A job as the client sees it."""
 
     job_id: str
     status: JobStatus
@@ -73,8 +77,8 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     created_at: dt.datetime
     started_at: dt.datetime | None
     completed_at: dt.datetime | None
-    queue_position: int | None  # from 1: about how many jobs' work begins before its own, tenants getting fair shares
-    estimated_wait_s: float | None  # until the work begins; null when it has begun, or nothing is known
+    queue_position: int | None  # from 1: estimate of how many jobs start before it, plus one
+    estimated_wait_s: float | None  # until the work starts; null after that, or when unknown
     audio: AudioFacts
     attempts: int
     next_attempt_at: dt.datetime | None
@@ -85,7 +89,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """The data of a server-sent event. The chunks of a long file are 0 of 0 until it was cut."""
+    """The data of a server-sent event. `chunk_count` is 0 until a long file is split."""
 
     job_id: str
     status: JobStatus
@@ -110,13 +114,13 @@ class DeadLetterList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Redriven(msgspec.Struct, frozen=True, kw_only=True):
-    """How many dead letters were redriven by one request."""
+    """The number of dead letters that a request redrove."""
 
     redriven: int
 
 
 class WebhookAttempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt to deliver a webhook event. Without `duration_ms` it is under way, or its worker was lost."""
+    """One attempt to deliver a webhook event. Without `duration_ms` it is running, or its worker was lost."""
 
     event_id: str
     type: str
@@ -129,13 +133,13 @@ class WebhookAttempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WebhookAttemptList(msgspec.Struct, frozen=True, kw_only=True):
-    """All attempts to tell of a job's ends, oldest first."""
+    """All delivery attempts of a job's events, oldest first."""
 
     attempts: tuple[WebhookAttempt, ...]
 
 
 class DayOfUsage(msgspec.Struct, frozen=True, kw_only=True):
-    """What a tenant used in a day of UTC."""
+    """A tenant's quota usage of one UTC day."""
 
     day: dt.date
     uploads: int
@@ -144,7 +148,7 @@ class DayOfUsage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QuotasInForce(msgspec.Struct, frozen=True, kw_only=True):
-    """What a tenant may use; null is no limit."""
+    """A tenant's quotas; null means no limit."""
 
     bytes_a_day: int | None
     audio_seconds_a_day: int | None
@@ -153,14 +157,14 @@ class QuotasInForce(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """The days that saw any use, oldest first, and the quotas of now."""
+    """The days with usage, oldest first, and the current quotas."""
 
     days: tuple[DayOfUsage, ...]
     quotas: QuotasInForce
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """An error answer (RFC 9457 `application/problem+json`) with a stable code."""
+    """An error response (RFC 9457 `application/problem+json`) with a stable code."""
 
     type: str = "about:blank"
     title: str

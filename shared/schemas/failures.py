@@ -1,4 +1,4 @@
-"""Failures as they are stored and shown: a stable code and a sentence a client developer understands."""
+"""Failures as they are stored and shown: a stable code and a sentence for the client's developer."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -11,29 +11,29 @@ import msgspec
 class FailureCode(StrEnum):
     """Why a task failed. The codes are public: jobs, webhooks and dead letters carry them."""
 
-    UNDECODABLE_AUDIO = "undecodable_audio"  # no decoder makes sound of the bytes
-    EMPTY_AUDIO = "empty_audio"  # decodes, but holds no samples
+    UNDECODABLE_AUDIO = "undecodable_audio"  # no decoder can read the bytes
+    EMPTY_AUDIO = "empty_audio"  # it decodes but has no samples
     AUDIO_TOO_LONG = "audio_too_long"  # longer than HEADRACE_MAX_AUDIO_SECONDS
     NO_AUDIO_TRACK = "no_audio_track"  # a video or container without sound
-    UNSUPPORTED_CODEC = "unsupported_codec"  # the container is known, its codec is not
+    UNSUPPORTED_CODEC = "unsupported_codec"  # the container is known, the codec is not
     UNSUPPORTED_AUDIO = "unsupported_audio"  # sample rate or channel count out of bounds
-    MODEL_UNAVAILABLE = "model_unavailable"  # the model asked for is not on this processor
-    PROVIDER_UNAVAILABLE = "provider_unavailable"  # a remote engine does not answer, or not now; transient
-    PROVIDER_ANSWER = "provider_answer"  # a remote engine answered with what is no transcript; transient
-    PROVIDER_DENIED = "provider_denied"  # a remote engine does not accept the service's key
-    PROVIDER_REFUSED = "provider_refused"  # a remote engine does not take the request
-    SOURCE_MISSING = "source_missing"  # the stored upload is gone
-    SOURCE_BLOCKED = "source_blocked"  # the `audio_url` is not where this service may connect to
-    SOURCE_REFUSED = "source_refused"  # the server of the `audio_url` does not give it
-    SOURCE_UNAVAILABLE = "source_unavailable"  # that server does not answer, or not now; transient
-    SOURCE_TOO_LARGE = "source_too_large"  # what is there has more than HEADRACE_MAX_UPLOAD_BYTES
-    UNSUPPORTED_MEDIA = "unsupported_media"  # what is there begins like no audio or video
+    MODEL_UNAVAILABLE = "model_unavailable"  # the requested model is not installed on this processor
+    PROVIDER_UNAVAILABLE = "provider_unavailable"  # a provider does not answer or is overloaded; transient
+    PROVIDER_ANSWER = "provider_answer"  # a provider's answer is not a transcript; transient
+    PROVIDER_DENIED = "provider_denied"  # a provider does not accept the service's key
+    PROVIDER_REFUSED = "provider_refused"  # a provider rejects the request
+    SOURCE_MISSING = "source_missing"  # the stored upload does not exist any more
+    SOURCE_BLOCKED = "source_blocked"  # the service may not connect to the address of `audio_url`
+    SOURCE_REFUSED = "source_refused"  # the server of `audio_url` refuses the request
+    SOURCE_UNAVAILABLE = "source_unavailable"  # that server does not answer or is overloaded; transient
+    SOURCE_TOO_LARGE = "source_too_large"  # the file has more than HEADRACE_MAX_UPLOAD_BYTES
+    UNSUPPORTED_MEDIA = "unsupported_media"  # the file is not audio or video
     WEBHOOK_REFUSED = "webhook_refused"  # the endpoint did not answer 2xx
-    WEBHOOK_BLOCKED = "webhook_blocked"  # the endpoint is not where this service may connect to
-    STORAGE_UNAVAILABLE = "storage_unavailable"  # blob store hiccup; transient
-    TIMEOUT = "timeout"  # a stage took longer than its limit; transient
-    POISON = "poison"  # crashed its process too often
-    INTERNAL = "internal"  # a defect of ours; the traceback is in the dead letter
+    WEBHOOK_BLOCKED = "webhook_blocked"  # the service may not connect to the endpoint's address
+    STORAGE_UNAVAILABLE = "storage_unavailable"  # the blob store failed; transient
+    TIMEOUT = "timeout"  # a stage took longer than its timeout; transient
+    POISON = "poison"  # it crashed or lost its worker three times
+    INTERNAL = "internal"  # a defect of Headrace; the traceback is in the dead letter
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +64,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoredFailure(msgspec.Struct, frozen=True):
-    """What is shown of a stored Failure; its code may be one that only a newer version knows."""
+    """The shown part of a stored Failure. Its code may be of a newer version."""
 
     code: str
     message: str
@@ -72,7 +72,7 @@ class StoredFailure(msgspec.Struct, frozen=True):
 
 
 def dead_letter(row: Mapping[str, Any]) -> DeadLetter:
-    """The dead letter of a dead task's row, joined with its job's `tenant` and `options`."""
+    """Build the dead letter of a dead task's row, joined with its job's `tenant` and `options`."""
     failure = msgspec.json.decode(row["failure"], type=StoredFailure)
     return DeadLetter(
         job_id=str(row["job_id"]),

@@ -1,13 +1,15 @@
-"""The options of a job, as a client writes them and as every task reads them.
+"""The options of a job, as a client sends them and as every task reads them.
 
-Unknown or invalid options are refused by name where they come in (see `read_options`). Stored ones may be of a
-newer version: what is not known of them is passed over. Secrets are not among the options but beside them.
+A submission with an unknown or invalid option is refused by name (see `read_options`). Unknown options in a stored job
+are ignored: they may be of a newer version. Secrets are stored separately.
 """
 
 import base64
 from typing import Annotated, Any, Literal
 
 import msgspec
+
+from shared.secret import Secret, decode_secret, encode_secret, secret_schema
 
 # The language codes that Whisper's multilingual models were trained on.
 LANGUAGES = frozenset(
@@ -16,18 +18,18 @@ LANGUAGES = frozenset(
     "sd si sk sl sn so sq sr su sv sw ta te tg th tk tl tr tt uk ur uz vi yi yo yue zh".split()
 )
 
-# Patterns end in `$(?!\n)`: to Python, `$` alone stands before a last line break, too.
+# Patterns end in `$(?!\n)`, because in Python `$` also matches before a final line break.
 Language = Annotated[str, msgspec.Meta(extra_json_schema={"enum": sorted(LANGUAGES)})]
 ModelName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)")]
 SpeakerCount = Annotated[int, msgspec.Meta(ge=1, le=64)]
 Prompt = Annotated[str, msgspec.Meta(max_length=2000, pattern=r"^[^\x00]*$")]
-# No credentials in it: the attempts' log shows the host, and receivers verify the signature.
+# No credentials: the attempts' log shows the host, and receivers verify the signature.
 WebhookUrl = Annotated[
     str, msgspec.Meta(pattern=r"^https?://[^\s/?#@]+(?:[/?#][^\x00-\x1f\x7f]*)?$(?!\n)", max_length=2000)
 ]
 WEBHOOK_SECRET_FORM = "`whsec_` and the base64 of 12 to 128 random bytes"  # noqa: S105 - the form of one
 WebhookSecret = Annotated[
-    str,
+    Secret,
     msgspec.Meta(
         extra_json_schema={
             "pattern": "^whsec_(?:[A-Za-z0-9+/]{4}){4,42}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
@@ -38,7 +40,7 @@ WebhookSecret = Annotated[
 
 
 def is_webhook_secret(text: str) -> bool:
-    """Whether Standard Webhooks' reference library signs with it as it stands; it drops what is no base64 silently."""
+    """Whether the key is valid base64 of a valid length. The reference library silently drops invalid characters."""
     try:
         key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
     except ValueError:
@@ -47,7 +49,7 @@ def is_webhook_secret(text: str) -> bool:
 
 
 class JobOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the client asked of a job, besides where to report."""
+    """The options that tasks read."""
 
     language: Language | None = None
     task: Literal["transcribe", "translate"] = "transcribe"
@@ -63,15 +65,15 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def __post_init__(self) -> None:
         if self.language is not None and self.language not in LANGUAGES:
-            raise ValueError(f"`language` is not a code Whisper knows: {self.language[:20]!r}")
+            raise ValueError(f"`language` must be one of Whisper's language codes, not {self.language[:20]!r}")
         if self.transcribe_from == "denoised" and not self.denoise:
-            raise ValueError("`transcribe_from=denoised` needs `denoise`")
+            raise ValueError("`transcribe_from=denoised` needs `denoise=true`")
         if self.min_speakers and self.max_speakers and self.min_speakers > self.max_speakers:
-            raise ValueError("`min_speakers` is larger than `max_speakers`")
+            raise ValueError("`min_speakers` must not be larger than `max_speakers`")
 
 
 class SubmitOptions(JobOptions, frozen=True, kw_only=True, omit_defaults=True):
-    """Everything a submission may carry: the job's options, and where and how to report."""
+    """All options of a submission: the job's options, its webhook and its metadata."""
 
     webhook_url: WebhookUrl | None = None
     webhook_secret: WebhookSecret | None = None
@@ -79,16 +81,33 @@ class SubmitOptions(JobOptions, frozen=True, kw_only=True, omit_defaults=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.webhook_secret is not None and not is_webhook_secret(self.webhook_secret):
-            raise ValueError(f"`webhook_secret` is not {WEBHOOK_SECRET_FORM}")
+        if self.webhook_secret is not None and not is_webhook_secret(self.webhook_secret.reveal()):
+            raise ValueError(f"`webhook_secret` must be {WEBHOOK_SECRET_FORM}")
 
     def job_options(self) -> JobOptions:
-        """The part that tasks read; stored with the job and copied into dead letters."""
+        """Return the options that tasks read. They are stored with the job and copied into dead letters."""
         return JobOptions(**{name: getattr(self, name) for name in JobOptions.__struct_fields__})
 
 
+def encode_submission(options: SubmitOptions, *, order: Literal["sorted"] | None = None) -> bytes:
+    """Write all options as JSON, the secret as text. Only for the database and for hashes."""
+    return msgspec.json.encode(options, enc_hook=encode_secret, order=order)
+
+
+def decode_submission(data: bytes | str) -> SubmitOptions:
+    """Read what `encode_submission` wrote."""
+    return msgspec.json.decode(data, type=SubmitOptions, dec_hook=decode_secret)
+
+
+def submission_schema() -> dict[str, Any]:
+    """The JSON schema of each option by name."""
+    schema = msgspec.json.schema(SubmitOptions, schema_hook=secret_schema)
+    properties: dict[str, Any] = schema["$defs"]["SubmitOptions"]["properties"]
+    return properties
+
+
 def without_prompt(options_json: str) -> str:
-    """Stored options without what the client says of its audio in words."""
+    """Return stored options without the prompt, which may hold words of the audio."""
     options = msgspec.json.decode(options_json, type=dict[str, Any])
     options.pop("prompt", None)
     return msgspec.json.encode(options).decode()

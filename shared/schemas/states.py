@@ -1,24 +1,24 @@
 """The states of jobs and tasks, and the only transitions between them.
 
-A job is what the client asked for; tasks are the units of work that carry it out. SQL updates compare-and-set on
-the old state, so what is not in a transition table here cannot happen.
+A job is the request of a client; tasks are the units of work that carry it out. SQL updates compare-and-set on the old
+state. `tests/processor/test_states.py` parses each of these statements and compares it with the tables below.
 """
 
 from enum import StrEnum
 
 
 class JobStatus(StrEnum):
-    """What a client sees of a job."""
+    """The status of a job that the client sees."""
 
     QUEUED = "QUEUED"  # accepted: bytes stored, row committed, no task claimed yet
     PROCESSING = "PROCESSING"  # a task was claimed; also while a task waits for its next attempt
     COMPLETED = "COMPLETED"  # the transcript can be fetched
     FAILED = "FAILED"  # final: a dead letter exists
-    CANCELLED = "CANCELLED"  # the client took it back
+    CANCELLED = "CANCELLED"  # the client cancelled it
 
 
 class Stage(StrEnum):
-    """Where in the data path a job is; shown to the client beside the status."""
+    """The step that a job is in; the client sees it with the status."""
 
     PREPARE = "prepare"  # probe, decode, split
     TRANSCRIBE = "transcribe"  # denoise and transcribe the chunks
@@ -26,21 +26,20 @@ class Stage(StrEnum):
 
 
 class TaskKind(StrEnum):
-    """The steps of a job; each is a row that is leased, retried and dead-lettered by the same code."""
+    """The kinds of tasks. The same code leases, retries and dead-letters all of them."""
 
-    PREPARE = "prepare"  # one a job; carries a short file through to its result
-    CHUNK = "chunk"  # one a chunk of a long file
-    FINISH = "finish"  # one a long file, after its last chunk
-    DELIVER = "deliver"  # one a webhook event
+    PREPARE = "prepare"  # one for each job; does a short file completely
+    CHUNK = "chunk"  # one for each chunk of a long file
+    FINISH = "finish"  # one for each long file, after its last chunk
+    DELIVER = "deliver"  # one for each webhook event
 
 
 class TaskState(StrEnum):
-    """The life of one task."""
+    """The state of a task."""
 
-    PENDING = "pending"  # to be dispatched
-    DISPATCHED = "dispatched"  # Redis was told, or will be by the reconciler
+    DISPATCHED = "dispatched"  # in Redis, or enqueued by the reconciler later; the state of a new task
     RUNNING = "running"  # leased by a worker
-    WAITING = "waiting"  # failed for now; pending again at `not_before`
+    WAITING = "waiting"  # dispatched again at `not_before`
     DONE = "done"  # finished; its results are committed
     DEAD = "dead"  # failed for good; a dead letter exists
     CANCELLED = "cancelled"  # its job ended without it
@@ -58,13 +57,12 @@ JOB_TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
 }
 
 TASK_TRANSITIONS: dict[TaskState, frozenset[TaskState]] = {
-    TaskState.PENDING: frozenset({TaskState.DISPATCHED, TaskState.CANCELLED}),
     TaskState.DISPATCHED: frozenset({TaskState.RUNNING, TaskState.CANCELLED}),
     TaskState.RUNNING: frozenset(
         {
             TaskState.DONE,
             TaskState.WAITING,
-            TaskState.DISPATCHED,  # handed back by an interrupted worker, or rescued from a lost one
+            TaskState.DISPATCHED,  # returned by an interrupted worker, or rescued from a lost one
             TaskState.DEAD,
             TaskState.CANCELLED,
         }

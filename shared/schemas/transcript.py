@@ -1,4 +1,4 @@
-"""The transcript, as a chunk yields it, as `transcript.json` stores it and as the API returns it. Times in seconds."""
+"""The transcript, as a chunk produces it, as `transcript.json` stores it and the API returns it. Times in seconds."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -7,27 +7,27 @@ import msgspec
 
 
 class WarningCode(StrEnum):
-    """What the client should know about a result that is still a result."""
+    """Remarks on a result that is valid nevertheless."""
 
-    NO_SPEECH = "no_speech"  # no speech was found; the text is empty
-    REPETITION = "repetition"  # the text repeats itself, as a model does that is at a loss; it is kept
-    LOW_CONFIDENCE = "low_confidence"  # the model was not sure of these words; they are kept
-    CLIPPED = "clipped"  # the recording was too loud for what recorded it
+    NO_SPEECH = "no_speech"  # no speech was detected; the text is empty
+    REPETITION = "repetition"  # the text repeats itself, a sign of a model's failure; it is kept
+    LOW_CONFIDENCE = "low_confidence"  # the model is not sure of these words; they are kept
+    CLIPPED = "clipped"  # the recording level was too high
     QUIET = "quiet"  # the speech is very quiet
-    CUT_OFF = "cut_off"  # the recording ends while somebody speaks
-    LANGUAGE_IGNORED = "language_ignored"  # the model knows English only
-    DECODE_ERRORS = "decode_errors"  # damaged stretches of the source were skipped
-    DIARIZATION_UNAVAILABLE = "diarization_unavailable"  # asked for, not installed here
-    CHANNELS_MIXED = "channels_mixed"  # of jobs before channels could be told apart; no longer given
-    WORD_TIMES_MISSING = "word_times_missing"  # asked for, but a remote engine told none
+    CUT_OFF = "cut_off"  # the recording ends during speech
+    LANGUAGE_IGNORED = "language_ignored"  # the model supports only English
+    DECODE_ERRORS = "decode_errors"  # damaged parts of the source were skipped
+    DIARIZATION_UNAVAILABLE = "diarization_unavailable"  # requested, but not installed on this server
+    CHANNELS_MIXED = "channels_mixed"  # only in results of old versions
+    WORD_TIMES_MISSING = "word_times_missing"  # requested, but the provider returned none
 
 
-# Not the enum: whoever reads a result of a newer version must live with codes of which it does not know.
+# Not the enum: readers must accept codes of newer versions.
 AnyWarningCode = Annotated[str, msgspec.Meta(description=f"{', '.join(WarningCode)}; more may come.")]
 
 
 class ResultWarning(msgspec.Struct, frozen=True, kw_only=True):
-    """A coded remark on a result, with the span it concerns where there is one."""
+    """A coded remark on a result, with its span if it has one."""
 
     code: AnyWarningCode
     message: str
@@ -46,7 +46,7 @@ class Word(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
-    """A stretch of speech; `confidence` is the geometric mean of its tokens' probabilities (0 to 1)."""
+    """About one sentence of speech; `confidence` is the geometric mean of its tokens' probabilities (0 to 1)."""
 
     id: int
     start: float
@@ -60,7 +60,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
-    """One speaker speaks from start to end; turns of several may overlap."""
+    """A span in which one speaker talks; turns of several speakers may overlap."""
 
     speaker: str
     start: float
@@ -68,7 +68,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EngineUse(msgspec.Struct, frozen=True, kw_only=True):
-    """Who transcribed the stretch from start to end; a remote engine has the name of its provider."""
+    """The engine that transcribed a span; a remote engine has the name of its provider."""
 
     engine: str
     model: str
@@ -81,13 +81,13 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True):
 
     text: str
     language: str | None
-    language_probability: float | None = None  # of the language, where it was detected
+    language_probability: float | None = None  # of a detected language
     duration: float
     segments: tuple[Segment, ...]
     speakers: tuple[str, ...] = ()
-    turns: tuple[Turn, ...] = ()  # who spoke when, where somebody asked
+    turns: tuple[Turn, ...] = ()  # with `diarize`
     warnings: tuple[ResultWarning, ...] = ()
     engine: str = ""
     model: str = ""
-    engines: tuple[EngineUse, ...] = ()  # in order; neighbours differ
+    engines: tuple[EngineUse, ...] = ()  # in order of time; neighbours differ
     transcribed_from: str = "original"

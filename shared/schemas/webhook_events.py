@@ -1,4 +1,4 @@
-"""A webhook event: its id, and its body, thin on purpose: the transcript is fetched (Standard Webhooks 1.0 payload)."""
+"""Webhook events: their ids and bodies (Standard Webhooks 1.0). A body has no transcript: the client fetches it."""
 
 import datetime as dt
 from enum import StrEnum
@@ -17,7 +17,7 @@ class EventType(StrEnum):
 
     @classmethod
     def of(cls, status: JobStatus) -> "EventType":
-        """The event that reports a job's end."""
+        """Return the event type for a job's final status."""
         return cls(f"job.{status.lower()}")
 
 
@@ -36,13 +36,13 @@ class WebhookEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeliveryInput(msgspec.Struct, frozen=True):
-    """The `input` of a deliver task: which event it delivers."""
+    """The `input` of a deliver task."""
 
     event_id: str
 
 
 def event_id(job_id: UUID, generation: int, event_type: EventType) -> str:
-    """The `webhook-id`: the same for every attempt and every re-send; holds no `.`, as the standard asks."""
+    """Return the `webhook-id`: the same for every attempt and re-send, without `.`, as the standard requires."""
     return f"evt_{job_id.hex}_{generation}_{event_type.name.lower()}"
 
 
@@ -54,7 +54,7 @@ def event_body(
     metadata_json: str | None,
     error: ProblemInJob | None = None,
 ) -> str:
-    """The JSON that is stored with a job's end, and then signed and sent as it is."""
+    """Return the JSON body. It is stored when the job ends, then signed and sent unchanged."""
     event = WebhookEvent(
         type=EventType.of(status),
         timestamp=ended_at.astimezone(dt.UTC),
@@ -70,7 +70,7 @@ def event_body(
 
 
 def without_metadata(body: str) -> str:
-    """The body without what the client had echoed. Not done in SQL: `jsonb` takes no NUL, which JSON may hold."""
+    """Return the body without the client's metadata. Not in SQL: `jsonb` rejects NUL, which JSON allows."""
     event = msgspec.json.decode(body, type=WebhookEvent)
     data = msgspec.structs.replace(event.data, metadata=msgspec.Raw(b"null"))
     return msgspec.json.encode(msgspec.structs.replace(event, data=data)).decode()

@@ -1,1 +1,1 @@
-"""Counters, gauges and histograms that cost next to nothing, and Prometheus' text of them."""
+"""Logs, metrics in Prometheus' text format, and traces of both services."""

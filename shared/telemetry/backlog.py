@@ -1,6 +1,7 @@
-"""What waits and what runs, by the record: read by one query, every few seconds at most, however often it is asked for.
+"""Metrics of what waits and what runs, from the database: one query, at most every few seconds.
 
-All processes of both services tell the same, so that somebody does when there is no processor: take the maximum.
+Every process of both services reports the same numbers, so that they are there even without a processor. Take the
+maximum over processes.
 """
 
 import asyncio
@@ -9,19 +10,19 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from shared.schemas.states import TaskKind, TaskState
-from shared.telemetry.count_board import Board
 from shared.telemetry.expose_metrics import expose_metrics
+from shared.telemetry.metric_registry import MetricRegistry
 
-FRESH_S = 10.0  # how long an answer is good for
-READ_TIMEOUT_S = 3.0  # a scrape is not kept waiting by a database that hangs
-BYTES_A_SECOND = 16_000  # of audio that nobody has decoded yet, while no finished job tells: 128 kbit/s
+FRESH_S = 10.0  # how long an answer is reused
+READ_TIMEOUT_S = 3.0  # so that a database that hangs does not delay a scrape
+BYTES_A_SECOND = 16_000  # of audio that is not decoded yet, while there is no finished job to compare with: 128 kbit/s
 
 STATES = (TaskState.DISPATCHED, TaskState.RUNNING, TaskState.WAITING)
 
-MOST_ROWS = 10_000  # of a state that are looked at, those whose turn is next; of more, each stands for several
+MOST_ROWS = 10_000  # of a state that are read, the next ones first; if there are more, each row counts for several
 
-# One part for each partial index on the states. A chunk stands for its share of the file; of a running task counts what
-# is left. What was dispatched anew after a failure has waited since then, all else since it was made.
+# One part for each partial index on the states. A chunk counts as its part of the file; a running task counts what is
+# left. A task that was dispatched again after a failure waits since then, every other since it was created.
 BACKLOG = f"""
 WITH finished AS (
     SELECT duration_s, source_bytes FROM jobs
@@ -60,7 +61,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 class BacklogReader:
-    """The metrics of the record. `fetch` runs a query, and returns None while the database is away."""
+    """`fetch` runs a query, and returns None while the database is unavailable."""
 
     def __init__(self, fetch: Callable[[str], Awaitable[Rows | None]]) -> None:
         self._fetch = fetch
@@ -68,10 +69,10 @@ class BacklogReader:
         self._asked_at_s = float("-inf")
 
     async def text(self) -> str:
-        """Prometheus' text, of now or of a moment ago."""
+        """Return Prometheus' text, at most FRESH_S old."""
         now_s = time.monotonic()
         if now_s - self._asked_at_s > FRESH_S:
-            self._asked_at_s = now_s  # first: those who come meanwhile get the last answer
+            self._asked_at_s = now_s  # before the query: concurrent scrapes get the last answer
             self._text = backlog_text(await self._read())
         return self._text
 
@@ -84,33 +85,37 @@ class BacklogReader:
 
 
 def backlog_text(rows: Rows | None) -> str:
-    """The text of the rows of BACKLOG. Of None only that there is no answer: an old one would pass for a new one."""
-    board = Board()
+    """Return the text for the rows of BACKLOG. For None it only says that there is no answer: old numbers mislead."""
+    board = MetricRegistry()
     board.gauge(
-        "headrace_record_readable", "Whether the database told what follows (1), or did not within seconds (0)."
+        "headrace_record_readable", "Whether the database answered the backlog query within seconds (1) or not (0)."
     ).set(rows is not None)
     if rows is not None:
         _set_backlog(board, rows)
     return expose_metrics(board.families, board.numbers)
 
 
-def _set_backlog(board: Board, rows: Rows) -> None:
+def _set_backlog(board: MetricRegistry, rows: Rows) -> None:
     labels = ("kind", "state"), [(kind, state) for kind in TaskKind for state in STATES]
     tasks = board.gauges_by_pair(
-        labels, "headrace_backlog_tasks", "Tasks to be taken (dispatched), under way, and waiting for another attempt."
+        labels,
+        "headrace_backlog_tasks",
+        "Tasks by state: dispatched (waiting for a worker), running, waiting (for the next attempt).",
     )
     audio = board.gauges_by_pair(
         labels,
         "headrace_backlog_audio_seconds",
-        "Audio of these tasks that is still to be worked through. Of a source that nobody has decoded yet it is "
-        "guessed from its bytes, at the rate of the last finished jobs; of one to be fetched it is 0.",
+        "Audio of these tasks that is not processed yet. For a source that is not decoded yet it is guessed from its "
+        "bytes, at the rate of the last finished jobs; for a source that is not downloaded yet it is 0.",
     )
     oldest = board.gauges_by_pair(
         labels,
         "headrace_backlog_oldest_task_age_seconds",
-        "How long the oldest of these tasks has waited or run; 0 where there is none.",
+        "How long the oldest of these tasks has waited or run; 0 without tasks.",
     )
-    dead = board.gauges_by(("kind", TaskKind), "headrace_dead_letters_open", "Dead letters that nobody dealt with.")
+    dead = board.gauges_by(
+        ("kind", TaskKind), "headrace_dead_letters_open", "Dead letters that are neither redriven nor deleted."
+    )
     for row in rows:
         if row["state"] == TaskState.DEAD:
             dead[row["kind"]].set(row["tasks"])

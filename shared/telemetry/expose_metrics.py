@@ -1,14 +1,14 @@
-"""Makes Prometheus' text (exposition format 0.0.4) of the numbers of all processes. Pure; reads no files."""
+"""Writes metrics in Prometheus' text format 0.0.4. Pure."""
 
 from collections.abc import Iterator, Sequence
 
-from shared.telemetry.count_board import Family, Series
+from shared.telemetry.metric_registry import Family, Series
 
 MEDIA_TYPE = "text/plain; version=0.0.4"  # the framework adds the charset
 
 
 def expose_metrics(families: Sequence[Family], numbers: Sequence[float]) -> str:
-    """The whole document: for each family its help, its type and its samples."""
+    """Return the document: for each metric its help, type and samples."""
     return "".join(line + "\n" for family in families for line in _family(family, numbers))
 
 
@@ -23,7 +23,7 @@ def _family(family: Family, numbers: Sequence[float]) -> Iterator[str]:
 
 
 def _histogram(family: Family, series: Series, numbers: Sequence[float]) -> Iterator[str]:
-    """Buckets are kept one by one and told cumulated."""
+    """The row counts each bucket alone; the format wants cumulative counts."""
     count = 0.0
     for offset, bound in enumerate((*(repr(float(bound)) for bound in family.bounds), "+Inf")):
         count += numbers[series.slot + offset]
@@ -33,7 +33,7 @@ def _histogram(family: Family, series: Series, numbers: Sequence[float]) -> Iter
 
 
 def _labels(*labels: tuple[str, str]) -> str:
-    """All values are words of our own or of the settings, which need no escapes."""
+    """Values need no escapes: they are our own words or names from the settings."""
     pairs = ",".join(f'{name}="{value}"' for name, value in labels)
     return f"{{{pairs}}}" if pairs else ""
 

@@ -1,4 +1,4 @@
-"""How much of a process's connections to Postgres is in use."""
+"""Gauges of a process: the lag of its event loop, and its database connections in use."""
 
 import asyncio
 import time
@@ -7,19 +7,16 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 from shared.run_beside import run_beside
-from shared.telemetry.count_board import Board
-from shared.telemetry.counters import Histogram
-
-# Measures how late the event loop runs what is due: whatever blocks it, everything in the process waits for.
+from shared.telemetry.metric_registry import Histogram, MetricRegistry
 
 EVERY_S = 0.5
 LAG_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-LAG_TEXT = "How much later than asked for a timer of the event loop rang, twice a second."
+LAG_TEXT = "Delay of a timer of the event loop, measured twice a second."
 
 
 @asynccontextmanager
-async def loop_watched(lag: Histogram, sample: Callable[[], None] = lambda: None) -> AsyncIterator[None]:
-    """Observe it, in seconds, while the block runs; `sample` is called as often, for gauges of the process."""
+async def watching_loop_lag(lag: Histogram, sample: Callable[[], None] = lambda: None) -> AsyncIterator[None]:
+    """Observe the event loop's lag in seconds while the block runs. `sample` is called as often, for other gauges."""
     async with run_beside(_watch(lag, sample)):
         yield
 
@@ -29,11 +26,11 @@ async def _watch(lag: Histogram, sample: Callable[[], None]) -> None:
         sample()
         due_s = time.perf_counter() + EVERY_S
         await asyncio.sleep(EVERY_S)
-        lag.observe(max(0.0, time.perf_counter() - due_s))  # a loop counts in milliseconds, and may be early
+        lag.observe(max(0.0, time.perf_counter() - due_s))  # the loop's clock has milliseconds: a timer may be early
 
 
 class Pool(Protocol):
-    """The part of `asyncpg.Pool` that tells."""
+    """The part of `asyncpg.Pool` that PoolGauges reads."""
 
     def get_size(self) -> int: ...
 
@@ -43,17 +40,19 @@ class Pool(Protocol):
 
 
 class PoolGauges:
-    """Gauges of one pool; `prefix` is what the names of a service's metrics begin with."""
+    """Gauges of one pool; `prefix` starts the names of a service's metrics."""
 
-    def __init__(self, board: Board, prefix: str) -> None:
+    def __init__(self, board: MetricRegistry, prefix: str) -> None:
         self._connections = board.gauges_by(
-            ("state", ("used", "idle")), f"{prefix}_database_connections", "Open connections to Postgres."
+            ("state", ("used", "idle")), f"{prefix}_database_connections", "Open connections to PostgreSQL."
         )
-        self._most = board.gauge(f"{prefix}_database_connections_max", "How many there may be.")
+        self._max = board.gauge(
+            f"{prefix}_database_connections_max", "Most connections to PostgreSQL that the pool may open."
+        )
 
     def sample(self, pool: Pool) -> None:
-        """Take the numbers of now."""
+        """Set the gauges from the pool."""
         size, idle = pool.get_size(), pool.get_idle_size()
         self._connections["used"].set(size - idle)
         self._connections["idle"].set(idle)
-        self._most.set(pool.get_max_size())
+        self._max.set(pool.get_max_size())

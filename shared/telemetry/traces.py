@@ -1,7 +1,7 @@
-"""What happened to a job, as spans of one trace, each told when it has ended.
+"""Spans of a job's trace. Each span is sent when it has ended; `otlp` sends them.
 
-The trace has the job's id, and its first span an id that follows from it: whoever has a task's row has the context, and
-nothing more needs to be carried. A library of the services sends the spans; see their `send_spans`.
+The trace id is the job's id, and the id of the first span is derived from it. So a task's row is all the context that a
+span needs.
 """
 
 import hashlib
@@ -15,16 +15,16 @@ from uuid import UUID
 
 import msgspec
 
-RANDOM_BITS = 56  # of an id, the last ones: by these all services choose the same jobs
+RANDOM_BITS = 56  # the last bits of an id, by which all services sample the same jobs
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that took time. Times are nanoseconds of Unix time."""
+    """A step that took time. Times are Unix times in nanoseconds."""
 
     job_id: UUID
     name: str
     id: int
-    parent_id: int | None  # None: the first of its trace
+    parent_id: int | None  # None: the first span of its trace
     began_ns: int
     ended_ns: int
     attributes: Mapping[str, str | int | float]
@@ -32,14 +32,14 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Spans(Protocol):
-    """Where spans go."""
+    """A destination of spans."""
 
-    def tell(self, span: Span) -> None:
-        """Send it, sooner or later, or drop it; returns at once and raises nothing."""
+    def send(self, span: Span) -> None:
+        """Send the span later, or drop it. Return at once; raise nothing."""
 
 
 class Traces:
-    """Where the spans of a process go: nowhere, until somebody opens it."""
+    """The destination of a process's spans; closed at first."""
 
     def __init__(self) -> None:
         self._spans: Spans | None = None
@@ -47,7 +47,7 @@ class Traces:
 
     @contextmanager
     def opened(self, sending: AbstractContextManager[Spans], sample: float) -> Iterator[None]:
-        """Send those of `sample` of all jobs while the block runs."""
+        """Send the spans of the fraction `sample` of all jobs while the block runs."""
         with sending as spans:
             self._spans, self._sample = spans, sample
             try:
@@ -56,12 +56,12 @@ class Traces:
                 self._spans = None
 
     def of(self, job_id: UUID) -> Spans | None:
-        """Where the spans of a job go; None for one that is not traced."""
+        """Return the destination of a job's spans; None if the job is not traced."""
         return self._spans if self._spans is not None and is_chosen(job_id, self._sample) else None
 
 
 def first_span_id(job_id: UUID) -> int:
-    """Of the upload; every other span of the job is below it."""
+    """Return the id of the upload's span. All other spans of the job are below it."""
     return int.from_bytes(hashlib.blake2b(job_id.bytes, digest_size=8).digest()) or 1
 
 
@@ -70,19 +70,19 @@ def new_span_id() -> int:
 
 
 def is_chosen(job_id: UUID, sample: float) -> bool:
-    """Whether a job is among the `sample` of all that are traced."""
+    """Return whether a job is in the fraction `sample` of all jobs."""
     return (job_id.int & ((1 << RANDOM_BITS) - 1)) < sample * (1 << RANDOM_BITS)
 
 
 def ns_ago(seconds: float) -> int:
-    """The moment that was so long ago."""
+    """Return the Unix time, in nanoseconds, that was `seconds` ago."""
     return time.time_ns() - round(seconds * 1e9)
 
 
-def why_untraceable(otlp_url: str) -> str | None:
-    """Why spans cannot be sent there, in a sentence; None when they can, or nobody wants them."""
+def why_no_tracing(otlp_url: str) -> str | None:
+    """Return what prevents tracing; None when spans can be sent or the URL is empty."""
     if otlp_url and not otlp_url.startswith(("http://", "https://")):
-        return "HEADRACE_OTLP_URL is invalid: it begins with neither http:// nor https://"
+        return "HEADRACE_OTLP_URL is invalid: it must start with http:// or https://"
     if otlp_url and find_spec("opentelemetry") is None:
-        return "HEADRACE_OTLP_URL needs what is not installed: pip install --no-deps -r deploy/requirements-otel.txt"
+        return "HEADRACE_OTLP_URL needs OpenTelemetry: pip install --no-deps -r deploy/requirements-otel.txt"
     return None

@@ -1,4 +1,4 @@
-"""Headrace as a client sees it: upload, poll, fetch. Used by the acceptance tests and the by-hand checks."""
+"""A client of Headrace: upload, poll, fetch. Used by the acceptance tests and by manual checks."""
 
 import asyncio
 import json
@@ -23,13 +23,13 @@ class Client:
         self.http = http
 
     async def submit(self, audio: Path | bytes, **options: object) -> str:
-        """Upload by multipart; the id of the accepted job."""
+        """Upload by multipart; return the id of the accepted job."""
         status, answer = await self.try_submit(audio, **options)
         assert status == 202, answer
         return str(answer["job_id"])
 
     async def try_submit(self, audio: Path | bytes, **options: object) -> tuple[int, dict[str, Any]]:
-        """Upload by multipart, whatever comes of it: status and body."""
+        """Upload by multipart; return the status and the body of any answer."""
         form = aiohttp.FormData()
         for name, value in options.items():
             form.add_field(name, value if isinstance(value, str) else json.dumps(value))
@@ -45,7 +45,7 @@ class Client:
             return dict(await response.json())
 
     async def ended(self, job_id: str, *, within_s: float = 120) -> dict[str, Any]:
-        """The job once it is in a terminal state."""
+        """Wait until the job is in a terminal state; return it."""
         async with asyncio.timeout(within_s):
             while (job := await self.job(job_id))["status"] not in TERMINAL:  # noqa: ASYNC110 - a client that polls
                 await asyncio.sleep(POLL_S)
@@ -74,7 +74,7 @@ class Receiver:
         self.url = ""
 
     async def event(self, *, within_s: float = 60) -> dict[str, Any]:
-        """The next verified event."""
+        """Return the next verified event."""
         async with asyncio.timeout(within_s):
             return await self._events.get()
 
@@ -99,6 +99,6 @@ class Receiver:
 
 
 def words_of(text: str) -> list[str]:
-    """Lower-case words without punctuation, for comparing transcripts."""
+    """Return lower-case words without punctuation, to compare transcripts."""
     kept = (character if character.isalnum() or character == "'" else " " for character in text.lower())
     return "".join(kept).split()

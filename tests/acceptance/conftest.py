@@ -14,7 +14,7 @@ SETTINGS = {
     "PROCESSORS": "1",
     "HEADRACE_SLOTS": "2",
     "HEADRACE_MODEL": "tiny.en",
-    # Long files in seconds, so that a minute of speech is one.
+    # Low thresholds, so that a minute of speech is a long file.
     "HEADRACE_CHUNK_THRESHOLD_S": "45",
     "HEADRACE_CHUNK_S": "20",
     "HEADRACE_MAX_AUDIO_SECONDS": "600",
@@ -51,5 +51,5 @@ async def database(stack: Launched) -> AsyncIterator[asyncpg.Connection]:
 
 @pytest.fixture
 def damaged_mp4() -> bytes:
-    """Begins like an MP4, and then is none."""
+    """Return a file that starts like an MP4 and is not one."""
     return b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomiso2" + bytes(range(256)) * 16

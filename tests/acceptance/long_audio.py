@@ -16,7 +16,7 @@ RATE_HZ = 16_000
 
 
 def write_long_audio(path: Path, *, duration_s: float) -> list[str]:
-    """Write at least so many seconds, ending with a whole clip; returns the texts spoken, in order."""
+    """Write at least `duration_s` of audio, in whole clips; return the spoken texts in order."""
     random = np.random.default_rng(7)
     texts: list[str] = []
     frames = 0

@@ -1,4 +1,4 @@
-"""A job is taken back while it is worked on: the work stops, the slot is free, the client is told, nothing stays."""
+"""Cancelling and erasing a job during its work: the work stops, the slot is free, nothing remains."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ def _children(stack: Launched) -> set[int]:
     return descendants(stack.pids()["processor-0"])
 
 
-async def test_a_cancelled_job_stops_its_work_frees_its_slots_and_tells_its_client(
+async def test_cancelling_stops_the_work_frees_the_slots_and_sends_the_webhook(
     client: Client, receiver: Receiver, stack: Launched, database: asyncpg.Connection, tmp_path: Path
 ) -> None:
     job_id, _ = await submit_and_wait_for_work(client, database, tmp_path, webhook_url=receiver.url)
@@ -26,13 +26,13 @@ async def test_a_cancelled_job_stops_its_work_frees_its_slots_and_tells_its_clie
 
     event = await receiver.event()
     assert (event["type"], event["data"]["job_id"]) == ("job.cancelled", job_id)
-    await until(lambda: alive(at_work) != at_work)  # the child that was at it is dead
+    await until(lambda: alive(at_work) != at_work)  # the child that worked on it is dead
     assert (await client.ended(await client.submit(JFK.path, denoise=False)))["status"] == "COMPLETED"
     assert (await client.job(job_id))["status"] == "CANCELLED"
     assert await database.fetchval("SELECT count(*) FROM webhook_events WHERE job_id = $1", job_id) == 1
 
 
-async def test_an_erased_job_leaves_nothing_but_a_tombstone(
+async def test_an_erased_job_leaves_only_a_tombstone(
     client: Client, stack: Launched, database: asyncpg.Connection, tmp_path: Path
 ) -> None:
     job_id, _ = await submit_and_wait_for_work(client, database, tmp_path, metadata={"name": "Ada"}, prompt="Ada")
@@ -46,5 +46,5 @@ async def test_an_erased_job_leaves_nothing_but_a_tombstone(
 
     row = await database.fetchrow("SELECT status, metadata, options, erased_at FROM jobs WHERE id = $1", job_id)
     assert (row["status"], row["metadata"], "Ada" in row["options"]) == ("CANCELLED", None, False)
-    # Also what a worker wrote after the deletion, before it noticed, goes.
+    # What a worker wrote after the deletion is deleted too.
     await until(lambda: not [path for path, _, files in os.walk(folder) if files])

@@ -1,4 +1,4 @@
-"""Failures are answers: each a stable code in the job, in the webhook and in the dead letter."""
+"""Each failure has a stable code in the job, in the webhook and in the dead letter."""
 
 import io
 import json
@@ -21,7 +21,7 @@ def wav(samples: np.ndarray[Any, Any], rate_hz: int = 16_000, form: str = "WAV")
     return buffer.getvalue()
 
 
-async def test_undecodable_audio_fails_once_and_is_parked(
+async def test_undecodable_audio_fails_once_and_is_a_dead_letter(
     client: Client, receiver: Receiver, stack: Launched, damaged_mp4: bytes
 ) -> None:
     job_id = await client.submit(damaged_mp4, webhook_url=receiver.url)
@@ -46,7 +46,7 @@ async def test_undecodable_audio_fails_once_and_is_parked(
         pytest.param(wav(np.zeros(1000), 1000), "unsupported_audio", id="1 kHz"),
     ],
 )
-async def test_audio_that_cannot_be_processed_says_why(client: Client, audio: bytes, code: str) -> None:
+async def test_unprocessable_audio_has_a_failure_code(client: Client, audio: bytes, code: str) -> None:
     job = await client.ended(await client.submit(audio))
 
     assert (job["status"], job["error"]["code"]) == ("FAILED", code)
@@ -71,14 +71,14 @@ async def test_silence_is_a_result_with_a_warning(client: Client, samples: np.nd
     assert (await client.transcript(job_id))["text"] == ""
 
 
-async def test_a_model_that_is_not_there_is_named(client: Client) -> None:
+async def test_a_missing_model_is_named(client: Client) -> None:
     job = await client.ended(await client.submit(JFK.path, model="medium"))
 
     assert (job["status"], job["error"]["code"]) == ("FAILED", "model_unavailable")
     assert "'medium'" in job["error"]["message"]
 
 
-async def test_what_is_not_audio_is_refused_at_once(client: Client) -> None:
+async def test_an_upload_that_is_not_audio_is_refused_at_once(client: Client) -> None:
     status, problem = await client.try_submit(b"<html>502 Bad Gateway</html>")
 
     assert (status, problem["code"]) == (415, "unsupported_media")

@@ -1,4 +1,4 @@
-"""A long file is cut, its chunks are taken side by side, and one transcript comes back."""
+"""A long file is split, its chunks run concurrently, and one transcript is the result."""
 
 import io
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.acceptance.client import Client, words_of
 from tests.acceptance.long_audio import write_long_audio
 from tests.stack.launched import Launched
 
-# How many chunks of the job were being worked on at the moment each one started.
+# The number of running chunks of the job at the start of each one.
 SIDE_BY_SIDE = """
 SELECT max(overlapping) FROM (
     SELECT count(*) AS overlapping FROM tasks a JOIN tasks b
@@ -22,7 +22,7 @@ SELECT max(overlapping) FROM (
 """
 
 
-async def test_a_long_file_comes_back_as_one_transcript(client: Client, stack: Launched, tmp_path: Path) -> None:
+async def test_a_long_file_has_one_transcript(client: Client, stack: Launched, tmp_path: Path) -> None:
     path = tmp_path / "long.flac"
     texts = write_long_audio(path, duration_s=75)
 
@@ -47,7 +47,7 @@ async def test_a_long_file_comes_back_as_one_transcript(client: Client, stack: L
     assert transcript["duration"] == pytest.approx(soundfile.info(path).duration, abs=0.001)
 
 
-async def test_the_denoised_whole_is_as_long_as_the_source(client: Client, tmp_path: Path) -> None:
+async def test_the_joined_denoised_audio_is_as_long_as_the_source(client: Client, tmp_path: Path) -> None:
     path = tmp_path / "long.flac"
     write_long_audio(path, duration_s=60)
 

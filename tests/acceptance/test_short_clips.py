@@ -1,4 +1,4 @@
-"""Real speech through both services and the real model: what a client gets for a short clip."""
+"""Real speech through both services and a real model: the results of a short clip."""
 
 import io
 import json
@@ -13,7 +13,7 @@ from tests.clips import CLIPS, JFK, Clip
 
 
 @pytest.mark.parametrize("clip", CLIPS, ids=lambda clip: clip.path.stem)
-async def test_the_words_of_a_clip_come_back(client: Client, clip: Clip) -> None:
+async def test_the_words_of_a_clip_are_transcribed(client: Client, clip: Clip) -> None:
     job_id = await client.submit(clip.path)
 
     job = await client.ended(job_id)
@@ -25,7 +25,7 @@ async def test_the_words_of_a_clip_come_back(client: Client, clip: Clip) -> None
     assert error_rate <= 0.2
 
 
-async def test_a_job_shows_what_was_found_and_done(client: Client) -> None:
+async def test_a_job_shows_its_audio_and_progress(client: Client) -> None:
     job_id = await client.submit(JFK.path, metadata={"order": 7, "tags": ["a"]})
 
     job = await client.ended(job_id)
@@ -55,7 +55,7 @@ async def test_the_transcript_has_words_with_rising_times(client: Client) -> Non
     assert transcript["language"] == "en"
 
 
-async def test_the_transcript_comes_as_text_and_subtitles(client: Client) -> None:
+async def test_the_transcript_is_served_as_text_and_subtitles(client: Client) -> None:
     job_id = await client.submit(JFK.path)
     await client.ended(job_id)
 
@@ -64,7 +64,7 @@ async def test_the_transcript_comes_as_text_and_subtitles(client: Client) -> Non
     assert (await client.text(job_id, "vtt")).startswith("WEBVTT\n\n")
 
 
-async def test_the_original_and_the_denoised_audio_come_back(client: Client) -> None:
+async def test_the_original_and_the_denoised_audio_are_served(client: Client) -> None:
     job_id = await client.submit(JFK.path)
     await client.ended(job_id)
 
@@ -77,7 +77,7 @@ async def test_the_original_and_the_denoised_audio_come_back(client: Client) -> 
     assert 0.2 < np.sqrt(np.mean(samples**2)) / np.sqrt(np.mean(original**2)) < 1
 
 
-async def test_a_client_may_do_without_denoising_and_word_times(client: Client) -> None:
+async def test_denoising_and_word_times_are_optional(client: Client) -> None:
     job_id = await client.submit(JFK.path, denoise=False, word_timestamps=False)
     await client.ended(job_id)
 
@@ -88,7 +88,7 @@ async def test_a_client_may_do_without_denoising_and_word_times(client: Client) 
     assert [segment["words"] for segment in transcript["segments"]] == [[] for _ in transcript["segments"]]
 
 
-async def test_the_denoised_audio_can_be_what_is_transcribed(client: Client) -> None:
+async def test_the_denoised_audio_can_be_transcribed(client: Client) -> None:
     job_id = await client.submit(JFK.path, transcribe_from="denoised")
     await client.ended(job_id)
 
@@ -97,7 +97,7 @@ async def test_the_denoised_audio_can_be_what_is_transcribed(client: Client) -> 
     assert wer(" ".join(words_of(JFK.text)), " ".join(words_of(transcript["text"]))) <= 0.2
 
 
-async def test_the_webhook_tells_of_the_end(client: Client, receiver: Receiver) -> None:
+async def test_the_webhook_reports_the_end_of_the_job(client: Client, receiver: Receiver) -> None:
     job_id = await client.submit(JFK.path, webhook_url=receiver.url, metadata={"mine": 1})
 
     event = await receiver.event()
@@ -120,7 +120,7 @@ async def test_a_jobs_own_secret_signs_its_webhook(client: Client) -> None:
         assert (await receiver.event())["data"]["job_id"] == job_id
 
 
-async def test_a_model_that_knows_english_only_says_so(client: Client) -> None:
+async def test_an_english_only_model_has_a_warning(client: Client) -> None:
     job = await client.ended(await client.submit(JFK.path, language="de"))
 
     assert [warning["code"] for warning in job["warnings"]] == ["language_ignored"]

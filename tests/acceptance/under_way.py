@@ -1,4 +1,4 @@
-"""A long job in the middle of its work, for tests that interrupt it."""
+"""A long job in progress, for tests that interrupt it."""
 
 import asyncio
 from pathlib import Path
@@ -13,7 +13,7 @@ RUNNING_CHUNKS = "SELECT count(*) FROM tasks WHERE job_id = $1 AND kind = 'chunk
 async def submit_and_wait_for_work(
     client: Client, database: Any, folder: Path, **options: object
 ) -> tuple[str, list[str]]:
-    """Submit a minute of speech; its id and its words, once a chunk of it is being transcribed."""
+    """Submit a minute of speech and wait until a chunk is running; return the job's id and its words."""
     texts = write_long_audio(folder / "long.flac", duration_s=60)
     job_id = await client.submit(folder / "long.flac", denoise=False, **options)
     async with asyncio.timeout(60):

@@ -1,4 +1,4 @@
-"""Signals for the audio tests, and the larger corpus where it lies beside the repository."""
+"""Signals for the audio tests, and the larger corpus if it is beside the repository."""
 
 import json
 from pathlib import Path
@@ -9,12 +9,12 @@ import numpy.typing as npt
 import pytest
 
 CORPUS = Path(__file__).parents[3] / "shared" / "audio"
-CLIP = Path(__file__).parents[2] / "deploy" / "local" / "jfk.flac"  # eleven seconds of speech
+CLIP = Path(__file__).parents[2] / "deploy" / "local" / "jfk.flac"  # 11 s of speech
 Signal = npt.NDArray[np.float32]
 
 
 def corpus(*categories: str) -> list[Any]:
-    """Manifest entries as test parameters; one that skips and says so where there is no corpus."""
+    """Entries of the manifest as test parameters; one skipped parameter if there is no corpus."""
     if not (CORPUS / "manifest.json").exists():
         reason = "the larger audio corpus is not beside the repository"
         return [pytest.param(None, marks=[pytest.mark.corpus, pytest.mark.skip(reason=reason)], id="no corpus")]
@@ -32,7 +32,7 @@ def tone(duration_s: float, sample_rate_hz: int, hz: float = 440.0) -> Signal:
 
 
 def babble(duration_s: float, sample_rate_hz: int, rng: np.random.Generator) -> Signal:
-    """Noise that swells and falls four times a second, as speech does."""
+    """Noise whose level changes four times a second, like speech."""
     times = np.arange(round(duration_s * sample_rate_hz)) / sample_rate_hz
     swell = 0.5 - 0.5 * np.cos(2 * np.pi * 4 * times)
     noise = rng.standard_normal(len(times)).cumsum()

@@ -1,4 +1,4 @@
-"""Denoised chunks: quieter, no seam, no frame more or less, whatever the audio."""
+"""Denoised chunks: less noise, no audible joint, the same number of frames, for any audio."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -28,7 +28,7 @@ EACH = ["noisereduce", "stationary", pytest.param("deepfilternet", marks=pytest.
 
 
 def noisy(duration_s: float) -> Signal:
-    """Speech over a steady hiss, 16 kHz."""
+    """Speech with steady hiss, 16 kHz."""
     frames = round(duration_s * RATE_HZ)
     hiss = 0.005 * np.random.default_rng(5).standard_normal(frames)
     return (np.resize(load_mono_16k(CLIP), frames) + hiss).astype(np.float32)
@@ -84,7 +84,7 @@ def test_a_steady_hiss_is_reduced(tmp_path: Path, denoiser: Denoiser) -> None:
     ("name", "duration_s", "below_db"),
     [("noisereduce", 140, 40), pytest.param("deepfilternet", 80, 20, marks=pytest.mark.model)],
 )
-def test_blocks_differ_little_from_the_whole_at_their_joints(
+def test_blocks_are_close_to_the_whole_at_their_joints(
     tmp_path: Path, name: str, duration_s: float, below_db: float
 ) -> None:
     denoiser = load_denoiser(SETTINGS[name])
@@ -98,7 +98,7 @@ def test_blocks_differ_little_from_the_whole_at_their_joints(
         assert level_db(result[around] - whole[around]) < level_db(whole) - below_db
 
 
-def test_chunks_denoised_apart_join_to_the_whole(tmp_path: Path) -> None:
+def test_separately_denoised_chunks_join_to_the_whole(tmp_path: Path) -> None:
     denoiser = load_denoiser(SETTINGS["noisereduce"])
     signal = noisy(200)
     soundfile.write(tmp_path / "in.wav", signal, RATE_HZ, subtype="PCM_24")
@@ -128,7 +128,7 @@ def test_very_short_audio_keeps_its_length(tmp_path: Path, denoiser: Denoiser, f
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, 0.25])
-def test_constant_audio_is_no_division_by_zero(tmp_path: Path, denoiser: Denoiser, value: float) -> None:
+def test_constant_audio_causes_no_division_by_zero(tmp_path: Path, denoiser: Denoiser, value: float) -> None:
     result = denoised(np.full(5 * RATE_HZ, value, np.float32), tmp_path, denoiser)
     assert np.isfinite(result).all()
     assert value != 0.0 or not result.any()
@@ -142,7 +142,7 @@ def test_sound_after_long_silence(tmp_path: Path, denoiser: Denoiser) -> None:
     assert level_db(result[-8 * RATE_HZ :]) > -40
 
 
-def test_channels_are_kept_apart(tmp_path: Path, denoiser: Denoiser) -> None:
+def test_channels_are_independent(tmp_path: Path, denoiser: Denoiser) -> None:
     signal = np.stack([noisy(5), np.zeros(5 * RATE_HZ, np.float32)], axis=1)
     result = denoised(signal, tmp_path, denoiser)
     assert result[:, 0].any()
@@ -159,7 +159,7 @@ def test_loud_audio_stays_within_full_scale(tmp_path: Path, denoiser: Denoiser) 
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 44_100, 48_000])
-def test_speech_stays_where_it_is(tmp_path: Path, denoiser: Denoiser, rate_hz: int) -> None:
+def test_speech_is_not_delayed(tmp_path: Path, denoiser: Denoiser, rate_hz: int) -> None:
     signal = np.asarray(soxr.resample(noisy(5), RATE_HZ, rate_hz), np.float32)
     result = denoised(signal, tmp_path, denoiser, rate_hz)[:, 0]
     assert len(result) == len(signal)
@@ -167,7 +167,7 @@ def test_speech_stays_where_it_is(tmp_path: Path, denoiser: Denoiser, rate_hz: i
     assert np.argmax(lags) == 0
 
 
-def test_progress_rises_to_one(tmp_path: Path) -> None:
+def test_progress_increases_to_one(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "in.flac", noisy(200), RATE_HZ)
     fractions: list[float] = []
     chunk, denoiser = whole_chunk(tmp_path / "in.flac"), load_denoiser(SETTINGS["noisereduce"])
@@ -178,9 +178,9 @@ def test_progress_rises_to_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rate_hz", [4_000, 44_100, 96_000, 384_000])
-def test_blocks_are_bounded_at_any_rate(denoiser: Denoiser, rate_hz: int) -> None:
+def test_blocks_are_bounded_at_all_rates(denoiser: Denoiser, rate_hz: int) -> None:
     length = block_frames(denoiser, rate_hz)
-    assert round(JOINT_S * rate_hz) < length < denoiser.heard_frames(rate_hz) <= 2_900_000
+    assert round(JOINT_S * rate_hz) < length < denoiser.max_input_frames(rate_hz) <= 2_900_000
 
 
 def test_cross_fade_of_equal_signals_changes_nothing() -> None:

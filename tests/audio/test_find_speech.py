@@ -1,4 +1,4 @@
-"""Speech is found wherever there is some; silence, noise and hum are not speech."""
+"""Voice activity detection finds speech; silence, noise and hum are not speech."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -27,7 +27,7 @@ def mono_16k(path: Path, tmp_path: Path) -> Mono:
 
 
 @pytest.mark.parametrize("level", [1.0, 0.1, 0.001])
-def test_not_speech(level: float) -> None:
+def test_silence_noise_and_hum_are_not_speech(level: float) -> None:
     rng = np.random.default_rng(0)
     noise = np.asarray(0.3 * rng.standard_normal(10 * SAMPLE_RATE_HZ), dtype=np.float32)
     hum = tone(10, SAMPLE_RATE_HZ, 50) + tone(10, SAMPLE_RATE_HZ, 150) / 3
@@ -36,11 +36,11 @@ def test_not_speech(level: float) -> None:
 
 
 @pytest.mark.parametrize("samples", [0, 1, 511, 512, 513])
-def test_very_short_audio(samples: int) -> None:
+def test_very_short_audio_has_no_speech(samples: int) -> None:
     assert not has_speech(np.zeros(samples, np.float32))
 
 
-def test_read_only_input_is_fine_and_stays_as_it_is() -> None:
+def test_read_only_input_is_accepted_and_unchanged() -> None:
     sound = np.asarray(tone(1, SAMPLE_RATE_HZ) / 100, dtype=np.float32)
     before = sound.copy()
     sound.flags.writeable = False
@@ -49,7 +49,7 @@ def test_read_only_input_is_fine_and_stays_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("gain", [1.0, 0.01, 0.001])
-def test_the_clip_speaks_at_any_level(tmp_path: Path, gain: float) -> None:
+def test_speech_is_found_at_any_level(tmp_path: Path, gain: float) -> None:
     sound = np.asarray(mono_16k(CLIP, tmp_path) * gain, dtype=np.float32)
     regions = speech_regions(sound)
     assert sum(end - start for start, end in regions) > 6
@@ -57,7 +57,7 @@ def test_the_clip_speaks_at_any_level(tmp_path: Path, gain: float) -> None:
     assert all(one[1] < other[0] for one, other in pairwise(regions))
 
 
-def test_the_same_clip_gives_the_same_regions_again(tmp_path: Path) -> None:
+def test_the_same_audio_gives_the_same_regions(tmp_path: Path) -> None:
     sound = mono_16k(CLIP, tmp_path)
     assert speech_regions(sound) == speech_regions(sound)
 
@@ -69,7 +69,7 @@ def test_padding_widens_regions(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("layout", ["antiphase", "left only", "mono"])
-def test_no_layout_of_channels_loses_the_sound(tmp_path: Path, layout: str) -> None:
+def test_no_channel_layout_loses_audio(tmp_path: Path, layout: str) -> None:
     sound = tone(1.0, 44_100)
     channels = {
         "antiphase": np.stack([sound, -sound], axis=1),
@@ -81,7 +81,7 @@ def test_no_layout_of_channels_loses_the_sound(tmp_path: Path, layout: str) -> N
         assert np.abs(mono).max() == pytest.approx(0.4, abs=0.02)
 
 
-def test_two_speakers_on_two_channels_are_both_heard() -> None:
+def test_two_speakers_on_two_channels_are_both_kept() -> None:
     loud, soft = tone(1.0, 16_000, 440), tone(1.0, 16_000, 700) * np.float32(0.3)
     spectrum = np.abs(np.fft.rfft(mix_channels(np.stack([loud, soft], axis=1))))
     assert spectrum[700] > 0.2 * spectrum[440]
@@ -93,5 +93,5 @@ def test_a_span_is_resampled_to_its_length(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("entry", corpus("clean_speech", "noisy_speech", "format_variant"))
-def test_corpus_speech_is_found(tmp_path: Path, entry: dict[str, Any]) -> None:
+def test_speech_of_the_corpus_is_found(tmp_path: Path, entry: dict[str, Any]) -> None:
     assert has_speech(mono_16k(CORPUS / entry["file"], tmp_path))

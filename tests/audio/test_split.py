@@ -1,4 +1,4 @@
-"""Long files are cut in pauses, every frame is kept once, and the parts say where they belong."""
+"""Long files are cut in pauses; chunks contain every frame once and have their positions."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -21,12 +21,12 @@ RATE_HZ = 8_000
 
 
 def split(
-    path: Path, out_dir: Path, *, threshold_s: float, chunk_s: float, claims_s: float | None = -1
+    path: Path, out_dir: Path, *, threshold_s: float, chunk_s: float, stated_s: float | None = -1
 ) -> tuple[PreparedAudio, list[ChunkFile]]:
     chunks: list[ChunkFile] = []
     with open_source(path) as source:
-        if claims_s is None or claims_s >= 0:
-            source.duration_s = claims_s
+        if stated_s is None or stated_s >= 0:
+            source.duration_s = stated_s
         audio = write_chunks(source, out_dir, threshold_s=threshold_s, chunk_s=chunk_s, on_chunk=chunks.append)
     return audio, chunks
 
@@ -42,7 +42,7 @@ def cores(chunks: list[ChunkFile]) -> Block:
 
 @pytest.fixture
 def long_file(tmp_path: Path) -> tuple[Path, Signal]:
-    """Two minutes of sound in stereo, with a pause of 0.6 s every five seconds from 3.0 s on."""
+    """Two minutes of stereo audio, with a pause of 0.6 s every 5 s from 3.0 s on."""
     rng = np.random.default_rng(3)
     mono = babble(120, RATE_HZ, rng)
     for start_s in range(3, 120, 5):
@@ -52,7 +52,7 @@ def long_file(tmp_path: Path) -> tuple[Path, Signal]:
     return tmp_path / "long.wav", signal
 
 
-def test_chunks_hold_every_frame_once_and_exactly(tmp_path: Path, long_file: tuple[Path, Signal]) -> None:
+def test_chunks_contain_every_frame_once_without_loss(tmp_path: Path, long_file: tuple[Path, Signal]) -> None:
     path, _ = long_file
     audio, chunks = split(path, tmp_path, threshold_s=60, chunk_s=30)
     original, _ = soundfile.read(path, dtype="float32", always_2d=True)
@@ -64,7 +64,7 @@ def test_chunks_hold_every_frame_once_and_exactly(tmp_path: Path, long_file: tup
     assert audio.peak_dbfs == pytest.approx(20 * np.log10(np.abs(original).max()), abs=1e-3)
 
 
-def test_chunk_files_reach_into_their_neighbours(tmp_path: Path, long_file: tuple[Path, Signal]) -> None:
+def test_chunk_files_contain_context(tmp_path: Path, long_file: tuple[Path, Signal]) -> None:
     _, chunks = split(long_file[0], tmp_path, threshold_s=60, chunk_s=30)
     ends = [chunk.file_start_frame + soundfile.info(chunk.path).frames for chunk in chunks]
     assert chunks[0].file_start_frame == 0
@@ -74,24 +74,24 @@ def test_chunk_files_reach_into_their_neighbours(tmp_path: Path, long_file: tupl
         assert following.core_start_frame - following.file_start_frame >= 3 * RATE_HZ
 
 
-def test_cuts_fall_in_pauses(tmp_path: Path, long_file: tuple[Path, Signal]) -> None:
+def test_cuts_are_in_pauses(tmp_path: Path, long_file: tuple[Path, Signal]) -> None:
     _, chunks = split(long_file[0], tmp_path, threshold_s=60, chunk_s=30)
     for chunk in chunks[1:]:
         within_s = (chunk.core_start_frame / RATE_HZ - 3) % 5
         assert 0 <= within_s <= 0.6, chunk
 
 
-@pytest.mark.parametrize("claims_s", [None, 10.0, 59.0])
-def test_a_file_that_hides_its_length_is_cut_all_the_same(
-    tmp_path: Path, long_file: tuple[Path, Signal], claims_s: float | None
+@pytest.mark.parametrize("stated_s", [None, 10.0, 59.0])
+def test_a_file_with_a_wrong_or_no_duration_is_cut(
+    tmp_path: Path, long_file: tuple[Path, Signal], stated_s: float | None
 ) -> None:
-    audio, chunks = split(long_file[0], tmp_path, threshold_s=60, chunk_s=30, claims_s=claims_s)
+    audio, chunks = split(long_file[0], tmp_path, threshold_s=60, chunk_s=30, stated_s=stated_s)
     assert audio.chunk_count == 3
     assert chunks[-1].core_end_frame == 120 * RATE_HZ
 
 
-def test_a_file_that_claims_too_much_has_no_tiny_last_chunk(tmp_path: Path, long_file: tuple[Path, Signal]) -> None:
-    _, chunks = split(long_file[0], tmp_path, threshold_s=60, chunk_s=30, claims_s=1_000.0)
+def test_a_file_with_too_long_a_duration_has_no_tiny_last_chunk(tmp_path: Path, long_file: tuple[Path, Signal]) -> None:
+    _, chunks = split(long_file[0], tmp_path, threshold_s=60, chunk_s=30, stated_s=1_000.0)
     assert min(chunk.core_end_frame - chunk.core_start_frame for chunk in chunks) > 5 * RATE_HZ
 
 
@@ -103,7 +103,7 @@ def test_a_short_file_is_one_chunk_without_context(tmp_path: Path, long_file: tu
     assert (audio.sample_rate_hz, audio.channels, audio.codec) == (RATE_HZ, 2, "pcm_16")
 
 
-def test_chunk_files_may_be_deleted_as_they_come(tmp_path: Path, long_file: tuple[Path, Signal]) -> None:
+def test_chunk_files_may_be_deleted_at_once(tmp_path: Path, long_file: tuple[Path, Signal]) -> None:
     fractions: list[float] = []
     with open_source(long_file[0]) as source:
         write_chunks(
@@ -131,19 +131,19 @@ def test_the_longest_pause_is_taken() -> None:
     speech = load_mono_16k(CLIP)
     spoken = speech[: 3 * SAMPLE_RATE_HZ]
     pause = np.zeros(2 * SAMPLE_RATE_HZ, np.float32)
-    stretch = np.concatenate([spoken, pause, spoken, spoken])
-    cut = choose_cut(stretch)
+    audio = np.concatenate([spoken, pause, spoken, spoken])
+    cut = choose_cut(audio)
     assert 3 <= cut.at_s <= 5
     assert not cut.in_speech
 
 
-def test_without_a_pause_the_quietest_point_is_taken() -> None:
+def test_the_quietest_instant_is_taken_without_a_pause() -> None:
     hum = np.sin(np.arange(20 * SAMPLE_RATE_HZ) / 5).astype(np.float32)
     hum[13 * SAMPLE_RATE_HZ : int(13.3 * SAMPLE_RATE_HZ)] *= 0.01
     assert 13 <= choose_cut(hum).at_s <= 13.3
 
 
-def test_silence_is_cut_in_its_middle() -> None:
+def test_silence_is_cut_in_the_middle() -> None:
     assert choose_cut(np.zeros(20 * SAMPLE_RATE_HZ, np.float32)).at_s == pytest.approx(10, abs=0.1)
 
 
@@ -154,16 +154,16 @@ def test_silence_is_cut_in_its_middle() -> None:
     threshold_s=st.floats(5, 4_000),
     chunk_s=st.floats(5, 2_000),
 )
-def test_plans_are_sane(
+def test_plans_are_bounded(
     duration_s: float | None, sample_rate_hz: int, channels: int, threshold_s: float, chunk_s: float
 ) -> None:
     plan = plan_split(
         duration_s, sample_rate_hz=sample_rate_hz, channels=channels, threshold_s=threshold_s, chunk_s=chunk_s
     )
     assert 0 < plan.context_frames <= plan.search_frames <= plan.tail_frames
-    # What is held back at most: context, search on both sides, tail; 150 MB of float32.
+    # The maximum of held audio: context, search on both sides, tail; 150 MB of float32.
     held = plan.context_frames + 2 * plan.search_frames + plan.tail_frames
     assert held * channels * 4 <= 150e6
-    # Neighbouring searches never overlap, so cuts rise.
+    # Consecutive searches do not overlap, so cuts are in order.
     assert plan.first_frame > 2 * plan.search_frames
     assert plan.step_frames > 2 * plan.search_frames

@@ -1,7 +1,7 @@
-"""One contender in a process of its own, so that its peak memory is its own: `python -m tests.benchmarks.contend`.
+"""Run one contender in a separate process, so that its peak memory is known: `python -m tests.benchmarks.contend`.
 
-Reads a Setup from standard input; loads the model, transcribes, prints a Result as one line of JSON. Loading is timed
-apart from transcribing.
+Reads a Setup from standard input, loads the model, transcribes and prints a Result as one line of JSON. Loading and
+transcribing are timed separately.
 """
 
 import sys
@@ -17,7 +17,7 @@ Run = Callable[[], str]  # transcribes, and returns the text
 
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
-    """What a contender is given; `contender` is `module:function` beside this file."""
+    """The input of a contender; `contender` is `module:function` in this folder."""
 
     contender: str
     flac: str  # paths
@@ -27,7 +27,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it; `peak_bytes` is the most memory that was ever resident at a time, `cpu_s` of the run alone."""
+    """The result; `peak_bytes` is the peak of the resident memory, `cpu_s` is without loading."""
 
     load_s: float
     run_s: float
@@ -55,7 +55,7 @@ def main() -> None:
 
 def _prepare(setup: Setup) -> Run:
     module, _, function = setup.contender.partition(":")
-    if module != "faster_whisper_contenders":  # it imports no torch
+    if module != "faster_whisper_contenders":  # which does not import torch
         import torch
 
         torch.set_num_threads(setup.threads)

@@ -1,4 +1,4 @@
-"""Who is compared, and how each is run once."""
+"""The contenders, and one run of each."""
 
 import importlib.util
 import os
@@ -8,8 +8,8 @@ import sys
 import msgspec
 
 from tests.benchmarks.contend import Result, Setup
+from tests.benchmarks.run_through_services import run_through_services
 from tests.benchmarks.samples import Sample
-from tests.benchmarks.through_the_pair import through_the_pair
 from tests.models import model_for
 from tests.stack.launched import ROOT
 
@@ -19,11 +19,11 @@ FASTER_WHISPER, CTRANSLATE2 = "faster_whisper", "ctranslate2"
 AS_A_CHILD = {
     "OMP_WAIT_POLICY": "PASSIVE",
     "MALLOC_ARENA_MAX": "2",
-}  # as processor_service.compute.child_process sets them
+}  # as in processor_service.compute.child_process
 
 
 class Contender(msgspec.Struct, frozen=True, kw_only=True):
-    """Either bare, by a function of tests.benchmarks, or through the pair, by the name of the engine."""
+    """A contender: a function of tests.benchmarks, or an engine behind both services."""
 
     name: str
     function: str = ""
@@ -56,9 +56,9 @@ CONTENDERS = (
 
 
 def run_once(contender: Contender, sample: Sample, threads: int) -> Result:
-    """One run, in processes of its own; raises RuntimeError with its last words."""
+    """Run a contender in separate processes. Raise RuntimeError with the end of its error output."""
     if contender.pair_engine:
-        return through_the_pair(sample.audio, contender.pair_engine, threads)
+        return run_through_services(sample.audio, contender.pair_engine, threads)
     setup = Setup(
         contender=contender.function,
         flac=str(sample.flac),
@@ -70,8 +70,8 @@ def run_once(contender: Contender, sample: Sample, threads: int) -> Result:
     environ = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(ROOT)}
     if contender.function.startswith("headrace"):
         environ |= AS_A_CHILD
-    asked = msgspec.json.encode(setup)
-    done = subprocess.run(command, cwd=ROOT, env=environ, input=asked, capture_output=True, check=False)
+    request = msgspec.json.encode(setup)
+    done = subprocess.run(command, cwd=ROOT, env=environ, input=request, capture_output=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr.decode()[-2000:])
     return msgspec.json.decode(done.stdout.splitlines()[-1], type=Result)

@@ -1,7 +1,7 @@
-"""`python -m tests.benchmarks.denoise`: what each denoiser does to noisy speech, and to the transcript made of it.
+"""`python -m tests.benchmarks.denoise`: the effect of each denoiser on noisy speech and its transcript.
 
-Each mixture goes through what a compute child does with a chunk: denoised, then transcribed from what was denoised.
-Prints a table, and one JSON object last.
+Each mixture is denoised and transcribed from the denoised audio, as in a compute child. Prints a table and, last, one
+JSON object.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from processor_service.audio.write_chunks import ChunkFile
 from processor_service.compute.messages import ChunkProcessed, ProcessChunk
 from processor_service.compute.requests import Engine, process_chunk, warm_up_audio
 from processor_service.denoisers import DenoiserSettings, load_denoiser, why_not
-from processor_service.transcribers import load_transcriber
+from processor_service.transcribers.engines import load_transcriber
 from shared.schemas.options import JobOptions
 from tests.benchmarks.mixtures import RATE_HZ, Mixture, made_of_clips, of_corpus, pink_noise
 from tests.benchmarks.si_sdr import si_sdr_db
@@ -42,7 +42,7 @@ SPEED_S, SPEED_RATE_HZ = 60.0, 44_100
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one denoiser over some mixtures: means in dB, and the share of words that are wrong."""
+    """The figures of one denoiser over some mixtures: means in dB, and the word error rate."""
 
     mixtures: int
     si_sdr_db: float
@@ -71,8 +71,10 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.denoise", description=__doc__)
-    parser.add_argument("--corpus", type=_path, help="a folder with manifest.json; mixtures of our clips by default")
-    parser.add_argument("--only", default="", help="denoisers whose names hold this; all by default")
+    parser.add_argument(
+        "--corpus", type=_path, help="a folder with manifest.json; default: mixtures of the bundled clips"
+    )
+    parser.add_argument("--only", default="", help="run the denoisers whose names contain this; default: all")
     return parser.parse_args()
 
 
@@ -83,7 +85,7 @@ def _path(text: str) -> Path | None:
 def _rows(
     mixtures: Sequence[Mixture], settings: DenoiserSettings | None, engine: Engine, model: Path, folder: Path
 ) -> dict[str, Figures]:
-    """The figures of one denoiser, over all mixtures and by noise."""
+    """The figures of one denoiser, for all mixtures and by noise."""
     done = [(mixture, *_done(mixture, settings, engine, model, folder)) for mixture in mixtures]
     groups = {"all": done}
     for one in done:
@@ -106,7 +108,7 @@ def _figures(done: Sequence[tuple[Mixture, float, str]]) -> Figures:
 def _done(
     mixture: Mixture, settings: DenoiserSettings | None, engine: Engine, model: Path, folder: Path
 ) -> tuple[float, str]:
-    """SI-SDR and text of one mixture."""
+    """The SI-SDR and the text of one mixture."""
     path, denoised = folder / "noisy.flac", folder / "denoised.flac"
     soundfile.write(path, mixture.noisy, RATE_HZ, subtype="PCM_24")
     request = ProcessChunk(
@@ -119,12 +121,12 @@ def _done(
     )
     reply = process_chunk(engine, request, lambda _: None)
     assert isinstance(reply, ChunkProcessed)
-    heard, _ = soundfile.read(denoised if settings else path, dtype="float32")
-    return si_sdr_db(heard, mixture.clean), reply.transcript.text
+    result, _ = soundfile.read(denoised if settings else path, dtype="float32")
+    return si_sdr_db(result, mixture.clean), reply.transcript.text
 
 
 def _speed(settings: DenoiserSettings, folder: Path) -> float:
-    """Audio-seconds a second of CPU time, 44.1 kHz stereo, reading and writing included."""
+    """Seconds of audio per second of CPU time, for 44.1 kHz stereo, including reading and writing."""
     channels = [pink_noise(round(SPEED_S * SPEED_RATE_HZ), seed) for seed in (0, 1)]
     soundfile.write(folder / "long.flac", 0.1 * np.stack(channels, axis=1), SPEED_RATE_HZ)
     denoiser = load_denoiser(settings)

@@ -1,6 +1,6 @@
-"""`python -m tests.benchmarks.diarization FOLDER NAME …`: DER, speakers and speed on files that have an RTTM beside.
+"""`python -m tests.benchmarks.diarization FOLDER NAME …`: error rate, speakers and speed on files with an RTTM file.
 
-Without names, every file of the folder that has one. `--chunk-s` cuts the audio there, as a long file would be.
+Without names, all files of the folder that have one. `--chunk-s` cuts the audio into chunks, as for a long file.
 """
 
 import argparse
@@ -25,20 +25,20 @@ from processor_service.diarization.voices import Voices
 from tests.benchmarks.diarization_error import diarization_error, read_rttm
 from tests.models import speaker_weights
 
-ENDLESS_S = 1e6
+MAX_S = 1e6
 
 
 def main() -> None:
-    """Print a line for each file and, last, all as one JSON object."""
+    """Print a line for each file and, last, all figures as one JSON object."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.diarization", description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("names", nargs="*", help="stems of files; all that have an RTTM")
-    parser.add_argument("--chunk-s", type=float, default=ENDLESS_S)
+    parser.add_argument("names", nargs="*", help="stems of files; default: all with an RTTM file")
+    parser.add_argument("--chunk-s", type=float, default=MAX_S)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     weights = speaker_weights()
     if weights is None:
-        parser.error("the nets that tell speakers apart cannot be had")
+        parser.error("the nets for diarization are not available")
     nets = load_nets(weights)
     figures = {path.stem: _measure(nets, path, arguments.chunk_s) for path in _files(arguments.folder, arguments.names)}
     print(json.dumps({"files": figures, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10}))
@@ -61,8 +61,8 @@ def _measure(nets: SpeakerNets, path: Path, chunk_s: float) -> dict[str, Any]:
         name: round(value, 3) for name, value in error._asdict().items()
     }
     figures["speakers"] = len({turn.speaker for turn in turns})
-    figures["speakers_wanted"] = len({turn.speaker for turn in reference})
-    figures["speed"] = round(len(audio) / SAMPLE_RATE_HZ / cpu_s, 1)  # audio-seconds a second of CPU time
+    figures["speakers_expected"] = len({turn.speaker for turn in reference})
+    figures["speed"] = round(len(audio) / SAMPLE_RATE_HZ / cpu_s, 1)  # seconds of audio per second of CPU time
     print(f"{path.stem:24}", *(f"{name} {value}" for name, value in figures.items()), flush=True)
     return figures
 
@@ -74,16 +74,16 @@ def _voices(nets: SpeakerNets, audio: np.ndarray[Any, np.dtype[np.float32]], chu
 
 
 def _load(path: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """As a compute child hears it: decoded to a chunk file first."""
+    """The audio as in a compute child: decoded to a chunk file first."""
     import tempfile
 
-    with tempfile.TemporaryDirectory() as folder, open_source(path, max_audio_s=ENDLESS_S) as source:
+    with tempfile.TemporaryDirectory() as folder, open_source(path, max_audio_s=MAX_S) as source:
         chunks: list[Any] = []
         write_chunks(
             source,
             Path(folder),
-            threshold_s=ENDLESS_S,
-            chunk_s=ENDLESS_S,
+            threshold_s=MAX_S,
+            chunk_s=MAX_S,
             on_chunk=chunks.append,
             on_progress=lambda _: None,
         )

@@ -1,6 +1,6 @@
-"""The diarization error rate: missed, false and confused speech over all speech, overlap counted, no collar.
+"""The diarization error rate: missed, false and confused speech over all speech, with overlap and without a collar.
 
-Fiscus et al., "The Rich Transcription 2006 Spring Meeting Recognition Evaluation". Time goes in steps of 10 ms.
+Fiscus et al., "The Rich Transcription 2006 Spring Meeting Recognition Evaluation". Time is in steps of 10 ms.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ STEP_S = 0.01
 
 
 class DiarizationError(NamedTuple):
-    """Shares of the time that people speak in the reference, each speaker counted."""
+    """Fractions of the speech in the reference, summed over speakers."""
 
     missed: float
     false: float
@@ -29,17 +29,17 @@ class DiarizationError(NamedTuple):
 
 
 def diarization_error(reference: Sequence[Turn], found: Sequence[Turn]) -> DiarizationError:
-    """The error under the mapping of names that makes it least."""
+    """The error with the mapping of names that minimises it."""
     steps = round(max((turn.end for turn in (*reference, *found)), default=0) / STEP_S) + 1
     truth, guess = _activity(reference, steps), _activity(found, steps)
     rows, columns = linear_sum_assignment(-(truth @ guess.T))
     right = sum((truth[row] * guess[column] for row, column in zip(rows, columns, strict=True)), np.zeros(steps))
-    wanted, heard = truth.sum(axis=0), guess.sum(axis=0)
-    total = max(wanted.sum(), 1)
+    expected, active = truth.sum(axis=0), guess.sum(axis=0)
+    total = max(expected.sum(), 1)
     return DiarizationError(
-        missed=float(np.maximum(wanted - heard, 0).sum() / total),
-        false=float(np.maximum(heard - wanted, 0).sum() / total),
-        confused=float((np.minimum(wanted, heard) - right).sum() / total),
+        missed=float(np.maximum(expected - active, 0).sum() / total),
+        false=float(np.maximum(active - expected, 0).sum() / total),
+        confused=float((np.minimum(expected, active) - right).sum() / total),
     )
 
 
@@ -50,7 +50,7 @@ def read_rttm(path: Path) -> tuple[Turn, ...]:
 
 
 def _activity(turns: Sequence[Turn], steps: int) -> npt.NDArray[np.float64]:
-    """(speakers, steps): 1 where one speaks."""
+    """(speakers, steps): 1 where the speaker is active."""
     names = sorted({turn.speaker for turn in turns})
     activity = np.zeros((len(names), steps))
     for turn in turns:

@@ -1,4 +1,4 @@
-"""faster-whisper as it comes, int8 on the CPU: window after window, and in batches."""
+"""The package faster-whisper, unmodified, with int8 on the CPU: sequential and in batches."""
 
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ def _run(setup: Setup, model: Any, **options: int) -> Run:
     audio = load_mono_16k(Path(setup.flac))
 
     def run() -> str:
-        segments, _ = model.transcribe(audio, **options)  # a generator: it transcribes as it is read
+        segments, _ = model.transcribe(audio, **options)  # a generator, which transcribes while it is read
         return " ".join(segment.text.strip() for segment in segments)
 
     return run

@@ -1,4 +1,4 @@
-"""What the runs of a contender come to, and the table of them all."""
+"""The figures of the runs of a contender, and the table of all contenders."""
 
 from collections.abc import Sequence
 from statistics import median
@@ -13,10 +13,10 @@ MB = 1e6
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """Medians of the times, the largest of the memories; `word_error_rate` is None without a reference."""
+    """Medians of times and the maximum of memory. `word_error_rate` is None without a reference."""
 
     run_s: float
-    cpu_s: float  # of all cores; what else runs on the machine changes it little
+    cpu_s: float  # of all cores; hardly depends on other load of the machine
     load_s: float
     times_real_time: float
     times_baseline: float | None
@@ -42,7 +42,7 @@ def figures(
 
 
 def table(rows: dict[str, Figures | str]) -> str:
-    """Text in columns; a contender without figures has the reason instead."""
+    """The table as text. A contender without figures has the reason instead."""
     cells = [list(COLUMNS), *(_row(name, found) for name, found in rows.items())]
     widths = [max(len(row[column]) for row in cells if len(row) > 2) for column in range(len(COLUMNS))]
     return "\n".join(

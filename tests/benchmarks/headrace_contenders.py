@@ -1,4 +1,4 @@
-"""Headrace's engines without the services around them: speech finder, windows, engine, word times."""
+"""Headrace's engines without the services: voice activity detection, windows, engine, word times."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import soundfile
 from processor_service.audio.write_chunks import ChunkFile
 from processor_service.compute.messages import ChunkProcessed, ProcessChunk
 from processor_service.compute.requests import Engine, process_chunk, warm_up_audio
-from processor_service.transcribers import load_transcriber
+from processor_service.transcribers.engines import load_transcriber
 from shared.schemas.options import JobOptions
 from tests.benchmarks.contend import Run, Setup
 
@@ -21,7 +21,7 @@ def faster_whisper(setup: Setup) -> Run:
 
 
 def _run(setup: Setup, name: str) -> Run:
-    """What a compute child does when it is started, and what it does with a chunk of the whole recording."""
+    """Do what a compute child does at start, then with a chunk that is the whole recording."""
     model = Path(setup.checkpoint if name == "openai-whisper" else setup.ctranslate2_folder)
     engine = Engine(name, load_transcriber)
     engine.transcriber(model).warm_up()

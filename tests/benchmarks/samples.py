@@ -1,4 +1,4 @@
-"""The recording that all contenders get, what is said in it, and the same recording as they are shown it."""
+"""The recording that all contenders get, its text, and the decoded recording."""
 
 import tempfile
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ A_DAY_S = 24 * 3600.0
 
 
 class Sample(NamedTuple):
-    """`audio` is what a client uploads; `flac` is the same decoded once, so that nobody's decoder is measured."""
+    """A recording. `audio` is uploaded; `flac` is decoded before the runs, so that decoding is not measured."""
 
     name: str
     audio: Path
@@ -28,7 +28,7 @@ class Sample(NamedTuple):
 
 @contextmanager
 def sample(audio: Path | None, reference: Path | None) -> Iterator[Sample]:
-    """A recording and the file with its text, or the bundled clips joined; in a folder that goes with the block."""
+    """A recording with its text, or the joined clips, in a folder that exists during the block."""
     with tempfile.TemporaryDirectory(prefix="headrace-benchmark-") as folder:
         if audio is None:
             audio = Path(folder) / "clips.flac"
@@ -40,7 +40,7 @@ def sample(audio: Path | None, reference: Path | None) -> Iterator[Sample]:
 
 
 def _decoded(audio: Path, folder: Path) -> Path:
-    """One FLAC of the whole, as the processor makes of a short file."""
+    """One FLAC file of the whole, as the processor writes for a short file."""
     folder.mkdir()
     with open_source(audio, max_audio_s=A_DAY_S) as source:
         write_chunks(source, folder, threshold_s=A_DAY_S, on_chunk=lambda _: None)

@@ -1,7 +1,7 @@
-"""One hour in 60 chunks on more and more slots of one processor, with a transcriber that takes a fixed time and no CPU.
+"""One hour in 60 chunks on increasing numbers of slots of one processor, with a transcriber that waits a fixed time.
 
-What is measured is what Headrace itself costs a chunk: to tell, claim, read, answer, store and settle it. The slots
-share the cores of this machine; a fleet's do not, so that it can only do better.
+Measures Headrace's own cost of a chunk: dispatch, claim, read, reply, store and settle. The slots share the cores of
+this machine; those of a fleet do not, so a fleet is at least as efficient.
 """
 
 import asyncio
@@ -22,9 +22,9 @@ HOUR_S = 3600.0
 CHUNK_S = 60.0
 CHUNKS = round(HOUR_S / CHUNK_S)
 WITHIN_S = 3600.0
-FEW_SLOTS = 8  # so many take a hundredth of the machine's time
+FEW_SLOTS = 8  # this many use 1 % of the machine
 
-# From the moment the chunks are told of to the end of the last; splitting and joining are one task each, on any fleet.
+# From the dispatch of the chunks to the end of the last. Splitting and joining are one task each for any fleet.
 TIMES = """
 SELECT extract(epoch FROM max(c.finished_at) - min(c.dispatched_at))::float AS chunks_s,
        avg(extract(epoch FROM c.finished_at - c.started_at))::float AS mean_chunk_s,
@@ -35,7 +35,7 @@ FROM tasks c JOIN jobs j ON j.id = c.job_id WHERE j.id = $1 AND c.kind = 'chunk'
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """One run, in seconds: all chunks, a chunk under its lease, and the job from upload to end."""
+    """One run, in seconds: all chunks, the mean chunk, and the job from upload to end."""
 
     slots: int
     chunks: int
@@ -45,10 +45,10 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Efficiency(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of the time of so many slots was used.
+    """The used fraction of the time of all slots.
 
-    `efficiency` is T(1) / (n T(n)). As 60 chunks leave slots idle in the last round it has a bound; `of_schedule` is
-    measured against the best schedule instead, in which the longest slot does ceil(60 / n) chunks.
+    `efficiency` is T(1) / (n T(n)). It has a bound, because 60 chunks leave slots idle in the last round. `of_schedule`
+    is relative to the best schedule, in which the longest slot does ceil(60 / n) chunks.
     """
 
     measured: Measured
@@ -58,7 +58,7 @@ class Efficiency(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def efficiencies(runs: Sequence[Measured]) -> list[Efficiency]:
-    """The first run must be that of one slot."""
+    """The efficiencies of runs; the first run must have one slot."""
     return [_efficiency(runs[0].chunks_s, run) for run in runs]
 
 
@@ -71,7 +71,7 @@ def _efficiency(alone_s: float, run: Measured) -> Efficiency:
 
 
 def measure(slots: Sequence[int], chunk_takes_s: float) -> list[Measured]:
-    """One run for each number of slots, each on a stack of its own; those of few slots side by side, as they sleep."""
+    """One run per number of slots, each on a separate stack. Runs with few slots are concurrent: they mostly wait."""
     if not slots:
         return []
     with tempfile.TemporaryDirectory(prefix="headrace-benchmark-") as folder:
@@ -97,8 +97,8 @@ async def _measure(audio: Path, slots: int, chunk_takes_s: float, folder: Path) 
     }
     async with (stack := Launched(folder, environ=environ)).ready():
         async with aiohttp.ClientSession(stack.url, timeout=aiohttp.ClientTimeout(total=None)) as http:
-            await _through(Client(http), audio, None)  # warms every slot
-            job_id = await _through(Client(http), audio, f"SLOW {chunk_takes_s}")
+            await _run_job(Client(http), audio, None)  # warms every slot
+            job_id = await _run_job(Client(http), audio, f"SLOW {chunk_takes_s}")
         database = await asyncpg.connect(stack.settings()["HEADRACE_DATABASE_URL"])
         try:
             found = dict(await database.fetchrow(TIMES, job_id))
@@ -108,7 +108,7 @@ async def _measure(audio: Path, slots: int, chunk_takes_s: float, folder: Path) 
     return Measured(slots=slots, **{name: round(value, 3) for name, value in found.items()})
 
 
-async def _through(client: Client, audio: Path, prompt: str | None) -> str:
+async def _run_job(client: Client, audio: Path, prompt: str | None) -> str:
     options = {"prompt": prompt} if prompt else {}
     job_id = await client.submit(audio, denoise=False, **options)
     job = await client.ended(job_id, within_s=WITHIN_S)
@@ -117,8 +117,8 @@ async def _through(client: Client, audio: Path, prompt: str | None) -> str:
 
 
 def table(rows: Sequence[Efficiency]) -> str:
-    """Text in columns."""
-    head = "slots  chunks s  a chunk s  upload to COMPLETED s  efficiency  at best  of the best schedule"
+    """The table as text."""
+    head = "slots  chunks s  chunk s    upload to COMPLETED s  efficiency    bound  of the best schedule"
     return "\n".join([head, *map(_row, rows)])
 
 

@@ -1,4 +1,4 @@
-"""What the figures of a benchmark mean, by examples."""
+"""Examples for the figures of the benchmarks."""
 
 import pytest
 
@@ -16,14 +16,14 @@ def _measured(slots: int, chunks_s: float) -> scale.Measured:
     return scale.Measured(slots=slots, chunks=60, chunks_s=chunks_s, mean_chunk_s=1.0, whole_s=chunks_s)
 
 
-def test_the_median_of_the_times_and_the_largest_of_the_memories() -> None:
+def test_figures_are_medians_of_times_and_the_maximum_of_memory() -> None:
     found = figures([_result(9.0, 1), _result(10.0, 3), _result(30.0, 2)], 600.0, 40.0, None)
 
     assert (found.run_s, found.times_real_time, found.times_baseline) == (10.0, 60.0, 4.0)
     assert (found.cpu_s, found.peak_bytes) == (20.0, 3)
 
 
-def test_slots_that_lose_no_time_reach_the_bound_that_the_last_round_sets() -> None:
+def test_slots_without_overhead_reach_the_bound() -> None:
     runs = scale.efficiencies([_measured(1, 60.0), _measured(2, 30.0), _measured(32, 2.0)])
 
     assert [run.efficiency for run in runs] == [1.0, 1.0, 0.938]
@@ -31,7 +31,7 @@ def test_slots_that_lose_no_time_reach_the_bound_that_the_last_round_sets() -> N
     assert [run.of_schedule for run in runs] == [1.0, 1.0, 1.0]
 
 
-def test_time_that_is_lost_lowers_the_efficiency() -> None:
+def test_overhead_lowers_the_efficiency() -> None:
     _, run = scale.efficiencies([_measured(1, 60.0), _measured(32, 2.5)])
 
     assert (run.efficiency, run.of_schedule) == (0.75, 0.8)
@@ -53,5 +53,5 @@ def test_a_contender_without_figures_has_its_reason_in_the_table() -> None:
         ("", "anything", None),
     ],
 )
-def test_words_are_compared_after_whispers_normaliser(reference: str, text: str, rate: float | None) -> None:
+def test_words_are_compared_after_whispers_normalisation(reference: str, text: str, rate: float | None) -> None:
     assert word_error_rate(reference, text) == rate

@@ -1,7 +1,7 @@
-"""`python -m tests.benchmarks.transcribe`: speed, word errors and memory of Headrace beside the packages it builds on.
+"""`python -m tests.benchmarks.transcribe`: speed, word errors and memory of Headrace and the packages it builds on.
 
-In one run on this machine: the same audio, weights and number of threads for all, each in processes of its own, in an
-order drawn by the seed. Then the scale run. Prints tables, and one JSON object last; status 1 when a contender failed.
+All contenders get the same audio, weights and number of threads, in separate processes, in an order drawn from the
+seed. The scale run follows. Prints tables and, last, one JSON object. The exit status is 1 if a contender failed.
 """
 
 import argparse
@@ -31,7 +31,7 @@ NOT_INSTALLED = "not installed"
 
 def main() -> int:
     arguments = _arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends what it has started, as Ctrl-C does
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # stops the started processes, as Ctrl-C does
     with sample(arguments.audio, arguments.reference) as recording:
         rows = _compare(recording, arguments)
         print(f"{recording.name}: {recording.duration_s:.0f} s, {MODEL}, {arguments.threads} threads")
@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def _conditions(recording: Sample, arguments: argparse.Namespace) -> dict[str, object]:
-    """Under which the figures came about."""
+    """The conditions of the figures."""
     return {
         "audio": recording.name,
         "duration_s": round(recording.duration_s, 3),
@@ -59,16 +59,18 @@ def _conditions(recording: Sample, arguments: argparse.Namespace) -> dict[str, o
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.transcribe", description=__doc__)
-    parser.add_argument("--audio", type=_path, help="a recording; the bundled clips by default")
-    parser.add_argument("--reference", type=_path, help="a text file with what is said in it")
+    parser.add_argument("--audio", type=_path, help="a recording; default: the bundled clips")
+    parser.add_argument("--reference", type=_path, help="a text file with the text of the recording")
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--only", default="", help="contenders whose names hold one of these, with commas between; all by default"
+        "--only",
+        default="",
+        help="run the contenders whose names contain one of these, separated by commas; default: all",
     )
-    parser.add_argument("--slots", type=_numbers, default="1,2,8,32", help="of the scale run; `none` leaves it out")
-    parser.add_argument("--chunk-takes-s", type=float, default=10.0, help="in the scale run")
+    parser.add_argument("--slots", type=_numbers, default="1,2,8,32", help="slots of the scale run; `none` skips it")
+    parser.add_argument("--chunk-takes-s", type=float, default=10.0, help="duration of a chunk in the scale run")
     return parser.parse_args()
 
 
@@ -81,7 +83,7 @@ def _numbers(text: str) -> list[int]:
 
 
 def _compare(recording: Sample, arguments: argparse.Namespace) -> dict[str, Figures | str]:
-    """The figures of each contender, or why there are none, in the order of the table."""
+    """The figures of each contender, or the reason why there are none, in the order of the table."""
     chosen = [one for one in CONTENDERS if any(name in one.name for name in arguments.only.split(","))]
     rounds = [(one, number) for number in range(arguments.repeats) for one in chosen if one.is_installed]
     random.Random(arguments.seed).shuffle(rounds)

@@ -1,4 +1,4 @@
-"""The `whisper` package as it comes."""
+"""The package `whisper`, unmodified."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import whisper
 from processor_service.audio.load_mono import load_mono_16k
 from tests.benchmarks.contend import Run, Setup
 
-# What `whisper --help` of 20250625 gives as defaults; half precision is refused on a CPU either way.
+# The defaults of `whisper --help` in version 20250625. Half precision is not possible on a CPU.
 COMMAND_LINE = {
     "beam_size": 5,
     "best_of": 5,
@@ -18,7 +18,7 @@ COMMAND_LINE = {
 
 
 def command_line(setup: Setup) -> Run:
-    """`whisper FILE --model tiny.en`, but for the reading of the file."""
+    """`whisper FILE --model tiny.en` without reading the file."""
     return _run(setup, COMMAND_LINE)
 
 

@@ -1,4 +1,4 @@
-"""The word error rate as Whisper's authors measure it."""
+"""The word error rate as in Whisper's paper."""
 
 import warnings
 from functools import cache
@@ -8,7 +8,7 @@ from jiwer import wer
 
 
 def word_error_rate(reference: str, text: str) -> float | None:
-    """After Whisper's English normaliser (Radford et al. 2022, appendix C); None without a reference."""
+    """The rate after Whisper's English normalisation (Radford et al. 2022, appendix C); None without a reference."""
     if not reference:
         return None
     normalise = _normaliser()
@@ -17,8 +17,8 @@ def word_error_rate(reference: str, text: str) -> float | None:
 
 @cache
 def _normaliser() -> Any:
-    from whisper.normalizers import EnglishTextNormalizer  # it imports torch: not before all contenders have run
+    from whisper.normalizers import EnglishTextNormalizer  # imports torch: only after all contenders have run
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # it leaves its list of spellings open
+        warnings.simplefilter("ignore", ResourceWarning)  # it does not close its list of spellings
         return EnglishTextNormalizer()

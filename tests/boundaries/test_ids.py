@@ -1,4 +1,4 @@
-"""Ids are new whoever makes them: another thread, another process; and the newer sorts after the older."""
+"""Ids are unique across threads and processes. A newer id sorts after an older one."""
 
 import os
 import threading
@@ -8,10 +8,10 @@ import pytest
 
 from shared.ids import POOL_BYTES, new_id, new_token
 
-MANY = POOL_BYTES // 10 * 3  # more than a pool of random bytes has
+MANY = POOL_BYTES // 10 * 3  # more than one pool of random bytes yields
 
 
-def test_ids_are_version_7_and_of_their_time() -> None:
+def test_ids_are_version_7_and_sorted_by_time() -> None:
     ids = [new_id() for _ in range(MANY)]
     assert len(set(ids)) == MANY
     assert {(one.version, one.variant) for one in ids} == {(7, RFC_4122)}
@@ -19,7 +19,7 @@ def test_ids_are_version_7_and_of_their_time() -> None:
     assert moments == sorted(moments)
 
 
-def test_threads_make_different_ids() -> None:
+def test_threads_generate_different_ids() -> None:
     made: list[UUID] = []
     threads = [threading.Thread(target=lambda: made.extend(new_id() for _ in range(MANY))) for _ in range(4)]
     for thread in threads:
@@ -30,11 +30,11 @@ def test_threads_make_different_ids() -> None:
 
 
 @pytest.mark.process
-def test_a_forked_child_makes_other_tokens_than_its_parent() -> None:
-    new_token(16)  # there is a pool that a child could inherit
+def test_a_forked_child_generates_tokens_that_differ_from_its_parents() -> None:
+    new_token(16)  # fills a pool that the child could inherit
     reading, writing = os.pipe()
     child = os.fork()
-    if child == 0:  # no test framework's code may run twice
+    if child == 0:  # skip pytest's teardown in the child
         os.write(writing, new_token(16).encode())
         os._exit(0)
     os.waitpid(child, 0)

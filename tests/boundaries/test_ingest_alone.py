@@ -1,4 +1,4 @@
-"""ingest_service deploys without the processor: nothing but its extra, in an environment of its own, and it answers."""
+"""ingest_service deploys without the processor: with only its extra in a separate environment, it answers requests."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ HEAVY = ("torch", "numpy", "soundfile", "librosa", "whisper", "noisereduce", "av
 
 @pytest.fixture(scope="module")
 def ingest_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of a fresh environment into which plain pip installed `headrace[ingest]`."""
+    """The interpreter of a new virtual environment in which pip installed `headrace[ingest]`."""
     folder = tmp_path_factory.mktemp("ingest alone")
     unwanted = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "tests")
     shutil.copytree(ROOT, folder / "source", ignore=unwanted)
@@ -34,7 +34,7 @@ def ingest_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python
 
 
-def test_nothing_heavy_is_installed(ingest_python: Path) -> None:
+def test_no_model_or_audio_library_is_installed(ingest_python: Path) -> None:
     probe = "import importlib.util, sys; print([name for name in sys.argv[1:] if importlib.util.find_spec(name)])"
 
     found = subprocess.run([ingest_python, "-I", "-c", probe, *HEAVY], capture_output=True, text=True, check=True)
@@ -42,12 +42,12 @@ def test_nothing_heavy_is_installed(ingest_python: Path) -> None:
     assert found.stdout.strip() == "[]"
 
 
-async def test_it_answers(ingest_python: Path, tmp_path: Path) -> None:
+async def test_the_ingest_answers_health_requests(ingest_python: Path, tmp_path: Path) -> None:
     port = free_port()
-    nowhere = f"127.0.0.1:{free_port()}"
+    closed = f"127.0.0.1:{free_port()}"
     settings = {
-        "HEADRACE_DATABASE_URL": f"postgresql://nobody@{nowhere}/none",
-        "HEADRACE_REDIS_URL": f"redis://{nowhere}",
+        "HEADRACE_DATABASE_URL": f"postgresql://user@{closed}/none",
+        "HEADRACE_REDIS_URL": f"redis://{closed}",
         "HEADRACE_STORAGE_URL": (tmp_path / "blobs").as_uri(),
         "HEADRACE_AUTH": "none",
         "HEADRACE_PORT": str(port),
@@ -64,7 +64,7 @@ async def test_it_answers(ingest_python: Path, tmp_path: Path) -> None:
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
             assert await _status(http, "/health/live") == 200
             async with http.get("/health/ready") as response:
-                assert response.status == 503  # it says so, and lives on
+                assert response.status == 503  # not ready, but the process keeps running
     finally:
         process.terminate()
         output, _ = await process.communicate()

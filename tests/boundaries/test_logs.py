@@ -1,4 +1,4 @@
-"""A log line is one event: in JSON, and in the form for people, whatever somebody put into its fields."""
+"""A log line is one event in both formats, JSON and console, even if its fields contain hostile text."""
 
 import json
 import logging
@@ -16,9 +16,7 @@ def only(caplog: pytest.LogCaptureFixture) -> logging.LogRecord:
 
 
 @pytest.mark.parametrize("formatter", [JsonFormatter(), ConsoleFormatter()])
-def test_what_somebody_sent_cannot_look_like_an_event(
-    formatter: logging.Formatter, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_hostile_text_cannot_forge_an_event(formatter: logging.Formatter, caplog: pytest.LogCaptureFixture) -> None:
     Log("test").warning("refused", detail=HOSTILE)
     line = formatter.format(only(caplog))
     assert line.isprintable()
@@ -26,12 +24,12 @@ def test_what_somebody_sent_cannot_look_like_an_event(
     assert "\\u202e" in line
 
 
-def test_json_holds_what_was_bound_and_what_was_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_json_contains_bound_fields_and_event_fields(caplog: pytest.LogCaptureFixture) -> None:
     with bound(job_id="7", tenant="default"):
         Log("test").warning("task_done", outcome="jobdone", text="caf\u00e9 " + HOSTILE)
     line = json.loads(JsonFormatter().format(only(caplog)))
-    told = {key: line[key] for key in ("level", "logger", "event", "job_id", "tenant", "outcome", "text")}
-    assert told == {
+    fields = {key: line[key] for key in ("level", "logger", "event", "job_id", "tenant", "outcome", "text")}
+    assert fields == {
         "level": "WARNING",
         "logger": "test",
         "event": "task_done",
@@ -42,14 +40,22 @@ def test_json_holds_what_was_bound_and_what_was_said(caplog: pytest.LogCaptureFi
     }
 
 
-def test_people_see_letters_and_a_traceback_below_the_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_console_shows_unicode_letters_and_puts_the_traceback_below_the_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     Log("test").warning("internal_error", word="caf\u00e9", traceback="Traceback:\n  line 1")
     line, *below = ConsoleFormatter().format(only(caplog)).splitlines()
     assert line.endswith("WARNING internal_error word=caf\u00e9")
     assert below == ["Traceback:", "  line 1"]
 
 
-def test_json_keeps_an_exception_on_its_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_console_quotes_values_with_spaces_and_omits_absent_values(caplog: pytest.LogCaptureFixture) -> None:
+    Log("test").warning("refused", detail='a "b" c', empty="", pair="a=b", absent=None, count=0)
+    line = ConsoleFormatter().format(only(caplog))
+    assert line.endswith(r"""refused detail="a \"b\" c" empty="" pair="a=b" count=0""")
+
+
+def test_json_puts_an_exception_on_the_same_line(caplog: pytest.LogCaptureFixture) -> None:
     try:
         raise ValueError(HOSTILE)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What runs beside a block ends with it, whatever its cancel meets."""
+"""A background task ends with its block, even if it suppresses a cancellation."""
 
 import asyncio
 
@@ -8,39 +8,39 @@ from shared import run_beside as module
 from shared.run_beside import run_beside
 
 
-async def test_it_runs_meanwhile_and_is_over_afterwards() -> None:
-    heard = list[str]()
+async def test_the_task_runs_during_the_block_and_ends_with_it() -> None:
+    events = list[str]()
 
     async def beside() -> None:
-        heard.append("runs")
+        events.append("runs")
         try:
             await asyncio.Event().wait()
         finally:
-            heard.append("ends")
+            events.append("ends")
 
     async with run_beside(beside()):
         await asyncio.sleep(0)
-        assert heard == ["runs"]
-    assert heard == ["runs", "ends"]
+        assert events == ["runs"]
+    assert events == ["runs", "ends"]
 
 
-async def test_one_that_loses_a_cancel_ends_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "AGAIN_AFTER_S", 0.01)
+async def test_a_task_that_suppresses_a_cancellation_still_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CANCEL_AGAIN_AFTER_S", 0.01)
     lost = list[str]()
 
     async def beside() -> None:
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            lost.append("a cancel")
+            lost.append("cancellation")
         await asyncio.Event().wait()
 
     async with run_beside(beside()):
         await asyncio.sleep(0)
-    assert lost == ["a cancel"]
+    assert lost == ["cancellation"]
 
 
-async def test_an_error_of_its_own_is_told_at_the_end() -> None:
+async def test_an_error_of_the_task_is_raised_at_the_end_of_the_block() -> None:
     async def beside() -> None:
         raise LookupError("broken")
 
@@ -49,7 +49,7 @@ async def test_an_error_of_its_own_is_told_at_the_end() -> None:
             await asyncio.sleep(0)
 
 
-async def test_the_blocks_own_error_comes_first() -> None:
+async def test_an_error_of_the_block_takes_precedence() -> None:
     async def beside() -> None:
         raise LookupError("broken")
 

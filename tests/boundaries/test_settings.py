@@ -1,4 +1,4 @@
-"""Every setting is documented, and what is documented is a setting."""
+"""Every setting is documented, and every documented variable is a setting."""
 
 import re
 
@@ -12,7 +12,7 @@ from shared.known_variables import PROVIDER_ENDINGS, SETTINGS, unknown_variables
 from shared.settings import PREFIX, SettingsError, group_prefix, load_settings
 from tests.stack.launched import ROOT
 
-NEEDED = {
+REQUIRED = {
     "HEADRACE_DATABASE_URL": "postgresql://user:secret@localhost/headrace",
     "HEADRACE_REDIS_URL": "redis://localhost",
     "HEADRACE_STORAGE_URL": "file:///blobs",
@@ -27,27 +27,27 @@ def _names() -> set[str]:
     }
 
 
-def test_the_example_lists_every_setting_and_no_other() -> None:
+def test_example_env_lists_exactly_the_settings() -> None:
     example = (ROOT / "deploy/example.env").read_text()
 
     assert set(re.findall(r"^#?(HEADRACE_[A-Z_<>]+)=", example, re.MULTILINE)) == _names()
 
 
-def test_the_services_know_the_names_of_all_settings() -> None:
+def test_known_variables_lists_every_setting() -> None:
     of_providers = {group_prefix("providers", "<name>") + ending for ending in PROVIDER_ENDINGS}
 
     assert SETTINGS | of_providers == _names()
 
 
-def test_lists_numbers_and_defaults_are_read() -> None:
-    settings = load_settings(ProcessorSettings, {**NEEDED, "HEADRACE_RETRY_WAITS_S": "1, 2.5", "HEADRACE_SLOTS": "3"})
+def test_lists_numbers_and_defaults_are_parsed() -> None:
+    settings = load_settings(ProcessorSettings, {**REQUIRED, "HEADRACE_RETRY_WAITS_S": "1, 2.5", "HEADRACE_SLOTS": "3"})
 
     assert (settings.retry_waits_s, settings.slots, settings.chunk_s) == ((1.0, 2.5), 3, 600.0)
 
 
-@pytest.mark.parametrize("name", NEEDED)
+@pytest.mark.parametrize("name", REQUIRED)
 def test_a_missing_setting_is_named(name: str) -> None:
-    environ = {key: value for key, value in NEEDED.items() if key != name}
+    environ = {key: value for key, value in REQUIRED.items() if key != name}
 
     with pytest.raises(SettingsError, match=f"{name} is not set"):
         load_settings(ProcessorSettings, environ)
@@ -56,7 +56,7 @@ def test_a_missing_setting_is_named(name: str) -> None:
 @pytest.mark.parametrize(("name", "value"), [("HEADRACE_SLOTS", "many"), ("HEADRACE_CHUNK_S", "-1")])
 def test_an_invalid_setting_is_named_and_its_value_is_not_repeated(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name) as raised:
-        load_settings(ProcessorSettings, {**NEEDED, name: value})
+        load_settings(ProcessorSettings, {**REQUIRED, name: value})
 
     assert value not in str(raised.value)
 
@@ -64,11 +64,11 @@ def test_an_invalid_setting_is_named_and_its_value_is_not_repeated(name: str, va
 @pytest.mark.parametrize(
     "name", ["HEADRACE_PROVIDER_ACME_URL", "HEADRACE_PROVIDER_IN_HOUSE_TIMEOUT_S", *sorted(SETTINGS)]
 )
-def test_settings_and_providers_are_known_without_a_list_of_providers(name: str) -> None:
+def test_provider_variables_are_known_without_a_list_of_providers(name: str) -> None:
     assert unknown_variables({name: "x", "PATH": "/bin", "HEADRACEX": "1"}) == []
 
 
-def test_what_kubernetes_sets_for_a_service_is_known() -> None:
+def test_variables_that_kubernetes_sets_for_a_service_are_known() -> None:
     endings = ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_8000_TCP", "PORT_8000_TCP_ADDR")
     environ = {f"HEADRACE_INGEST_{ending}": "x" for ending in endings}
 

@@ -1,6 +1,6 @@
-"""`python -m tests.chaos`: breaks everything on purpose, run by run, and prints one JSON object last.
+"""`python -m tests.chaos`: inject faults run by run, then print a report as one JSON object.
 
-Exit status 1 when an invariant or a number does not hold. All that is random comes from the seed.
+The exit status is 1 if an invariant or a limit is violated. All randomness comes from the seed.
 """
 
 import argparse
@@ -37,17 +37,19 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--profile", choices=PROFILES, default="short")
     parser.add_argument("--runs", default="", help="such as C1,C5; all by default")
-    parser.add_argument("--logs", type=Path, help="a folder that keeps what the services wrote")
+    parser.add_argument("--logs", type=Path, help="copy the logs of the services to this folder")
     return parser.parse_args()
 
 
 async def _chaos(profile: Profile, seed: int, names: list[str], logs: Path | None) -> dict[str, object]:
-    _end_orderly_when_told_to()
+    _stop_cleanly_on_sigterm()
     began = time.monotonic()
-    dice = {name: random.Random(f"{seed} {name}") for name in names}  # a run is the same alone and among others
+    dice = {
+        name: random.Random(f"{seed} {name}") for name in names
+    }  # a run draws the same numbers alone and in a group
     reports: dict[str, Report] = {}
     async with World.built(profile, random.Random(seed)) as world:
-        _say(f"the world is up after {time.monotonic() - began:.0f} s")
+        _log(f"the services are ready after {time.monotonic() - began:.0f} s")
         for group in _groups(profile, names):
             reports |= await _run_group(world, {name: dice[name] for name in group})
         if logs is not None:
@@ -62,15 +64,15 @@ async def _chaos(profile: Profile, seed: int, names: list[str], logs: Path | Non
     }
 
 
-def _end_orderly_when_told_to() -> None:
-    """SIGTERM is like Ctrl-C: the services and servers are stopped before we end."""
+def _stop_cleanly_on_sigterm() -> None:
+    """Handle SIGTERM like Ctrl-C: stop the services and servers before exit."""
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
 def _groups(profile: Profile, names: list[str]) -> list[list[str]]:
-    """The runs in order, those together that may go on side by side."""
+    """Return the runs in order. Runs that may run in parallel form one group."""
     groups: list[list[str]] = []
     for name in names:
         if not any(name in group for group in groups):
@@ -89,21 +91,21 @@ async def _run_group(world: World, dice: dict[str, random.Random]) -> dict[str, 
 
 async def _run(run: Run) -> None:
     began = time.monotonic()
-    _say(f"{run.name}: {(RUNS[run.name].__doc__ or '').strip()}")
+    _log(f"{run.name}: {(RUNS[run.name].__doc__ or '').strip()}")
     try:
         await RUNS[run.name](run)
-    except Exception as error:  # noqa: BLE001 - a run that breaks is a violation, and the others still have their turn
+    except Exception as error:  # noqa: BLE001 - an error in a run is a violation; the other runs continue
         traceback.print_exc(file=sys.stderr)
-        run.violations.append(f"{run.name}: it broke off: {type(error).__name__}: {error}")
+        run.violations.append(f"{run.name}: aborted: {type(error).__name__}: {error}")
     finally:
         run.arrive()
     run.figures["seconds"] = round(time.monotonic() - began, 1)
-    _say(f"{run.name}: {run.figures}")
+    _log(f"{run.name}: {run.figures}")
     for violation in run.violations:
-        _say(f"{run.name}: VIOLATION {violation}")
+        _log(f"{run.name}: VIOLATION {violation}")
 
 
-def _say(line: str) -> None:
+def _log(line: str) -> None:
     print(f"chaos {time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
 
 

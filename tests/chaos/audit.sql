@@ -1,5 +1,5 @@
--- For the chaos runs only: every change of a task's or job's state, with who made it and the clock at that moment.
--- `chaos.who` is a parameter of each service's connections; superusers (the checker itself) have none.
+-- For chaos runs only: log every state change of a task or job, with its writer and the time of the change.
+-- Each service sets the connection parameter `chaos.who`. The checker, a superuser, does not set it.
 
 CREATE TABLE chaos_audit (
     seq             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

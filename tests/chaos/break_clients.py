@@ -1,4 +1,4 @@
-"""Runs in which clients misbehave or the disk is full: neither an upload nor anybody else's may suffer for it."""
+"""Runs with slow clients or a full disk. No accepted upload may be lost or delayed beyond the limits."""
 
 import resource
 from pathlib import Path
@@ -13,12 +13,12 @@ FULL_AT_BYTES = (MEBIBYTE, 6 * MEBIBYTE)
 LARGE_BYTES = 8 * MEBIBYTE
 UPLOADS_WHILE_FULL = 4
 CLOSED_WITHIN_S = 30.0
-CLOSED_SLACK_S = 5.0  # our own clock starts before the connection does
+CLOSED_SLACK_S = 5.0  # the client's timer starts before the connection
 RSS_GROWTH_MB = 64.0
 
 
 async def c8_disk_full(run: Run) -> None:
-    """The disk is full after some bytes of an upload (a limit on the size of files): 507, and nothing stays."""
+    """The disk is full (simulated by a file size limit): uploads get 507 and leave no files."""
     full_at = run.rng.randint(*FULL_AT_BYTES)
     pid = run.world.ingest.life.pid
     before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
@@ -34,16 +34,16 @@ async def c8_disk_full(run: Run) -> None:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
     statuses = [one.status for one in refused]
     run.figures |= {"full_at_bytes": full_at, "statuses": str(statuses)}
-    run.expect(all(status == 507 for status in statuses), f"a full disk was answered with {statuses}")
-    run.expect(small.status == 202, f"an upload that fits was answered with {small.status}")
-    run.expect(not list(run.world.blobs.rglob("*#*")), "a refused upload left a part of itself")
+    run.expect(all(status == 507 for status in statuses), f"uploads to a full disk got {statuses}, expected 507")
+    run.expect(small.status == 202, f"an upload that fits got {small.status}, expected 202")
+    run.expect(not list(run.world.blobs.rglob("*#*")), "a rejected upload left a partial file")
     large = await run.load.attempt(run.world.short, audio=lambda wav: padded(wav, LARGE_BYTES))
-    run.expect(large.status == 202, f"the upload after it was answered with {large.status}")
+    run.expect(large.status == 202, f"an upload after the fault got {large.status}, expected 202")
     await run.judge()
 
 
 async def c9_slow_clients(run: Run) -> None:
-    """Hundreds of clients that send a byte a second, fall silent or break off, beside some that mean it."""
+    """Hundreds of clients send one byte a second, go silent or reset, while normal clients upload."""
     baseline = await _latencies_s(run)
     rss_mb = _rss_mb(run)
     async with SlowClients(run.world.url, run.profile.slow_connections, run.rng).connected() as slow:
@@ -59,10 +59,12 @@ async def c9_slow_clients(run: Run) -> None:
         "closed_within_s": percentile(slow.closed_after_s, 1.0),
         "rss_growth_mb": round(growth_mb, 1),
     } | slow.figures()
-    run.hold("legitimate p99 against the baseline", ratio, run.profile.slow_p99_ratio)
+    run.hold("p99 of normal uploads relative to the baseline", ratio, run.profile.slow_p99_ratio)
     run.expect(not slow.open_bodies, f"{slow.open_bodies} slow uploads were not closed within {CLOSED_WITHIN_S:.0f} s")
-    run.expect(not slow.open_headers, f"{slow.open_headers} slow heads were not closed within {CLOSED_WITHIN_S:.0f} s")
-    run.hold("growth of the ingest's memory (MB)", growth_mb, RSS_GROWTH_MB)
+    run.expect(
+        not slow.open_headers, f"{slow.open_headers} slow request heads were not closed within {CLOSED_WITHIN_S:.0f} s"
+    )
+    run.hold("memory growth of the ingest (MB)", growth_mb, RSS_GROWTH_MB)
     await run.judge()
 
 

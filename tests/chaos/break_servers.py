@@ -1,4 +1,4 @@
-"""Runs that break what the services stand on: Redis and Postgres flushed, killed, frozen, cut off."""
+"""Runs that break Redis and Postgres: flush, kill, freeze, disconnect."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ from tests.chaos.proxy import COMMIT, EXEC, Proxy
 from tests.chaos.record import ROLE
 from tests.chaos.run import Run
 from tests.chaos.timings import percentile, redispatches_s
-from tests.chaos.waiting import came_about, until
+from tests.chaos.waiting import became_true, until
 
 REDISPATCH_WITHIN_S = 10.0
 POLLING_WITHIN_S = 5.0
@@ -25,7 +25,7 @@ TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usenam
 
 
 async def c5_flush_redis(run: Run) -> None:
-    """FLUSHALL at random moments."""
+    """Run FLUSHALL at random times."""
     async with run.feeding():
         for _ in range(run.profile.flushes):
             await asyncio.sleep(run.rng.uniform(0.5, 2.5))
@@ -36,7 +36,7 @@ async def c5_flush_redis(run: Run) -> None:
 
 
 async def c6_break_redis(run: Run) -> None:
-    """Redis killed, frozen, and its connections cut at EXEC."""
+    """Kill Redis, freeze it, and cut its connections at EXEC."""
     valkey = run.world.valkey
     async with run.feeding():
         for down_s in run.profile.redis_down_s:
@@ -51,12 +51,14 @@ async def c6_break_redis(run: Run) -> None:
             valkey.thaw()
         await _hold_polling(run, "after Redis was frozen")
         run.figures["cuts_at_exec"] = await _cut(run, run.world.redis_proxy, EXEC)
-    run.expect(all(one.status == 202 for one in run.load.attempts), "an upload was not accepted because of Redis")
+    run.expect(
+        all(one.status == 202 for one in run.load.attempts), "an upload was rejected while Redis was unavailable"
+    )
     await run.judge()
 
 
 async def c7_break_postgres(run: Run) -> None:
-    """Postgres restarted, killed, frozen, its sessions ended, its connections used up, and cut at COMMIT."""
+    """Restart, kill and freeze Postgres, end its sessions, exhaust its connections, and cut them at COMMIT."""
     postgres, record = run.world.postgres, run.world.record
     async with run.feeding():
         async with _database_outage(run, "restart"):
@@ -79,19 +81,19 @@ async def c7_break_postgres(run: Run) -> None:
             await record.fetch(f"ALTER ROLE {ROLE} CONNECTION LIMIT -1")
         run.fault("cuts at COMMIT", costs=_all_slots(run) * run.profile.cuts)
         run.figures["cuts_at_commit"] = await _cut(run, run.world.postgres_proxy, COMMIT)
-    _expect_honest_refusals(run)
+    _expect_503_with_retry_after(run)
     await run.judge()
 
 
 async def c16_expired_payloads(run: Run) -> None:
-    """A backlog whose payloads expired in Redis."""
+    """The payloads of a backlog expire in Redis."""
     backlog = await run.load.jobs(run.world.short, run.profile.backlog, webhook=None)
     gone = 0
     async for key in run.world.redis.scan_iter(f"{ARQ_JOB_KEY_PREFIX}*"):
         gone += await run.world.redis.delete(key)
     run.fault("payloads expired")
     run.figures |= {"backlog": len(backlog), "payloads_expired": gone}
-    run.expect(gone, "there was no payload left to expire")
+    run.expect(gone, "no payload could be expired")
     await run.judge()
 
 
@@ -99,13 +101,13 @@ async def _hold_redispatch(run: Run) -> None:
     changes = await run.changes()
     times = [seconds for fault in run.faults for seconds in redispatches_s(changes, fault.at)]
     run.figures |= {"tasks_forgotten": len(times), "redispatch_max_s": percentile(times, 1.0)}
-    run.expect(times, "no task was waiting when Redis forgot: nothing was tested")
+    run.expect(times, "no task was queued at FLUSHALL: nothing was tested")
     run.hold_s("re-dispatch after FLUSHALL", percentile(times, 1.0), REDISPATCH_WITHIN_S)
 
 
 @contextlib.asynccontextmanager
 async def _outage(run: Run, kind: str, *, costs: int = 0) -> AsyncIterator[None]:
-    """Upload all the while, whatever is under way."""
+    """Upload continuously during an outage, and note the statuses."""
     over = asyncio.Event()
     run.fault(kind, costs=costs)
     uploads = asyncio.create_task(_upload_until(run, over))
@@ -129,29 +131,29 @@ async def _upload_until(run: Run, over: asyncio.Event) -> list[Attempt]:
 
 
 async def _hold_polling(run: Run, when: str) -> None:
-    """Workers take tasks again soon; there is a backlog for them."""
+    """Expect that workers claim tasks from the backlog again within the limit."""
     run.hold_s(f"time to the first claim {when}", await _first_claim_s(run), POLLING_WITHIN_S)
 
 
 async def _first_claim_s(run: Run) -> float:
-    """From now to the next claim by anybody."""
+    """Return the seconds until the next claim by any worker."""
     began = dt.datetime.now(dt.UTC)
-    await came_about(lambda: run.world.record.value(CLAIM_SINCE, began), within_s=run.profile.settled_within_s)
+    await became_true(lambda: run.world.record.value(CLAIM_SINCE, began), within_s=run.profile.settled_within_s)
     claimed_at = await run.world.record.value(CLAIM_SINCE, began)
     return float(((claimed_at or dt.datetime.now(dt.UTC)) - began).total_seconds())
 
 
 async def _cut(run: Run, proxy: Proxy, command: bytes) -> int:
-    """Cut connections at a command as often as the profile says; how often it was done."""
+    """Cut connections at a command as often as the profile says. Return the number of cuts."""
     cuts = proxy.cut_at(command, run.profile.cuts, CUT_CHANCE, run.rng)
-    await came_about(lambda: not cuts.left, within_s=CUTS_WITHIN_S)
-    run.expect(not cuts.left, f"{cuts.left} cuts found no connection to cut")
+    await became_true(lambda: not cuts.left, within_s=CUTS_WITHIN_S)
+    run.expect(not cuts.left, f"{cuts.left} cuts were not used within {CUTS_WITHIN_S:.0f} s")
     return cuts.done
 
 
 @contextlib.asynccontextmanager
 async def _database_outage(run: Run, kind: str) -> AsyncIterator[None]:
-    """An outage and the recovery from it: uploads are accepted and tasks are claimed again."""
+    """Cause an outage, then expect that uploads are accepted and tasks are claimed again."""
     async with _outage(run, kind, costs=_all_slots(run)):
         yield
     began = time.monotonic()
@@ -168,9 +170,12 @@ def _all_slots(run: Run) -> int:
     return run.profile.slots * len(run.world.workers)
 
 
-def _expect_honest_refusals(run: Run) -> None:
-    """What was not accepted was answered 503 and told when to come back, or not at all."""
+def _expect_503_with_retry_after(run: Run) -> None:
+    """Expect that rejected uploads got 503 with Retry-After, or no answer."""
     refused = [one for one in run.load.attempts if one.status not in (202, None)]
     run.figures["refused"] = len(refused)
-    run.expect(all(one.status == 503 for one in refused), f"statuses {sorted({one.status or 0 for one in refused})}")
-    run.expect(all(one.retry_after for one in refused), "a refusal does not say when to come back")
+    run.expect(
+        all(one.status == 503 for one in refused),
+        f"rejected with {sorted({one.status or 0 for one in refused})}, expected 503",
+    )
+    run.expect(all(one.retry_after for one in refused), "a 503 has no Retry-After")

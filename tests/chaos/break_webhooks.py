@@ -1,4 +1,4 @@
-"""Runs in which webhook endpoints misbehave, and in which everything is delivered more than once."""
+"""Runs with faulty webhook endpoints, and with duplicate dispatches and deliveries."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ from tests.chaos.waiting import until
 WARMING_JOBS = 8
 ROUNDS = 2
 JITTER = 0.1
-SLACK_S = 1.5  # wake looks every half second; the endpoint's own time; a busy machine
+SLACK_S = 1.5  # maintenance polls every 0.5 s; the endpoint's own time; a busy machine
 RETRY_AFTER_S = 2
 INTERNAL = (
     "http://169.254.169.254/latest",
@@ -31,20 +31,20 @@ DELIVERIES = """
 SELECT t.job_id::text, t.state, t.attempts, t.failure ->> 'code' AS code FROM tasks t WHERE kind = 'deliver'
 """
 DELIVERED = "SELECT bool_and(state IN ('done', 'dead')) FROM tasks WHERE job_id = $1::uuid AND kind = 'deliver'"
-RUNG = """
+QUEUED_TASKS = """
 SELECT id, dispatch_no, kind FROM tasks WHERE job_id = ANY($1::uuid[]) AND state IN ('dispatched', 'running')
 """
 
 
 async def c10_bad_endpoints(run: Run) -> None:
-    """Endpoints that fail, throttle, hang, talk without end, redirect, or are none of our business."""
+    """Endpoints fail, throttle, hang, answer endlessly, redirect, or have an internal address."""
     attempts_in_all = len(run.profile.webhook_waits_s) + 1
     sent = {
-        behaviour: await run.load.attempt(run.world.short, webhook=behaviour, unheard=behaviour in INTERNAL)
+        behaviour: await run.load.attempt(run.world.short, webhook=behaviour, never_accepted=behaviour in INTERNAL)
         for behaviour in (*BEHAVIOURS, *INTERNAL)
     }
     run.fault("bad endpoints")
-    await _given_up(run, sent["hang"])
+    await _wait_until_delivered(run, sent["hang"])
     await _measure_throughput(run)
     await run.judge()
     waits_s = run.profile.webhook_waits_s
@@ -69,26 +69,31 @@ async def c10_bad_endpoints(run: Run) -> None:
 
 
 async def c14_everything_twice(run: Run) -> None:
-    """Every dispatch rung three times, and the first reply of every webhook lost."""
-    async with _ringing_thrice(run) as rung, run.feeding(lambda: run.load.attempt(run.world.long, webhook="lost/1")):
+    """Enqueue every dispatch three times, and lose the first answer of every webhook."""
+    async with (
+        _enqueueing_three_times(run) as enqueued,
+        run.feeding(lambda: run.load.attempt(run.world.long, webhook="lost/1")),
+    ):
         await until(lambda: len(run.load.accepted) >= run.profile.jobs, within_s=run.profile.quiet_within_s)
-    run.fault("dispatches rung thrice")
-    run.figures["dispatches_rung_thrice"] = len(rung)
+    run.fault("dispatches enqueued three times")
+    run.figures["dispatches_enqueued_three_times"] = len(enqueued)
     await run.judge()
     ours = {attempt.job_id for attempt in run.load.accepted}
-    heard = Counter(one.event_id for one in run.world.receiver.log if one.job_id in ours)
-    run.figures["webhooks_heard_twice"] = sum(times == 2 for times in heard.values())
-    run.expect(all(times == 2 for times in heard.values()), f"webhooks were heard {sorted(set(heard.values()))} times")
+    receipts = Counter(one.event_id for one in run.world.receiver.log if one.job_id in ours)
+    run.figures["webhooks_received_twice"] = sum(times == 2 for times in receipts.values())
+    run.expect(
+        all(times == 2 for times in receipts.values()), f"webhooks were received {sorted(set(receipts.values()))} times"
+    )
 
 
-async def _given_up(run: Run, attempt: Attempt) -> None:
-    """Return when a delivery is over; then all that began with it are."""
+async def _wait_until_delivered(run: Run, attempt: Attempt) -> None:
+    """Wait until a delivery has ended. Deliveries that started with it have ended, too."""
     within_s = run.profile.quiet_within_s
     await until(lambda: run.world.record.value(DELIVERED, attempt.job_id), within_s=within_s)
 
 
 def _hold_schedule(run: Run, attempt: Attempt, waits_s: Iterable[float], *, answer_s: float = 0.0) -> None:
-    """The gaps between the attempts are those of the setting, with its jitter and the time of an answer."""
+    """Expect the configured waits between attempts, plus jitter and the time of an answer."""
     waits_s = tuple(waits_s)
     times = [one.at for one in run.world.receiver.log if one.job_id == attempt.job_id]
     gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
@@ -101,17 +106,17 @@ def _hold_schedule(run: Run, attempt: Attempt, waits_s: Iterable[float], *, answ
 def _expect_outcome(run: Run, behaviour: str, outcome: tuple[object, ...], row: object) -> None:
     found = tuple(row[name] for name in ("state", "attempts", "code")) if row else None  # type: ignore[index]
     if found and outcome[2] is None:
-        found = (*found[:2], None)  # what the attempts before the last said
+        found = (*found[:2], None)  # ignore the code of an earlier attempt
     run.expect(found == outcome, f"the delivery to {behaviour} ended as {found}, not as {outcome}")
 
 
 async def _measure_throughput(run: Run) -> None:
-    """How much slower transcription is while half of the endpoints hang."""
+    """Measure how much slower transcription is while half of the endpoints hang."""
     count = run.profile.throughput_jobs
     hanging = run.world.receiver.url("hang", HANGING_HOST)
-    await _seconds_for(run, ["ok"] * WARMING_JOBS)  # children that are new are slow at first
+    await _seconds_for(run, ["ok"] * WARMING_JOBS)  # new child processes are slow at first
     alone_s = beside_s = 0.0
-    for _ in range(ROUNDS):  # in turn, since the machine is not the same from minute to minute
+    for _ in range(ROUNDS):  # alternate, because the machine's speed varies
         alone_s += await _seconds_for(run, ["ok"] * count)
         beside_s += await _seconds_for(run, ["ok", hanging] * (count // 2))
     drop = 1 - alone_s / beside_s
@@ -122,7 +127,7 @@ async def _measure_throughput(run: Run) -> None:
 
 async def _seconds_for(run: Run, webhooks: list[str]) -> float:
     attempts = await asyncio.gather(
-        *(run.load.attempt(run.world.long, webhook=webhook, unheard=webhook != "ok") for webhook in webhooks)
+        *(run.load.attempt(run.world.long, webhook=webhook, never_accepted=webhook != "ok") for webhook in webhooks)
     )
     await run.ended(attempts)
     took = await run.world.record.value(ENDED, [attempt.job_id for attempt in attempts])
@@ -130,29 +135,29 @@ async def _seconds_for(run: Run, webhooks: list[str]) -> float:
 
 
 @contextlib.asynccontextmanager
-async def _ringing_thrice(run: Run) -> AsyncIterator[set[str]]:
-    """Ring for every dispatch twice more, under arq ids of our own, so that arq takes each for another job."""
-    rung: set[str] = set()
+async def _enqueueing_three_times(run: Run) -> AsyncIterator[set[str]]:
+    """Enqueue every dispatch twice more under other arq ids, so that arq treats each as a separate job."""
+    enqueued: set[str] = set()
 
-    async def ring() -> None:
+    async def enqueue() -> None:
         while True:
-            ours = [attempt.job_id for attempt in run.load.accepted]  # others go on beside this run
-            for row in await run.world.record.fetch(RUNG, ours):
+            ours = [attempt.job_id for attempt in run.load.accepted]  # other runs may run in parallel
+            for row in await run.world.record.fetch(QUEUED_TASKS, ours):
                 dispatch = Dispatch(row["id"], row["dispatch_no"], TaskKind(row["kind"]))
-                if dispatch.arq_id not in rung:
-                    rung.add(dispatch.arq_id)
-                    await _ring_again(run, dispatch)
+                if dispatch.arq_id not in enqueued:
+                    enqueued.add(dispatch.arq_id)
+                    await _enqueue_again(run, dispatch)
             await asyncio.sleep(0.02)
 
-    ringing = asyncio.create_task(ring())
+    enqueuing = asyncio.create_task(enqueue())
     try:
-        yield rung
+        yield enqueued
     finally:
-        ringing.cancel()
-        await asyncio.gather(ringing, return_exceptions=True)
+        enqueuing.cancel()
+        await asyncio.gather(enqueuing, return_exceptions=True)
 
 
-async def _ring_again(run: Run, dispatch: Dispatch) -> None:
+async def _enqueue_again(run: Run, dispatch: Dispatch) -> None:
     seconds, _ = await run.world.redis.time()
     payload = arq_payload(dispatch, enqueued_at_ms=seconds * 1000)
     for number in (1, 2):

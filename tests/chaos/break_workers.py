@@ -1,4 +1,4 @@
-"""Runs that break workers: killed, frozen, restarted, starved of memory, with a wrong clock."""
+"""Runs that break workers: kill, freeze, restart, limit memory, set a wrong clock."""
 
 import asyncio
 import resource
@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from shared.queue.dispatch import COMPUTE_QUEUE
-from shared.queue.fair_shares import FIRST_TAG, LAST_TAG
+from shared.queue.fair_shares import MAX_SCORE, MIN_SCORE
 from shared.schemas.states import TaskState
 from tests.chaos.clock import compiled_clock
 from tests.chaos.failpoints import Failpoints
@@ -16,9 +16,9 @@ from tests.chaos.run import Run
 from tests.chaos.timings import percentile, recoveries_s
 from tests.chaos.traffic import Traffic
 
-RESCUE_SLACK_S = 6.0  # what the plan allows on top of a lease: the heartbeat's phase, rescue's turns, the way to a slot
+RESCUE_SLACK_S = 6.0  # added to a lease: heartbeat phase, rescue interval, time to a free slot
 TAKEN_WITHIN_S = 30.0
-SLOWLY_TAKEN_WITHIN_S = 150.0  # where jobs are slow, so that few are uploaded and few fail
+SLOWLY_TAKEN_WITHIN_S = 150.0  # slow jobs: few are uploaded, few fail
 BEFORE_AN_OUTCOME = ("chunk.after_put", "results.after_transcript", "deliver.after_send")
 HOUR_S = 3600
 
@@ -30,7 +30,7 @@ async def c1_kill_workers(run: Run) -> None:
         while time.monotonic() < ends_at:
             await asyncio.sleep(run.rng.uniform(*run.profile.kill_every_s))
             victim, *others = run.rng.sample(run.world.workers, len(run.world.workers))
-            for other in others:  # somebody is left: how long a start takes is another matter
+            for other in others:  # another worker must be running: start-up time is not measured here
                 await other.until_ready()
             run.strike(victim, signal.SIGKILL)
     await top_up(run)
@@ -39,7 +39,7 @@ async def c1_kill_workers(run: Run) -> None:
 
 
 async def c2_kill_at_failpoints(run: Run) -> None:
-    """kill -9 whoever comes to a failpoint; each failpoint in turn."""
+    """kill -9 the process that reaches a failpoint, for each failpoint."""
     failpoints = Failpoints(run)
     async with run.feeding(Traffic(run, chunk_s=run.profile.slow_chunk_s / 4).upload):
         for name in failpoints.names * run.profile.times_at_each_failpoint:
@@ -48,28 +48,28 @@ async def c2_kill_at_failpoints(run: Run) -> None:
 
 
 async def c3_freeze_at_failpoints(run: Run) -> None:
-    """SIGSTOP whoever comes to a failpoint, for two leases: then it is a zombie."""
+    """SIGSTOP the process that reaches a failpoint for two leases, so that it resumes with a lost lease."""
     failpoints = Failpoints(run)
     names = _drawn(run, failpoints.names)
-    # so long that who takes over is still at it when the zombie wakes
+    # so long that the next worker still runs when the stopped one resumes
     async with run.feeding(Traffic(run, chunk_s=run.profile.lease_s * 0.8).upload):
         for name in names:
             pid = await failpoints.order(name, "stop", within_s=SLOWLY_TAKEN_WITHIN_S)
             await asyncio.sleep(2 * run.profile.lease_s)
-            failpoints.go_on(pid)
+            failpoints.resume(pid)
     run.figures["failpoints"] = ",".join(names)
     await run.judge()
 
 
 def _drawn(run: Run, names: list[str]) -> list[str]:
-    """Some of the failpoints or all of them, but always one after which a zombie would write its outcome."""
+    """Draw failpoints, always including one after which a stale worker would write its outcome."""
     first = run.rng.choice(BEFORE_AN_OUTCOME)
     rest = run.rng.sample([name for name in names if name != first], len(names) - 1)
     return [first, *rest][: run.profile.stopped_failpoints]
 
 
 async def c4_rolling_restarts(run: Run) -> None:
-    """SIGTERM one worker after the other: a deploy costs nothing."""
+    """SIGTERM one worker after the other: no attempt is lost."""
     async with run.feeding():
         for number in range(run.profile.rolling_restarts):
             worker = run.world.workers[number % len(run.world.workers)]
@@ -82,7 +82,7 @@ async def c4_rolling_restarts(run: Run) -> None:
 
 
 async def c12_run_out_of_memory(run: Run) -> None:
-    """A worker that may have no more memory, and then is killed as the kernel would."""
+    """Deny a worker more memory, then kill it as the kernel would."""
     async with run.feeding():
         for worker in run.world.workers:
             limit = _virtual_bytes(worker.life.pid)
@@ -98,10 +98,10 @@ async def c12_run_out_of_memory(run: Run) -> None:
 
 
 async def c13_wrong_clocks(run: Run) -> None:
-    """One worker an hour ahead, the other and the ingest an hour behind."""
+    """Set one worker's clock an hour ahead, the other's and the ingest's an hour behind."""
     library = compiled_clock(run.world.folder)
     if library is None:
-        run.figures["skipped"] = "there is no C compiler"
+        run.figures["skipped"] = "no C compiler"
         return
     wrong = {"LD_PRELOAD": str(library)}
     ahead, behind = run.world.workers
@@ -112,21 +112,21 @@ async def c13_wrong_clocks(run: Run) -> None:
     run.fault("clocks")
     async with run.feeding():
         await asyncio.sleep(2 * run.profile.lease_s)
-        await _expect_scores_of_no_clock(run)
+        await _expect_virtual_times(run)
     await run.judge()
     await expect_no_blame(run)
     claims = Counter(change.who for change in await run.changes() if change.state == TaskState.RUNNING)
     for when, worker in (("ahead", ahead), ("behind", behind)):
         run.figures[f"claims_{when}"] = claims[worker.life.who]
-        run.expect(claims[worker.life.who], f"the worker whose clock is {when} took no task")
+        run.expect(claims[worker.life.who], f"the worker whose clock is {when} claimed no task")
 
 
-async def _expect_scores_of_no_clock(run: Run) -> None:
-    """Virtual time knows no clock; what a clock had written would lie behind its last tag."""
+async def _expect_virtual_times(run: Run) -> None:
+    """Expect virtual times as scores. A score from a wall clock would be above the range."""
     scores = [score for _, score in await run.world.redis.zrange(COMPUTE_QUEUE, 0, -1, withscores=True)]
-    off = [score for score in scores if not FIRST_TAG <= score <= LAST_TAG]
+    off = [score for score in scores if not MIN_SCORE <= score <= MAX_SCORE]
     run.figures["queued_scores"] = len(scores)
-    run.expect(not off, f"{len(off)} tasks are queued by a wrong clock")
+    run.expect(not off, f"{len(off)} tasks have a score from a wall clock")
 
 
 def _virtual_bytes(pid: int) -> int:
@@ -135,14 +135,14 @@ def _virtual_bytes(pid: int) -> int:
 
 
 async def top_up(run: Run) -> None:
-    """As many jobs as the profile wants at least."""
+    """Upload until the run has the number of jobs that the profile requires."""
     missing = run.profile.jobs - len(run.load.accepted)
     if missing > 0:
         await run.load.jobs(run.world.long, missing)
 
 
 async def hold_recovery(run: Run) -> None:
-    """What a killed worker held is claimed again within a lease and a few seconds."""
+    """Expect that tasks of a killed worker are claimed again within a lease and a few seconds."""
     changes = await run.changes()
     kills = [fault for fault in run.faults if fault.kind == signal.SIGKILL.name]
     times = [seconds for fault in kills for seconds in recoveries_s(changes, fault.who, fault.at)]
@@ -156,7 +156,7 @@ async def hold_recovery(run: Run) -> None:
 
 
 async def expect_no_blame(run: Run) -> None:
-    """No attempt failed and no lease was lost."""
+    """Expect no failed attempt and no lost lease."""
     changes = await run.changes()
     run.expect(not any(change.attempts for change in changes), "an attempt was counted as failed")
     run.expect(not any(change.crashes for change in changes), "a crash was counted")

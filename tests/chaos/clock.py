@@ -1,4 +1,4 @@
-"""A wrong wall clock for a process: a small library that stands before the C library's clock."""
+"""Give a process a wrong wall clock: an LD_PRELOAD library that overrides the C library's clock functions."""
 
 import shutil
 import subprocess
@@ -8,7 +8,7 @@ SOURCE = Path(__file__).with_name("clock_offset.c")
 
 
 def compiled_clock(folder: Path) -> Path | None:
-    """The library for LD_PRELOAD, made in a folder; None where there is no C compiler."""
+    """Compile the LD_PRELOAD library into a folder. Return None if there is no C compiler."""
     compiler = shutil.which("cc")
     if compiler is None:
         return None

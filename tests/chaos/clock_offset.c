@@ -1,5 +1,5 @@
-/* A wall clock that is wrong by CHAOS_CLOCK_OFFSET_S seconds, for whoever is started with this library in LD_PRELOAD.
- * Monotonic clocks are left alone, as they are when an operator sets the time. */
+/* Shift the wall clock of a process by CHAOS_CLOCK_OFFSET_S seconds. Load with LD_PRELOAD.
+ * Monotonic clocks are not changed, as when an operator sets the time. */
 
 #define _GNU_SOURCE
 #include <stdlib.h>
@@ -19,8 +19,7 @@ static long offset_s(void) {
     return offset;
 }
 
-/* Asks the kernel itself: looking up the C library's own function takes the loader's lock, which another thread that
- * loads a module may hold while it waits for this one. */
+/* Call the kernel directly: dlsym takes the loader's lock, which could deadlock with a thread that loads a module. */
 int clock_gettime(clockid_t clock, struct timespec *now) {
     int status = (int)syscall(SYS_clock_gettime, clock, now);
     if (status == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) now->tv_sec += offset_s();

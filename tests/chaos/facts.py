@@ -1,4 +1,4 @@
-"""What the checker knows of a world after a run: plain values, so that the invariants are pure functions."""
+"""The state that the checker collects after a run, as plain values, so that the invariants are pure functions."""
 
 import datetime as dt
 from uuid import UUID
@@ -33,7 +33,10 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of the audit: a task or job before and after. `who` is the life of a service, None the checker."""
+    """One row of the audit: a task or job before and after a change.
+
+    `who` names the service process that wrote it. None means the checker.
+    """
 
     seq: int
     at: dt.datetime
@@ -67,7 +70,7 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeadTask(msgspec.Struct, frozen=True, kw_only=True):
-    """What tells one dead letter from another."""
+    """The fields that identify a dead letter."""
 
     job_id: str
     generation: int
@@ -76,10 +79,10 @@ class DeadTask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Leftovers(msgspec.Struct, frozen=True, kw_only=True):
-    """What must not be there once all is quiet."""
+    """What must not remain once all jobs have ended."""
 
-    queued: tuple[str, ...] = ()  # arq's ids, each after the name of its queue
-    immortal_keys: tuple[str, ...] = ()
+    queued: tuple[str, ...] = ()  # "queue arq-id"
+    keys_without_expiry: tuple[str, ...] = ()
     temporary_files: tuple[str, ...] = ()
     partial_blobs: tuple[str, ...] = ()
     orphaned_processes: tuple[str, ...] = ()
@@ -87,7 +90,7 @@ class Leftovers(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """A world after its faults have stopped."""
+    """The state of a world after its faults have ended."""
 
     attempts: tuple[Attempt, ...]
     jobs: dict[UUID, JobRow]
@@ -100,7 +103,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     leftovers: Leftovers = Leftovers()
     blobs: dict[str, str] = {}  # sha256 by key, of sources; other keys map to ""
     transcripts: dict[UUID, str] = {}  # text by job
-    struck: frozenset[str] = frozenset()  # lives that were killed or frozen on purpose
-    calls: int = 0  # of the transcriber
+    struck: frozenset[str] = frozenset()  # names of processes that a run killed or froze
+    calls: int = 0  # transcriber calls
     calls_allowed_again: int = 0  # crashes times slots
     foreign_rows_shown: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Collects the facts of a world for the checker: rows, keys, files, processes, answers."""
+"""Collect the state of a world for the checker: rows, Redis keys, files, processes, API answers."""
 
 import fcntl
 import hashlib
@@ -29,7 +29,7 @@ SELECT id, job_id, generation, kind, ordinal, state, attempts, crashes, failure 
 FROM tasks
 """
 CHANGES = "SELECT * FROM chaos_audit WHERE who IS NOT NULL ORDER BY seq"
-# Erasing writes the row again, and then its transaction is not the one that made it.
+# Erasure rewrites the row, so its transaction is no longer the one that inserted it.
 EVENTS = """
 SELECT e.id, job_id, e.generation, e.type,
     CASE WHEN erased_at IS NULL THEN pg_xact_commit_timestamp(e.xmin) ELSE e.created_at END AS committed_at
@@ -45,7 +45,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 
 class Seen(Protocol):
-    """What can be asked over the network, wherever it runs."""
+    """A system whose state can be queried over the network."""
 
     record: Record
     redis: Redis
@@ -58,7 +58,7 @@ class Seen(Protocol):
 async def gather(
     world: World, attempts: tuple[Attempt, ...], *, struck: frozenset[str], calls_allowed_again: int
 ) -> Facts:
-    """All of it, as it is now."""
+    """Collect the current state."""
     jobs = await job_rows(world)
     return Facts(
         attempts=attempts,
@@ -92,7 +92,7 @@ async def event_rows(seen: Seen) -> tuple[EventRow, ...]:
 
 
 async def changes(seen: Seen) -> tuple[Change, ...]:
-    """The audit of what the services did."""
+    """Return the audited changes of the services."""
     return tuple(_structs(Change, await seen.record.fetch(CHANGES)))
 
 
@@ -109,7 +109,7 @@ async def dead_letters(seen: Seen) -> tuple[DeadTask, ...]:
 async def _leftovers(world: World) -> Leftovers:
     return Leftovers(
         queued=await queued(world),
-        immortal_keys=await immortal_keys(world),
+        keys_without_expiry=await keys_without_expiry(world),
         temporary_files=tuple(str(path) for path in left_in(world.temporary, slots=world.profile.slots)),
         partial_blobs=tuple(str(path) for path in world.blobs.rglob("*#*")),
         orphaned_processes=tuple(orphans(world.temporary, world.services)),
@@ -118,7 +118,7 @@ async def _leftovers(world: World) -> Leftovers:
 
 
 async def queued(seen: Seen) -> tuple[str, ...]:
-    """arq's ids, each after the name of its queue."""
+    """Return the entries of the queues as "queue arq-id"."""
     return tuple([f"{queue} {one}" for queue in QUEUES for one in await seen.redis.zrange(queue, 0, -1)])
 
 
@@ -128,7 +128,10 @@ async def idle_in_transaction(seen: Seen) -> tuple[str, ...]:
 
 
 def left_in(temporary: Path, *, slots: int) -> list[Path]:
-    """What no living worker works with: all but its scratch folder, whose lock it holds, and those of its children."""
+    """Return the temporary files that no running worker uses.
+
+    A running worker holds the lock of its scratch folder, and uses one folder for each child process.
+    """
     left: list[Path] = []
     for folder in temporary.iterdir():
         if not _is_held(folder / LOCK):
@@ -140,7 +143,7 @@ def left_in(temporary: Path, *, slots: int) -> list[Path]:
 
 
 def _is_held(lock: Path) -> bool:
-    """Whether a living process holds the lock; the kernel drops those of the dead."""
+    """Return whether a running process holds the lock. The kernel releases locks of ended processes."""
     try:
         with lock.open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -151,13 +154,13 @@ def _is_held(lock: Path) -> bool:
     return False
 
 
-async def immortal_keys(seen: Seen) -> tuple[str, ...]:
+async def keys_without_expiry(seen: Seen) -> tuple[str, ...]:
     keys = [key async for key in seen.redis.scan_iter("arq:*") if key not in QUEUES]
     return tuple([key for key in keys if await seen.redis.pttl(key) == -1])
 
 
 def orphans(temporary: Path, services: Sequence[Service]) -> list[str]:
-    """Processes that know a temporary folder and belong to no living service."""
+    """Return processes that use a temporary folder but do not belong to a running service."""
     mark = f"TMPDIR={temporary}".encode()
     families = set().union(*(service.family() for service in services))
     marked = {
@@ -174,7 +177,7 @@ def _read(path: Path) -> bytes:
 
 
 def _blobs(root: Path) -> dict[str, str]:
-    """The sha256 of every source by its key; of other blobs the key alone."""
+    """Return the sha256 of each source by its key, and an empty string for other blobs."""
     files = [path for path in root.rglob("*") if path.is_file() and "#" not in path.name]
     return {
         str(path.relative_to(root)): hashlib.sha256(_read(path)).hexdigest() if path.name == "source" else ""
@@ -188,7 +191,7 @@ def _transcripts(root: Path, jobs: list[JobRow]) -> dict[UUID, str]:
 
 
 async def foreign_rows_shown(seen: Seen) -> tuple[str, ...]:
-    """The paths that answer with what belongs to another tenant."""
+    """Return the paths whose answers contain data of another tenant."""
     rows = await seen.record.fetch("SELECT id FROM jobs WHERE tenant = $1", FOREIGN_TENANT)
     own_paths = ("", "/transcript", "/audio", "/webhook-attempts")
     shown = []

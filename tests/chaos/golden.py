@@ -1,4 +1,4 @@
-"""What a recording must come to: its transcript, made here in one process, without servers, leases or faults."""
+"""The expected transcript of a recording, made in one process without servers, leases or faults."""
 
 from pathlib import Path
 
@@ -8,16 +8,16 @@ from processor_service.audio.write_chunks import ChunkFile
 from processor_service.compute.messages import ChunkProcessed, ChunkWritten, ProcessChunk, Reply, SplitSource
 from processor_service.compute.requests import Engine, process_chunk, split
 from processor_service.stages.final_transcript import final_transcript
-from processor_service.transcribers import load_transcriber
+from processor_service.transcribers.engines import load_transcriber
 from shared.schemas.options import JobOptions
 from shared.schemas.transcript import Transcript
 
-CALLS = "calls.jsonl"  # a line for each call of the scripted transcriber, in the folder that is its model
+CALLS = "calls.jsonl"  # one line a call of the scripted transcriber, in its model folder
 OPTIONS = JobOptions(denoise=False)
 
 
 class Golden(msgspec.Struct, frozen=True, kw_only=True):
-    """A recording, its text, its chunks that are tasks, and how often a transcriber is called for it."""
+    """A recording, its text, the number of its chunk tasks, and the number of transcriber calls."""
 
     wav: bytes
     text: str
@@ -26,7 +26,7 @@ class Golden(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def golden(wav: bytes, folder: Path, *, threshold_s: float, chunk_s: float) -> Golden:
-    """Split and transcribe as a worker's child would, in a new folder."""
+    """Split and transcribe a recording in a new folder, as a child process of a worker does."""
     folder.mkdir()
     source = folder / "source"
     source.write_bytes(wav)
@@ -38,7 +38,7 @@ def golden(wav: bytes, folder: Path, *, threshold_s: float, chunk_s: float) -> G
 
 
 def count_calls(model: Path) -> int:
-    """The calls of every transcriber that was loaded from a folder."""
+    """Return the number of calls of all transcribers loaded from a folder."""
     calls = model / CALLS
     return calls.read_bytes().count(b"\n") if calls.exists() else 0
 
@@ -46,14 +46,14 @@ def count_calls(model: Path) -> int:
 def _split(source: Path, folder: Path, threshold_s: float, chunk_s: float) -> list[ChunkFile]:
     chunks: list[ChunkFile] = []
 
-    def heard(reply: Reply) -> None:
+    def on_reply(reply: Reply) -> None:
         if isinstance(reply, ChunkWritten):
             chunks.append(reply.chunk)
 
     request = SplitSource(
         source_path=str(source), out_dir=str(folder), threshold_s=threshold_s, chunk_s=chunk_s, max_audio_s=3600.0
     )
-    split(request, heard, lambda _: None)
+    split(request, on_reply, lambda _: None)
     return chunks
 
 

@@ -1,4 +1,4 @@
-"""Runs that go on side by side in one world, so that one's waiting is another's time; they are judged together."""
+"""Runs that share one world and run in parallel to save time. They are checked together."""
 
 import asyncio
 import random
@@ -9,10 +9,10 @@ from tests.chaos.facts import Facts
 from tests.chaos.gather import gather
 from tests.chaos.invariants import violations_of
 from tests.chaos.load import Load
-from tests.chaos.waiting import came_about
+from tests.chaos.waiting import became_true
 from tests.chaos.world import World
 
-LOOK_EVERY_S = 0.5
+POLL_INTERVAL_S = 0.5
 UNDER_WAY = """
 SELECT count(*) FROM tasks t JOIN jobs j ON j.id = t.job_id
 WHERE t.state NOT IN ('done', 'dead', 'cancelled') OR j.status NOT IN ('COMPLETED', 'FAILED', 'CANCELLED')
@@ -20,7 +20,7 @@ WHERE t.state NOT IN ('done', 'dead', 'cancelled') OR j.status NOT IN ('COMPLETE
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """A fault that was injected; `costs` is how many chunks it may cause to be done again."""
+    """An injected fault. `costs` is the most chunks that may be processed again because of it."""
 
     at: float
     kind: str
@@ -29,7 +29,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """The facts of a world at rest, what does not hold of them, and how long it took to come to rest."""
+    """The state after all jobs ended, its violations, and the seconds until the jobs ended."""
 
     facts: Facts
     violations: tuple[str, ...]
@@ -37,7 +37,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Group:
-    """What the runs of a group have in common."""
+    """The state that the runs of a group share."""
 
     def __init__(self, world: World, size: int) -> None:
         self.world = world
@@ -48,36 +48,36 @@ class Group:
         self._judging: asyncio.Task[Verdict] | None = None
 
     def load(self, name: str, rng: random.Random) -> Load:
-        """A client for one of the runs."""
+        """Create the client of one run."""
         load = Load(name, self.world.http, self.world.url, self.world.receiver.url, rng)
         self.loads.append(load)
         return load
 
     def arrive(self) -> None:
-        """One of the runs has injected its faults, or broke off."""
+        """Note that a run has injected its faults or aborted."""
         self._missing -= 1
         if self._missing == 0:
             self._all_are_done.set()
 
     async def verdict(self) -> Verdict:
-        """The judgement over all of them, once all have arrived."""
+        """Return the verdict on the group, once all runs have arrived."""
         await self._all_are_done.wait()
         if self._judging is None:
             self._judging = asyncio.create_task(self._judge())
         return await self._judging
 
     async def _judge(self) -> Verdict:
-        """Wait until the world has come to rest, and then a little for what follows upon that."""
+        """Wait until all jobs have ended, then until no invariant is violated or the time is up."""
         await self.world.ready()
         clock, profile = asyncio.get_running_loop().time, self.world.profile
         began_s = clock()
-        await came_about(self._is_quiet, within_s=profile.quiet_within_s)
+        await became_true(self._is_quiet, within_s=profile.quiet_within_s)
         quiet_after_s = clock() - began_s
         deadline_s = clock() + profile.settled_within_s
         while violations := violations_of(facts := await self._facts()):
             if clock() > deadline_s:
                 break
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(POLL_INTERVAL_S)
         return Verdict(facts=facts, violations=tuple(violations), quiet_after_s=quiet_after_s)
 
     async def _is_quiet(self) -> bool:

@@ -1,4 +1,4 @@
-"""The facts of a world in which all went well, for tests that break one of them at a time."""
+"""Facts without a violation, for tests that break one fact at a time."""
 
 import datetime as dt
 from uuid import UUID
@@ -18,7 +18,7 @@ EVENT = event_id(JOB, 1, EventType.COMPLETED)
 
 
 def healthy() -> Facts:
-    """One job that was completed and told of by one webhook, and one that failed and is a dead letter."""
+    """Return facts with a completed job that sent one webhook, and a failed job with a dead letter."""
     return Facts(
         attempts=(
             attempt(JOB, JobStatus.COMPLETED, webhook="ok/0"),
@@ -41,7 +41,7 @@ def healthy() -> Facts:
             ended(DEAD_JOB, JobStatus.FAILED),
         ),
         events=(EventRow(id=EVENT, job_id=JOB, generation=1, type=EventType.COMPLETED, committed_at=NOON),),
-        received=(heard(),),
+        received=(received_webhook(),),
         dead_in_redis=(dead_letter(),),
         blobs={f"jobs/{job}/source": sha256(job) for job in (JOB, DEAD_JOB)},
         transcripts={JOB: "tick"},
@@ -72,7 +72,7 @@ def task_row(task: UUID, job: UUID, kind: TaskKind, state: TaskState) -> TaskRow
     return TaskRow(id=task, job_id=job, generation=1, kind=kind, ordinal=0, state=state)
 
 
-def heard() -> Received:
+def received_webhook() -> Received:
     at = NOON.timestamp() + 1
     return Received(at=at, path="/ok/0", event_id=EVENT, type=EventType.COMPLETED, job_id=str(JOB), verifies=True)
 

@@ -1,6 +1,6 @@
-"""The nine invariants that hold after every run, whatever was broken in it. Each returns its violations.
+"""The nine invariants that hold after every run, whatever faults it injected. Each returns its violations.
 
-I1 and I3 to I8 come true some time after the last fault; the caller looks again until they do or its patience ends.
+I1 and I3 to I8 hold some time after the last fault. The caller checks them repeatedly until they do or time is up.
 """
 
 from collections import Counter, defaultdict
@@ -14,12 +14,12 @@ from shared.schemas.webhook_events import EventType, event_id
 from tests.chaos.facts import Change, DeadTask, Facts, JobRow
 from tests.chaos.load import Attempt
 
-MAYBE_RECORDED = (None, 503)  # the connection broke, or the database's did in the middle of a commit
-BORN = frozenset({TaskState.PENDING, TaskState.DISPATCHED})
+MAYBE_RECORDED = (None, 503)  # the connection broke, or the database's broke during a commit
+INITIAL_STATES = frozenset({TaskState.DISPATCHED})
 
 
 def every_accepted_job_ends(facts: Facts) -> list[str]:
-    """I1: each 202 is in a terminal state, and in the one that its upload deserves."""
+    """I1: each job that got a 202 ends in the state that is expected of its upload."""
     violations, excused = [], _poisoned_by_us(facts)
     for attempt in _recorded(facts):
         job = facts.jobs.get(_job_id(attempt, facts))
@@ -33,7 +33,7 @@ def every_accepted_job_ends(facts: Facts) -> list[str]:
 
 
 def one_result_each(facts: Facts) -> list[str]:
-    """I2: a generation ends once, and a COMPLETED job's transcript is the golden one."""
+    """I2: a generation ends once, and a COMPLETED job has the golden transcript."""
     ends = Counter((c.job_id, c.generation) for c in _of(facts, "jobs") if c.state in JOB_TERMINAL and _moved(c))
     twice = [
         f"I2: job {job} ended {times} times in generation {generation}"
@@ -50,7 +50,7 @@ def one_result_each(facts: Facts) -> list[str]:
 
 
 def one_webhook_each(facts: Facts) -> list[str]:
-    """I3: one event an end, heard at least once, always by the same id, signed, and never before the commit."""
+    """I3: each end has one event, received at least once, with one id, signed, and never before the commit."""
     wanted = {_job_id(attempt, facts): attempt for attempt in _recorded(facts) if attempt.webhook}
     due = {
         event_id(c.job_id, c.generation or 0, EventType.of(JobStatus(c.state or ""))): c.job_id
@@ -59,30 +59,32 @@ def one_webhook_each(facts: Facts) -> list[str]:
     }
     events = {event.id: event for event in facts.events if event.job_id in wanted}
     violations = [f"I3: there is no event {missing}" for missing in due.keys() - events.keys()]
-    violations += [f"I3: there is an event {extra} that nothing calls for" for extra in events.keys() - due.keys()]
-    heard = {one.event_id for one in facts.received}
     violations += [
-        f"I3: event {one} was never heard by {wanted[job_id].webhook}"
+        f"I3: there is an event {extra} that no end of a job explains" for extra in events.keys() - due.keys()
+    ]
+    delivered = {one.event_id for one in facts.received}
+    violations += [
+        f"I3: event {one} was never received by {wanted[job_id].webhook}"
         for one, job_id in due.items()
-        if one in events and one not in heard and not wanted[job_id].unheard
+        if one in events and one not in delivered and not wanted[job_id].never_accepted
     ]
     for one in facts.received:
         event = events.get(one.event_id)
         if event is None:
-            violations.append(f"I3: a webhook with id {one.event_id!r} came to {one.path}, and there is no such event")
+            violations.append(f"I3: a webhook with id {one.event_id!r} came to {one.path}, but there is no such event")
         elif str(event.job_id) != one.job_id or event.type != one.type:
-            violations.append(f"I3: {one.event_id} told of {one.job_id} {one.type}")
+            violations.append(f"I3: {one.event_id} names the wrong job or type: {one.job_id} {one.type}")
         elif one.at < event.committed_at.timestamp():
             violations.append(f"I3: {one.event_id} was sent before its commit")
         if not one.verifies:
             violations.append(f"I3: the signature of {one.event_id} does not verify")
     if facts.trapped:
-        violations.append(f"I3: {facts.trapped} requests went where a redirect pointed")
+        violations.append(f"I3: {facts.trapped} requests followed a redirect")
     return violations
 
 
 def chunks_done_once(facts: Facts) -> list[str]:
-    """I4: every task is done, and once, and a crash costs at most one chunk a slot."""
+    """I4: each task is done at most once, all chunks are done, and a crash repeats at most one chunk a slot."""
     done = Counter(c.id for c in _of(facts, "tasks") if c.state == TaskState.DONE and _moved(c))
     violations = [f"I4: task {task} was done {times} times" for task, times in done.items() if times > 1]
     chunks = Counter(
@@ -101,34 +103,36 @@ def chunks_done_once(facts: Facts) -> list[str]:
 
 
 def fenced_and_legal(facts: Facts) -> list[str]:
-    """I5: tokens only grow, nobody writes under another's lease, every change is one of the tables."""
+    """I5: lease tokens only grow, writes match the current lease, and every change is a permitted transition."""
     audited = {change.job_id for change in _of(facts, "jobs")}
     violations = [f"I5: job {job.id} is not in the audit" for _, job in _ours(facts) if job.id not in audited]
     claims: dict[tuple[UUID, int | None], str | None] = {}
     tokens: defaultdict[UUID, int] = defaultdict(int)
     for change in facts.changes:
         if not _is_legal(change) and not _is_tombstone(change, facts):
-            violations.append(f"I5: {_tell(change)} is no transition")
+            violations.append(f"I5: {_describe(change)} is not a permitted transition")
         if change.relation != "tasks" or change.token is None:
             continue
         if change.token < tokens[change.id]:
-            violations.append(f"I5: the token of {_tell(change)} went down from {tokens[change.id]} to {change.token}")
+            violations.append(
+                f"I5: the token of {_describe(change)} went down from {tokens[change.id]} to {change.token}"
+            )
         tokens[change.id] = change.token
         if change.state == TaskState.RUNNING:
             claims[change.id, change.token] = change.who
             if change.old_token == change.token:
-                violations.append(f"I5: {_tell(change)} was claimed without a new token")
+                violations.append(f"I5: {_describe(change)} was claimed without a new token")
         elif change.old_state == TaskState.RUNNING and _is_stale(change, claims.get((change.id, change.old_token))):
-            violations.append(f"I5: {change.who} wrote under a lease that it does not hold: {_tell(change)}")
+            violations.append(f"I5: {change.who} wrote without holding the lease: {_describe(change)}")
     return violations
 
 
 def nothing_left_over(facts: Facts) -> list[str]:
-    """I6: queues empty, no key for ever, no temporary file, no child of the dead, no transaction left open."""
+    """I6: no queued entry, key without expiry, temporary file, partial blob, orphaned process or open transaction."""
     left = facts.leftovers
     return [
         *(f"I6: there is still an entry in {entry}" for entry in left.queued),
-        *(f"I6: the key {key} has no end" for key in left.immortal_keys),
+        *(f"I6: the key {key} has no expiry" for key in left.keys_without_expiry),
         *(f"I6: the temporary file {path} is left" for path in left.temporary_files),
         *(f"I6: the partial blob {path} is left" for path in left.partial_blobs),
         *(f"I6: the process {process} has lost its parent" for process in left.orphaned_processes),
@@ -137,11 +141,11 @@ def nothing_left_over(facts: Facts) -> list[str]:
 
 
 def bytes_are_safe(facts: Facts) -> list[str]:
-    """I7: what was acknowledged is stored as it was sent; what was refused has no row, and what has no row no blob."""
+    """I7: accepted uploads are stored unchanged, rejected uploads have no row, and every blob has a row."""
     stored_by_job = {key.split("/")[1] for key in facts.blobs if key.startswith("jobs/")}
     recorded = {job.source_sha256 for job in facts.jobs.values()}
     violations = [
-        f"I7: {_name(attempt)} was answered {attempt.status} and is recorded"
+        f"I7: {_name(attempt)} got {attempt.status} but has a row"
         for attempt in facts.attempts
         if attempt.status not in (202, *MAYBE_RECORDED) and attempt.sha256 in recorded
     ]
@@ -150,15 +154,15 @@ def bytes_are_safe(facts: Facts) -> list[str]:
         job = facts.jobs.get(job_id)
         if attempt.erased or (job is not None and job.erased_at):
             if str(job_id) in stored_by_job:
-                violations.append(f"I7: {_name(attempt)} was erased and is stored")
+                violations.append(f"I7: {_name(attempt)} was erased but its blobs exist")
         elif facts.blobs.get(f"jobs/{job_id}/source") != attempt.sha256:
-            violations.append(f"I7: the bytes of {_name(attempt)} are not those that were sent")
+            violations.append(f"I7: the stored bytes of {_name(attempt)} are missing or changed")
     rows = {str(job_id) for job_id in facts.jobs}
     return violations + [f"I7: blobs of {job_id} have no row" for job_id in sorted(stored_by_job - rows)]
 
 
 def dead_letters_agree(facts: Facts) -> list[str]:
-    """I8: the Redis list holds the dead tasks of the record that nobody has dismissed, each once."""
+    """I8: the Redis list holds each dead task of the database that is not dismissed, once."""
     in_redis = Counter(facts.dead_in_redis)
     in_record = Counter(
         DeadTask(job_id=str(task.job_id), generation=task.generation, task_kind=task.kind, ordinal=task.ordinal)
@@ -172,7 +176,7 @@ def dead_letters_agree(facts: Facts) -> list[str]:
 
 
 def tenants_are_apart(facts: Facts) -> list[str]:
-    """I9: no answer shows what is another tenant's."""
+    """I9: no answer contains data of another tenant."""
     return [f"I9: a row of another tenant is shown by {path}" for path in facts.foreign_rows_shown]
 
 
@@ -190,12 +194,12 @@ INVARIANTS: tuple[Callable[[Facts], list[str]], ...] = (
 
 
 def violations_of(facts: Facts) -> list[str]:
-    """Of all invariants."""
+    """Return the violations of all invariants."""
     return [violation for invariant in INVARIANTS for violation in invariant(facts)]
 
 
 def _recorded(facts: Facts) -> list[Attempt]:
-    """The uploads that are jobs: the accepted ones, and those of which nobody heard but the record knows."""
+    """Return the uploads that are jobs: accepted ones, and ones without a clear answer that the database has."""
     known = {job.source_sha256 for job in facts.jobs.values()}
     return [
         attempt
@@ -211,7 +215,7 @@ def _job_id(attempt: Attempt, facts: Facts) -> UUID:
 
 
 def _ours(facts: Facts) -> list[tuple[Attempt, JobRow]]:
-    """The uploads that are in the record, with their jobs."""
+    """Return the uploads that have a job row, with that row."""
     found = ((attempt, facts.jobs.get(_job_id(attempt, facts))) for attempt in _recorded(facts))
     return [(attempt, job) for attempt, job in found if job is not None]
 
@@ -221,7 +225,7 @@ def _expected(attempt: Attempt) -> set[str]:
 
 
 def _poisoned_by_us(facts: Facts) -> set[UUID]:
-    """Jobs of which a task is poison because its workers were killed under it, each of them on purpose."""
+    """Return jobs with a task that is poison only because the run killed or froze each of its workers."""
     claims: defaultdict[UUID, list[str | None]] = defaultdict(list)
     for change in _of(facts, "tasks"):
         if change.state == TaskState.RUNNING:
@@ -250,7 +254,7 @@ def _is_legal(change: Change) -> bool:
         return _is_legal_job(change)
     if change.operation == "INSERT":
         kept = change.kind == TaskKind.CHUNK and change.state == TaskState.DONE and (change.generation or 0) > 1
-        return kept or change.state in BORN
+        return kept or change.state in INITIAL_STATES
     if change.generation != change.old_generation:
         return False
     return change.old_state == change.state or change.state in TASK_TRANSITIONS[TaskState(change.old_state or "")]
@@ -266,7 +270,7 @@ def _is_legal_job(change: Change) -> bool:
 
 
 def _is_tombstone(change: Change, facts: Facts) -> bool:
-    """Whether the collector took the id of an upload that was never recorded, before it deleted the bytes."""
+    """Return whether orphan cleanup inserted a tombstone for an upload without a row, before it deleted the blobs."""
     job = facts.jobs.get(change.job_id)
     born_dead = change.operation == "INSERT" and change.state == JobStatus.CANCELLED
     return born_dead and job is not None and job.erased_at is not None and not _has_task(facts, change.job_id)
@@ -277,7 +281,10 @@ def _has_task(facts: Facts, job_id: UUID) -> bool:
 
 
 def _is_stale(change: Change, holder: str | None) -> bool:
-    """Whether a task left `running` by somebody else's hand; only rescue, after the lease, and cancel may do that."""
+    """Return whether another process than the lease holder ended a running task without the right to.
+
+    Only a cancellation, and a rescue after the lease expired, may do that.
+    """
     if change.who == holder or change.state == TaskState.CANCELLED:
         return False
     rescued = change.state in (TaskState.DISPATCHED, TaskState.DEAD)
@@ -288,6 +295,6 @@ def _name(attempt: Attempt) -> str:
     return f"upload {attempt.number} (job {attempt.job_id})"
 
 
-def _tell(change: Change) -> str:
+def _describe(change: Change) -> str:
     what = change.kind or "job"
     return f"{what} {change.id} {change.old_state}→{change.state} (audit {change.seq})"

@@ -1,4 +1,4 @@
-"""Submits jobs, many at a time, and remembers of every attempt what was sent and what was answered."""
+"""Submit jobs concurrently, and keep what was sent and answered for every attempt."""
 
 import asyncio
 import hashlib
@@ -14,12 +14,12 @@ from tests.chaos.send import send_resumably, send_whole
 from tests.chaos.sounds import marked
 
 AT_ONCE = 8
-RESUMABLE_EACH = 3  # one upload of so many comes by tus
+RESUMABLE_EACH = 3  # one upload in three uses tus
 WAIT_AFTER_REFUSAL_S = 0.1
 
 
 class Attempt(msgspec.Struct, kw_only=True):
-    """One upload, whole or by tus. `status` is None where nobody knows what happened."""
+    """One upload, in one request or by tus. `status` is None if the outcome is unknown."""
 
     number: int
     sha256: str
@@ -30,16 +30,16 @@ class Attempt(msgspec.Struct, kw_only=True):
     status: int | None = None
     retry_after: str | None = None
     job_id: str | None = None
-    text: str  # what its transcript must say
-    calls: int  # of the transcriber, that it takes
-    chunks: int  # that are tasks of their own; none in a recording that goes through under one lease
-    may_be_cancelled: bool = False  # it was asked for, and perhaps too late
+    text: str  # the expected transcript
+    calls: int  # transcriber calls that it needs
+    chunks: int  # chunk tasks; 0 for a recording that is processed under one lease
+    may_be_cancelled: bool = False  # a cancellation was requested, perhaps too late
     erased: bool = False
-    unheard: bool = False  # its endpoint never says yes, or is not to be reached
+    never_accepted: bool = False  # its endpoint never accepts, or must not be reached
 
 
 class Load:
-    """A client of the ingest, for the length of one run."""
+    """A client of the ingest for one run."""
 
     def __init__(
         self, name: str, http: aiohttp.ClientSession, url: str, webhook_url: Callable[[str], str], rng: random.Random
@@ -58,7 +58,7 @@ class Load:
     async def jobs(
         self, recording: Golden, count: int, *, within_s: float = 120.0, at_once: int = AT_ONCE, **how: object
     ) -> list[Attempt]:
-        """Upload until so many were accepted; what is refused is sent again, as another upload."""
+        """Upload until `count` jobs are accepted. Each rejected upload is replaced by a new one."""
         accepted: list[Attempt] = []
 
         async def one() -> None:
@@ -78,9 +78,9 @@ class Load:
         expected: str = "COMPLETED",
         prompt: str | None = None,
         audio: Callable[[bytes], bytes] = lambda wav: wav,
-        unheard: bool = False,
+        never_accepted: bool = False,
     ) -> Attempt:
-        """Upload once, whatever comes of it. `webhook` is the endpoint's behaviour, None is none."""
+        """Upload once, with any outcome. `webhook` is the endpoint's behaviour; None means no webhook."""
         number = len(self.attempts)
         data = audio(marked(recording.wav, f"{self._name} {number} {self._rng.random()}"))
         path = None if webhook is None else f"{webhook}/{self._name}-{number}"
@@ -93,7 +93,7 @@ class Load:
             text=recording.text,
             calls=recording.calls,
             chunks=recording.chunks,
-            unheard=unheard,
+            never_accepted=never_accepted,
         )
         self.attempts.append(attempt)
         await self._send(attempt, data, self._options(path, prompt))

@@ -1,4 +1,4 @@
-"""What operators do, at the worst moment: redrive everything, twice at once."""
+"""A run in which operators redrive all dead letters twice at once."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ GENERATIONS = "SELECT generation, count(*) AS jobs FROM jobs WHERE id = ANY($1::
 
 
 async def c15_redrive_twice(run: Run) -> None:
-    """All dead letters redriven by two requests at the same time: one new generation each."""
+    """Two concurrent requests redrive all dead letters: each job gets one new generation."""
     count = run.profile.dead_jobs
     jobs = await run.load.jobs(run.world.short, count, webhook=None, audio=damaged, expected="FAILED", at_once=AT_ONCE)
     await run.ended(jobs)
@@ -29,9 +29,9 @@ async def c15_redrive_twice(run: Run) -> None:
 
 
 async def _redrive_all(run: Run) -> int:
-    """Those of this run alone: others go on beside it."""
+    """Redrive only dead letters of this run, by their code: other runs may run in parallel."""
     url = f"{run.world.url}/v1/dead-letters/redrive?code={FailureCode.UNDECODABLE_AUDIO}"
     async with run.world.http.post(url) as answer:
         body = await answer.json()
-        run.expect(answer.status == 200, f"the redrive was answered with {answer.status}: {body}")
+        run.expect(answer.status == 200, f"the redrive got {answer.status}: {body}")
         return int(body.get("redriven", 0))

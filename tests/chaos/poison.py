@@ -1,4 +1,4 @@
-"""Poison: jobs that kill, hang or flood the child that works on them, among jobs that do not."""
+"""A run with poison jobs, which kill, hang or flood their child process, among normal jobs."""
 
 from tests.chaos.load import Attempt
 from tests.chaos.run import Run
@@ -13,7 +13,7 @@ CODE = "SELECT error_code FROM jobs WHERE id = $1::uuid"
 
 
 async def c11_poison(run: Run) -> None:
-    """Crashes, memory without end, endless loops, floods and a decompression bomb among sound jobs."""
+    """Crashes, unbounded memory, endless loops, floods and a decompression bomb among normal jobs."""
     load, short, killers = run.load, run.world.short, run.profile.killers
     poisoned = [await load.attempt(short, prompt=killer, expected="FAILED") for killer in killers]
     bomb = await load.attempt(short, audio=endless_silence, expected="FAILED")
@@ -26,7 +26,7 @@ async def c11_poison(run: Run) -> None:
     run.expect(await _code(run, bomb) == "audio_too_long", f"the bomb ended with {await _code(run, bomb)}")
     blamed = await run.world.record.value(BLAME, [attempt.job_id for attempt in bystanders])
     run.figures |= {"poison": len(poisoned), "bystanders": len(bystanders), "bystanders_blamed": blamed}
-    run.expect(not blamed, f"{blamed} tasks of bystanders were blamed for what poison did")
+    run.expect(not blamed, f"{blamed} tasks of other jobs counted attempts or crashes because of poison")
 
 
 async def _expect_poison(run: Run, attempt: Attempt, killer: str) -> None:

@@ -1,10 +1,10 @@
-"""The sizes of the runs: `short` takes eight minutes and is part of CI, `long` over half an hour, by hand."""
+"""Sizes of the runs: `short` takes eight minutes and is part of CI; start `long`, over half an hour, by hand."""
 
 import msgspec
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """The sizes of the runs. What a run must hold to is with the run."""
+    """Sizes of the runs. Each run defines its own limits."""
 
     name: str
     lease_s: float
@@ -13,15 +13,13 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     webhook_timeout_s: float
     stage_timeout_s: float
     orphan_age_s: float
-    patience: (
-        float  # factor on every limit in seconds: a shared machine stutters, and what is promised is held by `long`
-    )
+    time_factor: float  # multiplies every time limit: shared machines are slow, and only `long` enforces the limits
     quiet_within_s: float  # I1's T: from the end of the faults to the last terminal state
     settled_within_s: float  # from then on: dead letters listed, orphans collected, queues swept
     slots: int  # of each worker
     jobs: int  # of a run at least, each of several chunks
-    under_way: int  # so many at a time, while faults are injected
-    slow_chunk_s: float  # what a chunk takes to transcribe, without using the CPU
+    under_way: int  # concurrent jobs while faults are injected
+    slow_chunk_s: float  # time to transcribe a chunk, without using the CPU
     kill_every_s: tuple[float, float]
     kill_for_s: float
     times_at_each_failpoint: int
@@ -34,13 +32,13 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     postgres_frozen_s: float
     slow_connections: int
     slow_p99_ratio: float
-    legitimate_uploads: int  # beside the slow ones; of few of them the p99 is the longest
+    legitimate_uploads: int  # with slow clients connected; the p99 of few uploads is their maximum
     dead_jobs: int
     backlog: int
     throughput_jobs: int
     throughput_drop: float | None  # None: reported only
-    side_by_side: tuple[tuple[str, ...], ...]  # runs that go on together, to save time
-    killers: tuple[str, ...]  # what C11's poison does to a child
+    side_by_side: tuple[tuple[str, ...], ...]  # runs that run in parallel, to save time
+    killers: tuple[str, ...]  # what C11's poison does to a child process
 
 
 SHORT = Profile(
@@ -50,8 +48,8 @@ SHORT = Profile(
     webhook_waits_s=(1.0, 2.0, 3.0),
     webhook_timeout_s=2.0,
     stage_timeout_s=20.0,  # a first split imports for seconds, on a busy machine for ten
-    orphan_age_s=4.0,  # shorter than C3 freezes an ingest that has stored and not committed
-    patience=2.0,
+    orphan_age_s=4.0,  # shorter than C3 freezes an ingest between storing and committing
+    time_factor=2.0,
     quiet_within_s=90.0,
     settled_within_s=25.0,
     slots=2,
@@ -87,7 +85,7 @@ LONG = Profile(
     webhook_timeout_s=3.0,
     stage_timeout_s=20.0,
     orphan_age_s=20.0,
-    patience=1.0,
+    time_factor=1.0,
     quiet_within_s=600.0,
     settled_within_s=300.0,
     slots=2,

@@ -1,7 +1,7 @@
-"""A TCP proxy between the services and one server, which can pass, refuse, freeze, or cut at a command.
+"""A TCP proxy between the services and one server. It can pass, refuse, freeze, or cut connections at a command.
 
-Cut at a command: the connection is broken when the client sends it, either before the server gets it, or after the
-server has carried it out and before the client hears of it. That is where a client cannot know what happened.
+A cut resets the connection when the client sends the command: either before the server gets it, or after the server
+has executed it and before the client gets the answer. In both cases the client cannot know the outcome.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ class Mode(StrEnum):
 
 
 class Cuts(msgspec.Struct, kw_only=True):
-    """Orders to cut at a command: so many more times, each with a chance, so that some get through."""
+    """Cuts at a command: `left` more, each with a probability of `chance`, so that some commands pass."""
 
     command: bytes
     left: int
@@ -45,7 +45,7 @@ class Cuts(msgspec.Struct, kw_only=True):
 
 
 class Proxy:
-    """Listens on a port of loopback and connects to another."""
+    """Listens on a loopback port and forwards to another."""
 
     def __init__(self, upstream_port: int) -> None:
         self.port = 0
@@ -81,7 +81,7 @@ class Proxy:
             connection.cut()
 
     def cut_at(self, command: bytes, times: int, chance: float, rng: random.Random) -> Cuts:
-        """Begin to cut; what is returned counts."""
+        """Start to cut. The returned object counts the cuts."""
         self.cuts = Cuts(command=command, left=times, chance=chance, rng=rng)
         return self.cuts
 
@@ -110,17 +110,17 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class _Connection:
-    """A client's connection and the one that is made for it."""
+    """A connection of a client and its connection to the server."""
 
     def __init__(self, proxy: Proxy, client: Streams, upstream: Streams) -> None:
         self._proxy = proxy
         self._client = client
         self._upstream = upstream
         self._answered = asyncio.Event()
-        self._is_muted = False  # what the server says is heard here and not passed on
+        self._is_muted = False  # answers of the server are read and dropped
 
     async def run(self) -> None:
-        """Until either side ends; then both have."""
+        """Forward until either side ends, then close both."""
         pumps = [asyncio.create_task(self._pump_commands()), asyncio.create_task(self._pump_answers())]
         with contextlib.suppress(OSError):
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -164,8 +164,8 @@ class _Connection:
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
-    """Close it the hard way, as a connection that broke looks."""
+    """Send a TCP reset, as when a connection breaks."""
     with contextlib.suppress(OSError, AttributeError):
-        linger_not = b"\1\0\0\0\0\0\0\0"  # struct linger {1, 0}
-        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_not)
+        no_linger = b"\1\0\0\0\0\0\0\0"  # struct linger {1, 0}
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)
     writer.transport.abort()

@@ -1,8 +1,8 @@
-"""A client's webhook endpoint that misbehaves as its path says, verifies every request and remembers it.
+"""A webhook endpoint that behaves as its path says, verifies every request and logs it.
 
-`/ok/…`, `/lost/N/…` reads the first N and hangs up, `/fail/N/…` answers 500 N times, `/throttle/N/S/…` 429 with
-Retry-After S, `/hang/…` never answers, `/huge/…` answers with 10 MB, `/endless/…` with no end, `/redirect/…` to a trap,
-`/gone/…` 410. What follows the behaviour tells jobs apart.
+`/ok/…` accepts. `/lost/N/…` reads the first N requests and disconnects. `/fail/N/…` answers 500 N times.
+`/throttle/N/S/…` answers 429 with Retry-After S. `/hang/…` never answers. `/huge/…` answers with 10 MB. `/endless/…`
+answers without end. `/redirect/…` redirects to a trap. `/gone/…` answers 410. The rest of the path identifies the job.
 """
 
 import asyncio
@@ -20,13 +20,13 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from deploy.local.ports import LOOPBACK
 
-HOSTS = (LOOPBACK, "127.0.0.2", "127.0.0.3")  # those that misbehave for long have a host of their own
+HOSTS = (LOOPBACK, "127.0.0.2", "127.0.0.3")  # slow behaviours use a separate host
 HUGE_BYTES = 10 << 20
 PIECE = b"x" * (1 << 16)
 
 
 class Received(msgspec.Struct, kw_only=True):
-    """One request to the endpoint; `answered` is None where there was no whole answer."""
+    """One request to the endpoint. `answered` is None if there was no complete answer."""
 
     at: float
     path: str
@@ -38,7 +38,7 @@ class Received(msgspec.Struct, kw_only=True):
 
 
 class Receiver:
-    """Listens on loopback, and sets a trap on another port that nobody may step into."""
+    """Listens on loopback, and counts connections to a second port, the trap, which must stay unused."""
 
     def __init__(self, secret: str, hosts: Sequence[str] = HOSTS) -> None:
         self.log: list[Received] = []

@@ -1,4 +1,4 @@
-"""The checker's own connection to the record: a superuser's, straight to the server, patient with its outages."""
+"""The checker's connection to the database: as superuser, without the proxy, with retries during outages."""
 
 import asyncio
 import contextlib
@@ -11,11 +11,11 @@ from deploy.migrate import migrate
 
 AUDIT = Path(__file__).with_name("audit.sql")
 ROLE = "headrace_service"
-PATIENCE_S = 60.0
+RETRY_FOR_S = 60.0
 STATEMENT_S = 20.0
-AWAY = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError)
+UNAVAILABLE = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError)
 
-FOREIGN_TENANT = "somebody-else"
+FOREIGN_TENANT = "other-tenant"
 INSERT_FOREIGN = """
 WITH job AS (
     INSERT INTO jobs (id, tenant, status, options, container, source_bytes, source_sha256, error_code, error_message,
@@ -36,7 +36,7 @@ EMPTY = "TRUNCATE jobs, uploads CASCADE; TRUNCATE chaos_audit"
 
 
 class Record:
-    """SQL for the checker. A statement whose connection breaks is sent again, so it must bear that."""
+    """SQL for the checker. A statement is repeated if its connection breaks, so it must be idempotent."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -44,31 +44,31 @@ class Record:
         self._lock = asyncio.Lock()
 
     async def prepare(self, password: str) -> None:
-        """The schema, owned by an ordinary role for the services, and the audit, which is not theirs."""
+        """Create the schema, owned by the services' ordinary role, and the audit, owned by the superuser."""
         await self.fetch(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{password}'")
         await self.fetch(f"ALTER DATABASE headrace OWNER TO {ROLE}")
         await migrate(self.service_url(password))
         await self.script(AUDIT.read_text())
 
     def service_url(self, password: str, port: int | None = None, who: str = "") -> str:
-        """Where services find the record: their role, perhaps through a proxy, and their name for the audit."""
+        """Return the database URL for a service: its role, perhaps a proxy's port, and its name for the audit."""
         host = self.url.rpartition("@")[2]
         if port is not None:
             host = f"127.0.0.1:{port}/headrace"
         return f"postgresql://{ROLE}:{password}@{host}" + (f"?chaos.who={who}" if who else "")
 
     async def empty(self) -> None:
-        """Forget all jobs; leave one of another tenant."""
+        """Delete all jobs, then insert one of another tenant."""
         await self.script(EMPTY)
         await self.fetch(INSERT_FOREIGN, FOREIGN_TENANT)
 
     async def fetch(self, statement: str, *arguments: Any) -> list[Any]:
-        async with self._lock, asyncio.timeout(PATIENCE_S):
+        async with self._lock, asyncio.timeout(RETRY_FOR_S):
             while True:
                 try:
                     connection = await self._open()
                     return list(await connection.fetch(statement, *arguments, timeout=STATEMENT_S))
-                except AWAY:
+                except UNAVAILABLE:
                     await self._drop()
                     await asyncio.sleep(0.1)
 
@@ -90,6 +90,6 @@ class Record:
 
     async def _drop(self) -> None:
         if self._connection is not None:
-            with contextlib.suppress(*AWAY):
+            with contextlib.suppress(*UNAVAILABLE):
                 self._connection.terminate()
         self._connection = None

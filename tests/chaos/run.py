@@ -1,4 +1,4 @@
-"""One run of the chaos plan: what its scenario works with, and where it notes what it did and found."""
+"""One run of the chaos plan: the tools of its scenario, its faults, figures and violations."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ Figure = float | int | str | None
 
 
 class Run:
-    """What a scenario works with. `violations` and `figures` are its own, faults are those of its group."""
+    """The tools of a scenario. `violations` and `figures` belong to the run; its group sees the faults, too."""
 
     def __init__(self, name: str, group: Group, rng: random.Random) -> None:
         self.name = name
@@ -40,25 +40,25 @@ class Run:
         return self.world.profile
 
     def fault(self, kind: str, who: str = "", *, costs: int = 0) -> Fault:
-        """Note a fault at the moment when it is injected."""
+        """Note a fault at the time of its injection."""
         fault = Fault(at=time.time(), kind=kind, who=who, costs=costs)
         self.faults.append(fault)
         self._group.faults.append(fault)
         return fault
 
     def strike(self, service: Service, number: signal.Signals) -> Life:
-        """Send a service a signal, and note it; a worker's slots may have to do their chunks again."""
+        """Send a signal to a service and note the fault. Each slot of a worker may have to repeat a chunk."""
         costs = self.profile.slots if service in self.world.workers else 0
         self.fault(number.name, service.life.who, costs=costs)
         return service.strike(number)
 
     def hold(self, what: str, value: float, limit: float) -> None:
-        """A number of the plan: more than the limit is a violation."""
+        """Note a violation if a value exceeds its limit."""
         self.expect(value <= limit, f"{what} is {value:.2f}, the limit is {limit:.2f}")
 
     def hold_s(self, what: str, seconds: float, limit_s: float) -> None:
-        """A time of the plan, with the patience of the profile."""
-        self.hold(f"{what} (s)", seconds, limit_s * self.profile.patience)
+        """Note a violation if a time exceeds its limit, multiplied by the profile's factor."""
+        self.hold(f"{what} (s)", seconds, limit_s * self.profile.time_factor)
 
     def expect(self, truth: object, otherwise: str) -> None:
         if not truth:
@@ -66,7 +66,7 @@ class Run:
 
     @contextlib.asynccontextmanager
     async def feeding(self, one: Callable[[], Awaitable[Attempt]] | None = None) -> AsyncIterator[None]:
-        """Keep jobs under way for the length of a block, whatever happens to the uploads."""
+        """Keep jobs running during a block. Failed uploads are tolerated."""
         stop = asyncio.Event()
         feeder = asyncio.create_task(self._feed(one or self.upload_slow, stop))
         try:
@@ -76,15 +76,15 @@ class Run:
             await feeder
 
     async def upload_slow(self) -> Attempt:
-        """A job that lets the slots wait rather than work, so that a fault finds it under way."""
+        """Upload a slow job that does not use the CPU, so that a fault finds it running."""
         return await self.load.attempt(self.world.long, prompt=f"SLOW {self.profile.slow_chunk_s}")
 
     async def upload_short(self) -> Attempt:
-        """A job that goes through under one lease, quickly."""
+        """Upload a job that is processed quickly, under one lease."""
         return await self.load.attempt(self.world.short)
 
     async def ended(self, attempts: Sequence[Attempt]) -> None:
-        """Return when these jobs have ended."""
+        """Wait until these jobs have ended."""
         ids = [UUID(attempt.job_id) for attempt in attempts if attempt.job_id]
         await until(lambda: self.world.record.value(ALL_ENDED, ids), within_s=self.profile.quiet_within_s)
 
@@ -92,7 +92,7 @@ class Run:
         return await changes(self.world)
 
     async def judge(self) -> Facts:
-        """The facts of the world at rest; what does not hold of them is noted."""
+        """Wait for the group's verdict, note its violations and return the facts."""
         self.arrive()
         verdict = await self._group.verdict()
         self.violations += verdict.violations
@@ -105,7 +105,7 @@ class Run:
         return verdict.facts
 
     def arrive(self) -> None:
-        """Say that this run's faults are over; at the second time nothing."""
+        """Note once that this run's faults have ended. Further calls have no effect."""
         if not self._has_arrived:
             self._has_arrived = True
             self._group.arrive()
@@ -118,9 +118,9 @@ class Run:
                 await asyncio.sleep(WAIT_AFTER_REFUSAL_S)
 
     def _under_way(self) -> int:
-        """Told by the webhooks, so that it is known while the record is away."""
+        """Count running jobs by their webhooks, which works while the database is unavailable."""
         ended = {one.job_id for one in self.world.receiver.log}
-        return sum(attempt.job_id not in ended for attempt in self.load.accepted if not attempt.unheard)
+        return sum(attempt.job_id not in ended for attempt in self.load.accepted if not attempt.never_accepted)
 
 
 Scenario = Callable[[Run], Awaitable[None]]

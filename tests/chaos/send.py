@@ -1,4 +1,4 @@
-"""The two ways in which the load sends an upload: whole, or by tus in parts that are gone on with after a break."""
+"""The two upload methods of the load: one request, or tus in parts, resumed after a broken connection."""
 
 import asyncio
 import base64
@@ -9,14 +9,14 @@ import msgspec
 
 ANSWER_WITHIN_S = 20.0
 WAIT_AFTER_BREAK_S = 0.1
-FULL = 507  # nothing that is sent soon will fit
+FULL = 507  # a retry would not fit soon
 VERSION = {"Tus-Resumable": "1.0.0"}
 PART_TYPE = {"Content-Type": "application/offset+octet-stream"}
 BROKEN = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What the ingest said. `status` is None where nobody knows what happened; a tus upload's job counts as a 202."""
+    """The answer of the ingest. `status` is None if the outcome is unknown, 202 if a tus upload became a job."""
 
     status: int | None
     retry_after: str | None = None
@@ -24,7 +24,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def send_whole(http: aiohttp.ClientSession, url: str, data: bytes, options: dict[str, str]) -> Answer:
-    """One request with the audio as its body."""
+    """Send one request with the audio as its body."""
     timeout = aiohttp.ClientTimeout(total=ANSWER_WITHIN_S)
     headers = {"Content-Type": "audio/wav"}
     try:
@@ -36,7 +36,7 @@ async def send_whole(http: aiohttp.ClientSession, url: str, data: bytes, options
 
 
 async def send_resumably(http: aiohttp.ClientSession, url: str, data: bytes, options: dict[str, str]) -> Answer:
-    """Create an upload, then send what is missing until it is a job: in two parts, when nothing breaks."""
+    """Create an upload, then send the missing bytes until it is a job: in two parts, if no connection breaks."""
     gives_up_at = time.monotonic() + ANSWER_WITHIN_S
     metadata = ",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in options.items())
     upload = {"Upload-Length": str(len(data)), "Upload-Metadata": metadata}
@@ -65,7 +65,7 @@ async def send_resumably(http: aiohttp.ClientSession, url: str, data: bytes, opt
 async def _ask(
     http: aiohttp.ClientSession, method: str, url: str, headers: dict[str, str], data: bytes | None = None
 ) -> aiohttp.ClientResponse | None:
-    """The answer, whose body is of no interest; None where the connection broke."""
+    """Return the answer, without its body. Return None if the connection broke."""
     timeout = aiohttp.ClientTimeout(total=ANSWER_WITHIN_S)
     try:
         async with http.request(method, url, data=data, headers=VERSION | headers, timeout=timeout) as answer:

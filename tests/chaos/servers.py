@@ -1,4 +1,4 @@
-"""PostgreSQL and Valkey as processes that can be killed, frozen and started again; both keep what they were told."""
+"""PostgreSQL and Valkey as processes that can be killed, frozen and restarted. Both keep their data."""
 
 import os
 import signal
@@ -16,11 +16,11 @@ from tests.chaos.waiting import until
 from tests.stack.launched import alive, descendants
 
 GONE_WITHIN_S = 30.0
-COMMIT_TIMES = ("-c", "track_commit_timestamp=on")  # so that a webhook sent before its commit can be told
+COMMIT_TIMES = ("-c", "track_commit_timestamp=on")  # detects webhooks that were sent before their commit
 
 
 class Server:
-    """One server; its port stays the same through all its lives."""
+    """One server. Its port stays the same after restarts."""
 
     def __init__(self, server: Postgres | Valkey) -> None:
         self._server = server
@@ -35,18 +35,18 @@ class Server:
         return self._server.url
 
     async def start(self) -> None:
-        """Return when it answers."""
+        """Start the server and wait until it answers."""
         await self._server.prepare()
         self._process = await self._server.start()
         await wait_until_ready(self._server, self._process)
 
     async def stop(self) -> None:
-        """An ordered shutdown."""
+        """Shut the server down cleanly."""
         self.thaw()
         await self._end({self._pid}, self._server.stop_signal)
 
     async def kill(self) -> None:
-        """All its processes at once, as if the machine had died (but for what the kernel keeps)."""
+        """Kill all its processes at once, as in a machine crash. Only the kernel's page cache survives."""
         await self._end(self._family(), signal.SIGKILL)
 
     def freeze(self) -> None:
@@ -72,7 +72,7 @@ class Server:
 
 
 def postgres(folder: Path, processes: Processes, *options: str, host: str = LOOPBACK) -> Server:
-    """`processes` start it, perhaps elsewhere, where it listens on `host`."""
+    """Create a PostgreSQL server that `processes` start, perhaps in another network namespace, on `host`."""
     kept_password(folder / "postgres-password")
     server = Postgres(folder / "postgres", folder / "postgres-password", processes, host=host)
     server._options = (*COMMIT_TIMES, *options)  # type: ignore[assignment]
@@ -80,7 +80,7 @@ def postgres(folder: Path, processes: Processes, *options: str, host: str = LOOP
 
 
 def valkey(folder: Path, processes: Processes, *, host: str = LOOPBACK) -> Server:
-    """As with Postgres."""
+    """Create a Valkey server. Parameters as for `postgres`."""
     kept_password(folder / "valkey-password")
     return Server(Valkey(folder / "valkey", folder / "valkey-password", processes, host=host))
 

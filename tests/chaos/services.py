@@ -1,4 +1,4 @@
-"""A service as a real process under a supervisor that starts it again the moment it ends, as an orchestrator would."""
+"""Run a service as a real process under a supervisor that restarts it when it ends, as an orchestrator does."""
 
 import asyncio
 import contextlib
@@ -21,13 +21,13 @@ from tests.stack.launched import descendants
 ROOT = Path(__file__).parents[2]
 GRACE_S = 30.0
 READY_WITHIN_S = 90.0
-STARTS_AGAIN_AFTER_S = 0.05  # a process that cannot start must not start a thousand times
+RESTART_DELAY_S = 0.05  # avoids a busy loop if the process cannot start
 
 Environment = Callable[[str], Mapping[str, str]]
 
 
 class Life(msgspec.Struct, kw_only=True):
-    """One process of a service. `who` is what its writes carry in the audit; `at` are seconds of Unix time."""
+    """One process of a service. `who` is its name in the audit. Times are seconds of Unix time."""
 
     who: str
     pid: int
@@ -37,7 +37,7 @@ class Life(msgspec.Struct, kw_only=True):
 
 
 class Service:
-    """`python -m module`, kept running. `environ` gives the environment of each life."""
+    """`python -m module`, kept running. `environ` returns the environment of each process by its name."""
 
     def __init__(  # noqa: PLR0913 - all that a process has
         self,
@@ -49,7 +49,7 @@ class Service:
         *,
         inside: Sequence[str] = (),
     ) -> None:
-        """`inside`: as of Processes."""
+        """Create the service. `inside` is passed to Processes."""
         self.name = name
         self.lives: list[Life] = []
         self.health_url = health_url
@@ -60,7 +60,7 @@ class Service:
         self._process: Process | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._stopping = False
-        self.extra: dict[str, str] = {}  # environment of the lives to come, for one run
+        self.extra: dict[str, str] = {}  # additional environment of later processes, for one run
 
     @property
     def life(self) -> Life:
@@ -72,7 +72,7 @@ class Service:
         self._keeper = asyncio.create_task(self._keep())
 
     async def stop(self) -> None:
-        """End it for good, politely."""
+        """Stop the service with SIGTERM, without a restart."""
         self._stopping = True
         self._send(signal.SIGCONT)
         self._send(signal.SIGTERM)
@@ -84,7 +84,7 @@ class Service:
                 await self._keeper
 
     async def fall(self) -> None:
-        """End it and all that it has started, for good, as if its machine had lost its power."""
+        """Kill the process and its descendants, without a restart, as in a power failure."""
         self._stopping = True
         for pid in self.family():
             with contextlib.suppress(ProcessLookupError):
@@ -96,22 +96,22 @@ class Service:
         return self.strike(signal.SIGKILL)
 
     def strike(self, number: signal.Signals) -> Life:
-        """Send its process a signal; the life that got it."""
+        """Send a signal to the process. Return the life that got it."""
         life = self.life
         self._send(number)
         return life
 
     def restart(self, extra: Mapping[str, str]) -> Life:
-        """End it politely, to live on with additions to its environment; the life that ends."""
+        """Restart with SIGTERM and an extended environment. Return the life that ends."""
         self.extra = dict(extra)
         return self.strike(signal.SIGTERM)
 
     def family(self) -> set[int]:
-        """The process and all that it has started."""
+        """Return the pids of the process and its descendants."""
         return {self.life.pid, *descendants(self.life.pid)}
 
     async def until_ready(self, *, after: Life | None = None) -> None:
-        """Return when it serves; `after`: a life that must be over by then."""
+        """Wait until the service is ready. `after` is a life that must have ended."""
         async with aiohttp.ClientSession() as http:
             await until(lambda: self.life is not after and _is_live(http, self.health_url), within_s=READY_WITHIN_S)
 
@@ -140,7 +140,7 @@ class Service:
             self.life.ended_at, self.life.status = time.time(), status
             if self._stopping:
                 return
-            await asyncio.sleep(STARTS_AGAIN_AFTER_S)
+            await asyncio.sleep(RESTART_DELAY_S)
             await self._spawn()
 
 
@@ -157,6 +157,6 @@ def health_url(port: int, host: str = LOOPBACK) -> str:
 
 
 def clean_environment() -> dict[str, str]:
-    """Our own environment without anybody's settings."""
+    """Return our environment without Headrace and PostgreSQL variables."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("HEADRACE_", "PG"))}
     return inherited | {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])}

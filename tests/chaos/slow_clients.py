@@ -1,4 +1,4 @@
-"""Clients that hold connections on purpose: a byte a second of a body or of its headers, silence, a reset midway."""
+"""Clients that hold connections open: one byte a second of a body or of headers, silence, or a reset."""
 
 import asyncio
 import contextlib
@@ -9,36 +9,36 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
-from tests.chaos.waiting import came_about
+from tests.chaos.waiting import became_true
 
 KINDS = ("body", "body", "silent", "headers", "reset")
 HEAD = b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: audio/wav\r\nContent-Length: 1000000\r\n\r\n"
-BEGINNING = b"RIFF\xff\xff\x0f\x00WAVE"  # passes as audio, so that the upload goes on
+BEGINNING = b"RIFF\xff\xff\x0f\x00WAVE"  # recognized as audio, so that the upload continues
 RESET = b"\1\0\0\0\0\0\0\0"  # struct linger {1, 0}
 
 
 class SlowClients:
-    """So many connections; a share of them of each kind."""
+    """`count` connections of random kinds."""
 
     def __init__(self, url: str, count: int, rng: random.Random) -> None:
         parts = urlsplit(url)
         self._address = (str(parts.hostname), int(parts.port or 0))
         self._kinds = [rng.choice(KINDS) for _ in range(count)]
         self._open: Counter[str] = Counter()
-        self.closed_after_s: list[float] = []  # those that send a body, slowly or not at all
+        self.closed_after_s: list[float] = []  # of the kinds "body" and "silent"
 
     @property
     def open_bodies(self) -> int:
-        """Uploads that the server has not closed yet."""
+        """Return the number of uploads that the server has not closed yet."""
         return self._open["body"] + self._open["silent"]
 
     @property
     def open_headers(self) -> int:
-        """Heads of requests that the server still waits for."""
+        """Return the number of request heads that the server still waits for."""
         return self._open["headers"]
 
     def figures(self) -> dict[str, float | int | str | None]:
-        """How many there were, and how many heads of requests never came to an end."""
+        """Return the number of connections and of request heads that are still open."""
         return {"slow_connections": len(self._kinds), "slow_headers_open": self.open_headers}
 
     @contextlib.asynccontextmanager
@@ -52,8 +52,8 @@ class SlowClients:
             await asyncio.gather(*clients, return_exceptions=True)
 
     async def until_closed(self, within_s: float) -> None:
-        """Return when the server has closed all slow uploads and requests, or after some time."""
-        await came_about(lambda: not self.open_bodies and not self.open_headers, within_s=within_s)
+        """Wait until the server has closed all slow uploads and request heads, or until the time is up."""
+        await became_true(lambda: not self.open_bodies and not self.open_headers, within_s=within_s)
 
     async def _client(self, kind: str) -> None:
         reader, writer = await asyncio.open_connection(*self._address)
@@ -71,7 +71,7 @@ class SlowClients:
             writer.transport.abort()
 
     async def _closed(self, reader: asyncio.StreamReader) -> None:
-        """An answer may come first."""
+        """Wait until the server closes the connection. It may answer first."""
         with contextlib.suppress(OSError):
             while await reader.read(1 << 16):
                 pass

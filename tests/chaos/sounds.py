@@ -1,4 +1,4 @@
-"""Recordings for the load: seconds of speech at 8 kHz, the same sound in bytes that are nobody else's."""
+"""Recordings for the load: seconds of speech at 8 kHz, made unique by a comment."""
 
 import io
 import struct
@@ -10,12 +10,12 @@ import soxr
 
 CLIP = Path(__file__).parents[2] / "deploy" / "local" / "jfk.flac"
 RATE_HZ = 8000
-LONG_S, SHORT_S = 10.0, 3.0  # five chunks, and a single one, by the settings of a world
+LONG_S, SHORT_S = 10.0, 3.0  # five chunks and one chunk with the settings of a world
 RIFF_HEADER = struct.Struct("<4sI")
 
 
 def speech_wav(duration_s: float) -> bytes:
-    """The start of the bundled clip."""
+    """Return the start of the bundled clip as WAV."""
     samples, rate_hz = soundfile.read(CLIP, dtype="float32")
     speech = soxr.resample(samples, rate_hz, RATE_HZ)[: int(duration_s * RATE_HZ)]
     file = io.BytesIO()
@@ -24,7 +24,7 @@ def speech_wav(duration_s: float) -> bytes:
 
 
 def marked(wav: bytes, mark: str) -> bytes:
-    """The same sound with a comment behind it, which no decoder hears."""
+    """Append a comment, which decoders ignore."""
     text = mark.encode() + b"\0" * (1 + (len(mark) + 1) % 2)
     comment = b"INFO" + RIFF_HEADER.pack(b"ICMT", len(text)) + text
     body = wav[RIFF_HEADER.size :] + RIFF_HEADER.pack(b"LIST", len(comment)) + comment
@@ -32,19 +32,19 @@ def marked(wav: bytes, mark: str) -> bytes:
 
 
 def padded(wav: bytes, size: int) -> bytes:
-    """As long as asked for: a chunk of nothing behind the sound."""
+    """Append a JUNK chunk so that the file has about `size` bytes."""
     missing = max(0, size - len(wav) - RIFF_HEADER.size) // 2 * 2
     body = wav[RIFF_HEADER.size :] + RIFF_HEADER.pack(b"JUNK", missing) + bytes(missing)
     return RIFF_HEADER.pack(b"RIFF", len(body)) + body
 
 
 def damaged(wav: bytes) -> bytes:
-    """Begins like a recording, and then is none."""
+    """Return bytes that start like a WAV file but cannot be decoded."""
     return wav[:12] + wav[:11:-1]
 
 
 def endless_silence(wav: bytes) -> bytes:
-    """An hour in a few kilobytes, which is longer than a world allows, and the mark of a recording behind it."""
+    """Return an hour of silence in a few kilobytes, longer than a world allows, and the mark of a recording."""
     file = io.BytesIO()
     with soundfile.SoundFile(file, "w", RATE_HZ, 1, "PCM_16", format="FLAC") as flac:
         for _minute in range(60):

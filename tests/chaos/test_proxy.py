@@ -1,4 +1,4 @@
-"""The proxy breaks connections where it is told to, and nowhere else."""
+"""The proxy breaks connections only at the configured command."""
 
 import asyncio
 import random
@@ -12,15 +12,15 @@ from tests.chaos.proxy import EXEC, Mode, Proxy
 
 
 class Server:
-    """Answers every line, and remembers it."""
+    """Answers and stores everything that it receives."""
 
     def __init__(self) -> None:
-        self.heard = b""
+        self.received = b""
         self.port = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(1 << 16):
-            self.heard += data
+            self.received += data
             writer.write(b"+OK\r\n")
         writer.close()
 
@@ -41,7 +41,7 @@ async def proxy(server: Server) -> AsyncIterator[Proxy]:
 
 
 async def answer(proxy: Proxy, request: bytes) -> bytes:
-    """What comes back, nothing when the connection breaks."""
+    """Return the answer, or nothing if the connection breaks."""
     reader, writer = await asyncio.open_connection(LOOPBACK, proxy.port)
     try:
         writer.write(request)
@@ -54,7 +54,7 @@ async def answer(proxy: Proxy, request: bytes) -> bytes:
 
 async def test_passes(proxy: Proxy, server: Server) -> None:
     assert await answer(proxy, EXEC) == b"+OK\r\n"
-    assert server.heard == EXEC
+    assert server.received == EXEC
 
 
 async def test_refuses_until_it_passes_again(proxy: Proxy) -> None:
@@ -69,24 +69,24 @@ async def test_freezes_until_it_passes_again(proxy: Proxy, server: Server) -> No
     asking = asyncio.create_task(answer(proxy, b"PING"))
     done, _ = await asyncio.wait([asking], timeout=0.2)
     assert not done
-    assert server.heard == b""
+    assert server.received == b""
     proxy.set(Mode.PASS)
     assert await asking == b"+OK\r\n"
 
 
-@pytest.mark.parametrize(("when", "heard"), [("before", b"MULTI\r\n"), ("after", b"MULTI\r\n" + EXEC)])
-async def test_cuts_at_a_command(proxy: Proxy, server: Server, when: str, heard: bytes) -> None:
+@pytest.mark.parametrize(("when", "received"), [("before", b"MULTI\r\n"), ("after", b"MULTI\r\n" + EXEC)])
+async def test_cuts_at_a_command(proxy: Proxy, server: Server, when: str, received: bytes) -> None:
     cuts = proxy.cut_at(EXEC, 1, 1.0, _dice(when))
     assert await answer(proxy, b"PING") == b"+OK\r\n"
-    server.heard = b""
+    server.received = b""
     assert await answer(proxy, b"MULTI\r\n" + EXEC) == b""
-    assert server.heard == heard
+    assert server.received == received
     assert cuts.done == 1
     assert await answer(proxy, EXEC) == b"+OK\r\n"
 
 
 def _dice(when: str) -> random.Random:
-    """Such that the second throw, which chooses between before and after, falls as wanted."""
+    """Return a generator whose second number selects a cut before or after execution, as requested."""
     for seed in range(100):
         dice = random.Random(seed)
         if (dice.random(), dice.random() < 0.5)[1] == (when == "before"):

@@ -1,4 +1,4 @@
-"""What the audit says of how long things took."""
+"""Durations computed from the audit."""
 
 import datetime as dt
 
@@ -25,17 +25,17 @@ def test_recovery_lasts_from_the_kill_to_the_next_claim() -> None:
     assert recoveries_s((*CLAIMED, RESCUED, CLAIMED_AGAIN), OTHER_WORKER, killed_at) == []
 
 
-def test_a_task_that_nobody_claimed_again_has_not_recovered() -> None:
+def test_a_task_without_a_second_claim_has_not_recovered() -> None:
     killed_at = dt.datetime.now(dt.UTC).timestamp() - 100
     assert recoveries_s(CLAIMED, WORKER, killed_at)[0] >= 100
 
 
-def test_what_was_done_before_the_kill_was_not_held() -> None:
+def test_a_task_done_before_the_kill_was_not_held() -> None:
     done = after(moved(TASK, JOB, TaskState.RUNNING, TaskState.DONE), 2)
     assert recoveries_s((*CLAIMED, done), WORKER, NOON.timestamp() + 3) == []
 
 
-def test_redispatch_lasts_to_the_next_change_of_what_was_waiting() -> None:
+def test_redispatch_lasts_until_the_next_change_of_a_waiting_task() -> None:
     assert redispatches_s((*CLAIMED, RESCUED), NOON.timestamp() + 0.5) == [0.5]
     assert redispatches_s((*CLAIMED, RESCUED), NOON.timestamp() + 3) == []
 

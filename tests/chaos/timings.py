@@ -1,4 +1,4 @@
-"""How long things took, from the audit. Pure."""
+"""Compute durations from the audit, as pure functions."""
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
@@ -9,13 +9,13 @@ from tests.chaos.facts import Change
 
 
 def recoveries_s(changes: Sequence[Change], who: str, at: float) -> list[float]:
-    """For each task that a life held when it ended: the time until somebody claimed it again, or it was over."""
+    """Return, for each task that a process held when it ended, the seconds until the next claim or the task's end."""
     moment = dt.datetime.fromtimestamp(at, dt.UTC)
     return [(_next(changes, task, moment) - moment).total_seconds() for task in held_by(changes, who, moment)]
 
 
 def held_by(changes: Sequence[Change], who: str, moment: dt.datetime) -> set[UUID]:
-    """The tasks that were running under a life's lease at a moment."""
+    """Return the tasks that ran under a process's lease at a time."""
     held: set[UUID] = set()
     for change in changes:
         if change.relation != "tasks" or change.at > moment:
@@ -28,13 +28,13 @@ def held_by(changes: Sequence[Change], who: str, moment: dt.datetime) -> set[UUI
 
 
 def dispatched_at(changes: Sequence[Change], moment: dt.datetime) -> set[UUID]:
-    """The tasks that waited for a worker at a moment."""
+    """Return the tasks that waited for a worker at a time."""
     last = {change.id: change.state for change in changes if change.relation == "tasks" and change.at <= moment}
     return {task for task, state in last.items() if state == TaskState.DISPATCHED}
 
 
 def redispatches_s(changes: Sequence[Change], at: float) -> list[float]:
-    """For each task that waited for a worker at a moment: the time until it was claimed or dispatched anew."""
+    """Return, for each task that waited for a worker at a time, the seconds until its next claim or dispatch."""
     moment = dt.datetime.fromtimestamp(at, dt.UTC)
     waiting = dispatched_at(changes, moment)
     following: dict[UUID, dt.datetime] = {}
@@ -45,7 +45,7 @@ def redispatches_s(changes: Sequence[Change], at: float) -> list[float]:
 
 
 def percentile(values: Iterable[float], share: float) -> float:
-    """0 of nothing."""
+    """Return the value at a share of the sorted values, 0 if there are none."""
     ordered = sorted(values)
     return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 2) if ordered else 0.0
 

@@ -1,4 +1,4 @@
-"""Uploads and orders of every kind, so that every path of the services is walked, while faults are injected."""
+"""Uploads and requests of every kind, so that all paths of the services run while faults are injected."""
 
 import asyncio
 
@@ -14,15 +14,15 @@ ORDER_AFTER_S = (0.0, 1.0)
 
 
 class Traffic:
-    """Mostly sound jobs; some whose endpoint fails at first, or that cannot be decoded, are cancelled or erased."""
+    """Mostly normal jobs. Some have an endpoint that fails once, cannot be decoded, are cancelled or erased."""
 
     def __init__(self, run: Run, *, chunk_s: float) -> None:
-        """A chunk takes so long, without using the CPU."""
+        """`chunk_s` is the time to transcribe a chunk, without using the CPU."""
         self._run = run
         self._chunk_s = chunk_s
 
     async def upload(self) -> Attempt:
-        """One upload, and perhaps an order about it."""
+        """Upload once, then perhaps cancel, erase or redrive."""
         attempt = await self._upload()
         dice = self._run.rng.random()
         if attempt.status == 202 and dice < 0.2:
@@ -45,7 +45,7 @@ class Traffic:
         status = await self._ask("POST", f"/v1/jobs/{attempt.job_id}/cancel")
         if status == 200:
             attempt.expected = JobStatus.CANCELLED
-        elif status != 409:  # it had ended before
+        elif status != 409:  # 409: the job had ended before
             attempt.may_be_cancelled = True
 
     async def _erase(self, attempt: Attempt) -> None:
@@ -53,7 +53,7 @@ class Traffic:
         attempt.erased = await self._ask("DELETE", f"/v1/jobs/{attempt.job_id}") == 204
 
     async def _ask(self, method: str, path: str) -> int | None:
-        """The status of the answer; None where there was none, and nobody knows whether it was done."""
+        """Return the status of the answer. None means no answer: the outcome is unknown."""
         timeout = aiohttp.ClientTimeout(total=ANSWER_WITHIN_S)
         try:
             async with self._run.world.http.request(method, self._run.world.url + path, timeout=timeout) as answer:

@@ -1,4 +1,4 @@
-"""All that a run needs, with servers of its own: an ingest and two workers, Redis and Postgres behind proxies."""
+"""The environment of a run: an ingest, two workers, and its own Redis and Postgres behind proxies."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ CHILD_MEMORY_BYTES = 1 << 30
 
 
 class World:
-    """The services and all they stand on. Built by `built`."""
+    """The services and their servers. Use `built` to create one."""
 
     def __init__(self, folder: Path, profile: Profile, rng: random.Random) -> None:
         self.folder = folder
@@ -55,7 +55,7 @@ class World:
     @classmethod
     @contextlib.asynccontextmanager
     async def built(cls, profile: Profile, rng: random.Random) -> AsyncIterator["World"]:
-        """A world that is up; gone at the end, with all its processes and files."""
+        """Start a world. Stop all its processes and delete its files at the end."""
         folder = Path(tempfile.mkdtemp(prefix="headrace-chaos-"))
         world = cls(folder, profile, rng)
         try:
@@ -74,7 +74,7 @@ class World:
         return self.ingest.health_url.removesuffix("/health/live")
 
     async def empty(self) -> None:
-        """As new, for the next run: the processes live on, but for those with additions of the last one."""
+        """Reset all state for the next run. Only processes with an extended environment are restarted."""
         await self.restart_with({service: {} for service in self.services if service.extra})
         await self.ready()
         await self.record.empty()
@@ -86,16 +86,16 @@ class World:
             order.unlink()
 
     async def ready(self) -> None:
-        """Return when every service serves."""
+        """Wait until every service is ready."""
         await asyncio.gather(*(service.until_ready() for service in self.services))
 
     async def restart_with(self, extras: Mapping[Service, Mapping[str, str]]) -> None:
-        """Restart services politely, side by side, with additions to their environment until the next run."""
+        """Restart services in parallel with SIGTERM and an extended environment, until the next run."""
         lives = {service: service.restart(extra) for service, extra in extras.items()}
         await asyncio.gather(*(service.until_ready(after=life) for service, life in lives.items()))
 
     def keep_logs(self, folder: Path) -> None:
-        """Copy what services and servers wrote to a folder that stays."""
+        """Copy the logs of services and servers to a folder that is kept."""
         folder.mkdir(parents=True, exist_ok=True)
         for log in self.folder.glob("*.log"):
             shutil.copy(log, folder)
@@ -104,7 +104,7 @@ class World:
         for folder in (self.blobs, self.temporary, self.failpoints, self.model):
             folder.mkdir()
         if is_root():
-            self.folder.chmod(0o755)  # PostgreSQL runs as nobody
+            self.folder.chmod(0o755)  # PostgreSQL runs as an unprivileged user
         for server in (self.postgres, self.valkey):
             await server.start()
             stack.push_async_callback(server.stop)
@@ -144,7 +144,7 @@ class World:
             "HEADRACE_LOG_FORMAT": "json",
             "HEADRACE_FAILPOINTS": str(self.failpoints),
             "HEADRACE_AUTH": "none",
-            "HEADRACE_INGEST_PROCESSES": "1",  # the one that is killed, frozen and measured is the one that serves
+            "HEADRACE_INGEST_PROCESSES": "1",  # one process: faults and measurements must hit the process that serves
             "HEADRACE_TRANSCRIBER": "scripted",
             "HEADRACE_MODEL": str(self.model),
             "HEADRACE_SLOTS": str(profile.slots),

@@ -1,4 +1,4 @@
-"""Real compute children with the scripted transcriber, and what tests say about them."""
+"""Real compute children with the scripted transcriber."""
 
 import asyncio
 import contextlib
@@ -13,19 +13,19 @@ import soundfile
 from processor_service.audio.write_chunks import ChunkFile
 from processor_service.compute.messages import ChunkProcessed, ProcessChunk, Warm
 from processor_service.compute.pool import ComputePool, Slot
-from processor_service.compute.resource_limits import Patience
+from processor_service.compute.resource_limits import TimeLimit
 from processor_service.transcribers.scripted import CALLS, Call
 from shared.schemas.options import JobOptions
 
 MEMORY_BYTES = 512 << 20
 RATE_HZ = 8000
-LONG = Patience(60.0)
+LONG = TimeLimit(60.0)
 
 Pool = Callable[..., contextlib.AbstractAsyncContextManager[ComputePool]]
 
 
 class Model:
-    """The folder that a scripted transcriber has for its model, and a chunk of two seconds for it."""
+    """The model folder of a scripted transcriber, and a chunk of two seconds."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -50,9 +50,9 @@ class Model:
         options = JobOptions(denoise=False, prompt=prompt)
         return ProcessChunk(chunk=chunk, options=options, model_path=str(self.folder), threads=1, denoised_path=None)
 
-    async def text(self, slot: Slot, prompt: str | None = None, patience: Patience = LONG) -> str:
-        """What the child of a slot makes of the chunk."""
-        return (await slot.ask(self.request(prompt), ChunkProcessed, patience=patience)).transcript.text
+    async def text(self, slot: Slot, prompt: str | None = None, time_limit: TimeLimit = LONG) -> str:
+        """Return the text that the child of a slot transcribes."""
+        return (await slot.ask(self.request(prompt), ChunkProcessed, time_limit=time_limit)).transcript.text
 
     def asked(self, slot: Slot, prompt: str) -> asyncio.Task[str]:
         return asyncio.create_task(self.text(slot, prompt))
@@ -72,7 +72,7 @@ def scratch(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def started(model: Model, scratch: Path) -> Pool:
-    """A pool of warm children for the length of a block."""
+    """Start a pool of warm children for a block."""
 
     @contextlib.asynccontextmanager
     async def start(*, slots: int = 1, memory_bytes: int = MEMORY_BYTES) -> AsyncIterator[ComputePool]:
@@ -92,12 +92,12 @@ def files(folder: Path) -> set[Path]:
 
 
 def group(leader: int) -> set[int]:
-    """The living processes of a process group; a zombie does not live."""
+    """Return the living processes of a process group, without zombies."""
     return {pid for pid, of, state in _processes() if of == leader and state not in "ZX"}
 
 
 def _processes() -> Iterator[tuple[int, int, str]]:
     for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # it has ended meanwhile
+        with contextlib.suppress(OSError):  # the process ended meanwhile
             state, _, group_id, *_ = stat.read_text().rpartition(")")[2].split()
             yield int(stat.parent.name), int(group_id), state

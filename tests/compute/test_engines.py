@@ -1,4 +1,4 @@
-"""The engines that hear, in a child with all its limits."""
+"""The local engines, in a child with all its limits."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from processor_service.audio.write_chunks import ChunkFile
 from processor_service.compute.messages import ChunkProcessed, ProcessChunk, Warm
 from processor_service.compute.pool import ComputePool
 from processor_service.compute.resource_limits import weights_bytes
+from processor_service.transcribers.engines import ENGINES, needs_weights
 from shared.schemas.options import JobOptions
 from tests.acceptance.client import words_of
 from tests.clips import JFK
@@ -19,8 +20,8 @@ pytestmark = pytest.mark.process
 RATE_HZ, FRAMES = 16_000, 176_000  # of the clip
 
 
-@pytest.mark.parametrize("engine", ["openai-whisper", "faster-whisper"])
-async def test_an_engine_hears_a_clip_within_the_limits_of_a_child(engine: str, scratch: Path) -> None:
+@pytest.mark.parametrize("engine", [one for one in ENGINES if needs_weights(one)])
+async def test_an_engine_transcribes_a_clip_within_the_limits_of_a_child(engine: str, scratch: Path) -> None:
     model = str(model_for(engine))
     chunk = ChunkFile(
         path=str(JFK.path),
@@ -38,7 +39,7 @@ async def test_an_engine_hears_a_clip_within_the_limits_of_a_child(engine: str, 
     try:
         await pool.start()
         async with pool.slot() as slot:
-            reply = await slot.ask(request, ChunkProcessed, patience=LONG)
+            reply = await slot.ask(request, ChunkProcessed, time_limit=LONG)
     finally:
         await pool.stop()
 
@@ -46,10 +47,10 @@ async def test_an_engine_hears_a_clip_within_the_limits_of_a_child(engine: str, 
     assert reply.transcript.engine == engine
 
 
-@pytest.mark.parametrize("engine", ["openai-whisper", "faster-whisper"])
-def test_a_model_counts_as_large_as_its_weights(engine: str) -> None:
+@pytest.mark.parametrize("engine", [one for one in ENGINES if needs_weights(one)])
+def test_the_size_of_a_model_is_that_of_its_weights(engine: str) -> None:
     assert 70 << 20 < weights_bytes(model_for(engine)) < 80 << 20
 
 
-def test_what_is_no_model_counts_nothing(tmp_path: Path) -> None:
+def test_a_folder_without_weights_has_size_zero(tmp_path: Path) -> None:
     assert weights_bytes(tmp_path) == 0

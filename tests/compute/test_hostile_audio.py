@@ -1,4 +1,4 @@
-"""Files that decode to far more than they are."""
+"""Files that decode to far more bytes than they have."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def bomb(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-async def test_a_decompression_bomb_is_too_long_and_takes_no_memory(
+async def test_a_decompression_bomb_is_refused_as_too_long_in_little_memory(
     bomb: Path, started: Pool, model: Model, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
@@ -40,7 +40,7 @@ async def test_a_decompression_bomb_is_too_long_and_takes_no_memory(
     async with started() as pool, pool.slot() as slot:
         pid = slot.child.pid
         with pytest.raises(PermanentError) as failure:
-            await slot.ask(request, Prepared, patience=LONG)
+            await slot.ask(request, Prepared, time_limit=LONG)
         assert failure.value.code is FailureCode.AUDIO_TOO_LONG
         assert slot.child.pid == pid
         assert _peak_bytes(pid) < MEMORY_BYTES
@@ -48,6 +48,6 @@ async def test_a_decompression_bomb_is_too_long_and_takes_no_memory(
 
 
 def _peak_bytes(pid: int) -> int:
-    """The most that was ever resident of a process."""
+    """Return the peak resident memory of a process."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM:"))

@@ -1,4 +1,4 @@
-"""What a child may take and say, as decided before it is started."""
+"""The resource limits of a child, and the limits of its replies."""
 
 import asyncio
 import math
@@ -11,7 +11,7 @@ from processor_service.compute import child_process as replies
 from processor_service.compute import resource_limits as limits
 from processor_service.compute.child_process import BrokenReplyError, Replies
 from processor_service.compute.messages import HEADER, Progress, Ready, Reply, frame
-from processor_service.compute.resource_limits import Patience
+from processor_service.compute.resource_limits import TimeLimit
 
 GIB = 1 << 30
 
@@ -23,9 +23,9 @@ def test_memory_is_that_of_the_two_largest_models_unless_a_setting_fixes_it() ->
     assert limits.memory_bytes(GIB, [3 * GIB]) == GIB
 
 
-def test_cpu_time_is_that_of_all_threads_and_a_little_more() -> None:
-    assert limits.cpu_allowance_s(Patience(120), threads=4) == 605
-    assert limits.cpu_allowance_s(Patience(0.1), threads=1) == 6
+def test_cpu_time_covers_all_threads_and_a_margin() -> None:
+    assert limits.cpu_allowance_s(TimeLimit(120), threads=4) == 605
+    assert limits.cpu_allowance_s(TimeLimit(0.1), threads=1) == 6
 
 
 def test_a_denoised_file_fits_into_its_limit_at_the_greatest_depth() -> None:
@@ -44,15 +44,15 @@ def test_a_denoised_file_fits_into_its_limit_at_the_greatest_depth() -> None:
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        (-signal.SIGSEGV, "was ended (SIGSEGV)"),
-        (-signal.SIGKILL, "was ended (SIGKILL)"),
-        (-signal.SIGXCPU, "used more CPU time than it was given (SIGXCPU)"),
-        (limits.OUT_OF_MEMORY_STATUS, "ran out of the memory it may use"),
+        (-signal.SIGSEGV, "was killed (SIGSEGV)"),
+        (-signal.SIGKILL, "was killed (SIGKILL)"),
+        (-signal.SIGXCPU, "exceeded its CPU time limit (SIGXCPU)"),
+        (limits.OUT_OF_MEMORY_STATUS, "exceeded its memory limit"),
         (1, "ended with status 1"),
     ],
 )
-def test_an_exit_status_is_said_in_words(status: int, words: str) -> None:
-    assert limits.ended_how(status) == words
+def test_an_exit_status_is_described(status: int, words: str) -> None:
+    assert limits.describe_exit(status) == words
 
 
 @pytest.mark.parametrize(
@@ -67,15 +67,15 @@ def test_an_exit_status_is_said_in_words(status: int, words: str) -> None:
         (FileNotFoundError(2, "No such file"), False),
     ],
 )
-def test_libraries_that_ran_out_of_memory_are_understood(error: Exception, is_out_of_memory: bool) -> None:  # noqa: FBT001 - a parameter
+def test_out_of_memory_errors_of_libraries_are_recognized(error: Exception, is_out_of_memory: bool) -> None:  # noqa: FBT001 - a parameter
     assert limits.is_out_of_memory(error) is is_out_of_memory
 
 
 async def test_replies_are_read_one_by_one() -> None:
-    said = _said(frame(Progress(fraction=0.5)) + frame(Ready()))
-    assert [await said.read(), await said.read()] == [Progress(fraction=0.5), Ready()]
+    stream_replies = _replies_of(frame(Progress(fraction=0.5)) + frame(Ready()))
+    assert [await stream_replies.read(), await stream_replies.read()] == [Progress(fraction=0.5), Ready()]
     with pytest.raises(asyncio.IncompleteReadError):
-        await said.read()
+        await stream_replies.read()
 
 
 @pytest.mark.parametrize(
@@ -89,36 +89,36 @@ async def test_replies_are_read_one_by_one() -> None:
     ],
     ids=["too long", "noise", "no message", "nothing", "unknown"],
 )
-async def test_what_is_no_reply_is_refused_before_it_is_waited_for(words: bytes) -> None:
+async def test_an_invalid_reply_is_rejected_at_once(words: bytes) -> None:
     with pytest.raises(BrokenReplyError):
-        await _said(words).read()
+        await _replies_of(words).read()
 
 
-async def test_replies_are_bounded_together_too(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_replies_are_limited_in_total_size(monkeypatch: pytest.MonkeyPatch) -> None:
     reply: Reply = Progress(fraction=0.5)
     monkeypatch.setattr(replies, "MAX_BYTES", 10 * (len(frame(reply)) - HEADER.size))
-    said = _said(frame(reply) * 20)
+    stream_replies = _replies_of(frame(reply) * 20)
     for _ in range(10):
-        await said.read()
+        await stream_replies.read()
     with pytest.raises(BrokenReplyError):
-        await said.read()
+        await stream_replies.read()
 
 
-async def test_replies_are_bounded_in_number(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_replies_are_limited_in_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replies, "MAX_REPLIES", 3)
-    said = _said(frame(Ready()) * 4)
+    stream_replies = _replies_of(frame(Ready()) * 4)
     for _ in range(3):
-        await said.read()
+        await stream_replies.read()
     with pytest.raises(BrokenReplyError):
-        await said.read()
+        await stream_replies.read()
 
 
-def test_silence_is_not_limited_unless_said() -> None:
-    assert Patience(5).silence_s == math.inf
+def test_the_idle_time_is_unlimited_by_default() -> None:
+    assert TimeLimit(5).idle_s == math.inf
 
 
-def _said(words: bytes) -> Replies:
+def _replies_of(frames: bytes) -> Replies:
     stream = asyncio.StreamReader()
-    stream.feed_data(words)
+    stream.feed_data(frames)
     stream.feed_eof()
     return Replies(stream)

@@ -1,4 +1,4 @@
-"""Scratch folders: one a processor, gone with it, and swept by the next when it was killed."""
+"""Scratch folders: one a processor; it deletes its own, and the next processor sweeps that of a killed one."""
 
 import asyncio
 import sys
@@ -26,16 +26,16 @@ asyncio.run(main())
 """
 
 
-async def _owner(place: Path) -> tuple[Process, Path]:
-    """A process that holds a scratch folder until its input ends, and the folder of its task."""
+async def _owner(parent: Path) -> tuple[Process, Path]:
+    """Start a process that holds a scratch folder until its input ends. Return it and the folder of its task."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", OWNER, str(place), stdin=PIPE, stdout=PIPE, cwd=ROOT
+        sys.executable, "-c", OWNER, str(parent), stdin=PIPE, stdout=PIPE, cwd=ROOT
     )
     assert process.stdout is not None
     return process, Path((await process.stdout.readline()).decode().strip())
 
 
-async def test_the_folders_are_gone_when_their_blocks_end(tmp_path: Path) -> None:
+async def test_folders_are_deleted_at_the_end_of_their_blocks(tmp_path: Path) -> None:
     async with open_scratch(str(tmp_path / "not yet there")) as scratch:
         assert scratch.folder.parent == tmp_path / "not yet there"
         with scratch.task_folder() as one, scratch.task_folder() as another:
@@ -48,7 +48,7 @@ async def test_the_folders_are_gone_when_their_blocks_end(tmp_path: Path) -> Non
 
 
 @pytest.mark.process
-async def test_what_a_killed_processor_left_is_swept_and_what_a_living_one_holds_is_not(tmp_path: Path) -> None:
+async def test_only_the_folder_of_a_killed_processor_is_swept(tmp_path: Path) -> None:
     living, held = await _owner(tmp_path)
     killed, abandoned = await _owner(tmp_path)
     killed.kill()
@@ -85,7 +85,7 @@ async def test_processors_that_start_together_do_not_sweep_one_another(tmp_path:
         assert {scratch.folder for scratch in owned} == files(tmp_path)
 
 
-async def test_a_place_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+async def test_an_unusable_folder_names_the_setting(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(SettingsError, match="HEADRACE_SCRATCH_DIR"):
         async with open_scratch(str(tmp_path / "file")):

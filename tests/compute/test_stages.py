@@ -1,4 +1,4 @@
-"""The stages over a real child and a real blob store; only the record is absent."""
+"""The stages with a real child and a real blob store, without a database."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -26,6 +26,7 @@ from shared.ids import new_id
 from shared.schemas.options import JobOptions
 from shared.schemas.states import TaskKind
 from shared.schemas.transcript import Transcript, WarningCode
+from shared.secret import Secret
 from tests.clips import GUTENBERG, NARRATIVE
 from tests.compute.conftest import RATE_HZ, Model, Pool
 from tests.models import speaker_weights
@@ -39,7 +40,7 @@ Do = Callable[..., Awaitable[Outcome]]
 
 @pytest_asyncio.fixture
 async def pool(started: Pool) -> AsyncIterator[ComputePool]:
-    async with started(memory_bytes=0) as pool:  # as in the service: these stages load nets, too
+    async with started(memory_bytes=0) as pool:  # as in the service: some stages load nets
         yield pool
 
 
@@ -50,10 +51,10 @@ def blobs(storage_url: str) -> BlobStore:
 
 @pytest.fixture
 def do(pool: ComputePool, blobs: BlobStore, model: Model, storage_url: str, tmp_path: Path) -> Do:
-    """Carry out a stage for a task."""
+    """Run a stage for a task."""
     settings = ProcessorSettings(
-        database_url="postgres:",
-        redis_url="redis:",
+        database_url=Secret("postgres:"),
+        redis_url=Secret("redis:"),
         storage_url=storage_url,
         transcriber="scripted",
         model=str(model.folder),
@@ -117,14 +118,14 @@ async def _transcript(blobs: BlobStore, generation: int) -> Transcript:
     return msgspec.json.decode(await blobs.get(blob_keys.transcript(JOB, generation)), type=Transcript)
 
 
-async def test_a_short_file_goes_through_in_one_stage(do: Do, blobs: BlobStore, tmp_path: Path) -> None:
+async def test_prepare_finishes_a_short_file(do: Do, blobs: BlobStore, tmp_path: Path) -> None:
     await _upload(blobs, tmp_path, seconds=3)
     outcome = await do(prepare, TaskKind.PREPARE)
     assert isinstance(outcome, JobDone)
     assert (await _transcript(blobs, 1)).text == "tick tick tick"
 
 
-async def test_a_later_generation_finds_the_chunks_that_an_earlier_one_cut(
+async def test_a_later_generation_uses_the_chunks_of_an_earlier_one(
     do: Do, blobs: BlobStore, model: Model, tmp_path: Path
 ) -> None:
     await _upload(blobs, tmp_path, seconds=8)
@@ -132,7 +133,7 @@ async def test_a_later_generation_finds_the_chunks_that_an_earlier_one_cut(
     assert isinstance(split, Split)
     assert len(split.chunks) == 4
     for ordinal, span in enumerate(split.chunks):
-        generation = 1 if ordinal < 2 else 2  # redriven when two were done
+        generation = 1 if ordinal < 2 else 2  # redriven after two chunks
         await do(
             chunk, TaskKind.CHUNK, generation=generation, ordinal=ordinal, input=msgspec.Raw(msgspec.json.encode(span))
         )
@@ -143,10 +144,10 @@ async def test_a_later_generation_finds_the_chunks_that_an_earlier_one_cut(
     assert len({call.sha256 for call in model.calls()}) == 4
 
 
-async def test_a_long_files_speakers_are_told_apart_over_all_chunks(do: Do, blobs: BlobStore, tmp_path: Path) -> None:
+async def test_speakers_are_consistent_over_the_chunks_of_a_long_file(do: Do, blobs: BlobStore, tmp_path: Path) -> None:
     weights = speaker_weights()
     if weights is None:
-        pytest.skip("the package with the nets that tell speakers apart cannot be had")
+        pytest.skip("the package with the diarization nets is not available")
     woman, man = (load_mono_16k(clip.path)[: 6 * SAMPLE_RATE_HZ] for clip in (GUTENBERG, NARRATIVE))
     pause = np.zeros(SAMPLE_RATE_HZ, np.float32)
     path = tmp_path / "source.wav"
@@ -170,9 +171,7 @@ async def test_a_long_files_speakers_are_told_apart_over_all_chunks(do: Do, blob
 
 
 @pytest.mark.parametrize("seconds", [3, 8])
-async def test_speakers_that_cannot_be_told_apart_are_a_warning(
-    do: Do, blobs: BlobStore, tmp_path: Path, seconds: int
-) -> None:
+async def test_missing_diarization_is_a_warning(do: Do, blobs: BlobStore, tmp_path: Path, seconds: int) -> None:
     await _upload(blobs, tmp_path, seconds=seconds)
     options = JobOptions(denoise=False, diarize=True)
     outcome = await do(prepare, TaskKind.PREPARE, options=options)
@@ -190,5 +189,5 @@ async def test_speakers_that_cannot_be_told_apart_are_a_warning(
 async def test_a_stage_that_never_ends_is_a_crash(do: Do, blobs: BlobStore, tmp_path: Path) -> None:
     await _upload(blobs, tmp_path, seconds=3)
     options = JobOptions(denoise=False, prompt="HANG")
-    with pytest.raises(ChildCrashError, match="took longer than 2 s"):  # 0.5 s and, at ten-fold speed, 3 s and context
+    with pytest.raises(ChildCrashError, match="took longer than 2 s"):  # 0.5 s, plus 3 s and context at ten-fold speed
         await do(prepare, TaskKind.PREPARE, timeout_s=0.5, options=options)

@@ -1,13 +1,14 @@
-"""A step may take a base and what its audio takes at the slowest speed."""
+"""The time limit of a step is a base plus its audio at the slowest speed."""
 
 import pytest
 
 from processor_service.settings import ProcessorSettings
 from processor_service.stages import time_limits
+from shared.secret import Secret
 
 SETTINGS = ProcessorSettings(
-    database_url="postgres:",
-    redis_url="redis:",
+    database_url=Secret("postgres:"),
+    redis_url=Secret("redis:"),
     storage_url="file:///",
     stage_timeout_s=100,
     slowest_speed=0.1,
@@ -36,5 +37,5 @@ def test_splitting_grows_with_the_bytes_up_to_the_longest_audio(source_bytes: in
     assert time_limits.splitting(SETTINGS, source_bytes=source_bytes).total_s == pytest.approx(total_s)
 
 
-def test_splitting_may_be_silent_for_the_time_of_a_chunk_however_long_the_file() -> None:
-    assert time_limits.splitting(SETTINGS, source_bytes=5 << 30).silence_s == pytest.approx(1300)
+def test_the_idle_limit_of_splitting_depends_on_the_chunk_not_the_file() -> None:
+    assert time_limits.splitting(SETTINGS, source_bytes=5 << 30).idle_s == pytest.approx(1300)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ingest_service.settings import IngestSettings
+from shared.secret import Secret
 from tests.connections.certificates import Certificates, make_certificates
 
 
@@ -17,5 +18,9 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 def settings(service_database_url: str, redis_url: str, storage_url: str, tmp_path: Path) -> IngestSettings:
     (tmp_path / "scripted").mkdir()
     return IngestSettings(
-        database_url=service_database_url, redis_url=redis_url, storage_url=storage_url, auth="none", ingest_processes=1
+        database_url=Secret(service_database_url),
+        redis_url=Secret(redis_url),
+        storage_url=storage_url,
+        auth="none",
+        ingest_processes=1,
     )

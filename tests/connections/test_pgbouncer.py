@@ -15,15 +15,16 @@ import pytest_asyncio
 from deploy.local.servers import running
 from deploy.migrate import migrate
 from deploy.schema.migration import MigrationError
-from ingest_service.auth import key_cache as key_ring
+from ingest_service.auth import key_cache
 from ingest_service.settings import IngestSettings
 from processor_service.database import opened
 from shared.connections.postgres import PoolerFoundError
+from shared.secret import Secret
 from shared.telemetry.logs import JsonFormatter
 from tests.connections.certificates import Certificates
 from tests.connections.pgbouncer import PgBouncer, pooled
 from tests.connections.tls_redis import TlsRedis
-from tests.ingest.keys import WAV_TYPE, bearer, guarded, new_key, status_of
+from tests.ingest.api_keys import WAV_TYPE, bearer, guarded, new_key, status_of
 from tests.ingest.serving import Ingest, serving, until
 from tests.ingest.sounds import wav
 from tests.ingest.test_remembered_keys import remembers, revoke_directly
@@ -36,21 +37,21 @@ JOBS = 8  # more than there are connections
 
 @pytest_asyncio.fixture
 async def pgbouncer(settings: IngestSettings, certificates: Certificates, tmp_path: Path) -> AsyncIterator[PgBouncer]:
-    async with pooled(tmp_path, settings.database_url, certificates) as pgbouncer:
+    async with pooled(tmp_path, settings.database_url.reveal(), certificates) as pgbouncer:
         yield pgbouncer
 
 
 @pytest.fixture
 def through(settings: IngestSettings, pgbouncer: PgBouncer) -> IngestSettings:
     """The services' settings with PgBouncer in them, and no way past it."""
-    return msgspec.structs.replace(settings, database_url=pgbouncer.url, database_pooler="transaction")
+    return msgspec.structs.replace(settings, database_url=Secret(pgbouncer.url), database_pooler="transaction")
 
 
 @asynccontextmanager
 async def asking(settings: IngestSettings, through: IngestSettings, direct_url: str) -> AsyncIterator[Ingest]:
     """An ingest that asks for keys, through the pooler; the test itself looks into the record past it."""
-    async with guarded(through, database_direct_url=direct_url) as ingest:
-        ingest.record_url = as_owner(settings.database_url)
+    async with guarded(through, database_direct_url=Secret(direct_url)) as ingest:
+        ingest.record_url = as_owner(settings.database_url.reveal())
         yield ingest
 
 
@@ -58,11 +59,11 @@ async def test_jobs_go_all_the_way_by_tls_and_tenants_stay_apart(
     settings: IngestSettings, through: IngestSettings, certificates: Certificates, tmp_path: Path
 ) -> None:
     ours, theirs = (await new_key(settings, "acme")).key, (await new_key(settings, "globex")).key
-    url = f"{through.database_url}?sslmode=verify-full&sslrootcert={certificates.ca}"
+    url = f"{through.database_url.reveal()}?sslmode=verify-full&sslrootcert={certificates.ca}"
     async with running(TlsRedis(tmp_path, certificates)) as redis:
-        by_tls = msgspec.structs.replace(through, database_url=url, redis_url=redis.url)
+        by_tls = msgspec.structs.replace(through, database_url=Secret(url), redis_url=Secret(redis.url))
         pooler = {"DATABASE_POOLER": by_tls.database_pooler, "SLOTS": "1"}
-        async with _processor(by_tls, pooler), asking(settings, by_tls, settings.database_url) as ingest:
+        async with _processor(by_tls, pooler), asking(settings, by_tls, settings.database_url.reveal()) as ingest:
             keys = (ours, theirs) * (JOBS // 2)
             jobs = await asyncio.gather(*(submit(ingest, key) for key in keys))
             for key, job_id in zip(keys, jobs, strict=True):
@@ -70,7 +71,7 @@ async def test_jobs_go_all_the_way_by_tls_and_tenants_stay_apart(
             seen = [await status_of(ingest, theirs, f"/v1/jobs/{job_id}") for job_id in jobs]
             assert seen == [404, 200] * (JOBS // 2)
             await cancel_one_under_way(ingest, ours)
-    await nobody_left_anything_said(through.database_url)
+    await nobody_left_anything_said(through.database_url.reveal())
 
 
 async def cancel_one_under_way(ingest: Ingest, key: str) -> None:
@@ -119,9 +120,9 @@ LEFT = """
 async def test_a_revoked_key_is_forgotten_by_the_way_past_the_pooler(
     settings: IngestSettings, through: IngestSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(key_ring, "REMEMBERED_S", LONG_S)  # or time alone would do it
+    monkeypatch.setattr(key_cache, "MAX_AGE_S", LONG_S)  # or time alone would do it
     made = await new_key(settings, "acme")
-    async with asking(settings, through, settings.database_url) as ingest:
+    async with asking(settings, through, settings.database_url.reveal()) as ingest:
         await until(lambda: remembers(ingest, made.key))
         await revoke_directly(settings, made.key_id)
         await until(lambda: is_refused(ingest, made.key))
@@ -131,9 +132,9 @@ async def test_a_revoked_key_is_forgotten_by_the_way_past_the_pooler(
 async def test_where_changes_are_not_heard_each_request_asks(
     settings: IngestSettings, through: IngestSettings, monkeypatch: pytest.MonkeyPatch, *, direct: bool
 ) -> None:
-    monkeypatch.setattr(key_ring, "REMEMBERED_S", LONG_S)
+    monkeypatch.setattr(key_cache, "MAX_AGE_S", LONG_S)
     made = await new_key(settings, "acme")
-    async with asking(settings, through, through.database_url if direct else "") as ingest:
+    async with asking(settings, through, through.database_url.reveal() if direct else "") as ingest:
         for _ in range(3):
             assert await status_of(ingest, made.key) == 200
         await revoke_directly(settings, made.key_id)
@@ -154,20 +155,20 @@ async def test_a_pooler_that_nobody_named_is_refused_before_it_does_harm(
         _, ready = await ingest.get("/health/ready")
         assert ready["away"] == ["database"]
     with pytest.raises(PoolerFoundError, match="HEADRACE_DATABASE_POOLER"):
-        await opened(through.database_url, max_size=1, command_timeout_s=5).__aenter__()
+        await opened(through.database_url.reveal(), max_size=1, command_timeout_s=5).__aenter__()
     assert "HEADRACE_DATABASE_POOLER" in "".join(JsonFormatter().format(record) for record in caplog.records)
 
 
 async def test_a_pooler_that_keeps_sessions_is_as_good_as_none(
     settings: IngestSettings, certificates: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(key_ring, "REMEMBERED_S", LONG_S)
+    monkeypatch.setattr(key_cache, "MAX_AGE_S", LONG_S)
     made = await new_key(settings, "acme")
     async with (
-        pooled(tmp_path, settings.database_url, certificates, mode="session", connections=25) as pgbouncer,
-        guarded(settings, database_url=pgbouncer.url, database_pooler="session") as ingest,
+        pooled(tmp_path, settings.database_url.reveal(), certificates, mode="session", connections=25) as pgbouncer,
+        guarded(settings, database_url=Secret(pgbouncer.url), database_pooler="session") as ingest,
     ):
-        ingest.record_url = as_owner(settings.database_url)
+        ingest.record_url = as_owner(settings.database_url.reveal())
         await until(lambda: remembers(ingest, made.key))
         await revoke_directly(settings, made.key_id)
         await until(lambda: is_refused(ingest, made.key))
@@ -175,7 +176,7 @@ async def test_a_pooler_that_keeps_sessions_is_as_good_as_none(
 
 async def test_the_operator_makes_keys_through_it_again_and_again(through: IngestSettings) -> None:
     command = ("-m", "ingest_service.auth", "create", "--tenant", "acme", "--scopes", "read", "--purpose")
-    environ = {**os.environ, "HEADRACE_DATABASE_URL": through.database_url}
+    environ = {**os.environ, "HEADRACE_DATABASE_URL": through.database_url.reveal()}
     for purpose in ("one", "two"):  # each process counts its statements from one
         made = await asyncio.create_subprocess_exec(sys.executable, *command, purpose, env=environ)
         assert await made.wait() == 0
@@ -183,4 +184,4 @@ async def test_the_operator_makes_keys_through_it_again_and_again(through: Inges
 
 async def test_a_migration_refuses_to_go_through_it(through: IngestSettings) -> None:
     with pytest.raises(MigrationError, match="through a pooler"):
-        await migrate(through.database_url)
+        await migrate(through.database_url.reveal())

@@ -11,9 +11,10 @@ import pytest_asyncio
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from ingest_service.open_redis import open_redis
 from ingest_service.settings import IngestSettings
-from processor_service.tasks.arq_worker import FOR_EVER, connect
+from processor_service.tasks.arq_worker import UNLIMITED, connect
+from shared.connections.redis import open_redis
+from shared.secret import Secret
 from tests.connections.sentinels import Valkeys, watched_valkeys
 from tests.ingest.serving import Ingest, serving, until
 from tests.ingest.sounds import wav
@@ -29,7 +30,7 @@ async def valkeys(tmp_path: Path) -> AsyncIterator[Valkeys]:
 
 
 async def test_jobs_go_on_when_the_master_dies(settings: IngestSettings, valkeys: Valkeys) -> None:
-    behind = msgspec.structs.replace(settings, redis_url=valkeys.url)
+    behind = msgspec.structs.replace(settings, redis_url=Secret(valkeys.url))
     async with _processor(behind, {"SLOTS": "1"}), serving(behind) as ingest:
         under_way = await ingest.submit(wav(64_000), denoise="false", prompt="SLOW 3")
         await until(lambda: has_status(ingest, under_way, "PROCESSING"), timeout_s=60)
@@ -66,7 +67,7 @@ async def is_ready(ingest: Ingest) -> bool:
 
 async def test_the_new_master_is_found_by_whoever_waits_and_whoever_does_not(valkeys: Valkeys) -> None:
     async with (
-        connect(valkeys.url, timeout_s=1, retries=FOR_EVER) as patient,
+        connect(valkeys.url, timeout_s=1, retries=UNLIMITED) as patient,
         open_redis(valkeys.url, socket_timeout=1, socket_connect_timeout=1) as hasty,
     ):
         await asyncio.gather(patient.set("before", "1"), hasty.set("before", "1"))

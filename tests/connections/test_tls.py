@@ -12,9 +12,10 @@ import pytest_asyncio
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from deploy.local.servers import running
-from ingest_service.open_redis import open_redis
 from ingest_service.settings import IngestSettings
 from processor_service.tasks.arq_worker import connect
+from shared.connections.redis import open_redis
+from shared.secret import Secret
 from shared.telemetry.logs import JsonFormatter
 from tests.connections.certificates import Certificates
 from tests.connections.pgbouncer import pooled
@@ -35,7 +36,9 @@ async def redis(tmp_path: Path, certificates: Certificates) -> AsyncIterator[Tls
 @pytest_asyncio.fixture
 async def postgres_url(settings: IngestSettings, certificates: Certificates, tmp_path: Path) -> AsyncIterator[str]:
     """PgBouncer speaks it for a Postgres that does not."""
-    async with pooled(tmp_path, settings.database_url, certificates, mode="session", connections=40) as pgbouncer:
+    async with pooled(
+        tmp_path, settings.database_url.reveal(), certificates, mode="session", connections=40
+    ) as pgbouncer:
         yield pgbouncer.url
 
 
@@ -50,12 +53,12 @@ async def test_a_postgres_that_is_not_the_one_gets_no_password(
     ca = certificates.wrong_ca if wrong == "authority" else certificates.ca
     host = postgres_url if wrong == "authority" else postgres_url.replace("@localhost:", "@127.0.0.1:")
     url = f"{host}?sslmode=verify-full&sslrootcert={ca}"
-    async with serving(settings, database_url=url, database_pooler="session") as ingest:
+    async with serving(settings, database_url=Secret(url), database_pooler="session") as ingest:
         status, problem = await ingest.post(wav(), headers={"Content-Type": "audio/wav"})
         assert (status, problem["code"]) == (503, "database_unavailable")
     lines = "".join(JsonFormatter().format(record) for record in caplog.records)
     assert "certificate verify failed" in lines
-    assert str(settings.database_url).partition("@")[0] not in lines  # it has the password
+    assert settings.database_url.reveal().partition("@")[0] not in lines  # it has the password
 
 
 @pytest.mark.parametrize("wrong", ["authority", "name"])

@@ -1,18 +1,21 @@
-"""Every kind of bytes that one process writes and another reads, maybe one of another version: what it is read as, and
-examples of what this version writes, in which no field is left at its default.
+"""Every kind of bytes that one process writes and another reads, perhaps a process of another version.
+
+Each kind has the type that readers decode, and examples that this version writes. No field of an example has its
+default.
 """
 
 import datetime as dt
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
+from ingest_service.auth.api_keys import ApiKeyList, ApiKeyView, CreatedApiKey, NewApiKey
 from ingest_service.auth.caller import Scope
-from ingest_service.auth.keys import ApiKeyList, ApiKeyView, CreatedApiKey, NewApiKey
 from ingest_service.server.readiness import Processors, Readiness
-from processor_service.diarization.voices import HeardPiece, Voices
+from processor_service.diarization.voices import VoicePiece, Voices
 from processor_service.maintenance.dead_letters import Projected
 from processor_service.models.cache import Receipt
 from processor_service.tasks.outcomes import ChunkInput
@@ -23,18 +26,19 @@ from shared.schemas.options import JobOptions, SubmitOptions
 from shared.schemas.states import JobStatus, Stage, TaskKind
 from shared.schemas.transcript import ResultWarning, Transcript, WarningCode
 from shared.schemas.webhook_events import DeliveryInput, EventType, WebhookEvent, event_body, event_id
+from shared.secret import Secret, decode_secret, encode_secret
 
 JOB_ID = UUID("01990000-0000-7000-8000-000000000001")
 TASK_ID = UUID("01990000-0000-7000-8000-000000000002")
 AT = dt.datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=dt.UTC)
 LATER = AT + dt.timedelta(seconds=1.5)
 
-json = msgspec.json.encode
+json = partial(msgspec.json.encode, enc_hook=encode_secret)
 msgpack = msgspec.msgpack.encode
 
 
 class ArqJob(msgspec.Struct):
-    """What arq reads of `arq:job:…`."""
+    """The fields of `arq:job:…` that arq reads."""
 
     t: None
     f: str
@@ -44,17 +48,17 @@ class ArqJob(msgspec.Struct):
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
-    """One of them. `written` are examples as bytes; who reads may want less of it than who writes puts in."""
+    """One kind of bytes. `written` holds examples. `read_as` may have fewer fields than `written_as`."""
 
     read_as: Any
     written_as: Any
     written: tuple[bytes, ...]
     is_msgpack: bool = False
-    from_clients: bool = False  # only they write it: what is unknown may be refused
+    from_clients: bool = False  # only clients write it, so unknown fields may be rejected
 
     def read(self, data: bytes, read_as: Any = None) -> Any:
         decode = msgspec.msgpack.decode if self.is_msgpack else msgspec.json.decode
-        return decode(data, type=read_as or self.read_as)
+        return decode(data, type=read_as or self.read_as, dec_hook=decode_secret)
 
 
 def _kind(*values: Any, read_as: Any = None, write: Callable[[Any], bytes] = json, **more: bool) -> Kind:
@@ -81,7 +85,7 @@ DENOISED = JobOptions(transcribe_from="denoised")
 SUBMITTED = SubmitOptions(
     **msgspec.structs.asdict(OPTIONS),
     webhook_url="https://example.com/hook?a=1",
-    webhook_secret="whsec_" + "bWF5IGJlIGtub3duOiBvZiBhIHRlc3Qu",
+    webhook_secret=Secret("whsec_" + "bWF5IGJlIGtub3duOiBvZiBhIHRlc3Qu"),
     metadata={"call": 4711, "by": ["Zoë", None, 1.5]},
 )
 WARNINGS = tuple(ResultWarning(code=code, message="Why.", start=1.0, end=2.5) for code in WarningCode)
@@ -163,14 +167,16 @@ KEY: dict[str, Any] = {
 }
 
 
-# Structs of `shared` that no other process sees.
-WITHIN_ONE_PROCESS = {
-    "CommonSettings": "is read from the environment",
-    "Dispatch": "of it travel an id and what arq reads, and both are here",
-    "Family": "is shown as text",
-    "RedisPlace": "is read from a URL",
-    "Series": "is shown as text",
-    "Span": "is sent as OpenTelemetry has it",
+# Structs of `shared` that never leave their process.
+INTERNAL = {
+    "Backlog": "read from the database and counted",
+    "CommonSettings": "decoded from the environment",
+    "Dispatch": "only its id and its arq payload leave the process; both are in KINDS",
+    "Family": "sent as text",
+    "QueuePosition": "shown as two fields of a job",
+    "RedisAddress": "parsed from a URL",
+    "Series": "sent as text",
+    "Span": "sent in the OpenTelemetry format",
 }
 
 
@@ -217,7 +223,7 @@ KINDS: dict[str, Kind] = {
     ),
     "blob transcript.json, chunks/*.json": _kind(TRANSCRIPT),
     "blob chunks/*.voices": _kind(
-        Voices(pieces=(HeardPiece(0.5, 1.5, is_clear=True),), embeddings=bytes(384)), write=msgpack
+        Voices(pieces=(VoicePiece(0.5, 1.5, is_clear=True),), embeddings=bytes(384)), write=msgpack
     ),
     "file model receipt": _kind(Receipt(sha256="ab", source="https://example.com/model.pt")),
     "api 202": _kind(api.JobAccepted(job_id=str(JOB_ID), status=JobStatus.QUEUED, links=api.Links.of(JOB_ID))),

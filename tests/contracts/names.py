@@ -1,4 +1,4 @@
-"""Names and numbers by which processes of different versions find each other. They never change."""
+"""Names and numbers that processes of different versions share. They never change."""
 
 from uuid import UUID
 
@@ -22,7 +22,7 @@ ID = UUID("01990000-0000-7000-8000-000000000001")
 
 
 def names() -> dict[str, object]:
-    """Each under what it is for."""
+    """Return each shared name or number by its purpose."""
     return {
         "redis queues": [messages.COMPUTE_QUEUE, messages.DELIVERY_QUEUE],
         "redis keys of arq": [
@@ -31,7 +31,7 @@ def names() -> dict[str, object]:
             messages.ARQ_RETRY_KEY_PREFIX,
         ],
         "redis keys of fair shares": [*fair_shares.keys_of("Q"), str(fair_shares.arguments_for("Q")[0])],
-        "redis scores": [fair_shares.FIRST_TAG, fair_shares.LAST_TAG],
+        "redis scores": [fair_shares.MIN_SCORE, fair_shares.MAX_SCORE],
         "redis key of rates": shared_buckets.KEY,
         "redis key of processors": [messages.PROCESSOR_SEEN_KEY, messages.PROCESSOR_SEEN_TTL_MS],
         "redis lists": [DEAD_LETTER_LIST, PROJECTED],

@@ -1,9 +1,9 @@
-"""The code of before the newest migration, out of git, in a folder of its own.
+"""Extract the code from before the newest migration from git into a folder.
 
-That is the newest commit of the main line whose migrations are those of now without the last ones, file for file; what
-is applied in `post` at the end does not count.
-Before 0007 (row-level security) the services named no tenant, so code of before it sees its rows only as a superuser:
-CHANGELOG says to stop both for it. From there on any role will do.
+It is the newest commit of the main line whose migrations are a proper prefix of the current ones, file for file.
+Migrations at the end that belong to the phase `post` are ignored.
+The services set no tenant before 0007 (row-level security). Older code therefore needs a superuser to see its rows.
+CHANGELOG says to stop both services for 0007. Newer code works with any role.
 """
 
 import io
@@ -15,61 +15,63 @@ from pathlib import Path
 import pytest
 
 from deploy.migrate import MIGRATIONS
-from tests.contracts.two_versions import while_two_run
+from tests.contracts.two_versions import migrations_before_post
 from tests.stack.launched import ROOT
 
 FOLDER = MIGRATIONS.relative_to(ROOT).as_posix()
-WALLED_OFF = "0007_row_level_security"
+ROW_LEVEL_SECURITY = "0007_row_level_security"
 CODE = ("shared", "ingest_service", "processor_service", "deploy")
 
 Files = list[tuple[str, str]]  # name and git's hash of each
 
 
 def before_newest_migration() -> str:
-    """The commit; the test is skipped where the history does not tell it."""
+    """Return the commit. Skip the test if the git history does not contain it."""
     if _git("rev-parse", "--git-dir") is None:
-        pytest.skip("there is no git history here, so no code of before")
-    now = [(each.name, _said("hash-object", f"{FOLDER}/{each.name}.sql")) for each in while_two_run()]
+        pytest.skip("no git history: the code before the newest migration is not available")
+    current = [
+        (each.name, _git_output("hash-object", f"{FOLDER}/{each.name}.sql")) for each in migrations_before_post()
+    ]
     for commit in _candidates():
-        then = set(_migrations_of(commit))
-        if then and then < set(now) and then == set(now[: len(then)]):
+        old = set(_migrations_of(commit))
+        if old and old < set(current) and old == set(current[: len(old)]):
             return commit
-    pytest.skip("the git history does not reach back to before the newest migration: a shallow clone")
+    pytest.skip("shallow clone: the git history does not reach back before the newest migration")
 
 
 def needs_superuser(commit: str) -> bool:
-    return WALLED_OFF not in dict(_migrations_of(commit))
+    return ROW_LEVEL_SECURITY not in dict(_migrations_of(commit))
 
 
 def extract(commit: str, folder: Path) -> None:
-    """Put its code there."""
-    archive = subprocess.run(["git", "archive", commit, *CODE], cwd=ROOT, check=True, capture_output=True).stdout  # noqa: S607 - whichever git there is
+    """Extract the code of a commit into a folder."""
+    archive = subprocess.run(["git", "archive", commit, *CODE], cwd=ROOT, check=True, capture_output=True).stdout  # noqa: S607 - git from the PATH
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         tar.extractall(folder, filter="data")
 
 
 def _candidates() -> Iterator[str]:
-    """The newest commit of each stretch of the main line in which the migrations did not change, newest first."""
+    """Yield HEAD, then each commit of the main line before a change of the migrations, newest first."""
     yield "HEAD"
-    for changed in _said("rev-list", "--first-parent", "HEAD", "--", FOLDER).split():
+    for changed in _git_output("rev-list", "--first-parent", "HEAD", "--", FOLDER).split():
         if before := _git("rev-parse", "--quiet", "--verify", f"{changed}^1"):
             yield before
 
 
 def _migrations_of(commit: str) -> Files:
-    lines = _said("ls-tree", commit, f"{FOLDER}/").splitlines()
+    lines = _git_output("ls-tree", commit, f"{FOLDER}/").splitlines()
     return [(Path(line.split("\t")[1]).stem, line.split()[2]) for line in lines if line.endswith(".sql")]
 
 
-def _said(*arguments: str) -> str:
-    said = _git(*arguments)
-    assert said is not None, arguments
-    return said
+def _git_output(*arguments: str) -> str:
+    output = _git(*arguments)
+    assert output is not None, arguments
+    return output
 
 
 def _git(*arguments: str) -> str | None:
     try:
-        done = subprocess.run(["git", *arguments], cwd=ROOT, check=False, capture_output=True, text=True)  # noqa: S607 - as above
+        done = subprocess.run(["git", *arguments], cwd=ROOT, check=False, capture_output=True, text=True)  # noqa: S607 - git from the PATH
     except FileNotFoundError:
         return None
     return done.stdout.strip() if done.returncode == 0 else None

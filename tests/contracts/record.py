@@ -1,6 +1,6 @@
-"""Writes down what this version writes: `make record-contracts`, a run of pytest on this file alone.
+"""Record what this version writes. `make record-contracts` runs pytest on this file alone.
 
-Adds what its file does not have yet and changes nothing of it: a version that was released is not made anew.
+It adds what the file of this version lacks, and never changes what the file has: a released version stays as it is.
 """
 
 import io
@@ -13,24 +13,25 @@ import pytest
 
 from deploy.local.postgres import let_services_in
 from ingest_service.settings import IngestSettings
+from shared.secret import Secret
 from tests.chaos.sounds import damaged, speech_wav
 from tests.contracts.kinds import KINDS
 from tests.contracts.names import names
 from tests.contracts.recorded import VERSION, Recorded, path_of, read_recorded, record, write_recorded
 from tests.contracts.rows import Rows, columns_of, dump
-from tests.ingest.keys import new_key
+from tests.ingest.api_keys import new_key
 from tests.ingest.serving import serving, until
-from tests.ingest.tus import Tus
+from tests.ingest.tus_client import Tus
 from tests.metrics.pair import Pair, running_pair
 from tests.servers import SERVICE_PASSWORD
 
 OPTIONS = {"language": "de", "prompt": "Zoë", "diarize": "true", "metadata": '{"a": [1]}'}
 QUOTA = "INSERT INTO tenant_quotas (tenant, bytes_a_day) VALUES ('default', 1000000000)"
 DIRECT = "INSERT INTO direct_uploads (id, tenant) VALUES ('01990000-0000-7000-8000-000000000009', 'acme')"
-PLACELESS = """
+REMOVE_PATHS = """
     UPDATE tasks SET failure = jsonb_set(failure::jsonb, '{traceback}', '"Traceback (most recent call last):"')::json
     WHERE failure IS NOT NULL
-"""  # it tells where the code lay
+"""  # a traceback contains file paths
 
 
 @pytest.fixture
@@ -44,15 +45,17 @@ def test_record_bytes_and_names(recorded: Recorded) -> None:
 
 
 async def test_record_rows(recorded: Recorded, database_url: str, redis_url: str, tmp_path: Path) -> None:
-    """The tables that the file does not have yet, after jobs of all kinds."""
+    """Record the tables that the file lacks, after jobs of all kinds."""
     service_url = await let_services_in(database_url, SERVICE_PASSWORD)
     async with running_pair(service_url, redis_url, tmp_path, CHUNK_THRESHOLD_S="4", CHUNK_S="2") as pair:
-        await end_some_jobs(pair)
-    await leave_some(IngestSettings(database_url=service_url, redis_url=redis_url, storage_url=tmp_path.as_uri()))
+        await finish_jobs(pair)
+    await leave_unfinished_work(
+        IngestSettings(database_url=Secret(service_url), redis_url=Secret(redis_url), storage_url=tmp_path.as_uri())
+    )
     connection = await asyncpg.connect(database_url)
     await connection.execute(QUOTA)
     await connection.execute(DIRECT)
-    await connection.execute(PLACELESS)
+    await connection.execute(REMOVE_PATHS)
     columns: dict[str, dict[str, str]] = {}
     for row in await columns_of(connection):
         columns.setdefault(row["table"], {})[row["column"]] = row["type"]
@@ -65,7 +68,7 @@ async def test_record_rows(recorded: Recorded, database_url: str, redis_url: str
     )
 
 
-async def end_some_jobs(pair: Pair) -> None:
+async def finish_jobs(pair: Pair) -> None:
     client, hook = pair.client, pair.receiver.url
     sounds = [speech_wav(3), speech_wav(10), damaged(speech_wav(3))]
     jobs = [await client.submit(sound, webhook_url=hook, **OPTIONS) for sound in sounds]
@@ -76,7 +79,7 @@ async def end_some_jobs(pair: Pair) -> None:
 
 
 async def _are_settled(client: Any) -> bool:
-    """Whether every delivery is written down, too."""
+    """Return whether every delivery attempt is stored."""
     async with client.http.get("/v1/jobs") as answer:
         jobs = [job["job_id"] for job in (await answer.json())["jobs"]]
     attempts = []
@@ -86,8 +89,8 @@ async def _are_settled(client: Any) -> bool:
     return all(attempt["status"] for attempt in attempts)
 
 
-async def leave_some(settings: IngestSettings) -> None:
-    """A job that waits, an upload that is not whole, and a key."""
+async def leave_unfinished_work(settings: IngestSettings) -> None:
+    """Leave a queued job, an incomplete upload and an API key."""
     async with serving(settings) as ingest:
         tus = Tus.to(ingest)
         path = await tus.created(100)

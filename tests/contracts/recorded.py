@@ -1,4 +1,4 @@
-"""What versions wrote, kept in a file for each; made by `make record-contracts`, and never changed but added to."""
+"""What each version wrote, in one file a version. `make record-contracts` adds to a file and never changes entries."""
 
 import base64
 import json
@@ -16,14 +16,14 @@ VERSION: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["
 
 
 class RecordedKind(msgspec.Struct, frozen=True):
-    """What a version wrote of a kind, as text or base64, and the schema by which it read it."""
+    """Examples that a version wrote of a kind, as text or base64, and the JSON schema that it read."""
 
     written: tuple[str, ...]
     schema: dict[str, Any]
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a version wrote: bytes by kind, names, the types of columns by table, and rows by table."""
+    """What a version wrote: bytes by kind, names, column types by table, and rows by table."""
 
     kinds: dict[str, RecordedKind] = {}
     names: dict[str, Any] = {}

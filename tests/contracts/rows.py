@@ -1,4 +1,4 @@
-"""The rows of a database as JSON, and back: what a version left, before the services of another."""
+"""Dump the rows of a database to JSON and load them again, so that another version can read what one version left."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ ORDER BY 1, a.attnum
 """
 DUMP = "SELECT coalesce(json_agg(row_to_json(t)), '[]') FROM {table} t"
 
-# As its version would have: it names the columns that it knows.
+# Name only the columns that the old version knows, as its own statements do.
 INSERT = """
 INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE
 SELECT {columns} FROM json_populate_recordset(NULL::{table}, $1::json) ON CONFLICT DO NOTHING
@@ -35,10 +35,10 @@ async def dump(connection: Any) -> Rows:
 
 
 async def load(connection: Any, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    """Put them in, in any order: what refers to what is not looked at."""
+    """Insert the rows in any order. Foreign keys are not checked."""
     async with connection.transaction():
         await connection.execute("SET LOCAL session_replication_role = replica")
-        for table, those in rows.items():
-            if those:
-                statement = INSERT.format(table=table, columns=", ".join(those[0]))
-                await connection.execute(statement, json.dumps(those))
+        for table, table_rows in rows.items():
+            if table_rows:
+                statement = INSERT.format(table=table, columns=", ".join(table_rows[0]))
+                await connection.execute(statement, json.dumps(table_rows))

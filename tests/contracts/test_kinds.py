@@ -1,4 +1,4 @@
-"""Old bytes are read by this version, and what this version writes was readable by the old ones."""
+"""This version reads the bytes of older versions, and older versions can read the bytes of this one."""
 
 import importlib
 import inspect
@@ -13,17 +13,18 @@ import pytest
 
 import shared
 from shared.schemas.options import JobOptions, without_prompt
-from tests.contracts.kinds import KINDS, WITHIN_ONE_PROCESS
+from shared.secret import encode_secret
+from tests.contracts.kinds import INTERNAL, KINDS
 from tests.contracts.names import names
 from tests.contracts.recorded import VERSION, Recorded, RecordedKind, bytes_of, read_recorded, versions
 from tests.stack.launched import ROOT
 
 DECODED_AS = re.compile(r"decode\(.*?, type=([A-Za-z_.]+(?:\[[^\]]*\])?)\)")
-FROM_ELSEWHERE = {"_Answer", "_ErrorBody"}  # what remote engines write
-ANYTHING = {"dict[str, Any]", "dict[str, object]"}  # is looked at without knowing what it is
+OF_PROVIDERS = {"_Answer", "_ErrorBody"}  # responses of remote engines
+UNTYPED = {"dict[str, Any]", "dict[str, object]"}  # decoded without a schema
 
-# Fields that this version passes over: nobody reads them any more, or ever did.
-PASSED_OVER = {("row tasks.failure", "transient"), ("row tasks.failure", "retry_after_s")}
+# Fields that no reader uses, and this version ignores.
+IGNORED_FIELDS = {("row tasks.failure", "transient"), ("row tasks.failure", "retry_after_s")}
 
 RECORDED = {version: read_recorded(version) for version in versions()}
 EACH = [pytest.param(name, kind, id=f"{version} {name}")
@@ -31,7 +32,7 @@ EACH = [pytest.param(name, kind, id=f"{version} {name}")
 
 
 @pytest.mark.parametrize(("name", "recorded"), EACH)
-def test_what_a_version_wrote_is_read_with_nothing_lost(name: str, recorded: RecordedKind) -> None:
+def test_this_version_reads_old_bytes_and_loses_nothing(name: str, recorded: RecordedKind) -> None:
     kind = KINDS[name]
     for text in recorded.written:
         data = bytes_of(text, kind)
@@ -40,14 +41,14 @@ def test_what_a_version_wrote_is_read_with_nothing_lost(name: str, recorded: Rec
 
 
 @pytest.mark.parametrize(("name", "recorded"), EACH)
-def test_what_this_version_writes_was_readable_then(name: str, recorded: RecordedKind) -> None:
+def test_old_versions_can_read_what_this_version_writes(name: str, recorded: RecordedKind) -> None:
     kind = KINDS[name]
     for data in kind.written:
         jsonschema.validate(msgspec.to_builtins(kind.read(data, Any)), recorded.schema)
 
 
 @pytest.mark.parametrize("version", versions())
-def test_names_are_as_they_were(version: str) -> None:
+def test_names_have_not_changed(version: str) -> None:
     then, now = RECORDED[version].names, msgspec.to_builtins(names())
     assert {name: now.get(name) for name in then} == then
 
@@ -57,31 +58,31 @@ def test_this_version_is_recorded_with_every_kind_of_bytes() -> None:
     assert (set(recorded.kinds), set(recorded.names)) == (set(KINDS), set(names())), "make record-contracts"
 
 
-def test_every_struct_that_both_services_share_is_among_the_kinds_or_said_to_stay() -> None:
+def test_every_shared_struct_is_a_kind_or_listed_as_internal_to_one_process() -> None:
     crossing = {struct.__name__ for kind in KINDS.values() for struct in _structs(kind.written_as, kind.read_as)}
     ours = {struct.__name__ for struct in _shared_structs()}
-    assert ours - crossing == set(WITHIN_ONE_PROCESS)
+    assert ours - crossing == set(INTERNAL)
 
 
-def test_whatever_a_service_decodes_is_among_the_kinds() -> None:
+def test_every_type_that_a_service_decodes_is_a_kind() -> None:
     crossing = {struct.__name__ for kind in KINDS.values() for struct in _structs(kind.read_as)}
     sources = [
         path for each in ("shared", "ingest_service", "processor_service") for path in (ROOT / each).rglob("*.py")
     ]
     found = {name for path in sources for name in DECODED_AS.findall(path.read_text())}
     assert "Transcript" in found
-    named = {re.findall(r"\w+", name)[-1 if "[" not in name else 1] for name in found - ANYTHING}
-    assert named - FROM_ELSEWHERE <= crossing
+    named = {re.findall(r"\w+", name)[-1 if "[" not in name else 1] for name in found - UNTYPED}
+    assert named - OF_PROVIDERS <= crossing
 
 
-def test_only_what_clients_alone_write_may_refuse_what_it_does_not_know() -> None:
-    refusing = {
+def test_only_kinds_from_clients_reject_unknown_fields() -> None:
+    strict = {
         name
         for name, kind in KINDS.items()
         for struct in _structs(kind.read_as)
         if struct.__struct_config__.forbid_unknown_fields
     }
-    assert refusing == {name for name, kind in KINDS.items() if kind.from_clients}
+    assert strict == {name for name, kind in KINDS.items() if kind.from_clients}
 
 
 def test_options_of_a_newer_version_are_read_and_kept() -> None:
@@ -91,19 +92,19 @@ def test_options_of_a_newer_version_are_read_and_kept() -> None:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_an_example_leaves_nothing_at_its_default(name: str) -> None:
+def test_no_field_of_the_examples_has_its_default(name: str) -> None:
     kind = KINDS[name]
-    told = {field for data in kind.written for field in _told(kind.read(data, kind.written_as))}
+    given = {field for data in kind.written for field in _given_fields(kind.read(data, kind.written_as))}
     fields = {
         (struct.__name__, field.name)
         for struct in _structs(kind.written_as)
         for field in msgspec.structs.fields(struct)
     }
-    assert fields - told == set()
+    assert fields - given == set()
 
 
 def _structs(*types: Any) -> set[type[msgspec.Struct]]:
-    """All that a type is made of."""
+    """Return all Structs that a type contains."""
     found: set[type[msgspec.Struct]] = set()
     waiting = [msgspec.inspect.type_info(each) for each in types]
     while waiting:
@@ -126,21 +127,21 @@ def _shared_structs() -> Iterator[type[msgspec.Struct]]:
                 yield cls
 
 
-def _told(value: Any) -> Iterator[tuple[str, str]]:
-    """The fields of all structs in a value that are not at their defaults."""
+def _given_fields(value: Any) -> Iterator[tuple[str, str]]:
+    """Yield the Struct and field names in a value that differ from their defaults."""
     if isinstance(value, msgspec.Struct):
         for field in msgspec.structs.fields(value):
-            given = getattr(value, field.name)
-            if given != field.default:
+            field_value = getattr(value, field.name)
+            if field_value != field.default:
                 yield type(value).__name__, field.name
-            yield from _told(given)
+            yield from _given_fields(field_value)
     elif isinstance(value, (tuple, list)):
         for each in value:
-            yield from _told(each)
+            yield from _given_fields(each)
 
 
 def _plain(value: Any) -> Any:
-    """As JSON has it, with what is at its default."""
+    """Return a value as JSON represents it, including fields that have their defaults."""
     if isinstance(value, msgspec.Raw):
         return msgspec.json.decode(value)
     if isinstance(value, msgspec.Struct) and not value.__struct_config__.array_like:
@@ -149,13 +150,13 @@ def _plain(value: Any) -> Any:
         return {name: _plain(each) for name, each in value.items()}
     if isinstance(value, (tuple, list)):
         return [_plain(each) for each in value]
-    return msgspec.to_builtins(value)
+    return msgspec.to_builtins(value, enc_hook=encode_secret)
 
 
 def _lost(then: Any, now: Any, name: str) -> list[Any]:
-    """What was there then and is not now, but for what is passed over."""
+    """Return pairs of old and new values that differ, except in ignored fields."""
     if isinstance(then, dict) and isinstance(now, dict):
-        kept = [key for key in then if (name, key) not in PASSED_OVER]
+        kept = [key for key in then if (name, key) not in IGNORED_FIELDS]
         return [each for key in kept for each in _lost(then[key], now.get(key, "nothing"), name)]
     if isinstance(then, list) and isinstance(now, list) and len(then) == len(now):
         return [each for pair in zip(then, now, strict=True) for each in _lost(*pair, name)]

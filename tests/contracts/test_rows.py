@@ -1,6 +1,7 @@
-"""The rows that older versions left and write, in the schema of now before `--phase post`: each is taken, and read.
+"""Rows of older versions fit the current schema before `--phase post`, and this version reads them.
 
-A version from which nobody goes to this one directly any more may be in the way of a `post`: take its file out.
+If the file of an old version blocks a `post` migration, and upgrades from that version are no longer supported, delete
+the file.
 """
 
 import asyncio
@@ -16,26 +17,27 @@ from deploy.local.postgres import let_services_in
 from deploy.migrate import migrate
 from ingest_service.settings import IngestSettings
 from processor_service.tasks.leases import claim
+from shared.secret import Secret
 from tests.contracts.recorded import VERSION, Recorded, read_recorded, versions
 from tests.contracts.rows import columns_of, load
-from tests.contracts.two_versions import while_two_run
+from tests.contracts.two_versions import migrations_before_post
 from tests.ingest.serving import Ingest, serving
-from tests.ingest.tus import Tus
+from tests.ingest.tus_client import Tus
 from tests.servers import SERVICE_PASSWORD, as_owner
 
-NOW = "UPDATE uploads SET expires_at = now() + interval '1 hour'"
+POSTPONE_EXPIRY = "UPDATE uploads SET expires_at = now() + interval '1 hour'"
 
 
 @pytest.fixture(params=versions())
 def recorded(request: pytest.FixtureRequest) -> Recorded:
-    """What each version wrote, in turn."""
+    """What each version wrote."""
     return read_recorded(request.param)
 
 
 @pytest_asyncio.fixture
 async def before_post_url(empty_database_url: str, tmp_path: Path) -> str:
-    """A database as it is while two versions run: all but what comes when the older has ended."""
-    for migration in while_two_run():
+    """A database with the schema of an upgrade in progress: all migrations except the `post` ones at the end."""
+    for migration in migrations_before_post():
         (tmp_path / f"{migration.name}.sql").write_text(migration.sql)
     await migrate(empty_database_url, tmp_path)
     return empty_database_url
@@ -44,7 +46,7 @@ async def before_post_url(empty_database_url: str, tmp_path: Path) -> str:
 @pytest_asyncio.fixture
 async def settings(before_post_url: str, redis_url: str, storage_url: str) -> IngestSettings:
     service_url = await let_services_in(before_post_url, SERVICE_PASSWORD)
-    return IngestSettings(database_url=service_url, redis_url=redis_url, storage_url=storage_url)
+    return IngestSettings(database_url=Secret(service_url), redis_url=Secret(redis_url), storage_url=storage_url)
 
 
 async def test_this_version_is_recorded_with_every_table(database_url: str) -> None:
@@ -53,7 +55,7 @@ async def test_this_version_is_recorded_with_every_table(database_url: str) -> N
     assert (set(recorded.columns), set(recorded.rows)) == (now, now), "make record-contracts"
 
 
-async def test_columns_are_there_as_they_were_and_new_ones_may_be_left_out(
+async def test_old_columns_keep_their_types_and_new_columns_are_optional(
     before_post_url: str, recorded: Recorded
 ) -> None:
     now = {(row["table"], row["column"]): row for row in await _columns(before_post_url)}
@@ -63,10 +65,10 @@ async def test_columns_are_there_as_they_were_and_new_ones_may_be_left_out(
     assert [key for key in new if now[key]["is_required"]] == []
 
 
-async def test_clients_see_of_old_rows_what_they_saw(recorded: Recorded, settings: IngestSettings) -> None:
+async def test_clients_get_the_same_answers_about_old_rows(recorded: Recorded, settings: IngestSettings) -> None:
     await _load(settings, recorded)
     async with serving(settings) as ingest:
-        await _sees_jobs(ingest, recorded)
+        await _expect_jobs(ingest, recorded)
         (upload,) = recorded.rows["uploads"]
         head = await Tus.to(ingest).request("HEAD", f"/v1/uploads/{upload['id']}")
         assert head.offset == upload["offset_bytes"] == 40
@@ -76,7 +78,7 @@ async def test_clients_see_of_old_rows_what_they_saw(recorded: Recorded, setting
         assert [each["code"] for each in dead["dead_letters"]] == ["undecodable_audio"]
 
 
-async def _sees_jobs(ingest: Ingest, recorded: Recorded) -> None:
+async def _expect_jobs(ingest: Ingest, recorded: Recorded) -> None:
     for row in recorded.rows["jobs"]:
         _, job = await ingest.get(f"/v1/jobs/{row['id']}")
         assert (job["status"], job["metadata"]) == (row["status"], row["metadata"])
@@ -88,27 +90,29 @@ async def _sees_jobs(ingest: Ingest, recorded: Recorded) -> None:
 async def test_a_processor_claims_an_old_task(recorded: Recorded, settings: IngestSettings) -> None:
     await _load(settings, recorded)
     (waiting,) = [task for task in recorded.rows["tasks"] if task["state"] == "dispatched"]
-    async with asyncpg.create_pool(as_owner(settings.database_url), min_size=1, max_size=1) as pool:
+    async with asyncpg.create_pool(as_owner(settings.database_url.reveal()), min_size=1, max_size=1) as pool:
         task = await claim(pool, UUID(waiting["id"]), waiting["dispatch_no"], worker="test", lease_s=15)
     assert task is not None
     assert (task.options.language, task.options.prompt, task.options.diarize) == ("de", "Zoë", True)
 
 
-async def test_a_key_that_changes_is_told_by_its_id(recorded: Recorded, settings: IngestSettings) -> None:
+async def test_a_changed_key_is_announced_by_its_id(recorded: Recorded, settings: IngestSettings) -> None:
     await _load(settings, recorded)
     (key,) = recorded.rows["api_keys"]
-    told: asyncio.Queue[object] = asyncio.Queue()
-    connection = await asyncpg.connect(as_owner(settings.database_url))
-    await connection.add_listener(str(recorded.names["notify channel"]), lambda *heard: told.put_nowait(heard[-1]))
+    notifications: asyncio.Queue[object] = asyncio.Queue()
+    connection = await asyncpg.connect(as_owner(settings.database_url.reveal()))
+    await connection.add_listener(
+        str(recorded.names["notify channel"]), lambda *arguments: notifications.put_nowait(arguments[-1])
+    )
     await connection.execute("UPDATE api_keys SET revoked_at = now()")
-    assert await asyncio.wait_for(told.get(), 10) == key["id"]
+    assert await asyncio.wait_for(notifications.get(), 10) == key["id"]
     await connection.close()
 
 
 async def _load(settings: IngestSettings, recorded: Recorded) -> None:
-    connection = await asyncpg.connect(as_owner(settings.database_url))
+    connection = await asyncpg.connect(as_owner(settings.database_url.reveal()))
     await load(connection, recorded.rows)
-    await connection.execute(NOW)
+    await connection.execute(POSTPONE_EXPIRY)
     await connection.close()
 
 

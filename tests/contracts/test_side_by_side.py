@@ -1,5 +1,7 @@
-"""Two versions at once, as in an upgrade: the code of before the newest migration and that of now, over one record, one
-bell and one store, after `--phase pre`. What either takes the other carries out, and both tell the same of it.
+"""Two versions run at once, as in an upgrade: the code before the newest migration, and the current code.
+
+They share one database, one Redis and one blob store, after `--phase pre`. Each version processes the uploads of the
+other, and both give the same answers about a job.
 """
 
 import asyncio
@@ -21,7 +23,7 @@ from tests.chaos.sounds import damaged, speech_wav
 from tests.contracts.old_code import before_newest_migration, extract, needs_superuser
 from tests.contracts.two_versions import A_COLUMN_EACH
 from tests.contracts.version import Version
-from tests.ingest.tus import Tus
+from tests.ingest.tus_client import Tus
 from tests.servers import SERVICE_PASSWORD, database
 from tests.stack.launched import ROOT
 
@@ -42,7 +44,7 @@ SETTINGS = {
 
 
 class Upgrade(msgspec.Struct, frozen=True, kw_only=True):
-    """The two versions, the ingests of both at work, and the database as its owner."""
+    """The two versions, a running ingest of each, and the URL of the database's owner."""
 
     old: Version
     new: Version
@@ -50,8 +52,8 @@ class Upgrade(msgspec.Struct, frozen=True, kw_only=True):
     new_ingest: Client
     receiver: Receiver
     owner_url: str
-    short: Golden  # a recording that goes through under one lease
-    long: Golden  # one of several chunks
+    short: Golden  # a recording that is processed under one lease
+    long: Golden  # a recording of several chunks
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -72,10 +74,10 @@ async def upgrade(
         old_ingest = await stack.enter_async_context(old.ingest())
         short = golden(speech_wav(3), folder / "short", threshold_s=THRESHOLD_S, chunk_s=CHUNK_S)
         async with old.processor():
-            await goes_through(old_ingest, short)
+            await expect_golden_transcript(old_ingest, short)
             assert await migrate(url, phase=Phase.PRE)
-            await goes_through(old_ingest, short)  # those that ran before it run on
-        await let_services_in(url, SERVICE_PASSWORD)  # to the new tables, too
+            await expect_golden_transcript(old_ingest, short)  # processes started before the migration keep working
+        await let_services_in(url, SERVICE_PASSWORD)  # grants access to the new tables
         new = Version(root=ROOT, settings=ordinary)
         yield Upgrade(
             old=old,
@@ -89,20 +91,20 @@ async def upgrade(
         )
 
 
-async def goes_through(ingest: Client, recording: Golden) -> None:
+async def expect_golden_transcript(ingest: Client, recording: Golden) -> None:
     job = await ingest.submit(recording.wav)
     assert (await ingest.ended(job))["status"] == "COMPLETED"
     assert (await ingest.transcript(job))["text"] == recording.text
 
 
-async def test_what_an_old_ingest_takes_a_new_processor_carries_out(upgrade: Upgrade) -> None:
+async def test_a_new_processor_processes_uploads_of_an_old_ingest(upgrade: Upgrade) -> None:
     async with upgrade.new.processor():
-        await both_kinds_go_through(upgrade, upgrade.old_ingest)
+        await expect_short_and_long_processed(upgrade, upgrade.old_ingest)
 
 
-async def test_what_a_new_ingest_takes_an_old_processor_carries_out(upgrade: Upgrade) -> None:
+async def test_an_old_processor_processes_uploads_of_a_new_ingest(upgrade: Upgrade) -> None:
     async with upgrade.old.processor():
-        await both_kinds_go_through(upgrade, upgrade.new_ingest)
+        await expect_short_and_long_processed(upgrade, upgrade.new_ingest)
 
 
 async def test_both_versions_share_the_work_of_long_files(upgrade: Upgrade) -> None:
@@ -112,10 +114,10 @@ async def test_both_versions_share_the_work_of_long_files(upgrade: Upgrade) -> N
         for client, job in zip(reversed(clients), jobs, strict=True):
             assert (await client.ended(job))["status"] == "COMPLETED"
             assert (await client.transcript(job))["text"] == upgrade.long.text
-        await told_of(upgrade, dict.fromkeys(jobs, "job.completed"))
+        await expect_events(upgrade, dict.fromkeys(jobs, "job.completed"))
 
 
-async def test_an_upload_begun_at_one_ingest_ends_at_the_other(upgrade: Upgrade) -> None:
+async def test_an_upload_started_at_one_ingest_is_completed_at_the_other(upgrade: Upgrade) -> None:
     audio = upgrade.short.wav
     half = len(audio) // 2
     async with upgrade.new.processor():
@@ -132,7 +134,7 @@ async def test_an_upload_begun_at_one_ingest_ends_at_the_other(upgrade: Upgrade)
             assert (await first.ended(job))["status"] == "COMPLETED"
 
 
-async def test_a_dead_letter_of_one_version_is_read_and_redriven_by_the_other(upgrade: Upgrade) -> None:
+async def test_each_version_reads_and_redrives_dead_letters_of_the_other(upgrade: Upgrade) -> None:
     for processor, of, by in [
         (upgrade.old.processor, upgrade.old_ingest, upgrade.new_ingest),
         (upgrade.new.processor, upgrade.new_ingest, upgrade.old_ingest),
@@ -140,32 +142,32 @@ async def test_a_dead_letter_of_one_version_is_read_and_redriven_by_the_other(up
         async with processor():
             job = await submit(upgrade, of, damaged(upgrade.short.wav))
             assert (await by.ended(job))["status"] == "FAILED"
-            await told_of(upgrade, {job: "job.failed"})
+            await expect_events(upgrade, {job: "job.failed"})
             (letter,) = [each for each in await dead_letters(by) if each["job_id"] == job]
             assert (letter["generation"], letter["code"]) == (1, "undecodable_audio")
             async with by.http.post(f"/v1/dead-letters/{job}/redrive") as answer:
                 assert answer.status == 202, await answer.text()
-            await told_of(upgrade, {job: "job.failed"})
+            await expect_events(upgrade, {job: "job.failed"})
         (letter,) = [each for each in await dead_letters(of) if each["job_id"] == job]
         assert letter["generation"] == 2
 
 
-async def test_this_version_works_on_when_every_table_gets_a_column(upgrade: Upgrade) -> None:
+async def test_this_version_keeps_working_when_every_table_gets_a_new_column(upgrade: Upgrade) -> None:
     async with upgrade.new.processor():
         for recording in (upgrade.short, upgrade.long):
-            await goes_through(upgrade.new_ingest, recording)
-        await change(upgrade.owner_url, A_COLUMN_EACH)
+            await expect_golden_transcript(upgrade.new_ingest, recording)
+        await execute(upgrade.owner_url, A_COLUMN_EACH)
         for recording in (upgrade.short, upgrade.long):
-            await goes_through(upgrade.new_ingest, recording)
+            await expect_golden_transcript(upgrade.new_ingest, recording)
 
 
-async def test_at_last_comes_post_and_leaves_nothing_due(upgrade: Upgrade) -> None:
+async def test_the_post_phase_leaves_no_migration_pending(upgrade: Upgrade) -> None:
     await migrate(upgrade.owner_url, phase=Phase.POST)
     assert await find_due(upgrade.owner_url) == []
 
 
-async def both_kinds_go_through(upgrade: Upgrade, ingest: Client) -> None:
-    """A short file, under one lease, and a long one, in chunks; both ingests tell the same of them."""
+async def expect_short_and_long_processed(upgrade: Upgrade, ingest: Client) -> None:
+    """Submit a short file (one lease) and a long file (chunks). Both ingests must give the same answers about them."""
     short = await submit(upgrade, ingest, upgrade.short.wav, metadata={"a": [1, "é"]})
     long = await submit(upgrade, ingest, upgrade.long.wav, diarize=False, prompt="Names", language="en")
     for job, expected in ((short, upgrade.short), (long, upgrade.long)):
@@ -175,10 +177,10 @@ async def both_kinds_go_through(upgrade: Upgrade, ingest: Client) -> None:
         assert (by_old["text"], by_old["denoised"]) == (by_new["text"], by_new["denoised"])
         assert by_new["text"]["text"] == expected.text
         assert by_new["denoised"][:4] == b"fLaC"
-    await told_of(upgrade, {short: "job.completed", long: "job.completed"})
+    await expect_events(upgrade, {short: "job.completed", long: "job.completed"})
 
 
-async def change(url: str, statement: str) -> None:
+async def execute(url: str, statement: str) -> None:
     connection = await asyncpg.connect(url)
     await connection.execute(statement)
     await connection.close()
@@ -198,7 +200,7 @@ async def dead_letters(client: Client) -> list[dict[str, Any]]:
         return list((await answer.json())["dead_letters"])
 
 
-async def told_of(upgrade: Upgrade, expected: dict[str, str]) -> None:
-    """One verified event of each job, in whatever order."""
+async def expect_events(upgrade: Upgrade, expected: dict[str, str]) -> None:
+    """Expect one verified event of each job, in any order."""
     events = [await upgrade.receiver.event() for _ in expected]
     assert {event["data"]["job_id"]: event["type"] for event in events} == expected

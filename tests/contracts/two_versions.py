@@ -1,4 +1,4 @@
-"""The migrations that are applied while two versions run, and one that touches every table."""
+"""The migrations that are applied while two versions run, and a statement that changes every table."""
 
 from deploy.migrate import MIGRATIONS, Phase
 from deploy.schema.migration import Migration, read_migrations
@@ -16,8 +16,8 @@ $$
 """
 
 
-def while_two_run() -> list[Migration]:
-    """All but what comes last, when the older version has ended."""
+def migrations_before_post() -> list[Migration]:
+    """Return all migrations except the `post` ones at the end, which wait until the older version has stopped."""
     migrations = read_migrations(MIGRATIONS)
     while migrations[-1].phase is Phase.POST:
         migrations.pop()

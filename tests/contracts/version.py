@@ -1,4 +1,4 @@
-"""A version of the code in a folder, and its two services as processes."""
+"""Run the two services of a version of the code from its folder."""
 
 import asyncio
 import os
@@ -15,27 +15,27 @@ from deploy.local.ports import free_port
 from tests.acceptance.client import Client
 from tests.ingest.serving import until
 
-PATIENCE_S = 60
+TIMEOUT_S = 60
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):
-    """Its code, and the settings under which its services run."""
+    """The folder of its code and the settings of its services."""
 
     root: Path
     settings: Mapping[str, str]
 
     async def run(self, *arguments: str) -> str:
-        """What a module or a line of its Python says; it must succeed."""
+        """Run Python with these arguments and return the output. The exit status must be 0."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, *arguments, cwd=self.root, env=self._environ({}), stdout=PIPE, stderr=STDOUT
         )
-        said, _ = await asyncio.wait_for(process.communicate(), PATIENCE_S)
-        assert process.returncode == 0, said.decode()
-        return said.decode().strip()
+        output, _ = await asyncio.wait_for(process.communicate(), TIMEOUT_S)
+        assert process.returncode == 0, output.decode()
+        return output.decode().strip()
 
     @asynccontextmanager
     async def ingest(self) -> AsyncIterator[Client]:
-        """Its ingest, and a client of it, for the length of a block."""
+        """Run the ingest during a block and give a client of it."""
         port = str(free_port())
         async with (
             self._serving("ingest_service", port, {"PORT": port}),
@@ -45,7 +45,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
 
     @asynccontextmanager
     async def processor(self) -> AsyncIterator[None]:
-        """Its processor, for the length of a block."""
+        """Run the processor during a block."""
         port = str(free_port())
         async with self._serving("processor_service", port, {"HEALTH_PORT": port}):
             yield
@@ -56,12 +56,12 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
             sys.executable, "-m", module, cwd=self.root, env=self._environ(settings)
         )
         try:
-            await until(lambda: _answers(f"http://127.0.0.1:{port}/health/live"), timeout_s=PATIENCE_S)
+            await until(lambda: _answers(f"http://127.0.0.1:{port}/health/live"), timeout_s=TIMEOUT_S)
             yield
         finally:
             if process.returncode is None:
                 process.terminate()
-            await asyncio.wait_for(process.wait(), PATIENCE_S)
+            await asyncio.wait_for(process.wait(), TIMEOUT_S)
         assert process.returncode == 0
 
     def _environ(self, settings: Mapping[str, str]) -> dict[str, str]:

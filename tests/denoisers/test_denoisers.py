@@ -1,4 +1,4 @@
-"""What each denoiser does to speech in noise, and that our arithmetic is noisereduce's."""
+"""Each denoiser improves speech in noise, and our arithmetic equals that of noisereduce."""
 
 import re
 
@@ -30,7 +30,7 @@ def rms_db(samples: Mono) -> float:
 
 
 @pytest.mark.parametrize(
-    ("settings", "least_gain_db"),
+    ("settings", "min_gain_db"),
     [
         (DenoiserSettings(), 2.0),
         (DenoiserSettings(is_stationary=True), 2.0),
@@ -38,16 +38,16 @@ def rms_db(samples: Mono) -> float:
     ],
     ids=["noisereduce", "stationary", "deepfilternet"],
 )
-def test_speech_in_pink_noise_comes_out_cleaner(settings: DenoiserSettings, least_gain_db: float) -> None:
+def test_speech_in_pink_noise_becomes_cleaner(settings: DenoiserSettings, min_gain_db: float) -> None:
     clean = load_clip(WIZARD.path)
     noisy = mixed(clean, pink_noise(len(clean)), 0)
     gain_db = si_sdr_db(cleaned(noisy, settings), clean) - si_sdr_db(noisy, clean)
-    assert gain_db > least_gain_db
+    assert gain_db > min_gain_db
 
 
 @pytest.mark.parametrize("is_stationary", [False, True])
 @pytest.mark.parametrize("rate_hz", [4_000, 16_000, 44_100])
-def test_the_gate_does_what_noisereduce_does(rate_hz: int, is_stationary: bool) -> None:  # noqa: FBT001 - parametrised
+def test_the_gate_equals_noisereduce(rate_hz: int, is_stationary: bool) -> None:  # noqa: FBT001 - parametrised
     from noisereduce import reduce_noise
 
     clean = load_clip(WIZARD.path)
@@ -62,11 +62,11 @@ def test_the_gate_does_what_noisereduce_does(rate_hz: int, is_stationary: bool) 
         padding=2 * n_fft,
     )
     ours = cleaned(noisy, DenoiserSettings(is_stationary=is_stationary), rate_hz)
-    # A fixed threshold is crossed or not: a rounding error may decide that once in a while.
+    # A rounding error may decide whether a level crosses a fixed threshold.
     assert rms_db(ours - theirs) < rms_db(theirs) - (60 if is_stationary else 90)
 
 
-def test_a_span_is_cleaned_as_within_the_whole() -> None:
+def test_a_span_is_denoised_as_within_the_whole() -> None:
     clean = load_clip(WIZARD.path)
     noisy = mixed(clean, pink_noise(len(clean)), 5)
     clean_span = load_denoiser(DenoiserSettings()).cleaner(RATE_HZ, None)
@@ -75,13 +75,13 @@ def test_a_span_is_cleaned_as_within_the_whole() -> None:
 
 
 @pytest.mark.parametrize("name", ["noisereduce", pytest.param("deepfilternet", marks=pytest.mark.model)])
-def test_without_strength_nothing_changes(name: str) -> None:
+def test_strength_0_changes_nothing(name: str) -> None:
     noisy = load_clip(WIZARD.path)
     untouched = cleaned(noisy, DenoiserSettings(name=name, strength=0.0))
     assert rms_db(untouched - noisy) < rms_db(noisy) - 90
 
 
-def test_the_measure_of_cleanness_knows_loudness_and_noise() -> None:
+def test_si_sdr_ignores_level_and_measures_noise() -> None:
     clean = load_clip(WIZARD.path)
     noise = pink_noise(len(clean))
     noise -= np.float32(noise @ clean / (clean @ clean)) * clean
@@ -90,19 +90,19 @@ def test_the_measure_of_cleanness_knows_loudness_and_noise() -> None:
     assert si_sdr_db(np.float32(3) * (clean + quiet), clean) == pytest.approx(20, abs=0.1)
 
 
-def test_an_unknown_denoiser_is_refused_at_the_start() -> None:
-    expected = "HEADRACE_DENOISER is invalid: there is no denoiser 'loud'; there are noisereduce, deepfilternet"
+def test_an_unknown_denoiser_is_refused_at_start() -> None:
+    expected = "HEADRACE_DENOISER is invalid: There is no denoiser 'loud'. Choose one of noisereduce, deepfilternet."
     with pytest.raises(SettingsError, match=re.escape(expected)):
         load_settings(ProcessorSettings, REQUIRED | {"HEADRACE_DENOISER": "loud"})
 
 
 @pytest.mark.parametrize("text", ["1.5", "-0.1", "much"])
-def test_a_strength_is_a_part_of_one(text: str) -> None:
+def test_a_strength_is_from_0_to_1(text: str) -> None:
     with pytest.raises(SettingsError, match="HEADRACE_DENOISE_STRENGTH is invalid"):
         load_settings(ProcessorSettings, REQUIRED | {"HEADRACE_DENOISE_STRENGTH": text})
 
 
-def test_settings_reach_the_denoiser() -> None:
+def test_settings_are_passed_to_the_denoiser() -> None:
     environ = {"HEADRACE_DENOISER": "noisereduce", "HEADRACE_NOISEREDUCE_STATIONARY": "true"}
     settings = load_settings(ProcessorSettings, REQUIRED | environ | {"HEADRACE_DENOISE_STRENGTH": "0.8"})
     assert settings.denoiser_settings() == DenoiserSettings(is_stationary=True, strength=0.8)

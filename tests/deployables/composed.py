@@ -1,4 +1,4 @@
-"""deploy/compose.yaml, and what it makes of the secrets, for servers that listen elsewhere."""
+"""deploy/compose.yaml, parsed, and the environments of its containers."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ OURS = ("ingest", "processor")
 
 
 def environ_of(service: str, secrets: Path) -> dict[str, str]:
-    """The environment of a service's container, but for what its image has."""
+    """Return the environment that Compose gives a container, without its image's own."""
     environ: dict[str, str] = {}
     for name in SERVICES[service].get("env_file", ()):
         lines = (secrets / Path(name).name).read_text().splitlines()
@@ -23,13 +23,13 @@ def environ_of(service: str, secrets: Path) -> dict[str, str]:
 
 
 def seconds(text: str) -> float:
-    """Of a duration such as 45s."""
+    """Parse a duration such as 45s."""
     assert text.endswith("s"), text
     return float(text[:-1])
 
 
 def bytes_of(text: str) -> int:
-    """Of a size such as 512M, 6G, 6Gi or 512Mi, all of which mean powers of two here."""
+    """Parse a size such as 512M, 6G, 6Gi or 512Mi. All units are powers of two."""
     units = {"M": 1 << 20, "G": 1 << 30}
     number, unit = text.removesuffix("i")[:-1], text.removesuffix("i")[-1]
     return int(number) * units[unit]

@@ -1,4 +1,4 @@
-"""The pair as it is deployed: images unpacked, secrets made, a user of Postgres and of Valkey for each service."""
+"""The services as deployed: unpacked images, generated secrets, a PostgreSQL and a Valkey user per service."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,25 +25,25 @@ DATABASE = "deployed"
 
 
 @pytest.fixture(scope="session")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The only folder to which the images' commands can write."""
-    room = tmp_path_factory.mktemp("room")
-    give_to_nobody(room)
-    return room
+def writable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The only folder that the images' commands can write to."""
+    writable = tmp_path_factory.mktemp("writable")
+    give_to_nobody(writable)
+    return writable
 
 
 @pytest.fixture(scope="session")
-def ingest_image(tmp_path_factory: pytest.TempPathFactory, room: Path) -> Unpacked:
-    return _unpacked(INGEST, tmp_path_factory.mktemp("ingest image"), room)
+def ingest_image(tmp_path_factory: pytest.TempPathFactory, writable: Path) -> Unpacked:
+    return _unpacked(INGEST, tmp_path_factory.mktemp("ingest image"), writable)
 
 
 @pytest.fixture(scope="session")
-def processor_image(tmp_path_factory: pytest.TempPathFactory, room: Path) -> Unpacked:
-    return _unpacked(PROCESSOR, tmp_path_factory.mktemp("processor image"), room)
+def processor_image(tmp_path_factory: pytest.TempPathFactory, writable: Path) -> Unpacked:
+    return _unpacked(PROCESSOR, tmp_path_factory.mktemp("processor image"), writable)
 
 
-def _unpacked(dockerfile: Path, folder: Path, room: Path) -> Unpacked:
-    image = Unpacked(Dockerfile(dockerfile), folder, room)
+def _unpacked(dockerfile: Path, folder: Path, writable: Path) -> Unpacked:
+    image = Unpacked(Dockerfile(dockerfile), folder, writable)
     image.build()
     return image
 
@@ -57,7 +57,7 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest_asyncio.fixture(scope="session")
 async def administrator(postgres: Postgres, secrets: Path) -> AsyncIterator[asyncpg.Connection]:
-    """A superuser of a database that was initialised as Compose does; our schema is not there yet."""
+    """A superuser's connection to a database that is initialised as by Compose, without our schema."""
     await execute(postgres, f"CREATE DATABASE {DATABASE} TEMPLATE template0")
     connection = await asyncpg.connect(postgres.database_url(DATABASE))
     await connection.execute((ROOT / "deploy/roles.sql").read_text())
@@ -68,14 +68,14 @@ async def administrator(postgres: Postgres, secrets: Path) -> AsyncIterator[asyn
 
 @pytest_asyncio.fixture(scope="session")
 async def valkey_port(secrets: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[int]:
-    """A Valkey that runs by Compose's own command, its users those of the secrets."""
+    """The port of a Valkey that runs with Compose's command and the users of the secrets."""
     port, processes = free_port(), Processes()
     here = {"/data": tmp_path_factory.mktemp("valkey data"), "/run/secrets/valkey_acl": secrets / "valkey.acl"}
     _, *options = [here.get(word, word) for word in SERVICES["valkey"]["command"]]
     command = [binary(), *options, "--port", str(port), "--bind", LOOPBACK]
     process = await processes.start(command, output=asyncio.subprocess.DEVNULL)
     async with asyncio.timeout(30):
-        while not await _is_open(port):  # noqa: ASYNC110 - another process opens it
+        while not await _is_open(port):  # noqa: ASYNC110 - another process opens the port
             await asyncio.sleep(0.02)
     yield port
     await processes.bury(process)
@@ -91,44 +91,44 @@ async def _is_open(port: int) -> bool:
 
 
 class Containers:
-    """The settings of each service's container, with the servers where they are here."""
+    """The settings of each service's container, with the addresses of the test's servers."""
 
-    def __init__(self, secrets: Path, moved: dict[str, str]) -> None:
+    def __init__(self, secrets: Path, addresses: dict[str, str]) -> None:
         self._secrets = secrets
-        self._moved = moved
+        self._addresses = addresses
 
     def settings(self, service: str, **changes: str) -> dict[str, str]:
         environ = environ_of(service, self._secrets)
-        for there, here in self._moved.items():
+        for there, here in self._addresses.items():
             environ = {name: value.replace(there, here) for name, value in environ.items()}
         return environ | changes
 
 
 @pytest.fixture(scope="session")
 def containers(
-    administrator: asyncpg.Connection, postgres: Postgres, valkey_port: int, secrets: Path, room: Path
+    administrator: asyncpg.Connection, postgres: Postgres, valkey_port: int, secrets: Path, writable: Path
 ) -> Containers:
     assert administrator is not None
-    blobs = room / "blobs"
+    blobs = writable / "blobs"
     blobs.mkdir()
     give_to_nobody(blobs)
-    moved = {
+    addresses = {
         "@postgres:5432/headrace": f"@{LOOPBACK}:{postgres.port}/{DATABASE}",
         "@valkey:6379": f"@{LOOPBACK}:{valkey_port}",
         "s3://headrace/blobs": blobs.as_uri(),
     }
-    return Containers(secrets, moved)
+    return Containers(secrets, addresses)
 
 
 @pytest_asyncio.fixture(scope="session")
 async def migrated(ingest_image: Unpacked, containers: Containers) -> str:
-    """The database has our schema, by the command of the container that does it; what it said."""
-    status, said = await ingest_image.run(SERVICES["migrate"]["command"], containers.settings("migrate"))
-    assert status == 0, said
-    return said
+    """Migrate with the command of Compose's migrate container; return its output."""
+    status, output = await ingest_image.run(SERVICES["migrate"]["command"], containers.settings("migrate"))
+    assert status == 0, output
+    return output
 
 
 @pytest.fixture(params=OVERLAYS)
 def overlay(request: pytest.FixtureRequest) -> str:
-    """The name of one, each in turn."""
+    """Each overlay's name."""
     return str(request.param)

@@ -1,4 +1,4 @@
-"""What a Dockerfile of ours says, and what its image is made of. Knows as much of the grammar as they use."""
+"""Our Dockerfiles, parsed, and their build contexts. Supports the grammar that they use."""
 
 import json
 import re
@@ -20,7 +20,7 @@ class Instruction(NamedTuple):
 
 
 class Dockerfile:
-    """Its stages in order; the image is the last."""
+    """A Dockerfile's stages in order. The last stage is the image."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -42,25 +42,25 @@ class Dockerfile:
     def image(self) -> list[Instruction]:
         return self.stages[-1]
 
-    def said(self, name: str) -> str:
-        """What the image's only instruction of a name says."""
+    def only(self, name: str) -> str:
+        """Return the arguments of the image's only instruction of a name."""
         (rest,) = [each.rest for each in self.image if each.name == name]
         return rest
 
     @property
     def environ(self) -> dict[str, str]:
-        return dict(pair.split("=", 1) for pair in shlex.split(self.said("ENV")))
+        return dict(pair.split("=", 1) for pair in shlex.split(self.only("ENV")))
 
     @property
     def command(self) -> list[str]:
-        return [str(word) for word in json.loads(self.said("CMD"))]
+        return [str(word) for word in json.loads(self.only("CMD"))]
 
     @property
     def health_command(self) -> list[str]:
-        return [str(word) for word in json.loads(self.said("HEALTHCHECK").partition("CMD ")[2])]
+        return [str(word) for word in json.loads(self.only("HEALTHCHECK").partition("CMD ")[2])]
 
     def copy_context(self, target: Path) -> None:
-        """Copy what its stages copy from the repository, as `.dockerignore` lets it."""
+        """Copy the files that the stages copy from the repository, without those that `.dockerignore` excludes."""
         for each in self.instructions:
             if each.name == "COPY" and not each.rest.startswith("--from"):
                 *sources, folder = each.rest.split()
@@ -72,22 +72,22 @@ def _copy(source: str, target: Path) -> None:
     for path in sorted([ROOT / source, *(ROOT / source).rglob("*")]):
         relative = path.relative_to(ROOT)
         if path.is_file() and is_in_context(relative):
-            place = target / relative.name if path == ROOT / source else target / relative
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, place)
+            copy = target / relative.name if path == ROOT / source else target / relative
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
 
 
 def is_in_context(path: Path) -> bool:
-    """Whether `.dockerignore` lets a file of the repository through: the last line that fits decides."""
+    """Return whether a file is in the build context: the last matching line of `.dockerignore` decides."""
     is_ignored = False
     for line in (ROOT / ".dockerignore").read_text().splitlines():
         if line and not line.startswith("#"):
             pattern = line.removeprefix("!")
-            if any(_fits(str(each), pattern) for each in (path, *path.parents)):
+            if any(_matches(str(each), pattern) for each in (path, *path.parents)):
                 is_ignored = not line.startswith("!")
     return not is_ignored
 
 
-def _fits(path: str, pattern: str) -> bool:
+def _matches(path: str, pattern: str) -> bool:
     anywhere = pattern.removeprefix("**/")
     return fnmatch(path, pattern) or (anywhere != pattern and fnmatch(Path(path).name, anywhere))

@@ -1,4 +1,4 @@
-"""deploy/kubernetes as kubectl puts it together, and each file by itself."""
+"""The manifests of deploy/kubernetes, as built by kubectl and as single files."""
 
 import re
 import shutil
@@ -20,15 +20,15 @@ Manifest = dict[str, Any]
 
 @cache
 def built(overlay: str) -> tuple[Manifest, ...]:
-    """What `kubectl apply -k` would apply; the test is skipped where there is no kubectl."""
+    """Return what `kubectl apply -k` would apply; skip the test without kubectl."""
     if shutil.which("kubectl") is None:
-        pytest.skip("there is no kubectl, which puts overlays together")
+        pytest.skip("kubectl, which builds overlays, is not installed")
     command = ["kubectl", "kustomize", str(FOLDER / "overlays" / overlay)]
     return _documents(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def read(path: Path) -> tuple[Manifest, ...]:
-    """The documents of a file."""
+    """Return the documents of a file."""
     return _documents(path.read_text())
 
 
@@ -42,7 +42,7 @@ def kustomizations() -> list[Path]:
 
 
 def resources(kustomization: Path) -> Iterator[Manifest]:
-    """All that a kustomization takes in, as it stands in the files: without its changes."""
+    """Yield all resources of a kustomization from the files, without its patches."""
     for name in read(kustomization)[0].get("resources", ()):
         path = kustomization.parent / name
         yield from resources(path / "kustomization.yaml") if path.is_dir() else read(path)
@@ -54,7 +54,7 @@ def one(manifests: tuple[Manifest, ...], kind: str, name: str) -> Manifest:
 
 
 def pods(manifests: tuple[Manifest, ...]) -> dict[str, Manifest]:
-    """The pods' descriptions by the name of what makes them."""
+    """Return pod templates by the name of their Deployment or Job."""
     return {
         each["metadata"]["name"]: each["spec"]["template"]
         for each in manifests
@@ -68,7 +68,7 @@ def container(pod: Manifest) -> Manifest:
 
 
 def config_of(manifests: tuple[Manifest, ...], pod: Manifest) -> dict[str, str]:
-    """The environment of a pod's container, without what comes from secrets; a limit of cores as a number of them."""
+    """Return the environment of a pod's container, without secrets. A CPU limit is a number of cores."""
     environ: dict[str, str] = {}
     for source in container(pod)["envFrom"]:
         if "configMapRef" in source:

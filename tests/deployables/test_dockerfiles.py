@@ -1,4 +1,4 @@
-"""What a Dockerfile must not say, beyond what hadolint finds in `make check`."""
+"""The Dockerfiles: checks in addition to hadolint in `make check`."""
 
 import re
 import tomllib
@@ -13,7 +13,7 @@ BOTH = pytest.mark.parametrize("path", [INGEST, PROCESSOR], ids=lambda path: pat
 
 
 @BOTH
-def test_its_base_is_a_full_version(path: Path) -> None:
+def test_the_base_image_has_a_full_version(path: Path) -> None:
     base = re.search(r"^ARG PYTHON_IMAGE=(.+)$", path.read_text(), re.MULTILINE)
     assert base
     assert re.fullmatch(r"python:3\.11\.\d+-slim-\w+(@sha256:[0-9a-f]{64})?", base[1])
@@ -25,12 +25,12 @@ def test_both_have_the_same_base() -> None:
 
 
 @BOTH
-def test_the_image_runs_as_nobody_who_owns_anything(path: Path) -> None:
-    assert re.fullmatch(r"[1-9]\d{3,}:[1-9]\d{3,}", Dockerfile(path).said("USER"))
+def test_the_image_runs_as_an_unprivileged_user(path: Path) -> None:
+    assert re.fullmatch(r"[1-9]\d{3,}:[1-9]\d{3,}", Dockerfile(path).only("USER"))
 
 
 @BOTH
-def test_the_image_is_copied_together_and_what_builds_is_taken_away(path: Path) -> None:
+def test_the_image_contains_no_build_tools(path: Path) -> None:
     image = Dockerfile(path).image
     assert all(each.rest.startswith("--from=") for each in image if each.name in ("COPY", "ADD"))
     runs = " ".join(each.rest for each in image if each.name == "RUN")
@@ -41,14 +41,14 @@ def test_the_image_is_copied_together_and_what_builds_is_taken_away(path: Path) 
 
 
 @BOTH
-def test_the_health_check_asks_the_port_that_the_image_serves(path: Path) -> None:
+def test_the_health_check_uses_the_served_port(path: Path) -> None:
     dockerfile = Dockerfile(path)
     port = dockerfile.environ.get("HEADRACE_PORT") or dockerfile.environ["HEADRACE_HEALTH_PORT"]
-    assert dockerfile.said("EXPOSE") == port
+    assert dockerfile.only("EXPOSE") == port
     assert dockerfile.health_command == ["python", "-m", "deploy.probe", port, "/health/live"]
 
 
-def test_the_processor_is_built_for_cpus_or_gpus_with_models_or_without() -> None:
+def test_the_processors_build_arguments_select_cpu_or_gpu_and_models() -> None:
     text = PROCESSOR.read_text()
     assert "ARG TORCH=cpu" in text
     assert 'ARG MODELS="base speakers"' in text
@@ -59,11 +59,12 @@ def test_the_processor_is_built_for_cpus_or_gpus_with_models_or_without() -> Non
 
 
 @pytest.mark.parametrize(
-    ("path", "goes_in"),
+    ("path", "is_included"),
     [
         ("pyproject.toml", True),
         ("deploy/requirements-processor.txt", True),
         ("deploy/migrations/0001_jobs_and_tasks.sql", True),
+        ("shared/queue/fair_shares.lua", True),
         ("ingest_service/app.py", True),
         ("deploy/secrets/ingest.env", False),
         ("deploy/local/demo.py", False),
@@ -74,5 +75,5 @@ def test_the_processor_is_built_for_cpus_or_gpus_with_models_or_without() -> Non
         (".git/config", False),
     ],
 )
-def test_the_context_has_what_is_built_and_no_secrets(path: str, goes_in: bool) -> None:  # noqa: FBT001 - a table
-    assert is_in_context(Path(path)) is goes_in
+def test_the_build_context_has_the_sources_and_no_secrets(path: str, is_included: bool) -> None:  # noqa: FBT001 - a table
+    assert is_in_context(Path(path)) is is_included

@@ -1,4 +1,4 @@
-"""The images' commands, run as they stand: in a clean folder, with the environment of image and container alone."""
+"""The images' commands, run unchanged in a clean folder, with the environment of image and container only."""
 
 import asyncio
 import io
@@ -18,22 +18,20 @@ from tests.ingest.sounds import wav
 
 pytestmark = pytest.mark.process
 
-PATIENCE_S = 90
-ON_LOOPBACK = {"HEADRACE_HOST": LOOPBACK}  # the one thing in which a test's ingest is not as in its container
+TIMEOUT_S = 90
+ON_LOOPBACK = {"HEADRACE_HOST": LOOPBACK}  # the only setting that differs from the container
 
 
-@pytest.mark.skipif(not can_contain(), reason="only root can have a read-only file system of its own here")
-async def test_what_runs_in_an_image_can_write_to_its_room_and_nowhere_else(ingest_image: Unpacked) -> None:
+@pytest.mark.skipif(not can_contain(), reason="a private read-only file system requires root on Linux")
+async def test_a_command_in_an_image_can_write_to_the_writable_folder_only(ingest_image: Unpacked) -> None:
     script = "import os; open(os.environ['HOME'] + '/x', 'w'); open(os.__file__ + '.x', 'w')"
-    status, said = await ingest_image.run(["python", "-c", script], {})
+    status, output = await ingest_image.run(["python", "-c", script], {})
     assert status == 1
-    assert "Read-only file system" in said
-    assert "os.py.x" in said
+    assert "Read-only file system" in output
+    assert "os.py.x" in output
 
 
-async def test_the_ingests_image_has_nothing_of_the_processor_nor_the_other_way_round(
-    ingest_image: Unpacked, processor_image: Unpacked
-) -> None:
+async def test_no_image_contains_the_other_service(ingest_image: Unpacked, processor_image: Unpacked) -> None:
     def packages(image: Unpacked) -> set[str]:
         return {path.name for path in image.packages.iterdir() if path.is_dir() and path.suffix != ".dist-info"}
 
@@ -42,7 +40,7 @@ async def test_the_ingests_image_has_nothing_of_the_processor_nor_the_other_way_
     assert not (ingest_image.packages / "deploy/local").exists()
 
 
-async def test_the_migration_applies_everything_and_then_nothing(
+async def test_a_second_migration_applies_nothing(
     ingest_image: Unpacked, containers: Containers, migrated: str
 ) -> None:
     assert "applied 0001_jobs_and_tasks" in migrated
@@ -52,7 +50,7 @@ async def test_the_migration_applies_everything_and_then_nothing(
 
 @pytest.mark.usefixtures("migrated")
 @pytest.mark.parametrize("service", ["ingest", "processor"])
-async def test_a_service_may_change_rows_and_not_tables(containers: Containers, service: str) -> None:
+async def test_a_service_may_change_rows_but_not_tables(containers: Containers, service: str) -> None:
     connection = await asyncpg.connect(containers.settings(service)["HEADRACE_DATABASE_URL"])
     try:
         await connection.execute("UPDATE jobs SET stage = 'prepare' WHERE false")
@@ -63,15 +61,15 @@ async def test_a_service_may_change_rows_and_not_tables(containers: Containers, 
         await connection.close()
 
 
-async def test_the_probe_says_in_one_line_that_nobody_answers(ingest_image: Unpacked) -> None:
+async def test_the_probe_reports_a_refused_connection_in_one_line(ingest_image: Unpacked) -> None:
     port = str(free_port())
-    status, said = await ingest_image.run(["python", "-m", "deploy.probe", port, "/health/live"], {})
+    status, output = await ingest_image.run(["python", "-m", "deploy.probe", port, "/health/live"], {})
     assert status == 1
-    assert said.splitlines() == [f"port {port}, /health/live: no answer: [Errno 111] Connection refused"]
+    assert output.splitlines() == [f"port {port}, /health/live: no answer: [Errno 111] Connection refused"]
 
 
 @pytest.mark.usefixtures("migrated")
-async def test_an_upload_goes_through_both_containers_and_both_stop_when_they_are_told(
+async def test_an_upload_passes_both_containers_and_both_stop_on_sigterm(
     ingest_image: Unpacked, processor_image: Unpacked, containers: Containers, tmp_path: Path
 ) -> None:
     port, health_port = str(free_port()), str(free_port())
@@ -92,16 +90,14 @@ async def test_an_upload_goes_through_both_containers_and_both_stop_when_they_ar
         assert job["warnings"] == [], job
         for process in (ingest, processor):
             process.send_signal(signal.SIGTERM)
-            assert await asyncio.wait_for(process.wait(), PATIENCE_S) == 0, processor_log.read_text()
+            assert await asyncio.wait_for(process.wait(), TIMEOUT_S) == 0, processor_log.read_text()
     for log in (ingest_log, processor_log):
         assert '"level": "ERROR"' not in log.read_text()
         assert '"level": "WARNING"' not in log.read_text()
 
 
 @pytest.mark.usefixtures("migrated")
-async def test_the_ingest_lets_nobody_in_without_a_key(
-    ingest_image: Unpacked, containers: Containers, tmp_path: Path
-) -> None:
+async def test_the_ingest_requires_a_key(ingest_image: Unpacked, containers: Containers, tmp_path: Path) -> None:
     port = str(free_port())
     settings = containers.settings("ingest", **ON_LOOPBACK, HEADRACE_PORT=port)
     async with (
@@ -116,7 +112,7 @@ async def _transcribed(client: aiohttp.ClientSession, audio: bytes) -> dict[str,
     async with client.post("/v1/jobs", data=io.BytesIO(audio), headers={"Content-Type": "audio/wav"}) as answer:
         job: dict[str, Any] = await answer.json()
         assert answer.status == 202, job
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(TIMEOUT_S):
         while job["status"] in ("QUEUED", "PROCESSING"):
             async with client.get(f"/v1/jobs/{job['job_id']}") as answer:
                 job = await answer.json()

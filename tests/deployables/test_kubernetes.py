@@ -1,4 +1,4 @@
-"""The manifests: put together by kubectl where it is, valid by Kubernetes' own schemas, and of one piece."""
+"""The manifests: built by kubectl if installed, valid by Kubernetes' schemas, with consistent references."""
 
 from pathlib import Path
 
@@ -19,13 +19,13 @@ from tests.deployables.manifests import (
 
 pytestmark = pytest.mark.process
 
-VERSIONS = ("1.33", "1.37")  # the oldest and the newest that is meant
+VERSIONS = ("1.33", "1.37")  # the oldest and newest supported
 SECRETS = {"headrace-migrate", "headrace-ingest", "headrace-processor", "headrace-scaler"}
 FILES = [path for path in sorted(FOLDER.rglob("*.yaml")) if path.name != "kustomization.yaml"]
 
 
 @pytest.mark.parametrize("path", kustomizations(), ids=lambda path: path.parent.name)
-def test_what_a_kustomization_names_is_there_and_what_it_changes_is_among_it(path: Path) -> None:
+def test_a_kustomizations_references_exist(path: Path) -> None:
     (kustomization,) = read(path)
     known = {(each["kind"], each["metadata"]["name"]) for each in resources(path)}
     for patch in kustomization.get("patches", ()):
@@ -43,25 +43,25 @@ def test_what_a_kustomization_names_is_there_and_what_it_changes_is_among_it(pat
 def test_every_file_is_valid(path: Path, version: str) -> None:
     for manifest in read(path):
         if manifest["apiVersion"].startswith("keda.sh/"):
-            continue  # not Kubernetes' own: see the test of scaling
+            continue  # not a Kubernetes type; see test_scaling.py
         if path.parent.parent.name == "overlays" and manifest["kind"] == "Deployment":
-            continue  # a part of one: seen when it is put together
+            continue  # a patch; validated after the build
         kubernetes_validate.validate(manifest, version, strict=True)
 
 
-def test_what_is_put_together_is_valid(overlay: str) -> None:
+def test_every_built_manifest_is_valid(overlay: str) -> None:
     for manifest in built(overlay):
         if not manifest["apiVersion"].startswith("keda.sh/"):
             kubernetes_validate.validate(manifest, VERSIONS[0], strict=True)
 
 
-def test_every_pod_is_restricted_and_knows_no_token(overlay: str) -> None:
+def test_every_pod_is_restricted_and_has_no_token(overlay: str) -> None:
     for name, pod in pods(built(overlay)).items():
         spec, only = pod["spec"], container(pod)
         assert spec["automountServiceAccountToken"] is False, name
         assert spec["securityContext"]["runAsNonRoot"], name
         user = f"{spec['securityContext']['runAsUser']}:{spec['securityContext']['runAsGroup']}"
-        assert user == Dockerfile(INGEST).said("USER") == Dockerfile(PROCESSOR).said("USER")
+        assert user == Dockerfile(INGEST).only("USER") == Dockerfile(PROCESSOR).only("USER")
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         assert only["securityContext"] == {
             "allowPrivilegeEscalation": False,
@@ -72,7 +72,7 @@ def test_every_pod_is_restricted_and_knows_no_token(overlay: str) -> None:
             assert {"cpu", "memory"} <= set(only["resources"][bound]), name
 
 
-def test_every_name_leads_to_something(overlay: str) -> None:
+def test_every_reference_exists(overlay: str) -> None:
     manifests = built(overlay)
     names = {(each["kind"], each["metadata"]["name"]) for each in manifests}
     for pod in pods(manifests).values():
@@ -94,7 +94,7 @@ def test_every_name_leads_to_something(overlay: str) -> None:
             assert ("Deployment", manifest["spec"]["scaleTargetRef"]["name"]) in names
 
 
-def test_every_selector_finds_a_pod(overlay: str) -> None:
+def test_every_selector_matches_a_pod(overlay: str) -> None:
     labels = [pod["metadata"]["labels"] for pod in pods(built(overlay)).values()]
     for manifest in built(overlay):
         selector = manifest.get("spec", {}).get("podSelector") or manifest.get("spec", {}).get("selector") or {}
@@ -103,7 +103,7 @@ def test_every_selector_finds_a_pod(overlay: str) -> None:
             assert any(wanted.items() <= each.items() for each in labels), manifest["metadata"]["name"]
 
 
-def test_production_scales_both_and_keeps_some() -> None:
+def test_production_scales_both_services_with_disruption_budgets() -> None:
     manifests = built("production")
     scaler = one(manifests, "HorizontalPodAutoscaler", "headrace-ingest")
     assert scaler["spec"]["minReplicas"] >= 2
@@ -113,15 +113,15 @@ def test_production_scales_both_and_keeps_some() -> None:
         assert one(manifests, "PodDisruptionBudget", name)["spec"]["maxUnavailable"] == 1
 
 
-def test_nothing_is_let_in_or_out_that_no_policy_names() -> None:
+def test_network_policies_deny_by_default() -> None:
     policies = {
         each["metadata"]["name"]: each["spec"] for each in built("production") if each["kind"] == "NetworkPolicy"
     }
-    nothing = policies.pop("headrace-nothing")
-    assert nothing["policyTypes"] == ["Ingress", "Egress"]
-    assert "ingress" not in nothing
-    assert "egress" not in nothing
+    deny_all = policies.pop("headrace-nothing")
+    assert deny_all["policyTypes"] == ["Ingress", "Egress"]
+    assert "ingress" not in deny_all
+    assert "egress" not in deny_all
     for pod in pods(built("production")).values():
-        assert nothing["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+        assert deny_all["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
     let_in = [name for name, spec in policies.items() if "Ingress" in spec["policyTypes"]]
     assert let_in == ["headrace-clients", "headrace-metrics"]

@@ -1,4 +1,4 @@
-"""The passwords: a set that fits together, kept from others, never made twice over each other."""
+"""The generated secrets: consistent, private, and never overwritten."""
 
 from pathlib import Path
 
@@ -11,15 +11,15 @@ from deploy.make_secrets import files_of, main, write
 from tests.deployables.conftest import Containers
 
 
-def test_no_two_are_the_same() -> None:
+def test_all_secrets_differ() -> None:
     numbers = iter(range(1000))
     content = "".join(files_of(lambda: f"password-{next(numbers)}-").values())
-    made = next(numbers)
-    assert made == 8  # Postgres: its superuser, migrate and two services; two each of Valkey and S3
-    assert content.count("password-") > made
+    count = next(numbers)
+    assert count == 8  # PostgreSQL: superuser, migrate, two services; Valkey and S3: two each
+    assert content.count("password-") > count
 
 
-def test_others_of_the_machine_cannot_look_and_the_containers_can(tmp_path: Path) -> None:
+def test_other_users_cannot_read_the_secrets_but_containers_can(tmp_path: Path) -> None:
     write(tmp_path / "secrets", files_of())
     assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
     modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "secrets").iterdir()}
@@ -27,7 +27,7 @@ def test_others_of_the_machine_cannot_look_and_the_containers_can(tmp_path: Path
     assert set(modes.values()) == {0o600, 0o644}
 
 
-def test_what_is_there_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_existing_secrets_are_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "secrets"
     assert main([str(folder)]) == 0
     before = {path.name: path.read_text() for path in folder.iterdir()}
@@ -36,7 +36,7 @@ def test_what_is_there_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().err == f"{folder}: File exists\n"
 
 
-async def test_who_does_not_say_who_it_is_may_only_ping(valkey_port: int) -> None:
+async def test_an_anonymous_client_may_only_ping(valkey_port: int) -> None:
     async with Redis(host=LOOPBACK, port=valkey_port) as redis:
         assert await redis.ping()
         with pytest.raises(NoPermissionError):
@@ -47,22 +47,22 @@ async def test_who_does_not_say_who_it_is_may_only_ping(valkey_port: int) -> Non
 
 
 @pytest.mark.parametrize("service", ["ingest", "processor"])
-async def test_a_service_has_its_own_keys_and_no_power(containers: Containers, service: str) -> None:
+async def test_a_service_may_use_its_own_keys_and_no_admin_commands(containers: Containers, service: str) -> None:
     async with Redis.from_url(containers.settings(service)["HEADRACE_REDIS_URL"]) as redis:
         await redis.zadd("arq:queue:other", {"x": 1})
         await redis.delete("arq:queue:other")
-        for refused in (
-            redis.get("somebody-else"),
+        for forbidden in (
+            redis.get("another-key"),
             redis.flushall(),
             redis.config_get("*"),
             redis.keys("*"),
             redis.execute_command("ACL", "LIST"),
         ):
             with pytest.raises(NoPermissionError):
-                await refused
+                await forbidden
 
 
-async def test_the_bell_is_kept_on_disk_and_forgets_nothing_when_full(containers: Containers) -> None:
+async def test_the_queue_is_persistent_and_never_evicted(containers: Containers) -> None:
     async with Redis.from_url(containers.settings("processor")["HEADRACE_REDIS_URL"]) as redis:
         persistence, memory = await redis.info("persistence"), await redis.info("memory")
     assert persistence["aof_enabled"] == 1

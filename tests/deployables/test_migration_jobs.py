@@ -1,4 +1,4 @@
-"""The two phases of a migration where the services are deployed: the first at once, the second when it is let."""
+"""The two phases of a deployed migration: `pre` runs at once, `post` is suspended until an operator resumes it."""
 
 import pytest
 
@@ -12,7 +12,7 @@ LABEL = "app.kubernetes.io/component"
 COMMAND = ["python", "-m", "deploy.migrate", "--phase"]
 
 
-def test_kubernetes_has_a_job_for_each_phase_and_the_second_waits() -> None:
+def test_kubernetes_has_a_job_per_phase_and_the_second_is_suspended() -> None:
     jobs = {job["metadata"]["name"]: job for job in read(FOLDER / "base/migrate.yaml")}
     commands = {name: container(job["spec"]["template"])["command"] for name, job in jobs.items()}
     assert commands == {"headrace-migrate": [*COMMAND, "pre"], "headrace-migrate-post": [*COMMAND, "post"]}
@@ -21,7 +21,7 @@ def test_kubernetes_has_a_job_for_each_phase_and_the_second_waits() -> None:
         assert _parser().parse_args(command[3:])
 
 
-def test_both_can_be_applied_before_all_else_by_their_label(overlay: str) -> None:
+def test_both_jobs_can_be_selected_by_their_label(overlay: str) -> None:
     labelled = [each for each in built(overlay) if each["metadata"].get("labels", {}).get(LABEL) == "migrate"]
     assert [(each["kind"], each["metadata"]["name"]) for each in labelled] == [
         ("Job", "headrace-migrate"),

@@ -1,4 +1,4 @@
-"""Every setting that something in deploy/ names exists."""
+"""Every setting that a file in deploy/ or a document names exists."""
 
 import re
 from pathlib import Path
@@ -12,10 +12,11 @@ from processor_service.settings import ProcessorSettings
 from shared.settings import PREFIX, group_prefix
 from tests.deployables.composed import SERVICES
 from tests.deployables.manifests import FOLDER, read
+from tests.documents.markdown import DOCUMENTS
 from tests.stack.launched import ROOT
 
 ENDINGS = {".Dockerfile", ".yaml", ".yml", ".md", ".sql", ".py"}
-FILES = [path for path in sorted((ROOT / "deploy").rglob("*")) if path.suffix in ENDINGS]
+FILES = [path for path in sorted((ROOT / "deploy").rglob("*")) if path.suffix in ENDINGS] + DOCUMENTS
 
 
 def _names(settings: type[msgspec.Struct]) -> set[str]:
@@ -31,15 +32,15 @@ OF_PROVIDERS = re.compile(
 )
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT / "deploy")))
-def test_what_a_file_names_is_a_setting(path: Path) -> None:
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_named_setting_exists(path: Path) -> None:
     named = set(re.findall(r"HEADRACE_[A-Z0-9_]*[A-Z0-9](?![A-Z0-9_<])", path.read_text()))
     unknown = {name for name in named - INGEST - PROCESSOR if not OF_PROVIDERS.fullmatch(name)}
     assert unknown == set()
 
 
 @pytest.mark.parametrize(("service", "known"), [("ingest", INGEST), ("processor", PROCESSOR)])
-def test_a_service_is_given_settings_of_its_own(service: str, known: set[str]) -> None:
+def test_a_service_gets_its_own_settings_only(service: str, known: set[str]) -> None:
     dockerfile = (ROOT / f"deploy/{service}.Dockerfile").read_text()
     in_the_image = set(re.findall(r"(HEADRACE_[A-Z0-9_]+)=", dockerfile))
     in_compose = {name for name in SERVICES[service]["environment"] if name.startswith(PREFIX)}

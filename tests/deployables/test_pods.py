@@ -1,4 +1,4 @@
-"""The manifests against the services themselves: settings, ports, memory, and the time that an end takes."""
+"""The manifests, compared with the services: settings, ports, memory and shutdown time."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from ingest_service.server.supervisor import KILL_AFTER_S
 from ingest_service.settings import IngestSettings
-from processor_service.service import StopOrder
+from processor_service.service import StopRequest
 from processor_service.settings import ProcessorSettings
 from shared.settings import load_settings
 from tests.deployables.composed import bytes_of, environ_of
@@ -31,20 +31,20 @@ SECRET_KEYS = (
 )
 
 
-def test_the_services_settings_can_be_read(overlay: str, secrets: Path) -> None:
+def test_the_services_settings_are_valid(overlay: str, secrets: Path) -> None:
     _ingest(overlay, secrets)
     _processor(overlay, secrets)
 
 
-async def test_a_pod_is_given_the_time_that_its_end_takes(overlay: str, secrets: Path) -> None:
+async def test_a_pod_has_time_to_stop(overlay: str, secrets: Path) -> None:
     ingest, processor = (pods(built(overlay))[f"headrace-{name}"] for name in ("ingest", "processor"))
     pause_s = container(ingest)["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert ingest["spec"]["terminationGracePeriodSeconds"] > pause_s + KILL_AFTER_S
-    longest_s = StopOrder(grace_s=_processor(overlay, secrets).grace_s)._within_s
+    longest_s = StopRequest(grace_s=_processor(overlay, secrets).grace_s)._within_s
     assert processor["spec"]["terminationGracePeriodSeconds"] >= longest_s
 
 
-def test_a_part_runs_out_of_memory_before_its_pod_does(overlay: str, secrets: Path) -> None:
+def test_child_processes_reach_their_memory_limit_before_the_pod(overlay: str, secrets: Path) -> None:
     settings, pod = _processor(overlay, secrets), pods(built(overlay))["headrace-processor"]
     in_memory = sum(
         bytes_of(volume["emptyDir"]["sizeLimit"])
@@ -55,7 +55,7 @@ def test_a_part_runs_out_of_memory_before_its_pod_does(overlay: str, secrets: Pa
     assert 0 < settings.slots * settings.child_memory_bytes + in_memory <= limit - (512 << 20)
 
 
-def test_the_probes_ask_where_the_services_answer(overlay: str, secrets: Path) -> None:
+def test_the_probes_use_the_services_ports_and_paths(overlay: str, secrets: Path) -> None:
     ingest, processor = (container(pods(built(overlay))[f"headrace-{name}"]) for name in ("ingest", "processor"))
     assert ingest["ports"] == [{"name": "http", "containerPort": _ingest(overlay, secrets).port}]
     assert [ingest[probe]["httpGet"]["path"] for probe in PROBES] == ["/health/live", "/health/live", "/health/ready"]
@@ -66,11 +66,11 @@ def test_the_probes_ask_where_the_services_answer(overlay: str, secrets: Path) -
     assert commands[0][3] == str(port)
     assert processor["ports"] == [{"name": "health", "containerPort": port}]
     for probe in PROBES[1:]:
-        assert ingest[probe]["timeoutSeconds"] > 4  # deploy.probe.TIMEOUT_S; the ingest's own checks take two
+        assert ingest[probe]["timeoutSeconds"] > 4  # deploy.probe.TIMEOUT_S; the ingest's own checks take 2 s
         assert processor[probe]["timeoutSeconds"] > 4
 
 
-def test_what_the_images_write_to_is_mounted(overlay: str) -> None:
+def test_the_images_writable_folders_are_mounted(overlay: str) -> None:
     mounts = {
         mount["mountPath"]
         for mount in container(pods(built(overlay))["headrace-processor"])["volumeMounts"]
@@ -80,13 +80,13 @@ def test_what_the_images_write_to_is_mounted(overlay: str) -> None:
     assert mounts == {environ["HOME"], environ["HEADRACE_SCRATCH_DIR"]}
 
 
-def test_mounted_models_lie_where_the_image_looks_for_them() -> None:
+def test_mounted_models_are_in_the_images_model_folder() -> None:
     mounts = container(pods(built("mounted-models"))["headrace-processor"])["volumeMounts"]
     (models,) = [mount for mount in mounts if mount["name"] == "models"]
     assert (models["mountPath"], models["readOnly"]) == (Dockerfile(PROCESSOR).environ["HEADRACE_MODEL_DIR"], True)
 
 
-def test_a_processor_on_a_gpu_has_one_and_uses_it(secrets: Path) -> None:
+def test_a_gpu_processor_requests_and_uses_a_gpu(secrets: Path) -> None:
     pod = pods(built("gpu"))["headrace-processor"]
     assert container(pod)["resources"]["limits"]["nvidia.com/gpu"] == "1"
     assert container(pod)["image"].endswith("-cuda")
@@ -102,7 +102,7 @@ def _processor(overlay: str, secrets: Path) -> ProcessorSettings:
 
 
 def _environ(overlay: str, name: str, secrets: Path) -> dict[str, str]:
-    """A container's: what its image says, what is configured, and for its secret what Compose has in its place."""
+    """Return a container's environment: the image's, the manifests', and Compose's values for the secrets."""
     pod: Manifest = pods(built(overlay))[f"headrace-{name}"]
     image = Dockerfile(INGEST if name == "ingest" else PROCESSOR).environ
     secret = {key: value for key, value in environ_of(name, secrets).items() if key in SECRET_KEYS}

@@ -1,4 +1,4 @@
-"""What KEDA is told, and the backlog as its query counts it, by the role that it has."""
+"""The ScaledObject for KEDA, and the backlog that its query counts with its role."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -16,7 +16,7 @@ from tests.stack.launched import ROOT
 
 FILE = read(FOLDER / "scaling/processor.yaml")
 SCALED: dict[str, Any] = one(FILE, "ScaledObject", "headrace-processor")["spec"]
-PASSWORD = "for-this-test"  # noqa: S105 - of a role in a database that is thrown away
+PASSWORD = "for-this-test"  # noqa: S105 - of a role in a temporary database
 
 INSERT_JOB = """
 INSERT INTO jobs (id, options, container, source_bytes, source_sha256, status, duration_s, chunk_count, chunks_done)
@@ -34,7 +34,7 @@ class Backlog:
         self._scaler = scaler
 
     async def count(self) -> int:
-        """As KEDA sees it."""
+        """Return the value of KEDA's query."""
         (trigger,) = SCALED["triggers"]
         value = await self._scaler.fetchval(trigger["metadata"]["query"])
         assert isinstance(value, int)
@@ -78,7 +78,7 @@ async def backlog(administrator: asyncpg.Connection, scaler: asyncpg.Connection)
     await administrator.execute("DELETE FROM jobs; DELETE FROM uploads")
 
 
-async def test_nothing_to_do_is_zero_and_zero_is_no_processor(backlog: Backlog) -> None:
+async def test_without_work_the_backlog_is_zero_and_no_processor_runs(backlog: Backlog) -> None:
     done = await backlog.job(duration_s=500)
     await backlog.task(done, state="done")
     assert await backlog.count() == 0
@@ -89,16 +89,16 @@ async def test_nothing_to_do_is_zero_and_zero_is_no_processor(backlog: Backlog) 
 @pytest.mark.parametrize(
     ("size", "duration_s", "expected"),
     [(1_600_000, None, 100), (1_600_000, 250.5, 251), (None, None, 600), (10, None, 1)],
-    ids=["by its bytes", "by its length", "a URL", "the least"],
+    ids=["by bytes", "by duration", "a URL", "minimum"],
 )
-async def test_an_upload_counts_by_what_is_known_of_it(
+async def test_an_upload_counts_its_known_or_estimated_seconds(
     backlog: Backlog, size: int | None, duration_s: float | None, expected: int
 ) -> None:
     await backlog.task(await backlog.job(size=size, duration_s=duration_s))
     assert await backlog.count() == expected
 
 
-async def test_a_long_file_counts_once_and_by_what_is_left(backlog: Backlog) -> None:
+async def test_a_long_file_counts_its_remaining_seconds_once(backlog: Backlog) -> None:
     job_id = await backlog.job(duration_s=6000, chunks=(4, 10))
     for ordinal in range(4, 10):
         await backlog.task(job_id, kind="chunk", ordinal=ordinal, state="running" if ordinal < 6 else "dispatched")
@@ -110,13 +110,13 @@ async def test_the_end_of_a_long_file_keeps_a_processor(backlog: Backlog) -> Non
     assert await backlog.count() == 1
 
 
-async def test_a_wait_keeps_a_processor_when_it_is_nearly_over(backlog: Backlog) -> None:
+async def test_a_retry_keeps_a_processor_shortly_before_it_is_due(backlog: Backlog) -> None:
     await backlog.task(await backlog.job(duration_s=60), state="waiting", due_in_s=40)
     await backlog.task(await backlog.job(duration_s=60), state="waiting", due_in_s=4000)
     assert await backlog.count() == 60
 
 
-async def test_a_webhook_wakes_a_processor_when_it_is_due(backlog: Backlog) -> None:
+async def test_a_due_webhook_starts_a_processor(backlog: Backlog) -> None:
     job_id = await backlog.job(duration_s=60)
     await backlog.task(job_id, kind="deliver", state="waiting", due_in_s=3600)
     assert await backlog.count() == 0
@@ -124,23 +124,23 @@ async def test_a_webhook_wakes_a_processor_when_it_is_due(backlog: Backlog) -> N
     assert await backlog.count() == 1
 
 
-async def test_what_is_to_be_erased_wakes_a_processor(backlog: Backlog) -> None:
+async def test_data_to_delete_starts_a_processor(backlog: Backlog) -> None:
     await backlog.job(duration_s=60)
     await backlog.sql("UPDATE jobs SET status = 'COMPLETED', erased_at = now()")
     await backlog.sql("INSERT INTO uploads (id, expires_at) VALUES (gen_random_uuid(), now() - interval '1 minute')")
     assert await backlog.count() == 2
 
 
-async def test_the_role_sees_the_backlog_and_nothing_of_the_clients(scaler: asyncpg.Connection) -> None:
+async def test_the_role_may_read_the_backlog_but_no_client_data(scaler: asyncpg.Connection) -> None:
     for column in ("jobs.metadata", "jobs.webhook_secret", "jobs.filename", "tasks.input", "uploads.filename"):
         table = column.partition(".")[0]
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await scaler.execute(f"SELECT {column} FROM {table}")  # noqa: S608 - names of ours
+            await scaler.execute(f"SELECT {column} FROM {table}")  # noqa: S608 - constants
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await scaler.execute("DELETE FROM tasks")
 
 
-def test_keda_is_told_all_that_its_postgresql_scaler_needs() -> None:
+def test_the_scaledobject_has_all_that_kedas_postgresql_scaler_needs() -> None:
     authentication = one(FILE, "TriggerAuthentication", "headrace-scaler")["spec"]["secretTargetRef"]
     (trigger,) = SCALED["triggers"]
     assert trigger["type"] == "postgresql"

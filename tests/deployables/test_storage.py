@@ -1,4 +1,4 @@
-"""The bucket of deploy/compose.yaml: its own commands and keys, run with the SeaweedFS of a package, where it is."""
+"""The bucket of deploy/compose.yaml: its commands and keys, run with a packaged SeaweedFS if installed."""
 
 import asyncio
 import os
@@ -17,11 +17,11 @@ from tests.deployables.unpacked import Unpacked
 
 WEED = Path(sys.executable).with_name("weed")
 PARTS = ("master", "volume", "filer", "s3")
-PATIENCE_S = 60
+TIMEOUT_S = 60
 
 pytestmark = [
     pytest.mark.process,
-    pytest.mark.skipif(not WEED.exists(), reason="there is no SeaweedFS: its package is not installed"),
+    pytest.mark.skipif(not WEED.exists(), reason="SeaweedFS is not installed"),
 ]
 
 STORE_AND_READ = """
@@ -35,23 +35,23 @@ async def main():
         await blobs.put("jobs/x/source", b"audio")
         print((await blobs.get("jobs/x/source")).decode())
     except BlobStoreError as error:
-        print("refused")
+        print("denied")
 
 asyncio.run(main())
 sys.stdout.flush()
-os._exit(0)  # an interpreter that ends right after a refusal may meet obstore's threads at work, and abort
+os._exit(0)  # a normal exit directly after an error may abort, as obstore's threads still run
 """
 
 
 class Storage:
-    """The running server: where its S3 is, and how its master is reached."""
+    """The running server: the URL of its S3 API and the address of its master."""
 
     def __init__(self, url: str, master: str) -> None:
         self.url = url
         self.master = master
 
     async def make_bucket(self) -> int:
-        """By the command of the container that does it; its exit status."""
+        """Run the command of Compose's bucket container; return its exit status."""
         (script,) = SERVICES["bucket"]["command"]
         process = await asyncio.create_subprocess_exec(
             *SERVICES["bucket"]["entrypoint"],
@@ -60,7 +60,7 @@ class Storage:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
         )
-        return await asyncio.wait_for(process.wait(), PATIENCE_S)
+        return await asyncio.wait_for(process.wait(), TIMEOUT_S)
 
     def settings(self, service: str, secrets: Path, **changes: str) -> dict[str, str]:
         return environ_of(service, secrets) | {"AWS_ENDPOINT_URL": self.url} | changes
@@ -88,9 +88,9 @@ async def storage(secrets: Path, tmp_path_factory: pytest.TempPathFactory) -> As
 
 
 async def _healthy(url: str) -> None:
-    """Wait until its health check, as Compose has it, would be glad."""
+    """Wait until Compose's health check would pass."""
     path = SERVICES["storage"]["healthcheck"]["test"][-1].removeprefix("http://127.0.0.1:8333")
-    async with asyncio.timeout(PATIENCE_S), aiohttp.ClientSession(url) as client:
+    async with asyncio.timeout(TIMEOUT_S), aiohttp.ClientSession(url) as client:
         while True:
             try:
                 async with client.get(path) as answer:
@@ -100,7 +100,7 @@ async def _healthy(url: str) -> None:
                 await asyncio.sleep(0.05)
 
 
-async def test_the_bucket_is_made_once_and_each_service_stores_with_its_own_key(
+async def test_the_bucket_is_created_once_and_each_service_has_its_own_key(
     storage: Storage, ingest_image: Unpacked, processor_image: Unpacked, secrets: Path
 ) -> None:
     assert await storage.make_bucket() == 0
@@ -109,4 +109,4 @@ async def test_the_bucket_is_made_once_and_each_service_stores_with_its_own_key(
     assert await ingest_image.run(script, storage.settings("ingest", secrets)) == (0, "audio\n")
     assert await processor_image.run(script, storage.settings("processor", secrets)) == (0, "audio\n")
     for changes in ({"AWS_SECRET_ACCESS_KEY": "guessed"}, {"HEADRACE_STORAGE_URL": "s3://another/blobs"}):
-        assert await ingest_image.run(script, storage.settings("ingest", secrets, **changes)) == (0, "refused\n")
+        assert await ingest_image.run(script, storage.settings("ingest", secrets, **changes)) == (0, "denied\n")

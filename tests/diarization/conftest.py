@@ -1,4 +1,4 @@
-"""The nets, which a package carries (tests that need them skip where it cannot be had), and people who take turns."""
+"""The nets, from a package (tests that need them skip without it), and a conversation of two speakers."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -20,7 +20,7 @@ PAUSE_S = 0.5
 
 
 class Conversation(NamedTuple):
-    """Sound, and who speaks when in it."""
+    """Audio with its speaker turns."""
 
     audio: FloatArray
     turns: tuple[Turn, ...]
@@ -39,13 +39,13 @@ class Conversation(NamedTuple):
 def nets() -> SpeakerNets:
     weights = speaker_weights()
     if weights is None:
-        pytest.skip("the package with the nets that tell speakers apart cannot be had")
+        pytest.skip("the package with the nets for diarization is not available")
     return load_nets(weights)
 
 
 @pytest.fixture(scope="session")
 def conversation() -> Conversation:
-    """A woman reads, a man tells, each twice."""
+    """A woman and a man speak alternately, each twice."""
     man = load_mono_16k(NARRATIVE.path)
     half = len(man) // 2
     woman = [load_mono_16k(clip.path) for clip in (GUTENBERG, PICTURE_BOOKS)]
@@ -54,10 +54,10 @@ def conversation() -> Conversation:
 
 def _joined(parts: Sequence[tuple[str, FloatArray]]) -> Conversation:
     pause = np.zeros(round(PAUSE_S * SAMPLE_RATE_HZ), np.float32)
-    sound: list[FloatArray] = []
+    audio: list[FloatArray] = []
     turns = []
     for name, part in parts:
-        start_s = sum(map(len, sound)) / SAMPLE_RATE_HZ
+        start_s = sum(map(len, audio)) / SAMPLE_RATE_HZ
         turns.append(Turn(speaker=name, start=start_s, end=start_s + len(part) / SAMPLE_RATE_HZ))
-        sound += [part, pause]
-    return Conversation(np.concatenate(sound), tuple(turns))
+        audio += [part, pause]
+    return Conversation(np.concatenate(audio), tuple(turns))

@@ -1,4 +1,4 @@
-"""Clustering on made voices: directions with noise around them, as alike or unlike as real recordings have them."""
+"""Clustering of synthetic voices: directions with noise, as similar as those of real recordings."""
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +12,13 @@ Embeddings = npt.NDArray[np.float32]
 
 
 def _pieces(counts: list[int], *, noise: float, common: float = 0.0, seed: int = 0) -> tuple[Embeddings, list[int]]:
-    """Unit vectors of several speakers in turn, and whose each is; what the recording adds to all is `common`."""
+    """Unit vectors of several speakers and the speaker of each. `common` is the part that the recording adds to all."""
     random = np.random.default_rng(seed)
     voices = random.standard_normal((len(counts), SIZE)) / np.sqrt(SIZE)
     line = random.standard_normal(SIZE) / np.sqrt(SIZE)
     owners = random.permutation(np.repeat(np.arange(len(counts)), counts))
-    heard = voices[owners] + common * line + noise * random.standard_normal((len(owners), SIZE)) / np.sqrt(SIZE)
-    unit = heard / np.linalg.norm(heard, axis=1, keepdims=True)
+    vectors = voices[owners] + common * line + noise * random.standard_normal((len(owners), SIZE)) / np.sqrt(SIZE)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     return unit.astype(np.float32), owners.tolist()
 
 
@@ -26,8 +26,8 @@ def _speakers(embeddings: Embeddings, **bounds: int) -> Embeddings:
     return find_speakers(embeddings, np.full(len(embeddings), PIECE_S), **bounds)
 
 
-def _is_told_apart(embeddings: Embeddings, owners: list[int], speakers: Embeddings) -> bool:
-    """Whether the most similar speaker of each piece is one to one with whose it is."""
+def _are_separated(embeddings: Embeddings, owners: list[int], speakers: Embeddings) -> bool:
+    """Whether the most similar speakers of the pieces correspond one to one to their speakers."""
     pairs = set(zip(owners, (embeddings @ speakers.T).argmax(axis=1).tolist(), strict=True))
     return len(pairs) == len(speakers) == len(set(owners))
 
@@ -35,40 +35,38 @@ def _is_told_apart(embeddings: Embeddings, owners: list[int], speakers: Embeddin
 @pytest.mark.parametrize("noise", [0.3, 0.6, 0.9])
 @pytest.mark.parametrize("common", [0.0, 0.8])
 @pytest.mark.parametrize("counts", [[12], [9, 9], [40, 5, 12], [10] * 8], ids=str)
-def test_speakers_are_found_in_quiet_and_noise_and_over_a_telephone(
-    counts: list[int], common: float, noise: float
-) -> None:
+def test_speakers_are_found_with_noise_and_a_common_part(counts: list[int], common: float, noise: float) -> None:
     embeddings, owners = _pieces(counts, noise=noise, common=common)
 
-    assert _is_told_apart(embeddings, owners, _speakers(embeddings))
+    assert _are_separated(embeddings, owners, _speakers(embeddings))
 
 
-def test_a_long_file_is_clustered_in_groups_to_the_same_end() -> None:
+def test_a_long_file_is_clustered_in_groups_with_the_same_result() -> None:
     embeddings, owners = _pieces([GROUP, GROUP // 2, GROUP // 4], noise=0.7)
 
-    assert _is_told_apart(embeddings, owners, _speakers(embeddings))
+    assert _are_separated(embeddings, owners, _speakers(embeddings))
 
 
-def test_groups_of_nothing_but_strangers_come_to_an_end() -> None:
+def test_clustering_of_unrelated_pieces_ends() -> None:
     strangers = np.random.default_rng(0).standard_normal((GROUP + 1, SIZE)).astype(np.float32)
 
     assert len(_speakers(strangers / np.linalg.norm(strangers, axis=1, keepdims=True))) > 1
 
 
 @pytest.mark.parametrize(("bounds", "count"), [({"at_most": 2}, 2), ({"at_least": 5}, 5), ({"at_least": 2}, 3)])
-def test_bounds_hold(bounds: dict[str, int], count: int) -> None:
+def test_bounds_are_kept(bounds: dict[str, int], count: int) -> None:
     embeddings, _ = _pieces([12, 12, 12], noise=0.6)
 
     assert len(_speakers(embeddings, **bounds)) == count
 
 
-def test_more_speakers_than_pieces_are_as_many_as_pieces() -> None:
+def test_there_are_no_more_speakers_than_pieces() -> None:
     embeddings, _ = _pieces([2], noise=0.3)
 
     assert len(_speakers(embeddings, at_least=5)) == 2
 
 
-def test_a_cough_is_no_speaker_in_a_long_file() -> None:
+def test_a_single_piece_is_not_a_speaker_in_a_long_file() -> None:
     embeddings, _ = _pieces([700, 800, 1], noise=0.5)
 
     assert len(_speakers(embeddings)) == 2

@@ -1,4 +1,4 @@
-"""The nets on real voices: who speaks when, the same however the recording is cut."""
+"""The nets on real voices: the turns are correct and independent of the cuts."""
 
 from collections.abc import Iterator
 
@@ -18,12 +18,12 @@ from tests.diarization.conftest import Conversation
 
 pytestmark = pytest.mark.process
 
-WORST_RATE = 0.15  # what is missed are pauses within the clips
+MAX_RATE = 0.15  # the errors are pauses within the clips
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _one_thread() -> Iterator[None]:
-    """Threads that wait for each other at every layer of a small net cost more than they give."""
+    """One thread: synchronisation at each layer of a small net takes longer than it saves."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -35,7 +35,7 @@ def _names(turns: tuple[Turn, ...]) -> set[str]:
 
 
 @pytest.mark.parametrize("cuts_s", [(), (8.6,), (15.0, 24.2), (4.0, 12.0, 20.0)], ids=str)
-def test_two_people_are_two_however_the_recording_is_cut(
+def test_two_speakers_are_found_with_any_cuts(
     nets: SpeakerNets, conversation: Conversation, cuts_s: tuple[float, ...]
 ) -> None:
     turns = speaker_turns(conversation.voices(nets, cuts_s))
@@ -43,7 +43,7 @@ def test_two_people_are_two_however_the_recording_is_cut(
     assert _names(turns) == {"SPEAKER_00", "SPEAKER_01"}
     assert turns[0].speaker == "SPEAKER_00"
     error = diarization_error(conversation.turns, turns)
-    assert error.rate < WORST_RATE
+    assert error.rate < MAX_RATE
     assert error.confused < 0.02
 
 
@@ -56,7 +56,7 @@ def test_the_number_of_speakers_keeps_the_bounds(nets: SpeakerNets, conversation
 
 
 @pytest.mark.parametrize("clip", CLIPS, ids=lambda clip: clip.path.stem)
-def test_one_person_is_one(nets: SpeakerNets, clip: Clip) -> None:
+def test_one_speaker_is_found(nets: SpeakerNets, clip: Clip) -> None:
     turns = speaker_turns([find_voices(nets, load_mono_16k(clip.path), offset_s=100.0)])
 
     assert _names(turns) == {"SPEAKER_00"}
@@ -70,7 +70,7 @@ def test_silence_has_no_speakers(nets: SpeakerNets, seconds: float) -> None:
     assert speaker_turns([find_voices(nets, silence, offset_s=0.0)]) == ()
 
 
-def test_two_at_once_are_both_heard(nets: SpeakerNets, conversation: Conversation) -> None:
+def test_simultaneous_speakers_are_both_found(nets: SpeakerNets, conversation: Conversation) -> None:
     first, second = conversation.turns[:2]
     audio = conversation.audio.copy()
     overlap_s = 3.0

@@ -1,4 +1,4 @@
-"""The measure itself."""
+"""The diarization error rate of the benchmark."""
 
 from pathlib import Path
 
@@ -29,13 +29,13 @@ def test_names_do_not_matter() -> None:
         ((("1", 0.0, 5.0), ("2", 6.0, 10.0)), 0.1, 0.0, 0.0),
     ],
 )
-def test_each_kind_of_error_is_counted_as_itself(
+def test_each_kind_of_error_is_counted_separately(
     found: tuple[tuple[str, float, float], ...], missed: float, false: float, confused: float
 ) -> None:
     assert diarization_error(TRUTH, _turns(*found)) == pytest.approx((missed, false, confused))
 
 
-def test_overlap_counts_for_each_who_speaks() -> None:
+def test_overlap_counts_for_each_speaker() -> None:
     both = _turns(("ann", 0.0, 5.0), ("ben", 0.0, 5.0))
 
     assert diarization_error(both, _turns(("1", 0.0, 5.0))).missed == pytest.approx(0.5)
@@ -43,6 +43,6 @@ def test_overlap_counts_for_each_who_speaks() -> None:
 
 def test_rttm_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a.rttm"
-    path.write_text("SPEAKER a 1 1.500 2.000 <NA> <NA> ann <NA> <NA>\n;; a remark\n")
+    path.write_text("SPEAKER a 1 1.500 2.000 <NA> <NA> ann <NA> <NA>\n;; a comment\n")
 
     assert read_rttm(path) == _turns(("ann", 1.5, 3.5))

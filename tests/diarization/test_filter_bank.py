@@ -1,4 +1,4 @@
-"""Properties of the features; the numbers themselves were compared with Kaldi's own (see the module)."""
+"""Properties of the features. Their values were compared with those of Kaldi."""
 
 import numpy as np
 import pytest
@@ -11,23 +11,23 @@ def _tone(hertz: float, seconds: float = 0.5) -> np.ndarray[tuple[int], np.dtype
 
 
 @pytest.mark.parametrize(("samples", "frames"), [(0, 0), (399, 0), (400, 1), (559, 1), (560, 2), (16_000, 98)])
-def test_only_whole_frames_count(samples: int, frames: int) -> None:
+def test_incomplete_frames_are_dropped(samples: int, frames: int) -> None:
     assert filter_bank(np.zeros(samples, np.float32)).shape == (frames, MEL_BANDS)
 
 
-def test_a_higher_tone_is_heard_in_a_higher_band() -> None:
+def test_a_higher_tone_is_in_a_higher_band() -> None:
     bands = [int(filter_bank(_tone(hertz)).mean(axis=0).argmax()) for hertz in (200, 500, 1000, 2000, 4000, 7000)]
 
     assert bands == sorted(set(bands))
 
 
-def test_twice_as_loud_adds_the_same_everywhere() -> None:
+def test_twice_the_level_adds_a_constant() -> None:
     noise = np.random.default_rng(0).standard_normal(4000).astype(np.float32)
 
     np.testing.assert_allclose(filter_bank(2 * noise) - filter_bank(noise), np.log(4), atol=1e-3)
 
 
-def test_long_sound_is_treated_in_parts_without_seams() -> None:
+def test_long_audio_has_the_features_of_its_parts() -> None:
     noise = np.random.default_rng(0).standard_normal(25 * SAMPLE_RATE_HZ).astype(np.float32)
 
     late = 2100 * 160

@@ -1,4 +1,4 @@
-"""Names on words and segments, by their times."""
+"""Words and segments are labelled by their times."""
 
 from collections.abc import Sequence
 
@@ -39,13 +39,13 @@ def test_a_segment_is_split_where_the_speaker_changes() -> None:
     assert [word.speaker for word in first.words + second.words] == [A, A, B, B]
 
 
-def test_text_without_spaces_is_cut_as_it_stands() -> None:
+def test_text_without_spaces_is_cut() -> None:
     first, second = _labelled(_segment(("你", 1.0, 1.2), ("好", 1.3, 1.5), ("吗", 3.0, 3.2), text="你好吗"))
 
     assert (first.text, second.text) == ("你好", "吗")
 
 
-def test_a_word_in_nobodys_turn_is_the_nearest_speakers() -> None:
+def test_a_word_outside_all_turns_gets_the_nearest_speaker() -> None:
     turns = (Turn(speaker=A, start=1.0, end=2.0), Turn(speaker=B, start=4.0, end=5.0))
     words = [("before", 0.1, 0.5), ("near", 2.3, 2.6), ("nearer", 3.5, 3.8), ("after", 7.0, 8.0)]
 
@@ -53,20 +53,20 @@ def test_a_word_in_nobodys_turn_is_the_nearest_speakers() -> None:
     assert labels == [A, A, B, B]
 
 
-def test_where_both_speak_the_one_goes_on_who_spoke_before() -> None:
+def test_a_word_in_two_turns_gets_the_previous_speaker() -> None:
     (segment,) = _labelled(_segment(("well", 4.0, 4.4), ("indeed", 4.6, 4.9)))
 
     assert segment.speaker == B
 
 
-def test_a_segment_without_words_is_his_who_speaks_most_of_it() -> None:
+def test_a_segment_without_words_gets_the_speaker_with_the_most_time() -> None:
     whole = Segment(id=0, start=1.5, end=4.5, text="…", confidence=0.9, no_speech_prob=0.0)
 
     (segment,) = _labelled(whole)
     assert segment.speaker == B
 
 
-def test_without_turns_the_transcript_is_what_it_was() -> None:
+def test_without_turns_the_transcript_is_unchanged() -> None:
     segment = _segment(("alone", 1.0, 2.0))
 
     assert _labelled(segment, turns=()) == (segment,)

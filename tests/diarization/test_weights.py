@@ -1,4 +1,4 @@
-"""The weights in the model cache. What fetches them is tested with the models; the nets' own tests use them."""
+"""The weights in the model cache. Fetching is tested with the models."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def _store(folder: Path, name: str) -> None:
     ModelCache(folder).store(name, complete, source="a test")
 
 
-def test_both_nets_must_be_there(tmp_path: Path) -> None:
+def test_both_nets_are_required(tmp_path: Path) -> None:
     assert find_weights(tmp_path) is None
     _store(tmp_path, SEGMENTATION.name)
     assert find_weights(tmp_path) is None
@@ -23,7 +23,7 @@ def test_both_nets_must_be_there(tmp_path: Path) -> None:
     assert find_weights(tmp_path) is not None
 
 
-def test_weights_that_are_not_the_expected_ones_are_not_loaded(tmp_path: Path) -> None:
+def test_weights_with_another_digest_are_not_loaded(tmp_path: Path) -> None:
     for net in (SEGMENTATION, EMBEDDING):
         _store(tmp_path, net.name)
     weights = find_weights(tmp_path)

@@ -1,7 +1,7 @@
-"""`python -m tests.fleet`: Headrace on many hosts, of which one machine has the part, and prints one JSON object last.
+"""`python -m tests.fleet`: run Headrace on many simulated hosts of one machine; the last output is one JSON object.
 
-Exit status 1 when something was lost or doubled, or a number does not hold; 0 where this machine lets nobody have
-network namespaces, and the object says so.
+Exit status 1 when a job was lost or duplicated or a limit was exceeded. Exit status 0 when all is well, or when this
+machine does not allow network namespaces; the object then has `skipped` and `why`.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 from deploy.local.processes import Processes
 from deploy.local.services import prepare_model
 from deploy.local.terminal import LocalStackError
-from tests.fleet.allowed import why_not
+from tests.fleet.allowed import unavailable_reason
 from tests.fleet.demo import MODEL
 from tests.fleet.namespaces import run_inside
 from tests.fleet.report import skipped
@@ -24,7 +24,7 @@ from tests.fleet.scenarios import SCENARIOS
 
 def main() -> int:
     arguments = _arguments()
-    if why := why_not():
+    if why := unavailable_reason():
         print(json.dumps(skipped(why), indent=2))
         return 0
     with tempfile.TemporaryDirectory(prefix="headrace-fleet-") as base:
@@ -33,16 +33,16 @@ def main() -> int:
 
 
 def _run(arguments: argparse.Namespace, base: str) -> int:
-    passed_on = ["--base", base, "--seed", str(arguments.seed), "--scenarios", arguments.scenarios]
+    forwarded = ["--base", base, "--seed", str(arguments.seed), "--scenarios", arguments.scenarios]
     if (model_dir := _model_dir()) is not None:
-        passed_on += ["--model-dir", str(model_dir)]
+        forwarded += ["--model-dir", str(model_dir)]
     if arguments.logs:
-        passed_on += ["--logs", str(arguments.logs.absolute())]
-    return run_inside("tests.fleet.inside", passed_on)
+        forwarded += ["--logs", str(arguments.logs.absolute())]
+    return run_inside("tests.fleet.inside", forwarded)
 
 
 def _model_dir() -> Path | None:
-    """Where the demo's model is, fetched before we are in a network of our own; None when it cannot be had."""
+    """Return the folder of the demo's model; None when the download fails. The fleet itself has no internet."""
     folder = Path(os.environ.get("HEADRACE_MODEL_DIR") or Path(sys.prefix) / "models").absolute()
     settings = {
         "HEADRACE_TRANSCRIBER": "openai-whisper",
@@ -52,7 +52,7 @@ def _model_dir() -> Path | None:
     try:
         asyncio.run(prepare_model(Processes(), settings))
     except LocalStackError as error:
-        print(f"fleet: {error} The demo goes without one.", file=sys.stderr)
+        print(f"fleet: {error} The demo runs without a model.", file=sys.stderr)
         return None
     return folder
 
@@ -60,11 +60,11 @@ def _model_dir() -> Path | None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.fleet")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--scenarios", default="", help=f"of {','.join(SCENARIOS)}; all by default")
-    parser.add_argument("--logs", type=Path, help="a folder that keeps what the services wrote")
+    parser.add_argument("--scenarios", default="", help=f"comma-separated, of {','.join(SCENARIOS)}; default: all")
+    parser.add_argument("--logs", type=Path, help="folder that receives the services' logs")
     arguments = parser.parse_args()
     if unknown := set(filter(None, arguments.scenarios.split(","))) - set(SCENARIOS):
-        parser.error(f"there is no scenario {', '.join(sorted(unknown))}")
+        parser.error(f"unknown scenario: {', '.join(sorted(unknown))}")
     return arguments
 
 

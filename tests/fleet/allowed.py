@@ -1,4 +1,4 @@
-"""Whether this machine lets us have network namespaces, and why not, in words."""
+"""Checks whether this machine allows network namespaces."""
 
 import os
 import shutil
@@ -8,9 +8,9 @@ import sys
 from deploy.local.unprivileged import as_nobody
 
 PROGRAMS = ("unshare", "nsenter", "mount", "setpriv", "ip", "bridge")
-SYSTEM_FOLDERS = ("/usr/sbin", "/sbin")  # where `ip` is, and an ordinary PATH often is not
+SYSTEM_FOLDERS = ("/usr/sbin", "/sbin")  # of `ip`; an ordinary PATH often lacks them
 NAMESPACES = ("--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private")
-# What is behind it must be able to run as `nobody`, as PostgreSQL does.
+# The command in "$@" runs as the user `nobody`, as PostgreSQL does.
 TRIAL = """
 ip link add fleet type bridge
 ip link add fleet-a type veth peer name fleet-b
@@ -19,18 +19,18 @@ exec "$@" true
 """
 
 
-def why_not() -> str:
-    """A sentence that says what is missing; empty when a fleet can be had."""
+def unavailable_reason() -> str:
+    """Return a sentence that says what is missing; empty when a fleet can run."""
     if sys.platform != "linux":
-        return "Network namespaces are Linux'; this is another system."
+        return "Network namespaces require Linux."
     if os.geteuid() != 0:
-        return "Network namespaces need root here; this is an ordinary user."
+        return "Network namespaces need root. Run as root."
     if missing := [name for name in PROGRAMS if shutil.which(name, path=search_path()) is None]:
-        return f"These programs are missing: {', '.join(missing)} (Debian: util-linux, iproute2)."
+        return f"Missing programs: {', '.join(missing)}. Install them (Debian: util-linux, iproute2)."
     command = ["unshare", *NAMESPACES, "sh", "-ec", TRIAL, "trial", *as_nobody()]
     trial = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
     if trial.returncode != 0:
-        return f"Namespaces with a bridge and veth are not allowed here: {trial.stderr.strip() or 'no reason is told'}"
+        return f"Namespaces with a bridge and veth are not allowed here: {trial.stderr.strip() or 'no reason given'}"
     return ""
 
 
@@ -39,5 +39,5 @@ def search_path() -> str:
 
 
 def environment() -> dict[str, str]:
-    """Our own, with which the programs are found."""
+    """Return our environment with a PATH that finds the programs."""
     return {**os.environ, "PATH": search_path()}

@@ -1,15 +1,15 @@
-"""Runs a program of the system, such as `ip`."""
+"""Runs a system program, such as `ip`."""
 
 import asyncio
 from asyncio.subprocess import DEVNULL, PIPE
 
 
 class CommandError(Exception):
-    """A program ended with another status than 0; what it wrote is the message."""
+    """A program exited with a status other than 0; the message is its standard error."""
 
 
 async def command(*arguments: object) -> str:
-    """Run it to its end; what it wrote to standard output. Raises CommandError."""
+    """Run a program to its end and return its standard output. Raise CommandError."""
     words = [str(argument) for argument in arguments]
     process = await asyncio.create_subprocess_exec(*words, stdin=DEVNULL, stdout=PIPE, stderr=PIPE)
     output, errors = await process.communicate()

@@ -1,6 +1,6 @@
-"""A processor whose link to one of the servers is cut for a while, and whole again, while jobs come in.
+"""Cuts a processor's link to one server for a while, and restores it, while jobs arrive.
 
-Its packets vanish: no connection is refused or reset, and it must find out by itself.
+The switch drops packets silently: no connection is refused or reset, so the processor must detect the cut itself.
 """
 
 import asyncio
@@ -9,9 +9,9 @@ import signal
 from shared.schemas.states import TaskState
 from tests.chaos.gather import changes
 from tests.chaos.timings import percentile, recoveries_s
-from tests.chaos.waiting import came_about, until
+from tests.chaos.waiting import became_true, until
 from tests.fleet.hold_lock import LOCK
-from tests.fleet.programs import holder_of_a_lock
+from tests.fleet.programs import start_lock_holder
 from tests.fleet.servers import ended
 from tests.fleet.settings import LEASE_S, SLOTS
 from tests.fleet.trial import Scenario, Trial, now
@@ -21,31 +21,31 @@ BUSY_WITHIN_S = 60.0
 RESCUE_SLACK_S = 6.0
 LOCK_GONE_WITHIN_S = 20.0
 LOCK_HELD = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = $1::bigint::oid"
-PATIENCE = 2.0  # many hosts share the cores of one machine
-BACK_WITHIN_S = 60.0  # TCP sends again ever more seldom: up to twice the cut
+SHARED_CPU_FACTOR = 2.0  # many hosts share the cores of one machine
+BACK_WITHIN_S = 60.0  # TCP's retransmission interval doubles: up to twice the cut
 
 
 async def cut_redis(trial: Trial) -> None:
-    """Without the bell a processor ends what it has, and the others take the rest."""
+    """Without Redis a processor finishes its tasks; the others take the rest."""
     await _cut(trial, "redis")
 
 
 async def cut_postgres(trial: Trial) -> None:
-    """Without the record a processor loses its tasks to the others, and may write nothing when it is back."""
+    """Without the database a processor loses its leases; after the cut its stale writes are rejected."""
     trial.calls_allowed_again += SLOTS
     fleet = trial.fleet
-    holder = await holder_of_a_lock(fleet.hosts[fleet.processors[0].name], fleet.database_url)
+    holder = await start_lock_holder(fleet.hosts[fleet.processors[0].name], fleet.database_url)
     try:
-        taken_over_s = await _cut(trial, "postgres", _lock_is_gone)
+        taken_over_s = await _cut(trial, "postgres", _wait_for_lock_release)
     finally:
         await ended(holder, signal.SIGKILL)
     trial.figures["taken_over_max_s"] = percentile(taken_over_s, 1.0)
-    limit_s = (LEASE_S + RESCUE_SLACK_S) * PATIENCE
-    trial.hold("the time until its tasks were others' (s)", percentile(taken_over_s, 1.0), limit_s)
+    limit_s = (LEASE_S + RESCUE_SLACK_S) * SHARED_CPU_FACTOR
+    trial.hold("the time until other processors claimed its tasks (s)", percentile(taken_over_s, 1.0), limit_s)
 
 
 async def cut_bucket(trial: Trial) -> None:
-    """Without the bytes a processor fails at its tasks, and they wait for their next attempt elsewhere."""
+    """Without the bucket a processor's attempts fail; other processors retry the tasks."""
     began_at = now()
     await _cut(trial, "bucket")
     failed = [
@@ -57,25 +57,25 @@ async def cut_bucket(trial: Trial) -> None:
     trial.calls_allowed_again += len(failed)
 
 
-async def _lock_is_gone(trial: Trial) -> None:
-    """Postgres must notice that a client is gone which says nothing: what it has locked is others' to do."""
+async def _wait_for_lock_release(trial: Trial) -> None:
+    """PostgreSQL must detect that a silent client is gone and release its locks."""
     began_at = now()
-    await came_about(lambda: _none_holds(trial), within_s=LOCK_GONE_WITHIN_S)
+    await became_true(lambda: _is_lock_free(trial), within_s=LOCK_GONE_WITHIN_S)
     gone_after_s = now() - began_at
     trial.figures["its_locks_gone_after_s"] = round(gone_after_s, 1)
     trial.hold("the time until a lock that it held was free (s)", gone_after_s, LOCK_GONE_WITHIN_S)
 
 
-async def _none_holds(trial: Trial) -> bool:
+async def _is_lock_free(trial: Trial) -> bool:
     return not await trial.fleet.record.value(LOCK_HELD, LOCK)
 
 
 async def _nothing(_: Trial) -> None:
-    """Nothing is looked at while the link is cut."""
+    """Do nothing while the link is cut."""
 
 
 async def _cut(trial: Trial, server: str, meanwhile: Scenario = _nothing) -> list[float]:
-    """Cut the first processor's link to a server; how long each of its tasks took to be somebody's again, or over."""
+    """Cut the first processor's link to a server. Return the seconds until each task was claimed again or ended."""
     fleet, victim = trial.fleet, trial.fleet.processors[0]
     here, there = fleet.hosts[victim.name], fleet.hosts[server]
     await trial.processors_up()
@@ -102,9 +102,9 @@ async def _cut(trial: Trial, server: str, meanwhile: Scenario = _nothing) -> lis
         "jobs": len(trial.load.accepted),
     }
     trial.struck.add(life.who)
-    trial.expect(victim.life is life, f"{victim.name} ended because of the cut")
-    trial.expect(all(one.status == 202 for one in sent), "an upload was refused because of a processor's link")
-    trial.expect(len(claims) > by_it, "the others took nothing meanwhile")
+    trial.expect(victim.life is life, f"{victim.name} exited because of the cut")
+    trial.expect(all(one.status == 202 for one in sent), "an upload was rejected while a processor's link was cut")
+    trial.expect(len(claims) > by_it, "the other processors claimed no task during the cut")
     return recoveries_s(await changes(fleet), life.who, cut_at)
 
 

@@ -1,25 +1,25 @@
-"""An ingest host that loses its power in the middle of uploads: some are gone on with elsewhere, some leave nothing."""
+"""Powers off an ingest host during uploads: resumable ones continue at the other host, plain ones leave no data."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from shared.blobs import blob_keys
-from tests.chaos.waiting import came_about, until
+from tests.chaos.waiting import became_true, until
 from tests.fleet.gather import keys
 from tests.fleet.slow_uploads import ACKNOWLEDGED_BYTES, Sent, send_plainly, send_resumably, upload
 from tests.fleet.trial import Trial, now
-from tests.ingest.tus import Tus, metadata
+from tests.ingest.tus_client import Tus, metadata
 
-EACH = 4  # resumable uploads and plain ones, half of them at each ingest
-RESUMABLE_BYTES, PLAIN_BYTES = 3 << 20, 16 << 20  # a plain one of so much is stored in parts, too
-DIES_AT = 0.7  # of it
+EACH = 4  # resumable and plain uploads; half of each kind per ingest
+RESUMABLE_BYTES, PLAIN_BYTES = 3 << 20, 16 << 20  # large enough for a multipart upload to the bucket
+DIES_AT = 0.7  # share of an upload
 GONE_WITHIN_S = 30.0
 SESSIONS_OF = "SELECT count(*) FROM pg_stat_activity WHERE client_addr = $1::text::inet"
 JOB_OF = "SELECT count(*) FROM jobs WHERE source_sha256 = $1"
 
 
 async def dying_ingest(trial: Trial) -> None:
-    """A client that breaks off, then a host that dies and comes back."""
+    """A client aborts an upload; then a host loses power and restarts."""
     await trial.processors_up()
     await _break_off(trial)
     resumable = [upload(trial, RESUMABLE_BYTES) for _ in range(EACH)]
@@ -40,7 +40,7 @@ async def dying_ingest(trial: Trial) -> None:
 
 
 async def _lose_power(trial: Trial) -> None:
-    """First the cable, so that nobody hears of its end."""
+    """Unplug the cable first, so that no peer sees the connections close."""
     ingest = trial.fleet.ingests[0]
     await trial.fleet.network.unplug(trial.fleet.hosts[ingest.name])
     trial.struck.add(ingest.life.who)
@@ -57,18 +57,18 @@ async def _power_up(trial: Trial) -> None:
 
 
 async def _break_off(trial: Trial) -> None:
-    """A plain upload whose client goes away, with parts of it in the bucket."""
+    """Abort a plain upload of which parts are in the bucket."""
     fleet, one = trial.fleet, upload(trial, PLAIN_BYTES)
     sending = asyncio.create_task(send_plainly(trial, one))
     await until(lambda: one.share >= DIES_AT, within_s=60)
     were_parts = len(await fleet.bucket.uploads())
     sending.cancel()
     await asyncio.gather(sending, return_exceptions=True)
-    left = [not await came_about(lambda: _none(fleet.bucket.uploads), within_s=GONE_WITHIN_S)]
+    left = [not await became_true(lambda: _none(fleet.bucket.uploads), within_s=GONE_WITHIN_S)]
     recorded = await fleet.record.value(JOB_OF, one.attempt.sha256)
     trial.figures["broken_off_by_its_client"] = {"multipart_uploads_before": were_parts, "left": sum(left) + recorded}
-    trial.expect(were_parts, "nothing was in the bucket yet when the client went away")
-    trial.expect(not any(left) and not recorded, "an upload that its client broke off left something")
+    trial.expect(were_parts, "the bucket held no part when the client disconnected")
+    trial.expect(not any(left) and not recorded, "an aborted upload left data behind")
 
 
 async def _none(listed: Callable[[], Awaitable[Sequence[str]]]) -> bool:
@@ -98,11 +98,11 @@ async def _figures(trial: Trial, resumable: list[Sent], plain: list[Sent]) -> No
         },
     }
     trial.expect(broken and resumed, "no upload broke when its ingest died")
-    trial.expect(len(broken) < len(plain), "all plain uploads broke, those of the other ingest, too")
+    trial.expect(len(broken) < len(plain), "all plain uploads broke, including those at the other ingest")
     trial.expect(all(one.attempt.status == 202 for one in resumable), "a resumable upload did not become a job")
     kept = all((one.kept_bytes or 0) >= ACKNOWLEDGED_BYTES for one in resumed)
-    trial.expect(kept, "bytes that were acknowledged had to be sent again")
-    trial.expect(not recorded, "a plain upload that broke is recorded")
+    trial.expect(kept, "acknowledged bytes had to be sent again")
+    trial.expect(not recorded, "a broken plain upload has a job in the database")
     rows = {row["id"] for row in await fleet.record.fetch("SELECT id FROM jobs")}
-    nobodys = {job for key in await keys(fleet, blob_keys.ALL_JOBS) if (job := blob_keys.job_of(key)) not in rows}
-    trial.expect(not nobodys, f"blobs of {len(nobodys)} jobs that nobody knows are left")
+    orphaned = {job for key in await keys(fleet, blob_keys.ALL_JOBS) if (job := blob_keys.job_of(key)) not in rows}
+    trial.expect(not orphaned, f"orphaned blobs of {len(orphaned)} jobs are left")

@@ -1,4 +1,4 @@
-"""The fleet: eight hosts with the services, what these stand on, and a proxy; we are its client and its operator."""
+"""The fleet: hosts with the services, their servers and a proxy. This process is the client and the operator."""
 
 import asyncio
 import contextlib
@@ -21,27 +21,27 @@ from tests.chaos.sounds import LONG_S, SHORT_S, speech_wav
 from tests.chaos.waiting import until
 from tests.fleet import programs, servers, settings
 from tests.fleet.hosts import Host
-from tests.fleet.network import OURS, Network
+from tests.fleet.network import CLIENT_ADDRESS, Network
 from tests.storage import bucket
 from tests.storage.stores import environment
 
 INGESTS = ("ingest-1", "ingest-2")
 PROCESSORS = ("processor-1", "processor-2", "processor-3")
 NAMES = ("proxy", "postgres", "redis", "bucket", *INGESTS, *PROCESSORS)
-FIRST_NUMBER = 10  # of the hosts' addresses
+FIRST_NUMBER = 10  # the first host's last address byte
 BUCKET, PREFIX = "headrace", "fleet"
 
 
 class Fleet:
-    """Built by `built`, in the fleet's own network namespace. Scenarios start the processors that they need."""
+    """Created by `built`, inside the fleet's network namespace. Scenarios start the processors that they need."""
 
     def __init__(self, base: Path, model_dir: Path | None = None) -> None:
-        """`model_dir`: where processors find real models; it is read only."""
+        """`model_dir`: folder of real models, read-only."""
         self.base = base
         self.model_dir = model_dir
         self.network = Network()
         self.hosts = {name: Host(name, FIRST_NUMBER + number, base) for number, name in enumerate(NAMES)}
-        self.receiver = Receiver(settings.WEBHOOK_SECRET, (OURS,))
+        self.receiver = Receiver(settings.WEBHOOK_SECRET, (CLIENT_ADDRESS,))
         self.ingests = [self._service(name, "ingest_service", settings.ingest, settings.SERVE_PORT) for name in INGESTS]
         self.processors = [
             self._service(name, "processor_service", settings.processor, settings.HEALTH_PORT) for name in PROCESSORS
@@ -51,7 +51,7 @@ class Fleet:
         self.bucket: bucket.Bucket
         self.blobs: BlobStore
         self.http: aiohttp.ClientSession
-        self.warmed: set[int] = set()  # numbers of processors that have worked together
+        self.warmed: set[int] = set()  # counts of processors that are warmed up
         self.long: Golden
         self.short: Golden
         self._redis_url = ""
@@ -62,7 +62,7 @@ class Fleet:
     async def built(
         cls, base: Path, *, model_dir: Path | None = None, logs: Path | None = None
     ) -> AsyncIterator["Fleet"]:
-        """All hosts up in an empty folder, both ingests serving behind the proxy, no processor yet."""
+        """Start all hosts in an empty folder, with both ingests behind the proxy and no processor."""
         fleet = cls(base, model_dir)
         try:
             async with contextlib.AsyncExitStack() as stack:
@@ -78,29 +78,29 @@ class Fleet:
 
     @property
     def url(self) -> str:
-        """Of the proxy."""
+        """The proxy's base URL."""
         return f"http://{self.hosts['proxy'].address}:{settings.SERVE_PORT}"
 
     @property
     def database_url(self) -> str:
-        """As the services come to the record."""
+        """The database URL that the services use."""
         return self.record.service_url(self._password)
 
     def temporary(self, name: str) -> Path:
-        """The folder for temporary files of a host."""
+        """A host's folder for temporary files."""
         return self.hosts[name].folder / "tmp"
 
     def model(self, name: str) -> Path:
-        """The folder in which a processor's scripted transcriber notes its calls."""
+        """The folder where a processor's scripted transcriber logs its calls."""
         return self.hosts[name].folder / "model"
 
     async def golden_of(self, wav: bytes) -> Golden:
-        """What a recording must come to."""
+        """The expected result of a recording."""
         where = self.base / f"golden-{len(wav)}"
         return await asyncio.to_thread(golden, wav, where, threshold_s=settings.THRESHOLD_S, chunk_s=settings.CHUNK_S)
 
-    async def proxy_is_whole(self) -> None:
-        """Return when an ingest answers through the proxy, as often as there are ingests."""
+    async def wait_for_proxy(self) -> None:
+        """Return when the proxy has answered once per ingest."""
         for _ in INGESTS:
             await until(self._answers, within_s=READY_WITHIN_S)
 
@@ -119,13 +119,13 @@ class Fleet:
         stack.push_async_callback(servers.ended, proxy, signal.SIGTERM)
         key = await programs.make_api_key(self.hosts[INGESTS[0]], self.database_url)
         headers = {"Authorization": f"Bearer {key}"}
-        connector = aiohttp.TCPConnector(limit=0, force_close=True)  # each request to the next ingest
+        connector = aiohttp.TCPConnector(limit=0, force_close=True)  # so that requests alternate between the ingests
         self.http = await stack.enter_async_context(
             aiohttp.ClientSession(self.url, connector=connector, headers=headers)
         )
         self.long, self.short = [await self.golden_of(speech_wav(length_s)) for length_s in (LONG_S, SHORT_S)]
         await asyncio.gather(*(service.until_ready() for service in self.ingests))
-        await self.proxy_is_whole()
+        await self.wait_for_proxy()
 
     async def _start_servers(self, stack: contextlib.AsyncExitStack) -> None:
         postgres, valkey = servers.postgres(self.hosts["postgres"]), servers.valkey(self.hosts["redis"])

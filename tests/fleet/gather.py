@@ -1,4 +1,4 @@
-"""Collects the facts of a fleet for the checker of the chaos runs: of each host, and over the network."""
+"""Collects the facts of all hosts for the checker of the chaos runs."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ SOURCE = "/source"
 async def gather(
     fleet: Fleet, attempts: tuple[Attempt, ...], *, struck: frozenset[str], calls_allowed_again: int
 ) -> Facts:
-    """All of it, as it is now."""
+    """Return the current facts."""
     jobs = await asked.job_rows(fleet)
     return Facts(
         attempts=attempts,
@@ -40,7 +40,7 @@ async def gather(
 
 
 async def keys(fleet: Fleet, prefix: str) -> list[str]:
-    """The blobs of the bucket that everybody sees."""
+    """Return the keys in the bucket under a prefix."""
     return [blob.key async for page in fleet.blobs.walk(prefix) for blob in page]
 
 
@@ -55,7 +55,7 @@ async def _leftovers(fleet: Fleet) -> Leftovers:
     ]
     return Leftovers(
         queued=await asked.queued(fleet),
-        immortal_keys=await asked.immortal_keys(fleet),
+        keys_without_expiry=await asked.keys_without_expiry(fleet),
         temporary_files=tuple(map(str, temporary)),
         partial_blobs=tuple(await keys(fleet, blob_keys.ALL_UPLOADS)),
         orphaned_processes=tuple(strays),
@@ -73,7 +73,7 @@ async def _sha256(fleet: Fleet, key: str) -> str:
 
 
 async def _transcripts(fleet: Fleet, jobs: list[JobRow]) -> dict[UUID, str]:
-    """Of the jobs that have one."""
+    """Return the transcript text of each job that has one."""
     there = set(await keys(fleet, blob_keys.ALL_JOBS))
     by_job = {job.id: blob_keys.transcript(job.id, job.generation) for job in jobs}
     return {job: json.loads(await fleet.blobs.get(key))["text"] for job, key in by_job.items() if key in there}

@@ -1,4 +1,4 @@
-"""Takes a lock as a processor's transaction does, says "held", and keeps it: `python -m tests.fleet.hold_lock`."""
+"""Takes a lock as a processor's transaction does, prints "held" and holds it: `python -m tests.fleet.hold_lock`."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ LOCK = 4242
 
 
 async def hold_lock(database_url: str) -> None:
-    """Until its end, or Postgres'."""
+    """Hold the lock until this process or PostgreSQL ends."""
     async with (
         opened(database_url, max_size=1, command_timeout_s=STATEMENT_TIMEOUT_S) as pool,
         pool.acquire() as connection,

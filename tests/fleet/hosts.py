@@ -1,4 +1,4 @@
-"""A host of the fleet: a network namespace, a name, an address, and a folder that no other host sees."""
+"""A host of the fleet: a network namespace, a name, an address and a private folder."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ import msgspec
 NETWORK = "10.77.0"
 PREFIX_BITS = 24
 
-# Goes into a host and becomes a program there. Above the fleet's folders lies an empty file system, in which only the
-# host's own folder is let through, at its usual path.
+# Enters a host and executes a program there. An empty file system hides the fleet's folders, except the host's own
+# folder, which keeps its path.
 ENTER = """
 set -e
 echo "$1" > /proc/sys/kernel/hostname
@@ -27,7 +27,7 @@ def address(number: int) -> str:
 
 
 class Host(msgspec.Struct, frozen=True):
-    """One machine. `base` is the folder of the whole fleet; `number` the end of its address."""
+    """`base` is the folder of the whole fleet; `number` the last byte of the host's address."""
 
     name: str
     number: int
@@ -39,21 +39,21 @@ class Host(msgspec.Struct, frozen=True):
 
     @property
     def folder(self) -> Path:
-        """Its disk."""
+        """The host's disk."""
         return self.base / self.name
 
     @property
     def net(self) -> Path:
-        """The file that holds its network namespace."""
+        """The file to which the network namespace is bound."""
         return self.base / "net" / self.name
 
     @property
     def inside(self) -> list[str]:
-        """The command that becomes, on this host, the one behind it."""
+        """The command prefix that runs a program on this host."""
         enter = ["unshare", "--mount", "--uts", "sh", "-c", ENTER, "enter"]
         return [*self.in_network, *enter, self.name, str(self.base), str(self.folder)]
 
     @property
     def in_network(self) -> list[str]:
-        """The same for the network alone."""
+        """The command prefix that runs a program in this host's network only."""
         return ["nsenter", f"--net={self.net}"]

@@ -1,4 +1,4 @@
-"""The part of `make fleet` that runs in namespaces of its own: builds the fleet, goes through the scenarios, judges."""
+"""The part of `make fleet` that runs inside the namespaces: builds the fleet, runs the scenarios, checks the result."""
 
 import argparse
 import asyncio
@@ -15,14 +15,14 @@ from pathlib import Path
 from tests.chaos.facts import Facts
 from tests.chaos.group import UNDER_WAY
 from tests.chaos.invariants import violations_of
-from tests.chaos.waiting import came_about
+from tests.chaos.waiting import became_true
 from tests.fleet.fleet import Fleet
 from tests.fleet.gather import gather
 from tests.fleet.report import Report, report
 from tests.fleet.scenarios import SCENARIOS
 from tests.fleet.trial import Trial
 
-QUIET_WITHIN_S, SETTLED_WITHIN_S = 90.0, 45.0  # from the last fault to the last end; to the last clearing away
+QUIET_WITHIN_S, SETTLED_WITHIN_S = 90.0, 45.0  # from the last fault until all jobs ended; then until cleanup is done
 LOOK_EVERY_S = 1.0
 
 
@@ -31,22 +31,22 @@ def main() -> int:
     try:
         printed = asyncio.run(_run(arguments))
     except asyncio.CancelledError:
-        print("fleet: stopped, and all of it cleared away", file=sys.stderr)
+        print("fleet: stopped; all processes and folders removed", file=sys.stderr)
         return 1
     print(json.dumps(printed, indent=2))
     return 1 if printed["violations"] else 0
 
 
 async def _run(arguments: argparse.Namespace) -> Report:
-    await _stop_when_the_line_closes()
+    await _stop_when_stdin_closes()
     began = time.monotonic()
     names = arguments.scenarios.split(",") if arguments.scenarios else list(SCENARIOS)
     trials: list[Trial] = []
     async with Fleet.built(arguments.base, model_dir=arguments.model_dir, logs=arguments.logs) as fleet:
-        _say(f"the fleet is up after {time.monotonic() - began:.0f} s")
+        _say(f"fleet ready after {time.monotonic() - began:.0f} s")
         for name in names:
             trials.append(Trial(name, fleet, random.Random(f"{arguments.seed} {name}")))
-            await _go_through(trials[-1])
+            await _run_scenario(trials[-1])
         facts = await _settled(fleet, trials)
     return report(
         facts,
@@ -57,14 +57,14 @@ async def _run(arguments: argparse.Namespace) -> Report:
     )
 
 
-async def _go_through(trial: Trial) -> None:
+async def _run_scenario(trial: Trial) -> None:
     scenario, began = SCENARIOS[trial.name], time.monotonic()
     _say(f"{trial.name}: {(scenario.__doc__ or '').strip()}")
     try:
         await scenario(trial)
-    except Exception as error:  # noqa: BLE001 - one that breaks is a violation, and the others still have their turn
+    except Exception as error:  # noqa: BLE001 - a failed scenario is a violation; the others still run
         traceback.print_exc(file=sys.stderr)
-        trial.violations.append(f"{trial.name}: it broke off: {type(error).__name__}: {error}")
+        trial.violations.append(f"{trial.name}: scenario failed: {type(error).__name__}: {error}")
     trial.figures["took_s"] = round(time.monotonic() - began, 1)
     _say(f"{trial.name}: {trial.figures}")
     for violation in trial.violations:
@@ -72,12 +72,12 @@ async def _go_through(trial: Trial) -> None:
 
 
 async def _settled(fleet: Fleet, trials: Sequence[Trial]) -> Facts:
-    """The facts once all is quiet, and what follows upon that is done; or what there is when our patience ends."""
-    await came_about(lambda: _is_quiet(fleet), within_s=QUIET_WITHIN_S)
+    """Return the facts once all jobs ended and cleanup is done, or the facts at the timeout."""
+    await became_true(lambda: _is_quiet(fleet), within_s=QUIET_WITHIN_S)
     clock = asyncio.get_running_loop().time
     deadline_s = clock() + SETTLED_WITHIN_S
     while pending := violations_of(facts := await _facts(fleet, trials)):
-        _say(f"not settled yet: {len(pending)}, such as {pending[0]}")
+        _say(f"not settled: {len(pending)} violations, such as {pending[0]}")
         if clock() > deadline_s:
             break
         await asyncio.sleep(LOOK_EVERY_S)
@@ -97,8 +97,8 @@ async def _facts(fleet: Fleet, trials: Sequence[Trial]) -> Facts:
     )
 
 
-async def _stop_when_the_line_closes() -> None:
-    """Our standard input comes from whoever started us; when it ends, so do we, in good order."""
+async def _stop_when_stdin_closes() -> None:
+    """Cancel the current task when standard input, a pipe from the parent process, closes."""
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
     assert task is not None
     reader = asyncio.StreamReader()
@@ -114,7 +114,7 @@ async def _stop_when_the_line_closes() -> None:
     _watchers.append(loop.create_task(watch()))
 
 
-_watchers: list[asyncio.Task[None]] = []  # a task that nobody holds may be collected
+_watchers: list[asyncio.Task[None]] = []  # an unreferenced task may be garbage collected
 
 
 def _say(line: str) -> None:

@@ -1,7 +1,7 @@
-"""Runs a module in namespaces of its own: network, mounts and processes. All that it makes there ends with it.
+"""Runs a module in new network, mount and process namespaces, which end with it.
 
-It is process 1 there: when it ends, however it does, the kernel ends all others and takes every link away. Its standard
-input is a line to us: when that closes, because we were told to stop or are gone, it stops in good order.
+The module is process 1 there: when it ends, the kernel kills its other processes and removes all links. Its standard
+input is a pipe from this process: the module shuts down when the pipe closes, on a stop signal or our death.
 """
 
 import contextlib
@@ -19,16 +19,16 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run_inside(module: str, arguments: Sequence[str]) -> int:
-    """Run `python -m module` to its end; its exit status. What it prints is ours."""
+    """Run `python -m module` to its end and return its exit status. It inherits standard output."""
     command = ["unshare", *NAMESPACES, sys.executable, "-m", module, *arguments]
-    # A session of its own: Ctrl-C comes to us alone.
+    # A new session: only this process receives Ctrl-C.
     process = subprocess.Popen(command, stdin=subprocess.PIPE, cwd=ROOT, env=environment(), start_new_session=True)
-    with _closing_the_line_of(process):
+    with _closing_stdin_of(process):
         return process.wait()
 
 
 @contextlib.contextmanager
-def _closing_the_line_of(process: subprocess.Popen[bytes]) -> Iterator[None]:
+def _closing_stdin_of(process: subprocess.Popen[bytes]) -> Iterator[None]:
     def stop(_number: int, _frame: FrameType | None) -> None:
         if process.stdin is not None:
             process.stdin.close()

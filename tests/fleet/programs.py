@@ -1,4 +1,4 @@
-"""Programs on hosts of the fleet besides the servers and the services: the proxy, and what an operator does once."""
+"""Other programs on the fleet's hosts: the proxy, a lock holder and the command that makes an API key."""
 
 import asyncio
 import signal
@@ -14,7 +14,7 @@ from tests.fleet.settings import SERVE_PORT, TENANT
 
 
 async def proxy(host: Host, behind: Sequence[Host], log_path: Path) -> Process:
-    """Start the proxy before these hosts."""
+    """Start a proxy that forwards to these hosts."""
     addresses = [f"{one.address}:{SERVE_PORT}" for one in (host, *behind)]
     with log_path.open("wb") as log:
         return await Processes(host.inside).start(
@@ -25,8 +25,8 @@ async def proxy(host: Host, behind: Sequence[Host], log_path: Path) -> Process:
         )
 
 
-async def holder_of_a_lock(host: Host, database_url: str) -> Process:
-    """A program on a processor's machine that holds a lock in the record by now."""
+async def start_lock_holder(host: Host, database_url: str) -> Process:
+    """Start a program on a host that holds a database lock; return once it holds the lock."""
     holder = await Processes(host.inside).start(
         [sys.executable, "-m", "tests.fleet.hold_lock"],
         env=clean_environment() | {"HEADRACE_DATABASE_URL": database_url},
@@ -40,11 +40,11 @@ async def holder_of_a_lock(host: Host, database_url: str) -> Process:
 
 
 async def make_api_key(host: Host, database_url: str) -> str:
-    """A key for all that the scenarios do, made on an ingest's machine."""
-    how = ("create", "--tenant", TENANT, "--scopes", "submit,read,admin")
+    """Make an API key with all scopes on an ingest's host and return it."""
+    options = ("create", "--tenant", TENANT, "--scopes", "submit,read,admin")
     process = await asyncio.create_subprocess_exec(
         *host.inside,
-        *(sys.executable, "-m", "ingest_service.auth", *how),
+        *(sys.executable, "-m", "ingest_service.auth", *options),
         env=clean_environment() | {"HEADRACE_DATABASE_URL": database_url},
         stdout=PIPE,
         stderr=PIPE,

@@ -1,7 +1,7 @@
-"""A small proxy before the ingests, as a process on a host of its own: `python -m tests.fleet.proxy LISTEN SERVER…`.
+"""A small TCP proxy in front of the ingests, on its own host: `python -m tests.fleet.proxy LISTEN SERVER…`.
 
-Connections go to the servers in turn. It asks each server twice a second whether it lives; one that does not
-answer gets no connections, and those that it had are reset, so that no client waits for a machine that is gone.
+Connections go to the servers round-robin. A health check runs twice a second per server. A server that fails it gets
+no connections and its open ones are reset, so that no client waits for a dead host.
 """
 
 import asyncio
@@ -10,16 +10,16 @@ import sys
 from collections.abc import Sequence
 
 PIECE_BYTES = 1 << 16
-ASK_EVERY_S = 0.5
+CHECK_EVERY_S = 0.5
 ANSWER_WITHIN_S = 1.5
-MISSES = 2  # in a row, then it is taken for dead
-QUESTION = b"GET /health/live HTTP/1.1\r\nHost: proxy\r\nConnection: close\r\n\r\n"
+MISSES = 2  # failed checks in a row that mark a server as down
+HEALTH_REQUEST = b"GET /health/live HTTP/1.1\r\nHost: proxy\r\nConnection: close\r\n\r\n"
 
 Address = tuple[str, int]
 
 
 class Server:
-    """One of those behind the proxy, with the connections that it has."""
+    """One server behind the proxy, with its open connections."""
 
     def __init__(self, address: Address) -> None:
         self.address = address
@@ -27,19 +27,19 @@ class Server:
         self._misses = 0
         self._connections: set[asyncio.Task[None]] = set()
 
-    def heard(self, *, lives: bool) -> None:
-        """Note an answer, or that there was none."""
-        self._misses = 0 if lives else self._misses + 1
-        if lives or self._misses >= MISSES:
-            if self.is_up != lives:
-                print(f"{self.address[0]} is {'up' if lives else 'down'}", flush=True)
-            self.is_up = lives
+    def note_check(self, *, passed: bool) -> None:
+        """Note the result of a health check; reset the connections of a server that is down."""
+        self._misses = 0 if passed else self._misses + 1
+        if passed or self._misses >= MISSES:
+            if self.is_up != passed:
+                print(f"{self.address[0]} is {'up' if passed else 'down'}", flush=True)
+            self.is_up = passed
         if not self.is_up:
             for connection in self._connections:
                 connection.cancel()
 
-    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Pass bytes on until one side ends. Raises OSError when the server cannot be reached."""
+    async def forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Forward bytes until one side ends. Raise OSError when the server cannot be reached."""
         async with asyncio.timeout(ANSWER_WITHIN_S):
             there, back = await asyncio.open_connection(*self.address)
         task = asyncio.current_task()
@@ -53,7 +53,7 @@ class Server:
 
 
 class Proxy:
-    """Takes the servers in turn, and the next one when one cannot be reached."""
+    """Selects servers round-robin; tries the next one when one cannot be reached."""
 
     def __init__(self, servers: Sequence[Server]) -> None:
         self._servers = servers
@@ -62,10 +62,10 @@ class Proxy:
     async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             for server in self._in_turn():
-                with contextlib.suppress(OSError):  # TimeoutError, too
-                    await server.carry(reader, writer)
+                with contextlib.suppress(OSError):  # includes TimeoutError
+                    await server.forward(reader, writer)
                     break
-        except asyncio.CancelledError:  # its server is taken for dead
+        except asyncio.CancelledError:  # its server was marked as down
             writer.transport.abort()
         else:
             writer.close()
@@ -80,7 +80,7 @@ class Proxy:
 async def _both_ways(
     reader: asyncio.StreamReader, back: asyncio.StreamWriter, there: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
-    """Until both directions have ended, or one broke: then the other is of no use."""
+    """Forward until the client's request and the server's answer have ended, or either direction broke."""
     async with asyncio.TaskGroup() as group:
         ways = [group.create_task(_pump(reader, back)), group.create_task(_pump(there, writer))]
         await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
@@ -90,7 +90,7 @@ async def _both_ways(
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-    """Whether it broke, rather than came to an end."""
+    """Copy until the end. Return whether the connection broke."""
     try:
         while piece := await reader.read(PIECE_BYTES):
             writer.write(piece)
@@ -102,12 +102,12 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> b
     return False
 
 
-async def _lives(server: Server) -> bool:
+async def _passes_check(server: Server) -> bool:
     try:
         async with asyncio.timeout(ANSWER_WITHIN_S):
             reader, writer = await asyncio.open_connection(*server.address)
             try:
-                writer.write(QUESTION)
+                writer.write(HEALTH_REQUEST)
                 return b" 200 " in await reader.readline()
             finally:
                 writer.transport.abort()
@@ -117,12 +117,12 @@ async def _lives(server: Server) -> bool:
 
 async def _watch(server: Server) -> None:
     while True:
-        server.heard(lives=await _lives(server))
-        await asyncio.sleep(ASK_EVERY_S)
+        server.note_check(passed=await _passes_check(server))
+        await asyncio.sleep(CHECK_EVERY_S)
 
 
 async def serve(listen: Address, servers: Sequence[Server]) -> None:
-    """Until cancelled."""
+    """Serve until cancelled."""
     listener = await asyncio.start_server(Proxy(servers).take, *listen, backlog=1024)
     async with listener, asyncio.TaskGroup() as group:
         for server in servers:

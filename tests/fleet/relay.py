@@ -1,7 +1,7 @@
-"""A slow line of our own between two network devices, for kernels without `tc netem`: `python -m tests.fleet.relay`.
+"""A slow line between two network devices, for kernels without `tc netem`: `python -m tests.fleet.relay`.
 
-Each frame that comes in at one end goes out at the other after the delay, or is lost, at random, with a seed. It makes
-both devices, which end with it, says "ready", and on SIGTERM what it did, as JSON.
+A frame that enters at one end leaves at the other after the delay, or is lost at random (seeded). The program creates
+both devices, which exist until it ends, prints "ready", and prints its counts as JSON on SIGTERM.
 """
 
 import argparse
@@ -19,32 +19,32 @@ from collections import deque
 TUN_DEVICE = "/dev/net/tun"
 
 TUNSETIFF = 0x400454CA  # linux/if_tun.h
-IFF_TAP, IFF_NO_PI = 0x0002, 0x1000  # whole Ethernet frames, and nothing before them
+IFF_TAP, IFF_NO_PI = 0x0002, 0x1000  # whole Ethernet frames without a header
 REQUEST = struct.Struct("16sH22x")  # struct ifreq
 FRAME_BYTES = 1 << 16
-LONGEST_QUEUE = 1000  # frames, as in netem
+MAX_QUEUE = 1000  # frames, as in netem
 LOOK_EVERY_S = 0.2
 
 
 class Schedule:
-    """One direction of the line: which frames are lost, and when the others come out. Its clock is the caller's."""
+    """One direction of the line: which frames are lost, and when the others leave. The caller passes the time."""
 
     def __init__(self, *, delay_s: float, loss: float, seed: object) -> None:
         self.passed = 0
         self.lost = 0
         self._delay_s = delay_s
         self._loss = loss
-        self._dice = random.Random(str(seed))
+        self._rng = random.Random(str(seed))
         self._under_way: deque[tuple[float, bytes]] = deque()
 
     def take(self, frame: bytes, now_s: float) -> None:
-        if self._dice.random() < self._loss or len(self._under_way) >= LONGEST_QUEUE:
+        if self._rng.random() < self._loss or len(self._under_way) >= MAX_QUEUE:
             self.lost += 1
         else:
             self._under_way.append((now_s + self._delay_s, frame))
 
     def due(self, now_s: float) -> list[bytes]:
-        """The frames that are through by now, in the order in which they came, each once."""
+        """Remove and return the frames whose delay has passed, in arrival order."""
         frames = []
         while self._under_way and self._under_way[0][0] <= now_s:
             frames.append(self._under_way.popleft()[1])
@@ -52,7 +52,7 @@ class Schedule:
         return frames
 
     def next_s(self, now_s: float) -> float | None:
-        """How long until a frame is through; None when none is under way."""
+        """Return the seconds until the next frame is due; None without frames."""
         return max(0.0, self._under_way[0][0] - now_s) if self._under_way else None
 
 
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def _relay(ends: list[int], ways: list[Schedule]) -> None:
-    """The way of a number leads from the end of that number to the other one."""
+    """Forward frames. `ways[n]` leads from `ends[n]` to the other end."""
     while True:
         now_s = time.monotonic()
         waits_s = [wait_s for way in ways if (wait_s := way.next_s(now_s)) is not None]
@@ -87,12 +87,12 @@ def _relay(ends: list[int], ways: list[Schedule]) -> None:
 def _write(end: int, frame: bytes) -> None:
     try:
         os.write(end, frame)
-    except OSError:  # that end is not up
+    except OSError:  # the device at that end is down
         return
 
 
 def _tap(name: str) -> int:
-    """A new network device; what the kernel sends there is read from the file, what is written there it receives."""
+    """Create a TAP device and return its file descriptor, from which frames are read and to which they are written."""
     file = os.open(TUN_DEVICE, os.O_RDWR)
     fcntl.ioctl(file, TUNSETIFF, REQUEST.pack(name.encode(), IFF_TAP | IFF_NO_PI))
     return file

@@ -1,4 +1,4 @@
-"""What `make fleet` prints: the figures of its scenarios, and the checker's judgement. Pure."""
+"""The object that `make fleet` prints: the scenarios' figures and the violations. Pure."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,7 +21,7 @@ def skipped(why: str) -> Report:
 def report(
     facts: Facts, scenarios: Mapping[str, Mapping[str, object]], violations: Sequence[str], *, seed: int, seconds: float
 ) -> Report:
-    """`violations` are those of the scenarios; the invariants' are added."""
+    """`violations` are the scenarios'; those of the invariants are added."""
     found = [*violations, *violations_of(facts)]
     return {
         "skipped": False,
@@ -36,5 +36,5 @@ def report(
 
 
 def _doubled(facts: Facts) -> list[str]:
-    """What was done or told more than once, or came out as something else."""
+    """Return violations by a duplicate or different result, webhook or chunk."""
     return [*one_result_each(facts), *one_webhook_each(facts), *chunks_done_once(facts)]

@@ -1,4 +1,4 @@
-"""The scenarios of `make fleet`, in their order: the first two start the processors that the others work with."""
+"""The scenarios of `make fleet` in order. The first two start the processors that the others use."""
 
 from tests.fleet.cuts import cut_bucket, cut_postgres, cut_redis
 from tests.fleet.demo import demo

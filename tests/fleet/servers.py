@@ -1,4 +1,4 @@
-"""Postgres, Redis and S3, each on a host of its own, where it listens on that host's address alone."""
+"""PostgreSQL, Redis and S3, each on its own host. Each listens on that host's address only."""
 
 import signal
 from asyncio.subprocess import Process
@@ -10,12 +10,12 @@ from tests.chaos import servers
 from tests.fleet.hosts import PREFIX_BITS, Host, address
 from tests.storage.seaweedfs import SeaweedFS
 
-# Whoever comes by the network needs a password, and nobody comes by another way.
+# Connections come over the network only and need a password.
 CONNECTIONS = f"host all all {address(0)}/{PREFIX_BITS} scram-sha-256\n"
 
 
 def postgres(host: Host) -> servers.Server:
-    """Run as `nobody`, as PostgreSQL refuses to be root."""
+    """PostgreSQL, run as the user `nobody`: it refuses to run as root."""
     rules = host.folder / "pg_hba.conf"
     rules.write_text(CONNECTIONS)
     return servers.postgres(host.folder, Processes(host.inside), "-c", f"hba_file={rules}", host=host.address)
@@ -26,7 +26,7 @@ def valkey(host: Host) -> servers.Server:
 
 
 class Bucket:
-    """SeaweedFS on a host."""
+    """A SeaweedFS server on a host."""
 
     def __init__(self, host: Host) -> None:
         self._processes = Processes(host.inside)
@@ -38,7 +38,7 @@ class Bucket:
         return self._server.url
 
     async def start(self) -> None:
-        """Return when it answers."""
+        """Start the server and return when it answers."""
         await self._server.prepare()
         self._process = await self._server.start()
         await wait_until_ready(self._server, self._process)
@@ -50,7 +50,7 @@ class Bucket:
 
 
 async def ended(process: Process, number: signal.Signals) -> None:
-    """Stop a process by a signal that it obeys; one that has ended is no error."""
+    """Stop a process with a signal and wait for its end. A process that has ended is not an error."""
     if process.returncode is None:
         process.send_signal(number)
     await process.wait()

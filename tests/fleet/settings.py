@@ -1,4 +1,4 @@
-"""The settings of the fleet's services: as in the chaos runs, so that faults pass soon."""
+"""The settings of the fleet's services. As in the chaos runs, short times make recovery fast."""
 
 from collections.abc import Mapping
 
@@ -8,8 +8,8 @@ from tests.storage.stores import environment
 SERVE_PORT, HEALTH_PORT = 8000, 8001
 SLOTS = 2  # of each processor
 LEASE_S = 5.0
-THRESHOLD_S, CHUNK_S = 4.0, 2.0  # ten seconds are five chunks
-ORPHAN_AGE_S = 15.0  # longer than an upload over the slow line takes from its last byte to its commit
+THRESHOLD_S, CHUNK_S = 4.0, 2.0  # a file of 10 s has five chunks
+ORPHAN_AGE_S = 15.0  # longer than an upload over the slow line takes from last byte to commit
 RETRY_WAITS_S = (2.0, 4.0, 8.0)
 TENANT = "fleet"
 WEBHOOK_SECRET = "whsec_" + "c2VlZGVkLWZsZWV0LXNlY3JldC1vZi0zMi1ieXRlcw=="
@@ -39,7 +39,7 @@ PROCESSOR: Mapping[str, str] = {
 
 
 def common(host: Host, *, database_url: str, redis_url: str, storage_url: str, s3_endpoint: str) -> dict[str, str]:
-    """What every service is told: where the three servers are. All else is its host's own."""
+    """Return the settings that all services share: the three servers' URLs, storage timeouts and the log format."""
     return {
         "TMPDIR": str(host.folder / "tmp"),
         "HEADRACE_DATABASE_URL": database_url,

@@ -1,4 +1,4 @@
-"""The slow line between the two switches: `tc netem` where the kernel has it, else our own relay. 80 ms, 1 % lost."""
+"""The slow line between the two switches: `tc netem` if the kernel has it, else our relay. 80 ms delay, 1 % loss."""
 
 import asyncio
 import contextlib
@@ -25,12 +25,12 @@ Counted = Callable[[], Awaitable[Figures]]
 
 
 class NoSlowLineError(Exception):
-    """This machine cannot have one; the message says why."""
+    """This machine does not support a slow line; the message gives the reason."""
 
 
 @contextlib.asynccontextmanager
 async def slow_line(seed: int) -> AsyncIterator[Counted]:
-    """The line for the length of a block; what is yielded ends it and tells what went over it. NoSlowLineError."""
+    """Keep the line for a block. The yielded function closes it and returns its counts. Raise NoSlowLineError."""
     try:
         counted = await _netem()
     except CommandError:
@@ -43,12 +43,12 @@ async def slow_line(seed: int) -> AsyncIterator[Counted]:
 
 
 async def _netem() -> Counted:
-    """Raises CommandError where the kernel cannot."""
+    """Build the line with `tc netem`. Raise CommandError when the kernel has no netem."""
     await command("ip", "link", "add", NEAR_END, "type", "veth", "peer", "name", FAR_END)
     try:
         for end in (NEAR_END, FAR_END):
-            how = ("netem", "delay", f"{DELAY_S * 1000:.0f}ms", "loss", f"{LOSS * 100:.0f}%")
-            await command("tc", "qdisc", "add", "dev", end, "root", *how)
+            netem = ("netem", "delay", f"{DELAY_S * 1000:.0f}ms", "loss", f"{LOSS * 100:.0f}%")
+            await command("tc", "qdisc", "add", "dev", end, "root", *netem)
     except (CommandError, FileNotFoundError) as error:
         await command("ip", "link", "delete", NEAR_END)
         raise CommandError(str(error)) from error
@@ -68,7 +68,7 @@ async def _netem() -> Counted:
 @contextlib.asynccontextmanager
 async def _relayed(seed: int) -> AsyncIterator[Counted]:
     if not os.access(TUN_DEVICE, os.W_OK):
-        raise NoSlowLineError(f"The kernel has no netem, and there is no {TUN_DEVICE} for a relay.")
+        raise NoSlowLineError(f"The kernel has no netem, and {TUN_DEVICE}, which the relay needs, is not writable.")
     settings = ("--delay-s", str(DELAY_S), "--loss", str(LOSS), "--seed", str(seed))
     relay = await Processes().start(
         [sys.executable, "-m", "tests.fleet.relay", NEAR_END, FAR_END, *settings],
@@ -92,7 +92,7 @@ async def _until_ready(relay: Process) -> None:
 async def _ended(relay: Process) -> Figures:
     relay.terminate()
     output, _ = await relay.communicate()
-    return {"made_by": "a relay of our own", **json.loads(output)}
+    return {"made_by": "userspace relay", **json.loads(output)}
 
 
 async def _plug_both() -> None:

@@ -1,4 +1,4 @@
-"""An ingest and a processor far away, behind one slow line: 80 ms each way, and of a hundred frames one is lost."""
+"""An ingest and a processor behind one slow line: 80 ms each way, one frame of a hundred lost."""
 
 import asyncio
 import contextlib
@@ -14,11 +14,13 @@ from tests.fleet.trial import Trial, now
 CONNECTS = 9
 SHORT_JOBS, LONG_JOBS = 12, 4
 AT_ONCE = 4
-CHUNK_TAKES_S = 5.0  # arq looks at each task ahead by four round trips: who is far gets none that are soon taken
+CHUNK_TAKES_S = (
+    5.0  # arq needs four round trips per queued task: a far worker gets no task that a near one takes quickly
+)
 
 
 async def slow_link(trial: Trial) -> None:
-    """Jobs through both ingests, chunks on all processors, as ever."""
+    """Jobs through both ingests and chunks on all processors, of which one each is far."""
     try:
         await _over_the_line(trial)
     except NoSlowLineError as error:
@@ -47,13 +49,13 @@ async def _over_the_line(trial: Trial) -> None:
         "answered_s": {"p50": percentile(answers_s, 0.5), "max": percentile(answers_s, 1.0)},
         "tasks_taken": {"by_the_far_one": by_it, "by_others": len(claims) - by_it},
     }
-    trial.expect(line["frames_lost"], "the line lost nothing")
-    trial.expect(by_it, "the far processor took nothing")
+    trial.expect(line["frames_lost"], "the line lost no frame")
+    trial.expect(by_it, "the far processor claimed no task")
 
 
 @contextlib.asynccontextmanager
 async def _far(trial: Trial, *hosts: Host) -> AsyncIterator[None]:
-    """Hosts at the far switch for the length of a block."""
+    """Plug hosts into the far switch for a block."""
     for host in hosts:
         await trial.fleet.network.plug_far(host)
     try:
@@ -64,7 +66,7 @@ async def _far(trial: Trial, *hosts: Host) -> AsyncIterator[None]:
 
 
 async def _round_trip_ms(host: Host) -> float:
-    """The median time that a connection takes."""
+    """Return the median time to open a connection, in ms."""
     times_ms = []
     for _ in range(CONNECTS):
         began_at = now()

@@ -1,4 +1,4 @@
-"""Uploads that are sent slowly enough to be interrupted: plain ones, and resumable ones that are gone on with."""
+"""Uploads slow enough to be interrupted: plain ones, and resumable ones that are resumed."""
 
 import asyncio
 import contextlib
@@ -11,17 +11,17 @@ import aiohttp
 from tests.chaos.load import Attempt
 from tests.chaos.sounds import marked, padded
 from tests.fleet.trial import Trial, now
-from tests.ingest.tus import Tus
+from tests.ingest.tus_client import Tus
 
-ACKNOWLEDGED_BYTES = 1 << 20  # of a resumable one, in a request before that which breaks
-STEPS, STEP_S = 80, 0.08  # how an upload is sent
+ACKNOWLEDGED_BYTES = 1 << 20  # of a resumable upload, sent in a request before the one that breaks
+STEPS, STEP_S = 80, 0.08  # an upload is sent in this many pieces, with this pause
 RESUMED_WITHIN_S = 60.0
 WAIT_S = 0.5
 BROKEN = (aiohttp.ClientError, TimeoutError, OSError)
 
 
 class Sent:
-    """An upload's bytes on their way, slowly enough to be interrupted."""
+    """One slow upload and its progress. Times are Unix seconds."""
 
     def __init__(self, attempt: Attempt, data: bytes) -> None:
         self.attempt = attempt
@@ -57,7 +57,7 @@ def upload(trial: Trial, size: int) -> Sent:
 
 
 async def send_plainly(trial: Trial, one: Sent) -> None:
-    """Once: a client that has nothing but its bytes."""
+    """Send an upload once as a raw body."""
     headers, params = {"Content-Type": "audio/wav"}, {"denoise": "false"}
     try:
         async with trial.fleet.http.post("/v1/jobs", data=one.body(), headers=headers, params=params) as answer:
@@ -68,7 +68,7 @@ async def send_plainly(trial: Trial, one: Sent) -> None:
 
 
 async def send_resumably(tus: Tus, path: str, one: Sent) -> None:
-    """And go on, wherever the proxy leads, until it is a job."""
+    """Send a tus upload and resume it, at any ingest, until it is a job."""
     first = await tus.patch(path, 0, one.data[:ACKNOWLEDGED_BYTES])
     assert first.offset == ACKNOWLEDGED_BYTES, first
     with contextlib.suppress(*BROKEN):
@@ -78,17 +78,17 @@ async def send_resumably(tus: Tus, path: str, one: Sent) -> None:
     async with asyncio.timeout(RESUMED_WITHIN_S):
         while one.attempt.job_id is None:
             with contextlib.suppress(*BROKEN):
-                await _go_on(tus, path, one)
+                await _resume(tus, path, one)
             await asyncio.sleep(0 if one.attempt.job_id else WAIT_S)
 
 
-async def _go_on(tus: Tus, path: str, one: Sent) -> None:
-    stands = await tus.head(path)
-    if stands.status != 200:
+async def _resume(tus: Tus, path: str, one: Sent) -> None:
+    head = await tus.head(path)
+    if head.status != 200:
         return
     if one.resumed_at is None:
-        one.kept_bytes, one.resumed_at = stands.offset, now()
-    _note(one, (await tus.patch(path, stands.offset, one.data[stands.offset :])).headers)
+        one.kept_bytes, one.resumed_at = head.offset, now()
+    _note(one, (await tus.patch(path, head.offset, one.data[head.offset :])).headers)
 
 
 def _note(one: Sent, headers: Mapping[str, str]) -> None:

@@ -9,7 +9,7 @@ from tests.chaos.sounds import RATE_HZ, speech_wav
 
 
 def repeated_wav(duration_s: float, *, clip_s: float = 10.0) -> bytes:
-    """The start of the clip, again and again."""
+    """Return a WAV of the clip's first `clip_s` seconds, repeated to `duration_s`."""
     clip, _ = soundfile.read(io.BytesIO(speech_wav(clip_s)), dtype="int16")
     frames = round(duration_s * RATE_HZ)
     file = io.BytesIO()

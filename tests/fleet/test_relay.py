@@ -1,9 +1,9 @@
-"""The slow line's schedule: what comes in comes out once, in order, after the delay, but for what is lost."""
+"""The slow line's schedule: each frame leaves once, in order, after the delay, or is lost."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fleet.relay import LONGEST_QUEUE, Schedule
+from tests.fleet.relay import MAX_QUEUE, Schedule
 
 DELAY_S = 0.08
 FRAMES = [number.to_bytes(4, "big") for number in range(500)]
@@ -14,7 +14,7 @@ def line(*, loss: float = 0.0, seed: object = 1) -> Schedule:
 
 
 def through(schedule: Schedule) -> list[bytes]:
-    """The frames that get through when one comes each millisecond."""
+    """Return the frames that pass when one arrives each millisecond."""
     out = []
     for number, frame in enumerate(FRAMES):
         schedule.take(frame, number / 1000)
@@ -22,7 +22,7 @@ def through(schedule: Schedule) -> list[bytes]:
     return out + schedule.due(1e9)
 
 
-def test_a_frame_comes_out_after_the_delay_and_not_before() -> None:
+def test_a_frame_leaves_after_the_delay_and_not_before() -> None:
     schedule = line()
     schedule.take(b"frame", 10.0)
     assert schedule.due(10.0 + DELAY_S - 0.001) == []
@@ -40,19 +40,19 @@ def test_frames_keep_their_order_and_are_lost_or_passed_once(loss: float, seed: 
     assert (schedule.passed, schedule.passed + schedule.lost) == (len(out), len(FRAMES))
 
 
-def test_a_line_without_loss_passes_all_and_one_of_full_loss_nothing() -> None:
+def test_without_loss_all_frames_pass_and_with_full_loss_none() -> None:
     assert through(line()) == FRAMES
     assert through(line(loss=1.0)) == []
 
 
-def test_the_same_seed_loses_the_same_frames_and_another_one_others() -> None:
+def test_the_seed_decides_which_frames_are_lost() -> None:
     assert through(line(loss=0.1, seed=1)) == through(line(loss=0.1, seed=1))
     assert through(line(loss=0.1, seed=1)) != through(line(loss=0.1, seed=2))
 
 
-def test_more_frames_than_the_queue_holds_are_lost() -> None:
+def test_frames_beyond_the_queue_limit_are_lost() -> None:
     schedule = line()
-    for _ in range(LONGEST_QUEUE + 3):
+    for _ in range(MAX_QUEUE + 3):
         schedule.take(b"frame", 0.0)
     assert schedule.lost == 3
-    assert len(schedule.due(1.0)) == LONGEST_QUEUE
+    assert len(schedule.due(1.0)) == MAX_QUEUE

@@ -1,4 +1,4 @@
-"""One scenario of the fleet: what it works with, and where it notes what it did and found."""
+"""One run of a scenario: its fleet and load, its figures and violations."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ ENDED_WITHIN_S = 120.0
 
 
 class Trial:
-    """`figures` are printed; `violations` are what did not hold, in words."""
+    """`figures` are printed; `violations` are sentences about failed checks."""
 
     def __init__(self, name: str, fleet: Fleet, rng: random.Random) -> None:
         self.name = name
@@ -33,18 +33,18 @@ class Trial:
         self.load = Load(name, fleet.http, fleet.url, fleet.receiver.url, rng)
         self.figures: dict[str, object] = {}
         self.violations: list[str] = []
-        self.struck: set[str] = set()  # lives of services that were cut off or killed
-        self.calls_allowed_again = 0  # of the transcriber, because of what was done here
+        self.struck: set[str] = set()  # names of service instances that were cut off or killed
+        self.calls_allowed_again = 0  # repeated calls of the transcriber that this scenario's faults explain
 
-    def expect(self, truth: object, otherwise: str) -> None:
-        if not truth:
-            self.violations.append(f"{self.name}: {otherwise}")
+    def expect(self, condition: object, message: str) -> None:
+        if not condition:
+            self.violations.append(f"{self.name}: {message}")
 
     def hold(self, what: str, value: float, limit: float) -> None:
         self.expect(value <= limit, f"{what} is {value:.1f}, the limit is {limit:.1f}")
 
     async def processors_up(self, count: int = len(PROCESSORS)) -> None:
-        """Start those of the first so many that do not run yet, and give each slot a first task: it is slower."""
+        """Start the first `count` processors. Warm each slot with one task: the first task is slower."""
         wanted = self.fleet.processors[:count]
         new = [processor for processor in wanted if not processor.lives]
         for processor in new:
@@ -56,7 +56,7 @@ class Trial:
 
     @contextlib.asynccontextmanager
     async def feeding(self) -> AsyncIterator[None]:
-        """Keep jobs under way for the length of a block; at its end all of them have ended."""
+        """Keep jobs running during a block; at its end, wait for all of them."""
         stop = asyncio.Event()
         feeder = asyncio.create_task(self._feed(stop))
         try:
@@ -72,7 +72,7 @@ class Trial:
         await until(lambda: self.fleet.record.value(ALL_ENDED, ids), within_s=ENDED_WITHIN_S)
 
     async def claims(self, since: float, until_: float = float("inf")) -> list[Change]:
-        """Tasks that were taken in a span of Unix time."""
+        """Return the claims in a span of Unix time."""
         return [
             change
             for change in await changes(self.fleet)
@@ -81,7 +81,7 @@ class Trial:
         ]
 
     async def first_claim_s(self, service: Service, since: float, *, within_s: float) -> float:
-        """How long it took a processor to take a task again; a violation when it takes longer."""
+        """Return the seconds from `since` to a processor's first claim; note a violation at the timeout."""
         mine = f"{service.name}."
 
         async def found() -> list[Change]:
@@ -90,7 +90,7 @@ class Trial:
         try:
             await until(found, within_s=within_s)
         except TimeoutError:
-            self.violations.append(f"{self.name}: {service.name} took no task within {within_s:.0f} s")
+            self.violations.append(f"{self.name}: {service.name} claimed no task within {within_s:.0f} s")
             return within_s
         return (await found())[0].at.timestamp() - since
 
@@ -111,5 +111,5 @@ Scenario = Callable[[Trial], Awaitable[None]]
 
 
 def now() -> float:
-    """By the clock that all hosts of this machine have in common."""
+    """Return the Unix time; all hosts share this machine's clock."""
     return time.time()

@@ -1,6 +1,6 @@
-"""A small network tried out from within: `python -m tests.fleet.try_network FOLDER`, started as the fleet is.
+"""Tries a small network from inside the namespaces: `python -m tests.fleet.try_network FOLDER`.
 
-Two hosts, of which one listens. What passes between them, and what each sees of the disk, is printed as JSON.
+One of two hosts listens. The program prints as JSON when they can connect and which folders a host sees.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from deploy.local.processes import Processes
-from tests.chaos.waiting import came_about
+from tests.chaos.waiting import became_true
 from tests.fleet.commands import CommandError, command
 from tests.fleet.hosts import Host
 from tests.fleet.network import Network
@@ -19,12 +19,12 @@ from tests.fleet.slow_line import slow_line
 
 PORT = 8000
 LISTENS_WITHIN_S = 30.0
-SILENCE_S = 1  # for so long nothing may come through a link that is cut
+CONNECT_TIMEOUT_S = 1
 SEED = 1
 
 
 async def try_network(base: Path) -> dict[str, object]:
-    """Whether the one is heard by the other: at first, cut off, joined again, and over the slow line."""
+    """Return whether the hosts connect: at first, with the link cut, restored, and over the slow line."""
     network, one, other = Network(), Host("one", 2, base), Host("other", 3, base)
     await network.open()
     for host in (one, other):
@@ -34,29 +34,29 @@ async def try_network(base: Path) -> dict[str, object]:
         listen, output=asyncio.subprocess.DEVNULL, dies_with_us_by=signal.SIGKILL
     )
     try:
-        tried: dict[str, object] = {
-            "at_first": await came_about(lambda: _heard(one, other), within_s=LISTENS_WITHIN_S),
+        result: dict[str, object] = {
+            "at_first": await became_true(lambda: _can_connect(one, other), within_s=LISTENS_WITHIN_S),
             "folders_seen": (await command(*one.inside, "ls", base)).split(),
             "name": (await command(*one.inside, "uname", "-n")).strip(),
         }
         await network.cut(one, other)
-        tried["cut_off"] = await _heard(one, other)
+        result["cut_off"] = await _can_connect(one, other)
         await network.join(one, other)
-        tried["joined"] = await _heard(one, other)
+        result["joined"] = await _can_connect(one, other)
         async with slow_line(SEED) as counted:
             await network.plug_far(other)
-            tried["far"] = await came_about(lambda: _heard(one, other), within_s=LISTENS_WITHIN_S)
+            result["far"] = await became_true(lambda: _can_connect(one, other), within_s=LISTENS_WITHIN_S)
             await network.plug(other)
-            tried["line"] = await counted()
-        tried["near_again"] = await came_about(lambda: _heard(one, other), within_s=LISTENS_WITHIN_S)
+            result["line"] = await counted()
+        result["near_again"] = await became_true(lambda: _can_connect(one, other), within_s=LISTENS_WITHIN_S)
     finally:
         await ended(server, signal.SIGKILL)
-    return tried
+    return result
 
 
-async def _heard(listener: Host, caller: Host) -> bool:
-    """Whether a connection comes about before long."""
-    connect = f"import socket; socket.create_connection(('{listener.address}', {PORT}), {SILENCE_S})"
+async def _can_connect(listener: Host, caller: Host) -> bool:
+    """Return whether a connection opens within the timeout."""
+    connect = f"import socket; socket.create_connection(('{listener.address}', {PORT}), {CONNECT_TIMEOUT_S})"
     try:
         await command(*caller.in_network, sys.executable, "-c", connect)
     except CommandError:

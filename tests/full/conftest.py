@@ -1,4 +1,4 @@
-"""The stack in its default settings but for the model (tiny.en), with two processors of one slot each."""
+"""The stack with default settings, except the model (tiny.en), and two processors with one slot each."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,7 +19,7 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Launc
     async with (launched := Launched(tmp_path_factory.mktemp("stack"), environ=environ)).ready():
         async with aiohttp.ClientSession(launched.url) as http:
             clip = Client(http)
-            await clip.ended(await clip.submit(ROOT / "deploy/local/jfk.flac"))  # warm from here on
+            await clip.ended(await clip.submit(ROOT / "deploy/local/jfk.flac"))  # warm-up
         yield launched
 
 
@@ -32,5 +32,5 @@ async def client(stack: Launched) -> AsyncIterator[Client]:
 @pytest.fixture
 def corpus() -> Path:
     if not CORPUS.is_dir():
-        pytest.skip(f"the larger corpus is not at {CORPUS.name}/ beside the repository")
+        pytest.skip(f"the larger corpus is missing: expected {CORPUS.name}/ in shared/ beside the repository")
     return CORPUS

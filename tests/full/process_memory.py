@@ -1,4 +1,4 @@
-"""The memory of a process and all that it started, as the kernel accounts for it."""
+"""Memory of a process and its descendants, from the kernel's accounting."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ SAMPLE_EVERY_S = 0.2
 
 
 class Peak:
-    """The largest sums seen, in MB; `proportional_mb` counts memory that processes share once."""
+    """The largest sums seen, in MB. `proportional_mb` counts shared memory once."""
 
     resident_mb = 0.0
     proportional_mb = 0.0
@@ -19,16 +19,16 @@ class Peak:
 
 @asynccontextmanager
 async def peak_memory(pid: int) -> AsyncIterator[Peak]:
-    """Watch a process tree for the length of a block."""
+    """Sample a process tree during a block."""
     peak = Peak()
-    watching = asyncio.create_task(_watch(pid, peak))
+    sampling = asyncio.create_task(_sample(pid, peak))
     try:
         yield peak
     finally:
-        watching.cancel()
+        sampling.cancel()
 
 
-async def _watch(pid: int, peak: Peak) -> None:
+async def _sample(pid: int, peak: Peak) -> None:
     while True:
         pids = {pid, *descendants(pid)}
         peak.resident_mb = max(peak.resident_mb, sum(_rollup_mb(one, "Rss") for one in pids))
@@ -40,5 +40,5 @@ def _rollup_mb(pid: int, field: str) -> float:
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
-        return 0.0  # it has just ended
+        return 0.0  # the process has just ended
     return sum(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) / 1024

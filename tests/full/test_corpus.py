@@ -1,4 +1,4 @@
-"""Every file of the larger corpus through the running stack: speech comes back, hostile files are answered."""
+"""Send every file of the larger corpus through the stack: speech is transcribed, malformed files end with an error."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ def _files(corpus: Path, categories: set[str]) -> list[dict[str, Any]]:
     return [entry for entry in manifest if entry["category"] in categories]
 
 
-async def test_every_recording_of_speech_is_completed_with_text(client: Client, corpus: Path) -> None:
+async def test_every_speech_file_is_completed_with_text(client: Client, corpus: Path) -> None:
     entries = _files(corpus, SPEECH)
     jobs = [await client.submit(corpus / entry["file"]) for entry in entries]
     ended = [await client.ended(job_id, within_s=1200) for job_id in jobs]
@@ -50,15 +50,17 @@ async def test_every_malformed_file_ends_as_expected(client: Client, corpus: Pat
     for file, outcome in outcomes.items():
         print(f"{file}: {outcome}")
     assert not {"internal", "poison", "timeout"} & set(outcomes.values())
-    assert _those(entries, "reject", outcomes, "COMPLETED") == []
-    assert _those(entries, "accept", outcomes, "COMPLETED") == [
+    assert _files_with_outcome(entries, "reject", outcomes, "COMPLETED") == []
+    assert _files_with_outcome(entries, "accept", outcomes, "COMPLETED") == [
         entry["file"] for entry in entries if entry["expect"] == "accept"
     ]
 
 
-async def test_the_next_good_upload_works(client: Client) -> None:
+async def test_a_valid_upload_is_completed_afterwards(client: Client) -> None:
     assert (await client.ended(await client.submit(JFK.path)))["status"] == "COMPLETED"
 
 
-def _those(entries: list[dict[str, Any]], expect: str, outcomes: dict[str, str], outcome: str) -> list[str]:
+def _files_with_outcome(
+    entries: list[dict[str, Any]], expect: str, outcomes: dict[str, str], outcome: str
+) -> list[str]:
     return [entry["file"] for entry in entries if entry["expect"] == expect and outcomes[entry["file"]] == outcome]

@@ -1,4 +1,4 @@
-"""How long a client waits for an 11-second clip on a warm, idle worker. Prints; a timing is no test."""
+"""Measure how long a client waits for an 11-second clip on a warm, idle worker. The times are printed, not asserted."""
 
 import statistics
 import time
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 RUNS = 10
 
 
-async def test_the_time_from_upload_to_completed(client: Client) -> None:
+async def test_print_the_time_from_upload_to_completed(client: Client) -> None:
     seconds = []
     for _ in range(RUNS):
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Fuzzing: runs the properties of the tests with fresh randomness until the time is over.
+"""Fuzzing: runs the property tests with new random seeds until the time is over.
 
 `make test` runs the same functions, with the same examples each time. All that Hypothesis drives runs again and again;
 tests that are marked `fuzz`, such as schemathesis, run once. A find is printed as one line that becomes an example, and
@@ -17,7 +17,7 @@ from tests.fuzz.rounds import Rounds
 
 
 def main() -> int:
-    """Fuzz; the exit status is pytest's."""
+    """Fuzz and return pytest's exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description="Fuzz with fresh randomness.")
     parser.add_argument("--seconds", type=float, default=120, help="to start new runs in; each property is run once")
     parser.add_argument("--seed", type=int, help="of the first run, the others count on from it")

@@ -19,14 +19,14 @@ WORDS = [
     AUDIO % b"../\x00",
 ]  # fmt: skip
 
-# Made of words that matter, between a beginning and an end that may be right.
+# Relevant tokens between a beginning and an end that may be valid.
 BODIES = st.builds(
     lambda begin, words, end: begin + b"".join(words) + end,
     st.sampled_from([b"", b"--x\r\n", b"\r\n--x\r\n", b"--x\r\n" + DISPOSITION % b"a", b"--x\r\n" + AUDIO % b"a"]),
     st.lists(st.sampled_from(WORDS) | st.binary(max_size=8), max_size=12),
     st.sampled_from([b"", b"\r\n--x--", b"\r\n--x--\r\n", b"\r\n\r\n\r\n--x--"]),
 )
-CUTS = st.lists(st.integers(0, 10_000), max_size=8)  # places, modulo the length
+CUTS = st.lists(st.integers(0, 10_000), max_size=8)  # positions, modulo the length
 
 Part = tuple[str, str | None, bytes]
 Parsed = tuple[str, list[Part]]
@@ -47,23 +47,23 @@ async def arriving(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
 
 
 async def parse(pieces: Iterable[bytes]) -> Parsed:
-    """The verdict, and the parts; of a refused form those before the one in which it goes wrong."""
+    """The result and the parts; for a refused form, the parts before the error."""
     parts = []
     try:
         async for part in read_form(arriving(pieces), "x"):
-            parts.append((part.name, part.filename, b"".join([piece async for piece in part.stream()])))  # noqa: PERF401 - a refusal keeps them
+            parts.append((part.name, part.filename, b"".join([piece async for piece in part.stream()])))  # noqa: PERF401 - kept on a refusal
     except RefusedError as error:
         return str(error), parts
     return "accepted", parts
 
 
 def parsed(body: bytes) -> Parsed:
-    """As `parse`, of the form in one piece."""
+    """`parse` of the form in one piece."""
     return at_once(parse([body]))  # type: ignore[no-any-return] # a coroutine's result
 
 
 def split(body: bytes) -> Parsed:
-    """As `parse`, of the form at hand; a refused one has no parts."""
+    """`parse` with `split_form`; a refused form has no parts."""
     try:
         return "accepted", [(*part,) for part in split_form(body, "x")]
     except RefusedError as error:
@@ -76,7 +76,7 @@ def cut(body: bytes, places: Iterable[int]) -> Iterator[bytes]:
 
 
 def assert_no_cut_matters(body: bytes) -> Parsed:
-    """Each single byte a piece, and all cuts in two. Returns what the form is parsed as."""
+    """Assert equal results for single bytes and for every cut in two; return the result."""
     whole = parsed(body)
     assert whole[0] == "accepted" or whole[0].startswith("invalid_form"), whole
     assert at_once(parse(cut(body, range(len(body))))) == whole

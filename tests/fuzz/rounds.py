@@ -1,4 +1,4 @@
-"""A pytest plugin: keeps the properties of what was collected, and runs them in rounds, each time with another seed."""
+"""A pytest plugin: selects the property tests and runs them in rounds, each with a new seed."""
 
 import re
 import time
@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 FOUND = re.compile(r"^Failing (?:test case|explicit example): \w+\(\n(.*)\n\)$", re.DOTALL)
-CURL = re.compile(r"^\s*(curl -X .*)$", re.MULTILINE)  # how schemathesis shows a request
+CURL = re.compile(r"^\s*(curl -X .*)$", re.MULTILINE)  # how schemathesis prints a request
 
 
 class Rounds:
-    """Runs properties until the time is over; each at least once, whatever that takes. `finds` are lines to copy."""
+    """Runs property tests until the time is over, each at least once. `finds`: failing examples to copy."""
 
     def __init__(self, seed: int, until_s: float) -> None:
         self._seed = seed
@@ -24,12 +24,12 @@ class Rounds:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Those of Hypothesis, and those marked `fuzz`, which make their examples in other ways."""
+        """Select Hypothesis tests, and tests marked `fuzz`, which generate their examples differently."""
         items[:] = [item for item in items if _is_hypothesis(item) or item.get_closest_marker("fuzz")]
         self.properties = len(items)
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """Stands in for pytest's own loop. What failed is not run again, nor is what is marked."""
+        """Replaces pytest's loop. Tests that failed or are marked are not repeated."""
         queue = deque(session.items)
         while queue and (self.runs < self.properties or time.monotonic() < self._until_s):
             item = queue.popleft()
@@ -41,14 +41,14 @@ class Rounds:
 
     def _run(self, item: pytest.Item, following: pytest.Item) -> None:
         if _is_hypothesis(item):
-            import hypothesis  # pytest rewrites it when it loads it as a plugin, and warns where it comes too late
+            import hypothesis  # late: pytest must rewrite it first, when it loads it as a plugin
 
             hypothesis.seed(self._seed + self.runs)(_function(item))
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         self.runs += 1
 
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
-        """Note what was found."""
+        """Collect the failing examples."""
         if call.excinfo and not call.excinfo.errisinstance(pytest.skip.Exception):
             self._failed = True
             hidden = getattr(item, "fixturenames", [])
@@ -57,7 +57,7 @@ class Rounds:
 
 
 def as_lines(error: BaseException, hidden: list[str]) -> list[str]:
-    """The examples that an exception names, as decorators; for schemathesis, the requests. `hidden`: fixtures."""
+    """An exception's examples as decorators; for schemathesis, the requests. `hidden`: fixtures."""
     if requests := CURL.findall(str(error)):
         return list(dict.fromkeys(requests))
     found = [match[1] for note in getattr(error, "__notes__", []) if (match := FOUND.match(note))]

@@ -1,4 +1,4 @@
-"""A form is judged the same wherever it is cut, and within limits."""
+"""Form parsing does not depend on cuts and has limits."""
 
 from collections.abc import AsyncIterator, Iterable
 from itertools import chain, islice, repeat
@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from multipart import MultipartSegment, PushMultipartParser  # type: ignore[import-untyped] # it has no types
 
 from ingest_service.errors import RefusedError
-from ingest_service.uploads.form import MAX_FIELD_BYTES, read_form
-from ingest_service.uploads.form_parser import MAX_HEADERS_BYTES, MAX_PARTS
+from ingest_service.uploads.form import MAX_FIELD_BYTES, MAX_HEADERS_BYTES, MAX_PARTS, read_form
 from tests.fuzz.forms import (
     AUDIO,
     BODIES,
@@ -33,19 +32,19 @@ from tests.fuzz.forms import (
 @example(b"preamble\r\n" + form(DISPOSITION % b"a"), [5, 10])
 @example(b"pre" + form(DISPOSITION % b"a"), [3])
 @example(form(b"X: a\nY: b\r\n" + DISPOSITION % b"a"), [10])
-def test_a_form_is_judged_the_same_wherever_it_is_cut(body: bytes, places: Iterable[int]) -> None:
+def test_the_result_does_not_depend_on_how_a_form_is_cut(body: bytes, places: Iterable[int]) -> None:
     assert at_once(parse(cut(body, places))) == assert_no_cut_matters(body)
 
 
 @given(BODIES)
-def test_what_we_accept_the_library_accepts_as_the_same(body: bytes) -> None:
+def test_the_library_agrees_on_accepted_forms(body: bytes) -> None:
     verdict, parts = parsed(body)
     if verdict == "accepted":
         assert parts == parsed_by_library(body)
 
 
 def parsed_by_library(body: bytes) -> list[Part]:
-    """The parts that `multipart` sees in a form in one piece; MultipartError."""
+    """The parts that the package `multipart` finds in a form in one piece. MultipartError."""
     parts: list[Part] = []
     with PushMultipartParser("x", max_header_count=1000, max_header_size=MAX_HEADERS_BYTES) as parser:
         for event in parser.parse(body):
@@ -57,7 +56,7 @@ def parsed_by_library(body: bytes) -> list[Part]:
 
 
 HEADER = 'Content-Disposition: form-data; name="a"'
-# Headers of the one part, and what becomes of them: its name and its file name, or a refusal (None).
+# Headers of one part, and the expected name and file name; None: refused.
 HEADERS: dict[str, tuple[str | None, str | None] | None] = {
     HEADER: ("a", None),
     HEADER + '; filename="b.wav"\r\nContent-Type: audio/wav': ("a", "b.wav"),
@@ -99,7 +98,7 @@ HEADERS: dict[str, tuple[str | None, str | None] | None] = {
 
 
 @pytest.mark.parametrize("headers", HEADERS)
-def test_headers_are_of_one_grammar(headers: str) -> None:
+def test_headers_follow_the_grammar(headers: str) -> None:
     verdict, parts = assert_no_cut_matters(form(headers.encode() + b"\r\n\r\ncontent"))
     expected = HEADERS[headers]
     assert (verdict == "accepted") is (expected is not None), verdict
@@ -111,7 +110,7 @@ def test_headers_that_are_not_utf8_are_refused() -> None:
 
 
 A = DISPOSITION % b"a"
-# Forms with one part `a`, and its content; None: refused.
+# Forms with one part `a`, and the expected content; None: refused.
 FRAMES: dict[bytes, bytes | None] = {
     b"--x\r\n" + A + b"1\r\n--x--": b"1",
     b"--x\r\n" + A + b"1\r\n--x--\r\n": b"1",
@@ -137,9 +136,9 @@ FRAMES: dict[bytes, bytes | None] = {
     b"--x\r\n" + A + b"1\r\n--x-": None,
     b"--x\r\n" + A + b"1\r\n--x\r": None,
     b"--x\r\n" + A + b"1\r\n--x\r\n": None,
-    b"--x\r\n" + A + b"1\r\n--xy--": None,  # the content holds the boundary, though it may not
+    b"--x\r\n" + A + b"1\r\n--xy--": None,  # the content contains the boundary
     b"--x\r\n" + A + b"1\r\n--x\n": None,
-    b"--x\r\n" + A + b"1\r\n--x  \r\n" + A + b"2\r\n--x--": None,  # transport padding, which HTTP never needs
+    b"--x\r\n" + A + b"1\r\n--x  \r\n" + A + b"2\r\n--x--": None,  # transport padding, which HTTP does not use
     b"--x  \r\n" + A + b"1\r\n--x--": None,
     b"--x\n" + A + b"1\r\n--x--": None,
     b"--xy\r\n" + A + b"1\r\n--x--": None,
@@ -154,7 +153,7 @@ FRAMES: dict[bytes, bytes | None] = {
 
 
 @pytest.mark.parametrize("body", FRAMES)
-def test_boundaries_are_of_one_grammar(body: bytes) -> None:
+def test_boundaries_follow_the_grammar(body: bytes) -> None:
     verdict, parts = assert_no_cut_matters(body)
     content = FRAMES[body]
     assert (verdict == "accepted") is (content is not None), verdict
@@ -162,7 +161,7 @@ def test_boundaries_are_of_one_grammar(body: bytes) -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "audio_file", "ä"]), st.binary(max_size=40)), max_size=5))
-def test_what_is_put_into_a_form_comes_out_of_it(fields: list[tuple[str, bytes]]) -> None:
+def test_a_form_round_trips(fields: list[tuple[str, bytes]]) -> None:
     body = form(*(DISPOSITION % name.encode() + value for name, value in fields)) if fields else b"--x--\r\n"
     delimits = any(b"\r\n--x" in b"\r\n" + value for _, value in fields)
     verdict, parts = parsed(body)
@@ -170,7 +169,7 @@ def test_what_is_put_into_a_form_comes_out_of_it(fields: list[tuple[str, bytes]]
 
 
 @pytest.mark.parametrize("more", [0, 1])
-def test_headers_have_a_limit_that_no_cut_moves(more: int) -> None:
+def test_the_limit_of_headers_does_not_depend_on_the_cuts(more: int) -> None:
     filling = b"X: " + b"x" * (MAX_HEADERS_BYTES - len(b"\r\nX: \r\n" + A) + more) + b"\r\n"
     body = form(filling + A + b"1")
     refused = more == 1
@@ -197,7 +196,7 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize("what", ENDLESS)
-def test_an_endless_form_is_refused_before_much_of_it_is_kept(what: str) -> None:
+def test_an_endless_form_is_refused_early(what: str) -> None:
     read = 0
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -216,7 +215,7 @@ def test_an_endless_form_is_refused_before_much_of_it_is_kept(what: str) -> None
 
 
 @pytest.mark.parametrize("boundary", ["b" * 201, "ä", "a\nb", "a\rb", ""])
-def test_a_boundary_has_bounds(boundary: str) -> None:
+def test_a_boundary_has_a_maximum_length(boundary: str) -> None:
     async def begin() -> None:
         async for _ in read_form(arriving([b"x"]), boundary):
             raise AssertionError("a part")

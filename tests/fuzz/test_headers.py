@@ -1,4 +1,4 @@
-"""Whatever a header says, it is understood or refused by a code of its own, and means the same when written again."""
+"""Any header is parsed or refused with its code, and round-trips."""
 
 import base64
 from collections.abc import Mapping
@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from ingest_service.errors import RefusedError
 from ingest_service.jobs.results import RangeNotSatisfiableError, parse_range
+from ingest_service.middleware.upload_fast_path import parse_content_type
 from ingest_service.tus.headers import NAMES, OFFSET_TYPE, parse_checksum, read_creation, read_metadata, read_patch
-from ingest_service.uploads.accept import parse_content_type
 from ingest_service.uploads.body import ALGORITHMS, parse_digests
 
 MAX_NUMBER = 10**18  # exclusive
-LATIN = st.text(st.characters(max_codepoint=255), max_size=40)  # what a header's bytes are decoded as
+LATIN = st.text(st.characters(max_codepoint=255), max_size=40)  # how header bytes are decoded
 NUMBERS = st.integers(-2, 2 * MAX_NUMBER).map(str) | st.sampled_from(["", "0", "00", "1 ", "٣", "1e3", "²"]) | LATIN
 BASE64 = st.binary(max_size=66).map(lambda data: base64.b64encode(data).decode())
 CHECKSUMS = st.builds("{} {}".format, st.sampled_from(["sha1", "sha256", "md5", ""]), BASE64 | LATIN) | LATIN
@@ -36,11 +36,11 @@ TUS_REFUSALS = {"invalid_upload", "unsupported_content_type", "empty_upload"}
 
 @given(HEADS)
 @example({"Content-Type": OFFSET_TYPE, "Upload-Offset": "٣"})
-def test_a_part_of_an_upload_is_understood_or_refused(headers: Mapping[str, str]) -> None:
+def test_a_patch_head_is_parsed_or_refused(headers: Mapping[str, str]) -> None:
     try:
         head = read_patch(headers)
     except RefusedError as error:
-        assert error.code in TUS_REFUSALS  # noqa: PT017 - most are refused, some are not
+        assert error.code in TUS_REFUSALS  # noqa: PT017 - most are refused, some are valid
         return
     assert 0 <= head.offset_bytes < MAX_NUMBER
     assert str(head.offset_bytes) == headers["Upload-Offset"].lstrip("0") or head.offset_bytes == 0
@@ -48,7 +48,7 @@ def test_a_part_of_an_upload_is_understood_or_refused(headers: Mapping[str, str]
 
 
 @given(HEADS)
-def test_a_creation_is_understood_or_refused(headers: Mapping[str, str]) -> None:
+def test_a_creation_head_is_parsed_or_refused(headers: Mapping[str, str]) -> None:
     try:
         head = read_creation(headers)
     except RefusedError as error:
@@ -60,7 +60,7 @@ def test_a_creation_is_understood_or_refused(headers: Mapping[str, str]) -> None
 
 
 @given(CHECKSUMS)
-def test_a_checksum_is_of_its_algorithms_length(header: str) -> None:
+def test_a_checksum_has_the_length_of_its_algorithm(header: str) -> None:
     try:
         checksum = parse_checksum(header)
     except RefusedError as error:
@@ -78,7 +78,7 @@ PAIRS = st.builds(
 @given(st.lists(PAIRS | LATIN, max_size=4).map(",".join))
 @example("filename " + base64.b64encode(b"\xff\0").decode())
 @example("webhook_secret " + base64.b64encode(b"whsec_secret").decode())
-def test_metadata_is_understood_or_refused_and_shows_no_secret(header: str) -> None:
+def test_metadata_is_parsed_or_refused_and_shows_no_secret(header: str) -> None:
     try:
         metadata = read_metadata(header)
     except RefusedError as error:
@@ -107,7 +107,7 @@ DIGESTS = st.builds("{}=:{}:{}".format, st.sampled_from([*ALGORITHMS, "md5", ""]
 
 
 @given(st.lists(DIGESTS | LATIN, max_size=3).map(",".join))
-def test_digests_are_as_long_as_their_algorithm_makes_them(header: str) -> None:
+def test_a_digest_has_the_length_of_its_algorithm(header: str) -> None:
     try:
         digests = parse_digests(header)
     except RefusedError as error:
@@ -123,7 +123,7 @@ TYPES = st.lists(
 
 @given(TYPES)
 @example('multipart/form-data; boundary="x y"')
-def test_a_content_type_has_a_type_in_small_letters_and_perhaps_a_boundary(header: str) -> None:
+def test_a_content_type_has_a_lower_case_type_and_an_optional_boundary(header: str) -> None:
     kind, boundary = parse_content_type(header)
     assert kind == kind.strip().lower()
     assert ";" not in kind

@@ -1,17 +1,16 @@
-"""Whatever a client's texts and first bytes are, there is a verdict, and nothing but a refusal is raised."""
+"""Any option texts and first bytes are parsed or refused; nothing else is raised."""
 
 import json
 
-import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest_service.errors import RefusedError
 from ingest_service.jobs.results import MEDIA_TYPES
-from ingest_service.uploads.options import OPTION_TYPES, OptionTexts
+from ingest_service.uploads.parse_options import OPTION_TYPES, OptionCollector
 from ingest_service.uploads.receive import clean_filename
 from shared.media.sniff_container import FIXED_MAGIC, HEAD_BYTES, sniff_container
-from shared.schemas.options import SubmitOptions
+from shared.schemas.options import decode_submission, encode_submission
 
 MAGICS = [magic for magic, _ in FIXED_MAGIC] + [
     b"RIFF", b"RF64", b"FORM", b"WAVE", b"OggS\x00", b"ID3\x04\x00\x00", b"\xff\xfb", b"\x0b\x77", b"\xff\xf1", b"G",
@@ -20,7 +19,7 @@ MAGICS = [magic for magic, _ in FIXED_MAGIC] + [
 
 
 @given(st.lists(st.sampled_from(MAGICS) | st.binary(max_size=64), max_size=6).map(b"".join))
-def test_whatever_the_first_bytes_are_there_is_a_verdict(head: bytes) -> None:
+def test_any_first_bytes_are_recognized_or_refused(head: bytes) -> None:
     container = sniff_container(head[:HEAD_BYTES])
     assert container is None or container in MEDIA_TYPES
 
@@ -37,22 +36,22 @@ TEXTS = st.text() | JSON.map(json.dumps) | NESTED | ODD
 
 
 @given(st.lists(st.tuples(NAMES, TEXTS), max_size=4))
-def test_options_are_understood_or_refused_by_name(fields: list[tuple[str, str]]) -> None:
-    texts = OptionTexts()
+def test_options_are_parsed_or_refused_by_name(fields: list[tuple[str, str]]) -> None:
+    texts = OptionCollector()
     try:
         for name, text in fields:
             texts.add(name, text)
         options = texts.options()
     except RefusedError as error:
-        assert error.code == "invalid_option"  # noqa: PT017 - most are refused, some are not
+        assert error.code == "invalid_option"  # noqa: PT017 - most are refused, some are valid
         return
-    stored = msgspec.json.encode(options)
+    stored = encode_submission(options)
     assert b"\x00" not in stored
-    assert msgspec.json.encode(msgspec.json.decode(stored, type=SubmitOptions)) == stored
+    assert encode_submission(decode_submission(stored)) == stored
 
 
 @given(st.text(st.characters(codec=None), max_size=300))  # lone surrogates, too
-def test_a_file_name_is_cleaned_into_text_that_can_be_shown_and_stored(name: str) -> None:
+def test_a_cleaned_file_name_is_printable_and_bounded(name: str) -> None:
     clean = clean_filename(name)
     assert clean is None or (clean.isprintable() and len(clean) <= 255)
     assert clean is None or clean.encode()

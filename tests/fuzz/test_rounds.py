@@ -1,4 +1,4 @@
-"""What fuzzing prints of a find is what Hypothesis takes as an example."""
+"""A printed example can be copied into a Hypothesis decorator."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def find(test: Any, **fixtures: Any) -> list[str]:
 @seed(1)
 @settings(phases=[Phase.generate, Phase.shrink], report_multiple_bugs=False, derandomize=False)
 @given(st.lists(st.binary()), st.text())
-def fails(fixture: object, bodies: list[bytes], text: str) -> None:  # noqa: ARG001 - it is to be shown
+def fails(fixture: object, bodies: list[bytes], text: str) -> None:  # noqa: ARG001 - it must be printed
     assert fixture is None or len(bodies) < 2
 
 
@@ -33,9 +33,9 @@ def fails_at_once(value: object) -> None:
     assert value == 1
 
 
-def test_an_example_that_fails_again_is_the_same_line() -> None:
+def test_a_repeated_failure_prints_the_same_line() -> None:
     lines = find(fails_at_once)
-    assert eval(lines[0].removeprefix("@"), {"example": lambda value: value}) == "a\nlong" * 50  # noqa: S307 - our own line
+    assert eval(lines[0].removeprefix("@"), {"example": lambda value: value}) == "a\nlong" * 50  # noqa: S307 - our own text
 
 
 @given(st.data())
@@ -44,7 +44,7 @@ def fails_with_data(data: st.DataObject) -> None:
     assert data.draw(st.integers()) is None
 
 
-def test_what_is_drawn_within_a_test_is_no_example() -> None:
+def test_drawn_data_is_not_an_example() -> None:
     assert find(fails_with_data) == []
 
 

@@ -1,4 +1,4 @@
-"""An upload is judged the same wherever it is cut, and whether or not its length is declared."""
+"""The result of an upload does not depend on cuts or on a declared length."""
 
 import asyncio
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ from tests.ingest.sounds import wav
 MAX_BYTES = len(wav()) + 8
 LANGUAGE, WRONG = DISPOSITION % b"language" + b"en", DISPOSITION % b"language" + b"\xff"
 SOUND = AUDIO % b"a.wav" + wav()
-# Parts, good and bad in themselves or beside each other.
+# Valid and invalid parts and combinations.
 PARTS = st.sampled_from([
     SOUND, SOUND + b"\r\n", SOUND + b"-" * 9, AUDIO % b"", AUDIO % b"" + b"no sound" * 9, AUDIO % b"" + b"?",
     AUDIO % b"" + b"?" * (MAX_BYTES + 1), LANGUAGE, WRONG, DISPOSITION % b"unheard-of",
@@ -46,7 +46,7 @@ def blobs(tmp_path_factory: pytest.TempPathFactory) -> BlobStore:
 @example(form(AUDIO % b"" + b"no sound" * 9)[:-4], [1])
 @example(form(AUDIO % b"" + b"?" * (MAX_BYTES + 1)), [1])
 @example(form(SOUND, SOUND)[:-4], [1])
-def test_a_form_is_answered_the_same_wherever_it_is_cut(
+def test_the_answer_does_not_depend_on_how_a_form_is_cut(
     runner: asyncio.Runner, blobs: BlobStore, body: bytes, places: Iterable[int]
 ) -> None:
     ways = [([body], None), ([body], len(body)), (list(cut(body, places)), None), (list(cut(body, places)), len(body))]
@@ -54,11 +54,11 @@ def test_a_form_is_answered_the_same_wherever_it_is_cut(
 
 
 @given(st.sampled_from([b"", b"?", b"no sound" * 9, wav(), wav() + bytes(8), wav() + bytes(9), b"?" * 9000]), CUTS)
-def test_a_raw_body_is_answered_the_same_wherever_it_is_cut(
+def test_the_answer_does_not_depend_on_how_a_raw_body_is_cut(
     runner: asyncio.Runner, blobs: BlobStore, body: bytes, places: Iterable[int]
 ) -> None:
     ways: list[tuple[list[bytes], int | None]] = [([body], None), (list(cut(body, places)), None)]
-    if len(body) <= MAX_BYTES:  # what declares more is refused unread
+    if len(body) <= MAX_BYTES:  # a larger declared length is refused before the body
         ways += [([body], len(body)), (list(cut(body, places)), len(body))]
     assert len({runner.run(answer(blobs, *way, "audio/wav")) for way in ways}) == 1
 

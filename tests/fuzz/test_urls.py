@@ -1,4 +1,4 @@
-"""A URL that is taken names a host and holds no credentials, as every reader of URLs here understands it."""
+"""An accepted URL has a host and no credentials for every URL parser in use."""
 
 import ipaddress
 from urllib.parse import urlsplit
@@ -30,11 +30,11 @@ URLS = st.builds(
 @given(URLS)
 @example("http://user@example.com/")
 @example("http://example.com\\@127.0.0.1/")
-def test_an_audio_url_is_refused_or_one_without_credentials(text: str) -> None:
+def test_an_accepted_audio_url_has_no_credentials(text: str) -> None:
     try:
         url = checked_url(text, SCHEMES)
     except RefusedError as error:
-        assert error.code == "invalid_option"  # noqa: PT017 - most are refused, some are not
+        assert error.code == "invalid_option"  # noqa: PT017 - most are refused, some are valid
         return
     assert urlsplit(url).hostname
     assert_asked_for_safely(url)
@@ -42,7 +42,7 @@ def test_an_audio_url_is_refused_or_one_without_credentials(text: str) -> None:
 
 @given(URLS)
 @example("http://example.com\\@127.0.0.1/")
-def test_a_webhook_url_is_refused_or_one_without_credentials(text: str) -> None:
+def test_an_accepted_webhook_url_has_no_credentials(text: str) -> None:
     try:
         url = msgspec.convert(text, WebhookUrl)
     except msgspec.ValidationError:
@@ -51,7 +51,7 @@ def test_a_webhook_url_is_refused_or_one_without_credentials(text: str) -> None:
 
 
 def assert_asked_for_safely(url: str) -> None:
-    """What the processor makes of a URL that the ingest took: ValueError, a refusal, or a plain target."""
+    """Check how the processor reads an accepted URL: ValueError, a refusal, or a plain target."""
     try:
         target = URL(url)
     except ValueError:
@@ -64,8 +64,8 @@ def assert_asked_for_safely(url: str) -> None:
 
 
 @given(st.text(max_size=20) | st.lists(st.sampled_from([*"0123456789abcdef:.%x["]), max_size=20).map("".join))
-def test_what_is_no_address_is_refused_at_every_level(text: str) -> None:
+def test_an_invalid_address_is_refused_at_every_level(text: str) -> None:
     try:
         ipaddress.ip_address(text)
     except ValueError:
-        assert {refusal(text, allow_private=level) for level in LEVELS} == {"no address"}
+        assert {refusal(text, allow_private=level) for level in LEVELS} == {"an invalid address"}

@@ -6,13 +6,18 @@ import pytest
 import pytest_asyncio
 
 from ingest_service.settings import IngestSettings
+from shared.secret import Secret
 from tests.ingest.serving import Ingest, serving
 
 
 @pytest.fixture
 def settings(service_database_url: str, redis_url: str, storage_url: str) -> IngestSettings:
     return IngestSettings(
-        database_url=service_database_url, redis_url=redis_url, storage_url=storage_url, auth="none", ingest_processes=1
+        database_url=Secret(service_database_url),
+        redis_url=Secret(redis_url),
+        storage_url=storage_url,
+        auth="none",
+        ingest_processes=1,
     )
 
 

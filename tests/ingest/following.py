@@ -1,4 +1,4 @@
-"""A client of a job's events that reads them as an EventSource does."""
+"""A client of a job's event stream, like an EventSource."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,14 +23,14 @@ class Event(NamedTuple):
 
 
 class Stream:
-    """The events of one answer; what is no event, such as a comment, is kept aside."""
+    """The events of one answer. Other blocks, such as comments, are kept separately."""
 
     def __init__(self, answer: aiohttp.ClientResponse) -> None:
         self.answer = answer
         self.others: list[str] = []
 
     async def next(self) -> Event:
-        """The next event; EOFError when the stream has ended."""
+        """Return the next event. Raise EOFError at the end of the stream."""
         async with asyncio.timeout(TIMEOUT_S):
             while True:
                 fields = await self._block()
@@ -38,14 +38,14 @@ class Stream:
                     return Event(fields["id"], msgspec.json.decode(fields["data"]))
 
     async def other(self) -> str:
-        """The next block that is no event."""
+        """Return the next block that is not an event."""
         async with asyncio.timeout(TIMEOUT_S):
             while not self.others:
                 await self._block()
         return self.others.pop(0)
 
     async def ends(self) -> None:
-        """Nothing more comes, and the answer is whole."""
+        """Assert that the stream ends here."""
         async with asyncio.timeout(TIMEOUT_S):
             assert await self.answer.content.read() == b""
 

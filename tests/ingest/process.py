@@ -1,4 +1,4 @@
-"""The ingest as a process of its own."""
+"""The ingest as a process."""
 
 import asyncio
 import os
@@ -11,6 +11,7 @@ import msgspec
 
 from deploy.local.ports import free_port
 from ingest_service.settings import IngestSettings
+from shared.secret import Secret
 from tests.ingest.serving import until
 
 
@@ -21,6 +22,8 @@ def environ(settings: IngestSettings, **changes: str) -> dict[str, str]:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, Secret):
+        return value.reveal()
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 

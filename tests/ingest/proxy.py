@@ -1,4 +1,4 @@
-"""A TCP proxy before a real server, which cuts, freezes and loses connections; and a server that never says a word."""
+"""A TCP proxy in front of a real server that closes, freezes and loses connections; and a server that never answers."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ PIECE_BYTES = 65536
 
 
 class Proxy:
-    """Passes bytes on. Frozen, it takes connections and bytes and passes nothing on, as a stopped server does."""
+    """Forwards bytes. When frozen, it accepts connections and bytes but forwards nothing, like a stopped server."""
 
     def __init__(self, url: str) -> None:
         self._parts = urlsplit(url)
@@ -21,12 +21,12 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """The server's URL with the proxy's address in it."""
+        """Return the server's URL with the proxy's address."""
         credentials, at, _ = self._parts.netloc.rpartition("@")
         return urlunsplit(self._parts._replace(netloc=f"{credentials}{at}127.0.0.1:{self._port}"))
 
     async def open(self) -> None:
-        """Take connections, on the same port each time."""
+        """Accept connections, always on the same port."""
         self._server = await asyncio.start_server(self._take, "127.0.0.1", self._port)
         self._port = self._server.sockets[0].getsockname()[1]
 
@@ -37,7 +37,7 @@ class Proxy:
         self._flows.set()
 
     def lose(self) -> None:
-        """What is connected stays so and is never heard of again, as if the other machine had lost its power."""
+        """Keep connections open but never forward again, as if the other machine had lost power."""
         self.freeze()
         self._flows = asyncio.Event()
         self._flows.set()
@@ -80,7 +80,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flow
 
 @asynccontextmanager
 async def proxied(url: str) -> AsyncIterator[Proxy]:
-    """A proxy before the server of a URL."""
+    """Run a proxy in front of a URL's server."""
     proxy = Proxy(url)
     await proxy.open()
     try:
@@ -91,7 +91,7 @@ async def proxied(url: str) -> AsyncIterator[Proxy]:
 
 @asynccontextmanager
 async def silent_server() -> AsyncIterator[str]:
-    """Takes connections and never says a word, as a frozen process does."""
+    """Accepts connections and never answers, like a frozen process."""
     writers: list[asyncio.StreamWriter] = []
     server = await asyncio.start_server(lambda _, writer: writers.append(writer), "127.0.0.1", 0)
     try:

@@ -23,7 +23,7 @@ async def connected(ingest: Ingest) -> AsyncIterator[Streams]:
 
 
 async def until_closed(reader: asyncio.StreamReader) -> bytes:
-    """Everything that comes until the other side closes the connection."""
+    """Return all bytes until the other side closes the connection."""
     answer = bytearray()
     async with asyncio.timeout(20):
         with suppress(ConnectionResetError):
@@ -33,7 +33,7 @@ async def until_closed(reader: asyncio.StreamReader) -> bytes:
 
 
 async def exchange(ingest: Ingest, *pieces: bytes) -> bytes:
-    """Send it all, and what is answered until the connection is closed."""
+    """Send all bytes. Return the answer until the connection is closed."""
     async with connected(ingest) as (reader, writer):
         for piece in pieces:
             writer.write(piece)

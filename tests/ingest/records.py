@@ -1,4 +1,4 @@
-"""What the processor does to a job, written into the record by hand."""
+"""Write to the database what the processor writes for a job."""
 
 from typing import Any
 from uuid import UUID
@@ -48,7 +48,7 @@ async def end_task(ingest: Ingest, task_id: UUID, state: str, code: FailureCode 
 
 
 async def end_job(ingest: Ingest, job_id: str, status: JobStatus, code: FailureCode | None = None) -> str:
-    """End a job as `settle` does: with its event and a deliver task if it has a webhook. Returns the event's id."""
+    """End a job as `settle` does: with its event, and a deliver task if it has a webhook. Return the event's id."""
     (job,) = await ingest.sql(END_JOB, job_id, status, code, code and "It broke.")
     event = event_id(job["id"], job["generation"], EventType.of(status))
     if job["webhook_url"]:
@@ -63,7 +63,7 @@ async def end_job(ingest: Ingest, job_id: str, status: JobStatus, code: FailureC
 
 
 async def fail(ingest: Ingest, job_id: str, code: FailureCode = FailureCode.TIMEOUT) -> str:
-    """The job's open task dies, and the job with it."""
+    """Let the job's open task die, and the job with it."""
     (task,) = await ingest.sql("SELECT id FROM tasks WHERE job_id = $1 AND state = 'dispatched'", job_id)
     await end_task(ingest, task["id"], "dead", code)
     return await end_job(ingest, job_id, JobStatus.FAILED, code)
@@ -99,7 +99,7 @@ async def insert_task(  # noqa: PLR0913
 
 
 async def cut(ingest: Ingest, job_id: str, *states: str) -> list[UUID]:
-    """The job's audio was cut into chunks, which are in these states."""
+    """Insert chunks of the job in these states."""
     await ingest.sql("UPDATE tasks SET state = 'done' WHERE job_id = $1 AND kind = 'prepare'", job_id)
     done = states.count("done")
     await ingest.sql(
@@ -114,7 +114,7 @@ async def cut(ingest: Ingest, job_id: str, *states: str) -> list[UUID]:
 
 
 async def failed(ingest: Ingest, code: FailureCode = FailureCode.TIMEOUT, **query: str) -> str:
-    """A job that FAILED with its first task."""
+    """Make a job that FAILED with its first task."""
     job_id = await ingest.submit(wav(), **query)
     await fail(ingest, job_id, code)
     return job_id

@@ -1,4 +1,4 @@
-"""What schemathesis has to be told to speak tus: how a part of an upload is sent."""
+"""Hooks of schemathesis for tus: how to send a part of an upload."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Reads `/metrics` as Prometheus does: by its own parser."""
+"""Read `/metrics` with Prometheus' own parser."""
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families

@@ -1,4 +1,4 @@
-"""The ingest on a real socket, in the tests' own loop, with all that a test may want to look at."""
+"""The ingest on a real socket, in the tests' event loop."""
 
 import asyncio
 import io
@@ -24,14 +24,14 @@ from tests.servers import as_owner
 
 
 class Ingest:
-    """A running ingest, seen from a client's and from an operator's side."""
+    """A running ingest, for clients and operators."""
 
     def __init__(self, settings: IngestSettings, url: str, client: aiohttp.ClientSession) -> None:
         self.settings = settings
         self.url = url
         self.client = client
         self.blobs = BlobStore(settings.storage_url)
-        self.record_url = as_owner(settings.database_url)  # tests see all of the record
+        self.record_url = as_owner(settings.database_url.reveal())  # tests see all tenants' rows
 
     @property
     def address(self) -> tuple[str, int]:
@@ -43,7 +43,7 @@ class Ingest:
         return [path for path in root.rglob("*") if path.is_file()]
 
     def lose_store(self) -> Path:
-        """A file stands where the store's folder was."""
+        """Replace the blob store's folder by a file."""
         folder = Path(urlsplit(self.settings.storage_url).path)
         shutil.rmtree(folder)
         folder.write_text("a file where the folder was")
@@ -118,7 +118,7 @@ async def serving(settings: IngestSettings, **changes: Any) -> AsyncIterator[Ing
 
 
 async def until(condition: Any, timeout_s: float = 10) -> None:
-    """Wait until a coroutine function says so."""
+    """Wait until a coroutine function returns True."""
     async with asyncio.timeout(timeout_s):
-        while not await condition():  # noqa: ASYNC110 - what is waited for may be in another process
+        while not await condition():  # noqa: ASYNC110 - the condition may be in another process
             await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Audio for tests, made of nothing."""
+"""Synthetic audio for tests."""
 
 import struct
 

@@ -1,4 +1,4 @@
-"""Transcripts for the tests of their formats."""
+"""Transcripts for the tests of text formats."""
 
 from collections.abc import Sequence
 

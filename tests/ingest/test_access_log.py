@@ -1,4 +1,4 @@
-"""How many requests are logged: those that went well by setting, all others always."""
+"""Which requests are logged: a fraction of the successful ones by setting, all others always."""
 
 import logging
 from typing import Any
@@ -13,7 +13,7 @@ REQUESTS = 40
 
 
 async def statuses(ingest: Ingest, caplog: pytest.LogCaptureFixture) -> list[Any]:
-    """Those that were logged of many requests that went well and two that did not."""
+    """Return the logged requests, of many successful and two failed ones."""
     caplog.set_level(logging.INFO)
     for _ in range(REQUESTS):
         assert (await ingest.get("/v1/jobs"))[0] == 200
@@ -25,7 +25,7 @@ async def statuses(ingest: Ingest, caplog: pytest.LogCaptureFixture) -> list[Any
 @pytest.mark.parametrize(
     ("sample", "logged"), [(1.0, range(REQUESTS, REQUESTS + 1)), (0.0, range(1)), (0.5, range(4, 37))]
 )
-async def test_a_sample_of_what_went_well_and_all_that_did_not(
+async def test_a_sample_of_successful_and_all_failed_requests_are_logged(
     settings: IngestSettings, caplog: pytest.LogCaptureFixture, sample: float, logged: range
 ) -> None:
     async with serving(settings, access_log_sample=sample) as ingest:

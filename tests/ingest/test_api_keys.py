@@ -1,20 +1,21 @@
-"""Who comes in: keys are needed, known by either header, good for what they are for, and end when they are to end."""
+"""API keys: authentication by either header, scopes, expiry, rotation and revocation."""
 
 import asyncio
 from typing import Any
 
 import pytest
 
+from ingest_service.auth.api_keys import make_key
 from ingest_service.auth.caller import Scope
-from ingest_service.auth.keys import make_key
 from ingest_service.settings import IngestSettings
-from tests.ingest.keys import WAV_TYPE, bearer, guarded, new_key, status_of
+from shared.secret import Secret
+from tests.ingest.api_keys import WAV_TYPE, bearer, guarded, new_key, status_of
 from tests.ingest.raw_http import connected, head, until_closed
 from tests.ingest.serving import Ingest
 from tests.ingest.sounds import wav
-from tests.ingest.tus import Tus
+from tests.ingest.tus_client import Tus
 
-NOBODY = "postgresql://x@127.0.0.1:1/x"
+UNREACHABLE = "postgresql://x@127.0.0.1:1/x"
 STRANGE = [
     {},
     {"Authorization": "Bearer"},
@@ -26,14 +27,14 @@ STRANGE = [
 
 
 @pytest.mark.parametrize("headers", STRANGE, ids=range(len(STRANGE)))
-async def test_whoever_is_not_known_is_told_how_to_be(settings: IngestSettings, headers: dict[str, str]) -> None:
+async def test_an_unknown_caller_gets_an_explaining_401(settings: IngestSettings, headers: dict[str, str]) -> None:
     async with guarded(settings) as ingest, ingest.client.get(ingest.url + "/v1/jobs", headers=headers) as answer:
         assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
         assert answer.content_type == "application/problem+json"
         assert (await answer.json(content_type=None))["code"] == "unauthorized"
 
 
-async def test_a_key_is_taken_in_either_header(settings: IngestSettings) -> None:
+async def test_a_key_is_accepted_in_either_header(settings: IngestSettings) -> None:
     key = (await new_key(settings, "acme")).key
     async with guarded(settings) as ingest:
         for headers in (bearer(key), {"Authorization": f"bearer  {key}"}, {"X-API-Key": key}):
@@ -46,15 +47,15 @@ async def test_a_key_is_taken_in_either_header(settings: IngestSettings) -> None
             assert answer.status == 401
 
 
-async def test_the_id_of_a_key_alone_opens_nothing(settings: IngestSettings) -> None:
+async def test_the_id_of_a_key_alone_is_rejected(settings: IngestSettings) -> None:
     made = await new_key(settings, "acme")
     forged = make_key().text.split("_", 2)[2]
     async with guarded(settings) as ingest:
         assert await status_of(ingest, made.key) == 200
-        assert await status_of(ingest, f"hr_{made.key_id}_{forged}") == 401  # also while the key is remembered
+        assert await status_of(ingest, f"hr_{made.key_id}_{forged}") == 401  # also while the key is cached
 
 
-async def test_only_a_digest_of_a_key_is_kept(settings: IngestSettings) -> None:
+async def test_only_the_digest_of_a_key_is_stored(settings: IngestSettings) -> None:
     made = await new_key(settings, "acme")
     secret = made.key.split("_", 2)[2]
     async with guarded(settings) as ingest:
@@ -66,22 +67,22 @@ async def test_only_a_digest_of_a_key_is_kept(settings: IngestSettings) -> None:
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/schema", "/schema/openapi.json"])
-async def test_health_and_the_description_are_open(settings: IngestSettings, path: str) -> None:
+async def test_health_and_openapi_need_no_key(settings: IngestSettings, path: str) -> None:
     async with guarded(settings) as ingest:
         assert (await ingest.get(path))[0] == 200
 
 
-async def test_the_description_says_how_to_show_a_key(settings: IngestSettings, ingest: Ingest) -> None:
+async def test_openapi_describes_authentication(settings: IngestSettings, ingest: Ingest) -> None:
     async with guarded(settings) as asking:
         _, document = await asking.get("/schema/openapi.json")
     assert document["security"] == [{"bearer": []}, {"header": []}]
     assert set(document["components"]["securitySchemes"]) == {"bearer", "header"}
     open_ones = {path for path, methods in document["paths"].items() for each in methods.values() if "security" in each}
     assert open_ones == {"/health/live", "/health/ready", "/v1/uploads", "/v1/uploads/{upload_id}"}
-    assert "security" not in (await ingest.get("/schema/openapi.json"))[1]  # where nobody asks for keys
+    assert "security" not in (await ingest.get("/schema/openapi.json"))[1]  # where keys are not required
 
 
-async def test_nobody_is_asked_for_the_body_of_an_upload_without_a_key(settings: IngestSettings) -> None:
+async def test_an_upload_without_a_key_is_refused_before_its_body(settings: IngestSettings) -> None:
     async with guarded(settings) as ingest:
         async with connected(ingest) as (reader, writer):
             writer.write(head("Content-Type: audio/wav", "Content-Length: 10000000", "Expect: 100-continue"))
@@ -92,7 +93,7 @@ async def test_nobody_is_asked_for_the_body_of_an_upload_without_a_key(settings:
         assert ingest.stored_files() == []
 
 
-async def test_an_override_does_not_make_a_request_that_needs_no_key_one_that_does(settings: IngestSettings) -> None:
+async def test_a_method_override_does_not_bypass_authentication(settings: IngestSettings) -> None:
     async with guarded(settings) as ingest:
         tus = Tus.to(ingest)
         answer = await tus.request("OPTIONS", "/v1/uploads", X_HTTP_Method_Override="POST", Upload_Length="9")
@@ -102,30 +103,30 @@ async def test_an_override_does_not_make_a_request_that_needs_no_key_one_that_do
 
 
 async def test_jobs_belong_to_the_tenant_of_the_key(settings: IngestSettings) -> None:
-    ours, theirs = (await new_key(settings, "acme")).key, (await new_key(settings, "globex")).key
+    own, other = (await new_key(settings, "acme")).key, (await new_key(settings, "globex")).key
     form = {"Content-Type": "multipart/form-data; boundary=b"}
     body = (
         b'--b\r\nContent-Disposition: form-data; name="audio_file"; filename="a.wav"\r\n\r\n' + wav() + b"\r\n--b--\r\n"
     )
     async with guarded(settings) as ingest:
-        await ingest.post(wav(), headers=WAV_TYPE | bearer(ours))
-        await ingest.post(body, "/api/upload-audio", headers=form | bearer(ours))
-        await ingest.post({"audio_url": "x"}, headers=bearer(ours))  # refused: no job of anybody's
+        await ingest.post(wav(), headers=WAV_TYPE | bearer(own))
+        await ingest.post(body, "/api/upload-audio", headers=form | bearer(own))
+        await ingest.post({"audio_url": "x"}, headers=bearer(own))  # refused: creates no job
         uploading = {
             "Upload-Length": str(len(wav())),
             "Tus-Resumable": "1.0.0",
             "Content-Type": "application/offset+octet-stream",
         }
         async with ingest.client.post(
-            ingest.url + "/v1/uploads", data=wav(), headers=uploading | bearer(ours)
+            ingest.url + "/v1/uploads", data=wav(), headers=uploading | bearer(own)
         ) as answer:
             assert answer.status == 201
         assert {row["tenant"] for row in await ingest.sql("SELECT tenant FROM jobs")} == {"acme"}
-        assert len((await ingest.get("/v1/jobs", headers=bearer(ours)))[1]["jobs"]) == 3
-        assert (await ingest.get("/v1/jobs", headers=bearer(theirs)))[1]["jobs"] == []
+        assert len((await ingest.get("/v1/jobs", headers=bearer(own)))[1]["jobs"]) == 3
+        assert (await ingest.get("/v1/jobs", headers=bearer(other)))[1]["jobs"] == []
 
 
-async def test_an_expired_key_is_no_key(settings: IngestSettings) -> None:
+async def test_an_expired_key_is_rejected(settings: IngestSettings) -> None:
     made = await new_key(settings, "acme", expires_days=1)
     async with guarded(settings) as ingest:
         assert await status_of(ingest, made.key) == 200
@@ -136,15 +137,15 @@ async def test_an_expired_key_is_no_key(settings: IngestSettings) -> None:
                 pass
 
 
-async def test_without_postgres_an_unknown_key_is_not_called_wrong(settings: IngestSettings) -> None:
-    async with guarded(settings, database_url=NOBODY) as ingest:
+async def test_without_postgres_an_unknown_key_gets_a_503(settings: IngestSettings) -> None:
+    async with guarded(settings, database_url=Secret(UNREACHABLE)) as ingest:
         async with ingest.client.get(ingest.url + "/v1/jobs", headers=bearer(make_key().text)) as answer:
             assert (answer.status, (await answer.json(content_type=None))["code"]) == (503, "database_unavailable")
             assert int(answer.headers["Retry-After"]) > 0
         assert (await ingest.get("/v1/jobs"))[0] == 401
 
 
-async def test_a_tenants_admin_makes_keys_of_its_tenant_alone(settings: IngestSettings) -> None:
+async def test_an_admin_creates_keys_of_its_own_tenant_only(settings: IngestSettings) -> None:
     admin = (await new_key(settings, "acme", Scope.ADMIN)).key
     other = await new_key(settings, "globex")
     async with guarded(settings) as ingest:
@@ -185,14 +186,14 @@ async def revoke(ingest: Ingest, admin: str, key_id: str) -> int:
     ],
     ids=str,
 )
-async def test_a_key_that_cannot_be_is_a_400(ingest: Ingest, wanted: Any) -> None:
+async def test_an_invalid_key_request_gets_a_400(ingest: Ingest, wanted: Any) -> None:
     status, problem = await ingest.post(None, "/v1/keys", json=wanted)
     assert status == 400
     assert problem["code"] in {"invalid_parameter", "invalid_request"}
     assert await ingest.sql("SELECT 1 FROM api_keys") == []
 
 
-async def test_a_key_is_rotated_by_a_second_one_of_the_same_purpose(settings: IngestSettings) -> None:
+async def test_a_key_is_rotated_with_a_second_key_of_the_same_purpose(settings: IngestSettings) -> None:
     admin = (await new_key(settings, "acme", Scope.ADMIN)).key
     old, new = [(await new_key(settings, "acme", Scope.READ, purpose="shop")) for _ in range(2)]
     async with guarded(settings) as ingest:
@@ -201,12 +202,12 @@ async def test_a_key_is_rotated_by_a_second_one_of_the_same_purpose(settings: In
         status, problem = await ingest.post(None, "/v1/keys", json=third, headers=bearer(admin))
         assert (status, problem["code"]) == (409, "too_many_keys")
         assert await revoke(ingest, admin, old.key_id) == 204
-        assert await revoke(ingest, admin, old.key_id) == 204  # once more is no error
+        assert await revoke(ingest, admin, old.key_id) == 204  # a repeat is no error
         assert (await status_of(ingest, old.key), await status_of(ingest, new.key)) == (401, 200)
         assert (await ingest.post(None, "/v1/keys", json=third, headers=bearer(admin)))[0] == 201
 
 
-async def test_two_keys_made_at_once_do_not_become_three(settings: IngestSettings) -> None:
+async def test_concurrent_requests_create_at_most_two_keys(settings: IngestSettings) -> None:
     await new_key(settings, "acme", Scope.READ, purpose="shop")
     admin = (await new_key(settings, "acme", Scope.ADMIN)).key
     async with guarded(settings) as ingest:
@@ -216,5 +217,5 @@ async def test_two_keys_made_at_once_do_not_become_three(settings: IngestSetting
 
 
 @pytest.mark.parametrize("key_id", ["nothing", "%00", "0123456789abcdef", "%F0%9F%94%91"])
-async def test_a_key_that_is_not_there_cannot_be_revoked(ingest: Ingest, key_id: str) -> None:
+async def test_revoking_an_unknown_key_gets_a_404(ingest: Ingest, key_id: str) -> None:
     assert await ingest.delete(f"/v1/keys/{key_id}") == 404

@@ -1,4 +1,4 @@
-"""A disk that fills up refuses new uploads and nothing else; a queue tells how long it is."""
+"""A low disk refuses new uploads and nothing else; queued jobs have an estimated wait."""
 
 import pytest
 
@@ -16,7 +16,7 @@ MORE_THAN_ANY_DISK = 1 << 60
 AUDIO = {"Content-Type": "audio/wav"}
 
 
-async def test_below_the_mark_uploads_are_refused_and_all_else_works(settings: IngestSettings) -> None:
+async def test_a_low_disk_refuses_uploads_and_nothing_else(settings: IngestSettings) -> None:
     async with serving(settings) as ingest:
         job_id = await ingest.submit(wav())
     async with serving(settings, min_free_bytes=MORE_THAN_ANY_DISK) as ingest:
@@ -33,13 +33,13 @@ async def test_below_the_mark_uploads_are_refused_and_all_else_works(settings: I
 
 
 async def first_line(ingest: Ingest, declared_bytes: int) -> bytes:
-    """Of the answer to an upload of which only the head was sent."""
+    """The first line of the answer to an upload of which only the head was sent."""
     async with connected(ingest) as (reader, writer):
         writer.write(head("Content-Type: audio/wav", f"Content-Length: {declared_bytes}"))
         return await reader.readline()
 
 
-async def test_an_upload_that_would_go_below_the_mark_is_refused_before_it_is_sent(settings: IngestSettings) -> None:
+async def test_an_upload_that_would_use_the_reserve_is_refused_before_its_body(settings: IngestSettings) -> None:
     free_bytes = BlobStore(settings.storage_url).free_bytes()
     assert free_bytes
     async with serving(settings, min_free_bytes=free_bytes // 2, max_upload_bytes=MORE_THAN_ANY_DISK) as ingest:
@@ -47,15 +47,15 @@ async def test_an_upload_that_would_go_below_the_mark_is_refused_before_it_is_se
         assert (await ingest.post(wav(), headers=AUDIO))[0] == 202
 
 
-async def test_too_large_is_said_before_there_is_no_room(settings: IngestSettings) -> None:
+async def test_too_large_takes_precedence_over_storage_full(settings: IngestSettings) -> None:
     async with serving(settings, max_upload_bytes=1000) as ingest:
         assert (await first_line(ingest, MORE_THAN_ANY_DISK)).startswith(b"HTTP/1.1 413 ")
 
 
-async def test_the_disk_is_not_asked_for_each_upload(storage_url: str) -> None:
+async def test_free_space_is_cached(storage_url: str) -> None:
     space = FreeSpace(BlobStore(storage_url), GIB)
     await space.require(0)
-    space._free_bytes = 0  # as if it had been full a moment ago
+    space._free_bytes = 0  # a cached value: the disk is full
     with pytest.raises(OutageError, match="storage_full"):
         await space.require(0)
     space._asked_at_s -= 2
@@ -84,19 +84,19 @@ async def waits(ingest: Ingest) -> list[float | None]:
 
 @pytest.fixture
 def _always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest_service.jobs.wait_estimate.FRESH_S", -1)
+    monkeypatch.setattr("ingest_service.jobs.wait_estimate.MAX_AGE_S", -1)
 
 
 @pytest.mark.usefixtures("_always_fresh")
-async def test_the_wait_is_the_audio_ahead_over_the_pace_of_late(ingest: Ingest) -> None:
+async def test_the_estimated_wait_is_the_queued_audio_over_the_recent_speed(ingest: Ingest) -> None:
     assert await waits(ingest) == []
     first = await ingest.submit(wav())
-    assert await waits(ingest) == [None]  # nothing was ever finished
+    assert await waits(ingest) == [None]  # no job has finished yet
     await completed(ingest, 100, 90, 60)
-    await completed(ingest, 95, 85, 60)  # side by side: 120 s of audio in 15 s
+    await completed(ingest, 95, 85, 60)  # in parallel: 120 s of audio in 15 s
     await ingest.submit(wav())
     await ingest.submit(wav())
-    assert await waits(ingest) == [None, None, None]  # nobody is at work
+    assert await waits(ingest) == [None, None, None]  # no worker is running
     await start(ingest, first)
     assert await waits(ingest) == pytest.approx([7.5, 15.0], abs=0.2)
     await ingest.sql("UPDATE tasks SET progress = 0.5 WHERE job_id = $1", first)
@@ -108,13 +108,13 @@ async def test_the_wait_is_the_audio_ahead_over_the_pace_of_late(ingest: Ingest)
 
 
 @pytest.mark.usefixtures("_always_fresh")
-async def test_where_something_ended_a_moment_ago_somebody_is_at_work(ingest: Ingest) -> None:
+async def test_a_recently_finished_job_implies_a_running_worker(ingest: Ingest) -> None:
     await completed(ingest, 12, 2, 60)
     await ingest.submit(wav())
     assert await waits(ingest) == [0.0]
 
 
-def test_without_a_pace_there_is_no_estimate() -> None:
+def test_without_a_known_speed_there_is_no_estimate() -> None:
     assert estimated_wait_s(None, 1000) is None
     row = {"audio_s": 60.0, "bytes": 1000.0, "busy_s": 0.0, "left_s": 0.0, "left_bytes": 0.0, "at_work": True}
     assert pace_of(row) is None

@@ -1,4 +1,4 @@
-"""`Content-Digest` and `Repr-Digest` (RFC 9530): what is not as it says leaves nothing."""
+"""`Content-Digest` and `Repr-Digest` (RFC 9530): a mismatch leaves nothing."""
 
 import base64
 import hashlib
@@ -25,16 +25,14 @@ def digest(body: bytes, algorithm: str = "sha-256") -> str:
 
 @pytest.mark.parametrize("field", FIELDS)
 @pytest.mark.parametrize("algorithm", ["sha-256", "sha-512"])
-async def test_a_digest_that_holds_is_taken(ingest: Ingest, field: str, algorithm: str) -> None:
+async def test_a_matching_digest_is_accepted(ingest: Ingest, field: str, algorithm: str) -> None:
     headers = {"Content-Type": "audio/wav", field: digest(wav(), algorithm)}
     assert (await ingest.post(wav(), headers=headers))[0] == 202
 
 
 @pytest.mark.parametrize("field", FIELDS)
 @pytest.mark.parametrize("algorithm", ["sha-256", "sha-512"])
-async def test_a_digest_that_does_not_hold_is_refused_and_nothing_is_left(
-    ingest: Ingest, field: str, algorithm: str
-) -> None:
+async def test_a_wrong_digest_is_refused_and_nothing_remains(ingest: Ingest, field: str, algorithm: str) -> None:
     wrong = digest(wav()[:-1], algorithm)
     status, problem = await ingest.post(wav(), headers={"Content-Type": "audio/wav", field: wrong})
     assert (status, problem["code"]) == (400, "digest_mismatch")
@@ -43,7 +41,7 @@ async def test_a_digest_that_does_not_hold_is_refused_and_nothing_is_left(
 
 
 @pytest.mark.parametrize("path", ["/v1/jobs", "/api/upload-audio"])
-async def test_of_a_form_it_is_that_of_all_of_it(ingest: Ingest, path: str) -> None:
+async def test_the_digest_of_a_form_covers_the_whole_body(ingest: Ingest, path: str) -> None:
     body = multipart_body("x", ("audio_file", wav()), ("language", b"en")) + b"an epilogue"
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
     status, problem = await ingest.post(body, path, headers=headers | {"Content-Digest": digest(wav())})
@@ -52,7 +50,7 @@ async def test_of_a_form_it_is_that_of_all_of_it(ingest: Ingest, path: str) -> N
     assert (await ingest.post(body, path, headers=headers | {"Content-Digest": digest(body)}))[0] == 202
 
 
-async def test_every_one_of_several_must_hold(ingest: Ingest) -> None:
+async def test_all_declared_digests_must_match(ingest: Ingest) -> None:
     good, bad = digest(wav()), digest(b"", "sha-512")
     both = [("Content-Type", "audio/wav"), ("Content-Digest", f"{good}, {bad}")]
     assert (await ingest.post(wav(), headers=both))[1]["code"] == "digest_mismatch"
@@ -63,7 +61,7 @@ async def test_every_one_of_several_must_hold(ingest: Ingest) -> None:
     await ingest.assert_nothing_is_left()
 
 
-async def test_a_body_in_pieces_is_one_body(ingest: Ingest) -> None:
+async def test_a_chunked_body_is_hashed_as_one(ingest: Ingest) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         for start in range(0, len(wav()), 1000):
             yield wav()[start : start + 1000]
@@ -72,7 +70,7 @@ async def test_a_body_in_pieces_is_one_body(ingest: Ingest) -> None:
     assert (await ingest.post(pieces(), headers=headers))[0] == 202
 
 
-async def test_of_json_it_is_checked_too(ingest: Ingest) -> None:
+async def test_the_digest_of_a_json_body_is_checked(ingest: Ingest) -> None:
     body = b'{"audio_url": "https://example.com/"}'
     headers = {"Content-Type": "application/json", "Content-Digest": digest(body[1:])}
     assert (await ingest.post(body, headers=headers))[1]["code"] == "digest_mismatch"
@@ -97,25 +95,25 @@ async def test_of_json_it_is_checked_too(ingest: Ingest) -> None:
         "unheard-of=1",
     ],
 )
-async def test_what_cannot_be_read_is_refused(ingest: Ingest, field: str) -> None:
+async def test_a_malformed_digest_is_refused(ingest: Ingest, field: str) -> None:
     status, problem = await ingest.post(wav(), headers={"Content-Type": "audio/wav", "Content-Digest": field})
     assert (status, problem["code"]) == (400, "invalid_digest")
     await ingest.assert_nothing_is_left()
 
 
 @pytest.mark.parametrize("field", ["", "md5=:AAAA:", "unixsum=:MA==:, id-sha-256=:AAAA:", "sha=:AAAA:;a;b=1"])
-async def test_what_we_do_not_know_is_ignored(ingest: Ingest, field: str) -> None:
+async def test_unknown_algorithms_are_ignored(ingest: Ingest, field: str) -> None:
     assert (await ingest.post(wav(), headers={"Content-Type": "audio/wav", "Repr-Digest": field}))[0] == 202
 
 
-def test_padding_may_lack_and_parameters_may_be_there() -> None:
+def test_padding_is_optional_and_parameters_are_ignored() -> None:
     value = hashlib.sha256(b"").digest()
     assert parse_digests(f" sha-256=:{NOTHING.rstrip('=')}:;a=1; b ,md5=:AAAA:") == [Digest("sha-256", value)]
 
 
 @given(st.text())
-def test_nothing_but_a_refusal_comes_of_any_text(field: str) -> None:
+def test_any_header_is_parsed_or_refused(field: str) -> None:
     try:
         assert all(len(found.value) in {32, 64} for found in parse_digests(field))
     except RefusedError as error:
-        assert error.code == "invalid_digest"  # noqa: PT017 - both ends are right
+        assert error.code == "invalid_digest"  # noqa: PT017 - both outcomes are valid

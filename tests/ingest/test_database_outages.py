@@ -1,4 +1,4 @@
-"""Postgres goes away in every way it can: a clear 503, never a 202 for nothing, and uploads again once it is back."""
+"""Outages of Postgres: a 503, never a 202 without a job, and uploads again after the outage."""
 
 import asyncio
 import os
@@ -7,17 +7,18 @@ from urllib.parse import urlsplit, urlunsplit
 
 from ingest_service.settings import IngestSettings
 from shared.ids import new_id
+from shared.secret import Secret
 from tests.ingest.proxy import proxied, silent_server
 from tests.ingest.serving import Ingest, serving, until
 from tests.ingest.sounds import wav
 
-NOBODY = "127.0.0.1:1"
+CLOSED_PORT = "127.0.0.1:1"
 WAV_TYPE = {"Content-Type": "audio/wav"}
 NOT_READY = {"ready": False, "away": ["database"], "processors": {"status": "not_seen", "seen_s_ago": None}}
 
 
-async def test_without_postgres_nothing_is_promised(settings: IngestSettings) -> None:
-    async with serving(settings, database_url=f"postgresql://x@{NOBODY}/x") as ingest:
+async def test_without_postgres_uploads_are_refused(settings: IngestSettings) -> None:
+    async with serving(settings, database_url=Secret(f"postgresql://x@{CLOSED_PORT}/x")) as ingest:
         async with ingest.client.post(ingest.url + "/v1/jobs", data=wav(), headers=WAV_TYPE) as answer:
             assert answer.status == 503
             assert int(answer.headers["Retry-After"]) > 0
@@ -28,16 +29,19 @@ async def test_without_postgres_nothing_is_promised(settings: IngestSettings) ->
         assert (await ingest.get("/health/live"))[0] == 200
 
 
-async def test_a_frozen_postgres_is_one_that_is_away(settings: IngestSettings) -> None:
-    async with silent_server() as address, serving(settings, database_url=f"postgresql://x@{address}/x") as ingest:
+async def test_a_frozen_postgres_is_unavailable(settings: IngestSettings) -> None:
+    async with (
+        silent_server() as address,
+        serving(settings, database_url=Secret(f"postgresql://x@{address}/x")) as ingest,
+    ):
         async with asyncio.timeout(9):
             status, problem = await ingest.post(wav(), headers=WAV_TYPE)
         assert (status, problem["code"]) == (503, "database_unavailable")
         assert ingest.stored_files() == []
 
 
-async def test_a_connection_that_froze_leaves_nothing_when_it_thaws(settings: IngestSettings) -> None:
-    """The statement reaches the backend and is never answered: what it did must be rolled back."""
+async def test_a_frozen_statement_is_rolled_back(settings: IngestSettings) -> None:
+    """The statement reaches the backend, but its answer is lost. Its changes must be rolled back."""
     async with serving(settings) as ingest:
         await ingest.submit(wav())
         ours = "SELECT pid, xact_start FROM pg_stat_activity WHERE application_name = 'headrace-ingest'"
@@ -60,7 +64,7 @@ async def test_a_connection_that_froze_leaves_nothing_when_it_thaws(settings: In
         await ingest.submit(wav())
 
 
-async def test_connections_that_broke_are_replaced(settings: IngestSettings) -> None:
+async def test_broken_connections_are_replaced(settings: IngestSettings) -> None:
     async with serving(settings) as ingest:
         await ingest.submit(wav())
         await ingest.sql(
@@ -75,7 +79,7 @@ async def test_connections_that_broke_are_replaced(settings: IngestSettings) -> 
 
 
 async def refused(ingest: Ingest) -> None:
-    """An upload is refused honestly: 503, and told when to come again."""
+    """An upload gets 503 with Retry-After."""
     async with ingest.client.post(ingest.url + "/v1/jobs", data=wav(), headers=WAV_TYPE) as answer:
         assert (answer.status, (await answer.json(content_type=None))["code"]) == (503, "database_unavailable")
         assert int(answer.headers["Retry-After"]) > 0
@@ -89,12 +93,15 @@ async def back_within_10_s(ingest: Ingest) -> None:
 
 
 async def warm(ingest: Ingest) -> None:
-    """Have several connections in the pool."""
+    """Open several connections in the pool."""
     await asyncio.gather(*(ingest.submit(wav()) for _ in range(8)))
 
 
-async def test_postgres_freezes_under_open_connections_and_thaws(settings: IngestSettings) -> None:
-    async with proxied(settings.database_url) as postgres, serving(settings, database_url=postgres.url) as ingest:
+async def test_postgres_freezes_with_open_connections_and_resumes(settings: IngestSettings) -> None:
+    async with (
+        proxied(settings.database_url.reveal()) as postgres,
+        serving(settings, database_url=Secret(postgres.url)) as ingest,
+    ):
         await warm(ingest)
         postgres.freeze()
         async with asyncio.timeout(15):
@@ -110,9 +117,12 @@ async def test_postgres_freezes_under_open_connections_and_thaws(settings: Inges
         await until(nothing_is_half_done)
 
 
-async def test_postgres_goes_without_a_word_and_one_timeout_is_enough_to_know(settings: IngestSettings) -> None:
-    """A machine that loses its power resets no connection: of all that are open none will ever answer."""
-    async with proxied(settings.database_url) as postgres, serving(settings, database_url=postgres.url) as ingest:
+async def test_a_silent_outage_of_postgres_costs_one_timeout(settings: IngestSettings) -> None:
+    """A machine that loses power resets no connection: none of the open connections will answer."""
+    async with (
+        proxied(settings.database_url.reveal()) as postgres,
+        serving(settings, database_url=Secret(postgres.url)) as ingest,
+    ):
         await warm(ingest)
         postgres.lose()
         async with asyncio.timeout(10):
@@ -121,7 +131,10 @@ async def test_postgres_goes_without_a_word_and_one_timeout_is_enough_to_know(se
 
 
 async def test_postgres_restarts(settings: IngestSettings) -> None:
-    async with proxied(settings.database_url) as postgres, serving(settings, database_url=postgres.url) as ingest:
+    async with (
+        proxied(settings.database_url.reveal()) as postgres,
+        serving(settings, database_url=Secret(postgres.url)) as ingest,
+    ):
         await warm(ingest)
         await postgres.close()
         await refused(ingest)
@@ -130,8 +143,11 @@ async def test_postgres_restarts(settings: IngestSettings) -> None:
         assert len(ingest.stored_files()) == await ingest.job_count()
 
 
-async def test_no_202_is_given_for_a_commit_that_was_cut(settings: IngestSettings) -> None:
-    async with proxied(settings.database_url) as postgres, serving(settings, database_url=postgres.url) as ingest:
+async def test_an_interrupted_commit_gets_no_202(settings: IngestSettings) -> None:
+    async with (
+        proxied(settings.database_url.reveal()) as postgres,
+        serving(settings, database_url=Secret(postgres.url)) as ingest,
+    ):
         promised = []
         for _ in range(10):
             uploads = [asyncio.create_task(ingest.post(wav(), headers=WAV_TYPE)) for _ in range(10)]
@@ -147,15 +163,15 @@ async def test_no_202_is_given_for_a_commit_that_was_cut(settings: IngestSetting
         assert jobs <= stored
 
 
-async def test_a_postgres_that_takes_no_more_connections(settings: IngestSettings) -> None:
+async def test_postgres_refuses_connections(settings: IngestSettings) -> None:
     role = f"crowded_{new_id().hex}"
-    parts = urlsplit(settings.database_url)
+    parts = urlsplit(settings.database_url.reveal())
     url = urlunsplit(parts._replace(netloc=f"{role}:secret@{parts.hostname}:{parts.port}"))
     async with serving(settings) as operator:
         await operator.sql(f"CREATE ROLE {role} LOGIN PASSWORD 'secret' CONNECTION LIMIT 0")
         await operator.sql(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
         try:
-            async with serving(settings, database_url=url) as ingest:
+            async with serving(settings, database_url=Secret(url)) as ingest:
                 await refused(ingest)
                 await operator.assert_nothing_is_left()
                 await operator.sql(f"ALTER ROLE {role} CONNECTION LIMIT 5")

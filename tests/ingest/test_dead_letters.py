@@ -1,4 +1,4 @@
-"""`/v1/dead-letters`: what failed for good can be read, oldest first, and discarded."""
+"""`/v1/dead-letters`: list permanently failed tasks, oldest first, and discard them."""
 
 import msgspec
 import pytest
@@ -31,13 +31,13 @@ async def test_a_dead_letter_has_the_facts_of_its_task_and_job(ingest: Ingest) -
     )
 
 
-async def test_a_code_that_only_a_newer_processor_knows_is_shown_as_it_is(ingest: Ingest) -> None:
+async def test_an_unknown_failure_code_is_shown_unchanged(ingest: Ingest) -> None:
     await records.failed(ingest)
     await ingest.sql("""UPDATE tasks SET failure = '{"code":"of_tomorrow","message":"x"}'""")
     assert [letter["code"] for letter in await records.dead_letters(ingest)] == ["of_tomorrow"]
 
 
-async def test_the_list_is_oldest_first_and_its_cursor_loses_none_that_died_at_the_same_moment(ingest: Ingest) -> None:
+async def test_the_list_is_oldest_first_and_its_cursor_handles_equal_times(ingest: Ingest) -> None:
     ids = [await records.failed(ingest) for _ in range(7)]
     await ingest.sql("UPDATE tasks SET finished_at = '2030-01-01 00:00:00.000001+00' WHERE job_id = any($1)", ids[2:6])
     await ingest.sql("UPDATE tasks SET finished_at = '2029-01-01' WHERE job_id = $1", ids[6])
@@ -52,7 +52,7 @@ async def test_the_list_is_oldest_first_and_its_cursor_loses_none_that_died_at_t
     assert seen == [ids[0], ids[1], ids[6], *ids[2:6]]
 
 
-async def test_one_code_is_told_from_another_that_is_only_mentioned(ingest: Ingest) -> None:
+async def test_the_code_filter_ignores_codes_in_messages(ingest: Ingest) -> None:
     wanted = await records.failed(ingest, FailureCode.POISON)
     await records.failed(ingest, FailureCode.TIMEOUT)
     mentioned = r'{ "code": "internal", "message": "{\"code\":\"poison\"}" }'
@@ -69,9 +69,9 @@ async def test_wrong_parameters_are_named(ingest: Ingest, query: str) -> None:
     assert query.partition("=")[0] in problem["detail"]
 
 
-async def test_the_dead_letters_of_others_are_not_there(ingest: Ingest) -> None:
+async def test_other_tenants_dead_letters_are_hidden(ingest: Ingest) -> None:
     job_id = await records.failed(ingest)
-    await ingest.sql("UPDATE jobs SET tenant = 'somebody else'")
+    await ingest.sql("UPDATE jobs SET tenant = 'other'")
     assert await records.dead_letters(ingest) == []
     assert (await ingest.post(None, path=f"/v1/dead-letters/{job_id}/redrive"))[0] == 404
     assert await ingest.post(None, path="/v1/dead-letters/redrive") == (200, {"redriven": 0})
@@ -79,7 +79,7 @@ async def test_the_dead_letters_of_others_are_not_there(ingest: Ingest) -> None:
     assert (await records.job_row(ingest, job_id))["status"] == "FAILED"
 
 
-async def test_a_dead_letter_that_is_discarded_is_off_the_list_and_cannot_be_redriven(ingest: Ingest) -> None:
+async def test_a_discarded_dead_letter_is_not_listed_and_cannot_be_redriven(ingest: Ingest) -> None:
     job_id, other = await records.failed(ingest), await records.failed(ingest)
 
     assert await ingest.delete(f"/v1/dead-letters/{job_id}") == 204

@@ -1,4 +1,4 @@
-"""Containers without audio are told from their header, or from the whole of them; what may hold some is taken."""
+"""Containers that certainly hold no audio are refused by their header; others are accepted."""
 
 import io
 
@@ -13,7 +13,7 @@ CHANNELS_AT, BITS_AT = 22, 34
 
 
 def with_number(at: int, number: int) -> bytes:
-    """A WAV in whose header this 16-bit field is another one."""
+    """A WAV header with this 16-bit field changed."""
     return wav()[:at] + number.to_bytes(2, "little") + wav()[at + 2 :]
 
 
@@ -24,7 +24,7 @@ def big_endian() -> bytes:
 
 
 def film(container: str, *, sound: bool) -> bytes:
-    """One grey picture, and a tenth of a second of silence where there is sound."""
+    """One grey picture, and with `sound` a tenth of a second of silence."""
     file = io.BytesIO()
     with av.open(file, "w", format=container) as output:
         pictures = output.add_stream("mpeg4" if container == "mp4" else "vp8", rate=10)
@@ -52,7 +52,7 @@ def film(container: str, *, sound: bool) -> bytes:
         pytest.param(film("webm", sound=True)[:120], id="a stream cut off before its first frame"),
     ],
 )
-def test_what_surely_holds_no_audio_is_none(file: bytes) -> None:
+def test_a_container_without_audio_is_not_recognized(file: bytes) -> None:
     assert sniff_container(file[:HEAD_BYTES]) is None
 
 
@@ -74,5 +74,5 @@ def test_what_surely_holds_no_audio_is_none(file: bytes) -> None:
         pytest.param(film("mp4", sound=False) + bytes(HEAD_BYTES), "mp4", id="a film of which not all is at hand"),
     ],
 )
-def test_what_may_hold_audio_is_taken(file: bytes, container: str) -> None:
+def test_a_container_that_may_hold_audio_is_accepted(file: bytes, container: str) -> None:
     assert sniff_container(file[:HEAD_BYTES]) == container

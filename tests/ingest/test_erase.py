@@ -1,4 +1,4 @@
-"""`DELETE /v1/jobs/{job_id}`: what the client gave and got is gone, a tombstone stays."""
+"""`DELETE /v1/jobs/{job_id}`: the client's data and the results are deleted, a tombstone stays."""
 
 import asyncio
 
@@ -18,7 +18,7 @@ from tests.ingest.sounds import wav
 SECRET_WORDS = {"prompt": "Ada, Grace", "metadata": '"names \\u0000 and words"', "webhook_url": records.HOOK}
 
 
-async def test_blobs_and_words_go_and_a_tombstone_stays(ingest: Ingest) -> None:
+async def test_blobs_and_metadata_are_deleted_and_a_tombstone_stays(ingest: Ingest) -> None:
     job_id = await ingest.submit(wav(), language="en", **SECRET_WORDS)
     await records.complete(ingest, job_id)
     job = await records.job_row(ingest, job_id)
@@ -36,7 +36,7 @@ async def test_blobs_and_words_go_and_a_tombstone_stays(ingest: Ingest) -> None:
     assert [erased[name] for name in kept] == [job[name] for name in kept]
 
 
-async def test_a_webhook_that_is_still_to_be_delivered_says_the_same_without_the_metadata(ingest: Ingest) -> None:
+async def test_a_pending_webhook_is_delivered_without_the_metadata(ingest: Ingest) -> None:
     job_id = await ingest.submit(wav(), **SECRET_WORDS)
     event = await records.complete(ingest, job_id)
     (before,) = await ingest.sql("SELECT body FROM webhook_events")
@@ -67,7 +67,7 @@ async def test_a_job_that_has_not_ended_is_cancelled_first(ingest: Ingest, is_ru
     assert (event["type"], msgspec.json.decode(event["body"])["data"]["metadata"]) == ("job.cancelled", None)
 
 
-async def test_once_more_is_no_error_and_changes_nothing(ingest: Ingest) -> None:
+async def test_erasing_again_changes_nothing(ingest: Ingest) -> None:
     job_id = await ingest.submit(wav(), **SECRET_WORDS)
     answers = await asyncio.gather(*(ingest.delete(f"/v1/jobs/{job_id}") for _ in range(5)))
     first = await records.job_row(ingest, job_id)
@@ -88,7 +88,7 @@ ROUTES = [
 ]
 
 
-async def test_all_that_is_left_to_say_is_that_it_was_erased(ingest: Ingest) -> None:
+async def test_every_route_of_an_erased_job_answers_410(ingest: Ingest) -> None:
     job_id, other = await ingest.submit(wav()), await ingest.submit(wav())
     await records.end_job(ingest, job_id, JobStatus.COMPLETED)
     await ingest.delete(f"/v1/jobs/{job_id}")
@@ -100,7 +100,7 @@ async def test_all_that_is_left_to_say_is_that_it_was_erased(ingest: Ingest) -> 
     assert [job["job_id"] for job in (await ingest.get("/v1/jobs"))[1]["jobs"]] == [other]
 
 
-async def test_its_dead_letter_goes_with_it(ingest: Ingest) -> None:
+async def test_the_dead_letter_of_an_erased_job_is_removed(ingest: Ingest) -> None:
     job_id = await ingest.submit(wav())
     await records.fail(ingest, job_id, FailureCode.UNDECODABLE_AUDIO)
     assert len((await ingest.get("/v1/dead-letters"))[1]["dead_letters"]) == 1
@@ -112,15 +112,15 @@ async def test_its_dead_letter_goes_with_it(ingest: Ingest) -> None:
     assert (await records.job_row(ingest, job_id))["status"] == "FAILED"
 
 
-async def test_a_job_of_somebody_else_or_of_nobody_cannot_be_erased(ingest: Ingest) -> None:
+async def test_an_unknown_job_and_another_tenants_job_cannot_be_erased(ingest: Ingest) -> None:
     job_id = await ingest.submit(wav())
-    await ingest.sql("UPDATE jobs SET tenant = 'somebody else'")
+    await ingest.sql("UPDATE jobs SET tenant = 'other'")
     for each in (job_id, new_id(), "x"):
         assert await ingest.delete(f"/v1/jobs/{each}") == 404
     assert len(ingest.stored_files()) == 1
 
 
-async def test_a_store_that_is_away_does_not_keep_a_job_from_being_erased(
+async def test_a_job_can_be_erased_while_the_blob_store_is_unavailable(
     ingest: Ingest, caplog: pytest.LogCaptureFixture
 ) -> None:
     job_id = await ingest.submit(wav())
@@ -130,7 +130,7 @@ async def test_a_store_that_is_away_does_not_keep_a_job_from_being_erased(
     assert "blobs_not_deleted" in caplog.messages
 
 
-async def test_the_prefix_of_one_job_touches_no_other(storage_url: str) -> None:
+async def test_deleting_a_jobs_prefix_deletes_no_other_job(storage_url: str) -> None:
     blobs, job_id = BlobStore(storage_url), new_id()
     prefix = blob_keys.job(job_id)
     others = (f"{prefix}0/source", f"{prefix}-more/source")
@@ -144,7 +144,7 @@ async def test_the_prefix_of_one_job_touches_no_other(storage_url: str) -> None:
     assert [await blobs.get(key) for key in others] == [b"x", b"x"]
 
 
-async def test_audio_that_was_erased_by_age_is_gone_and_its_transcript_is_not(ingest: Ingest) -> None:
+async def test_audio_deleted_by_retention_leaves_the_transcript(ingest: Ingest) -> None:
     job_id = await ingest.submit(wav())
     await records.complete(ingest, job_id)
     await ingest.blobs.put(blob_keys.transcript((await records.job_row(ingest, job_id))["id"], 1), b"{}")

@@ -1,10 +1,11 @@
-"""A job is followed by its events: what changes is told once, in order, to the end; and whoever comes back goes on."""
+"""A job's event stream: each change once, in order, to the end; a client that reconnects continues."""
 
 import pytest
 
 from ingest_service.settings import IngestSettings
 from shared.ids import new_id
 from shared.schemas.failures import FailureCode
+from shared.secret import Secret
 from tests.ingest import records
 from tests.ingest.following import following
 from tests.ingest.proxy import proxied
@@ -27,7 +28,7 @@ async def test_a_job_links_to_its_events(ingest: Ingest) -> None:
     assert job["links"]["events"] == f"/v1/jobs/{job_id}/events"
 
 
-async def test_the_first_event_comes_at_once_and_nothing_may_keep_it(ingest: Ingest) -> None:
+async def test_the_first_event_comes_at_once_and_is_not_buffered(ingest: Ingest) -> None:
     job_id = await ingest.submit(wav())
     async with following(ingest, job_id) as stream:
         assert stream.answer.headers["Content-Type"].startswith("text/event-stream")
@@ -89,7 +90,7 @@ async def test_progress_grows_by_windows_and_by_finished_chunks(ingest: Ingest) 
 
 
 @pytest.mark.parametrize("end", ["FAILED", "CANCELLED"])
-async def test_every_end_is_told_and_ends_the_stream(ingest: Ingest, end: str) -> None:
+async def test_every_final_state_is_sent_and_ends_the_stream(ingest: Ingest, end: str) -> None:
     job_id = await ingest.submit(wav())
     async with following(ingest, job_id) as stream:
         await stream.next()
@@ -101,12 +102,12 @@ async def test_every_end_is_told_and_ends_the_stream(ingest: Ingest, end: str) -
         await stream.ends()
 
 
-async def test_whoever_comes_back_hears_only_what_is_new(ingest: Ingest) -> None:
+async def test_a_reconnecting_client_gets_new_states_only(ingest: Ingest) -> None:
     job_id = await ingest.submit(wav())
     async with following(ingest, job_id) as stream:
         queued = await stream.next()
     async with following(ingest, job_id, queued.id) as stream:
-        await stream.other()  # the stream is there, and says nothing of what is known
+        await stream.other()  # the stream is open, without the known state
         await records.start(ingest, job_id)
         started = await stream.next()
     assert started.data["status"] == "PROCESSING"
@@ -114,7 +115,7 @@ async def test_whoever_comes_back_hears_only_what_is_new(ingest: Ingest) -> None
         assert await stream.next() == started
 
 
-async def test_whoever_knows_the_end_is_told_not_to_come_again(ingest: Ingest) -> None:
+async def test_a_client_that_has_the_final_state_gets_204(ingest: Ingest) -> None:
     job_id = await records.failed(ingest, FailureCode.TIMEOUT)
     async with following(ingest, job_id) as stream:
         end = await stream.next()
@@ -127,25 +128,25 @@ async def test_whoever_knows_the_end_is_told_not_to_come_again(ingest: Ingest) -
         assert (await stream.next()).data["status"] == "QUEUED"
 
 
-async def test_an_id_that_we_never_gave_is_no_state(ingest: Ingest) -> None:
+async def test_an_unknown_last_event_id_is_ignored(ingest: Ingest) -> None:
     job_id = await ingest.submit(wav())
     async with following(ingest, job_id, "nonsense \u2603".encode().decode("latin-1")) as stream:
         assert (await stream.next()).data["status"] == "QUEUED"
 
 
 @pytest.mark.parametrize("job_id", ["nonsense", str(new_id())], ids=["nonsense", "unknown"])
-async def test_a_job_that_is_not_there_is_404(ingest: Ingest, job_id: str) -> None:
+async def test_an_unknown_job_is_404(ingest: Ingest, job_id: str) -> None:
     status, problem = await ingest.get(f"/v1/jobs/{job_id}/events")
     assert (status, problem["code"]) == (404, "not_found")
 
 
-async def test_another_tenants_job_is_not_there(ingest: Ingest) -> None:
+async def test_another_tenants_job_is_404(ingest: Ingest) -> None:
     job_id = await ingest.submit(wav())
-    await ingest.sql("UPDATE jobs SET tenant = 'somebody' WHERE id = $1", job_id)
+    await ingest.sql("UPDATE jobs SET tenant = 'other' WHERE id = $1", job_id)
     assert (await ingest.get(f"/v1/jobs/{job_id}/events"))[0] == 404
 
 
-async def test_an_erased_job_is_410_and_its_listeners_are_let_go(ingest: Ingest) -> None:
+async def test_an_erased_job_is_410_and_its_streams_end(ingest: Ingest) -> None:
     job_id = await ingest.submit(wav())
     async with following(ingest, job_id) as stream:
         await stream.next()
@@ -156,7 +157,7 @@ async def test_an_erased_job_is_410_and_its_listeners_are_let_go(ingest: Ingest)
     assert (status, problem["code"]) == (410, "job_erased")
 
 
-async def test_a_row_that_is_gone_ends_the_stream(ingest: Ingest) -> None:
+async def test_a_deleted_row_ends_the_stream(ingest: Ingest) -> None:
     job_id = await ingest.submit(wav())
     async with following(ingest, job_id) as stream:
         await stream.next()
@@ -164,7 +165,7 @@ async def test_a_row_that_is_gone_ends_the_stream(ingest: Ingest) -> None:
         await stream.ends()
 
 
-async def test_silence_is_broken_by_comments(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_idle_stream_sends_comments(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ingest_service.jobs.events.HEARTBEAT_S", 0.05)
     job_id = await ingest.submit(wav())
     async with following(ingest, job_id) as stream:
@@ -175,7 +176,7 @@ async def test_silence_is_broken_by_comments(ingest: Ingest, monkeypatch: pytest
         assert (await stream.next()).data["status"] == "PROCESSING"
 
 
-async def test_a_client_that_goes_is_noticed(ingest: Ingest) -> None:
+async def test_a_disconnected_client_is_noticed(ingest: Ingest) -> None:
     job_id = await ingest.submit(wav())
 
     async def left(count: int) -> bool:
@@ -194,8 +195,11 @@ async def test_a_client_that_goes_is_noticed(ingest: Ingest) -> None:
     await until(lambda: left(0))
 
 
-async def test_a_stream_outlasts_an_outage_of_postgres(settings: IngestSettings) -> None:
-    async with proxied(settings.database_url) as postgres, serving(settings, database_url=postgres.url) as ingest:
+async def test_a_stream_survives_an_outage_of_postgres(settings: IngestSettings) -> None:
+    async with (
+        proxied(settings.database_url.reveal()) as postgres,
+        serving(settings, database_url=Secret(postgres.url)) as ingest,
+    ):
         job_id = await ingest.submit(wav())
         async with following(ingest, job_id) as stream:
             await stream.next()

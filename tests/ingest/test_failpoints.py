@@ -1,4 +1,4 @@
-"""The ingest dies, or its network does, between two steps of an upload: what was promised is there all the same."""
+"""The ingest or its network fails between two steps of an upload: acknowledged jobs are complete."""
 
 import asyncio
 import hashlib
@@ -13,8 +13,8 @@ import pytest
 from ingest_service.database import Database
 from ingest_service.errors import CommitUnknownError
 from ingest_service.settings import IngestSettings
+from ingest_service.uploads.job_submitter import JobSubmitter
 from ingest_service.uploads.receive import FreeSpace, UploadHead
-from ingest_service.uploads.submit import JobSubmitter
 from shared import failpoints
 from shared.ids import new_id
 from tests.ingest.process import running
@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def order(folder: Path) -> Iterator[Order]:
-    """Have a failpoint of the ingest in this process do something once."""
+    """Arm a failpoint of the ingest in this process once."""
     failpoints.arm(str(folder))
     yield lambda name, what: _write(folder / name, what)
     failpoints.arm("")
@@ -72,10 +72,10 @@ async def assert_one_whole_job(ingest: Ingest) -> None:
     ("name", "blobs", "jobs"),
     [("upload.after_blob", 1, 0), ("submit.before_commit", 1, 0), ("submit.after_commit", 1, 1)],
 )
-async def test_killed_between_two_steps_it_has_promised_nothing_that_is_not_there(
+async def test_a_killed_process_has_acknowledged_only_complete_jobs(
     settings: IngestSettings, folder: Path, name: str, blobs: int, jobs: int
 ) -> None:
-    """A blob without a row is an orphan, which the processor collects."""
+    """A blob without a row is an orphan; maintenance deletes it."""
     armed = msgspec.structs.replace(settings, failpoints=str(folder))
     async with running(armed) as (process, url), serving(settings) as observer, aiohttp.ClientSession() as client:
         _write(folder / name, "kill")
@@ -101,9 +101,9 @@ SLOW_COMMIT = """
 """
 
 
-async def test_a_request_that_is_cancelled_while_it_commits_keeps_its_audio(ingest: Ingest) -> None:
-    """Whether that COMMIT took place nobody knows; a job without its audio would be worse than audio without a job."""
-    async with Database.opened(ingest.settings.database_url) as database, ingest.transaction() as obstacle:
+async def test_a_request_cancelled_during_its_commit_keeps_its_audio(ingest: Ingest) -> None:
+    """The outcome of that COMMIT is unknown. Audio without a job is better than a job without audio."""
+    async with Database.opened(ingest.settings.database_url.reveal()) as database, ingest.transaction() as obstacle:
         await obstacle.execute("SELECT pg_advisory_xact_lock(1)")
         async with ingest.transaction() as connection:
             await connection.execute(SLOW_COMMIT)
@@ -121,12 +121,12 @@ async def _whole_body() -> Any:
     return {"type": "http.request", "body": wav(), "more_body": False}
 
 
-async def test_an_upload_whose_audio_was_collected_meanwhile_is_not_recorded(
+async def test_an_upload_whose_audio_was_collected_is_not_committed(
     settings: IngestSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that stood still for hours between storing and committing: its id is taken, as an erased job."""
+    """A process froze for hours between storing and committing: its job id is taken by a tombstone."""
     taken = new_id()
-    monkeypatch.setattr("ingest_service.uploads.submit.new_id", lambda: taken)
+    monkeypatch.setattr("ingest_service.uploads.job_submitter.new_id", lambda: taken)
     async with serving(settings) as ingest:
         take = (
             "INSERT INTO jobs (id, status, options, container, source_bytes, source_sha256, erased_at, blobs_erased_at)"

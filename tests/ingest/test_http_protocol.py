@@ -1,4 +1,4 @@
-"""Heads that come slowly, never, or in masses; answers that nobody takes: no connection is held for them."""
+"""Slow, missing and oversized heads, and answers that are not read: each connection is closed in time."""
 
 import asyncio
 from typing import Any
@@ -21,7 +21,7 @@ def chunk(data: bytes) -> bytes:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ingest_service.server.http_protocol.HEAD_TIMEOUT_S", 0.3)
-    monkeypatch.setattr("ingest_service.server.http_protocol.FAREWELL_S", 0.3)
+    monkeypatch.setattr("ingest_service.server.http_protocol.CLOSE_AFTER_S", 0.3)
 
 
 async def drip(writer: asyncio.StreamWriter, data: bytes) -> None:
@@ -31,13 +31,13 @@ async def drip(writer: asyncio.StreamWriter, data: bytes) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_connection_without_a_request_is_closed_without_a_word(ingest: Ingest) -> None:
+async def test_a_connection_without_a_request_is_closed_without_an_answer(ingest: Ingest) -> None:
     assert await exchange(ingest) == b""
 
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("before", [b"", LIVE], ids=["first", "second"])
-async def test_a_head_that_comes_too_slowly_is_given_up(ingest: Ingest, before: bytes) -> None:
+async def test_a_head_that_arrives_too_slowly_is_refused(ingest: Ingest, before: bytes) -> None:
     async with connected(ingest) as (reader, writer):
         if before:
             writer.write(before)
@@ -60,14 +60,14 @@ async def test_empty_lines_do_not_keep_a_connection_open(ingest: Ingest) -> None
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_stalled_head_does_not_cost_the_request_before_it_its_answer(ingest: Ingest) -> None:
+async def test_a_stalled_head_does_not_prevent_the_answer_to_the_request_before_it(ingest: Ingest) -> None:
     async with ingest.transaction() as connection:  # the upload waits for its row
         await connection.execute("LOCK TABLE jobs")
         async with connected(ingest) as (reader, writer):
             audio = wav()
             writer.write(head("Content-Type: audio/wav", f"Content-Length: {len(audio)}") + audio + LIVE[:20])
             await until(ingest.somebody_waits_for_a_lock)
-            assert await exchange(ingest) == b""  # a later connection: the deadline of ours is over, too
+            assert await exchange(ingest) == b""  # a later connection timed out, so ours has too
             await connection.execute("ROLLBACK; BEGIN")
             answer = await until_closed(reader)
     assert answer.startswith(b"HTTP/1.1 202 ")
@@ -90,14 +90,14 @@ async def test_a_head_that_is_too_large_is_refused(ingest: Ingest, request_head:
     assert b'"code":"head_too_large"' in answer
 
 
-async def test_a_head_below_the_limits_is_taken(ingest: Ingest) -> None:
+async def test_a_head_below_the_bounds_is_accepted(ingest: Ingest) -> None:
     query = {"prompt": "🎙️" * 900, "webhook_url": "https://example.com/" + "x" * 1900}
     headers = {"Content-Type": "audio/wav"} | {f"X-{number}": "1" for number in range(80)}
     status, body = await ingest.post(wav(), params=query, headers=headers)
     assert status == 202, body
 
 
-async def test_trailers_are_no_headers_and_have_an_end(ingest: Ingest) -> None:
+async def test_trailers_are_not_headers_and_are_bounded(ingest: Ingest) -> None:
     async with connected(ingest) as (reader, writer):
         writer.write(CHUNKED + chunk(wav()) + b"0\r\nContent-Type: text/html\r\nX-Other: 1\r\n\r\n")
         assert (await reader.readline()).startswith(b"HTTP/1.1 202 ")
@@ -116,13 +116,13 @@ async def test_pipelined_requests_are_answered_in_their_order(ingest: Ingest) ->
     assert (rest.count(b"HTTP/1.1 404"), rest.count(b"HTTP/1.1")) == (1, 2)
 
 
-async def test_of_masses_of_pipelined_requests_only_some_are_taken(ingest: Ingest) -> None:
+async def test_pipelined_requests_are_bounded(ingest: Ingest) -> None:
     answer = await exchange(ingest, LIVE * 5000)
     assert 1 <= answer.count(b"HTTP/1.1 200 OK") <= 20
     assert answer.count(b"HTTP/1.1") == answer.count(b"HTTP/1.1 200 OK")
 
 
-async def test_an_upgrade_is_not_made_and_a_body_not_taken_for_one(ingest: Ingest) -> None:
+async def test_an_upgrade_is_ignored_and_its_body_is_refused(ingest: Ingest) -> None:
     upgrade = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQ")
     assert (await exchange(ingest, head(*upgrade, line="GET /health/live HTTP/1.1"))).startswith(b"HTTP/1.1 200 ")
     answer = await exchange(ingest, head("Content-Type: audio/wav", "Content-Length: 32044", *upgrade), wav())
@@ -130,7 +130,9 @@ async def test_an_upgrade_is_not_made_and_a_body_not_taken_for_one(ingest: Inges
     assert b'"code":"unsupported_upgrade"' in answer
 
 
-async def test_an_answer_that_nobody_takes_is_given_up(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_connection_is_closed_if_the_client_does_not_read(
+    ingest: Ingest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job_id = await ingest.submit(wav(40 * MIB))
     monkeypatch.setattr("ingest_service.server.http_protocol.UNREAD_TIMEOUT_S", 0.3)
     async with connected(ingest) as (_, writer):
@@ -144,7 +146,7 @@ async def test_an_answer_that_nobody_takes_is_given_up(ingest: Ingest, monkeypat
         await until(nobody_is_there)
 
 
-async def test_an_answer_that_is_taken_with_pauses_arrives_whole(
+async def test_a_client_that_reads_with_pauses_gets_the_whole_answer(
     ingest: Ingest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     audio = wav(20 * MIB)
@@ -186,7 +188,7 @@ NOT_HTTP = {
 
 
 @pytest.mark.parametrize("what", NOT_HTTP)
-async def test_what_is_no_http_is_refused_with_a_problem_and_leaves_nothing(
+async def test_invalid_http_is_refused_with_a_problem_and_stores_nothing(
     ingest: Ingest, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ingest_service.middleware.lingering_close.IDLE_WINDOW_S", 0.2)
@@ -207,7 +209,7 @@ async def until_nothing_is_left(ingest: Ingest) -> None:
     await ingest.assert_nothing_is_left()
 
 
-async def test_a_length_that_is_too_small_ends_the_connection_behind_the_answer(ingest: Ingest) -> None:
+async def test_a_content_length_that_is_too_small_closes_the_connection_after_the_answer(ingest: Ingest) -> None:
     answer = await exchange(ingest, head("Content-Type: audio/wav", "Content-Length: 3000"), wav())
     assert answer.startswith(b"HTTP/1.1 202 ")
     assert answer.count(b"HTTP/1.1") == 1
@@ -215,7 +217,7 @@ async def test_a_length_that_is_too_small_ends_the_connection_behind_the_answer(
     assert job["source_bytes"] == 3000
 
 
-async def test_a_length_that_is_too_large_leaves_nothing(ingest: Ingest) -> None:
+async def test_a_content_length_that_is_too_large_stores_nothing(ingest: Ingest) -> None:
     async with connected(ingest) as (reader, writer):
         writer.write(head("Content-Type: audio/wav", "Content-Length: 33000") + wav())
         writer.write_eof()
@@ -234,6 +236,6 @@ async def test_an_encoded_body_is_refused(ingest: Ingest, path: str, coding: str
     await ingest.assert_nothing_is_left()
 
 
-async def test_an_encoding_that_changes_nothing_is_taken(ingest: Ingest) -> None:
+async def test_the_identity_encoding_is_accepted(ingest: Ingest) -> None:
     headers = {"Content-Type": "audio/wav", "Content-Encoding": "identity"}
     assert (await ingest.post(wav(), headers=headers))[0] == 202

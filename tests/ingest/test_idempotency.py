@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: once is once, whoever asks again, in whatever process, and whoever dies meanwhile."""
+"""`Idempotency-Key`: repeats create one job, in any process and after crashes."""
 
 import asyncio
 import io
@@ -37,7 +37,7 @@ async def assert_one_job(ingest: Ingest) -> None:
     assert len(await ingest.sql("SELECT 1 FROM tasks")) == 1
 
 
-async def test_the_same_again_is_answered_the_same_and_makes_nothing(ingest: Ingest) -> None:
+async def test_a_repeat_gets_the_same_answer_and_creates_nothing(ingest: Ingest) -> None:
     first = await submit(ingest, language="en")
     assert first[0] == 202
     for _ in range(3):
@@ -49,7 +49,7 @@ async def test_the_same_again_is_answered_the_same_and_makes_nothing(ingest: Ing
     await assert_one_job(ingest)
 
 
-async def test_it_may_come_another_way_and_under_another_name(ingest: Ingest) -> None:
+async def test_a_repeat_may_use_another_method_and_file_name(ingest: Ingest) -> None:
     first = await submit(ingest, denoise="false", metadata='{"a": 1, "b": [2]}')
     header = {"Idempotency-Key": KEY["Idempotency-Key"]}
     data = form(wav(), options='{"metadata": {"b": [2], "a": 1}, "denoise": false}')
@@ -61,7 +61,7 @@ async def test_it_may_come_another_way_and_under_another_name(ingest: Ingest) ->
     ("audio", "query"),
     [(wav(1000), {}), (wav(), {"language": "en"}), (wav(), {"metadata": "1"}), (wav(), {"webhook_url": "http://a.b/"})],
 )
-async def test_something_else_under_the_same_key_is_refused(
+async def test_a_different_request_with_the_same_key_is_refused(
     ingest: Ingest, audio: bytes, query: dict[str, str]
 ) -> None:
     assert (await submit(ingest))[0] == 202
@@ -70,13 +70,13 @@ async def test_something_else_under_the_same_key_is_refused(
     await assert_one_job(ingest)
 
 
-async def test_other_keys_are_other_jobs(ingest: Ingest) -> None:
+async def test_different_keys_create_different_jobs(ingest: Ingest) -> None:
     jobs = {(await submit(ingest, key=key))[1]["job_id"] for key in ("a", "A", '"a"', "~" * 255)}
     assert len(jobs) == 4
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "~" * 256, "schlüssel", "a\tb"])
-async def test_a_key_that_is_none_is_refused(ingest: Ingest, key: str) -> None:
+async def test_a_malformed_key_is_refused(ingest: Ingest, key: str) -> None:
     status, problem = await submit(ingest, key=key)
     assert (status, problem["code"]) == (400, "invalid_idempotency_key")
     await ingest.assert_nothing_is_left()
@@ -89,7 +89,7 @@ async def test_two_keys_are_refused(ingest: Ingest) -> None:
 
 
 class Slow:
-    """An upload that stops in its middle until it is told to go on."""
+    """An upload that pauses in its middle until `finish` is set."""
 
     def __init__(self, ingest: Ingest, audio: bytes = wav()) -> None:
         self.go_on = asyncio.Event()
@@ -117,7 +117,7 @@ async def claimed(ingest: Ingest) -> Slow:
     return slow
 
 
-async def test_while_the_first_is_under_way_the_second_is_told_so_whichever_process_it_comes_to(
+async def test_a_repeat_during_the_first_request_gets_a_409_in_any_process(
     settings: IngestSettings,
 ) -> None:
     async with serving(settings) as one, serving(settings) as other:
@@ -131,7 +131,7 @@ async def test_while_the_first_is_under_way_the_second_is_told_so_whichever_proc
         await assert_one_job(one)
 
 
-async def test_of_many_at_once_one_makes_the_job(settings: IngestSettings) -> None:
+async def test_concurrent_repeats_create_one_job(settings: IngestSettings) -> None:
     async with serving(settings) as one, serving(settings) as other:
         answers = await asyncio.gather(*(submit(ingest) for ingest in (one, other) * 20))
         made = {body["job_id"] for status, body in answers if status == 202}
@@ -141,13 +141,13 @@ async def test_of_many_at_once_one_makes_the_job(settings: IngestSettings) -> No
 
 
 @pytest.mark.parametrize(("audio", "query"), [(b"<html>" * 2000, {}), (wav(), {"language": "klingon"}), (b"", {})])
-async def test_a_refused_request_gives_its_key_back(ingest: Ingest, audio: bytes, query: dict[str, str]) -> None:
+async def test_a_refused_request_releases_its_key(ingest: Ingest, audio: bytes, query: dict[str, str]) -> None:
     assert (await submit(ingest, audio, **query))[0] in {400, 415}
     assert await ingest.sql("SELECT * FROM idempotency_keys") == []
     assert (await submit(ingest))[0] == 202
 
 
-async def test_a_client_that_goes_gives_its_key_back(ingest: Ingest) -> None:
+async def test_a_disconnected_client_releases_its_key(ingest: Ingest) -> None:
     _, writer = await asyncio.open_connection(*ingest.address)
     fields = {**KEY, "Host": "x", "Content-Length": "999999"}
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
@@ -162,8 +162,8 @@ async def test_a_client_that_goes_gives_its_key_back(ingest: Ingest) -> None:
     assert (await submit(ingest))[0] == 202
 
 
-async def test_a_claim_that_was_taken_over_makes_nothing(ingest: Ingest) -> None:
-    """Its process stood still for longer than a claim holds."""
+async def test_a_claim_that_was_taken_over_creates_nothing(ingest: Ingest) -> None:
+    """Its process froze for longer than a claim is valid."""
     slow = await claimed(ingest)
     await ingest.sql(LATER)
     assert (await submit(ingest))[0] == 202
@@ -172,10 +172,8 @@ async def test_a_claim_that_was_taken_over_makes_nothing(ingest: Ingest) -> None
     await assert_one_job(ingest)
 
 
-async def test_a_claim_is_renewed_while_its_request_is_under_way(
-    ingest: Ingest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("ingest_service.uploads.idempotency.RENEWALS_A_CLAIM", 2000)
+async def test_a_claim_is_renewed_during_its_request(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest_service.uploads.idempotency.RENEWALS_PER_CLAIM", 2000)
     slow = await claimed(ingest)
     await ingest.sql(LATER)
 
@@ -190,10 +188,10 @@ async def test_a_claim_is_renewed_while_its_request_is_under_way(
 @pytest.mark.parametrize(
     ("failpoint", "blobs_left"), [("upload.after_blob", 1), ("submit.before_commit", 1), ("submit.after_commit", 0)]
 )
-async def test_a_process_that_is_killed_at_it_is_made_up_for_by_the_next(
+async def test_a_repeat_after_a_crash_completes_the_job_or_finds_it(
     settings: IngestSettings, tmp_path: Any, failpoint: str, blobs_left: int
 ) -> None:
-    """The same request again makes the one job, or finds it made. An orphaned blob is the collector's."""
+    """A repeat creates the job or finds it. Maintenance deletes the orphaned blob."""
     armed = msgspec.structs.replace(settings, failpoints=str(tmp_path))
     async with running(armed) as (process, url), serving(settings) as other, aiohttp.ClientSession() as client:
         (tmp_path / failpoint).write_text("kill")
@@ -209,7 +207,7 @@ async def test_a_process_that_is_killed_at_it_is_made_up_for_by_the_next(
         was_made = await other.job_count()
         if not was_made:
             assert (await submit(other))[0] == 409
-            await other.sql("UPDATE idempotency_keys SET expires_at = now() - interval '1 s'")  # a minute has passed
+            await other.sql("UPDATE idempotency_keys SET expires_at = now() - interval '1 s'")  # as after a minute
         status, body = await submit(other)
         assert status == 202
         (job,) = await other.sql("SELECT id FROM jobs")
@@ -218,7 +216,7 @@ async def test_a_process_that_is_killed_at_it_is_made_up_for_by_the_next(
         assert len(other.stored_files()) == 1 + blobs_left
 
 
-async def test_an_answer_is_forgotten_after_its_hours(ingest: Ingest) -> None:
+async def test_an_answer_expires(ingest: Ingest) -> None:
     first = (await submit(ingest))[1]["job_id"]
     (row,) = await ingest.sql("SELECT expires_at - now() AS kept FROM idempotency_keys")
     assert 23.9 < row["kept"].total_seconds() / 3600 <= 24
@@ -228,20 +226,20 @@ async def test_an_answer_is_forgotten_after_its_hours(ingest: Ingest) -> None:
     assert body["job_id"] != first
 
 
-async def test_tenants_have_keys_of_their_own(ingest: Ingest) -> None:
+async def test_each_tenant_has_its_own_idempotency_keys(ingest: Ingest) -> None:
     await submit(ingest)
-    await ingest.sql("UPDATE idempotency_keys SET tenant = 'somebody'")
+    await ingest.sql("UPDATE idempotency_keys SET tenant = 'other'")
     assert (await submit(ingest, wav(1000)))[0] == 202
 
 
-async def test_the_same_again_may_be_large(settings: IngestSettings) -> None:
+async def test_a_large_upload_may_be_repeated(settings: IngestSettings) -> None:
     async with serving(settings) as ingest:
         first = await submit(ingest, wav(20 * MIB))
         assert await submit(ingest, wav(20 * MIB)) == first
         await assert_one_job(ingest)
 
 
-async def test_a_url_under_a_key_is_one_job(ingest: Ingest) -> None:
+async def test_a_url_with_a_key_creates_one_job(ingest: Ingest) -> None:
     async def post(url: str) -> tuple[int, Any]:
         body = msgspec.json.encode({"audio_url": url})
         return await ingest.post(body, headers=KEY | {"Content-Type": "application/json"})

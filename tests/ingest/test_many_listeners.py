@@ -1,4 +1,4 @@
-"""Thousands listen to one process: few queries, little memory each, slow readers, and a stop that waits for nobody."""
+"""Thousands of event listeners on one process: few queries, little memory, slow readers, and a fast stop."""
 
 import asyncio
 import resource
@@ -23,7 +23,7 @@ from tests.ingest.serving import Ingest
 
 LISTENERS = 2000
 WAVE = 100
-QUERIES = 400  # one for each listener, to say nothing of one for each listener and change, would be thousands
+QUERIES = 400  # one query for each listener would make thousands
 KIB_A_LISTENER = 64
 
 INSERT_JOBS = """
@@ -40,7 +40,7 @@ async def process(settings: IngestSettings) -> AsyncIterator[tuple[asyncio.subpr
 
 
 async def follow_all(ingest: Ingest, stack: AsyncExitStack, jobs: list[str]) -> list[Stream]:
-    """In waves: else one process would answer for longer than its time-outs on a machine at its limit."""
+    """Start listeners in batches: otherwise a loaded machine would exceed the timeouts."""
     streams: list[Stream] = []
     for first in range(0, len(jobs), WAVE):
         wave = jobs[first : first + WAVE]
@@ -80,7 +80,7 @@ async def test_2000_listeners_on_one_process(settings: IngestSettings) -> None:
     assert grown_kib < KIB_A_LISTENER * LISTENERS
 
 
-async def test_a_stop_waits_for_no_listener(settings: IngestSettings) -> None:
+async def test_a_stop_does_not_wait_for_listeners(settings: IngestSettings) -> None:
     async with AsyncExitStack() as stack:
         started, ingest = await stack.enter_async_context(process(settings))
         jobs = [str(row["id"]) for row in await ingest.sql(INSERT_JOBS, 50)]
@@ -104,24 +104,24 @@ def state(progress: float) -> JobState:
     )
 
 
-async def test_who_reads_slowly_is_told_the_newest_only() -> None:
+async def test_a_slow_reader_gets_the_newest_state_only() -> None:
     listener = Listener(state(0))
     for step in range(1, 1001):
-        listener.tell(state(step / 1000))
+        listener.update(state(step / 1000))
     assert await listener.next() == state(1)
-    listener.tell(state(1))  # nothing new
-    assert not listener._news.is_set()
+    listener.update(state(1))  # no change
+    assert not listener._changed.is_set()
     listener.end()
     assert await listener.next() is None
 
 
-async def test_what_nobody_listens_to_is_watched_no_more(settings: IngestSettings) -> None:
+async def test_jobs_without_listeners_are_not_polled(settings: IngestSettings) -> None:
     key = JobKey("default", new_id())
     async with (
-        Database.opened(settings.database_url) as database,
+        Database.opened(settings.database_url.reveal()) as database,
         JobWatcher.opened(database, asyncio.Event()) as watcher,
     ):
         with watcher.listening(key, state(0)), watcher.listening(key, state(0)) as listener:
             assert set(watcher._listeners) == {key}
-            assert await listener.next() is None  # it was looked for, and is not there
+            assert await listener.next() is None  # the job does not exist
         assert watcher._listeners == {}

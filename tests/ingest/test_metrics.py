@@ -1,4 +1,4 @@
-"""What is counted, and that several processes tell one sum."""
+"""The ingest's metrics, and their sums over several processes."""
 
 import asyncio
 import os
@@ -12,8 +12,9 @@ import pytest
 
 from ingest_service.settings import IngestSettings
 from ingest_service.telemetry.metrics import metrics_folder
-from shared.telemetry.count_board import Board
+from shared.secret import Secret
 from shared.telemetry.expose_metrics import expose_metrics
+from shared.telemetry.metric_registry import MetricRegistry
 from tests.ingest.process import running
 from tests.ingest.scraping import Scrape, scrape, scrape_url
 from tests.ingest.serving import Ingest, serving, until
@@ -23,7 +24,7 @@ WAV_TYPE = {"Content-Type": "audio/wav"}
 NAME = re.compile(r"headrace_(ingest|record|backlog|dead_letters)_[a-z_]+")
 
 
-async def test_the_document_is_prometheus_text_with_names_as_they_should_be(ingest: Ingest) -> None:
+async def test_metrics_are_prometheus_text_with_valid_names(ingest: Ingest) -> None:
     families = (await scrape(ingest)).families
     assert len(families) >= 11
     for family in families:
@@ -33,7 +34,7 @@ async def test_the_document_is_prometheus_text_with_names_as_they_should_be(inge
         assert family.type != "counter" or all(sample.name.endswith("_total") for sample in family.samples)
 
 
-async def test_an_accepted_upload_is_counted_with_its_bytes_and_times(ingest: Ingest) -> None:
+async def test_an_accepted_upload_is_counted_with_its_bytes_and_durations(ingest: Ingest) -> None:
     before = await scrape(ingest)
     await ingest.submit(wav(10_000))
     await ingest.submit(wav(20_000))
@@ -72,7 +73,7 @@ async def test_a_refused_upload_is_counted_by_its_reason(
     assert after.get("uploads_accepted_total") == before.get("uploads_accepted_total")
 
 
-async def test_what_is_no_upload_is_not_counted_as_one(ingest: Ingest) -> None:
+async def test_other_requests_do_not_count_as_uploads(ingest: Ingest) -> None:
     before = await scrape(ingest)
     assert (await ingest.get("/v1/jobs/nonsense"))[0] == 404
     assert (await ingest.post(b"", "/v1/jobs/nonsense/cancel"))[0] == 404
@@ -81,7 +82,7 @@ async def test_what_is_no_upload_is_not_counted_as_one(ingest: Ingest) -> None:
         assert after.get(name, **labels) == before.get(name, **labels)
 
 
-async def test_uploads_under_way_are_told(ingest: Ingest) -> None:
+async def test_uploads_in_progress_are_counted(ingest: Ingest) -> None:
     go_on = asyncio.Event()
 
     async def body() -> AsyncIterator[bytes]:
@@ -99,8 +100,8 @@ async def test_uploads_under_way_are_told(ingest: Ingest) -> None:
     assert await are_open(0)
 
 
-async def test_a_bell_that_cannot_be_rung_is_counted(settings: IngestSettings) -> None:
-    async with serving(settings, redis_url="redis://127.0.0.1:1/0") as ingest:
+async def test_a_failed_dispatch_is_counted(settings: IngestSettings) -> None:
+    async with serving(settings, redis_url=Secret("redis://127.0.0.1:1/0")) as ingest:
         before = (await scrape(ingest)).get("bell_failures_total")
         await ingest.submit(wav())
 
@@ -110,17 +111,17 @@ async def test_a_bell_that_cannot_be_rung_is_counted(settings: IngestSettings) -
         await until(is_counted)
 
 
-async def test_a_database_that_is_away_is_counted(settings: IngestSettings) -> None:
-    async with serving(settings, database_url="postgresql://x@127.0.0.1:1/x") as ingest:
+async def test_a_database_outage_is_counted(settings: IngestSettings) -> None:
+    async with serving(settings, database_url=Secret("postgresql://x@127.0.0.1:1/x")) as ingest:
         before = await scrape(ingest)
         assert (await ingest.post(wav(), headers=WAV_TYPE))[0] == 503
         after = await scrape(ingest)
     assert after.get("database_outages_total") == before.get("database_outages_total") + 1
-    away = {"code": "database_unavailable"}
-    assert after.get("uploads_refused_total", **away) == before.get("uploads_refused_total", **away) + 1
+    refused = {"code": "database_unavailable"}
+    assert after.get("uploads_refused_total", **refused) == before.get("uploads_refused_total", **refused) + 1
 
 
-async def test_each_of_several_processes_tells_of_all_and_a_killed_one_is_remembered(
+async def test_each_process_shows_the_sums_of_all_including_killed_processes(
     settings: IngestSettings, tmp_path: Path
 ) -> None:
     together = IngestSettings(
@@ -145,13 +146,13 @@ async def test_each_of_several_processes_tells_of_all_and_a_killed_one_is_rememb
                 assert answer.status == 202
         held = asyncio.create_task(client.post(first_url + "/v1/jobs", data=endless(), headers=WAV_TYPE))
 
-        async def told(accepted: int, opened: int) -> bool:
+        async def shows(accepted: int, opened: int) -> bool:
             scrapes = [await scrape_url(client, url) for url in (first_url, second_url)]
             return [(one.get("uploads_accepted_total"), one.get("uploads_open")) for one in scrapes] == [
                 (accepted, opened)
             ] * 2
 
-        await until(lambda: told(3, 1))
+        await until(lambda: shows(3, 1))
         first.kill()
         await first.wait()
         with pytest.raises(aiohttp.ClientError):
@@ -160,21 +161,21 @@ async def test_each_of_several_processes_tells_of_all_and_a_killed_one_is_rememb
         assert (left.get("uploads_accepted_total"), left.get("uploads_open")) == (3, 0)
 
 
-def made(folder: Path) -> Board:
-    board = Board()
+def made(folder: Path) -> MetricRegistry:
+    board = MetricRegistry()
     board.counter("headrace_ingest_events_total", "Events.").inc(2)
     board.gauge("headrace_ingest_open", "Open.").inc()
     board.share(folder)
     return board
 
 
-def test_a_process_that_gets_the_id_of_an_earlier_one_goes_on_with_its_counts(tmp_path: Path) -> None:
+def test_a_process_with_a_reused_id_continues_the_counts(tmp_path: Path) -> None:
     made(tmp_path)
     later = Scrape(expose_metrics(made(tmp_path).families, made(tmp_path).sums()))
     assert (later.get("events_total"), later.get("open")) == (6, 1)
 
 
-def test_rows_of_another_version_and_of_a_starting_process_are_left_alone(tmp_path: Path) -> None:
+def test_rows_of_another_version_and_of_a_starting_process_are_ignored(tmp_path: Path) -> None:
     board = made(tmp_path)
     (row,) = tmp_path.iterdir()
     (tmp_path / f"other-{os.getpid()}.counts").write_bytes(b"x" * 80)
@@ -183,7 +184,7 @@ def test_rows_of_another_version_and_of_a_starting_process_are_left_alone(tmp_pa
 
 
 def test_a_histogram_counts_each_observation_at_or_under_its_bound() -> None:
-    board = Board()
+    board = MetricRegistry()
     batches = board.histogram("headrace_ingest_batch", "Batches.", (1, 2, 4))
     for size in (1, 1, 2, 3, 5):
         batches.observe(size)
@@ -192,7 +193,7 @@ def test_a_histogram_counts_each_observation_at_or_under_its_bound() -> None:
     assert (shown.get("batch_count"), shown.get("batch_sum")) == (5, 12)
 
 
-def test_a_folder_of_our_own_is_removed_and_a_chosen_one_is_not(tmp_path: Path) -> None:
+def test_a_temporary_metrics_folder_is_removed_and_a_configured_one_is_kept(tmp_path: Path) -> None:
     with metrics_folder("") as own:
         assert Path(own).stat().st_mode & 0o077 == 0
         made(Path(own))

@@ -1,4 +1,4 @@
-"""A migration adds columns while the ingest serves: not one request fails, whatever it had prepared for the table."""
+"""A migration adds columns while the ingest serves: no request fails because of prepared statements."""
 
 import io
 
@@ -6,10 +6,10 @@ from tests.contracts.two_versions import A_COLUMN_EACH
 from tests.ingest.records import complete, failed
 from tests.ingest.serving import Ingest
 from tests.ingest.sounds import wav
-from tests.ingest.tus import Tus
+from tests.ingest.tus_client import Tus
 
 
-async def test_no_request_fails_when_every_table_gets_a_column(ingest: Ingest) -> None:
+async def test_no_request_fails_if_every_table_gets_a_column(ingest: Ingest) -> None:
     before = await a_bit_of_everything(ingest)
     assert {status for _, status in before} <= {200, 201, 202, 204}
     await ingest.sql(A_COLUMN_EACH)
@@ -17,7 +17,7 @@ async def test_no_request_fails_when_every_table_gets_a_column(ingest: Ingest) -
 
 
 async def a_bit_of_everything(ingest: Ingest) -> list[tuple[str, int]]:
-    """Each request, and what was answered."""
+    """Yield each request and its answer."""
     job, done = await ingest.submit(wav()), await ingest.submit(wav())
     await complete(ingest, done)
     dead, dismissed = [await failed(ingest) for _ in range(2)]

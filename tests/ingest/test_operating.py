@@ -1,4 +1,4 @@
-"""`make dead-letters` and `make redrive`, as somebody at a terminal uses them on a running stack."""
+"""`make dead-letters` and `make redrive` on a running stack."""
 
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,16 @@ def choices(data_dir: Path, **chosen: str) -> Choices:
 
 @pytest.fixture
 def data_dir(ingest: Ingest, tmp_path: Path) -> Path:
-    """That of a stack whose ingest is the one of this test."""
+    """The data folder of a stack whose ingest is this test's."""
     root = tmp_path / "data"
     data = DataDir(root)
     data.open()
     host, port = ingest.address
-    settings = {"HEADRACE_HOST": host, "HEADRACE_PORT": str(port), "HEADRACE_REDIS_URL": ingest.settings.redis_url}
+    settings = {
+        "HEADRACE_HOST": host,
+        "HEADRACE_PORT": str(port),
+        "HEADRACE_REDIS_URL": ingest.settings.redis_url.reveal(),
+    }
     data.write_stack_env(settings)
     return root
 
@@ -55,7 +59,7 @@ async def test_many(
 @pytest.mark.parametrize(
     ("chosen", "said"),
     [
-        ({"JOB": str(new_id())}, "no such job"),
+        ({"JOB": str(new_id())}, "no job with this id"),
         ({"JOB": "../jobs"}, "Not Found"),
         ({"CODE": "nonsense"}, "code"),
         ({"CODE": "x&y=z"}, "code"),
@@ -64,19 +68,19 @@ async def test_many(
     ],
 )
 @pytest.mark.usefixtures("ingest")
-async def test_one_line_for_what_cannot_be_redriven(data_dir: Path, chosen: dict[str, str], said: str) -> None:
+async def test_a_refused_redrive_is_one_line(data_dir: Path, chosen: dict[str, str], said: str) -> None:
     with pytest.raises(LocalStackError, match=said) as raised:
         await redrive(choices(data_dir, **chosen))
     assert "\n" not in str(raised.value)
 
 
-async def test_one_line_for_a_job_without_a_dead_letter(ingest: Ingest, data_dir: Path) -> None:
+async def test_a_job_without_a_dead_letter_is_one_line(ingest: Ingest, data_dir: Path) -> None:
     job_id = await ingest.submit(wav())
     with pytest.raises(LocalStackError, match="no dead letter"):
         await redrive(choices(data_dir, JOB=job_id))
 
 
-async def test_one_line_without_a_stack(tmp_path: Path) -> None:
+async def test_a_missing_stack_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(LocalStackError, match="No stack runs"):
         await redrive(choices(tmp_path, JOB="all"))
     data = DataDir(tmp_path)
@@ -86,12 +90,12 @@ async def test_one_line_without_a_stack(tmp_path: Path) -> None:
         await redrive(choices(tmp_path, JOB="all"))
 
 
-async def test_the_dead_letters_are_printed_one_a_line_oldest_first(
+async def test_dead_letters_are_printed_one_a_line_oldest_first(
     ingest: Ingest, data_dir: Path, capsys: pytest.CaptureFixture[Any]
 ) -> None:
     await print_dead_letters(choices(data_dir))
     assert capsys.readouterr().out == ""
-    async with Redis.from_url(ingest.settings.redis_url) as redis:
+    async with Redis.from_url(ingest.settings.redis_url.reveal()) as redis:
         await redis.rpush(DEAD_LETTER_LIST, '{"job_id":"older"}', '{"job_id":"newer"}')
     await print_dead_letters(choices(data_dir))
     assert capsys.readouterr().out == '{"job_id":"older"}\n{"job_id":"newer"}\n'

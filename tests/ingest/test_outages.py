@@ -1,4 +1,4 @@
-"""What we stand on goes away: a clear 5xx and nothing left behind, or, for Redis, no difference to the client."""
+"""Outages of dependencies: a 5xx and nothing stored, or, for Redis, no difference for the client."""
 
 import asyncio
 import io
@@ -10,41 +10,42 @@ from redis.asyncio import Redis
 
 from ingest_service.settings import IngestSettings
 from shared.queue.dispatch import COMPUTE_QUEUE
+from shared.secret import Secret
 from tests.ingest.process import running
 from tests.ingest.proxy import proxied, silent_server
 from tests.ingest.serving import Ingest, serving, until
 from tests.ingest.sounds import MIB, wav
 
-NOBODY = "127.0.0.1:1"
+CLOSED_PORT = "127.0.0.1:1"
 WAV_TYPE = {"Content-Type": "audio/wav"}
 UNKNOWN = {"status": "unknown", "seen_s_ago": None}
 
 
-async def test_without_redis_uploads_are_taken(settings: IngestSettings) -> None:
-    async with serving(settings, redis_url=f"redis://{NOBODY}") as ingest:
+async def test_without_redis_uploads_are_accepted(settings: IngestSettings) -> None:
+    async with serving(settings, redis_url=Secret(f"redis://{CLOSED_PORT}")) as ingest:
         await ingest.submit(wav())
         assert await ingest.job_count() == 1
         assert await ingest.get("/health/ready") == (200, {"ready": True, "away": ["redis"], "processors": UNKNOWN})
 
 
-async def test_a_frozen_redis_does_not_hold_up_an_upload(settings: IngestSettings) -> None:
-    async with silent_server() as address, serving(settings, redis_url=f"redis://{address}") as ingest:
-        async with asyncio.timeout(0.9):  # less than one ring may take
+async def test_a_frozen_redis_does_not_delay_an_upload(settings: IngestSettings) -> None:
+    async with silent_server() as address, serving(settings, redis_url=Secret(f"redis://{address}")) as ingest:
+        async with asyncio.timeout(0.9):  # less than the timeout of one dispatch
             await asyncio.gather(*(ingest.submit(wav()) for _ in range(5)))
         assert (await ingest.get("/health/ready"))[1] == {"ready": True, "away": ["redis"], "processors": UNKNOWN}
 
 
 async def is_rung_for_all(ingest: Ingest) -> bool:
     tasks = await ingest.sql("SELECT id FROM tasks")
-    async with Redis.from_url(ingest.settings.redis_url) as redis:
+    async with Redis.from_url(ingest.settings.redis_url.reveal()) as redis:
         scores = [await redis.zscore(COMPUTE_QUEUE, f"{task['id']}.1") for task in tasks]
     return None not in scores
 
 
 @pytest.mark.parametrize("how", ["cut", "close", "freeze", "lose"])
-async def test_redis_goes_and_comes_back(settings: IngestSettings, how: str) -> None:
-    """Uploads do not notice; once it is back the bell is rung again, without a restart."""
-    async with proxied(settings.redis_url) as redis, serving(settings, redis_url=redis.url) as ingest:
+async def test_redis_fails_and_recovers(settings: IngestSettings, how: str) -> None:
+    """Uploads are not affected. After the outage, tasks are enqueued again without a restart."""
+    async with proxied(settings.redis_url.reveal()) as redis, serving(settings, redis_url=Secret(redis.url)) as ingest:
         await ingest.submit(wav())
         await until(lambda: is_rung_for_all(ingest))
         gone = getattr(redis, how)()
@@ -63,8 +64,8 @@ async def test_redis_goes_and_comes_back(settings: IngestSettings, how: str) -> 
         await until(an_upload_is_rung_for)
 
 
-async def test_a_row_that_is_refused_takes_its_blob_along(settings: IngestSettings) -> None:
-    """A defect of ours: 500 without a trace of it, and nothing is left."""
+async def test_a_refused_row_deletes_its_blob(settings: IngestSettings) -> None:
+    """A defect: 500 without details, and nothing stays stored."""
     async with serving(settings) as ingest:
         await ingest.sql("ALTER TABLE jobs ADD CONSTRAINT refuse CHECK (container <> 'wav')")
         status, problem = await ingest.post(wav(), headers=WAV_TYPE)
@@ -73,7 +74,7 @@ async def test_a_row_that_is_refused_takes_its_blob_along(settings: IngestSettin
         await ingest.assert_nothing_is_left()
 
 
-async def test_a_store_that_is_gone(settings: IngestSettings) -> None:
+async def test_the_blob_store_is_unavailable(settings: IngestSettings) -> None:
     async with serving(settings) as ingest:
         folder = ingest.lose_store()
         status, problem = await ingest.post(wav(), headers=WAV_TYPE)
@@ -83,7 +84,7 @@ async def test_a_store_that_is_gone(settings: IngestSettings) -> None:
 
 
 async def test_a_full_disk(settings: IngestSettings) -> None:
-    """No file may grow beyond a limit, which fails in the same place as a disk without room."""
+    """A file size limit fails in the same place as a full disk."""
     async with running(settings) as (process, url), serving(settings) as observer, aiohttp.ClientSession(url) as client:
         _, unlimited = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (MIB, unlimited))

@@ -1,4 +1,4 @@
-"""The ingest as a process of its own: how it starts, refuses to start, stops, and how little memory it needs."""
+"""The ingest as a process: start, refused start, stop, and memory."""
 
 import asyncio
 import resource
@@ -29,9 +29,9 @@ async def test_memory_stays_flat_under_a_large_upload(settings: IngestSettings) 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the limits of the process in /proc")
-async def test_it_may_have_more_connections_than_is_the_custom(settings: IngestSettings) -> None:
+async def test_the_soft_limit_of_open_files_is_raised(settings: IngestSettings) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))  # which the process inherits
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))  # the process inherits it
     try:
         async with running(settings) as (process, _):
             allowed = open_files_allowed(process.pid)
@@ -81,7 +81,9 @@ async def test_sigterm_lets_an_upload_finish(settings: IngestSettings) -> None:
         ({"HEADRACE_STORAGE_URL": "file:///proc/nowhere"}, "HEADRACE_STORAGE_URL"),
     ],
 )
-async def test_one_line_and_status_2(settings: IngestSettings, changes: dict[str, str], said: str) -> None:
+async def test_an_invalid_setting_is_one_line_and_status_2(
+    settings: IngestSettings, changes: dict[str, str], said: str
+) -> None:
     process = await start(settings, **changes)
     _, err = await process.communicate()
     assert process.returncode == 2
@@ -89,7 +91,7 @@ async def test_one_line_and_status_2(settings: IngestSettings, changes: dict[str
     assert said in line
 
 
-async def test_a_taken_port_is_one_line_and_status_2(settings: IngestSettings) -> None:
+async def test_a_port_in_use_is_one_line_and_status_2(settings: IngestSettings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         process = await start(settings, HEADRACE_PORT=str(port))

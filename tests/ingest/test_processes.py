@@ -1,4 +1,4 @@
-"""The ingest as several processes on one port: all serve, a dead one is replaced, and all end as one."""
+"""Several ingest processes on one port: all serve, a dead one is replaced, and all stop together."""
 
 import asyncio
 import os
@@ -35,12 +35,12 @@ class Several:
         return alive(descendants(self.parent.pid))
 
     async def all_serve(self) -> bool:
-        """The kernel deals so many connections out to all processes; one that is not up yet lets its own wait."""
+        """Open so many connections that the kernel gives some to each process. A starting process lets them wait."""
         complete = len(self.children()) == PROCESSES
         return complete and all(await asyncio.gather(*(self.answers() for _ in range(CLIENTS))))
 
     def sockets(self) -> dict[int, int]:
-        """How many sockets each process has open."""
+        """Return the number of open sockets of each process."""
         return {child: sockets_of(child) for child in self.children()}
 
     async def answers(self) -> bool:
@@ -72,7 +72,7 @@ async def upload(client: aiohttp.ClientSession, url: str) -> str:
         return str((await answer.json())["job_id"])
 
 
-async def test_every_process_takes_its_share_and_all_write_one_record(settings: IngestSettings) -> None:
+async def test_every_process_serves_and_all_write_to_one_database(settings: IngestSettings) -> None:
     async with several(settings) as ingest, serving(settings) as observer:
         before = ingest.sockets()
         connector = aiohttp.TCPConnector(limit=0)
@@ -84,7 +84,7 @@ async def test_every_process_takes_its_share_and_all_write_one_record(settings: 
         assert {str(job["id"]) for job in jobs} == set(ids)
 
 
-async def test_a_process_that_is_killed_is_started_again(settings: IngestSettings) -> None:
+async def test_a_killed_process_is_restarted(settings: IngestSettings) -> None:
     async with several(settings) as ingest:
         victim, *others = ingest.children()
         os.kill(victim, signal.SIGKILL)
@@ -95,7 +95,9 @@ async def test_a_process_that_is_killed_is_started_again(settings: IngestSetting
         await until(replaced, timeout_s=30)
         assert set(others) < ingest.children()
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
-            await asyncio.gather(*(upload(client, ingest.url) for _ in range(CLIENTS)))  # none is refused or left alone
+            await asyncio.gather(
+                *(upload(client, ingest.url) for _ in range(CLIENTS))
+            )  # no connection is refused or left without an answer
         ingest.parent.terminate()
         _, log = await ingest.parent.communicate()
         assert f"process_died died={victim}" in log.decode()
@@ -103,13 +105,13 @@ async def test_a_process_that_is_killed_is_started_again(settings: IngestSetting
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_lets_uploads_finish_in_every_process(settings: IngestSettings, number: signal.Signals) -> None:
-    told = asyncio.Event()
+    signalled = asyncio.Event()
 
     async def body(begun: asyncio.Event) -> AsyncIterator[bytes]:
         audio = wav(100_000)
         yield audio[:50_000]
         begun.set()
-        await told.wait()
+        await signalled.wait()
         yield audio[50_000:]
 
     async def send(client: aiohttp.ClientSession, url: str, begun: asyncio.Event) -> int:
@@ -133,14 +135,14 @@ async def test_a_signal_lets_uploads_finish_in_every_process(settings: IngestSet
             return not await ingest.answers()
 
         await until(refuses)
-        told.set()
+        signalled.set()
         assert await asyncio.gather(*uploads) == [202] * len(uploads)
         async with asyncio.timeout(20):
             assert await ingest.parent.wait() == 0
         assert alive(family) == set()
 
 
-async def test_no_process_outlives_a_parent_that_is_killed(settings: IngestSettings) -> None:
+async def test_processes_stop_if_their_supervisor_is_killed(settings: IngestSettings) -> None:
     async with several(settings) as ingest:
         family = ingest.children()
         ingest.parent.kill()
@@ -152,7 +154,7 @@ async def test_no_process_outlives_a_parent_that_is_killed(settings: IngestSetti
         assert not await ingest.answers()
 
 
-async def test_a_port_that_several_processes_serve_is_taken(settings: IngestSettings) -> None:
+async def test_a_port_of_several_processes_cannot_be_opened_again(settings: IngestSettings) -> None:
     async with several(settings) as ingest:
         port = ingest.url.rpartition(":")[2]
         process = await start(settings, HEADRACE_PORT=port, HEADRACE_INGEST_PROCESSES=str(PROCESSES))
@@ -162,7 +164,7 @@ async def test_a_port_that_several_processes_serve_is_taken(settings: IngestSett
         assert "in use" in line
 
 
-async def test_what_no_process_can_start_with_is_one_line_and_status_2(settings: IngestSettings) -> None:
+async def test_a_failed_start_of_several_processes_is_one_line_and_status_2(settings: IngestSettings) -> None:
     process = await start(settings, HEADRACE_STORAGE_URL="nonsense://x", HEADRACE_INGEST_PROCESSES=str(PROCESSES))
     _, err = await process.communicate()
     assert process.returncode == 2
@@ -175,6 +177,6 @@ def test_processes_share_the_connections_to_postgres(processes: int, each: int) 
     assert connections_of(processes) == each
 
 
-def test_without_a_setting_there_are_as_many_processes_as_cores(settings: IngestSettings) -> None:
+def test_the_default_is_one_process_for_each_core(settings: IngestSettings) -> None:
     values = {name: value for name, value in msgspec.structs.asdict(settings).items() if name != "ingest_processes"}
     assert IngestSettings(**values).ingest_processes == min(len(os.sched_getaffinity(0)), 16)

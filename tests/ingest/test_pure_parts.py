@@ -49,18 +49,18 @@ def test_ranges(header: str | None, span: tuple[int, int] | None) -> None:
 
 
 @pytest.mark.parametrize("header", ["bytes=100-", "bytes=1000-2000", "bytes=-0"])
-def test_ranges_behind_the_end(header: str) -> None:
+def test_ranges_after_the_end(header: str) -> None:
     with pytest.raises(RangeNotSatisfiableError):
         parse_range(header, 100)
 
 
-def test_a_cursor_comes_back_as_it_was() -> None:
+def test_a_cursor_round_trips() -> None:
     job_id = new_id()
     assert decode_cursor(encode_cursor(job_id)) == job_id
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "ä", "A" * 22 + "=", "B" * 22, "a" * 500])
-def test_cursors_of_others_are_refused(cursor: str) -> None:
+def test_invalid_cursors_are_refused(cursor: str) -> None:
     for decode in (decode_cursor, decode_dead_letter_cursor):
         with pytest.raises(RefusedError, match="cursor"):
             decode(cursor)
@@ -69,12 +69,12 @@ def test_cursors_of_others_are_refused(cursor: str) -> None:
 @pytest.mark.parametrize(
     "died_at", ["2026-11-21T07:11:00.000001Z", "1970-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"]
 )
-def test_a_place_among_the_dead_letters_comes_back_as_it_was(died_at: str) -> None:
+def test_a_dead_letter_cursor_round_trips(died_at: str) -> None:
     place = DeadLetterPosition(dt.datetime.fromisoformat(died_at), new_id())
     assert decode_dead_letter_cursor(encode_dead_letter_cursor(place)) == place
 
 
-def test_the_cursor_of_one_list_is_none_of_the_other() -> None:
+def test_the_cursor_of_one_list_is_invalid_for_the_other() -> None:
     place = DeadLetterPosition(dt.datetime.now(dt.UTC), new_id())
     with pytest.raises(RefusedError, match="cursor"):
         decode_cursor(encode_dead_letter_cursor(place))
@@ -82,18 +82,18 @@ def test_the_cursor_of_one_list_is_none_of_the_other() -> None:
         decode_dead_letter_cursor(encode_cursor(place.task_id))
 
 
-def test_a_place_beyond_all_time_is_refused() -> None:
+def test_a_cursor_with_an_impossible_time_is_refused() -> None:
     with pytest.raises(RefusedError, match="cursor"):
         decode_dead_letter_cursor("f" * 32)
 
 
 @pytest.mark.parametrize("text", ["", "1", "{" + str(UNKNOWN) + "}", UNKNOWN.hex, "x" * 36, "../etc/passwd"])
-def test_what_is_no_job_id_is_not_found(text: str) -> None:
+def test_an_invalid_job_id_is_not_found(text: str) -> None:
     with pytest.raises(RefusedError, match="not_found"):
         parse_job_id(text)
 
 
-def test_file_names_are_for_showing_only() -> None:
+def test_file_names_are_cleaned() -> None:
     assert clean_filename("name\r\nX-Injected: 1\x00.wav") == "nameX-Injected: 1.wav"
     assert clean_filename("\u202egpj.wav") == "gpj.wav"
     assert clean_filename("n" * 1000) == "n" * 255
@@ -113,7 +113,7 @@ def test_file_names_are_for_showing_only() -> None:
         ({"HEADRACE_AUTH": "none", "HEADRACE_SUBTITLE_MAX_SECONDS": "61"}, "HEADRACE_SUBTITLE_MAX_SECONDS"),
     ],
 )
-def test_settings_that_are_refused(environ: dict[str, str], said: str) -> None:
+def test_unsafe_settings_are_refused(environ: dict[str, str], said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         load_settings(IngestSettings, URLS | environ)
 

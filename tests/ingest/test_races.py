@@ -1,4 +1,4 @@
-"""What clients ask for at the very moment in which a worker writes: one of both wins, whole, and nobody deadlocks."""
+"""Concurrent writes of clients and workers: one of them wins completely, and there are no deadlocks."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
@@ -8,10 +8,11 @@ import asyncpg
 import pytest_asyncio
 
 from processor_service.database import opened
+from processor_service.errors import LeaseLostError
 from processor_service.tasks.leases import ClaimedTask, claim
 from processor_service.tasks.outcomes import Failed, JobDone, Outcome
 from processor_service.tasks.retry import RetryPolicy
-from processor_service.tasks.settle import LeaseLostError, settle
+from processor_service.tasks.settle import settle
 from shared.schemas.failures import Failure, FailureCode
 from tests.ingest import records
 from tests.ingest.serving import Ingest
@@ -24,7 +25,7 @@ DAMAGED = Failed(Failure(code=FailureCode.UNDECODABLE_AUDIO, message="damaged"))
 
 @pytest_asyncio.fixture
 async def database(ingest: Ingest) -> AsyncIterator[asyncpg.Pool]:
-    async with opened(ingest.settings.database_url, max_size=8, command_timeout_s=30) as pool:
+    async with opened(ingest.settings.database_url.reveal(), max_size=8, command_timeout_s=30) as pool:
         yield pool
 
 
@@ -57,7 +58,7 @@ def cancel(ingest: Ingest, job_id: str) -> Awaitable[tuple[int, dict[str, Any]]]
     return ingest.post(None, path=f"/v1/jobs/{job_id}/cancel")
 
 
-async def test_a_job_that_is_cancelled_while_it_is_completed_ends_once(ingest: Ingest, database: asyncpg.Pool) -> None:
+async def test_cancelling_while_completing_ends_the_job_once(ingest: Ingest, database: asyncpg.Pool) -> None:
     for _ in range(RACES):
         job_id = await submitted(ingest)
         task = await claimed(database, job_id)
@@ -69,7 +70,7 @@ async def test_a_job_that_is_cancelled_while_it_is_completed_ends_once(ingest: I
         assert len(await records.tasks_of(ingest, job_id, "deliver")) == 1
 
 
-async def test_a_job_that_is_cancelled_while_it_is_claimed_is_cancelled(ingest: Ingest, database: asyncpg.Pool) -> None:
+async def test_cancelling_while_claiming_cancels_the_job(ingest: Ingest, database: asyncpg.Pool) -> None:
     for _ in range(RACES):
         job_id = await submitted(ingest)
         (status, _), _ = await asyncio.gather(cancel(ingest, job_id), claimed(database, job_id))
@@ -79,7 +80,7 @@ async def test_a_job_that_is_cancelled_while_it_is_claimed_is_cancelled(ingest: 
         assert task["state"] == "cancelled"
 
 
-async def test_a_job_that_is_erased_while_it_fails_has_no_dead_letter(ingest: Ingest, database: asyncpg.Pool) -> None:
+async def test_erasing_while_failing_leaves_no_dead_letter(ingest: Ingest, database: asyncpg.Pool) -> None:
     for _ in range(RACES):
         job_id = await submitted(ingest)
         task = await claimed(database, job_id)
@@ -91,9 +92,7 @@ async def test_a_job_that_is_erased_while_it_fails_has_no_dead_letter(ingest: In
     assert (await ingest.get("/v1/dead-letters"))[1]["dead_letters"] == []
 
 
-async def test_a_job_that_is_redriven_claimed_and_cancelled_at_once_ends_as_one_of_them_says(
-    ingest: Ingest, database: asyncpg.Pool
-) -> None:
+async def test_concurrent_redrive_claim_and_cancel_leave_a_valid_state(ingest: Ingest, database: asyncpg.Pool) -> None:
     for _ in range(RACES):
         job_id = await submitted(ingest)
         await records.fail(ingest, job_id)

@@ -1,4 +1,4 @@
-"""The rate of requests is limited by key or tenant, over all processes, and every answer says how much is left."""
+"""The request rate is limited by key or tenant over all processes, and every answer has RateLimit headers."""
 
 import asyncio
 
@@ -6,13 +6,14 @@ import aiohttp
 import pytest
 
 from ingest_service.settings import IngestSettings
-from tests.ingest.keys import bearer, guarded, new_key
+from shared.secret import Secret
+from tests.ingest.api_keys import bearer, guarded, new_key
 from tests.ingest.scraping import scrape
 from tests.ingest.serving import Ingest, serving
 from tests.ingest.sounds import wav
 from tests.ingest.test_processes import several
 
-SLOWLY = 0.001  # requests a second: in a test none comes back
+SLOWLY = 0.001  # requests per second: no token is refilled during a test
 
 
 async def ask(ingest: Ingest, path: str = "/v1/jobs", **headers: str) -> aiohttp.ClientResponse:
@@ -21,7 +22,7 @@ async def ask(ingest: Ingest, path: str = "/v1/jobs", **headers: str) -> aiohttp
         return answer
 
 
-async def test_over_the_limit_is_a_429_that_says_when_to_come_back(settings: IngestSettings) -> None:
+async def test_over_the_limit_is_a_429_with_retry_after(settings: IngestSettings) -> None:
     async with serving(settings, rate_limit=SLOWLY, rate_burst=2) as ingest:
         for left in (1, 0):
             answer = await ask(ingest)
@@ -35,7 +36,7 @@ async def test_over_the_limit_is_a_429_that_says_when_to_come_back(settings: Ing
         assert answer.headers["RateLimit"] == f'"requests";r=0;t={answer.headers["Retry-After"]}'
 
 
-async def test_no_header_and_no_path_helps(settings: IngestSettings) -> None:
+async def test_no_header_or_path_bypasses_the_limit(settings: IngestSettings) -> None:
     async with serving(settings, rate_limit=SLOWLY, rate_burst=1) as ingest:
         assert (await ask(ingest)).status == 200
         forged = {"X-Forwarded-For": "10.9.8.7", "Forwarded": "for=10.9.8.7", "X-Real-IP": "10.9.8.7"}
@@ -43,7 +44,7 @@ async def test_no_header_and_no_path_helps(settings: IngestSettings) -> None:
         assert (await ask(ingest, "/nowhere", Authorization="Bearer hr_other")).status == 429
 
 
-async def test_uploads_are_refused_before_their_body_and_counted_as_refused(settings: IngestSettings) -> None:
+async def test_an_upload_over_the_limit_is_refused_before_its_body_and_counted(settings: IngestSettings) -> None:
     async with serving(settings, rate_limit=SLOWLY, rate_burst=1) as ingest:
         before = (await scrape(ingest)).get("uploads_refused_total", code="rate_limited")
         assert (await ask(ingest)).status == 200
@@ -53,7 +54,7 @@ async def test_uploads_are_refused_before_their_body_and_counted_as_refused(sett
         assert (await scrape(ingest)).get("uploads_refused_total", code="rate_limited") == before + 1
 
 
-async def test_health_and_metrics_are_not_counted(settings: IngestSettings) -> None:
+async def test_health_and_metrics_are_not_limited(settings: IngestSettings) -> None:
     async with serving(settings, rate_limit=SLOWLY, rate_burst=1) as ingest:
         assert (await ask(ingest)).status == 200
         for path in ("/health/live", "/health/ready", "/metrics"):
@@ -70,20 +71,20 @@ async def test_each_key_has_its_own_rate(settings: IngestSettings) -> None:
             assert [(await ask(ingest, **bearer(key))).status for _ in range(3)] == [200, 429, 429]
 
 
-async def test_without_a_limit_nothing_is_said_of_one(ingest: Ingest) -> None:
+async def test_without_a_limit_there_are_no_rate_limit_headers(ingest: Ingest) -> None:
     assert not {"RateLimit", "RateLimit-Policy"} & set((await ask(ingest)).headers)
 
 
-async def test_without_redis_a_process_lets_in_its_share(settings: IngestSettings) -> None:
+async def test_without_redis_a_process_grants_its_share(settings: IngestSettings) -> None:
     async with serving(
-        settings, redis_url="redis://127.0.0.1:1", rate_limit=SLOWLY, rate_burst=4, ingest_processes=2
+        settings, redis_url=Secret("redis://127.0.0.1:1"), rate_limit=SLOWLY, rate_burst=4, ingest_processes=2
     ) as ingest:
         assert [(await ask(ingest)).status for _ in range(4)] == [200, 200, 429, 429]
 
 
 @pytest.mark.parametrize(("rate", "burst"), [(SLOWLY, 25), (10.0, 10)])
-async def test_two_processes_keep_one_limit(settings: IngestSettings, rate: float, burst: int) -> None:
-    """Below 20 a second the bound is exact: the burst, and what flowed in meanwhile."""
+async def test_two_processes_enforce_one_limit(settings: IngestSettings, rate: float, burst: int) -> None:
+    """Below 20 requests per second the bound is exact: the burst and the refill."""
     limited = {"HEADRACE_RATE_LIMIT": str(rate), "HEADRACE_RATE_BURST": str(burst)}
     async with several(settings, **limited) as ingest:
         clock = asyncio.get_running_loop().time
@@ -95,6 +96,6 @@ async def test_two_processes_keep_one_limit(settings: IngestSettings, rate: floa
 
 
 async def _status(url: str) -> int:
-    """On a connection of its own, which either process may get."""
+    """On a new connection, which either process may accept."""
     async with aiohttp.ClientSession() as client, client.get(url + "/v1/jobs") as answer:
         return answer.status

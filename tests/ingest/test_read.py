@@ -1,4 +1,4 @@
-"""Reading jobs and results over real HTTP; the processor's part is written into the record by hand."""
+"""Read jobs and results over HTTP. The tests write the processor's part to the database."""
 
 import asyncio
 from typing import Any
@@ -22,7 +22,7 @@ TRANSCRIPT = Transcript(
 
 
 async def complete(ingest: Ingest, job_id: str) -> None:
-    """What the processor does to a short file."""
+    """Do what the processor does for a short file."""
     (row,) = await ingest.sql(
         "UPDATE jobs SET status = 'COMPLETED', started_at = now(), completed_at = now(), duration_s = 1, "
         "chunk_count = 1 WHERE id = $1 RETURNING id",
@@ -92,10 +92,10 @@ async def test_the_list_and_its_cursor(ingest: Ingest) -> None:
     assert [job["job_id"] for job in completed["jobs"]] == [ids[1]]
 
 
-async def test_jobs_of_other_tenants_are_not_there(ingest: Ingest) -> None:
+async def test_other_tenants_jobs_are_hidden(ingest: Ingest) -> None:
     job_id = await ingest.submit(wav())
     await complete(ingest, job_id)
-    await ingest.sql("UPDATE jobs SET tenant = 'somebody else'")
+    await ingest.sql("UPDATE jobs SET tenant = 'other'")
     for path in (f"/v1/jobs/{job_id}", f"/v1/jobs/{job_id}/transcript", f"/v1/jobs/{job_id}/audio"):
         assert (await ingest.get(path))[0] == 404
     assert (await ingest.get("/v1/jobs"))[1]["jobs"] == []
@@ -148,7 +148,7 @@ async def test_transcript_formats(ingest: Ingest, wanted: str, content_type: str
     "query",
     ["max_chars=9", "max_chars=201", "max_chars=x", "max_lines=0", "max_lines=5", "max_seconds=0.5", "max_seconds=nan"],
 )
-async def test_wrong_limits_of_subtitles_are_named(ingest: Ingest, query: str) -> None:
+async def test_invalid_subtitle_sizes_are_named(ingest: Ingest, query: str) -> None:
     job_id = await ingest.submit(wav())
     await complete(ingest, job_id)
     status, problem = await ingest.get(f"/v1/jobs/{job_id}/transcript?format=srt&{query}")
@@ -156,7 +156,7 @@ async def test_wrong_limits_of_subtitles_are_named(ingest: Ingest, query: str) -
     assert query.partition("=")[0] in problem["detail"]
 
 
-async def test_limits_of_subtitles_have_their_defaults_in_the_settings(settings: IngestSettings) -> None:
+async def test_the_settings_have_the_default_subtitle_size(settings: IngestSettings) -> None:
     async with serving(settings, subtitle_max_chars=10, subtitle_max_lines=1) as ingest:
         job_id = await ingest.submit(wav())
         await complete(ingest, job_id)
@@ -178,7 +178,7 @@ async def test_transcript_as_json_and_wrong_format(ingest: Ingest) -> None:
     ("job_status", "code"),
     [("QUEUED", "not_ready"), ("PROCESSING", "not_ready"), ("FAILED", "job_failed"), ("CANCELLED", "job_cancelled")],
 )
-async def test_results_of_a_job_without_any(ingest: Ingest, job_status: str, code: str) -> None:
+async def test_results_that_are_not_ready(ingest: Ingest, job_status: str, code: str) -> None:
     job_id = await ingest.submit(wav())
     await ingest.sql("UPDATE jobs SET status = $1, error_code = 'internal', error_message = 'Why.'", job_status)
     for path in ("transcript", "audio?variant=denoised"):
@@ -241,7 +241,7 @@ async def test_health_and_schema(ingest: Ingest) -> None:
         assert upload["responses"]["415"]["content"]["application/problem+json"]["examples"]
 
 
-async def test_many_uploads_at_once(settings: IngestSettings) -> None:
+async def test_concurrent_uploads(settings: IngestSettings) -> None:
     async with serving(settings) as ingest:
         ids = await asyncio.gather(*(ingest.submit(wav()) for _ in range(100)))
         assert len(set(ids)) == 100 == await ingest.job_count()

@@ -1,25 +1,25 @@
-"""Options out of texts: typed, each once, refused by name."""
+"""Options are typed, given at most once, and refused by name."""
 
 import pytest
 
 from ingest_service.errors import RefusedError
-from ingest_service.uploads.options import OptionTexts
+from ingest_service.uploads.parse_options import OptionCollector
 from shared.schemas.options import SubmitOptions
 
 
 def options(*fields: tuple[str, str]) -> SubmitOptions:
-    texts = OptionTexts()
+    texts = OptionCollector()
     for name, text in fields:
         texts.add(name, text)
     return texts.options()
 
 
-def test_texts_become_what_the_options_are() -> None:
+def test_texts_are_converted_to_the_types_of_the_options() -> None:
     got = options(("denoise", "false"), ("min_speakers", "2"), ("language", "en"), ("metadata", '{"a": [1, 2.0]}'))
     assert got == SubmitOptions(denoise=False, min_speakers=2, language="en", metadata={"a": [1, 2.0]})
 
 
-def test_one_json_field_may_carry_several() -> None:
+def test_one_json_field_may_hold_several_options() -> None:
     got = options(("options", '{"denoise": false, "metadata": {"x": 1}}'), ("task", "translate"))
     assert got == SubmitOptions(denoise=False, metadata={"x": 1}, task="translate")
 

@@ -1,4 +1,4 @@
-"""Jobs that are handed in at the same moment are committed together, and each upload learns what became of its own."""
+"""Concurrent jobs are committed together, and each upload gets its own outcome."""
 
 import asyncio
 import hashlib
@@ -16,6 +16,7 @@ from ingest_service.settings import IngestSettings
 from ingest_service.uploads.commit import COMMITTERS, JobRecorder, JobRow
 from shared.ids import new_id
 from shared.schemas.states import JobStatus
+from shared.secret import Secret
 from tests.ingest.proxy import proxied
 from tests.ingest.serving import Ingest, serving, until
 from tests.ingest.sounds import wav
@@ -26,12 +27,12 @@ WAV_TYPE = {"Content-Type": "audio/wav"}
 
 @pytest_asyncio.fixture
 async def recorder(ingest: Ingest) -> AsyncIterator[JobRecorder]:
-    async with Database.opened(ingest.settings.database_url) as database:
+    async with Database.opened(ingest.settings.database_url.reveal()) as database:
         yield JobRecorder(database)
 
 
 def row(**changes: Any) -> JobRow:
-    """A job as an upload would record it."""
+    """The row of an uploaded job."""
     plain = JobRow(
         job_id=new_id(),
         tenant="default",
@@ -54,7 +55,7 @@ async def recorded(ingest: Ingest) -> set[Any]:
     return {job["job_id"] for job in jobs}
 
 
-async def test_many_uploads_at_once_are_all_recorded_with_their_own_bytes(ingest: Ingest) -> None:
+async def test_concurrent_uploads_are_all_committed_with_their_own_bytes(ingest: Ingest) -> None:
     sounds = [wav(250 * number) + bytes([number]) for number in range(1, 200)]
 
     ids = await asyncio.gather(*(ingest.submit(sound, metadata=str(len(sound))) for sound in sounds))
@@ -69,7 +70,7 @@ async def test_many_uploads_at_once_are_all_recorded_with_their_own_bytes(ingest
     assert {str(job_id) for job_id in await recorded(ingest)} == set(ids)
 
 
-async def test_rows_of_the_same_moment_share_a_commit(ingest: Ingest, recorder: JobRecorder) -> None:
+async def test_concurrent_rows_share_a_commit(ingest: Ingest, recorder: JobRecorder) -> None:
     batches: list[int] = []
     recorder.on_batch = batches.append
     rows = [row() for _ in range(50)]
@@ -84,13 +85,13 @@ async def test_rows_of_the_same_moment_share_a_commit(ingest: Ingest, recorder: 
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
-        ({"job_id": None}, asyncpg.UniqueViolationError),  # that of a job which is there already
+        ({"job_id": None}, asyncpg.UniqueViolationError),  # the id of an existing job
         ({"filename": "a\x00b"}, asyncpg.PostgresError),
-        ({"filename": "\ud800"}, Exception),  # refused by the driver, before it sends anything
+        ({"filename": "\ud800"}, Exception),  # refused by the driver before it sends anything
         ({"options_json": None}, asyncpg.NotNullViolationError),
     ],
 )
-async def test_a_row_that_is_refused_harms_no_other(
+async def test_a_rejected_row_does_not_affect_the_others(
     ingest: Ingest, recorder: JobRecorder, fault: dict[str, Any], error: type[Exception]
 ) -> None:
     first = row()
@@ -119,7 +120,7 @@ async def commits_that_wait(ingest: Ingest) -> AsyncIterator[None]:
 
 
 async def begun(ingest: Ingest, recorder: JobRecorder, job: JobRow, before: int) -> asyncio.Task[None]:
-    """A row whose COMMIT waits as those `before` it do: each is a batch of its own."""
+    """A row whose COMMIT waits behind `before` others, each a batch of its own."""
     task = asyncio.create_task(recorder.record(job))
 
     async def waits() -> bool:
@@ -130,14 +131,14 @@ async def begun(ingest: Ingest, recorder: JobRecorder, job: JobRow, before: int)
     return task
 
 
-async def test_who_is_cancelled_before_its_turn_is_not_recorded_and_who_is_cancelled_in_it_does_not_know(
+async def test_a_row_cancelled_before_its_commit_is_not_written_and_one_cancelled_during_it_is_unknown(
     ingest: Ingest, recorder: JobRecorder
 ) -> None:
     rows = [row() for _ in range(COMMITTERS + 2)]
     async with commits_that_wait(ingest):
         committing = [await begun(ingest, recorder, each, number) for number, each in enumerate(rows[:COMMITTERS])]
         waiting, patient = [asyncio.create_task(recorder.record(each)) for each in rows[COMMITTERS:]]
-        await asyncio.sleep(0)  # both stand in the queue
+        await asyncio.sleep(0)  # both wait in the queue
         waiting.cancel()
         committing[0].cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -148,7 +149,7 @@ async def test_who_is_cancelled_before_its_turn_is_not_recorded_and_who_is_cance
     assert await recorded(ingest) == {each.job_id for each in rows} - {rows[-2].job_id}
 
 
-async def test_backends_that_are_ended_in_the_middle_leave_no_202_without_its_job(settings: IngestSettings) -> None:
+async def test_terminated_backends_leave_no_202_without_a_job(settings: IngestSettings) -> None:
     ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'headrace-ingest'"
     async with serving(settings) as ingest:
         promised = []
@@ -165,9 +166,12 @@ async def test_backends_that_are_ended_in_the_middle_leave_no_202_without_its_jo
         assert set(promised) <= jobs <= stored
 
 
-async def test_when_postgres_goes_without_a_word_nobody_waits_for_those_before_him(settings: IngestSettings) -> None:
-    """Each commit of a frozen server takes its whole time; who queues behind several is told after one."""
-    async with proxied(settings.database_url) as postgres, serving(settings, database_url=postgres.url) as ingest:
+async def test_while_postgres_is_frozen_queued_rows_fail_after_one_timeout(settings: IngestSettings) -> None:
+    """Each commit on a frozen server takes its whole timeout; a row behind several fails after one timeout."""
+    async with (
+        proxied(settings.database_url.reveal()) as postgres,
+        serving(settings, database_url=Secret(postgres.url)) as ingest,
+    ):
         await ingest.submit(wav())
         postgres.freeze()
         async with asyncio.timeout(15):

@@ -1,4 +1,4 @@
-"""`POST /v1/dead-letters/…redrive`: a job, a delivery or all of them again, exactly once."""
+"""`POST /v1/dead-letters/…redrive`: redrive a job, a delivery or all of them, exactly once."""
 
 import asyncio
 from typing import Any
@@ -30,7 +30,7 @@ async def redrive_all(ingest: Ingest, **query: str) -> int:
 
 
 async def undelivered(ingest: Ingest) -> str:
-    """A COMPLETED job whose webhook could not be delivered."""
+    """A COMPLETED job with a dead delivery."""
     job_id = await ingest.submit(wav(), webhook_url=records.HOOK)
     await records.complete(ingest, job_id)
     (delivery,) = await records.tasks_of(ingest, job_id, "deliver")
@@ -53,7 +53,7 @@ async def test_a_failed_job_is_queued_again_as_a_new_generation(ingest: Ingest) 
     assert (old["generation"], old["state"], old["dismissed_at"] is not None) == (1, "dead", True)
     assert (new["generation"], new["kind"], new["state"], new["dispatch_no"]) == (2, "prepare", "dispatched", 1)
     assert await records.dead_letters(ingest) == []
-    async with Redis.from_url(ingest.settings.redis_url) as redis:
+    async with Redis.from_url(ingest.settings.redis_url.reveal()) as redis:
 
         async def is_rung() -> bool:
             return await redis.zscore(COMPUTE_QUEUE, f"{new['id']}.1") is not None
@@ -61,7 +61,7 @@ async def test_a_failed_job_is_queued_again_as_a_new_generation(ingest: Ingest) 
         await until(is_rung)
 
 
-async def test_its_client_sees_a_queued_job_without_an_error(ingest: Ingest) -> None:
+async def test_a_redriven_job_is_queued_and_has_no_error(ingest: Ingest) -> None:
     job_id = await records.failed(ingest)
     assert (await ingest.get(f"/v1/jobs/{job_id}"))[1]["error"]["code"] == "timeout"
     await redrive(ingest, job_id)
@@ -69,15 +69,15 @@ async def test_its_client_sees_a_queued_job_without_an_error(ingest: Ingest) -> 
     assert (job["status"], job["error"], job["attempts"], job["progress"]) == ("QUEUED", None, 0, 0)
 
 
-async def test_what_has_no_dead_letter_cannot_be_redriven(ingest: Ingest) -> None:
+async def test_a_job_without_a_dead_letter_cannot_be_redriven(ingest: Ingest) -> None:
     job_id = await ingest.submit(wav())
     status, problem = await redrive(ingest, job_id)
     assert (status, problem["code"]) == (404, "no_dead_letter")
-    for nobody in (new_id(), "x"):
-        assert (await redrive(ingest, nobody))[1]["code"] == "not_found"
+    for unknown_id in (new_id(), "x"):
+        assert (await redrive(ingest, unknown_id))[1]["code"] == "not_found"
 
 
-async def test_chunks_that_were_finished_are_not_done_again(ingest: Ingest) -> None:
+async def test_finished_chunks_are_not_repeated(ingest: Ingest) -> None:
     job_id = await ingest.submit(wav())
     chunks = await records.cut(ingest, job_id, "done", "dispatched", "done", "cancelled")
     await records.end_task(ingest, chunks[1], "dead", FailureCode.POISON)
@@ -106,7 +106,7 @@ async def test_chunks_survive_any_number_of_generations(ingest: Ingest) -> None:
     assert (job["generation"], job["chunk_generation"], job["chunks_done"]) == (3, 1, 1)
 
 
-async def test_only_the_finish_is_done_again_when_all_chunks_are_done(ingest: Ingest) -> None:
+async def test_only_finish_is_repeated_if_all_chunks_are_done(ingest: Ingest) -> None:
     job_id = await ingest.submit(wav())
     await records.cut(ingest, job_id, "done", "done")
     finish = await records.insert_task(ingest, job_id, TaskKind.FINISH)
@@ -123,7 +123,7 @@ async def test_only_the_finish_is_done_again_when_all_chunks_are_done(ingest: In
     ]  # fmt: skip
 
 
-async def test_a_job_whose_chunks_are_gone_starts_over(ingest: Ingest) -> None:
+async def test_a_job_without_its_chunks_starts_over(ingest: Ingest) -> None:
     job_id = await ingest.submit(wav())
     chunks = await records.cut(ingest, job_id, "done", "dispatched")
     await records.end_task(ingest, chunks[1], "dead", FailureCode.SOURCE_MISSING)
@@ -137,13 +137,13 @@ async def test_a_job_whose_chunks_are_gone_starts_over(ingest: Ingest) -> None:
     assert task["kind"] == "prepare"
 
 
-def test_a_plan_without_all_of_the_chunks_starts_over() -> None:
+def test_a_plan_without_all_chunks_starts_over() -> None:
     done = NewTask(TaskKind.CHUNK, 0, TaskState.DONE)
     assert plan([], 0) == plan([done], 2) == plan([], 3) == FROM_THE_START
     assert plan([done], 1).stage is Stage.FINISH
 
 
-async def test_a_job_whose_audio_was_erased_by_age_is_not_redriven(ingest: Ingest) -> None:
+async def test_a_job_whose_audio_was_deleted_by_retention_is_not_redriven(ingest: Ingest) -> None:
     job_id, other = await records.failed(ingest), await records.failed(ingest)
     await ingest.sql("UPDATE jobs SET audio_erased_at = now() WHERE id = $1", job_id)
     status, problem = await redrive(ingest, job_id)
@@ -153,7 +153,7 @@ async def test_a_job_whose_audio_was_erased_by_age_is_not_redriven(ingest: Inges
     assert (await records.job_row(ingest, other))["status"] == "QUEUED"
 
 
-async def test_a_dead_delivery_is_made_again_and_its_job_stays_as_it_ended(ingest: Ingest) -> None:
+async def test_redriving_a_dead_delivery_does_not_change_the_job(ingest: Ingest) -> None:
     job_id = await undelivered(ingest)
 
     status, accepted = await redrive(ingest, job_id)
@@ -166,7 +166,7 @@ async def test_a_dead_delivery_is_made_again_and_its_job_stays_as_it_ended(inges
     assert await records.dead_letters(ingest) == []
 
 
-async def test_a_failed_job_that_could_not_tell_of_it_is_redriven_as_one(ingest: Ingest) -> None:
+async def test_a_failed_job_with_a_dead_delivery_is_redriven_as_a_job(ingest: Ingest) -> None:
     job_id = await records.failed(ingest, webhook_url=records.HOOK)
     (delivery,) = await records.tasks_of(ingest, job_id, "deliver")
     await records.end_task(ingest, delivery["id"], "dead", FailureCode.WEBHOOK_REFUSED)
@@ -178,7 +178,7 @@ async def test_a_failed_job_that_could_not_tell_of_it_is_redriven_as_one(ingest:
     assert new["kind"] == "prepare"
 
 
-async def test_redriving_by_the_code_of_deliveries_does_not_work_on_the_audio_again(ingest: Ingest) -> None:
+async def test_redriving_by_a_delivery_code_does_not_restart_the_job(ingest: Ingest) -> None:
     job_id = await records.failed(ingest, webhook_url=records.HOOK)
     (delivery,) = await records.tasks_of(ingest, job_id, "deliver")
     await records.end_task(ingest, delivery["id"], "dead", FailureCode.WEBHOOK_REFUSED)
@@ -190,7 +190,7 @@ async def test_redriving_by_the_code_of_deliveries_does_not_work_on_the_audio_ag
     assert len(await records.tasks_of(ingest, job_id, "deliver")) == 2
 
 
-async def test_a_hundred_dead_jobs_redriven_twice_at_once_get_one_new_generation_each(ingest: Ingest) -> None:
+async def test_a_hundred_dead_jobs_redriven_twice_concurrently_get_one_new_generation_each(ingest: Ingest) -> None:
     ids = await asyncio.gather(*(ingest.submit(wav()) for _ in range(MANY)))
     for job_id in ids:
         await records.fail(ingest, job_id)
@@ -206,7 +206,7 @@ async def test_a_hundred_dead_jobs_redriven_twice_at_once_get_one_new_generation
     assert await records.dead_letters(ingest) == []
 
 
-async def test_a_walk_over_several_batches_finds_them_all(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_several_batches_of_dead_letters_are_redriven(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ingest_service.jobs.redrive.BATCH", 3)
     for _ in range(8):
         await records.failed(ingest)
@@ -214,7 +214,7 @@ async def test_a_walk_over_several_batches_finds_them_all(ingest: Ingest, monkey
     assert await redrive_all(ingest) == 8
 
 
-async def test_all_of_one_code_leaves_the_others(ingest: Ingest) -> None:
+async def test_redriving_one_code_leaves_the_other_codes(ingest: Ingest) -> None:
     poisoned, slow = await records.failed(ingest, FailureCode.POISON), await records.failed(ingest, FailureCode.TIMEOUT)
     assert await redrive_all(ingest, code="timeout") == 1
     assert [letter["job_id"] for letter in await records.dead_letters(ingest)] == [poisoned]

@@ -1,4 +1,4 @@
-"""A request can be followed: its id is in the answer and all its log lines, its job there, its times in a header."""
+"""Each request has an id in its answer and log lines, its job in the log, and its durations in a header."""
 
 import logging
 import re
@@ -9,6 +9,7 @@ import pytest
 
 from ingest_service.settings import IngestSettings
 from shared.ids import new_id
+from shared.secret import Secret
 from tests.ingest.serving import Ingest, serving
 from tests.ingest.sounds import wav
 
@@ -29,21 +30,21 @@ async def headers_of(ingest: Ingest, path: str, **headers: str) -> Any:
 @pytest.mark.parametrize(
     "sent", ["a", "req-4711", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "x" * 128]
 )
-async def test_a_sane_id_is_kept(ingest: Ingest, sent: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_valid_request_id_is_kept(ingest: Ingest, sent: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     assert (await headers_of(ingest, "/v1/jobs", **{"X-Request-Id": sent})).getall("X-Request-Id") == [sent]
     assert fields(caplog, "request")[-1]["request_id"] == sent
 
 
 @pytest.mark.parametrize("sent", ["", "two words", 'quo"te', "x" * 129, "caf\u00e9", "<script>", "a\tb"])
-async def test_another_is_replaced(ingest: Ingest, sent: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_invalid_request_id_is_replaced(ingest: Ingest, sent: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     (given,) = (await headers_of(ingest, "/v1/jobs", **{"X-Request-Id": sent})).getall("X-Request-Id")
     assert OUR_OWN.fullmatch(given)
     assert fields(caplog, "request")[-1]["request_id"] == given
 
 
-async def test_two_ids_are_none(ingest: Ingest) -> None:
+async def test_two_request_ids_are_replaced(ingest: Ingest) -> None:
     headers = [("X-Request-Id", "one"), ("X-Request-Id", "two")]
     async with aiohttp.ClientSession(headers=headers) as client, client.get(ingest.url + "/v1/jobs") as answer:
         assert OUR_OWN.fullmatch(answer.headers["X-Request-Id"])
@@ -57,17 +58,19 @@ async def test_every_answer_has_an_id_and_a_total(ingest: Ingest, path: str, sta
         assert [name for name, _ in timings(answer.headers["Server-Timing"])] == ["total"]
 
 
-async def test_each_line_of_a_request_has_its_id(settings: IngestSettings, caplog: pytest.LogCaptureFixture) -> None:
+async def test_each_log_line_of_a_request_has_its_id(
+    settings: IngestSettings, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
-    async with serving(settings, database_url="postgresql://x@127.0.0.1:1/x") as ingest:
+    async with serving(settings, database_url=Secret("postgresql://x@127.0.0.1:1/x")) as ingest:
         headers = {**WAV_TYPE, "X-Request-Id": "follow-me"}
         assert (await ingest.post(wav(), headers=headers))[0] == 503
-    lines = [*fields(caplog, "outage"), *fields(caplog, "request")]
+    lines = [*fields(caplog, "dependency_unavailable"), *fields(caplog, "request")]
     assert [line["request_id"] for line in lines] == ["follow-me"] * 2
     assert lines[1]["code"] == "database_unavailable"
 
 
-async def test_the_line_of_a_submission_names_its_job(ingest: Ingest, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_log_line_of_a_submission_names_its_job(ingest: Ingest, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     job_id = await ingest.submit(wav())
     await ingest.get(f"/v1/jobs/{job_id}")
@@ -77,7 +80,7 @@ async def test_the_line_of_a_submission_names_its_job(ingest: Ingest, caplog: py
     assert "code" not in submitted
 
 
-async def test_what_is_no_id_is_not_logged(ingest: Ingest, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_invalid_job_id_is_not_logged(ingest: Ingest, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     await ingest.get("/v1/jobs/my-secret-words")
     await ingest.post(b"", headers=WAV_TYPE)
@@ -85,7 +88,7 @@ async def test_what_is_no_id_is_not_logged(ingest: Ingest, caplog: pytest.LogCap
     assert "my-secret-words" not in str([vars(record) for record in caplog.records if record.name.startswith("ingest")])
 
 
-async def test_an_upload_says_what_it_waited_for(ingest: Ingest) -> None:
+async def test_an_upload_has_the_durations_of_its_steps(ingest: Ingest) -> None:
     async with ingest.client.post(ingest.url + "/v1/jobs", data=wav(), headers=WAV_TYPE) as answer:
         assert answer.status == 202
         names, milliseconds = zip(*timings(answer.headers["Server-Timing"]), strict=True)
@@ -96,20 +99,20 @@ async def test_an_upload_says_what_it_waited_for(ingest: Ingest) -> None:
     assert sum(steps) <= total + 0.2  # each is rounded to a tenth
 
 
-async def test_an_upload_that_is_refused_says_it_as_far_as_it_came(ingest: Ingest) -> None:
+async def test_a_refused_upload_has_the_durations_of_the_steps_it_reached(ingest: Ingest) -> None:
     async with ingest.client.post(ingest.url + "/v1/jobs", data=b"nonsense", headers=WAV_TYPE) as answer:
         assert answer.status == 415
         assert [name for name, _ in timings(answer.headers["Server-Timing"])] == ["receive", "total"]
 
 
-async def test_the_line_of_a_refusal_says_why_and_for_which_job(
+async def test_the_log_line_of_a_refusal_names_the_problem_and_the_job(
     ingest: Ingest, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    nobodys = str(new_id())
-    assert (await ingest.get(f"/v1/jobs/{nobodys}"))[0] == 404
+    unknown_id = str(new_id())
+    assert (await ingest.get(f"/v1/jobs/{unknown_id}"))[0] == 404
     (line,) = fields(caplog, "request")
-    assert (line["job_id"], line["code"]) == (nobodys, "not_found")
+    assert (line["job_id"], line["code"]) == (unknown_id, "not_found")
 
 
 def timings(header: str) -> list[tuple[str, float]]:

@@ -1,4 +1,4 @@
-"""The second wall: whatever the query, the services' role sees what its transaction names, or nothing."""
+"""Row-level security: the services' role sees only rows of the tenants that its transaction names."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ from ingest_service.settings import IngestSettings
 from ingest_service.uploads.commit import JobRecorder
 from processor_service.database import opened
 from shared.connections.tenancy import ALL_TENANTS, begin
-from tests.ingest.keys import WAV_TYPE, bearer, guarded, new_key
+from tests.ingest.api_keys import WAV_TYPE, bearer, guarded, new_key
 from tests.ingest.sounds import wav
 from tests.ingest.test_record_jobs import row as job_row
 from tests.servers import SERVICE_PASSWORD
@@ -62,8 +62,8 @@ TABLES = tuple(A_COLUMN)
 
 
 @pytest_asyncio.fixture
-async def walled_url(database_url: str, service_database_url: str) -> AsyncIterator[str]:
-    """Two tenants' rows, and the way of the services' role to them."""
+async def protected_url(database_url: str, service_database_url: str) -> AsyncIterator[str]:
+    """The URL of the services' role, with rows of two tenants."""
     owner = await asyncpg.connect(database_url)
     try:
         await owner.execute("TRUNCATE tenants CASCADE")
@@ -75,8 +75,8 @@ async def walled_url(database_url: str, service_database_url: str) -> AsyncItera
 
 
 @pytest_asyncio.fixture
-async def service(walled_url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(walled_url)
+async def service(protected_url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(protected_url)
     try:
         yield connection
     finally:
@@ -87,7 +87,7 @@ async def count(connection: Any, table: str) -> int:
     return int(await connection.fetchval(f"SELECT count(*) FROM {table}"))  # noqa: S608 - constants
 
 
-async def test_every_table_of_ours_is_walled(database_url: str) -> None:
+async def test_every_table_has_row_level_security(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     try:
         rows = await connection.fetch(
@@ -100,30 +100,30 @@ async def test_every_table_of_ours_is_walled(database_url: str) -> None:
 
 
 @pytest.mark.parametrize("table", TABLES)
-async def test_a_query_without_a_tenant_returns_nothing_foreign(service: asyncpg.Connection, table: str) -> None:
-    assert await count(service, table) == 0  # nothing is said: nothing is seen
+async def test_a_query_without_a_tenant_returns_no_row(service: asyncpg.Connection, table: str) -> None:
+    assert await count(service, table) == 0  # no tenant is set: no row is visible
     async with begun(service, ACME):
         assert await count(service, table) == 1
-    assert await count(service, table) == 0  # and nothing stays said
+    assert await count(service, table) == 0  # the setting ends with the transaction
     async with begun(service, ACME, GLOBEX):
         assert await count(service, table) == 2
     async with begun(service, ALL_TENANTS):
         assert await count(service, table) == 2
-    async with begun(service, "nobody"):
+    async with begun(service, "unknown"):
         assert await count(service, table) == 0
 
 
 @pytest.mark.parametrize("table", TABLES)
-async def test_a_statement_without_a_tenant_changes_nothing_foreign(service: asyncpg.Connection, table: str) -> None:
+async def test_a_statement_without_a_tenant_changes_no_row(service: asyncpg.Connection, table: str) -> None:
     assert await service.execute(f"DELETE FROM {table}") == "DELETE 0"  # noqa: S608 - constants
     async with begun(service, ACME):
         column = A_COLUMN[table]
         assert await service.execute(f"UPDATE {table} SET {column} = {column}") == "UPDATE 1"  # noqa: S608 - constants
 
 
-async def test_nobody_writes_in_anothers_name(service: asyncpg.Connection) -> None:
+async def test_a_row_of_another_tenant_cannot_be_written(service: asyncpg.Connection) -> None:
     insert = "INSERT INTO jobs (id, tenant, options) VALUES (gen_random_uuid(), $1, '{}')"
-    for tenant in ((ACME,), ("nobody",)):
+    for tenant in ((ACME,), ("unknown",)):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             async with begun(service, *tenant):
                 await service.execute(insert, GLOBEX)
@@ -134,7 +134,7 @@ async def test_nobody_writes_in_anothers_name(service: asyncpg.Connection) -> No
             await service.execute("UPDATE jobs SET tenant = $1", GLOBEX)
 
 
-async def test_it_holds_for_the_owner_of_the_tables(empty_database_url: str) -> None:
+async def test_row_level_security_applies_to_the_owner_of_the_tables(empty_database_url: str) -> None:
     owner = await asyncpg.connect(empty_database_url)
     url = await let_services_in(empty_database_url, SERVICE_PASSWORD)
     try:
@@ -152,13 +152,13 @@ async def test_it_holds_for_the_owner_of_the_tables(empty_database_url: str) -> 
 
 
 @pytest.mark.parametrize("name", ["", "a,b", "x'; DROP TABLE jobs; --", "Ä", "a\n"])
-def test_only_a_tenants_name_gets_into_a_statement(name: str) -> None:
+def test_only_a_valid_tenant_name_gets_into_a_statement(name: str) -> None:
     with pytest.raises(ValueError, match="name"):
         begin("acme", name)
 
 
-async def test_uploads_of_several_tenants_are_committed_together(walled_url: str) -> None:
-    async with Database.opened(walled_url) as database:
+async def test_uploads_of_several_tenants_share_a_commit(protected_url: str) -> None:
+    async with Database.opened(protected_url) as database:
         recorder = JobRecorder(database)
         sizes: list[int] = []
         recorder.on_batch = sizes.append
@@ -172,8 +172,8 @@ async def test_uploads_of_several_tenants_are_committed_together(walled_url: str
             assert await count(connection, "jobs") == 0
 
 
-async def test_the_processor_sees_all_tenants_and_leaves_nothing_behind(walled_url: str) -> None:
-    async with opened(walled_url, max_size=1, command_timeout_s=5) as pool:
+async def test_the_processor_sees_all_tenants_and_leaves_no_setting_behind(protected_url: str) -> None:
+    async with opened(protected_url, max_size=1, command_timeout_s=5) as pool:
         assert await count(pool, "jobs") == 2
         async with pool.acquire() as connection, connection.transaction():
             assert await count(connection, "tasks") == 2
@@ -182,11 +182,11 @@ async def test_the_processor_sees_all_tenants_and_leaves_nothing_behind(walled_u
         assert not said
 
 
-async def test_the_place_in_the_queue_counts_everybodys_jobs(settings: IngestSettings) -> None:
-    ours, theirs = (await new_key(settings, ACME)).key, (await new_key(settings, GLOBEX)).key
+async def test_the_queue_position_counts_the_jobs_of_all_tenants(settings: IngestSettings) -> None:
+    own, other = (await new_key(settings, ACME)).key, (await new_key(settings, GLOBEX)).key
     async with guarded(settings) as ingest:
-        for key in (theirs, ours, ours):
+        for key in (other, own, own):
             status, job = await ingest.post(wav(), headers=WAV_TYPE | bearer(key))
             assert status == 202
-        _, seen = await ingest.get(f"/v1/jobs/{job['job_id']}", headers=bearer(ours))
-        assert seen["queue_position"] == 3  # behind our first one, and theirs moves up with that
+        _, seen = await ingest.get(f"/v1/jobs/{job['job_id']}", headers=bearer(own))
+        assert seen["queue_position"] == 3  # behind the first job of this tenant and one of the other

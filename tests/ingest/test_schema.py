@@ -1,4 +1,4 @@
-"""The OpenAPI document tells the truth: every route is in it, with every problem that it answers."""
+"""The OpenAPI document is complete: every route, with every problem that it answers."""
 
 from typing import Any
 
@@ -56,7 +56,7 @@ async def test_a_route_describes_its_problems(
         assert codes <= {example["value"]["code"] for example in examples}, status
 
 
-async def test_the_failure_codes_to_choose_from_are_listed(ingest: Ingest) -> None:
+async def test_the_failure_codes_of_the_filter_are_listed(ingest: Ingest) -> None:
     (code,) = [
         parameter
         for parameter in (await document(ingest))["paths"][LETTERS]["get"]["parameters"]
@@ -65,7 +65,7 @@ async def test_the_failure_codes_to_choose_from_are_listed(ingest: Ingest) -> No
     assert "poison" in str(code["schema"]) + str((await document(ingest))["components"])
 
 
-async def test_every_route_says_in_a_line_what_it_is_for(ingest: Ingest) -> None:
+async def test_every_route_has_a_summary(ingest: Ingest) -> None:
     operations = [each for path in (await document(ingest))["paths"].values() for each in path.values()]
     assert len(operations) >= 16
     assert all(operation["summary"] and operation["description"] for operation in operations)
@@ -83,7 +83,7 @@ async def test_each_format_of_a_transcript_has_an_example(ingest: Ingest) -> Non
     assert "60" in limits["max_seconds"]
 
 
-async def test_events_and_metrics_are_described_in_their_own_types(ingest: Ingest) -> None:
+async def test_events_and_metrics_have_their_media_types(ingest: Ingest) -> None:
     paths = (await document(ingest))["paths"]
     events = paths[f"{JOB}/events"]["get"]
     (example,) = events["responses"]["200"]["content"]["text/event-stream"]["examples"].values()

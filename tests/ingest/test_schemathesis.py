@@ -1,4 +1,4 @@
-"""The OpenAPI document is true: schemathesis makes requests of it, good and bad, and holds the answers against it."""
+"""schemathesis makes valid and invalid requests from the OpenAPI document and checks the answers against it."""
 
 import asyncio
 import os
@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from ingest_service.settings import IngestSettings
-from tests.ingest.keys import WAV_TYPE, bearer, guarded, new_key
+from tests.ingest.api_keys import WAV_TYPE, bearer, guarded, new_key
 from tests.ingest.serving import serving
 from tests.ingest.sounds import wav
 from tests.stack.launched import ROOT
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
-SEED = os.environ.get("FUZZ_SEED", "5")  # `make fuzz` has others
+SEED = os.environ.get("FUZZ_SEED", "5")  # `make fuzz` sets others
 EXAMPLES = 15  # of each operation and phase
 TIMEOUT_S = 600
 
@@ -24,9 +24,7 @@ PHASES = [pytest.param("examples,coverage", marks=pytest.mark.slow), "fuzzing", 
 
 @pytest.mark.fuzz
 @pytest.mark.parametrize("phases", PHASES)
-async def test_every_answer_is_one_that_the_document_promises(
-    settings: IngestSettings, tmp_path: Path, phases: str
-) -> None:
+async def test_every_answer_matches_the_document(settings: IngestSettings, tmp_path: Path, phases: str) -> None:
     async with serving(settings) as ingest:
         await ingest.submit(wav())
         status, said = await run_schemathesis(f"{ingest.url}/schema/openapi.json", tmp_path, phases)
@@ -34,7 +32,7 @@ async def test_every_answer_is_one_that_the_document_promises(
 
 
 @pytest.mark.slow
-async def test_where_keys_are_asked_for_none_is_let_in_without(settings: IngestSettings, tmp_path: Path) -> None:
+async def test_requests_without_a_valid_key_are_refused(settings: IngestSettings, tmp_path: Path) -> None:
     """Its check `ignored_auth` sends each request again without the key, and with a wrong one."""
     key = (await new_key(settings, "acme")).key
     async with guarded(settings) as ingest:
@@ -58,7 +56,7 @@ async def run_schemathesis(
         *("--seed", SEED, "--suppress-health-check", "all", "--continue-on-failure", *more),
         *("--generation-database", "none", "--no-color"),
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"},  # the hooks are found there
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"},  # where the hooks are
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

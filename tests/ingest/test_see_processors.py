@@ -1,4 +1,4 @@
-"""`/health/ready` shows whether a processor has been seen lately: real processes, one Redis, several ingests."""
+"""`/health/ready` shows whether a processor has been seen recently: real processes, one Redis, several ingests."""
 
 import asyncio
 import os
@@ -9,7 +9,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from ingest_service.server.readiness import LATELY_S
+from ingest_service.server.readiness import SEEN_WITHIN_S
 from ingest_service.settings import IngestSettings
 from shared.queue.dispatch import PROCESSOR_SEEN_KEY, PROCESSOR_SEEN_TTL_MS
 from tests.ingest.serving import Ingest, serving, until
@@ -19,8 +19,8 @@ from tests.ingest.serving import Ingest, serving, until
 async def processor(settings: IngestSettings) -> AsyncIterator[asyncio.subprocess.Process]:
     """An idle processor of the same stack."""
     ours = {
-        "HEADRACE_DATABASE_URL": settings.database_url,
-        "HEADRACE_REDIS_URL": settings.redis_url,
+        "HEADRACE_DATABASE_URL": settings.database_url.reveal(),
+        "HEADRACE_REDIS_URL": settings.redis_url.reveal(),
         "HEADRACE_STORAGE_URL": settings.storage_url,
         "HEADRACE_TRANSCRIBER": "scripted",
         "HEADRACE_LOG_LEVEL": "WARNING",
@@ -36,7 +36,7 @@ async def processor(settings: IngestSettings) -> AsyncIterator[asyncio.subproces
 
 
 async def processors(ingest: Ingest) -> dict[str, Any]:
-    """What the ingest answers about them; it is ready in every case."""
+    """Return what the ingest answers about processors. It is always ready."""
     status, body = await ingest.get("/health/ready")
     assert (status, body["ready"]) == (200, True)
     return dict(body["processors"])
@@ -47,7 +47,7 @@ async def is_seen(ingest: Ingest) -> bool:
 
 
 async def forget(settings: IngestSettings) -> None:
-    async with Redis.from_url(settings.redis_url) as redis:
+    async with Redis.from_url(settings.redis_url.reveal()) as redis:
         await redis.delete(PROCESSOR_SEEN_KEY)
 
 
@@ -57,7 +57,7 @@ async def test_an_idle_processor_is_seen_by_every_ingest(settings: IngestSetting
         for ingest in (one, other):
             seen = await processors(ingest)
             assert seen["status"] == "seen"
-            assert 0 <= seen["seen_s_ago"] <= LATELY_S
+            assert 0 <= seen["seen_s_ago"] <= SEEN_WITHIN_S
 
 
 async def test_one_of_several_processors_is_enough(settings: IngestSettings) -> None:
@@ -73,19 +73,19 @@ async def test_one_of_several_processors_is_enough(settings: IngestSettings) -> 
         await until(lambda: is_seen(ingest), timeout_s=60)
 
 
-async def test_none_was_ever_seen(ingest: Ingest) -> None:
+async def test_no_processor_was_ever_seen(ingest: Ingest) -> None:
     assert await processors(ingest) == {"status": "not_seen", "seen_s_ago": None}
 
 
-async def test_one_that_was_seen_an_hour_ago_counts_as_not_seen(ingest: Ingest) -> None:
-    async with Redis.from_url(ingest.settings.redis_url) as redis:
+async def test_a_processor_seen_an_hour_ago_is_not_seen(ingest: Ingest) -> None:
+    async with Redis.from_url(ingest.settings.redis_url.reveal()) as redis:
         await redis.set(PROCESSOR_SEEN_KEY, b"", px=PROCESSOR_SEEN_TTL_MS - 3_600_000)
     seen = await processors(ingest)
     assert seen["status"] == "not_seen"
     assert 3600 <= seen["seen_s_ago"] < 3700
 
 
-async def test_the_api_document_describes_it(ingest: Ingest) -> None:
+async def test_the_openapi_document_describes_processors(ingest: Ingest) -> None:
     _, document = await ingest.get("/schema/openapi.json")
     described = document["components"]["schemas"]
     (readiness,) = [described[name] for name in described if name.endswith("Readiness")]

@@ -1,4 +1,4 @@
-"""Small uploads go a shorter way than large ones: past the framework, past streams, by plain system calls."""
+"""Small uploads take the fast path: without the framework, without streams, with plain system calls."""
 
 import asyncio
 import hashlib
@@ -30,7 +30,7 @@ def files_in(folder: Path) -> list[Path]:
 
 @pytest.mark.parametrize("path", ["/v1/jobs", "/v1/jobs/", "/api/upload-audio", "/api/upload-audio/"])
 @pytest.mark.parametrize("data_bytes", [32000, LARGE_BYTES // 250 * 250])
-async def test_both_ways_take_the_same_form(ingest: Ingest, path: str, data_bytes: int) -> None:
+async def test_both_paths_accept_the_same_form(ingest: Ingest, path: str, data_bytes: int) -> None:
     sound = wav(data_bytes)
     data = form(("language", "en"), ("audio_file", sound), ("metadata", '{"call": 4711}'))
 
@@ -57,10 +57,10 @@ async def test_both_ways_take_the_same_form(ingest: Ingest, path: str, data_byte
         ([("audio_file", wav()), ("no_option", b"1")], "invalid_option"),
     ],
 )
-async def test_both_ways_refuse_the_same(
+async def test_both_paths_refuse_the_same_form(
     ingest: Ingest, parts: list[tuple[str, bytes]], code: str, padding: int
 ) -> None:
-    """An epilogue, which every parser skips, makes the same form too large for the short way."""
+    """An epilogue, which every parser skips, makes the same form too large for the fast path."""
     body = multipart_body("b", *parts) + b"." * padding
 
     status, problem = await ingest.post(body, headers={"Content-Type": "multipart/form-data; boundary=b"})
@@ -70,7 +70,7 @@ async def test_both_ways_refuse_the_same(
 
 
 @pytest.mark.parametrize("header", ["boundary=a=b/c:d", 'Boundary="a=b/c:d"', "charset=utf-8; boundary=a=b/c:d"])
-async def test_boundaries_are_read_as_clients_write_them(ingest: Ingest, header: str) -> None:
+async def test_boundaries_may_be_quoted_or_not(ingest: Ingest, header: str) -> None:
     body = multipart_body("a=b/c:d", ("audio_file", wav()))
 
     status, answer = await ingest.post(body, headers={"Content-Type": f"Multipart/Form-Data; {header}"})
@@ -86,13 +86,13 @@ async def test_small_audio_over_the_limit_is_refused(settings: IngestSettings) -
         await ingest.assert_nothing_is_left()
 
 
-async def test_what_stands_in_the_way_is_told_and_a_defect_is_no_secret(ingest: Ingest) -> None:
+async def test_a_store_error_and_a_defect_get_problem_answers(ingest: Ingest) -> None:
     ingest.lose_store()
     status, problem = await ingest.post(wav(), headers=WAV_TYPE)
     assert (status, problem["code"]) == (503, "storage_unavailable")
 
 
-def test_a_crash_s_leftover_does_not_stand_in_the_way(tmp_path: Path) -> None:
+def test_a_leftover_of_a_crash_does_not_block_a_write(tmp_path: Path) -> None:
     leftover, blob = tmp_path / "source#1", tmp_path / "source"
     leftover.write_bytes(b"half")
 
@@ -102,8 +102,8 @@ def test_a_crash_s_leftover_does_not_stand_in_the_way(tmp_path: Path) -> None:
     assert set(files_in(tmp_path)) == {blob, leftover}
 
 
-def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
-    """A folder stands where the file is to be."""
+def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
+    """A folder exists at the path of the file."""
     (tmp_path / "job" / "source").mkdir(parents=True)
 
     with pytest.raises(IsADirectoryError):
@@ -113,7 +113,7 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data_bytes", [32000, LARGE_BYTES // 250 * 250])
-async def test_with_fsync_the_disk_has_file_and_folders_before_the_answer(
+async def test_with_fsync_file_and_folders_are_synced_before_the_answer(
     settings: IngestSettings, monkeypatch: pytest.MonkeyPatch, data_bytes: int
 ) -> None:
     synced: set[str] = set()
@@ -130,9 +130,7 @@ async def test_with_fsync_the_disk_has_file_and_folders_before_the_answer(
         assert {str(root / path) for path in ("", "jobs", f"jobs/{job_id}", f"jobs/{job_id}/source")} <= synced
 
 
-async def test_what_the_disk_does_not_take_is_taken_away_again(
-    storage_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_blob_that_cannot_be_synced_is_deleted(storage_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(_: int) -> None:
         raise OSError(5, "Input/output error")
 

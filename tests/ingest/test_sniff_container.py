@@ -1,4 +1,4 @@
-"""The sniffer, on small built-in examples and on the larger corpus where that is at hand."""
+"""The sniffer on small built-in examples, and on the corpus if it is present."""
 
 import gzip
 import random
@@ -81,7 +81,7 @@ NOT_AUDIO = [
 
 
 def beginning(head: bytes) -> bytes:
-    """As of a file that goes on."""
+    """The beginning of a longer file."""
     return head[:HEAD_BYTES].ljust(HEAD_BYTES, b"\0")
 
 
@@ -100,13 +100,13 @@ def test_not_audio(head: bytes) -> None:
     assert sniff_container(head[:HEAD_BYTES]) is None
 
 
-def test_random_bytes_are_hardly_ever_audio() -> None:
+def test_random_bytes_are_rarely_recognized_as_audio() -> None:
     noise = random.Random(7)
     taken = sum(sniff_container(noise.randbytes(HEAD_BYTES)) is not None for _ in range(2000))
     assert taken <= 2
 
 
-def test_any_beginning_of_audio_is_read_without_an_error() -> None:
+def test_any_prefix_of_audio_is_sniffed_without_an_error() -> None:
     for head in AUDIO.values():
         for length in range(len(head[:600])):
             sniff_container(head[:length])
@@ -114,7 +114,7 @@ def test_any_beginning_of_audio_is_read_without_an_error() -> None:
 
 @pytest.mark.corpus
 def test_corpus() -> None:
-    """All that is speech or must be accepted is taken, and nothing that must not be."""
+    """Files that must be accepted are, and files that must be refused are."""
     files = corpus()
     if not files:
         pytest.skip("the folder shared/audio does not stand beside the repository")

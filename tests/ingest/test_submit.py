@@ -1,4 +1,4 @@
-"""Handing in audio over real HTTP: what is taken, what is refused, and that a refusal leaves nothing."""
+"""Uploads over real HTTP: what is accepted, what is refused, and that a refusal leaves nothing."""
 
 import asyncio
 import hashlib
@@ -40,7 +40,7 @@ def multipart_body(boundary: str, *parts: tuple[str, bytes]) -> bytes:
 
 
 def file_body(boundary: str, filename: str, audio: bytes) -> bytes:
-    """A form with a file, its name as a browser writes it: NUL and all, but for quotes and line breaks."""
+    """A form with a file, its name as a browser writes it: unescaped except quotes and line breaks."""
     name = filename.replace("\r", "%0D").replace("\n", "%0A").replace('"', "%22")
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="audio_file"; filename="{name}"\r\n\r\n'
     return head.encode() + audio + f"\r\n--{boundary}--\r\n".encode()
@@ -76,15 +76,15 @@ async def test_raw_bytes_with_options_in_the_query(ingest: Ingest, content_type:
     assert (job["options"], job["webhook_url"], job["metadata"]) == ('{"language":"de"}', query["webhook_url"], '"ä"')
 
 
-async def test_the_bell_is_rung_after_the_commit(ingest: Ingest) -> None:
+async def test_the_dispatch_is_sent_after_the_commit(ingest: Ingest) -> None:
     await ingest.submit(wav())
     (task,) = await ingest.sql("SELECT id FROM tasks")
-    async with Redis.from_url(ingest.settings.redis_url) as redis:
+    async with Redis.from_url(ingest.settings.redis_url.reveal()) as redis:
 
-        async def rung() -> bool:
+        async def is_dispatched() -> bool:
             return await redis.zscore(COMPUTE_QUEUE, f"{task['id']}.1") is not None
 
-        await until(rung)
+        await until(is_dispatched)
         assert await redis.exists(f"arq:job:{task['id']}.1")
 
 
@@ -135,7 +135,7 @@ async def test_refused_bodies_leave_nothing(
     await ingest.assert_nothing_is_left()
 
 
-async def test_only_forms_at_the_original_route(ingest: Ingest) -> None:
+async def test_the_original_route_accepts_forms_only(ingest: Ingest) -> None:
     status, problem = await ingest.post(wav(), path="/api/upload-audio", headers=WAV_TYPE)
     assert (status, problem["code"]) == (415, "unsupported_content_type")
 
@@ -147,7 +147,7 @@ async def chunks(count: int) -> AsyncIterator[bytes]:
 
 
 @pytest.mark.parametrize("as_form", [False, True])
-async def test_too_large_though_no_length_is_declared(settings: IngestSettings, as_form: bool) -> None:  # noqa: FBT001
+async def test_a_large_body_without_a_length_is_refused(settings: IngestSettings, as_form: bool) -> None:  # noqa: FBT001
     async with serving(settings, max_upload_bytes=50_000) as ingest:
         if as_form:
             data: Any = aiohttp.FormData()
@@ -160,7 +160,7 @@ async def test_too_large_though_no_length_is_declared(settings: IngestSettings, 
         assert (await ingest.post(chunks(40), headers=WAV_TYPE))[0] == 202
 
 
-async def test_too_large_is_said_before_the_body_is_sent(settings: IngestSettings) -> None:
+async def test_a_large_declared_length_is_refused_before_the_body(settings: IngestSettings) -> None:
     async with serving(settings, max_upload_bytes=1000) as ingest:
         reader, writer = await asyncio.open_connection(*ingest.address)
         writer.write(b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: audio/wav\r\nContent-Length: 1001\r\n\r\n")
@@ -169,7 +169,7 @@ async def test_too_large_is_said_before_the_body_is_sent(settings: IngestSetting
 
 
 @pytest.mark.parametrize("content_type", ["audio/wav", "text/plain"])
-async def test_a_client_that_only_sends_gets_to_read_an_early_refusal(ingest: Ingest, content_type: str) -> None:
+async def test_a_client_that_only_sends_receives_an_early_refusal(ingest: Ingest, content_type: str) -> None:
     def send() -> tuple[int, bytes]:
         connection = http.client.HTTPConnection(*ingest.address, timeout=30)
         try:
@@ -185,8 +185,8 @@ async def test_a_client_that_only_sends_gets_to_read_an_early_refusal(ingest: In
     await ingest.assert_nothing_is_left()
 
 
-async def test_an_early_refusal_is_said_at_once(ingest: Ingest) -> None:
-    """After the first kilobytes, while the client still holds back the rest."""
+async def test_an_early_refusal_is_sent_immediately(ingest: Ingest) -> None:
+    """After the first kilobytes, before the client sends the rest."""
     reader, writer = await asyncio.open_connection(*ingest.address)
     head = b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: audio/wav\r\nContent-Length: 900000\r\n\r\n"
     writer.write(head + b"no audio" * 2000)
@@ -195,7 +195,7 @@ async def test_an_early_refusal_is_said_at_once(ingest: Ingest) -> None:
 
 
 @pytest.mark.parametrize("as_form", [False, True])
-async def test_a_client_that_goes_leaves_nothing(ingest: Ingest, as_form: bool) -> None:  # noqa: FBT001
+async def test_a_disconnected_client_leaves_nothing(ingest: Ingest, as_form: bool) -> None:  # noqa: FBT001
     _, writer = await asyncio.open_connection(*ingest.address)
     body = multipart_body("x", ("audio_file", wav(20 * MIB))) if as_form else wav(20 * MIB)
     content_type = "multipart/form-data; boundary=x" if as_form else "audio/wav"
@@ -218,7 +218,7 @@ async def test_a_client_that_goes_leaves_nothing(ingest: Ingest, as_form: bool) 
 
 @pytest.mark.corpus
 async def test_corpus_over_http(ingest: Ingest) -> None:
-    """Every good file is taken, under the hostile names too; what is none is refused; nothing brings a 500.
+    """Every valid file is accepted, also under hostile names; others are refused; nothing causes a 500.
 
     A file that is to be rejected for what stands behind its first bytes is taken here, and its job FAILS.
     """
@@ -248,7 +248,7 @@ async def test_a_gzip_bomb_is_refused_as_a_file_and_as_an_encoding(ingest: Inges
 @pytest.mark.parametrize(
     "name", ["../../../../tmp/evil.wav", "/etc/passwd", 'semi;colon"quote.wav', "音声 🎙️.wav", "a%00b.wav", "x" * 3000]
 )
-async def test_hostile_names_are_only_names(ingest: Ingest, name: str) -> None:
+async def test_hostile_file_names_are_stored_as_text(ingest: Ingest, name: str) -> None:
     data = aiohttp.FormData(quote_fields=False)
     data.add_field("audio_file", wav(), filename=name.replace('"', "%22"))
     status, body = await ingest.post(data)

@@ -1,4 +1,4 @@
-"""Handing in the URL of audio, as JSON: what is taken, what is refused, and what is shown before it was fetched."""
+"""Submitting the URL of audio as JSON: what is accepted, what is refused, and what is shown before the fetch."""
 
 from typing import Any
 
@@ -37,14 +37,14 @@ async def test_a_url_becomes_a_job(ingest: Ingest) -> None:
     assert ingest.stored_files() == []
 
 
-async def test_options_may_stand_in_the_query(ingest: Ingest) -> None:
+async def test_options_may_be_in_the_query(ingest: Ingest) -> None:
     status, body = await post(ingest, {"audio_url": URL}, params={"language": "en"}, headers={
         "Content-Type": "application/json; charset=utf-8"})  # fmt: skip
     assert status == 202
     assert (await job_row(ingest, body["job_id"]))["options"] == '{"language":"en"}'
 
 
-async def test_what_is_not_known_before_it_is_fetched_is_null(ingest: Ingest) -> None:
+async def test_unknown_properties_are_null_before_the_fetch(ingest: Ingest) -> None:
     job_id = await submit(ingest)
     _, job = await ingest.get(f"/v1/jobs/{job_id}")
     assert set(job["audio"].values()) == {None}
@@ -57,7 +57,7 @@ async def test_what_is_not_known_before_it_is_fetched_is_null(ingest: Ingest) ->
     assert (job["audio"]["format"], job["audio"]["bytes"], job["audio"]["sha256"]) == ("mp3", 4, "ab")
 
 
-async def test_of_a_job_that_failed_before_there_is_no_audio(ingest: Ingest) -> None:
+async def test_a_job_that_failed_before_the_fetch_has_no_audio(ingest: Ingest) -> None:
     job_id = await submit(ingest)
     await fail(ingest, job_id)
     status, problem = await ingest.get(f"/v1/jobs/{job_id}/audio")
@@ -67,7 +67,7 @@ async def test_of_a_job_that_failed_before_there_is_no_audio(ingest: Ingest) -> 
     assert (await job_row(ingest, job_id))["source_url"] == URL
 
 
-async def test_erasing_takes_the_url_too(ingest: Ingest) -> None:
+async def test_erasing_a_job_erases_its_url(ingest: Ingest) -> None:
     job_id = await submit(ingest)
     await end_job(ingest, job_id, JobStatus.COMPLETED)
     assert await ingest.delete(f"/v1/jobs/{job_id}") == 204
@@ -84,7 +84,7 @@ async def test_erasing_takes_the_url_too(ingest: Ingest) -> None:
         "https://example.com/" + "x" * 4000,
     ],
 )
-async def test_urls_that_are_taken(ingest: Ingest, url: str) -> None:
+async def test_valid_urls_are_accepted(ingest: Ingest, url: str) -> None:
     assert (await post(ingest, {"audio_url": url}))[0] == 202
 
 
@@ -106,14 +106,14 @@ async def test_urls_that_are_taken(ingest: Ingest, url: str) -> None:
         *(None, 1, ["https://example.com/"], {"url": "https://example.com/"}),
     ],
 )
-async def test_urls_that_are_refused(ingest: Ingest, url: Any) -> None:
+async def test_invalid_urls_are_refused(ingest: Ingest, url: Any) -> None:
     status, problem = await post(ingest, {"audio_url": url})
     assert (status, problem["code"]) == (400, "invalid_option")
     assert "`audio_url`" in problem["detail"]
     assert await ingest.job_count() == 0
 
 
-async def test_the_schemes_are_those_of_the_settings(settings: IngestSettings) -> None:
+async def test_the_setting_limits_the_schemes(settings: IngestSettings) -> None:
     async with serving(settings, fetch_schemes=("https",)) as ingest:
         status, problem = await post(ingest, {"audio_url": "http://example.com/"})
         assert (status, problem["code"]) == (400, "invalid_option")
@@ -140,18 +140,18 @@ async def test_the_schemes_are_those_of_the_settings(settings: IngestSettings) -
     ],
     ids=lambda value: str(value)[:30],
 )
-async def test_bodies_that_are_refused(ingest: Ingest, body: Any, status: int, code: str) -> None:
+async def test_invalid_bodies_are_refused(ingest: Ingest, body: Any, status: int, code: str) -> None:
     got, problem = await post(ingest, body)
     assert (got, problem["code"]) == (status, code)
     assert await ingest.job_count() == 0
 
 
-async def test_the_original_route_takes_no_url(ingest: Ingest) -> None:
+async def test_the_original_route_accepts_no_url(ingest: Ingest) -> None:
     status, problem = await post(ingest, {"audio_url": URL}, "/api/upload-audio")
     assert (status, problem["code"]) == (415, "unsupported_content_type")
 
 
-async def test_the_document_describes_it(ingest: Ingest) -> None:
+async def test_openapi_describes_url_submissions(ingest: Ingest) -> None:
     _, document = await ingest.get("/schema/openapi.json")
     operation = document["paths"]["/v1/jobs"]["post"]
     schema = operation["requestBody"]["content"]["application/json"]["schema"]

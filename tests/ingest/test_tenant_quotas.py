@@ -1,4 +1,4 @@
-"""Tenants stay within their quotas: told before the body, held in the commit, and nothing is lost or left behind."""
+"""Quotas: checked before the body, enforced in the commit; nothing is lost or left behind."""
 
 import asyncio
 import io
@@ -25,7 +25,7 @@ from tests.ingest.test_idempotency import submit as submit_once
 from tests.ingest.test_processes import CLIENTS, WAV_TYPE, several
 from tests.ingest.test_record_jobs import row
 from tests.ingest.test_submit_url import post as post_url
-from tests.ingest.tus import Tus
+from tests.ingest.tus_client import Tus
 
 SOUND = wav()
 USED = """
@@ -36,8 +36,8 @@ USED = """
 
 @pytest.fixture(autouse=True)
 def _always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest_service.quotas.quotas.FRESH_S", 0.0)
-    monkeypatch.setattr("ingest_service.quotas.quotas.FRESH_WITHOUT_S", 0.0)
+    monkeypatch.setattr("ingest_service.quotas.quotas.CACHED_S", 0.0)
+    monkeypatch.setattr("ingest_service.quotas.quotas.CACHED_WITHOUT_QUOTAS_S", 0.0)
 
 
 async def upload(ingest: Ingest, sound: bytes = SOUND) -> tuple[int, dict[str, Any]]:
@@ -50,7 +50,7 @@ def named(problem: dict[str, Any]) -> str:
     return str(problem["detail"]).split("`")[1]
 
 
-async def test_the_bytes_of_a_day_are_kept_to_the_byte_and_nothing_is_left_of_what_is_too_much(
+async def test_bytes_a_day_is_exact_and_a_refused_upload_leaves_nothing(
     settings: IngestSettings,
 ) -> None:
     async with serving(settings, quota_bytes_a_day=3 * len(SOUND)) as ingest:
@@ -66,13 +66,13 @@ async def test_the_bytes_of_a_day_are_kept_to_the_byte_and_nothing_is_left_of_wh
         assert (await scrape(ingest)).get("uploads_refused_total", code="quota_exceeded") == before + 2
 
 
-async def test_what_is_declared_too_large_is_refused_before_it_is_sent(settings: IngestSettings) -> None:
+async def test_a_declared_length_over_the_quota_is_refused_before_the_body(settings: IngestSettings) -> None:
     async with serving(settings, quota_bytes_a_day=1000) as ingest, connected(ingest) as (reader, writer):
         writer.write(head("Content-Type: audio/wav", "Content-Length: 1001"))
         assert (await reader.readline()).startswith(b"HTTP/1.1 429 ")
 
 
-async def test_what_declares_nothing_is_refused_when_it_is_whole(settings: IngestSettings) -> None:
+async def test_a_body_without_a_length_is_refused_when_it_is_complete(settings: IngestSettings) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         yield SOUND
 
@@ -82,7 +82,7 @@ async def test_what_declares_nothing_is_refused_when_it_is_whole(settings: Inges
         await ingest.assert_nothing_is_left()
 
 
-async def test_yesterday_does_not_count_and_seconds_of_audio_do(settings: IngestSettings) -> None:
+async def test_usage_counts_today_and_seconds_of_audio(settings: IngestSettings) -> None:
     async with serving(settings, quota_bytes_a_day=10 * len(SOUND), quota_audio_seconds_a_day=60) as ingest:
         await ingest.sql(USED, 1, 1 << 40, 1e6)
         await ingest.sql(USED, 0, 0, 59.0)
@@ -92,7 +92,7 @@ async def test_yesterday_does_not_count_and_seconds_of_audio_do(settings: Ingest
         assert (status, named(problem)) == (429, "audio_seconds_a_day")
 
 
-async def test_a_queue_that_is_full_has_room_when_a_job_begins(settings: IngestSettings) -> None:
+async def test_a_started_job_frees_the_queue_quota(settings: IngestSettings) -> None:
     async with serving(settings, quota_jobs_queued=2) as ingest:
         job_id = await ingest.submit(SOUND)
         assert (await post_url(ingest, {"audio_url": "https://example.com/a.mp3"}))[0] == 202
@@ -102,15 +102,18 @@ async def test_a_queue_that_is_full_has_room_when_a_job_begins(settings: IngestS
         assert (await upload(ingest))[0] == 202
 
 
-async def test_uploads_at_once_are_counted_while_they_last(settings: IngestSettings) -> None:
-    told = asyncio.Event()
+async def test_concurrent_uploads_are_counted_while_they_run(settings: IngestSettings) -> None:
+    released = asyncio.Event()
 
     async def slow() -> AsyncIterator[bytes]:
         yield SOUND[:20_000]
-        await told.wait()
+        await released.wait()
         yield SOUND[20_000:]
 
-    async with serving(settings, quota_uploads_at_once=1) as ingest, Redis.from_url(settings.redis_url) as redis:
+    async with (
+        serving(settings, quota_uploads_at_once=1) as ingest,
+        Redis.from_url(settings.redis_url.reveal()) as redis,
+    ):
         slow_one = asyncio.create_task(ingest.post(slow(), headers=WAV_TYPE))
 
         async def is_taken() -> bool:
@@ -120,22 +123,22 @@ async def test_uploads_at_once_are_counted_while_they_last(settings: IngestSetti
         status, problem = await upload(ingest)
         assert (status, named(problem)) == (429, "uploads_at_once")
         assert (await ingest.get("/v1/jobs"))[0] == 200
-        told.set()
+        released.set()
         assert (await slow_one)[0] == 202
         assert [(await upload(ingest))[0] for _ in range(2)] == [202, 202]
 
 
-async def test_an_answer_that_is_told_again_needs_no_room(settings: IngestSettings) -> None:
+async def test_a_repeated_answer_uses_no_quota(settings: IngestSettings) -> None:
     async with serving(settings, quota_bytes_a_day=len(SOUND)) as ingest:
         first = await submit_once(ingest, SOUND)
         assert first[0] == 202
         assert await submit_once(ingest, SOUND) == first
         assert (await submit_once(ingest, SOUND, key="another"))[0] == 429
         await ingest.sql("DELETE FROM tenant_usage")
-        assert (await submit_once(ingest, SOUND, key="another"))[0] == 202  # it was given back
+        assert (await submit_once(ingest, SOUND, key="another"))[0] == 202  # the slot was released
 
 
-async def test_a_tenants_own_quotas_count_instead_of_the_settings(settings: IngestSettings) -> None:
+async def test_a_tenants_own_quotas_override_the_settings(settings: IngestSettings) -> None:
     async with serving(settings, quota_bytes_a_day=10) as ingest:
         assert (await upload(ingest))[0] == 429
         await ingest.sql("INSERT INTO tenant_quotas (tenant, bytes_a_day, jobs_queued) VALUES ('default', 0, 1)")
@@ -145,7 +148,7 @@ async def test_a_tenants_own_quotas_count_instead_of_the_settings(settings: Inge
         assert named((await upload(ingest))[1]) == "bytes_a_day"
 
 
-async def test_a_resumable_upload_is_weighed_when_it_begins_and_waits_for_room_at_its_end(
+async def test_a_resumable_upload_is_checked_at_its_start_and_at_its_end(
     settings: IngestSettings,
 ) -> None:
     async with serving(settings, quota_bytes_a_day=len(SOUND)) as ingest:
@@ -153,7 +156,7 @@ async def test_a_resumable_upload_is_weighed_when_it_begins_and_waits_for_room_a
         assert (await tus.create(len(SOUND) + 1)).code == "quota_exceeded"
         path = await tus.created(len(SOUND))
         assert (await tus.patch(path, 0, SOUND[:1000])).status == 204
-        await ingest.sql(USED, 0, 1, 0.0)  # meanwhile something else came
+        await ingest.sql(USED, 0, 1, 0.0)  # other uploads used the quota meanwhile
         answer = await tus.patch(path, 1000, SOUND[1000:])
         assert (answer.status, answer.code) == (429, "quota_exceeded")
         assert (await tus.head(path)).status == 429
@@ -165,8 +168,8 @@ async def test_a_resumable_upload_is_weighed_when_it_begins_and_waits_for_room_a
         assert await ingest.job_count() == 1
 
 
-async def test_in_one_commit_only_those_who_are_over_are_refused(ingest: Ingest) -> None:
-    async with Database.opened(ingest.settings.database_url) as database:
+async def test_in_one_commit_only_jobs_over_the_quota_are_refused(ingest: Ingest) -> None:
+    async with Database.opened(ingest.settings.database_url.reveal()) as database:
         recorder = JobRecorder(database, QuotaGate(database, Quotas(jobs_queued=3)))
         rows = [row(tenant=tenant) for tenant in ("a", "b") for _ in range(5)] + [row(tenant="c")]
         outcomes = await asyncio.gather(*(recorder.record(each) for each in rows), return_exceptions=True)
@@ -177,17 +180,17 @@ async def test_in_one_commit_only_those_who_are_over_are_refused(ingest: Ingest)
 
 
 @pytest.mark.parametrize("quota", [{"quota_bytes_a_day": 10 * len(SOUND)}, {"quota_jobs_queued": 10}])
-async def test_two_processes_keep_one_quota_exactly(settings: IngestSettings, quota: dict[str, int]) -> None:
+async def test_two_processes_enforce_one_quota_exactly(settings: IngestSettings, quota: dict[str, int]) -> None:
     changes = {f"HEADRACE_{name.upper()}": str(value) for name, value in quota.items()}
     async with several(settings, **changes) as ingest, serving(settings) as observer:
-        for _ in range(2):  # at first nobody knows of any use; then everybody does
+        for _ in range(2):  # first with empty caches, then with known usage
             statuses = await asyncio.gather(*(_status(ingest.url) for _ in range(CLIENTS)))
             assert await observer.job_count() == 10
         assert set(statuses) == {429}
 
 
 async def _status(url: str) -> int:
-    """On a connection of its own, which either process may get."""
+    """On a new connection, which either process may accept."""
     async with (
         aiohttp.ClientSession() as client,
         client.post(url + "/v1/jobs", data=SOUND, headers=WAV_TYPE) as answer,
@@ -195,9 +198,9 @@ async def _status(url: str) -> int:
         return answer.status
 
 
-async def test_an_upload_is_not_kept_out_by_a_database_that_does_not_tell() -> None:
-    nobody = "postgresql://nobody@127.0.0.1:1/nothing"
-    async with Database.opened(nobody) as database:
+async def test_an_unavailable_database_does_not_refuse_uploads_early() -> None:
+    unreachable = "postgresql://x@127.0.0.1:1/nothing"
+    async with Database.opened(unreachable) as database:
         gate = QuotaGate(database, Quotas(bytes_a_day=1))
-        await gate.glance("default", 1 << 40)
-        assert gate.standings.may_be_bound("default")  # the commit will tell
+        await gate.precheck("default", 1 << 40)
+        assert gate.usage_cache.may_have_quotas("default")  # the commit decides

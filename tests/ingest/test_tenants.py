@@ -1,4 +1,4 @@
-"""Every route asks for the key's scope, and for the tenant: what is another's is not there, and stays as it was."""
+"""Every route requires its scope and shows only the tenant's own objects."""
 
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
@@ -11,8 +11,9 @@ from litestar.routes import HTTPRoute
 from ingest_service.app import create_app
 from ingest_service.auth.caller import Scope
 from ingest_service.settings import IngestSettings
+from shared.secret import Secret
 from tests.ingest import records
-from tests.ingest.keys import WAV_TYPE, bearer, guarded, new_key
+from tests.ingest.api_keys import WAV_TYPE, bearer, guarded, new_key
 from tests.ingest.serving import Ingest
 from tests.ingest.sounds import wav
 from tests.servers import as_owner
@@ -20,7 +21,7 @@ from tests.servers import as_owner
 SUBMIT, READ, ADMIN = Scope.SUBMIT, Scope.READ, Scope.ADMIN
 TUS = {"Tus-Resumable": "1.0.0"}
 
-# What a key must be for. A new route belongs in here, and into the walk below if it names anything.
+# The scope of each route. Add new routes here, and to the walk below if they name an object.
 NEEDED = {
     ("POST", "/v1/jobs"): SUBMIT,
     ("POST", "/api/upload-audio"): SUBMIT,
@@ -67,7 +68,7 @@ def all_routes(app: Litestar) -> set[tuple[str, str]]:
     return {(str(method), route.path_format) for route in routes for method in route.methods if method != "OPTIONS"}
 
 
-def test_every_route_has_its_scope_here(settings: IngestSettings) -> None:
+def test_every_route_is_listed_with_its_scope(settings: IngestSettings) -> None:
     assert all_routes(create_app(settings)) == NEEDED.keys() | OPEN
 
 
@@ -77,7 +78,7 @@ async def asked(ingest: Ingest, method: str, path: str, headers: dict[str, str],
         return answer.status, await answer.text(errors="replace")
 
 
-async def test_no_route_can_be_had_without_its_scope(settings: IngestSettings) -> None:
+async def test_every_route_requires_its_scope(settings: IngestSettings) -> None:
     keys = {
         scope: (await new_key(settings, "acme", *(set(Scope) - {scope}), purpose=f"not-{scope}")).key for scope in Scope
     }
@@ -90,8 +91,8 @@ async def test_no_route_can_be_had_without_its_scope(settings: IngestSettings) -
             assert method == "HEAD" or '"forbidden"' in said
 
 
-class Theirs(NamedTuple):
-    """What globex may not see of acme's."""
+class OtherTenant(NamedTuple):
+    """The objects of acme that globex must not see."""
 
     ingest: Ingest
     stranger: dict[str, str]
@@ -108,11 +109,11 @@ class Theirs(NamedTuple):
 
 
 @pytest_asyncio.fixture(params=["superuser", "service role"])
-async def theirs(request: pytest.FixtureRequest, settings: IngestSettings) -> AsyncIterator[Theirs]:
-    """As a superuser, the first wall must do alone; as the services' own role, both stand."""
+async def other(request: pytest.FixtureRequest, settings: IngestSettings) -> AsyncIterator[OtherTenant]:
+    """As a superuser, without row-level security, the queries alone must separate tenants; then with both."""
     owner, stranger = await new_key(settings, "acme"), await new_key(settings, "globex")
-    url = settings.database_url
-    async with guarded(settings, database_url=as_owner(url) if request.param == "superuser" else url) as ingest:
+    url = settings.database_url.reveal()
+    async with guarded(settings, database_url=Secret(as_owner(url) if request.param == "superuser" else url)) as ingest:
         ids = []
         for number in range(3):
             headers = WAV_TYPE | bearer(owner.key) | {"Idempotency-Key": f"number-{number}"}
@@ -124,12 +125,14 @@ async def theirs(request: pytest.FixtureRequest, settings: IngestSettings) -> As
         creating = TUS | bearer(owner.key) | {"Upload-Length": str(len(wav()))}
         async with ingest.client.post(ingest.url + "/v1/uploads", headers=creating) as answer:
             upload = answer.headers["Location"]
-        yield Theirs(ingest, bearer(stranger.key), bearer(owner.key), (ids[0], ids[1], ids[2]), upload, owner.key_id)
+        yield OtherTenant(
+            ingest, bearer(stranger.key), bearer(owner.key), (ids[0], ids[1], ids[2]), upload, owner.key_id
+        )
 
 
-async def test_what_is_another_tenants_is_not_there_on_any_route(theirs: Theirs) -> None:
-    """Each route that names something, asked by the wrong tenant and then, as a proof of the test, by the right one."""
-    before = await theirs.everything()
+async def test_no_route_shows_objects_of_another_tenant(other: OtherTenant) -> None:
+    """Each route that names an object, called by the wrong tenant and, to prove the test, by the right one."""
+    before = await other.everything()
     part = TUS | {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
     walked = set()
     for method, template in NEEDED:
@@ -137,39 +140,39 @@ async def test_what_is_another_tenants_is_not_there_on_any_route(theirs: Theirs)
         if not names:
             continue
         walked.add((method, template))
-        for job_id in theirs.jobs:
-            path = template.replace("{job_id}", job_id).replace("{key_id}", theirs.key)
-            path = theirs.upload if names == {"{upload_id}"} else path
+        for job_id in other.jobs:
+            path = template.replace("{job_id}", job_id).replace("{key_id}", other.key)
+            path = other.upload if names == {"{upload_id}"} else path
             data = wav() if method == "PATCH" else None
             extra = part if method == "PATCH" else TUS
-            status, said = await asked(theirs.ingest, method, path, theirs.stranger | extra, data=data)
+            status, said = await asked(other.ingest, method, path, other.stranger | extra, data=data)
             assert status == 404, (method, path)
             assert method == "HEAD" or '"not_found"' in said, said
-    assert await theirs.everything() == before
+    assert await other.everything() == before
     assert len(walked) == len([path for _, path in NEEDED if "{" in path])
-    for path in (f"/v1/jobs/{theirs.jobs[0]}", f"/v1/jobs/{theirs.jobs[1]}/webhook-attempts"):
-        assert (await asked(theirs.ingest, "GET", path, theirs.owner))[0] == 200
-    assert (await asked(theirs.ingest, "HEAD", theirs.upload, theirs.owner | TUS))[0] == 200
+    for path in (f"/v1/jobs/{other.jobs[0]}", f"/v1/jobs/{other.jobs[1]}/webhook-attempts"):
+        assert (await asked(other.ingest, "GET", path, other.owner))[0] == 200
+    assert (await asked(other.ingest, "HEAD", other.upload, other.owner | TUS))[0] == 200
 
 
-async def test_lists_show_and_change_what_is_ours_alone(theirs: Theirs) -> None:
-    before = await theirs.everything()
-    ingest, stranger = theirs.ingest, theirs.stranger
+async def test_lists_show_and_change_own_objects_only(other: OtherTenant) -> None:
+    before = await other.everything()
+    ingest, stranger = other.ingest, other.stranger
     assert (await ingest.get("/v1/jobs", headers=stranger))[1] == {"jobs": [], "next_cursor": None}
     assert (await ingest.get("/v1/dead-letters", headers=stranger))[1]["dead_letters"] == []
     assert (await ingest.post(None, "/v1/dead-letters/redrive", headers=stranger))[1] == {"redriven": 0}
     _, listed = await ingest.get("/v1/keys", headers=stranger)
-    assert theirs.key not in {key["key_id"] for key in listed["keys"]}
-    assert await theirs.everything() == before
-    _, page = await ingest.get("/v1/jobs?limit=1", headers=theirs.owner)
+    assert other.key not in {key["key_id"] for key in listed["keys"]}
+    assert await other.everything() == before
+    _, page = await ingest.get("/v1/jobs?limit=1", headers=other.owner)
     assert (await ingest.get(f"/v1/jobs?cursor={page['next_cursor']}", headers=stranger))[1]["jobs"] == []
-    assert len((await ingest.get("/v1/dead-letters", headers=theirs.owner))[1]["dead_letters"]) == 1
+    assert len((await ingest.get("/v1/dead-letters", headers=other.owner))[1]["dead_letters"]) == 1
 
 
-async def test_an_idempotency_key_of_another_tenant_is_another_key(theirs: Theirs) -> None:
-    headers = WAV_TYPE | theirs.stranger | {"Idempotency-Key": "number-0"}
-    status, job = await theirs.ingest.post(wav(), headers=headers)
+async def test_idempotency_keys_are_separate_per_tenant(other: OtherTenant) -> None:
+    headers = WAV_TYPE | other.stranger | {"Idempotency-Key": "number-0"}
+    status, job = await other.ingest.post(wav(), headers=headers)
     assert status == 202
-    assert job["job_id"] not in theirs.jobs
-    (row,) = await theirs.ingest.sql("SELECT tenant FROM jobs WHERE id = $1", job["job_id"])
+    assert job["job_id"] not in other.jobs
+    (row,) = await other.ingest.sql("SELECT tenant FROM jobs WHERE id = $1", job["job_id"])
     assert row["tenant"] == "globex"

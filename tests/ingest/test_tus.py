@@ -1,4 +1,4 @@
-"""The tus protocol request by request: what it answers, refuses and keeps."""
+"""The tus protocol, request by request."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from ingest_service.settings import IngestSettings
 from shared.queue.dispatch import COMPUTE_QUEUE
 from tests.ingest.serving import Ingest, serving, until
 from tests.ingest.sounds import wav
-from tests.ingest.tus import Answer, Tus, assert_is_job, checksum, metadata, parts_left
+from tests.ingest.tus_client import Answer, Tus, assert_is_job, checksum, metadata, parts_left
 
 SECRET = "whsec_" + "c2VjcmV0c2VjcmV0c2VjcmV0"
 
@@ -20,7 +20,7 @@ async def no_upload_is_left(ingest: Ingest) -> bool:
 
 
 @pytest.mark.parametrize("path", ["/v1/uploads", "/v1/uploads/anything"])
-async def test_options_says_what_can_be_done(ingest: Ingest, path: str) -> None:
+async def test_options_returns_the_capabilities(ingest: Ingest, path: str) -> None:
     async with ingest.client.options(ingest.url + path) as answer:
         assert (answer.status, await answer.read()) == (204, b"")
         headers = answer.headers
@@ -51,7 +51,7 @@ async def test_parts_become_a_job(ingest: Ingest) -> None:
     assert parts_left(ingest) == []
 
 
-async def test_an_upload_knows_how_far_it_is(ingest: Ingest) -> None:
+async def test_head_returns_the_offset(ingest: Ingest) -> None:
     tus, audio = Tus.to(ingest), wav()
     path = await tus.created(len(audio), Upload_Metadata="filename eC53YXY=,filetype")
     await tus.patch(path, 0, audio[:1000])
@@ -63,7 +63,7 @@ async def test_an_upload_knows_how_far_it_is(ingest: Ingest) -> None:
     assert "Headrace-Job-Id" not in answer.headers
 
 
-async def test_who_missed_the_last_answer_finds_the_job_by_head(ingest: Ingest) -> None:
+async def test_head_returns_the_job_after_a_lost_answer(ingest: Ingest) -> None:
     tus, audio = Tus.to(ingest), wav()
     path = await tus.created(len(audio))
     await tus.patch(path, 0, audio)
@@ -73,19 +73,19 @@ async def test_who_missed_the_last_answer_finds_the_job_by_head(ingest: Ingest) 
     assert (await tus.patch(path, len(audio), b"")).headers["Headrace-Job-Id"] == answer.headers["Headrace-Job-Id"]
 
 
-async def test_the_bell_is_rung(ingest: Ingest) -> None:
+async def test_a_completed_upload_sends_a_dispatch(ingest: Ingest) -> None:
     audio = wav()
     assert (await Tus.to(ingest).create(len(audio), audio)).status == 201
     (task,) = await ingest.sql("SELECT id FROM tasks")
-    async with Redis.from_url(ingest.settings.redis_url) as redis:
+    async with Redis.from_url(ingest.settings.redis_url.reveal()) as redis:
 
-        async def rung() -> bool:
+        async def is_dispatched() -> bool:
             return await redis.zscore(COMPUTE_QUEUE, f"{task['id']}.1") is not None
 
-        await until(rung)
+        await until(is_dispatched)
 
 
-async def test_a_creation_brings_its_first_bytes(ingest: Ingest) -> None:
+async def test_a_creation_may_bring_the_first_bytes(ingest: Ingest) -> None:
     tus, audio = Tus.to(ingest), wav()
     created = await tus.create(len(audio), audio[:10_000])
     assert (created.status, created.offset) == (201, 10_000)
@@ -93,14 +93,14 @@ async def test_a_creation_brings_its_first_bytes(ingest: Ingest) -> None:
     await assert_is_job(ingest, answer, audio)
 
 
-async def test_a_creation_brings_all(ingest: Ingest) -> None:
+async def test_a_creation_may_bring_all_bytes(ingest: Ingest) -> None:
     audio = wav()
     answer = await Tus.to(ingest).create(len(audio), audio)
     assert answer.status == 201
     await assert_is_job(ingest, answer, audio)
 
 
-async def test_the_length_may_come_later(ingest: Ingest) -> None:
+async def test_the_length_may_be_deferred(ingest: Ingest) -> None:
     tus, audio = Tus.to(ingest), wav()
     path = await tus.created(None)
     await tus.patch(path, 0, audio[:10_000])
@@ -112,7 +112,7 @@ async def test_the_length_may_come_later(ingest: Ingest) -> None:
     await assert_is_job(ingest, answer, audio)
 
 
-async def test_a_length_that_was_said_stays(ingest: Ingest) -> None:
+async def test_a_length_cannot_be_changed(ingest: Ingest) -> None:
     tus, audio = Tus.to(ingest), wav()
     path = await tus.created(len(audio))
     assert (await tus.patch(path, 0, audio[:9], Upload_Length="9")).code == "invalid_upload"
@@ -124,7 +124,7 @@ async def chunked(*pieces: bytes) -> Any:
         yield piece
 
 
-async def test_a_chunked_body_is_as_good(ingest: Ingest) -> None:
+async def test_a_chunked_body_is_accepted(ingest: Ingest) -> None:
     tus, audio = Tus.to(ingest), wav()
     path = await tus.created(len(audio))
     answer = await tus.patch(path, 0, chunked(audio[:999], audio[999:]))
@@ -174,14 +174,14 @@ async def test_another_version_is_refused_before_anything_else(
         assert (answer.headers["Tus-Version"], answer.headers["Tus-Resumable"]) == ("1.0.0", "1.0.0")
 
 
-async def test_a_version_is_nothing_to_the_other_routes(ingest: Ingest) -> None:
+async def test_other_routes_need_no_tus_version(ingest: Ingest) -> None:
     async with ingest.client.get(ingest.url + "/v1/jobs") as answer:
         assert answer.status == 200
         assert "Tus-Resumable" not in answer.headers
 
 
 @pytest.mark.parametrize("offset", [0, 999, 1001, 10**17])
-async def test_another_offset_changes_nothing(ingest: Ingest, offset: int) -> None:
+async def test_a_wrong_offset_changes_nothing(ingest: Ingest, offset: int) -> None:
     tus, audio = Tus.to(ingest), wav()
     path = await tus.created(len(audio))
     await tus.patch(path, 0, audio[:1000])
@@ -198,7 +198,7 @@ async def test_an_offset_must_be_a_number(ingest: Ingest, bad: dict[str, str]) -
     assert (await tus.request("PATCH", path, b"x", **bad)).code == "invalid_upload"
 
 
-async def test_the_type_of_a_body_must_be_that_of_tus(ingest: Ingest) -> None:
+async def test_a_wrong_content_type_is_refused(ingest: Ingest) -> None:
     tus = Tus.to(ingest)
     path = await tus.created(1000)
     answer = await tus.patch(path, 0, wav(), Content_Type="audio/wav")
@@ -207,7 +207,7 @@ async def test_the_type_of_a_body_must_be_that_of_tus(ingest: Ingest) -> None:
 
 
 @pytest.mark.parametrize("is_chunked", [False, True])
-async def test_a_body_beyond_the_length_is_refused_and_none_of_it_counts(
+async def test_a_body_longer_than_the_upload_is_refused_as_a_whole(
     ingest: Ingest,
     is_chunked: bool,  # noqa: FBT001
 ) -> None:
@@ -222,7 +222,7 @@ async def test_a_body_beyond_the_length_is_refused_and_none_of_it_counts(
 
 
 @pytest.mark.parametrize("said_later", [False, True])
-async def test_the_largest_size_holds_for_a_deferred_length(
+async def test_the_maximum_size_applies_to_a_deferred_length(
     settings: IngestSettings,
     said_later: bool,  # noqa: FBT001
 ) -> None:
@@ -257,7 +257,7 @@ async def test_a_checksum_that_cannot_be_verified_is_refused(ingest: Ingest, sai
     assert (await tus.head(path)).offset == 0
 
 
-async def test_bytes_that_were_damaged_on_the_way_do_not_end_an_upload(ingest: Ingest) -> None:
+async def test_a_checksum_mismatch_does_not_end_an_upload(ingest: Ingest) -> None:
     tus, audio = Tus.to(ingest), wav()
     path = await tus.created(len(audio))
     damaged = b"?" + audio[1:]
@@ -274,7 +274,7 @@ async def refused_as_no_audio(ingest: Ingest, answer: Answer, path: str) -> None
 
 @pytest.mark.parametrize("sizes", [(100_000,), (8192, 1), (5000, 5000), (1, 8190, 1)])
 @pytest.mark.parametrize("verified", [False, True])
-async def test_what_is_no_audio_is_refused_as_soon_as_it_shows(
+async def test_an_upload_that_is_not_audio_is_refused_as_early_as_possible(
     ingest: Ingest,
     sizes: tuple[int, ...],
     verified: bool,  # noqa: FBT001
@@ -293,14 +293,14 @@ async def test_what_is_no_audio_is_refused_as_soon_as_it_shows(
     await refused_as_no_audio(ingest, answer, path)
 
 
-async def test_a_small_upload_that_is_no_audio_is_refused_at_its_end(ingest: Ingest) -> None:
+async def test_a_small_upload_that_is_not_audio_is_refused_at_its_end(ingest: Ingest) -> None:
     tus = Tus.to(ingest)
     path = await tus.created(6)
     assert (await tus.patch(path, 0, b"<ht")).status == 204
     await refused_as_no_audio(ingest, await tus.patch(path, 3, b"ml>"), path)
 
 
-async def test_a_creation_that_brings_no_audio_leaves_no_upload(ingest: Ingest) -> None:
+async def test_a_creation_whose_bytes_are_not_audio_leaves_no_upload(ingest: Ingest) -> None:
     answer = await Tus.to(ingest).create(6, b"<html>")
     assert (answer.status, answer.code) == (415, "unsupported_media")
     assert "Location" not in answer.headers
@@ -339,7 +339,7 @@ async def test_an_expired_upload_is_gone(ingest: Ingest) -> None:
     assert (answer.status, answer.code) == (410, "upload_gone")
 
 
-async def test_each_part_puts_the_expiry_off(settings: IngestSettings) -> None:
+async def test_each_part_extends_the_expiry(settings: IngestSettings) -> None:
     async with serving(settings, upload_expires_hours=2) as ingest:
         tus = Tus.to(ingest)
         path = await tus.created(1000)
@@ -352,14 +352,14 @@ async def test_each_part_puts_the_expiry_off(settings: IngestSettings) -> None:
 @pytest.mark.parametrize(
     "name", ["x", "00000000-0000-7000-8000-000000000000", "%00", "{00000000-0000-7000-8000-000000000000}"]
 )
-async def test_an_upload_that_is_not_there(ingest: Ingest, name: str) -> None:
+async def test_an_unknown_upload_gets_a_404(ingest: Ingest, name: str) -> None:
     tus = Tus.to(ingest)
     assert (await tus.head(f"/v1/uploads/{name}")).status == 404
     assert (await tus.patch(f"/v1/uploads/{name}", 0, b"x")).code == "not_found"
     assert (await tus.request("DELETE", f"/v1/uploads/{name}")).code == "not_found"
 
 
-async def test_somebody_elses_upload_is_not_there(ingest: Ingest) -> None:
+async def test_an_upload_of_another_tenant_gets_a_404(ingest: Ingest) -> None:
     tus = Tus.to(ingest)
     path = await tus.created(1000)
     await ingest.sql("UPDATE uploads SET tenant = 'other'")
@@ -368,7 +368,7 @@ async def test_somebody_elses_upload_is_not_there(ingest: Ingest) -> None:
     assert (await tus.request("DELETE", path)).code == "not_found"
 
 
-async def test_methods_that_a_proxy_does_not_let_pass(ingest: Ingest) -> None:
+async def test_the_method_override_header_works(ingest: Ingest) -> None:
     tus, audio = Tus.to(ingest), wav()
     path = await tus.created(len(audio))
     answer = await tus.request("POST", path, audio[:10], Upload_Offset="0", X_HTTP_Method_Override="PATCH")
@@ -379,7 +379,7 @@ async def test_methods_that_a_proxy_does_not_let_pass(ingest: Ingest) -> None:
     assert (await tus.head(path)).status == 410
 
 
-async def test_the_webhooks_secret_is_not_echoed(ingest: Ingest) -> None:
+async def test_the_webhook_secret_is_not_echoed(ingest: Ingest) -> None:
     tus, audio = Tus.to(ingest), wav()
     said = metadata(webhook_url="http://example.com/hook", webhook_secret=SECRET)
     path = await tus.created(len(audio), Upload_Metadata=said)
@@ -388,7 +388,7 @@ async def test_the_webhooks_secret_is_not_echoed(ingest: Ingest) -> None:
     assert (job["webhook_url"], job["webhook_secret"]) == ("http://example.com/hook", SECRET)
 
 
-async def test_erasing_the_job_erases_what_was_said_of_its_upload(ingest: Ingest) -> None:
+async def test_erasing_the_job_erases_the_metadata_of_its_upload(ingest: Ingest) -> None:
     tus, audio = Tus.to(ingest), wav()
     created = await tus.create(len(audio), audio, Upload_Metadata=metadata(filename="secret.wav"))
     assert await ingest.delete(created.headers["Content-Location"]) == 204
@@ -408,7 +408,7 @@ DESCRIBED = {
 
 
 @pytest.mark.parametrize("operation", DESCRIBED, ids=str)
-async def test_the_document_describes_the_routes(ingest: Ingest, operation: tuple[str, str]) -> None:
+async def test_openapi_describes_the_routes(ingest: Ingest, operation: tuple[str, str]) -> None:
     success, codes = DESCRIBED[operation]
     _, document = await ingest.get("/schema/openapi.json")
     described = document["paths"][operation[0]][operation[1]]

@@ -1,4 +1,4 @@
-"""The clients that people have: tuspy, and tus-js-client in Node.js, against a real ingest."""
+"""The common clients tuspy and tus-js-client (Node.js) against a real ingest."""
 
 import asyncio
 import io
@@ -16,7 +16,7 @@ from tusclient.exceptions import TusCommunicationError
 
 from tests.ingest.serving import Ingest
 from tests.ingest.sounds import MIB, wav
-from tests.ingest.tus import Tus, assert_is_job, breaking_after
+from tests.ingest.tus_client import Tus, assert_is_job, breaking_after
 
 AUDIO = wav(5 * MIB)
 INSTALL_TIMEOUT_S = 120
@@ -35,7 +35,7 @@ async def assert_was_uploaded(ingest: Ingest, url: str) -> Any:
 
 
 def uploader_of(ingest_url: str, stream: BinaryIO, **options: Any) -> Any:
-    """A stream of ours: tuspy leaves open what it opens itself."""
+    """Uses our stream: tuspy does not close streams that it opens."""
     return TusClient(ingest_url + "/v1/uploads").uploader(file_stream=stream, **options)
 
 
@@ -64,7 +64,7 @@ async def test_tuspy_resumes(ingest: Ingest) -> None:
     await assert_was_uploaded(ingest, await asyncio.to_thread(upload))
 
 
-async def test_tuspy_goes_on_behind_a_connection_that_breaks(ingest: Ingest) -> None:
+async def test_tuspy_continues_after_a_broken_connection(ingest: Ingest) -> None:
     async with breaking_after(MIB, ingest.url) as url:
 
         def upload() -> str:
@@ -75,7 +75,7 @@ async def test_tuspy_goes_on_behind_a_connection_that_breaks(ingest: Ingest) -> 
         await assert_was_uploaded(ingest, await asyncio.to_thread(upload))
 
 
-async def test_tuspy_is_told_of_an_option_that_is_none(ingest: Ingest) -> None:
+async def test_tuspy_receives_the_error_for_an_unknown_option(ingest: Ingest) -> None:
     def upload() -> None:
         uploader_of(ingest.url, io.BytesIO(AUDIO), metadata={"colour": "red"}).upload()
 
@@ -85,7 +85,7 @@ async def test_tuspy_is_told_of_an_option_that_is_none(ingest: Ingest) -> None:
 
 @pytest.fixture(scope="session")
 def modules(request: pytest.FixtureRequest) -> Path:
-    """Where tus-js-client is installed, of the versions in the lock file; kept from run to run."""
+    """The folder of tus-js-client, installed by the lock file and kept between runs."""
     if not shutil.which("node") or not shutil.which("npm"):
         pytest.skip("tus-js-client needs Node.js and npm, which are not installed")
     cache = request.config.cache
@@ -116,8 +116,8 @@ async def run_js(modules: Path, **order: Any) -> dict[str, Any]:
         if process.returncode is None:
             process.kill()
     assert process.returncode == 0, err.decode()
-    told: dict[str, Any] = msgspec.json.decode(out)
-    return told
+    result: dict[str, Any] = msgspec.json.decode(out)
+    return result
 
 
 JS_WAYS: list[dict[str, Any]] = [
@@ -133,10 +133,10 @@ JS_WAYS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("options", JS_WAYS, ids=str)
 async def test_tus_js_client_uploads(ingest: Ingest, modules: Path, file: Path, options: dict[str, Any]) -> None:
     said = {"filename": "Vortrag äöü.wav", "filetype": "audio/wav", "language": "de"}
-    told = await run_js(modules, endpoint=ingest.url + "/v1/uploads", file=str(file), metadata=said, options=options)
-    assert told["error"] is None
-    job = await assert_was_uploaded(ingest, told["url"])
-    assert (told["job"], told["failures"]) == (str(job["id"]), 0)
+    result = await run_js(modules, endpoint=ingest.url + "/v1/uploads", file=str(file), metadata=said, options=options)
+    assert result["error"] is None
+    job = await assert_was_uploaded(ingest, result["url"])
+    assert (result["job"], result["failures"]) == (str(job["id"]), 0)
     assert (job["filename"], job["options"]) == (said["filename"], '{"language":"de"}')
 
 
@@ -144,21 +144,21 @@ async def test_tus_js_client_resumes(ingest: Ingest, modules: Path, file: Path) 
     endpoint = ingest.url + "/v1/uploads"
     stopped = await run_js(modules, endpoint=endpoint, file=str(file), options={"chunkSize": MIB}, stopAt=2 * MIB)
     assert (stopped["job"], stopped["error"]) == (None, None)
-    told = await run_js(modules, endpoint=endpoint, file=str(file), uploadUrl=stopped["url"])
-    assert told["url"] == stopped["url"]
-    await assert_was_uploaded(ingest, told["url"])
+    result = await run_js(modules, endpoint=endpoint, file=str(file), uploadUrl=stopped["url"])
+    assert result["url"] == stopped["url"]
+    await assert_was_uploaded(ingest, result["url"])
 
 
-async def test_tus_js_client_goes_on_behind_a_connection_that_breaks(ingest: Ingest, modules: Path, file: Path) -> None:
+async def test_tus_js_client_continues_after_a_broken_connection(ingest: Ingest, modules: Path, file: Path) -> None:
     async with breaking_after(MIB, ingest.url) as url:
-        told = await run_js(modules, endpoint=url + "/v1/uploads", file=str(file))
-    assert (told["error"], told["failures"]) == (None, 1)
-    await assert_was_uploaded(ingest, told["url"])
+        result = await run_js(modules, endpoint=url + "/v1/uploads", file=str(file))
+    assert (result["error"], result["failures"]) == (None, 1)
+    await assert_was_uploaded(ingest, result["url"])
 
 
-async def test_tus_js_client_is_told_what_is_no_audio(ingest: Ingest, modules: Path, tmp_path: Path) -> None:
+async def test_tus_js_client_receives_the_not_audio_error(ingest: Ingest, modules: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_bytes(b"<html>" * 100_000)
-    told = await run_js(modules, endpoint=ingest.url + "/v1/uploads", file=str(page), options={"uploadSize": 600_000})
-    assert "unsupported_media" in told["error"]
+    result = await run_js(modules, endpoint=ingest.url + "/v1/uploads", file=str(page), options={"uploadSize": 600_000})
+    assert "unsupported_media" in result["error"]
     await ingest.assert_nothing_is_left()

@@ -1,4 +1,4 @@
-"""Processes die between two steps of an upload, or take turns at it: nothing acknowledged is lost, one job is made."""
+"""Processes die between two steps of an upload or alternate: no acknowledged byte is lost, one job results."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from shared import failpoints
 from tests.ingest.process import running
 from tests.ingest.serving import Ingest, serving, until
 from tests.ingest.sounds import wav
-from tests.ingest.tus import Tus, assert_is_job, half_sent, parts_left
+from tests.ingest.tus_client import Tus, assert_is_job, half_sent, parts_left
 
 AUDIO = wav(100_000)
 HALF = 40_000
@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def order(folder: Path) -> Iterator[Order]:
-    """Have a failpoint of the ingest in this process do something once."""
+    """Arm a failpoint of the ingest in this process once."""
     failpoints.arm(str(folder))
 
     def write(name: str, what: str) -> None:
@@ -40,7 +40,7 @@ def order(folder: Path) -> Iterator[Order]:
 
 
 async def end_leases(ingest: Ingest) -> None:
-    """A dead process' lease, but sooner."""
+    """Expire the leases of a dead process early."""
 
     async def its_transaction_is_over() -> bool:
         connected = (
@@ -63,7 +63,7 @@ STEPS = [
 
 
 @pytest.mark.parametrize(("step", "offset"), STEPS)
-async def test_killed_at_any_step_another_process_goes_on(
+async def test_after_a_kill_at_any_step_another_process_continues(
     settings: IngestSettings, folder: Path, step: str, offset: int
 ) -> None:
     armed = msgspec.structs.replace(settings, failpoints=str(folder))
@@ -87,7 +87,7 @@ async def test_killed_at_any_step_another_process_goes_on(
 
 @pytest.mark.parametrize("step", ["uploads.after_compose", "submit.before_commit", "submit.after_commit"])
 @pytest.mark.parametrize("asked_by", ["HEAD", "PATCH"])
-async def test_what_broke_at_the_end_is_completed_by_the_next_request(
+async def test_a_failed_completion_is_repeated_by_the_next_request(
     ingest: Ingest, order: Order, step: str, asked_by: str
 ) -> None:
     tus = Tus.to(ingest)
@@ -98,8 +98,8 @@ async def test_what_broke_at_the_end_is_completed_by_the_next_request(
     await assert_is_job(ingest, answer, AUDIO)
 
 
-async def test_an_upload_whose_job_id_was_taken_by_the_collector_gets_another(ingest: Ingest, order: Order) -> None:
-    """Its process died before the commit, and its client came back hours later."""
+async def test_an_upload_whose_job_id_was_collected_gets_a_new_one(ingest: Ingest, order: Order) -> None:
+    """Its process died before the commit, and its client returned hours later."""
     tus = Tus.to(ingest)
     path = await tus.created(len(AUDIO))
     order("uploads.after_compose", "fail")
@@ -117,7 +117,7 @@ async def test_an_upload_whose_job_id_was_taken_by_the_collector_gets_another(in
     await assert_is_job(ingest, answer, AUDIO)
 
 
-async def test_a_job_that_was_erased_is_not_made_again(ingest: Ingest, order: Order) -> None:
+async def test_an_erased_job_is_not_created_again(ingest: Ingest, order: Order) -> None:
     tus = Tus.to(ingest)
     path = await tus.created(len(AUDIO))
     order("uploads.before_complete", "fail")
@@ -128,8 +128,8 @@ async def test_a_job_that_was_erased_is_not_made_again(ingest: Ingest, order: Or
     assert await ingest.job_count() == 1
 
 
-async def test_no_job_comes_of_an_upload_that_was_terminated(ingest: Ingest, order: Order) -> None:
-    """Not even from a process that froze while it recorded the job: the id is taken."""
+async def test_a_terminated_upload_never_becomes_a_job(ingest: Ingest, order: Order) -> None:
+    """A process that froze before the commit finds the id taken."""
     tus = Tus.to(ingest)
     path = await tus.created(len(AUDIO))
     order("uploads.after_compose", "fail")
@@ -140,7 +140,7 @@ async def test_no_job_comes_of_an_upload_that_was_terminated(ingest: Ingest, ord
     assert await ingest.sql("SELECT 1 FROM tasks") == []
 
 
-async def test_two_processes_take_turns(settings: IngestSettings) -> None:
+async def test_two_processes_alternate_on_one_upload(settings: IngestSettings) -> None:
     async with running(settings) as (_, one), running(settings) as (_, other), serving(settings) as observer:
         path = await Tus(observer.client, one).created(len(AUDIO))
         offset = 0
@@ -152,7 +152,7 @@ async def test_two_processes_take_turns(settings: IngestSettings) -> None:
         await assert_is_job(observer, answer, AUDIO)
 
 
-async def test_killed_while_it_receives_it_loses_nothing_that_it_acknowledged(settings: IngestSettings) -> None:
+async def test_a_process_killed_while_receiving_loses_no_acknowledged_byte(settings: IngestSettings) -> None:
     async with serving(settings) as other, running(settings) as (process, url):
         tus = Tus(other.client, url)
         path = await tus.created(len(AUDIO))
@@ -171,7 +171,7 @@ async def test_killed_while_it_receives_it_loses_nothing_that_it_acknowledged(se
         await assert_is_job(other, await Tus.to(other).patch(path, offset, AUDIO[offset:]), AUDIO)
 
 
-async def test_a_store_that_is_away_loses_no_byte_that_was_acknowledged(ingest: Ingest) -> None:
+async def test_an_unavailable_store_loses_no_acknowledged_byte(ingest: Ingest) -> None:
     tus = Tus.to(ingest)
     path = await tus.created(len(AUDIO))
     in_the_way = ingest.lose_store()

@@ -1,4 +1,4 @@
-"""Uploads whose connections break, stall or are overtaken: what arrived counts, and the client goes on."""
+"""Uploads whose connections break, stall or are replaced: bytes that arrived count, and the client continues."""
 
 import asyncio
 import socket
@@ -8,17 +8,17 @@ import aiohttp
 import pytest
 
 from ingest_service.settings import IngestSettings
-from ingest_service.tus import leases
 from ingest_service.tus import parts as receive_parts
+from ingest_service.tus import upload_leases
 from tests.ingest.serving import Ingest, serving, until
 from tests.ingest.sounds import wav
-from tests.ingest.tus import Tus, assert_is_job, checksum, half_sent, parts_left
+from tests.ingest.tus_client import Tus, assert_is_job, checksum, half_sent, parts_left
 
 AUDIO = wav(200_000)
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ingest_service.uploads.body.WINDOW_S", 0.4)
     monkeypatch.setattr("ingest_service.middleware.lingering_close.IDLE_WINDOW_S", 0.2)
 
@@ -33,7 +33,7 @@ async def until_received(ingest: Ingest) -> None:
 
 
 async def until_stored(ingest: Ingest, offset: int) -> None:
-    """Seen in the record, not asked for: that would end the request at hand."""
+    """Reads the database: a HEAD would stop the open request."""
 
     async def is_stored() -> bool:
         (row,) = await ingest.sql("SELECT offset_bytes FROM uploads")
@@ -43,7 +43,7 @@ async def until_stored(ingest: Ingest, offset: int) -> None:
 
 
 @pytest.mark.parametrize("by_reset", [False, True])
-async def test_what_came_before_the_connection_broke_counts(ingest: Ingest, by_reset: bool) -> None:  # noqa: FBT001
+async def test_bytes_before_a_broken_connection_count(ingest: Ingest, by_reset: bool) -> None:  # noqa: FBT001
     tus = Tus.to(ingest)
     path = await tus.created(len(AUDIO))
     async with half_sent(ingest.url, path, 0, len(AUDIO), AUDIO[:70_000]) as writer:
@@ -55,8 +55,8 @@ async def test_what_came_before_the_connection_broke_counts(ingest: Ingest, by_r
     await assert_is_job(ingest, await tus.patch(path, 70_000, AUDIO[70_000:]), AUDIO)
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_what_came_before_a_stall_counts(ingest: Ingest) -> None:
+@pytest.mark.usefixtures("short_timeouts")
+async def test_bytes_before_a_stall_count(ingest: Ingest) -> None:
     tus = Tus.to(ingest)
     path = await tus.created(len(AUDIO))
     async with half_sent(ingest.url, path, 0, len(AUDIO), AUDIO[:70_000]) as writer:
@@ -66,7 +66,7 @@ async def test_what_came_before_a_stall_counts(ingest: Ingest) -> None:
     await assert_is_job(ingest, await tus.patch(path, 70_000, AUDIO[70_000:]), AUDIO)
 
 
-async def test_asking_stops_a_connection_that_is_half_open_and_its_bytes_count(ingest: Ingest) -> None:
+async def test_head_stops_a_half_open_request_and_its_bytes_count(ingest: Ingest) -> None:
     tus = Tus.to(ingest)
     path = await tus.created(len(AUDIO))
     async with half_sent(ingest.url, path, 0, len(AUDIO), AUDIO[:70_000]) as writer:
@@ -77,7 +77,7 @@ async def test_asking_stops_a_connection_that_is_half_open_and_its_bytes_count(i
         await assert_is_job(ingest, await tus.patch(path, 70_000, AUDIO[70_000:]), AUDIO)
 
 
-async def test_terminating_stops_whoever_appends(ingest: Ingest) -> None:
+async def test_terminating_stops_a_request_that_appends(ingest: Ingest) -> None:
     tus = Tus.to(ingest)
     path = await tus.created(len(AUDIO))
     async with half_sent(ingest.url, path, 0, len(AUDIO), AUDIO[:70_000]):
@@ -88,20 +88,20 @@ async def test_terminating_stops_whoever_appends(ingest: Ingest) -> None:
 
 
 @pytest.mark.parametrize("offset", [0, 70_000])
-async def test_a_newer_patch_overtakes_an_older_one_and_they_do_not_mix(ingest: Ingest, offset: int) -> None:
+async def test_a_newer_patch_stops_an_older_one_and_they_do_not_mix(ingest: Ingest, offset: int) -> None:
     tus = Tus.to(ingest)
     path = await tus.created(len(AUDIO))
     async with half_sent(ingest.url, path, 0, len(AUDIO), AUDIO[:70_000]):
         await until_received(ingest)
         answer = await tus.patch(path, offset, AUDIO[offset:])
-    if offset == 0:  # the older one's bytes have moved the offset
+    if offset == 0:  # the older request's bytes have moved the offset
         assert (answer.status, answer.code) == (409, "upload_offset_mismatch")
         answer = await tus.patch(path, 70_000, AUDIO[70_000:])
     await assert_is_job(ingest, answer, AUDIO)
 
 
-async def test_many_at_once_make_one_upload(ingest: Ingest) -> None:
-    """Whoever comes first or stops the others: what they stored follows what was there."""
+async def test_concurrent_requests_make_one_upload(ingest: Ingest) -> None:
+    """Whichever request wins, the stored bytes are contiguous."""
     tus = Tus.to(ingest)
     path = await tus.created(len(AUDIO))
     offset = 0
@@ -114,9 +114,9 @@ async def test_many_at_once_make_one_upload(ingest: Ingest) -> None:
     await assert_is_job(ingest, await tus.head(path), AUDIO)
 
 
-async def test_an_upload_that_is_not_let_go_is_locked(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its holder, elsewhere, cannot stop just now."""
-    monkeypatch.setattr(leases, "WAIT_S", 0.2)
+async def test_an_upload_whose_holder_does_not_stop_is_locked(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its holder, in another process, cannot stop now."""
+    monkeypatch.setattr(upload_leases, "WAIT_S", 0.2)
     tus = Tus.to(ingest)
     path = await tus.created(len(AUDIO))
     await ingest.sql("UPDATE uploads SET lease_token = 7, lease_expires_at = now() + interval '1 h'")
@@ -129,7 +129,7 @@ async def test_an_upload_that_is_not_let_go_is_locked(ingest: Ingest, monkeypatc
     await assert_is_job(ingest, await tus.patch(path, 0, AUDIO), AUDIO)
 
 
-async def test_a_process_is_told_that_another_one_wants_the_upload(settings: IngestSettings) -> None:
+async def test_a_request_in_another_process_stops_the_holder(settings: IngestSettings) -> None:
     async with serving(settings) as one, serving(settings) as other:
         tus = Tus.to(one)
         path = await tus.created(len(AUDIO))
@@ -139,8 +139,8 @@ async def test_a_process_is_told_that_another_one_wants_the_upload(settings: Ing
             await assert_is_job(one, await Tus.to(other).patch(path, 70_000, AUDIO[70_000:]), AUDIO)
 
 
-async def test_who_lost_its_lease_writes_no_more(ingest: Ingest) -> None:
-    """As a process that was frozen for longer than a lease."""
+async def test_a_stale_lease_token_is_rejected(ingest: Ingest) -> None:
+    """As after a freeze of more than a lease."""
     tus = Tus.to(ingest)
     path = await tus.created(len(AUDIO))
     async with half_sent(ingest.url, path, 0, len(AUDIO), b"?" * 5000):
@@ -151,8 +151,8 @@ async def test_who_lost_its_lease_writes_no_more(ingest: Ingest) -> None:
     await assert_is_job(ingest, await tus.patch(path, 70_000, AUDIO[70_000:]), AUDIO)
 
 
-async def test_a_slow_clients_bytes_count_while_it_still_sends(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that a process that is killed loses seconds, not hours."""
+async def test_bytes_of_a_slow_client_count_while_it_sends(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This bounds the loss of a killed process to seconds."""
     monkeypatch.setattr(receive_parts, "PART_S", 0.0)
     tus = Tus.to(ingest)
     path = await tus.created(len(AUDIO))
@@ -172,7 +172,7 @@ async def test_a_large_body_is_stored_in_parts(ingest: Ingest, monkeypatch: pyte
     await assert_is_job(ingest, await tus.patch(path, 199_000, AUDIO[199_000:]), AUDIO)
 
 
-async def test_half_of_a_body_with_a_checksum_does_not_count(ingest: Ingest) -> None:
+async def test_an_incomplete_body_with_a_checksum_does_not_count(ingest: Ingest) -> None:
     """It cannot be verified."""
     tus = Tus.to(ingest)
     path = await tus.created(len(AUDIO))
@@ -188,7 +188,7 @@ async def test_half_of_a_body_with_a_checksum_does_not_count(ingest: Ingest) -> 
     assert parts_left(ingest) == []
 
 
-async def test_a_client_that_goes_while_it_creates_leaves_no_upload(ingest: Ingest) -> None:
+async def test_a_client_that_disconnects_during_creation_leaves_no_upload(ingest: Ingest) -> None:
     tus = Tus.to(ingest)
 
     async def half() -> object:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from ingest_service.settings import IngestSettings
 from tests.ingest.process import running
 from tests.ingest.sounds import MIB, wav_header
-from tests.ingest.tus import OFFSET_TYPE, VERSION
+from tests.ingest.tus_client import OFFSET_TYPE, VERSION
 from tests.ingest.upload_memory import LIMIT_MIB, Measured, peak_mib, reset_peak, sound
 
 UPLOAD_MIB = 512
@@ -43,7 +43,7 @@ def measure(pid: int, url: str) -> Measured:
     return Measured(status, UPLOAD_MIB, round(seconds, 2), round(peak_mib(pid) - before_mib, 1))
 
 
-async def test_memory_stays_flat_under_a_large_resumable_upload(settings: IngestSettings) -> None:
+async def test_a_large_resumable_upload_needs_constant_memory(settings: IngestSettings) -> None:
     async with running(settings) as (process, url):
         measured = await asyncio.to_thread(measure, process.pid, url)
     print(measured)

@@ -1,4 +1,4 @@
-"""Uploads generated audio to a running ingest and tells how much its memory grew. Linux only, it reads /proc.
+"""Uploads generated audio to a running ingest and measures its memory growth. Linux only: it reads /proc.
 
 By hand: `python -m tests.ingest.upload_memory <pid> <url> <megabytes>`.
 """

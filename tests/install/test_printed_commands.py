@@ -1,4 +1,4 @@
-"""The `pip install` lines of README.md and deploy/OPERATIONS.md, run as they stand, by a pip without configuration.
+"""The `pip install` lines of docs/operations.md, run as printed, by a pip without configuration.
 
 PyTorch's index is answered on loopback with the CPU build that this machine has; the default index is the real one.
 """
@@ -22,18 +22,18 @@ from tests.models import model_for
 from tests.stack.launched import ROOT
 
 pytestmark = pytest.mark.slow
-DOCUMENTS = ("README.md", "deploy/OPERATIONS.md")
+DOCUMENT = "docs/operations.md"
 TORCH = "torch==2.13.0"
 HEAVY = ("torch", "numpy", "scipy")
 
 
-def printed(document: str) -> list[str]:
+def printed() -> list[str]:
     """The commands, without their comments."""
-    lines = re.findall(r"^\$ (pip install .*)$", (ROOT / document).read_text(), re.MULTILINE)
+    lines = re.findall(r"^(pip install .*)$", (ROOT / DOCUMENT).read_text(), re.MULTILINE)
     return [line.partition("#")[0].strip() for line in lines]
 
 
-INGEST, *PROCESSOR = printed("README.md")
+INGEST, *PROCESSOR = printed()
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +79,7 @@ def distributions(programs: Path) -> str:
     return listed.stdout.lower()
 
 
-def test_both_documents_print_the_same_commands() -> None:
-    assert printed(DOCUMENTS[0]) == printed(DOCUMENTS[1])
+def test_the_commands_and_the_pins_name_the_same_torch() -> None:
     assert any(TORCH in command for command in PROCESSOR)
     for pins in ("constraints", "requirements-processor"):
         assert TORCH in (ROOT / f"deploy/{pins}.txt").read_text().splitlines()

@@ -6,7 +6,7 @@ from pathlib import Path
 import processor_service.tasks.arq_worker  # noqa: F401 - the service can be imported
 from processor_service.audio.find_speech import FINE, speech_regions
 from processor_service.audio.load_mono import load_mono_16k
-from processor_service.transcribers import load_transcriber
+from processor_service.transcribers.engines import load_transcriber
 from processor_service.transcribers.windows import plan_windows
 from shared.schemas.options import JobOptions
 

@@ -1,4 +1,4 @@
-"""What fits a tenant's quotas."""
+"""Which jobs fit a tenant's quotas."""
 
 import datetime as dt
 
@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest_service.quotas.daily_usage import MAX_DAYS, span_of_days
 from ingest_service.quotas.quotas import Quotas, Used, over_quota, over_quota_each, seconds_to_midnight
-from ingest_service.quotas.usage import MOST_DAYS, span_of_days
 
 NOON = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
 DAY = dt.date(2026, 11, 21)
-LATER, EARLIEST = DAY + dt.timedelta(days=9), DAY - dt.timedelta(days=MOST_DAYS - 1)
+LATER, EARLIEST = DAY + dt.timedelta(days=9), DAY - dt.timedelta(days=MAX_DAYS - 1)
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ LATER, EARLIEST = DAY + dt.timedelta(days=9), DAY - dt.timedelta(days=MOST_DAYS 
         (Quotas(), Used(bytes=1 << 60, audio_s=1e12, jobs_queued=1 << 40), 1 << 60, None),
         (Quotas(bytes_a_day=100), Used(bytes=90), 10, None),
         (Quotas(bytes_a_day=100), Used(bytes=90), 11, "bytes_a_day"),
-        (Quotas(bytes_a_day=100), Used(bytes=99), 0, None),  # of a URL nothing is known
+        (Quotas(bytes_a_day=100), Used(bytes=99), 0, None),  # the size of a URL's audio is unknown
         (Quotas(bytes_a_day=100), Used(bytes=100), 0, "bytes_a_day"),
         (Quotas(audio_seconds_a_day=60), Used(audio_s=59.9), 1, None),
         (Quotas(audio_seconds_a_day=60), Used(audio_s=60), 1, "audio_seconds_a_day"),
@@ -28,9 +28,7 @@ LATER, EARLIEST = DAY + dt.timedelta(days=9), DAY - dt.timedelta(days=MOST_DAYS 
         (Quotas(jobs_queued=3), Used(jobs_queued=3), 1, "jobs_queued"),
     ],
 )
-def test_a_job_fits_or_the_quota_that_it_does_not_fit_is_named(
-    quotas: Quotas, used: Used, job_bytes: int, quota: str | None
-) -> None:
+def test_a_refused_job_names_the_exceeded_quota(quotas: Quotas, used: Used, job_bytes: int, quota: str | None) -> None:
     error = over_quota(quotas, used, job_bytes, NOON)
     if quota is None:
         assert error is None
@@ -44,9 +42,7 @@ limits = st.integers(0, 200)
 
 
 @given(st.builds(Quotas, bytes_a_day=limits, jobs_queued=limits), st.lists(st.integers(1, 50)))
-def test_of_several_jobs_those_that_are_taken_stay_within_and_who_is_not_would_not(
-    quotas: Quotas, sizes: list[int]
-) -> None:
+def test_accepted_jobs_stay_within_the_quotas_and_refused_ones_would_not(quotas: Quotas, sizes: list[int]) -> None:
     outcomes = over_quota_each(quotas, Used(), sizes, NOON)
     taken = [size for size, outcome in zip(sizes, outcomes, strict=True) if outcome is None]
     assert not quotas.bytes_a_day or sum(taken) <= quotas.bytes_a_day
@@ -60,7 +56,7 @@ def test_of_several_jobs_those_that_are_taken_stay_within_and_who_is_not_would_n
     ("at", "seconds"),
     [((0, 0, 0, 0), 86_400), ((23, 59, 59, 0), 1), ((23, 59, 59, 999_999), 1), ((23, 59, 58, 1), 2)],
 )
-def test_a_day_ends_at_midnight_of_utc(at: tuple[int, int, int, int], seconds: int) -> None:
+def test_a_day_ends_at_midnight_utc(at: tuple[int, int, int, int], seconds: int) -> None:
     assert seconds_to_midnight(dt.datetime(2026, 12, 31, *at, tzinfo=dt.UTC)) == seconds
 
 
@@ -76,5 +72,5 @@ def test_a_day_ends_at_midnight_of_utc(at: tuple[int, int, int, int], seconds: i
         (dt.date.min, DAY, (EARLIEST, DAY)),
     ],
 )
-def test_the_days_that_are_meant(first: dt.date | None, last: dt.date | None, span: tuple[dt.date, dt.date]) -> None:
+def test_the_span_of_days(first: dt.date | None, last: dt.date | None, span: tuple[dt.date, dt.date]) -> None:
     assert span_of_days(first, last, DAY) == span

@@ -1,4 +1,4 @@
-"""The token bucket, whatever comes when."""
+"""Properties of the token bucket."""
 
 import pytest
 from hypothesis import given
@@ -15,9 +15,7 @@ def full(policy: Policy) -> Bucket:
 
 
 @given(policies, arrivals)
-def test_no_span_of_time_sees_more_than_the_burst_and_what_flowed_in(
-    policy: Policy, arrivals: list[tuple[float, int]]
-) -> None:
+def test_no_span_grants_more_than_the_burst_and_the_refill(policy: Policy, arrivals: list[tuple[float, int]]) -> None:
     bucket, now_s = full(policy), 0.0
     grants = []
     for after_s, wanted in arrivals:
@@ -31,7 +29,7 @@ def test_no_span_of_time_sees_more_than_the_burst_and_what_flowed_in(
 
 
 @given(policies, arrivals)
-def test_what_is_there_is_granted_and_never_more(policy: Policy, arrivals: list[tuple[float, int]]) -> None:
+def test_available_tokens_are_granted_and_never_more(policy: Policy, arrivals: list[tuple[float, int]]) -> None:
     bucket, now_s = full(policy), 0.0
     for after_s, wanted in arrivals:
         now_s += after_s
@@ -42,7 +40,7 @@ def test_what_is_there_is_granted_and_never_more(policy: Policy, arrivals: list[
 
 
 @given(policies, st.integers(1, 20_000), st.floats(0, 1e6))
-def test_whoever_waits_as_told_finds_a_token_and_whoever_waits_half_of_it_does_not(
+def test_a_token_is_available_after_wait_s_and_not_after_half_of_it(
     policy: Policy, wanted: int, began_s: float
 ) -> None:
     bucket, _ = take(Bucket(float(policy.burst), began_s), policy, wanted, began_s)
@@ -53,14 +51,14 @@ def test_whoever_waits_as_told_finds_a_token_and_whoever_waits_half_of_it_does_n
 
 
 @given(policies, st.floats(0, 1000))
-def test_a_clock_that_goes_back_brings_no_tokens(policy: Policy, back_s: float) -> None:
+def test_a_clock_that_goes_back_adds_no_tokens(policy: Policy, back_s: float) -> None:
     empty = Bucket(0.0, 1000.0)
     bucket, granted = take(empty, policy, 1, 1000.0 - back_s)
     assert (bucket, granted) == (empty, 0)
 
 
 @given(policies, st.integers(1, 64))
-def test_shares_together_are_the_whole_but_each_lets_somebody_in(policy: Policy, processes: int) -> None:
+def test_the_shares_add_up_and_each_grants_at_least_one(policy: Policy, processes: int) -> None:
     share = policy.share(processes)
     assert share.rate_per_s * processes == pytest.approx(policy.rate_per_s)
     assert 1 <= share.burst <= max(1, policy.burst / processes)

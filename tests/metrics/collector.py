@@ -1,4 +1,4 @@
-"""A collector of traces, as OpenTelemetry's protocol wants it: takes what is posted to it and lists the spans."""
+"""A trace collector that speaks OTLP over HTTP and keeps the received spans."""
 
 import gzip
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 
 class Collected(msgspec.Struct, frozen=True, kw_only=True):
-    """A span that came."""
+    """A received span."""
 
     service: str
     trace: UUID
@@ -27,7 +27,7 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Collector:
-    """Listens on loopback."""
+    """Listens on a free loopback port."""
 
     def __init__(self) -> None:
         self.url = ""

@@ -1,4 +1,4 @@
-"""The pair, once for all tests of a file: it has done a job, refused an upload and failed at another."""
+"""A running pair per test module, after one completed job, one failed job and one rejected upload."""
 
 from collections.abc import AsyncIterator
 
@@ -24,11 +24,11 @@ async def pair(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.Temp
         failed = await pair.client.submit(DAMAGED_MP4, webhook_url=pair.receiver.url)
         assert (await pair.client.try_submit(b"<html>"))[0] == 415
         assert [(await pair.client.ended(job))["status"] for job in (done, failed)] == ["COMPLETED", "FAILED"]
-        await until(lambda: _are_delivered(pair), timeout_s=30)
+        await until(lambda: _webhooks_delivered(pair), timeout_s=30)
         yield pair
 
 
-async def _are_delivered(pair: Pair) -> bool:
+async def _webhooks_delivered(pair: Pair) -> bool:
     text = (await pair.texts())[pair.processor_url]
     return Scraped(text).get("headrace_processor_attempts_total", kind="deliver", outcome="done") == 2
 

@@ -1,4 +1,4 @@
-"""Both services as processes of their own, with a scripted transcriber, and what their metrics say after some jobs."""
+"""Both services as processes, with a scripted transcriber, and their metrics."""
 
 import asyncio
 import contextlib
@@ -12,6 +12,7 @@ import msgspec
 
 from deploy.local.ports import free_port
 from ingest_service.settings import IngestSettings
+from shared.secret import Secret
 from tests.acceptance.client import Client, Receiver
 from tests.ingest.process import running
 from tests.ingest.serving import until
@@ -21,7 +22,7 @@ SECRET = "whsec_" + "bWV0cmljcy1vZi10aGUtcGFpci1hcmUtc2lnbmVkLXRvbw=="
 
 
 class Pair(msgspec.Struct, frozen=True):
-    """Where the two are."""
+    """Clients and URLs of both services."""
 
     client: Client
     receiver: Receiver
@@ -29,7 +30,7 @@ class Pair(msgspec.Struct, frozen=True):
     processor_url: str
 
     async def texts(self) -> dict[str, str]:
-        """What `/metrics` of both says."""
+        """Return the text of `/metrics` by service URL."""
         return {url: await self._text(url) for url in (self.ingest_url, self.processor_url)}
 
     async def _text(self, url: str) -> str:
@@ -41,20 +42,20 @@ class Pair(msgspec.Struct, frozen=True):
 
 @contextlib.asynccontextmanager
 async def running_pair(
-    database_url: str, redis_url: str, folder: Path, *, otlp_url: str = "", **of_processor: str
+    database_url: str, redis_url: str, folder: Path, *, otlp_url: str = "", **processor_settings: str
 ) -> AsyncIterator[Pair]:
-    """The pair with an endpoint for its webhooks, for the length of a block."""
+    """Run both services and a webhook receiver during a block. `processor_settings`: names without HEADRACE_."""
     settings = IngestSettings(
-        database_url=database_url,
-        redis_url=redis_url,
+        database_url=Secret(database_url),
+        redis_url=Secret(redis_url),
         storage_url=(folder / "blobs").as_uri(),
         auth="none",
         ingest_processes=1,
-        otlp_url=otlp_url,
+        otlp_url=Secret(otlp_url),
     )
     async with contextlib.AsyncExitStack() as stack:
         _, ingest_url = await stack.enter_async_context(running(settings))
-        processor_url = await stack.enter_async_context(_processor(settings, of_processor))
+        processor_url = await stack.enter_async_context(_processor(settings, processor_settings))
         receiver = await stack.enter_async_context(Receiver(SECRET).listening())
         http = await stack.enter_async_context(aiohttp.ClientSession(ingest_url))
         yield Pair(Client(http), receiver, ingest_url, processor_url)
@@ -64,10 +65,10 @@ async def running_pair(
 async def _processor(settings: IngestSettings, chosen: Mapping[str, str]) -> AsyncIterator[str]:
     port = free_port()
     ours = {
-        "DATABASE_URL": settings.database_url,
-        "REDIS_URL": settings.redis_url,
+        "DATABASE_URL": settings.database_url.reveal(),
+        "REDIS_URL": settings.redis_url.reveal(),
         "STORAGE_URL": settings.storage_url,
-        "OTLP_URL": settings.otlp_url,
+        "OTLP_URL": settings.otlp_url.reveal(),
         "TRANSCRIBER": "scripted",
         "HEALTH_PORT": str(port),
         "RETRY_WAITS_S": "0.1",

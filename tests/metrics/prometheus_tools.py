@@ -1,4 +1,4 @@
-"""Prometheus' own programs: on the PATH, or where `make` puts them. Without them tests that need one are skipped."""
+"""Prometheus' programs, from the PATH or from where `make` installs them. Tests skip when they are missing."""
 
 import shutil
 import sys
@@ -10,8 +10,8 @@ UNPACKED = Path(sys.prefix) / "prometheus/usr/bin"
 
 
 def program(name: str) -> str:
-    """Where `promtool` or `prometheus` is."""
+    """Return the path of `promtool` or `prometheus`; skip the test when it is missing."""
     path = shutil.which(name) or shutil.which(name, path=UNPACKED)
     if path is None:
-        pytest.skip(f"there is no {name} on this machine")
+        pytest.skip(f"{name} is not installed")
     return path

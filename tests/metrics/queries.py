@@ -1,4 +1,4 @@
-"""The queries of the dashboard and of the alert rules, and what metrics they name."""
+"""The queries of the dashboard and of the alert rules, and the series that they select."""
 
 import msgspec
 import promql_parser
@@ -8,8 +8,8 @@ from tests.stack.launched import ROOT
 DASHBOARD = ROOT / "deploy/grafana/headrace.json"
 PROMETHEUS = ROOT / "deploy/prometheus"
 RULES, RULES_TEST = PROMETHEUS / "rules.yaml", PROMETHEUS / "rules.test.yaml"
-Selected = tuple[str, frozenset[tuple[str, str]]]  # a name, and labels that must be equal to something
-INTERVAL = "5m"  # what Grafana puts for $__rate_interval
+Selected = tuple[str, frozenset[tuple[str, str]]]  # a metric name, and labels with their required values
+INTERVAL = "5m"  # replaces Grafana's $__rate_interval
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -64,7 +64,7 @@ def rules() -> list[Rule]:
 
 
 def series_of(query: str) -> set[Selected]:
-    """What a query selects; raises ValueError for nonsense."""
+    """Return the series that a query selects. Raise ValueError for an invalid query."""
     found = set()
 
     def visit(node: promql_parser.Expr) -> None:

@@ -1,4 +1,4 @@
-"""The backlog, as the database tells it: tasks, audio and age by kind and state, and dead letters."""
+"""The backlog metrics from the database: tasks, audio and age by kind and state, and dead letters."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -30,8 +30,8 @@ async def database(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
-class Record:
-    """Writes rows, and reads the backlog."""
+class Backlog:
+    """Inserts rows and reads the backlog."""
 
     def __init__(self, database: asyncpg.Connection) -> None:
         self._database = database
@@ -50,98 +50,97 @@ class Record:
         values = new_id(), job_id, kind, ordinal, state, progress, attempts, made_s, dispatched_s
         await self._database.execute(TASK, *values)
 
-    async def told(self) -> Scraped:
+    async def scrape(self) -> Scraped:
         return Scraped(await BacklogReader(self._database.fetch).text())
 
 
 @pytest.fixture
-def record(database: asyncpg.Connection) -> Record:
-    return Record(database)
+def backlog(database: asyncpg.Connection) -> Backlog:
+    return Backlog(database)
 
 
-def audio_s(told: Scraped, kind: str, state: str) -> float:
-    return told.get("headrace_backlog_audio_seconds", kind=kind, state=state)
+def audio_s(scraped: Scraped, kind: str, state: str) -> float:
+    return scraped.get("headrace_backlog_audio_seconds", kind=kind, state=state)
 
 
-def oldest_s(told: Scraped, kind: str, state: str) -> float:
-    return told.get("headrace_backlog_oldest_task_age_seconds", kind=kind, state=state)
+def oldest_s(scraped: Scraped, kind: str, state: str) -> float:
+    return scraped.get("headrace_backlog_oldest_task_age_seconds", kind=kind, state=state)
 
 
-async def test_nothing_waits_in_an_empty_record(record: Record) -> None:
-    told = await record.told()
-    assert told.get("headrace_record_readable") == 1
-    assert sum(told.samples.values()) == 1
+async def test_an_empty_database_has_no_backlog(backlog: Backlog) -> None:
+    scraped = await backlog.scrape()
+    assert scraped.get("headrace_record_readable") == 1
+    assert sum(scraped.samples.values()) == 1
 
 
-async def test_tasks_are_told_by_kind_and_state(record: Record) -> None:
-    job_id = await record.job(duration_s=60, chunks=3)
+async def test_tasks_are_counted_by_kind_and_state(backlog: Backlog) -> None:
+    job_id = await backlog.job(duration_s=60, chunks=3)
     for ordinal, state in enumerate(("dispatched", "dispatched", "running", "waiting", "done", "cancelled")):
-        await record.task(job_id, "chunk", state, ordinal=ordinal)
-    told = await record.told()
+        await backlog.task(job_id, "chunk", state, ordinal=ordinal)
+    scraped = await backlog.scrape()
     states = {
-        state: told.get("headrace_backlog_tasks", kind="chunk", state=state)
+        state: scraped.get("headrace_backlog_tasks", kind="chunk", state=state)
         for state in ("dispatched", "running", "waiting")
     }
     assert states == {"dispatched": 2, "running": 1, "waiting": 1}
-    assert told.get("headrace_backlog_tasks", kind="prepare", state="dispatched") == 0
+    assert scraped.get("headrace_backlog_tasks", kind="prepare", state="dispatched") == 0
 
 
-async def test_a_chunk_is_its_share_of_the_file_and_a_running_one_what_is_left(record: Record) -> None:
-    job_id = await record.job(duration_s=60, chunks=3)
-    await record.task(job_id, "chunk", "dispatched", ordinal=0)
-    await record.task(job_id, "chunk", "running", ordinal=1, progress=0.75)
-    await record.task(job_id, "chunk", "waiting", ordinal=2, progress=0.75)  # of the attempt that failed
-    told = await record.told()
-    assert [audio_s(told, "chunk", state) for state in ("dispatched", "running", "waiting")] == [20, 5, 20]
+async def test_a_chunk_counts_its_share_of_the_file_and_a_running_one_its_rest(backlog: Backlog) -> None:
+    job_id = await backlog.job(duration_s=60, chunks=3)
+    await backlog.task(job_id, "chunk", "dispatched", ordinal=0)
+    await backlog.task(job_id, "chunk", "running", ordinal=1, progress=0.75)
+    await backlog.task(job_id, "chunk", "waiting", ordinal=2, progress=0.75)  # progress of the failed attempt
+    scraped = await backlog.scrape()
+    assert [audio_s(scraped, "chunk", state) for state in ("dispatched", "running", "waiting")] == [20, 5, 20]
 
 
-async def test_unknown_durations_are_guessed_from_bytes_by_those_of_finished_jobs(record: Record) -> None:
-    job_id = await record.job("QUEUED", size=10 * BYTES_A_SECOND)
-    await record.task(job_id, "prepare", "dispatched")
-    await record.task(await record.job("QUEUED"), "prepare", "dispatched")  # of a URL that nobody has fetched yet
-    assert audio_s(await record.told(), "prepare", "dispatched") == pytest.approx(10)
-    await record.job("COMPLETED", size=2000, duration_s=1)
-    await record.job("COMPLETED", size=4000, duration_s=5)
-    assert audio_s(await record.told(), "prepare", "dispatched") == pytest.approx(10 * BYTES_A_SECOND / 1000)
+async def test_unknown_durations_are_estimated_from_bytes_of_finished_jobs(backlog: Backlog) -> None:
+    job_id = await backlog.job("QUEUED", size=10 * BYTES_A_SECOND)
+    await backlog.task(job_id, "prepare", "dispatched")
+    await backlog.task(await backlog.job("QUEUED"), "prepare", "dispatched")  # an audio_url that was not fetched yet
+    assert audio_s(await backlog.scrape(), "prepare", "dispatched") == pytest.approx(10)
+    await backlog.job("COMPLETED", size=2000, duration_s=1)
+    await backlog.job("COMPLETED", size=4000, duration_s=5)
+    assert audio_s(await backlog.scrape(), "prepare", "dispatched") == pytest.approx(10 * BYTES_A_SECOND / 1000)
 
 
-async def test_a_task_has_waited_since_it_was_made_or_since_its_failure_was_over(record: Record) -> None:
-    job_id = await record.job(duration_s=60, chunks=9)
-    await record.task(job_id, "chunk", "dispatched", ordinal=0, made_s=100, dispatched_s=5)  # rung for again: no matter
-    await record.task(job_id, "chunk", "dispatched", ordinal=1, attempts=1, made_s=900, dispatched_s=7)
-    await record.task(job_id, "chunk", "running", ordinal=2, made_s=900, dispatched_s=30)
-    await record.task(job_id, "deliver", "waiting", attempts=1, made_s=500, dispatched_s=50)
-    told = await record.told()
-    assert oldest_s(told, "chunk", "dispatched") == pytest.approx(100, abs=10)
-    assert oldest_s(told, "chunk", "running") == pytest.approx(30, abs=10)
-    assert oldest_s(told, "deliver", "waiting") == pytest.approx(500, abs=10)
-    assert oldest_s(told, "prepare", "dispatched") == 0
+async def test_a_tasks_age_counts_from_its_creation_or_from_the_end_of_its_retry_wait(backlog: Backlog) -> None:
+    job_id = await backlog.job(duration_s=60, chunks=9)
+    # A new dispatch does not change the age of a task that has not failed.
+    await backlog.task(job_id, "chunk", "dispatched", ordinal=0, made_s=100, dispatched_s=5)
+    await backlog.task(job_id, "chunk", "dispatched", ordinal=1, attempts=1, made_s=900, dispatched_s=7)
+    await backlog.task(job_id, "chunk", "running", ordinal=2, made_s=900, dispatched_s=30)
+    await backlog.task(job_id, "deliver", "waiting", attempts=1, made_s=500, dispatched_s=50)
+    scraped = await backlog.scrape()
+    assert oldest_s(scraped, "chunk", "dispatched") == pytest.approx(100, abs=10)
+    assert oldest_s(scraped, "chunk", "running") == pytest.approx(30, abs=10)
+    assert oldest_s(scraped, "deliver", "waiting") == pytest.approx(500, abs=10)
+    assert oldest_s(scraped, "prepare", "dispatched") == 0
 
 
-async def test_dead_letters_are_open_until_somebody_deals_with_them(
-    record: Record, database: asyncpg.Connection
-) -> None:
+async def test_dead_letters_are_open_until_they_are_dismissed(backlog: Backlog, database: asyncpg.Connection) -> None:
     for _ in range(3):
-        await record.task(await record.job("FAILED", size=1), "prepare", "dead")
+        await backlog.task(await backlog.job("FAILED", size=1), "prepare", "dead")
     await database.execute("UPDATE tasks SET dismissed_at = now() WHERE id = (SELECT id FROM tasks LIMIT 1)")
-    assert (await record.told()).get("headrace_dead_letters_open", kind="prepare") == 2
+    assert (await backlog.scrape()).get("headrace_dead_letters_open", kind="prepare") == 2
 
 
 async def test_partial_indexes_serve_the_query(database: asyncpg.Connection) -> None:
-    """A table of a million finished tasks is not read to find those that wait."""
+    """The query must not scan finished tasks to find waiting ones."""
     await database.execute("SET enable_seqscan = off")
     plan = "\n".join(row[0] for row in await database.fetch("EXPLAIN " + BACKLOG))
     assert all(name in plan for name in ("tasks_dispatched", "tasks_running", "tasks_waiting", "tasks_dead"))
     assert "Seq Scan on tasks" not in plan
 
 
-async def test_many_who_ask_at_once_cost_one_query(database: asyncpg.Connection) -> None:
-    asked = []
-    go_on = asyncio.Event()
+async def test_concurrent_scrapes_cost_one_query(database: asyncpg.Connection) -> None:
+    queries = []
+    proceed = asyncio.Event()
 
     async def fetch(query: str) -> Sequence[Mapping[str, Any]]:
-        asked.append(query)
-        await go_on.wait()
+        queries.append(query)
+        await proceed.wait()
         rows: Sequence[Mapping[str, Any]] = await database.fetch(query)
         return rows
 
@@ -149,21 +148,21 @@ async def test_many_who_ask_at_once_cost_one_query(database: asyncpg.Connection)
     first = asyncio.create_task(reader.text())
     await asyncio.sleep(0)
     others = [await reader.text() for _ in range(5)]
-    go_on.set()
+    proceed.set()
     assert "headrace_record_readable 1" in await first
-    assert all("headrace_record_readable 0" in other for other in others)  # nobody knows yet
+    assert all("headrace_record_readable 0" in other for other in others)  # not known yet
     assert await reader.text() == await first
-    assert len(asked) == 1
+    assert len(queries) == 1
 
 
-async def test_a_database_that_is_away_is_told_as_such_and_nothing_else() -> None:
+async def test_an_unavailable_database_is_reported_alone() -> None:
     async def fetch(_: str) -> None:
         return None
 
     assert Scraped(await BacklogReader(fetch).text()).samples == {("headrace_record_readable", frozenset()): 0}
 
 
-async def test_a_database_that_hangs_does_not_hold_up_a_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_hanging_database_does_not_delay_a_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.telemetry.backlog.READ_TIMEOUT_S", 0.01)
 
     async def fetch(_: str) -> None:
@@ -172,9 +171,9 @@ async def test_a_database_that_hangs_does_not_hold_up_a_scrape(monkeypatch: pyte
     assert Scraped(await BacklogReader(fetch).text()).get("headrace_record_readable") == 0
 
 
-async def test_of_a_very_long_queue_some_stand_for_all(record: Record, database: asyncpg.Connection) -> None:
-    job_id = await record.job(duration_s=60, chunks=60)
+async def test_a_very_long_queue_is_estimated_from_a_sample(backlog: Backlog, database: asyncpg.Connection) -> None:
+    job_id = await backlog.job(duration_s=60, chunks=60)
     for ordinal in range(60):
-        await record.task(job_id, "chunk", "dispatched", ordinal=ordinal)
+        await backlog.task(job_id, "chunk", "dispatched", ordinal=ordinal)
     rows = await database.fetch(BACKLOG.replace(f"LIMIT {MOST_ROWS}", "LIMIT 6"))
     assert [(row["kind"], row["tasks"], row["audio_s"]) for row in rows] == [("chunk", 60, 60)]

@@ -1,4 +1,4 @@
-"""What is counted of an outcome, of a stage, of a loop; and how little a label may say."""
+"""The counters of outcomes, stages, event loops and child memory."""
 
 import asyncio
 import os
@@ -32,15 +32,20 @@ from processor_service.tasks.outcomes import (
     Outcome,
     Postponed,
 )
-from processor_service.telemetry.count_outcome import outcome_label
 from processor_service.telemetry.exposition import ResidentMemory, resident_memory
-from processor_service.telemetry.metrics import BOARD, OUTCOMES, count_answer, count_heard_remotely
+from processor_service.telemetry.metrics import (
+    METRIC_REGISTRY,
+    OUTCOMES,
+    count_answer,
+    count_remote_transcription,
+    outcome_label,
+)
 from shared.schemas.failures import Failure, FailureCode
 from shared.schemas.options import JobOptions
 from shared.schemas.transcript import Transcript
-from shared.telemetry.count_board import Board
 from shared.telemetry.expose_metrics import expose_metrics
-from shared.telemetry.process_gauges import EVERY_S, LAG_SECONDS, loop_watched
+from shared.telemetry.metric_registry import MetricRegistry
+from shared.telemetry.process_gauges import EVERY_S, LAG_SECONDS, watching_loop_lag
 from tests.ingest.serving import until
 from tests.metrics.scraped import Scraped
 
@@ -51,7 +56,7 @@ CHUNK = ChunkFile(
     sample_rate_hz=16_000, channels=2,
 )  # fmt: skip
 REQUEST = ProcessChunk(chunk=CHUNK, options=JobOptions(), model_path="", threads=1, denoised_path="d.flac")
-HEARD = Transcript(text="", language="en", duration=10, segments=(), engine="openai-whisper")
+TRANSCRIPT = Transcript(text="", language="en", duration=10, segments=(), engine="openai-whisper")
 
 
 @pytest.mark.parametrize(
@@ -68,19 +73,19 @@ HEARD = Transcript(text="", language="en", duration=10, segments=(), engine="ope
         (Postponed(1.0), "postponed"),
     ],
 )
-def test_each_outcome_has_its_word(outcome: Outcome, label: str) -> None:
+def test_each_outcome_has_a_label(outcome: Outcome, label: str) -> None:
     assert outcome_label(outcome) == label
     assert label in OUTCOMES
 
 
-class Grown:
-    """How the stages' counts grew."""
+class StageGrowth:
+    """The growth of the stages' counters since creation."""
 
     def __init__(self) -> None:
         self._before = self._now()
 
     def of(self, stage: str, engine: str) -> tuple[float, float, float]:
-        """Chunks, seconds of audio, seconds of work."""
+        """Return chunks, seconds of audio and seconds of work."""
         now, labels = self._now(), {"stage": stage, "engine": engine}
         names = ("stage_speed_ratio_count", "stage_audio_seconds_total", "stage_busy_seconds_total")
         named = [f"headrace_processor_{name}" for name in names]
@@ -88,43 +93,45 @@ class Grown:
         return chunks, audio_s, round(busy_s, 6)
 
     def _now(self) -> Scraped:
-        return Scraped(expose_metrics(BOARD.families, BOARD.numbers))
+        return Scraped(expose_metrics(METRIC_REGISTRY.families, METRIC_REGISTRY.numbers))
 
 
-def test_a_chunk_counts_for_both_of_its_stages_by_its_core() -> None:
-    grown = Grown()
-    count_answer(REQUEST, ChunkProcessed(transcript=HEARD, transcribed_in_s=4, denoised_in_s=2), 7)
-    assert grown.of("transcribe", "openai-whisper") == (1, 10, 4)
-    assert grown.of("denoise", "noisereduce") == (1, 10, 2)
+def test_a_chunk_counts_its_core_for_both_stages() -> None:
+    growth = StageGrowth()
+    count_answer(REQUEST, ChunkProcessed(transcript=TRANSCRIPT, transcribed_in_s=4, denoised_in_s=2), 7)
+    assert growth.of("transcribe", "openai-whisper") == (1, 10, 4)
+    assert growth.of("denoise", "noisereduce") == (1, 10, 2)
 
 
-def test_what_was_not_done_is_not_counted() -> None:
-    grown = Grown()
-    count_answer(REQUEST, ChunkProcessed(transcript=HEARD, transcribed_in_s=4), 7)
-    assert grown.of("denoise", "noisereduce") == (0, 0, 0)
+def test_a_stage_that_did_not_run_is_not_counted() -> None:
+    growth = StageGrowth()
+    count_answer(REQUEST, ChunkProcessed(transcript=TRANSCRIPT, transcribed_in_s=4), 7)
+    assert growth.of("denoise", "noisereduce") == (0, 0, 0)
 
 
-def test_remote_engines_are_one_whatever_they_are_called() -> None:
-    grown = Grown()
-    named = msgspec.structs.replace(HEARD, engine="acme")
+def test_all_remote_engines_share_one_label() -> None:
+    growth = StageGrowth()
+    named = msgspec.structs.replace(TRANSCRIPT, engine="acme")
     count_answer(
-        msgspec.structs.replace(REQUEST, heard=(named,)), ChunkProcessed(transcript=named, transcribed_in_s=1), 1
+        msgspec.structs.replace(REQUEST, provider_transcripts=(named,)),
+        ChunkProcessed(transcript=named, transcribed_in_s=1),
+        1,
     )
-    count_heard_remotely(CHUNK, 5)
-    assert grown.of("transcribe", "remote") == (1, 10, 5)
+    count_remote_transcription(CHUNK, 5)
+    assert growth.of("transcribe", "remote") == (1, 10, 5)
 
 
-def test_denoising_beside_a_remote_engine_and_finding_voices_are_timed_as_a_whole() -> None:
-    grown = Grown()
+def test_separate_denoising_and_voice_embedding_count_their_whole_time() -> None:
+    growth = StageGrowth()
     count_answer(DenoiseChunk(what=REQUEST), Denoised(), 3)
     weights = SpeakerWeights(segmentation="s", embedding="e")
     count_answer(FindVoices(chunk=CHUNK, weights=weights, threads=1, voices_path="v"), VoicesFound(), 0.5)
-    assert grown.of("denoise", "noisereduce") == (1, 10, 3)
-    assert grown.of("find_voices", "builtin") == (1, 10, 0.5)
+    assert growth.of("denoise", "noisereduce") == (1, 10, 3)
+    assert growth.of("find_voices", "builtin") == (1, 10, 0.5)
 
 
-async def test_a_loop_that_is_blocked_is_late() -> None:
-    board = Board()
+async def test_a_blocked_event_loop_shows_lag() -> None:
+    board = MetricRegistry()
     lag = board.histogram("headrace_test_lag_seconds", "Lag.", LAG_SECONDS)
     sampled = 0
 
@@ -132,21 +139,23 @@ async def test_a_loop_that_is_blocked_is_late() -> None:
         nonlocal sampled
         sampled += 1
 
-    async def is_told() -> bool:
+    async def sampled_twice() -> bool:
         return sampled >= 2
 
-    async with loop_watched(lag, sample):
-        await asyncio.sleep(0)  # its timer runs
-        time.sleep(EVERY_S + 0.3)  # noqa: ASYNC251 - that is the point
-        await until(is_told)
-    told = Scraped(expose_metrics(board.families, board.numbers))
-    assert told.get("headrace_test_lag_seconds_sum") >= 0.3
-    assert told.get("headrace_test_lag_seconds_bucket", le="0.25") == told.get("headrace_test_lag_seconds_count") - 1
+    async with watching_loop_lag(lag, sample):
+        await asyncio.sleep(0)  # starts the timer
+        time.sleep(EVERY_S + 0.3)  # noqa: ASYNC251 - the test blocks the loop on purpose
+        await until(sampled_twice)
+    scraped = Scraped(expose_metrics(board.families, board.numbers))
+    assert scraped.get("headrace_test_lag_seconds_sum") >= 0.3
+    assert (
+        scraped.get("headrace_test_lag_seconds_bucket", le="0.25") == scraped.get("headrace_test_lag_seconds_count") - 1
+    )
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+@pytest.mark.skipif(sys.platform != "linux", reason="requires Linux")
 @pytest.mark.process
-def test_the_memory_of_a_process_is_told_while_it_lives() -> None:
+def test_a_processs_memory_is_reported_while_it_runs() -> None:
     mine = resident_memory(os.getpid())
     assert 10_000_000 < mine.now_bytes <= mine.peak_bytes
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
@@ -154,9 +163,9 @@ def test_the_memory_of_a_process_is_told_while_it_lives() -> None:
     assert resident_memory(process.pid) == ResidentMemory()
 
 
-def test_pairs_of_labels_are_shown_both() -> None:
-    board = Board()
+def test_counters_by_pair_expose_both_labels() -> None:
+    board = MetricRegistry()
     counters = board.counters_by_pair((("a", "b"), [("1", "x"), ("2", "y")]), "headrace_test_total", "Pairs.")
     counters["2", "y"].inc(3)
-    told = Scraped(expose_metrics(board.families, board.numbers))
-    assert [told.get("headrace_test_total", a=one, b=other) for one, other in (("1", "x"), ("2", "y"))] == [0, 3]
+    scraped = Scraped(expose_metrics(board.families, board.numbers))
+    assert [scraped.get("headrace_test_total", a=one, b=other) for one, other in (("1", "x"), ("2", "y"))] == [0, 3]

@@ -1,4 +1,4 @@
-"""What both services show after a job that went well, one that failed and an upload that was refused."""
+"""The metrics of both services after a completed job, a failed job and a rejected upload."""
 
 import re
 
@@ -7,11 +7,11 @@ from tests.metrics.scraped import Scraped
 NAME = re.compile(r"headrace_(ingest|processor|record|backlog|dead_letters)_[a-z_]+")
 UNITS = ("_seconds", "_bytes", "_ratio", "_size")
 COUNTED = ("_total", "_count", "_sum", "_bucket")
-MOST_VALUES = 60  # of one label: more would be names of somebody
+MAX_VALUES = 60  # per label: more would be identifiers
 IDENTIFYING = {"job", "job_id", "task", "task_id", "tenant", "instance", "host", "url", "key", "pid"}
 
 
-def test_names_and_labels_are_as_prometheus_wants_them(ingest: Scraped, processor: Scraped) -> None:
+def test_names_and_types_follow_prometheus_conventions(ingest: Scraped, processor: Scraped) -> None:
     for scraped in (ingest, processor):
         for family in scraped.families:
             assert NAME.fullmatch(family.name)
@@ -21,11 +21,11 @@ def test_names_and_labels_are_as_prometheus_wants_them(ingest: Scraped, processo
             assert family.type != "histogram" or family.name.endswith(UNITS)
 
 
-def test_labels_are_few_and_tell_of_nobody(ingest: Scraped, processor: Scraped) -> None:
+def test_labels_are_few_and_identify_no_tenant_or_job(ingest: Scraped, processor: Scraped) -> None:
     for scraped in (ingest, processor):
         names = {name for _, labels in scraped.samples for name, _ in labels}
         assert not names & IDENTIFYING
-        assert all(len(scraped.values(name)) <= MOST_VALUES for name in names)
+        assert all(len(scraped.values(name)) <= MAX_VALUES for name in names)
 
 
 def test_the_job_is_counted_with_all_its_stages(processor: Scraped) -> None:
@@ -52,7 +52,7 @@ def test_both_webhooks_are_counted_with_their_lag(processor: Scraped) -> None:
     assert lag_s >= processor.get("headrace_processor_webhook_attempt_seconds_sum")
 
 
-def test_a_processor_tells_of_itself(processor: Scraped) -> None:
+def test_a_processor_exposes_its_own_state(processor: Scraped) -> None:
     assert processor.get("headrace_processor_slots", state="idle") == 1
     assert processor.get("headrace_processor_slots", state="used") == 0
     assert processor.get("headrace_processor_tasks_running", kind="prepare") == 0
@@ -62,14 +62,14 @@ def test_a_processor_tells_of_itself(processor: Scraped) -> None:
     assert processor.get("headrace_processor_poll_age_seconds") >= 0
 
 
-def test_both_tell_of_their_loops_and_connections(ingest: Scraped, processor: Scraped) -> None:
+def test_both_expose_loop_lag_and_connections(ingest: Scraped, processor: Scraped) -> None:
     for scraped, prefix in ((ingest, "headrace_ingest"), (processor, "headrace_processor")):
         assert scraped.get(f"{prefix}_event_loop_lag_seconds_count") > 0
         states = [scraped.get(f"{prefix}_database_connections", state=state) for state in ("used", "idle")]
         assert 0 < sum(states) <= scraped.get(f"{prefix}_database_connections_max")
 
 
-def test_both_tell_the_backlog(ingest: Scraped, processor: Scraped) -> None:
+def test_both_expose_the_backlog(ingest: Scraped, processor: Scraped) -> None:
     for scraped in (ingest, processor):
         assert scraped.get("headrace_record_readable") == 1
         assert scraped.get("headrace_backlog_tasks", kind="prepare", state="running") == 0

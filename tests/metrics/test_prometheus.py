@@ -1,4 +1,4 @@
-"""A Prometheus that watches a running pair has an answer to every query of the dashboard, and no alert."""
+"""A Prometheus that scrapes a running pair answers every query of the dashboard and fires no alert."""
 
 import asyncio
 import contextlib
@@ -20,8 +20,8 @@ SCRAPES = 5
 
 
 @contextlib.asynccontextmanager
-async def watching(pair: Pair, folder: Path) -> AsyncIterator[aiohttp.ClientSession]:
-    """A Prometheus that scrapes the pair every second, as a client of its API."""
+async def prometheus(pair: Pair, folder: Path) -> AsyncIterator[aiohttp.ClientSession]:
+    """Run a Prometheus that scrapes the pair every second; yield a client of its API."""
     targets = {"headrace-ingest": pair.ingest_url, "headrace-processor": pair.processor_url}
     config = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
@@ -31,7 +31,7 @@ async def watching(pair: Pair, folder: Path) -> AsyncIterator[aiohttp.ClientSess
         ],
     }
     file = folder / "prometheus.json"
-    file.write_text(json.dumps(config))  # JSON is YAML
+    file.write_text(json.dumps(config))  # JSON is valid YAML
     address = f"127.0.0.1:{free_port()}"
     flags = (f"--config.file={file}", f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address={address}")
     process = await asyncio.create_subprocess_exec(
@@ -53,7 +53,7 @@ async def answer(http: aiohttp.ClientSession, query: str) -> list[Any]:
 
 
 async def is_scraped(http: aiohttp.ClientSession) -> bool:
-    with contextlib.suppress(aiohttp.ClientError):  # it is starting
+    with contextlib.suppress(aiohttp.ClientError):  # Prometheus is starting
         enough = await answer(http, f"count_over_time(up[1m]) >= {SCRAPES} and up == 1")
         return len(enough) == 2
     return False
@@ -61,7 +61,7 @@ async def is_scraped(http: aiohttp.ClientSession) -> bool:
 
 async def test_every_query_of_the_dashboard_has_an_answer(pair: Pair, tmp_path: Path) -> None:
     program("prometheus")
-    async with watching(pair, tmp_path) as http:
+    async with prometheus(pair, tmp_path) as http:
         await until(lambda: is_scraped(http), timeout_s=60)
         empty = [query for query in dashboard().queries if not await answer(http, query)]
         nothing = await answer(http, "headrace_no_such_metric")

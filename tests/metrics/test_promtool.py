@@ -1,4 +1,4 @@
-"""Prometheus itself reads the rules, and each alert fires in its case and in no other's."""
+"""Promtool accepts the rules; each alert fires in its own case only."""
 
 import subprocess
 from pathlib import Path
@@ -18,12 +18,12 @@ def promtool(*arguments: str, folder: Path = PROMETHEUS) -> subprocess.Completed
     return subprocess.run([program("promtool"), *arguments], cwd=folder, capture_output=True, text=True, check=False)
 
 
-def test_the_rules_and_the_example_of_a_configuration_are_read() -> None:
+def test_promtool_accepts_the_rules_and_the_example_configuration() -> None:
     result = promtool("check", "config", "prometheus.yaml")
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_each_case_holds() -> None:
+def test_all_rule_tests_pass() -> None:
     result = promtool("test", "rules", RULES_TEST.name)
     assert result.returncode == 0, result.stdout + result.stderr
 

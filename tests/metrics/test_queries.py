@@ -1,4 +1,4 @@
-"""The dashboard and the alert rules stand on metrics that a running pair shows."""
+"""The dashboard and the alert rules use metrics that a running pair exposes."""
 
 import pytest
 
@@ -6,26 +6,26 @@ from tests.metrics.queries import RULES_TEST, dashboard, rules, series_of
 from tests.metrics.scraped import Scraped
 
 OF_PROMETHEUS = {"up"}
-ROWS = ["What comes in", "What waits", "What runs", "What fails", "Webhooks"]
-OWN_LABELS = {"job", "instance"}  # Prometheus adds them
+ROWS = ["Uploads and the ingest", "Queue", "Processors", "Failures", "Webhooks"]
+OWN_LABELS = {"job", "instance"}  # added by Prometheus
 
 
-def test_the_dashboard_has_a_row_for_each_question_and_panels_beside_each_other() -> None:
+def test_the_dashboard_has_the_expected_rows_and_no_overlapping_panels() -> None:
     panels = dashboard().panels
     assert [panel.title for panel in panels if panel.type == "row"] == ROWS
     assert len({panel.id for panel in panels}) == len(panels)
-    places = [
+    cells = [
         (column, row)
         for panel in panels
         for column in range(panel.gridPos["x"], panel.gridPos["x"] + panel.gridPos["w"])
         for row in range(panel.gridPos["y"], panel.gridPos["y"] + panel.gridPos["h"])
     ]
-    assert len(set(places)) == len(places)
-    assert all(column < 24 for column, _ in places)
+    assert len(set(cells)) == len(cells)
+    assert all(column < 24 for column, _ in cells)
     assert all(panel.targets and panel.description for panel in panels if panel.type != "row")
 
 
-def test_each_alert_says_who_is_to_know_and_what_to_do() -> None:
+def test_each_alert_has_a_severity_a_summary_and_a_runbook() -> None:
     found = rules()
     assert len({rule.alert for rule in found}) == len(found)
     for rule in found:
@@ -42,7 +42,7 @@ def test_each_alert_fires_in_a_case() -> None:
     assert [rule.alert for rule in rules() if f'alertname="{rule.alert}"' not in cases] == []
 
 
-def test_a_query_says_what_it_selects() -> None:
+def test_the_selected_series_of_a_query() -> None:
     query = 'max by (a) (x{b="c",d!="e"}) / on () sum(rate(y_total[5m])) > 1 unless absent(up{job="z"} == 1)'
     selected = {("x", frozenset({("b", "c")})), ("y_total", frozenset()), ("up", frozenset({("job", "z")}))}
     assert series_of(query) == selected
@@ -50,8 +50,8 @@ def test_a_query_says_what_it_selects() -> None:
         series_of("sum(rate(")
 
 
-def test_every_series_that_a_query_selects_is_shown(ingest: Scraped, processor: Scraped) -> None:
-    shown = [*ingest.samples, *processor.samples]
+def test_every_series_that_a_query_selects_is_exposed(ingest: Scraped, processor: Scraped) -> None:
+    exposed = [*ingest.samples, *processor.samples]
     for query in [*dashboard().queries, *(rule.expr for rule in rules())]:
         selected = series_of(query)
         assert selected
@@ -59,4 +59,4 @@ def test_every_series_that_a_query_selects_is_shown(ingest: Scraped, processor: 
             if name in OF_PROMETHEUS:
                 continue
             wanted = {label for label in labels if label[0] not in OWN_LABELS}
-            assert any(other == name and wanted <= set(has) for other, has in shown), (query, name, labels)
+            assert any(other == name and wanted <= set(has) for other, has in exposed), (query, name, labels)

@@ -1,4 +1,4 @@
-"""One trace tells of a job from its upload to its webhook, over both services."""
+"""One trace covers a job from its upload to its webhook, over both services."""
 
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -38,11 +38,11 @@ async def test_a_job_is_one_trace_from_its_upload_to_its_webhook(
         for job in jobs.values():
             await pair.client.ended(job)
 
-        async def all_came() -> bool:
+        async def all_arrived() -> bool:
             names = [{span.name for span in collector.of(job)} for job in jobs.values()]
             return all({"upload", "deliver"} <= each for each in names)
 
-        await until(all_came, timeout_s=60)
+        await until(all_arrived, timeout_s=60)
         short, long, failed = (collector.of(job) for job in jobs.values())
     assert {span.name for span in short} == SHORT
     assert {span.name for span in long} == LONG
@@ -67,16 +67,14 @@ def assert_is_tree(spans: list[Collected]) -> None:
             assert span.attributes["headrace.outcome"] == ("failed" if span.failed else "done")
 
 
-async def test_a_collector_that_is_away_costs_nobody_but_the_spans(
-    database_url: str, redis_url: str, tmp_path: Path
-) -> None:
+async def test_an_unavailable_collector_loses_spans_only(database_url: str, redis_url: str, tmp_path: Path) -> None:
     async with running_pair(database_url, redis_url, tmp_path, otlp_url="http://127.0.0.1:1") as pair:
         job = await pair.client.submit(wav(), webhook_url=pair.receiver.url)
         assert (await pair.client.ended(job))["status"] == "COMPLETED"
         await pair.receiver.event()
 
 
-def test_both_services_choose_the_same_jobs() -> None:
+def test_both_services_sample_the_same_jobs() -> None:
     ids = [new_id() for _ in range(2000)]
     assert [is_chosen(job_id, 1.0) for job_id in ids] == [True] * 2000
     assert [is_chosen(job_id, 0.0) for job_id in ids] == [False] * 2000
@@ -84,7 +82,7 @@ def test_both_services_choose_the_same_jobs() -> None:
     assert all(is_chosen(job_id, 0.9) for job_id in ids if is_chosen(job_id, 0.2))
 
 
-def test_the_first_span_follows_from_the_job_and_others_are_new() -> None:
+def test_the_first_span_id_is_derived_from_the_job_and_others_are_random() -> None:
     one, other = uuid4(), uuid4()
     assert first_span_id(one) == first_span_id(one) != first_span_id(other)
     assert new_span_id() != new_span_id()
@@ -92,12 +90,12 @@ def test_the_first_span_follows_from_the_job_and_others_are_new() -> None:
 
 
 @pytest.mark.parametrize("url", ["collector:4318", "ftp://collector"])
-def test_a_url_that_cannot_be_one_is_refused_at_the_start(url: str) -> None:
+def test_an_invalid_url_is_rejected_at_startup(url: str) -> None:
     with pytest.raises(SettingsError, match="HEADRACE_OTLP_URL"):
         load_settings(IngestSettings, {**NEEDED, "HEADRACE_OTLP_URL": url})
 
 
-def test_a_missing_extra_is_named_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extra_is_named_at_startup(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.telemetry.traces.find_spec", lambda _: None)
     load_settings(IngestSettings, NEEDED)
     with pytest.raises(SettingsError, match="otel"):

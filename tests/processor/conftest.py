@@ -1,4 +1,4 @@
-"""A database with one job in it, and what tests of the processor say about it."""
+"""A database with jobs and tasks for tests of the processor."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -28,7 +28,7 @@ async def database(database_url: str) -> AsyncIterator[asyncpg.Pool]:
 
 @pytest.fixture
 def submit(database: asyncpg.Pool) -> Submit:
-    """Insert a job and its first task as ingest does; returns the task's id."""
+    """Insert a job and its first task as ingest does. Return the task's id."""
 
     async def submit_one(*, webhook_url: str | None = None) -> UUID:
         job_id, task_id = new_id(), new_id()
@@ -41,7 +41,7 @@ def submit(database: asyncpg.Pool) -> Submit:
 
 @pytest.fixture
 def claim_task(database: asyncpg.Pool) -> Claim:
-    """Claim a task under its current dispatch number; it must be there to be claimed."""
+    """Claim a dispatched task by its current dispatch number."""
 
     async def claim_one(task_id: UUID, *, lease_s: float = 15.0) -> ClaimedTask:
         dispatch_no = await database.fetchval("SELECT dispatch_no FROM tasks WHERE id = $1", task_id)

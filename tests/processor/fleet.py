@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 
 from shared.ids import new_id
 from shared.queue.dispatch import ARQ_IN_PROGRESS_KEY_PREFIX, ARQ_JOB_KEY_PREFIX, COMPUTE_QUEUE, Dispatch
-from shared.queue.enqueue import ring
-from shared.queue.fair_shares import VIRTUAL_TIME_KEY, note_taken
+from shared.queue.enqueue import enqueue
+from shared.queue.fair_shares import VIRTUAL_TIME_KEY, advance_virtual_time
 from shared.schemas.states import TaskKind
 
 
@@ -42,12 +42,12 @@ class Fleet:
     ) -> list[Dispatch]:
         """New tasks of a tenant, in the queue."""
         tasks = [Dispatch(new_id(), 1, kind, tenant, cost_s, has_begun) for cost_s in costs_s]
-        await self.ring(tasks)
+        await self.enqueue(tasks)
         return tasks
 
-    async def ring(self, dispatches: Sequence[Dispatch]) -> None:
+    async def enqueue(self, dispatches: Sequence[Dispatch]) -> None:
         self._by_id |= {one.arq_id: one for one in dispatches}
-        await ring(self.redis, dispatches)
+        await enqueue(self.redis, dispatches)
 
     async def take(self) -> Dispatch | None:
         """What a free slot gets; None when nothing waits. It runs until it is ended."""
@@ -61,7 +61,7 @@ class Fleet:
         dispatch = self.running[arq_id] = self._by_id[arq_id]
         async with self.redis.pipeline(transaction=False) as pipe:
             pipe.set(ARQ_IN_PROGRESS_KEY_PREFIX + arq_id, "1")
-            await note_taken(pipe, COMPUTE_QUEUE, tag)
+            await advance_virtual_time(pipe, COMPUTE_QUEUE, tag)
             await pipe.execute()
         heappush(self._ends, (self._now_s + dispatch.cost_s, arq_id))
         self.taken.append(Taken(dispatch, tag))

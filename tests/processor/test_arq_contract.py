@@ -1,4 +1,4 @@
-"""What ingest puts into Redis by hand is what arq 0.28.0 takes out: shown with a real arq worker."""
+"""The format that the services write to Redis is that of arq 0.28.0, shown with a real arq worker."""
 
 from importlib.metadata import version
 from typing import Any
@@ -10,25 +10,25 @@ from redis.asyncio import Redis
 from processor_service.tasks.arq_worker import connect
 from shared.ids import new_id
 from shared.queue.dispatch import ARQ_FUNCTION, ARQ_JOB_KEY_PREFIX, COMPUTE_QUEUE, Dispatch, deserialize, serialize
-from shared.queue.enqueue import ring
+from shared.queue.enqueue import enqueue
 from shared.schemas.states import TaskKind
 
 
-def test_the_version_whose_format_we_write_is_the_one_installed() -> None:
+def test_the_installed_arq_has_the_format_that_we_write() -> None:
     assert version("arq") == "0.28.0"
     assert (default_queue_name, job_key_prefix) == (COMPUTE_QUEUE, ARQ_JOB_KEY_PREFIX)
 
 
-async def test_arq_runs_what_was_rung_for_once_and_leaves_nothing(redis_url: str) -> None:
-    heard: list[tuple[str, int]] = []
+async def test_arq_runs_an_enqueued_dispatch_once_and_leaves_no_keys(redis_url: str) -> None:
+    started: list[tuple[str, int]] = []
 
     async def run_task(_context: dict[Any, Any], task_id: str, dispatch_no: int) -> None:
-        heard.append((task_id, dispatch_no))
+        started.append((task_id, dispatch_no))
 
     dispatches = [Dispatch(new_id(), number, TaskKind.CHUNK) for number in (1, 7)]
     pool = connect(redis_url)
-    await ring(pool, dispatches)
-    await ring(pool, dispatches)
+    await enqueue(pool, dispatches)
+    await enqueue(pool, dispatches)
     worker = Worker(
         functions=[func(run_task, name=ARQ_FUNCTION)],  # type: ignore[arg-type] # its Protocol wants *args
         redis_pool=pool,
@@ -42,7 +42,7 @@ async def test_arq_runs_what_was_rung_for_once_and_leaves_nothing(redis_url: str
     await worker.main()
     await worker.close()
 
-    assert sorted(heard) == sorted((str(one.task_id), one.dispatch_no) for one in dispatches)
+    assert sorted(started) == sorted((str(one.task_id), one.dispatch_no) for one in dispatches)
     async with Redis.from_url(redis_url) as redis:
         assert await redis.keys("arq:job:*") == []
         assert await redis.zcard(COMPUTE_QUEUE) == 0

@@ -1,4 +1,4 @@
-"""The Redis list is what Postgres says, whatever happened to it."""
+"""The Redis list equals the dead letters in Postgres, whatever happened to the list."""
 
 import json
 from typing import Any
@@ -19,23 +19,23 @@ POLICY = RetryPolicy(waits_s=(), longest_retry_after_s=0)
 DAMAGED = Failure(code=FailureCode.UNDECODABLE_AUDIO, message="damaged", traceback="Traceback …")
 
 
-async def _bury(database: asyncpg.Pool, submit: Submit, claim_task: Claim) -> UUID:
+async def _fail(database: asyncpg.Pool, submit: Submit, claim_task: Claim) -> UUID:
     task = await claim_task(await submit())
     await settle(database, task, Failed(DAMAGED), policy=POLICY)
     return task.job_id
 
 
 async def _listed(database: asyncpg.Pool, redis: Any) -> list[str]:
-    """The jobs on the list after one turn."""
+    """Return the jobs on the list after one run."""
     await run_locked(database, "dead_letters", DeadLetterList(redis))
     letters = [json.loads(entry) for entry in await redis.lrange(DEAD_LETTER_LIST, 0, -1)]
     return [letter["job_id"] for letter in letters]
 
 
-async def test_a_dead_letter_says_all_there_is_to_know(
+async def test_a_dead_letter_is_complete(
     database: asyncpg.Pool, redis_url: str, submit: Submit, claim_task: Claim
 ) -> None:
-    job_id = await _bury(database, submit, claim_task)
+    job_id = await _fail(database, submit, claim_task)
     async with Redis.from_url(redis_url) as redis:
         assert await _listed(database, redis) == [str(job_id)]
         letter = json.loads(await redis.lindex(DEAD_LETTER_LIST, 0))
@@ -46,13 +46,13 @@ async def test_a_dead_letter_says_all_there_is_to_know(
     assert letter["first_failed_at"] == letter["last_failed_at"]
 
 
-async def test_the_list_grows_at_its_end_and_is_rebuilt_when_it_was_lost_or_touched(
+async def test_the_list_is_appended_to_and_rebuilt_when_lost_or_changed(
     database: asyncpg.Pool, redis_url: str, submit: Submit, claim_task: Claim
 ) -> None:
     async with Redis.from_url(redis_url) as redis:
-        first = str(await _bury(database, submit, claim_task))
+        first = str(await _fail(database, submit, claim_task))
         assert await _listed(database, redis) == [first]
-        second = str(await _bury(database, submit, claim_task))
+        second = str(await _fail(database, submit, claim_task))
         assert await _listed(database, redis) == [first, second]
 
         await redis.flushall()
@@ -63,12 +63,12 @@ async def test_the_list_grows_at_its_end_and_is_rebuilt_when_it_was_lost_or_touc
         assert await _listed(database, redis) == [first, second]
 
 
-async def test_what_is_dismissed_leaves_the_list(
+async def test_a_dismissed_dead_letter_leaves_the_list(
     database: asyncpg.Pool, redis_url: str, submit: Submit, claim_task: Claim
 ) -> None:
     async with Redis.from_url(redis_url) as redis:
-        first = await _bury(database, submit, claim_task)
-        second = await _bury(database, submit, claim_task)
+        first = await _fail(database, submit, claim_task)
+        second = await _fail(database, submit, claim_task)
         await _listed(database, redis)
 
         await database.execute("UPDATE tasks SET dismissed_at = now() WHERE job_id = $1", first)
@@ -77,7 +77,7 @@ async def test_what_is_dismissed_leaves_the_list(
         assert await _listed(database, redis) == []
 
 
-def test_entries_are_kept_only_when_they_are_the_beginning_of_the_record() -> None:
+def test_entries_stay_only_when_they_are_a_prefix_of_the_dead_letters() -> None:
     projected = Projected(2, "ab")
 
     assert keep(projected, list_length=2, length=3, fingerprint_of_projected="ab") == 2

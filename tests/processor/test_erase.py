@@ -1,4 +1,4 @@
-"""What is erased by age, swept after a DELETE, or collected as nobody's."""
+"""Jobs and audio erased by age, blobs swept after a DELETE, and orphans collected."""
 
 import datetime as dt
 import os
@@ -21,7 +21,7 @@ KEEP = Retention(jobs_s=0, audio_s=0, webhook_log_s=3600)
 HOUR_S = 3600.0
 
 OPTIONS = '{"prompt":"Ada","language":"en"}'
-METADATA = '"\\u0000"'  # JSON may hold it, Postgres' jsonb may not
+METADATA = '"\\u0000"'  # valid in JSON, invalid in jsonb
 END_JOB = """
 UPDATE jobs SET status = $2, completed_at = now() - make_interval(secs => $3), filename = 'a', options = $4,
     metadata = $5
@@ -78,7 +78,7 @@ async def test_jobs_are_erased_by_age_and_leave_a_tombstone(
     assert {key.split("/")[1] for key in _files(storage_url)} == {str(young)}
 
 
-async def test_audio_alone_is_erased_by_age(
+async def test_audio_is_erased_by_its_own_age(
     database: asyncpg.Pool, submit: Submit, blobs: BlobStore, storage_url: str
 ) -> None:
     old = await _job(database, submit, blobs, "COMPLETED", 2 * HOUR_S)
@@ -89,7 +89,7 @@ async def test_audio_alone_is_erased_by_age(
     assert blob_keys.transcript(old, 1) in _files(storage_url)
 
 
-async def test_what_a_worker_wrote_behind_an_erasure_is_swept_once_it_can_write_no_more(
+async def test_blobs_written_after_an_erasure_are_swept_once_the_lease_is_over(
     database: asyncpg.Pool, submit: Submit, blobs: BlobStore, storage_url: str
 ) -> None:
     job_id = await _job(database, submit, blobs, "CANCELLED", 0)
@@ -109,7 +109,7 @@ async def test_orphans_are_collected_when_they_are_old(
     running = await _job(database, submit, blobs, "PROCESSING", 0)
     failed = await _job(database, submit, blobs, "FAILED", 0)
     completed = await _job(database, submit, blobs, "COMPLETED", 0)
-    await blobs.put("somebody/elses", b"x")
+    await blobs.put("other/blob", b"x")
     before = _files(storage_url)
 
     await run_locked(database, "orphans", OrphanCollector(database, blobs, older_than_s=HOUR_S))
@@ -124,7 +124,7 @@ async def test_orphans_are_collected_when_they_are_old(
     assert blob_keys.chunk_audio(running, 1, 0) in _files(storage_url)
 
 
-async def test_a_commit_that_comes_after_its_audio_was_collected_finds_its_id_taken(
+async def test_a_commit_after_the_collection_of_its_audio_fails(
     database: asyncpg.Pool, blobs: BlobStore, storage_url: str
 ) -> None:
     frozen, committing = new_id(), new_id()

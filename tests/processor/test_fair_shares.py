@@ -21,8 +21,8 @@ from redis.asyncio import Redis
 from processor_service.tasks.arq_worker import PollingWorker, connect
 from shared.ids import new_id
 from shared.queue.dispatch import ARQ_FUNCTION, COMPUTE_QUEUE, DELIVERY_QUEUE, Dispatch, deserialize, serialize
-from shared.queue.enqueue import BATCH, ring
-from shared.queue.fair_shares import FIRST_TAG, LAST_TAG, VIRTUAL_TIME_KEY, note_taken
+from shared.queue.enqueue import BATCH, enqueue
+from shared.queue.fair_shares import MAX_SCORE, MIN_SCORE, VIRTUAL_TIME_KEY, advance_virtual_time
 from shared.queue.task_costs import FINISH_S, LONGEST_WHOLE_S, UNKNOWN_S, cost_s
 from shared.schemas.states import TaskKind
 from tests.processor.fleet import Fleet, Taken, spread_of, work_of
@@ -127,25 +127,25 @@ async def test_a_file_whose_chunks_are_done_does_not_wait_again(fleet: Fleet) ->
 async def test_a_finish_is_paid_for_by_what_its_tenant_rings_for_next(fleet: Fleet) -> None:
     await fleet.rung("a", [FINISH_S], TaskKind.FINISH)
     (following,) = await fleet.rung("a", [60])
-    assert await fleet.redis.zscore(COMPUTE_QUEUE, following.arq_id) == FIRST_TAG + FINISH_S
+    assert await fleet.redis.zscore(COMPUTE_QUEUE, following.arq_id) == MIN_SCORE + FINISH_S
 
 
 async def test_only_a_chunk_that_waits_makes_room(fleet: Fleet) -> None:
     running, waiting, *_ = await fleet.rung("a", TEN_HOURS, TaskKind.CHUNK)
     assert await fleet.take() == running
     await fleet.rung("a", [60])
-    assert await fleet.redis.zscore(COMPUTE_QUEUE, running.arq_id) == FIRST_TAG
-    assert await fleet.redis.zscore(COMPUTE_QUEUE, waiting.arq_id) == FIRST_TAG + sum(TEN_HOURS)
+    assert await fleet.redis.zscore(COMPUTE_QUEUE, running.arq_id) == MIN_SCORE
+    assert await fleet.redis.zscore(COMPUTE_QUEUE, waiting.arq_id) == MIN_SCORE + sum(TEN_HOURS)
 
 
 async def test_ringing_again_changes_neither_place_nor_debt(fleet: Fleet) -> None:
     rung = await fleet.rung("a", [60] * 5)
     order = await fleet.redis.zrange(COMPUTE_QUEUE, 0, -1, withscores=True)
-    await fleet.ring(rung)
+    await fleet.enqueue(rung)
     assert await fleet.redis.zrange(COMPUTE_QUEUE, 0, -1, withscores=True) == order
     await fleet.work(1, 3)
     anew = msgspec.structs.replace(rung[4], dispatch_no=2)  # found stuck, and dispatched anew
-    await fleet.ring([anew])
+    await fleet.enqueue([anew])
     assert await fleet.redis.zscore(COMPUTE_QUEUE, anew.arq_id) == order[4][1]
     (last,) = await fleet.rung("a", [60])
     assert await fleet.redis.zscore(COMPUTE_QUEUE, last.arq_id) == order[4][1] + 60
@@ -158,16 +158,16 @@ async def test_an_attempt_after_the_first_goes_before_the_backlog_and_costs_noth
     assert first == backlog[0]
     await fleet.work(1, 6)
     again = msgspec.structs.replace(first, dispatch_no=2, has_begun=True)
-    await fleet.ring([again])
+    await fleet.enqueue([again])
     assert await fleet.take() == again
     assert spread_of([one for one in fleet.taken if one.dispatch != again], "a") <= 60
 
 
 async def test_an_endpoint_that_is_down_does_not_stand_before_those_that_are_not(fleet: Fleet) -> None:
     failing = [Dispatch(new_id(), 2, TaskKind.DELIVER, "down", 1, has_begun=True) for _ in range(100)]
-    await fleet.ring(failing)
+    await fleet.enqueue(failing)
     healthy = Dispatch(new_id(), 1, TaskKind.DELIVER, "up")
-    await fleet.ring([healthy])
+    await fleet.enqueue([healthy])
     assert await fleet.redis.zrank(DELIVERY_QUEUE, healthy.arq_id) <= 1
 
 
@@ -177,7 +177,7 @@ async def test_after_redis_was_wiped_shares_begin_anew_and_nothing_is_lost(fleet
     left = [one for one in fleet.known if one not in {taken.dispatch for taken in fleet.taken}]
     await fleet.redis.flushall()
     again = Fleet(fleet.redis)
-    await again.ring([msgspec.structs.replace(one, dispatch_no=2) for one in left])
+    await again.enqueue([msgspec.structs.replace(one, dispatch_no=2) for one in left])
     await again.work(SLOTS)
     assert len(again.taken) == len(left) == sum(map(len, jobs.values())) - 200
     tenants = {one.tenant for one in left}
@@ -199,23 +199,23 @@ async def test_nothing_is_kept_of_tenants_that_were_served(fleet: Fleet) -> None
 async def test_every_tag_is_one_that_arq_takes(fleet: Fleet) -> None:
     """It takes a 0 for no score, and what its clock has not reached for deferred."""
     (first,) = await fleet.rung("a", [60])
-    assert await fleet.redis.zscore(COMPUTE_QUEUE, first.arq_id) == FIRST_TAG
-    await fleet.rung("a", [LAST_TAG] * 2)
+    assert await fleet.redis.zscore(COMPUTE_QUEUE, first.arq_id) == MIN_SCORE
+    await fleet.rung("a", [MAX_SCORE] * 2)
     scores = [score for _, score in await fleet.redis.zrange(COMPUTE_QUEUE, 0, -1, withscores=True)]
-    assert max(scores) == LAST_TAG
-    await note_taken(fleet.redis, COMPUTE_QUEUE, LAST_TAG + 1)
-    assert await fleet.virtual_time() == FIRST_TAG
+    assert max(scores) == MAX_SCORE
+    await advance_virtual_time(fleet.redis, COMPUTE_QUEUE, MAX_SCORE + 1)
+    assert await fleet.virtual_time() == MIN_SCORE
     (again,) = await fleet.rung("a", [60], has_begun=True)
     assert await fleet.redis.zscore(COMPUTE_QUEUE, again.arq_id) >= 1
 
 
 async def test_when_time_has_run_out_it_begins_anew(fleet: Fleet) -> None:
-    await fleet.rung("a", [LAST_TAG, 60])
+    await fleet.rung("a", [MAX_SCORE, 60])
     await fleet.work(1)
     (first, second) = await fleet.rung("a", [60, 60])
     assert await fleet.take() == first
     assert await fleet.take() == second
-    assert await fleet.virtual_time() == FIRST_TAG + 60
+    assert await fleet.virtual_time() == MIN_SCORE + 60
 
 
 KINDS = (TaskKind.PREPARE, TaskKind.CHUNK)
@@ -294,16 +294,16 @@ async def test_a_real_worker_takes_the_other_tenants_file_next(redis_url: str) -
     async def run_task(_context: dict[Any, Any], task_id: str, _dispatch_no: int) -> None:
         heard.append(task_id)
         if len(heard) == 5:
-            await ring(pool, [other])
+            await enqueue(pool, [other])
 
     async with Redis.from_url(redis_url) as pool:
-        await ring(pool, [Dispatch(new_id(), 1, TaskKind.PREPARE, "thousand", 60) for _ in range(1000)])
+        await enqueue(pool, [Dispatch(new_id(), 1, TaskKind.PREPARE, "thousand", 60) for _ in range(1000)])
         worker = one_slot(redis_url, run_task, tasks=20)
         await worker.main()
         await worker.close()
         assert heard.index(str(other.task_id)) == 5
         virtual_time = await pool.zscore(VIRTUAL_TIME_KEY, COMPUTE_QUEUE)
-        assert virtual_time == FIRST_TAG + (len(heard) - 2) * 60  # the worker told how far it came
+        assert virtual_time == MIN_SCORE + (len(heard) - 2) * 60  # the worker told how far it came
 
 
 def one_slot(redis_url: str, run_task: Any, *, tasks: int) -> PollingWorker:

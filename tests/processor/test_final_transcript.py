@@ -14,7 +14,7 @@ def _chunk(text: str, *, language: str | None = "en", warnings: tuple[ResultWarn
     )
 
 
-def test_segments_are_numbered_anew_and_times_rise() -> None:
+def test_segments_are_renumbered_and_times_rise() -> None:
     chunks = [shifted(_chunk("one two"), 0.0), shifted(_chunk("three"), 5.0), shifted(_chunk("four five"), 10.0)]
 
     merged = final_transcript(chunks, JobOptions(), duration_s=15.0)
@@ -26,14 +26,14 @@ def test_segments_are_numbered_anew_and_times_rise() -> None:
     assert merged.duration == 15.0
 
 
-def test_a_file_without_speech_says_so() -> None:
+def test_a_file_without_speech_has_a_warning() -> None:
     merged = final_transcript([_chunk(""), _chunk("")], JobOptions(), duration_s=10.0)
 
     assert merged.text == ""
     assert merged.warnings == (NO_SPEECH,)
 
 
-def test_one_silent_chunk_is_no_reason_to_warn() -> None:
+def test_one_silent_chunk_causes_no_warning() -> None:
     assert final_transcript([_chunk(""), _chunk("word")], JobOptions(), duration_s=10.0).warnings == ()
 
 
@@ -60,13 +60,13 @@ def test_a_warning_with_times_spans_the_first_to_the_last() -> None:
     assert (warning.start, warning.end) == (1.0, 8.0)
 
 
-def test_words_are_left_out_where_nobody_asked_for_them() -> None:
+def test_words_are_omitted_unless_requested() -> None:
     merged = final_transcript([_chunk("one two")], JobOptions(word_timestamps=False), duration_s=5.0)
 
     assert (merged.text, merged.segments[0].words) == ("one two", ())
 
 
-def test_what_two_chunks_tell_of_a_cut_in_speech_is_said_once() -> None:
+def test_speech_at_a_cut_is_not_repeated() -> None:
     first = _chunk("a b c d e f")  # until 6 s, the chunk's core ends at 5 s
     second = shifted(_chunk("d e f g h"), 3.1)
 
@@ -77,7 +77,7 @@ def test_what_two_chunks_tell_of_a_cut_in_speech_is_said_once() -> None:
     assert times == sorted(times)
 
 
-def test_text_without_spaces_is_cut_as_it_stands() -> None:
+def test_text_without_spaces_is_joined_without_spaces() -> None:
     def said(text: str, start_s: float) -> Transcript:
         words = tuple(word(sign, start_s + n, start_s + n + 0.9, 0.9) for n, sign in enumerate(text))
         segment = Segment(
@@ -90,7 +90,7 @@ def test_text_without_spaces_is_cut_as_it_stands() -> None:
     assert "".join(segment.text for segment in merged.segments) == "今日天气很好"
 
 
-def test_the_sure_and_the_silent_are_told_apart() -> None:
+def test_confidence_distinguishes_speech_from_silence() -> None:
     unsure = msgspec.structs.replace(_chunk("hm").segments[0], confidence=0.1)
     chunk = msgspec.structs.replace(_chunk("hm"), segments=(unsure,))
 

@@ -10,7 +10,7 @@ VALUES ('a', $1, $2, $3, $4, now() + make_interval(secs => $5))
 """
 
 
-async def test_answers_are_forgotten_when_they_end_and_claims_when_surely_nobody_has_them(
+async def test_expired_answers_and_abandoned_claims_are_deleted(
     database: asyncpg.Pool,
 ) -> None:
     for key, is_answered, left_s in [

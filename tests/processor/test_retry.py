@@ -28,18 +28,18 @@ def test_a_permanent_failure_is_not_attempted_again() -> None:
     assert decide(_failure(transient=False), failed_attempts=1, policy=POLICY) == GiveUp()
 
 
-def test_no_waits_mean_a_single_attempt() -> None:
+def test_without_waits_there_is_a_single_attempt() -> None:
     assert decide(_failure(), failed_attempts=1, policy=RetryPolicy(waits_s=(), longest_retry_after_s=0)) == GiveUp()
 
 
 @given(st.floats(min_value=-1e6, max_value=1e9))
-def test_a_servers_retry_after_is_obeyed_within_a_clamp(retry_after_s: float) -> None:
+def test_retry_after_is_obeyed_within_bounds(retry_after_s: float) -> None:
     decision = decide(_failure(retry_after_s=retry_after_s), failed_attempts=1, policy=POLICY)
 
     assert decision == RetryAfter(min(max(retry_after_s, 0.0), POLICY.longest_retry_after_s))
 
 
-def test_an_endpoint_may_lengthen_the_waits_of_its_webhooks_and_not_shorten_them() -> None:
+def test_a_webhook_endpoint_can_lengthen_waits_but_not_shorten_them() -> None:
     policy = RetryPolicy(waits_s=(10.0,), longest_retry_after_s=600, retry_after_shortens=False)
 
     def wait_s(asked_s: float) -> float:

@@ -1,4 +1,4 @@
-"""What each outcome does to the record, on a real Postgres."""
+"""What each outcome writes, on a real Postgres."""
 
 import asyncio
 import json
@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from processor_service.audio.write_chunks import PreparedAudio
+from processor_service.errors import LeaseLostError
 from processor_service.tasks.leases import ClaimedTask, claim
 from processor_service.tasks.outcomes import (
     ChunkDone,
@@ -24,7 +25,7 @@ from processor_service.tasks.outcomes import (
     Split,
 )
 from processor_service.tasks.retry import MAX_CRASHES, RetryPolicy
-from processor_service.tasks.settle import Aftermath, LeaseLostError, settle
+from processor_service.tasks.settle import AfterCommit, settle
 from shared.queue.dispatch import Dispatch
 from shared.schemas.failures import Failure, FailureCode
 from shared.schemas.states import TaskKind
@@ -44,11 +45,11 @@ TIMEOUT = Failure(code=FailureCode.TIMEOUT, message="slow", transient=True)
 DAMAGED = Failure(code=FailureCode.UNDECODABLE_AUDIO, message="damaged", traceback="Traceback …")
 
 
-async def _settle(database: asyncpg.Pool, task: ClaimedTask, outcome: Outcome) -> Aftermath:
+async def _settle(database: asyncpg.Pool, task: ClaimedTask, outcome: Outcome) -> AfterCommit:
     return await settle(database, task, outcome, policy=POLICY)
 
 
-async def test_a_claim_is_given_once_and_starts_the_job(database: asyncpg.Pool, submit: Submit) -> None:
+async def test_one_of_many_claims_succeeds_and_starts_the_job(database: asyncpg.Pool, submit: Submit) -> None:
     task_id = await submit()
 
     claims = await asyncio.gather(*(claim(database, task_id, 1, worker=str(n), lease_s=15) for n in range(8)))
@@ -67,11 +68,11 @@ async def test_a_short_job_is_completed_and_its_webhook_dispatched(
 ) -> None:
     task = await claim_task(await submit(webhook_url="http://client/hook"))
 
-    aftermath = await _settle(database, task, JobDone((), AUDIO))
+    after_commit = await _settle(database, task, JobDone((), AUDIO))
 
     job = await job_row(database, task.job_id)
     assert (job["status"], job["stage"], job["duration_s"], job["channels"]) == ("COMPLETED", "finish", 12.5, 2)
-    (dispatch,) = aftermath.dispatches
+    (dispatch,) = after_commit.dispatches
     delivery = await task_row(database, dispatch.task_id)
     event = await database.fetchrow("SELECT * FROM webhook_events WHERE job_id = $1", task.job_id)
     assert (delivery["kind"], delivery["state"]) == ("deliver", "dispatched")
@@ -81,7 +82,7 @@ async def test_a_short_job_is_completed_and_its_webhook_dispatched(
     assert (body["type"], body["data"]["status"], body["data"]["error"]) == ("job.completed", "COMPLETED", None)
 
 
-async def test_a_long_job_goes_through_chunks_that_end_at_once_and_one_finish(
+async def test_chunks_that_end_at_the_same_moment_create_one_finish_task(
     database: asyncpg.Pool, submit: Submit, claim_task: Claim
 ) -> None:
     prepare = await claim_task(await submit())
@@ -90,9 +91,9 @@ async def test_a_long_job_goes_through_chunks_that_end_at_once_and_one_finish(
     chunks = [await claim_task(one.task_id) for one in split.dispatches]
     assert [one.ordinal for one in chunks] == [0, 1]
 
-    aftermaths = await asyncio.gather(*(_settle(database, one, ChunkDone()) for one in chunks))
+    after_commits = await asyncio.gather(*(_settle(database, one, ChunkDone()) for one in chunks))
 
-    (finish,) = [dispatch for aftermath in aftermaths for dispatch in aftermath.dispatches]
+    (finish,) = [dispatch for after_commit in after_commits for dispatch in after_commit.dispatches]
     assert finish.kind is TaskKind.FINISH
     assert (await job_row(database, prepare.job_id))["stage"] == "finish"
     await _settle(database, await claim_task(finish.task_id), JobDone(()))
@@ -104,7 +105,7 @@ async def test_a_transient_failure_waits_and_the_job_stays_processing(
 ) -> None:
     task = await claim_task(await submit())
 
-    assert await _settle(database, task, Failed(TIMEOUT)) == Aftermath()
+    assert await _settle(database, task, Failed(TIMEOUT)) == AfterCommit()
 
     row = await task_row(database, task.id)
     wait_s = (row["not_before"] - row["last_failed_at"]).total_seconds()
@@ -118,17 +119,15 @@ async def test_a_permanent_failure_is_a_dead_letter_and_a_failed_job(
 ) -> None:
     task = await claim_task(await submit(webhook_url="http://client/hook"))
 
-    aftermath = await _settle(database, task, Failed(DAMAGED))
+    after_commit = await _settle(database, task, Failed(DAMAGED))
 
     job = await job_row(database, task.job_id)
     assert (job["status"], job["error_code"], job["error_message"]) == ("FAILED", "undecodable_audio", "damaged")
-    assert aftermath.has_dead_letter
-    assert [one.kind for one in aftermath.dispatches] == [TaskKind.DELIVER]
+    assert after_commit.has_dead_letter
+    assert [one.kind for one in after_commit.dispatches] == [TaskKind.DELIVER]
 
 
-async def test_a_dead_chunk_takes_its_siblings_with_it(
-    database: asyncpg.Pool, submit: Submit, claim_task: Claim
-) -> None:
+async def test_a_dead_chunk_cancels_its_siblings(database: asyncpg.Pool, submit: Submit, claim_task: Claim) -> None:
     prepare = await claim_task(await submit())
     first, second = (await _settle(database, prepare, Split(AUDIO, SPANS, ()))).dispatches
     running = await claim_task(second.task_id)
@@ -152,7 +151,7 @@ async def test_a_dead_delivery_leaves_the_job_completed(
     assert (await task_row(database, dispatch.task_id))["state"] == "dead"
 
 
-async def test_a_delivery_that_was_made_is_done_and_logged(
+async def test_a_successful_delivery_is_done_and_recorded(
     database: asyncpg.Pool, submit: Submit, claim_task: Claim
 ) -> None:
     delivery = await claim_task((await _deliver_task(database, submit, claim_task)).task_id)
@@ -165,7 +164,7 @@ async def test_a_delivery_that_was_made_is_done_and_logged(
     assert (row["duration_ms"], row["status"], row["next_attempt_at"]) == (12, 204, None)
 
 
-async def test_a_delivery_that_failed_waits_and_its_log_says_until_when(
+async def test_a_failed_delivery_waits_and_its_row_shows_the_next_attempt(
     database: asyncpg.Pool, submit: Submit, claim_task: Claim
 ) -> None:
     delivery = await claim_task((await _deliver_task(database, submit, claim_task)).task_id)
@@ -194,7 +193,7 @@ async def _begin_attempt(database: asyncpg.Pool, delivery: ClaimedTask) -> int:
     return int(await database.fetchval(insert, event, delivery.id))
 
 
-async def test_an_interruption_is_no_attempt_and_dispatches_anew(
+async def test_an_interruption_is_no_attempt_and_dispatches_again(
     database: asyncpg.Pool, submit: Submit, claim_task: Claim
 ) -> None:
     task = await claim_task(await submit())
@@ -220,7 +219,7 @@ async def test_the_third_crash_is_poison(database: asyncpg.Pool, submit: Submit,
 @pytest.mark.parametrize(
     "outcome", [JobDone((), AUDIO), Split(AUDIO, SPANS, ()), Failed(DAMAGED), Interrupted(), Crashed("x")]
 )
-async def test_whoever_lost_the_lease_writes_nothing(
+async def test_a_stale_workers_writes_are_rejected(
     database: asyncpg.Pool, submit: Submit, claim_task: Claim, outcome: Outcome
 ) -> None:
     stale = await claim_task(await submit())
@@ -241,7 +240,7 @@ async def test_a_lost_lease_is_an_outcome_that_writes_nothing(
     task = await claim_task(await submit())
     before = await _everything(database, task.job_id)
 
-    assert await _settle(database, task, LeaseLost()) == Aftermath()
+    assert await _settle(database, task, LeaseLost()) == AfterCommit()
     assert await _everything(database, task.job_id) == before
 
 

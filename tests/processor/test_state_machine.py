@@ -1,7 +1,6 @@
 """Claims, heartbeats, lost leases, crashes, stale finishes, cancels and redrives in any order, on a real Postgres.
 
-Hypothesis walks at random; after each step the record must still make sense. What a worker does under a lease that it
-lost must change nothing at all.
+Hypothesis walks at random; after each step the invariants must hold. A worker with a lost lease must change nothing.
 """
 
 import asyncio
@@ -28,8 +27,9 @@ from ingest_service.errors import RefusedError
 from ingest_service.jobs.cancel import cancel_job
 from ingest_service.jobs.erase import erase_job
 from ingest_service.jobs.redrive import redrive_job
-from ingest_service.uploads.notify import Bell
+from ingest_service.uploads.notify import DispatchNotifier
 from processor_service.audio.write_chunks import PreparedAudio
+from processor_service.errors import LeaseLostError
 from processor_service.maintenance.loop import run_locked
 from processor_service.maintenance.rescue import Rescuer, wake
 from processor_service.tasks.leases import HEARTBEAT, ClaimedTask, claim
@@ -46,7 +46,7 @@ from processor_service.tasks.outcomes import (
     Split,
 )
 from processor_service.tasks.retry import MAX_CRASHES, RetryPolicy
-from processor_service.tasks.settle import LeaseLostError, settle
+from processor_service.tasks.settle import settle
 from shared.blobs.blob_store import BlobStore
 from shared.ids import new_id
 from shared.queue.dispatch import Dispatch
@@ -58,10 +58,10 @@ T = TypeVar("T")
 POLICY = RetryPolicy(waits_s=(10.0, 20.0, 40.0), longest_retry_after_s=600)
 AUDIO = PreparedAudio(duration_s=9, sample_rate_hz=8000, channels=1, codec="pcm_16", chunk_count=1, decode_errors=0)
 SPAN = ChunkInput(file_start_frame=0, core_start_frame=0, core_end_frame=9, sample_rate_hz=8000, channels=1)
-TRANSIENT = Failure(code=FailureCode.STORAGE_UNAVAILABLE, message="away", transient=True)
+TRANSIENT = Failure(code=FailureCode.STORAGE_UNAVAILABLE, message="unavailable", transient=True)
 PERMANENT = Failure(code=FailureCode.UNDECODABLE_AUDIO, message="damaged")
-SELDOM = st.integers(0, 5)  # at 0: what ends a job must leave some to live
-MISFORTUNES = [Failed(TRANSIENT), Failed(PERMANENT), Crashed("-11"), Interrupted()]
+SELDOM = st.integers(0, 5)  # at 0: rules that end jobs must leave some alive
+FAILING_OUTCOMES = [Failed(TRANSIENT), Failed(PERMANENT), Crashed("-11"), Interrupted()]
 ATTEMPT = DeliveryAttempt(id=0, duration_ms=1, status=204)
 
 EVERYTHING = """
@@ -69,7 +69,7 @@ SELECT (SELECT json_agg(j ORDER BY id) FROM jobs j)::text, (SELECT json_agg(t OR
        (SELECT json_agg(e ORDER BY id) FROM webhook_events e)::text
 """
 
-# What must be true of every job at every moment; each condition is a violation.
+# Invariants of every job; each condition is a violation.
 VIOLATIONS = """
 WITH work AS (
     SELECT j.id,
@@ -80,33 +80,33 @@ WITH work AS (
         count(*) FILTER (WHERE t.kind = 'finish') AS finishes
     FROM jobs j JOIN tasks t ON t.job_id = j.id AND t.generation = j.generation AND t.kind <> 'deliver'
     GROUP BY j.id
-), told AS (
+), announced AS (
     SELECT j.id, count(e.id) AS events, min(e.type) AS type
     FROM jobs j LEFT JOIN webhook_events e ON e.job_id = j.id AND e.generation = j.generation GROUP BY j.id
 )
-SELECT j.id, j.status, problem FROM jobs j JOIN work USING (id) JOIN told USING (id), LATERAL (VALUES
-    (j.status IN ('QUEUED', 'PROCESSING') AND live = 0, 'nothing is left that would end it'),
-    (j.status IN ('QUEUED', 'PROCESSING') AND dead > 0, 'it goes on with a dead task'),
-    (j.status IN ('COMPLETED', 'FAILED', 'CANCELLED') AND live > 0, 'it ended and still works'),
+SELECT j.id, j.status, problem FROM jobs j JOIN work USING (id) JOIN announced USING (id), LATERAL (VALUES
+    (j.status IN ('QUEUED', 'PROCESSING') AND live = 0, 'no task is left to end it'),
+    (j.status IN ('QUEUED', 'PROCESSING') AND dead > 0, 'it continues with a dead task'),
+    (j.status IN ('COMPLETED', 'FAILED', 'CANCELLED') AND live > 0, 'it ended and has active tasks'),
     (j.status = 'FAILED' AND dead <> 1, 'it failed without exactly one dead task'),
     (j.status = 'COMPLETED' AND done_chunks <> chunks, 'it completed without all of its chunks'),
     (done_chunks <> j.chunks_done, 'chunks are miscounted'),
     (finishes > 0 AND done_chunks < chunks, 'it finishes before its last chunk'),
-    (j.status IN ('QUEUED', 'PROCESSING') AND events > 0, 'it told of its end before the end'),
-    (j.status IN ('COMPLETED', 'FAILED', 'CANCELLED') AND events <> 1, 'it did not tell of its end exactly once'),
-    (events = 1 AND type <> 'job.' || lower(j.status), 'it told of another end'),
+    (j.status IN ('QUEUED', 'PROCESSING') AND events > 0, 'it has an end event before its end'),
+    (j.status IN ('COMPLETED', 'FAILED', 'CANCELLED') AND events <> 1, 'it does not have exactly one end event'),
+    (events = 1 AND type <> 'job.' || lower(j.status), 'its end event has another status'),
     ((j.completed_at IS NULL) <> (j.status IN ('QUEUED', 'PROCESSING')), 'its end has no time, or a time without end'),
     ((j.error_code IS NOT NULL) <> (j.status = 'FAILED'), 'its error does not fit its status')
 ) AS checks(is_broken, problem) WHERE is_broken
 UNION ALL
-SELECT t.id, t.state, 'a task broke a bound' FROM tasks t
+SELECT t.id, t.state, 'a task violates a bound' FROM tasks t
 WHERE t.crashes > 3 OR t.attempts > 4 OR (t.state = 'running') <> (t.lease_expires_at IS NOT NULL)
     OR (t.state = 'waiting') <> (t.not_before IS NOT NULL)
 """
 
 
 class Life(RuleBasedStateMachine):
-    """Some jobs, some workers, and a world that does as it likes."""
+    """Jobs, workers and events in any order."""
 
     database_url: str
     storage_url: str
@@ -119,7 +119,7 @@ class Life(RuleBasedStateMachine):
         super().__init__()
         self.pool: asyncpg.Pool = self._do(_open(self.database_url))
         self.database = Database(self.pool)
-        self.bell = _SilentBell()
+        self.notifier = _SilentBell()
         self.blobs = BlobStore(self.storage_url)
         self.rescuer = Rescuer(self.pool, POLICY)
         self.tokens: dict[UUID, int] = {}
@@ -152,7 +152,7 @@ class Life(RuleBasedStateMachine):
             for row in self._dispatched()[:1]:
                 self._succeed(self._claimed(row), is_long=is_long)
 
-    @rule(outcome=st.sampled_from(MISFORTUNES))
+    @rule(outcome=st.sampled_from(FAILING_OUTCOMES))
     def work_badly(self, outcome: Outcome) -> None:
         for row in self._dispatched()[-1:]:
             self._settle(self._claimed(row), outcome)
@@ -180,7 +180,7 @@ class Life(RuleBasedStateMachine):
     def succeed(self, lease: ClaimedTask, is_long: bool) -> None:  # noqa: FBT001 - Hypothesis passes by name
         self._succeed(lease, is_long=is_long)
 
-    @rule(lease=leases, outcome=st.sampled_from(MISFORTUNES))
+    @rule(lease=leases, outcome=st.sampled_from(FAILING_OUTCOMES))
     def go_wrong(self, lease: ClaimedTask, outcome: Outcome) -> None:
         self._settle(lease, outcome)
 
@@ -189,29 +189,29 @@ class Life(RuleBasedStateMachine):
         if chance:
             return
         status, _ = self._standing(job_id)
-        refused = self._refused(cancel_job(self.database, self.bell, LOCAL.tenant, str(job_id)))
+        refused = self._refused(cancel_job(self.database, self.notifier, LOCAL.tenant, str(job_id)))
         assert refused == (status in (JobStatus.COMPLETED, JobStatus.FAILED) or self._is_erased(job_id))
 
     @rule()
     def redrive_what_failed(self) -> None:
         for row in self._do(self.pool.fetch("SELECT id FROM jobs WHERE status = 'FAILED' AND erased_at IS NULL")):
             _, generation = self._standing(row["id"])
-            self._do(redrive_job(self.database, self.bell, LOCAL.tenant, str(row["id"])))
+            self._do(redrive_job(self.database, self.notifier, LOCAL.tenant, str(row["id"])))
             assert self._standing(row["id"]) == (JobStatus.QUEUED, generation + 1)
 
     @rule(job_id=jobs)
     def redrive_what_did_not_fail(self, job_id: UUID) -> None:
         before = self._standing(job_id)
         if before[0] is not JobStatus.FAILED:
-            self._refused(redrive_job(self.database, self.bell, LOCAL.tenant, str(job_id)))
+            self._refused(redrive_job(self.database, self.notifier, LOCAL.tenant, str(job_id)))
             assert self._standing(job_id) == before
 
     @rule(job_id=jobs, chance=SELDOM)
     def erase(self, job_id: UUID, chance: int) -> None:
         if chance:
             return
-        self._do(erase_job(self.database, self.bell, self.blobs, LOCAL.tenant, str(job_id)))
-        assert self._refused(redrive_job(self.database, self.bell, LOCAL.tenant, str(job_id)))
+        self._do(erase_job(self.database, self.notifier, self.blobs, LOCAL.tenant, str(job_id)))
+        assert self._refused(redrive_job(self.database, self.notifier, LOCAL.tenant, str(job_id)))
 
     @invariant()
     def the_record_makes_sense(self) -> None:
@@ -254,7 +254,7 @@ class Life(RuleBasedStateMachine):
         except LeaseLostError:
             assert self._do(self.pool.fetchrow(EVERYTHING)) == before
         else:
-            raise AssertionError("who lost the lease could write")
+            raise AssertionError("a stale worker could write")
 
     def _holds(self, lease: ClaimedTask) -> bool:
         query = "SELECT state = 'running' AND lease_token = $2 FROM tasks WHERE id = $1"
@@ -281,14 +281,14 @@ class Life(RuleBasedStateMachine):
         return self.loop.run_until_complete(awaited())
 
 
-class _SilentBell(Bell):
-    """Nobody listens here: the machine claims what the record says."""
+class _SilentBell(DispatchNotifier):
+    """Enqueues nothing: the machine claims tasks by their rows."""
 
     def __init__(self) -> None:
         """Without a Redis."""
 
-    def ring_soon(self, *dispatches: Dispatch) -> None:
-        """As `ingest_service.uploads.notify.Bell`."""
+    def notify_soon(self, *dispatches: Dispatch) -> None:
+        """As `ingest_service.uploads.notify.DispatchNotifier`."""
 
 
 async def _open(database_url: str) -> asyncpg.Pool:
@@ -298,7 +298,7 @@ async def _open(database_url: str) -> asyncpg.Pool:
 
 
 @pytest.mark.fuzz
-def test_no_order_of_events_breaks_the_record(database_url: str, storage_url: str) -> None:
+def test_no_order_of_events_breaks_an_invariant(database_url: str, storage_url: str) -> None:
     loop = asyncio.new_event_loop()
 
     class OneLife(Life):

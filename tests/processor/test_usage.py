@@ -1,4 +1,4 @@
-"""Seconds of audio, and the bytes of what was fetched, count as used when they are first known, and once."""
+"""Seconds of audio and bytes of fetched sources count once, when they are first known."""
 
 from typing import Any
 
@@ -6,13 +6,13 @@ import asyncpg
 
 from processor_service.maintenance.expire import fold_usage
 from processor_service.maintenance.loop import run_locked
-from processor_service.tasks.leases import Leases, SourceFacts
+from processor_service.tasks.leases import FetchedSource, Leases
 from processor_service.tasks.outcomes import Failed, Interrupted, JobDone, Split
 from processor_service.tasks.settle import settle
 from tests.processor.conftest import Claim, Submit
 from tests.processor.test_settle import AUDIO, DAMAGED, POLICY, SPANS
 
-FACTS = SourceFacts(container="mp3", bytes=1234, sha256="ab")
+FACTS = FetchedSource(container="mp3", bytes=1234, sha256="ab")
 SUMS = "SELECT sum(uploads), sum(bytes), sum(audio_s) FROM tenant_usage WHERE tenant = 'default' AND day = usage_day()"
 REDRIVE = "UPDATE jobs SET status = 'PROCESSING', generation = generation + 1"
 
@@ -29,7 +29,7 @@ async def test_seconds_count_when_a_short_file_is_done(
     assert await used(database) == (0, 0, 2 * AUDIO.duration_s)
 
 
-async def test_seconds_count_once_whatever_is_done_again(
+async def test_seconds_count_once_after_a_retry_or_redrive(
     database: asyncpg.Pool, submit: Submit, claim_task: Claim
 ) -> None:
     task_id = await submit()
@@ -45,7 +45,7 @@ async def test_seconds_count_once_whatever_is_done_again(
     assert await used(database) == (0, 0, AUDIO.duration_s)
 
 
-async def test_what_cannot_be_decoded_has_no_seconds(database: asyncpg.Pool, submit: Submit, claim_task: Claim) -> None:
+async def test_undecodable_audio_counts_no_seconds(database: asyncpg.Pool, submit: Submit, claim_task: Claim) -> None:
     await settle(database, await claim_task(await submit()), Failed(DAMAGED), policy=POLICY)
     assert await used(database) == (None, None, None)
 
@@ -59,7 +59,7 @@ async def test_the_bytes_of_a_url_count_once(database: asyncpg.Pool, submit: Sub
     assert await used(database) == (0, FACTS.bytes, 0)
 
 
-async def test_days_that_are_over_become_one_row_each(database: asyncpg.Pool) -> None:
+async def test_past_days_are_folded_to_one_row_each(database: asyncpg.Pool) -> None:
     insert = "INSERT INTO tenant_usage VALUES ($1, usage_day() - $2::int, $3, 1, 10, 0.5)"
     for tenant, days_ago, shards in [("a", 0, 3), ("a", 1, 3), ("a", 2, 4), ("b", 2, 2), ("b", 300, 1)]:
         await database.executemany(insert, [(tenant, days_ago, shard) for shard in range(shards)])

@@ -1,4 +1,4 @@
-"""A piece of audio, and one request about it to a provider on loopback; the compute children of tests/compute."""
+"""A piece of audio and one request for it to a provider on loopback; the compute children of tests/compute."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
@@ -24,7 +24,7 @@ __all__ = ["model", "scratch", "started"]  # fixtures
 
 PIECE_S = 4.0
 
-Hear = Callable[..., Coroutine[Any, Any, Transcript]]
+Recognize = Callable[..., Coroutine[Any, Any, Transcript]]
 Fail = Callable[..., Awaitable[TaskError]]
 
 
@@ -42,25 +42,25 @@ def piece(tmp_path: Path) -> Piece:
 
 
 @pytest.fixture
-def hear(http: aiohttp.ClientSession, piece: Piece) -> Hear:
-    """What a provider makes of the piece."""
+def recognize(http: aiohttp.ClientSession, piece: Piece) -> Recognize:
+    """Have a provider transcribe the piece."""
 
-    async def hear_one(endpoint: Endpoint, options: JobOptions | None = None, **settings: Any) -> Transcript:
+    async def recognize_one(endpoint: Endpoint, options: JobOptions | None = None, **settings: Any) -> Transcript:
         api = OpenAIApi(settings_for(endpoint, **settings), http)
         (transcript,) = await api.transcribe([piece], options or JobOptions(), lambda _: None)
         return transcript
 
-    return hear_one
+    return recognize_one
 
 
 @pytest.fixture
-def fail(hear: Hear) -> Fail:
-    """Why a provider that follows a script makes nothing of it."""
+def fail(recognize: Recognize) -> Fail:
+    """The error when a provider follows a script."""
 
     async def fail_one(script: Script, **settings: Any) -> TaskError:
         async with Endpoint(script).listening() as endpoint:
             with pytest.raises(TaskError) as raised:
-                await hear(endpoint, **settings)
+                await recognize(endpoint, **settings)
             return raised.value
 
     return fail_one

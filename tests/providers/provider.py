@@ -1,4 +1,4 @@
-"""A provider of the transcription API on loopback, built on the webhook tests' endpoint: its answers, byte by byte."""
+"""A provider of the transcription API on loopback, based on the endpoint of the webhook tests."""
 
 import asyncio
 import email
@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from processor_service.providers.provider_settings import ProviderSettings
-from shared.settings import Secret
+from shared.secret import Secret
 from tests.webhooks.endpoint import Endpoint, Received, Script, answering, status
 
 KEY = "sk-Very5ecretKeyOfATest"
@@ -31,12 +31,14 @@ def in_turn(*scripts: Script) -> Script:
     return script
 
 
-def saying(*words: str, **fields: Any) -> Script:
-    """Understands these words, one each half second."""
-    return answering(status(200, "content-type: application/json", body=msgspec.json.encode(said(words, **fields))))
+def transcribing(*words: str, **fields: Any) -> Script:
+    """Answer with these words, one each half second."""
+    return answering(
+        status(200, "content-type: application/json", body=msgspec.json.encode(verbose_answer(words, **fields)))
+    )
 
 
-def said(words: Sequence[str], /, **fields: Any) -> dict[str, Any]:
+def verbose_answer(words: Sequence[str], /, **fields: Any) -> dict[str, Any]:
     """A verbose answer: as from OpenAI, whose words have no punctuation and no probability."""
     text = f"{' '.join(words).capitalize()}."
     length_s = len(words) / 2

@@ -2,13 +2,13 @@ import contextlib
 
 import pytest
 
-from processor_service.providers.breaker import LONGEST_REST_S, Breaker, Call, RestingError, Rules
+from processor_service.providers.breaker import MAX_OPEN_S, Breaker, BreakerOpenError, Call, Rules
 
 RULES = Rules(failures=3, cool_down_s=30.0)
 
 
 class Clock:
-    """Stands still until it is moved."""
+    """A clock that the test moves."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0
@@ -27,22 +27,22 @@ def breaker(clock: Clock) -> Breaker:
     return Breaker(RULES, clock_s=clock)
 
 
-def _fail(breaker: Breaker, times: int = 1, *, asked_rest_s: float | None = None) -> None:
+def _fail(breaker: Breaker, times: int = 1, *, retry_after_s: float | None = None) -> None:
     for _ in range(times):
         with breaker.call() as call:
-            call.failed(asked_rest_s=asked_rest_s)
+            call.failed(retry_after_s=retry_after_s)
 
 
 def _wait_s(breaker: Breaker) -> float | None:
-    """How long it rests; None: a request may be made, and was abandoned."""
+    """How long the breaker stays open; None when it admits a request, which is abandoned."""
     try:
         with breaker.call():
             return None
-    except RestingError as resting:
-        return resting.wait_s
+    except BreakerOpenError as error:
+        return error.wait_s
 
 
-def test_failures_in_a_row_open_it(breaker: Breaker) -> None:
+def test_consecutive_failures_open_the_breaker(breaker: Breaker) -> None:
     _fail(breaker, 2)
     assert _wait_s(breaker) is None
 
@@ -50,7 +50,7 @@ def test_failures_in_a_row_open_it(breaker: Breaker) -> None:
     assert _wait_s(breaker) == RULES.cool_down_s
 
 
-def test_a_success_between_begins_the_count_anew(breaker: Breaker) -> None:
+def test_a_success_resets_the_count_of_failures(breaker: Breaker) -> None:
     _fail(breaker, 2)
     with breaker.call() as call:
         call.succeeded()
@@ -59,7 +59,7 @@ def test_a_success_between_begins_the_count_anew(breaker: Breaker) -> None:
     assert _wait_s(breaker) is None
 
 
-def test_a_request_that_was_given_up_says_nothing(breaker: Breaker) -> None:
+def test_an_abandoned_request_changes_nothing(breaker: Breaker) -> None:
     _fail(breaker, 2)
     with contextlib.suppress(ZeroDivisionError), breaker.call():
         raise ZeroDivisionError
@@ -69,7 +69,7 @@ def test_a_request_that_was_given_up_says_nothing(breaker: Breaker) -> None:
     assert _wait_s(breaker) == RULES.cool_down_s
 
 
-def test_after_the_cool_down_one_probe_is_let_through_at_a_time(breaker: Breaker, clock: Clock) -> None:
+def test_after_the_cool_down_one_probe_at_a_time_is_admitted(breaker: Breaker, clock: Clock) -> None:
     _fail(breaker, 3)
     clock.now_s += RULES.cool_down_s - 1
     assert _wait_s(breaker) == 1
@@ -82,7 +82,7 @@ def test_after_the_cool_down_one_probe_is_let_through_at_a_time(breaker: Breaker
         pass
 
 
-def test_a_probe_that_fails_opens_it_again_at_once(breaker: Breaker, clock: Clock) -> None:
+def test_a_failed_probe_opens_the_breaker_again(breaker: Breaker, clock: Clock) -> None:
     _fail(breaker, 3)
     clock.now_s += RULES.cool_down_s
     _fail(breaker)
@@ -90,7 +90,7 @@ def test_a_probe_that_fails_opens_it_again_at_once(breaker: Breaker, clock: Cloc
     assert _wait_s(breaker) == RULES.cool_down_s
 
 
-def test_a_probe_that_succeeds_closes_it_for_as_many_failures_as_before(breaker: Breaker, clock: Clock) -> None:
+def test_a_successful_probe_closes_the_breaker_and_resets_the_count(breaker: Breaker, clock: Clock) -> None:
     _fail(breaker, 3)
     clock.now_s += RULES.cool_down_s
     with breaker.call() as probe:
@@ -102,7 +102,7 @@ def test_a_probe_that_succeeds_closes_it_for_as_many_failures_as_before(breaker:
     assert _wait_s(breaker) == RULES.cool_down_s
 
 
-def test_a_probe_that_is_given_up_makes_room_for_the_next(breaker: Breaker, clock: Clock) -> None:
+def test_after_an_abandoned_probe_another_is_admitted(breaker: Breaker, clock: Clock) -> None:
     _fail(breaker, 3)
     clock.now_s += RULES.cool_down_s
     with contextlib.suppress(ZeroDivisionError), breaker.call():
@@ -113,17 +113,15 @@ def test_a_probe_that_is_given_up_makes_room_for_the_next(breaker: Breaker, cloc
         probe.succeeded()
 
 
-@pytest.mark.parametrize(("asked_s", "rest_s"), [(7.0, 7.0), (1e9, LONGEST_REST_S)])
-def test_a_provider_that_asks_to_be_left_alone_is_within_a_clamp(
-    breaker: Breaker, asked_s: float, rest_s: float
-) -> None:
-    _fail(breaker, asked_rest_s=asked_s)
+@pytest.mark.parametrize(("asked_s", "open_s"), [(7.0, 7.0), (1e9, MAX_OPEN_S)])
+def test_retry_after_is_obeyed_up_to_a_maximum(breaker: Breaker, asked_s: float, open_s: float) -> None:
+    _fail(breaker, retry_after_s=asked_s)
 
-    assert _wait_s(breaker) == rest_s
+    assert _wait_s(breaker) == open_s
 
 
-def test_a_probe_that_fails_opens_it_again_however_it_was_opened(breaker: Breaker, clock: Clock) -> None:
-    _fail(breaker, asked_rest_s=7.0)
+def test_a_failed_probe_opens_a_breaker_that_retry_after_had_opened(breaker: Breaker, clock: Clock) -> None:
+    _fail(breaker, retry_after_s=7.0)
     clock.now_s += 7.0
     _fail(breaker)
 
@@ -131,7 +129,7 @@ def test_a_probe_that_fails_opens_it_again_however_it_was_opened(breaker: Breake
 
 
 @pytest.mark.parametrize("end", [Call.succeeded, Call.failed, Call.abandoned])
-def test_what_was_asked_before_it_opened_says_nothing_after(breaker: Breaker, clock: Clock, end: object) -> None:
+def test_results_of_requests_from_before_the_opening_are_ignored(breaker: Breaker, clock: Clock, end: object) -> None:
     with contextlib.ExitStack() as stack:
         slow = stack.enter_context(breaker.call())
         _fail(breaker, 3)

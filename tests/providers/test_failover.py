@@ -1,4 +1,4 @@
-"""Chunks fail over from one provider to the next and to the engine of the compute child: real child, real HTTP."""
+"""Chunks fail over from provider to provider and then to the local engine, with a real child process and real HTTP."""
 
 import asyncio
 import io
@@ -23,7 +23,7 @@ from processor_service.models.cache import ModelCache
 from processor_service.providers.failover import serving
 from processor_service.providers.openai_api import OpenAIApi
 from processor_service.settings import ProcessorSettings
-from processor_service.stages.chunk import process_chunk
+from processor_service.stages.chunk import transcribe_and_denoise
 from processor_service.stages.work import Work
 from processor_service.tasks.leases import ClaimedTask
 from processor_service.transcribers.merge import merge_transcripts
@@ -34,9 +34,10 @@ from shared.schemas.failures import FailureCode
 from shared.schemas.options import JobOptions
 from shared.schemas.states import TaskKind
 from shared.schemas.transcript import Transcript
+from shared.secret import Secret
 from tests.clips import JFK
 from tests.compute.conftest import Model, Pool
-from tests.providers.provider import form_of, in_turn, saying, settings_for
+from tests.providers.provider import form_of, in_turn, settings_for, transcribing
 from tests.webhooks.endpoint import Endpoint, Script, answering, status
 
 pytestmark = pytest.mark.process
@@ -54,7 +55,7 @@ async def pool(started: Pool) -> AsyncIterator[ComputePool]:
 
 @pytest_asyncio.fixture
 async def provide(http: aiohttp.ClientSession) -> AsyncIterator[Provide]:
-    """A provider, and the endpoint that follows a script in its place until the test ends."""
+    """Start a provider whose endpoint follows a script until the test ends."""
     async with AsyncExitStack() as stack:
 
         async def provide_one(name: str, script: Script, **settings: Any) -> tuple[OpenAIApi, Endpoint]:
@@ -66,7 +67,7 @@ async def provide(http: aiohttp.ClientSession) -> AsyncIterator[Provide]:
 
 @pytest.fixture
 def process(pool: ComputePool, model: Model, storage_url: str, tmp_path: Path) -> Process:
-    """Transcribe a span of a file, in seconds, as the chunk with that number."""
+    """Transcribe a span of a file, in seconds, as one chunk."""
 
     async def process_one(
         path: Path,
@@ -80,8 +81,8 @@ def process(pool: ComputePool, model: Model, storage_url: str, tmp_path: Path) -
         folder = tmp_path / str(new_id())
         folder.mkdir()
         settings = ProcessorSettings(
-            database_url="postgres:",
-            redis_url="redis:",
+            database_url=Secret("postgres:"),
+            redis_url=Secret("redis:"),
             storage_url=storage_url,
             transcriber=transcriber,
             providers=tuple(one.settings for one in providers),
@@ -99,7 +100,7 @@ def process(pool: ComputePool, model: Model, storage_url: str, tmp_path: Path) -
                 report_progress=lambda _: None,
                 report_stage=_nothing,
             )
-            transcript, denoised = await process_chunk(work, _chunk(path, span_s, ordinal))
+            transcript, denoised = await transcribe_and_denoise(work, _chunk(path, span_s, ordinal))
         assert (denoised is not None and denoised.is_file()) == work.task.options.denoise
         return transcript
 
@@ -150,12 +151,12 @@ def _first_word_at(transcript: Transcript) -> float:
     return transcript.segments[0].words[0].start
 
 
-async def test_chunks_fail_over_and_the_result_says_who_did_which(process: Process, provide: Provide) -> None:
+async def test_chunks_fail_over_and_the_result_names_the_engine_of_each(process: Process, provide: Provide) -> None:
     acme, at_acme = await provide(
-        "acme", in_turn(saying("acme"), answering(status(503)), answering(status(400)), answering(status(502)))
+        "acme", in_turn(transcribing("acme"), answering(status(503)), answering(status(400)), answering(status(502)))
     )
     spare, at_spare = await provide(
-        "spare", in_turn(saying("spare"), answering(status(200, body=b"<html>")), answering())
+        "spare", in_turn(transcribing("spare"), answering(status(200, body=b"<html>")), answering())
     )
     spans_s = [(0.0, 3.0), (3.0, 6.0), (6.0, 8.5), (8.5, 11.0)]
 
@@ -176,9 +177,9 @@ async def test_chunks_fail_over_and_the_result_says_who_did_which(process: Proce
     assert [one.code for one in chunks[0].warnings] == []
 
 
-async def test_a_provider_that_rests_is_passed_over(process: Process, provide: Provide) -> None:
+async def test_a_provider_with_an_open_breaker_is_skipped(process: Process, provide: Provide) -> None:
     acme, at_acme = await provide("acme", answering(status(429, "Retry-After: 600")))
-    spare, at_spare = await provide("spare", saying("spare"))
+    spare, at_spare = await provide("spare", transcribing("spare"))
 
     for _ in range(2):
         assert (await process(JFK.path, (0.0, 3.0), [acme, spare], denoise=False)).text == "Spare."
@@ -194,7 +195,7 @@ async def test_a_provider_that_rests_is_passed_over(process: Process, provide: P
     ],
     ids=["transient", "permanent"],
 )
-async def test_without_an_engine_of_our_own_the_last_failure_is_the_tasks(
+async def test_without_a_local_engine_the_task_fails_with_the_last_error(
     process: Process, provide: Provide, answer: bytes, failure: tuple[bool, FailureCode, float | None]
 ) -> None:
     acme, _ = await provide("acme", answering(status(403)))
@@ -206,8 +207,8 @@ async def test_without_an_engine_of_our_own_the_last_failure_is_the_tasks(
     assert (raised.value.transient, raised.value.code, raised.value.retry_after_s) == failure
 
 
-async def test_a_model_that_nobody_has_is_unavailable(process: Process, provide: Provide) -> None:
-    acme, at_acme = await provide("acme", saying("acme"))
+async def test_a_model_that_no_engine_has_is_unavailable(process: Process, provide: Provide) -> None:
+    acme, at_acme = await provide("acme", transcribing("acme"))
 
     with pytest.raises(PermanentError, match="'whisper-8'") as raised:
         await process(JFK.path, (0.0, 3.0), [acme], transcriber="none", model="whisper-8")
@@ -215,29 +216,27 @@ async def test_a_model_that_nobody_has_is_unavailable(process: Process, provide:
     assert (raised.value.code, at_acme.hits) == (FailureCode.MODEL_UNAVAILABLE, 0)
 
 
-async def test_a_job_that_names_a_model_is_done_by_those_who_have_it(provide: Provide) -> None:
-    small, _ = await provide("small", saying(), model="small")
-    large, _ = await provide("large", saying(), model="large")
+async def test_a_job_that_names_a_model_goes_to_providers_with_that_model(provide: Provide) -> None:
+    small, _ = await provide("small", transcribing(), model="small")
+    large, _ = await provide("large", transcribing(), model="large")
 
     assert serving([small, large], JobOptions()) == (small, large)
     assert serving([small, large], JobOptions(model="large")) == (large,)
     assert serving([small, large], JobOptions(model="medium")) == ()
 
 
-async def test_nobody_is_asked_about_silence(process: Process, provide: Provide, tmp_path: Path) -> None:
+async def test_no_provider_is_asked_about_silence(process: Process, provide: Provide, tmp_path: Path) -> None:
     path = tmp_path / "noise.wav"
     soundfile.write(path, 0.01 * np.random.default_rng(0).standard_normal(3 * RATE_HZ), RATE_HZ)
-    acme, at_acme = await provide("acme", saying("acme"))
+    acme, at_acme = await provide("acme", transcribing("acme"))
 
     transcript = await process(path, (0.0, 3.0), [acme], denoise=False)
 
     assert (transcript.text, transcript.engines, at_acme.hits) == ("", (), 0)
 
 
-async def test_the_denoised_sound_is_sent_where_the_client_wants_it_transcribed(
-    process: Process, provide: Provide
-) -> None:
-    acme, endpoint = await provide("acme", saying("acme"))
+async def test_denoised_audio_is_sent_if_the_job_says_so(process: Process, provide: Provide) -> None:
+    acme, endpoint = await provide("acme", transcribing("acme"))
 
     sent = []
     for source in ("original", "denoised"):
@@ -255,11 +254,11 @@ def _audio_of(endpoint: Endpoint) -> FloatArray:
     return np.asarray(samples, np.float32)
 
 
-async def test_each_channel_is_asked_by_itself(process: Process, provide: Provide, tmp_path: Path) -> None:
+async def test_each_channel_is_one_request(process: Process, provide: Provide, tmp_path: Path) -> None:
     samples, _ = soundfile.read(JFK.path, dtype="float32")
     path = tmp_path / "call.wav"
     soundfile.write(path, np.stack([samples, samples[::-1]], axis=1), RATE_HZ)
-    acme, endpoint = await provide("acme", in_turn(saying("left"), saying("right")))
+    acme, endpoint = await provide("acme", in_turn(transcribing("left"), transcribing("right")))
 
     transcript = await process(path, (0.0, 3.0), [acme], denoise=False, channels="separate")
 
@@ -275,10 +274,10 @@ def _hanging(reached: asyncio.Event) -> Script:
     return script
 
 
-async def test_a_cancelled_task_asks_nobody_any_more(process: Process, provide: Provide) -> None:
+async def test_a_cancelled_task_sends_no_more_requests(process: Process, provide: Provide) -> None:
     reached = asyncio.Event()
     acme, endpoint = await provide("acme", _hanging(reached))
-    spare, at_spare = await provide("spare", saying("spare"))
+    spare, at_spare = await provide("spare", transcribing("spare"))
     task = asyncio.create_task(process(JFK.path, (0.0, 3.0), [acme, spare]))
     await asyncio.wait_for(reached.wait(), 60)
     task.cancel()
@@ -289,10 +288,10 @@ async def test_a_cancelled_task_asks_nobody_any_more(process: Process, provide: 
     assert at_spare.hits == 0
 
 
-async def test_a_child_that_dies_while_a_provider_is_asked_is_a_crash(
+async def test_a_child_process_that_dies_during_a_request_is_a_crash(
     process: Process, provide: Provide, pool: ComputePool
 ) -> None:
-    """It is denoising then, and for the first time, which takes seconds."""
+    """The child denoises meanwhile; its first run takes seconds."""
     reached = asyncio.Event()
     acme, endpoint = await provide("acme", _hanging(reached))
     task = asyncio.create_task(process(JFK.path, (0.0, 3.0), [acme]))

@@ -1,4 +1,4 @@
-"""What a provider heard in a piece becomes a transcript in the time of the chunk."""
+"""A provider's transcript of a piece becomes a transcript with times in the chunk."""
 
 import itertools
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processor_service.providers.place_answer import CODES, language_code, transcript_of
-from processor_service.providers.read_answer import Heard, HeardSegment, HeardWord, read_answer
+from processor_service.providers.read_answer import ProviderSegment, ProviderTranscript, ProviderWord, read_answer
 from processor_service.transcribers.transcriber import Span
 from shared.schemas.options import LANGUAGES, JobOptions
 from shared.schemas.transcript import Transcript, WarningCode
-from tests.providers.provider import said
+from tests.providers.provider import verbose_answer
 
 SPANS = ((10.0, 12.0), (20.0, 28.0))
 
@@ -25,8 +25,8 @@ def _transcript(answer: object, options: JobOptions | None = None, spans: Sequen
     )
 
 
-def test_words_get_the_times_of_the_chunk_and_the_text_keeps_its_signs() -> None:
-    transcript = _transcript(said(["and", "so", "my", "fellow", "americans"]))
+def test_words_get_times_of_the_chunk_and_the_text_keeps_its_punctuation() -> None:
+    transcript = _transcript(verbose_answer(["and", "so", "my", "fellow", "americans"]))
 
     (segment,) = transcript.segments
     assert transcript.text == segment.text == "And so my fellow americans."
@@ -37,7 +37,7 @@ def test_words_get_the_times_of_the_chunk_and_the_text_keeps_its_signs() -> None
     assert (transcript.language, transcript.warnings) == ("en", ())
 
 
-def test_words_belong_to_the_segment_they_are_said_in() -> None:
+def test_words_belong_to_the_segment_at_their_time() -> None:
     segments = [
         {"text": "One two.", "start": 0.0, "end": 1.0},
         {"text": "Uh", "start": 1.0, "end": 1.1},
@@ -51,7 +51,7 @@ def test_words_belong_to_the_segment_they_are_said_in() -> None:
     assert [(one.start, one.end) for one in transcript.segments] == [(10.0, 10.9), (11.0, 11.1), (11.1, 11.5)]
 
 
-def test_without_times_the_text_is_one_segment_and_a_warning_says_so() -> None:
+def test_text_without_times_is_one_segment_with_a_warning() -> None:
     transcript = _transcript({"text": "Just text."})
 
     (segment,) = transcript.segments
@@ -59,11 +59,11 @@ def test_without_times_the_text_is_one_segment_and_a_warning_says_so() -> None:
     assert [one.code for one in transcript.warnings] == [WarningCode.WORD_TIMES_MISSING]
 
 
-def test_nobody_is_warned_who_asked_for_no_times() -> None:
+def test_no_warning_if_the_job_wants_no_word_times() -> None:
     assert _transcript({"text": "Just text."}, JobOptions(word_timestamps=False)).warnings == ()
 
 
-def test_words_alone_make_segments() -> None:
+def test_words_without_segments_make_segments() -> None:
     words = [{"word": word, "start": at, "end": at + 0.4} for word, at in (("one", 0.0), ("two", 0.5), ("three", 5.0))]
 
     transcript = _transcript({"text": "One two, three!", "words": words})
@@ -71,13 +71,13 @@ def test_words_alone_make_segments() -> None:
     assert [one.text for one in transcript.segments] == ["one two", "three"]
 
 
-def test_nothing_heard_is_an_empty_transcript() -> None:
+def test_an_answer_without_text_is_an_empty_transcript() -> None:
     transcript = _transcript({"text": " ", "segments": []})
 
     assert (transcript.text, transcript.segments, transcript.warnings) == ("", (), ())
 
 
-def test_a_translation_is_english_whatever_was_spoken() -> None:
+def test_a_translation_is_english() -> None:
     answer = {"text": "Hello", "language": "german"}
 
     assert _transcript(answer, JobOptions(task="translate", language="de")).language == "en"
@@ -87,15 +87,15 @@ times = st.floats(0, 10)
 
 
 @given(st.lists(st.tuples(times, times), max_size=20), st.lists(st.tuples(times, times), max_size=8))
-def test_whatever_the_times_they_rise_within_the_spans(words: list[Span], segments: list[Span]) -> None:
-    heard = Heard(
+def test_times_are_in_order_within_the_spans(words: list[Span], segments: list[Span]) -> None:
+    answer = ProviderTranscript(
         text="x",
         language=None,
-        segments=tuple(HeardSegment(text="x", start_s=a, end_s=max(a, b)) for a, b in sorted(segments)),
-        words=tuple(HeardWord("x", one[0], one[1], None) for one in _apart(words)),
+        segments=tuple(ProviderSegment(text="x", start_s=a, end_s=max(a, b)) for a, b in sorted(segments)),
+        words=tuple(ProviderWord("x", one[0], one[1], None) for one in _apart(words)),
     )
 
-    transcript = transcript_of(heard, SPANS, JobOptions())
+    transcript = transcript_of(answer, SPANS, JobOptions())
 
     found = [one for segment in transcript.segments for one in segment.words]
     assert len(found) == len(words)
@@ -110,11 +110,11 @@ def _apart(spans: list[Span]) -> list[Span]:
 
 
 @pytest.mark.parametrize(
-    ("said_as", "code"),
+    ("language", "code"),
     [("english", "en"), ("English ", "en"), ("de", "de"), ("klingon", None), ("", None), (None, None)],
 )
-def test_languages_are_known_by_name_and_code(said_as: str | None, code: str | None) -> None:
-    assert language_code(said_as) == code
+def test_languages_are_recognized_by_name_and_code(language: str | None, code: str | None) -> None:
+    assert language_code(language) == code
 
 
 def test_every_language_has_a_name() -> None:

@@ -1,10 +1,11 @@
-"""Providers are a list of names, each with settings of its own."""
+"""Providers are a list of names. Each name has its own settings."""
 
 import pytest
 
 from processor_service.providers.provider_settings import BESIDES_AUDIO_BYTES, ProviderSettings
 from processor_service.settings import ProcessorSettings
-from shared.settings import Secret, SettingsError, load_settings
+from shared.secret import Secret
+from shared.settings import SettingsError, load_settings
 
 NEEDED = {"HEADRACE_DATABASE_URL": "postgres:", "HEADRACE_REDIS_URL": "redis:", "HEADRACE_STORAGE_URL": "file:///"}
 ACME = {"URL": "https://acme.example/openai/v1/", "MODEL": "whisper-large-v3", "KEY": "s3cret"}
@@ -17,7 +18,7 @@ def _load(providers: str = "acme", *, transcriber: str = "scripted", **acme: str
     return load_settings(ProcessorSettings, {**NEEDED, **values, **chosen}).providers
 
 
-def test_each_name_has_settings_of_its_own() -> None:
+def test_each_name_has_its_own_settings() -> None:
     environ = {
         **{f"HEADRACE_PROVIDER_ACME_{name}": value for name, value in ACME.items()},
         "HEADRACE_PROVIDERS": "acme, in_house",
@@ -36,7 +37,7 @@ def test_each_name_has_settings_of_its_own() -> None:
     assert (acme.longest_piece_s, in_house.longest_piece_s) == (600.0, 30.0)
 
 
-def test_without_a_list_there_are_none() -> None:
+def test_an_empty_list_means_no_providers() -> None:
     assert _load("") == ()
 
 
@@ -59,27 +60,27 @@ def test_without_a_list_there_are_none() -> None:
         ("TIMEOUT_S", "0"),
     ],
 )
-def test_what_cannot_work_is_refused_by_name(name: str, value: str) -> None:
+def test_an_invalid_setting_is_named_in_the_error(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match="HEADRACE_PROVIDER_ACME_") as raised:
         _load(**{name: value})
 
     assert name != "KEY" or value not in str(raised.value)
 
 
-@pytest.mark.parametrize("names", ["acme,acme", "Acme", "9to5", "ac-me", "none", "acme,"])
-def test_names_are_refused_that_no_variable_may_have(names: str) -> None:
+@pytest.mark.parametrize("names", ["acme,acme", "Acme", "9to5", "ac-me", "none", "scripted", "acme,"])
+def test_invalid_names_are_refused(names: str) -> None:
     with pytest.raises(SettingsError):
         _load(names)
 
 
-def test_no_engine_at_all_is_refused() -> None:
+def test_neither_engine_nor_provider_is_refused() -> None:
     assert len(_load(transcriber="none")) == 1
     with pytest.raises(SettingsError, match="HEADRACE_PROVIDERS"):
         _load("", transcriber="none")
 
 
 @pytest.mark.parametrize("max_bytes", [1 << 20, 2_000_000, 25 << 20])
-def test_the_longest_piece_fits_a_request_however_it_sounds(max_bytes: int) -> None:
+def test_the_longest_piece_fits_a_request_at_the_least_compression(max_bytes: int) -> None:
     settings = ProviderSettings(name="acme", url="http://acme", model="m", max_bytes=max_bytes, max_seconds=3600)
 
     samples = settings.longest_piece_s * 16_000

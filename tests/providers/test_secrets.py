@@ -1,18 +1,19 @@
-"""A provider's key is in its requests, and nowhere else: whatever the provider does with it."""
+"""A provider's key is in its requests only, even if the provider echoes it."""
 
 import logging
 
 import pytest
 
-from processor_service.errors import failure_of
-from processor_service.providers.failover import transcribe_remotely
+from processor_service.providers.failover import transcribe_with_failover
 from processor_service.providers.openai_api import OpenAIApi
 from processor_service.providers.plan_pieces import ChannelPieces, Piece
 from processor_service.providers.post_audio import open_session
 from processor_service.settings import ProcessorSettings
+from processor_service.tasks.leases import failure_of
 from shared.schemas.failures import Failure
 from shared.schemas.options import JobOptions
-from shared.settings import Secret, load_settings
+from shared.secret import Secret
+from shared.settings import load_settings
 from shared.telemetry.logs import JsonFormatter
 from tests.providers.provider import KEY, settings_for
 from tests.webhooks.endpoint import Endpoint, Script, answering, status
@@ -25,7 +26,7 @@ async def _failure(script: Script, piece: Piece) -> Failure:
     channel = ChannelPieces(duration_s=piece.spans[-1][1], sets=((piece,),))
     async with Endpoint(script).listening() as endpoint, open_session() as http:
         api = OpenAIApi(settings_for(endpoint), http)
-        error = await transcribe_remotely([api], [channel], JobOptions(), lambda _: None)
+        error = await transcribe_with_failover([api], [channel], JobOptions(), lambda _: None)
         assert isinstance(error, Exception)
         try:
             raise error  # as the stage does
@@ -36,14 +37,16 @@ async def _failure(script: Script, piece: Piece) -> Failure:
 @pytest.mark.parametrize(
     "script",
     [
-        pytest.param(answering(status(401, body=f'{{"error": {{"message": "{ECHO}"}}}}'.encode())), id="in its words"),
+        pytest.param(
+            answering(status(401, body=f'{{"error": {{"message": "{ECHO}"}}}}'.encode())), id="in the message"
+        ),
         pytest.param(answering(status(401, body=f'{{"error": {{"code": "{KEY}"}}}}'.encode())), id="as a code"),
         pytest.param(answering(status(429, f"Retry-After: {ECHO}", f"X-Echo: {ECHO}")), id="in headers"),
         pytest.param(answering(status(302, f"Location: http://{KEY}@127.0.0.1/{KEY}")), id="in a redirect"),
-        pytest.param(answering(f"HTTP/1.1 {ECHO}\r\n\r\n".encode()), id="for a status"),
-        pytest.param(answering(f"HTTP/1.1 500 {ECHO}\r\ncontent-length: 0\r\n\r\n".encode()), id="for a reason"),
+        pytest.param(answering(f"HTTP/1.1 {ECHO}\r\n\r\n".encode()), id="as the status"),
+        pytest.param(answering(f"HTTP/1.1 500 {ECHO}\r\ncontent-length: 0\r\n\r\n".encode()), id="as the reason"),
         pytest.param(answering(MALFORMED), id="in a malformed header"),
-        pytest.param(answering(status(200, body=f'{{"text": {{"{KEY}": 1}}}}'.encode())), id="in a wrong form"),
+        pytest.param(answering(status(200, body=f'{{"text": {{"{KEY}": 1}}}}'.encode())), id="in the wrong form"),
         pytest.param(answering(status(200, body=f'{{"{KEY}": {KEY}}}'.encode())), id="in broken JSON"),
         pytest.param(answering(status(200, f"Content-Encoding: {KEY}", body=b"x")), id="as an encoding"),
         pytest.param(answering(ECHO.encode()), id="instead of HTTP"),

@@ -1,4 +1,4 @@
-"""A job that names a URL, its `prepare` task claimed, and one attempt to fetch its source."""
+"""A job with an `audio_url`, its claimed `prepare` task, and one attempt to fetch its source."""
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,12 +13,13 @@ from processor_service.errors import TaskError
 from processor_service.settings import ProcessorSettings
 from processor_service.sources import download
 from processor_service.sources.fetch_source import SourceFetcher
-from processor_service.sources.open_url import open_session
+from processor_service.sources.open_url import open_source_session
 from processor_service.tasks.leases import ClaimedTask, Leases
 from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobNotFoundError
 from shared.blobs.blob_store import BlobStore
 from shared.ids import new_id
+from shared.secret import Secret
 from tests.compute.conftest import model, scratch, started
 from tests.processor.conftest import Claim, claim_task, database
 
@@ -42,14 +43,14 @@ def blobs(storage_url: str) -> BlobStore:
 
 
 def settings_with(**values: Any) -> ProcessorSettings:
-    """Settings that let sources be fetched from loopback."""
+    """Return settings that allow sources on loopback."""
     chosen = {"webhook_allow_private": "loopback", "fetch_silence_s": 10.0, **values}
-    return ProcessorSettings(database_url="", redis_url="", storage_url="", **chosen)
+    return ProcessorSettings(database_url=Secret(""), redis_url=Secret(""), storage_url="", **chosen)
 
 
 @pytest.fixture
 def submit_url(database: asyncpg.Pool) -> SubmitUrl:
-    """Insert a job and its first task as ingest does; returns the task's id."""
+    """Insert a job and its first task as ingest does. Return the task's id."""
 
     async def submit_one(url: str) -> UUID:
         job_id, task_id = new_id(), new_id()
@@ -70,12 +71,12 @@ def claim_url(submit_url: SubmitUrl, claim_task: Claim) -> ClaimUrl:
 
 @pytest_asyncio.fixture
 async def fetcher_with(database: asyncpg.Pool, blobs: BlobStore) -> AsyncIterator[FetcherWith]:
-    """A fetcher with settings as given, and a session of its own."""
+    """Open a fetcher with given settings and a separate session."""
     async with contextlib.AsyncExitStack() as sessions:
 
         async def one_with(**values: Any) -> SourceFetcher:
             settings = settings_with(**values)
-            http = await sessions.enter_async_context(open_session(settings))
+            http = await sessions.enter_async_context(open_source_session(settings))
             return SourceFetcher(http=http, blobs=blobs, leases=Leases(database, lease_s=15), settings=settings)
 
         yield one_with
@@ -83,7 +84,7 @@ async def fetcher_with(database: asyncpg.Pool, blobs: BlobStore) -> AsyncIterato
 
 @pytest.fixture
 def fetch(claim_url: ClaimUrl, fetcher_with: FetcherWith, blobs: BlobStore) -> Fetch:
-    """Fetch a URL for a new job; what is stored then."""
+    """Fetch a URL for a new job; return the stored bytes."""
 
     async def fetch_one(url: str, **values: Any) -> bytes:
         task = await claim_url(url)
@@ -95,7 +96,7 @@ def fetch(claim_url: ClaimUrl, fetcher_with: FetcherWith, blobs: BlobStore) -> F
 
 @pytest.fixture
 def fail(claim_url: ClaimUrl, fetcher_with: FetcherWith, blobs: BlobStore) -> Fail:
-    """Fail to fetch a URL for a new job, which leaves nothing behind; why."""
+    """Fail to fetch a URL for a new job; check that nothing is stored; return the error."""
 
     async def fail_one(url: str, **values: Any) -> TaskError:
         task = await claim_url(url)

@@ -1,4 +1,4 @@
-"""An HTTP server on loopback that has one file and misbehaves as a test asks, connection by connection."""
+"""An HTTP server on loopback with one file that runs a test's script for each connection."""
 
 import asyncio
 import contextlib
@@ -11,14 +11,14 @@ ETAG = 'etag: "one"'
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A request, as it came."""
+    """A received request."""
 
     target: str
     headers: dict[str, str]
 
     @property
     def start(self) -> int:
-        """The first byte that is asked for."""
+        """Return the first requested byte."""
         return int(self.headers.get("range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
 
 
@@ -26,7 +26,7 @@ Script = Callable[["Connection"], Awaitable[None]]
 
 
 class Connection:
-    """One connection with its request read."""
+    """One connection whose request was read."""
 
     def __init__(self, asked: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.asked = asked
@@ -34,18 +34,18 @@ class Connection:
         self._writer = writer
 
     async def send(self, data: bytes) -> None:
-        """Raises ConnectionError once the other side has closed."""
+        """Send bytes. Raise ConnectionError when the other side closed the connection."""
         self._writer.write(data)
         await self._writer.drain()
 
     async def closed(self) -> None:
-        """Wait for the other side's end."""
+        """Wait until the other side closes."""
         with contextlib.suppress(ConnectionError):
             await self._reader.read()
 
 
 class Server:
-    """The n-th connection runs the n-th script, all further ones the last."""
+    """The n-th connection runs the n-th script; all later ones run the last."""
 
     def __init__(self, *scripts: Script) -> None:
         self._scripts = list(scripts)
@@ -70,7 +70,7 @@ class Server:
             await self.ended()
 
     async def ended(self) -> None:
-        """Wait until all connections are over: by their scripts, or because the other side closed them."""
+        """Wait until all connections ended, by their scripts or by the other side."""
         async with asyncio.timeout(10):
             await asyncio.gather(*self._under_way)
 
@@ -96,7 +96,7 @@ def head(status: int, *headers: str) -> bytes:
 
 
 def answering(status: int, *headers: str, body: bytes = b"", length: int | None = None) -> Script:
-    """A whole answer, which may lie about its length."""
+    """Send a complete answer, whose declared length may be wrong."""
 
     async def script(connection: Connection) -> None:
         promised = f"content-length: {len(body) if length is None else length}"
@@ -106,7 +106,7 @@ def answering(status: int, *headers: str, body: bytes = b"", length: int | None 
 
 
 def serving(data: bytes, *headers: str, cut_after: int | None = None) -> Script:
-    """Answers `Range` as one should, and breaks the connection after so many bytes."""
+    """Answer `Range` correctly; break the connection after `cut_after` bytes."""
 
     async def script(connection: Connection) -> None:
         start = connection.asked.start
@@ -119,7 +119,7 @@ def serving(data: bytes, *headers: str, cut_after: int | None = None) -> Script:
 
 
 def chunked(data: bytes, *, ended: bool = True) -> Script:
-    """A body of unknown length, in one chunk."""
+    """Send a body of unknown length, in one chunk."""
 
     async def script(connection: Connection) -> None:
         body = f"{len(data):x}\r\n".encode() + data + b"\r\n" + (b"0\r\n\r\n" if ended else b"")
@@ -129,7 +129,7 @@ def chunked(data: bytes, *, ended: bool = True) -> Script:
 
 
 def stalling(*pieces: bytes) -> Script:
-    """Sends these bytes, then nothing, until the other side closes."""
+    """Send these bytes, then nothing, until the other side closes."""
 
     async def script(connection: Connection) -> None:
         for piece in pieces:
@@ -140,7 +140,7 @@ def stalling(*pieces: bytes) -> Script:
 
 
 def flooding(start: bytes, piece: bytes, *, pause_s: float = 0.0) -> Script:
-    """Sends a piece again and again, until the other side closes."""
+    """Send a piece repeatedly until the other side closes."""
 
     async def script(connection: Connection) -> None:
         await connection.send(start)

@@ -1,4 +1,4 @@
-"""A job that names a URL, through `prepare` with a real child, under its lease, to what its client sees of it."""
+"""A job with an `audio_url`, through `prepare` with a real child under a lease, to what the client sees."""
 
 import hashlib
 import io
@@ -53,7 +53,7 @@ async def pool(started: Pool) -> AsyncIterator[ComputePool]:
 def attempt(
     pool: ComputePool, fetcher_with: FetcherWith, model: Model, database: asyncpg.Pool, tmp_path: Path
 ) -> Attempt:
-    """Carry out a claimed `prepare` task and settle it."""
+    """Run a claimed `prepare` task and settle it."""
 
     async def attempt_one(task: ClaimedTask, *, policy: RetryPolicy = NO_MORE, **values: object) -> Outcome:
         fetcher = await fetcher_with(transcriber="scripted", model=str(model.folder), slowest_speed=10.0, **values)
@@ -104,7 +104,7 @@ async def test_a_url_becomes_a_transcript(
     assert msgspec.json.decode(stored, type=Transcript).text == "tick tick tick"
 
 
-async def test_a_url_that_leads_nowhere_fails_the_job_with_its_code(
+async def test_a_url_that_is_not_found_fails_the_job(
     claim_url: ClaimUrl, attempt: Attempt, database: asyncpg.Pool
 ) -> None:
     async with Server(answering(404)).listening() as server:
@@ -113,11 +113,11 @@ async def test_a_url_that_leads_nowhere_fails_the_job_with_its_code(
 
     job = await job_row(database, task.job_id)
     assert (job["status"], job["error_code"]) == ("FAILED", "source_refused")
-    assert job["error_message"] == "The server of the `audio_url` has nothing there (404)."
+    assert job["error_message"] == "The server of the `audio_url` did not find it (404)."
     assert "s3cret" not in (await task_row(database, task.id))["failure"]
 
 
-async def test_a_server_without_time_is_asked_again_when_it_said(
+async def test_a_busy_server_is_retried_after_its_retry_after(
     claim_url: ClaimUrl, attempt: Attempt, database: asyncpg.Pool
 ) -> None:
     async with Server(answering(503, "retry-after: 120"), serving(talk())).listening() as server:
@@ -142,12 +142,12 @@ async def test_a_redirect_to_a_metadata_service_fails_the_job(
     assert (job["status"], job["error_code"]) == ("FAILED", "source_blocked")
 
 
-async def test_an_attempt_after_the_fetch_does_not_fetch_again(
+async def test_the_attempt_after_a_fetch_does_not_fetch_again(
     claim_url: ClaimUrl, attempt: Attempt, database: asyncpg.Pool
 ) -> None:
     async with Server(serving(talk())).listening() as server:
         task = await claim_url(server.url)
-        # Longer than what is allowed: it is fetched, and then fails.
+        # The audio is longer than allowed: it is fetched, and then fails.
         await attempt(task, max_audio_seconds=1.0)
         assert (await job_row(database, task.job_id))["error_code"] == "audio_too_long"
 

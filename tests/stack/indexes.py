@@ -1,6 +1,6 @@
-"""Package indexes on loopback, a project to set up, and wheels of a few lines: what set-up meets on other machines.
+"""Package indexes on loopback, a project to set up, and small wheels.
 
-`Machine.default` answers as PyPI does: its torch is the build for GPUs. `Machine.pytorch` answers as PyTorch's own.
+`Machine.default` imitates PyPI: its torch is the GPU build. `Machine.pytorch` imitates PyTorch's index.
 """
 
 import os
@@ -46,7 +46,7 @@ def build_editable(folder, settings=None, metadata=None):
 
 
 def write_wheel(folder: Path, name: str, version: str, files: Mapping[str, str], requires: Sequence[str] = ()) -> Path:
-    """A wheel for any machine."""
+    """Write a wheel for any machine."""
     stem = f"{name.replace('-', '_')}-{version}"
     needs = "".join(f"Requires-Dist: {each}\n" for each in requires)
     metadata = {
@@ -74,7 +74,7 @@ def cuda_torch(folder: Path, version: str = "2.13.0") -> Path:
 
 
 class Index:
-    """A folder of projects, each a folder of files, served as a simple index, also as a proxy for any host's."""
+    """A folder of projects, served as a simple index, and as a proxy for any host."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -83,7 +83,7 @@ class Index:
 
     @contextmanager
     def served(self) -> Iterator[str]:
-        """Its URL, while it answers."""
+        """Serve the index during a block. Yield its URL."""
         with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, self.asked, directory=str(self.folder))) as server:
             thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
             thread.start()
@@ -97,13 +97,13 @@ class Index:
 class _Handler(SimpleHTTPRequestHandler):
     def __init__(self, asked: list[str], *args: object, **kwargs: object) -> None:
         self._asked = asked
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type] # the server's own arguments, passed on
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type] # the server's arguments
 
     def parse_request(self) -> bool:
         whole = super().parse_request()
         if whole:
             self._asked.append(self.path)
-            self.path = urlsplit(self.path).path  # a proxy is asked for whole URLs
+            self.path = urlsplit(self.path).path  # a proxy request has a whole URL
         return whole
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
@@ -112,7 +112,7 @@ class _Handler(SimpleHTTPRequestHandler):
 
 @dataclass
 class Machine:
-    """A project in a folder of its own, and the environment of a user with a pip that has no configuration."""
+    """A project folder and the environment of a user with an unconfigured pip."""
 
     folder: Path
     default: Index
@@ -125,33 +125,33 @@ class Machine:
 
     @property
     def installed(self) -> set[str]:
-        """The modules and packages in its environment."""
+        """Return the modules and packages in its environment."""
         return {path.name for path in next((self.venv / "lib").glob("*/site-packages")).iterdir()}
 
     def cut_off(self, *names: str) -> None:
-        """Point these variables to where nothing listens."""
+        """Set the variables to a URL on which nothing listens."""
         self.environ |= dict.fromkeys(names, f"http://127.0.0.1:{free_port()}")
 
     def found(self, wanted: str | None = None) -> Build:
-        """The torch that set-up would install."""
+        """Return the torch that set-up would install."""
         return Search(Pip(self.venv, self.environ), "torch==2.13.0", self.environ).find(wanted)
 
     def set_up(self, *options: str, prefix: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
-        """Run it, as make does."""
+        """Run set-up, as make does."""
         command = [*prefix, sys.executable, "-I", str(SET_UP), *options, ".venv"]
         return subprocess.run(
             command, cwd=self.venv.parent, env=self.environ, capture_output=True, text=True, check=False
         )
 
     def refused(self, *options: str, prefix: Sequence[str] = ()) -> str:
-        """Run it; it must fail with one line, which is returned."""
+        """Run set-up. Assert that it fails with one line, and return the line."""
         ended = self.set_up(*options, prefix=prefix)
         assert ended.returncode == 1, ended.stdout
         [line] = ended.stderr.splitlines()
         return line.removeprefix("set-up: ")
 
     def done(self, *options: str, prefix: Sequence[str] = ()) -> str:
-        """Run it; it must get through; what it printed. Doing it again changes nothing and prints nothing."""
+        """Run set-up. Assert that it succeeds and that a check then prints nothing. Return its output."""
         ended = self.set_up(*options, prefix=prefix)
         assert ended.returncode == 0, ended.stdout + ended.stderr
         again = self.set_up("--check")
@@ -161,7 +161,7 @@ class Machine:
 
 @contextmanager
 def machine(folder: Path) -> Iterator[Machine]:
-    """A machine on which nothing was set up, and the two indexes that it reaches."""
+    """Create a machine without an environment, and serve its two indexes during a block."""
     made = Machine(folder, Index(folder / "default"), Index(folder / "pytorch"))
     _write_project(made.venv.parent)
     _write_default_index(made.default.folder)
@@ -179,7 +179,7 @@ def machine(folder: Path) -> Iterator[Machine]:
 
 
 def place_environment(template: Path, venv: Path) -> None:
-    """An environment without packages at `venv`, sooner than it can be made."""
+    """Copy an environment without packages to `venv`: faster than to create one."""
     shutil.copytree(template, venv, symlinks=True)
     activate = venv / "bin" / "activate"
     activate.write_text(activate.read_text().replace(str(template), str(venv)))

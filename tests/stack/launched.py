@@ -1,4 +1,4 @@
-"""The launcher as a process of its own, as `make run` starts it, and what a test asks of it."""
+"""The launcher as a process, as `make run` starts it."""
 
 import asyncio
 import os
@@ -13,11 +13,11 @@ from deploy.local.data_dir import DataDir, read_stack_env
 from deploy.local.ports import free_port
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 60
+TIMEOUT_S = 60
 
 
 class Launched:
-    """A `python -m deploy.local run` without processors, unless told otherwise."""
+    """A `python -m deploy.local run`, by default without processors."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Launched:
 
     @asynccontextmanager
     async def ready(self) -> AsyncIterator[Process]:
-        """Run it for the length of a block, which starts when it says that it is ready."""
+        """Run it during a block, which starts when the launcher prints that it is ready."""
         async with self.started() as process:
             line = await line_with(process, "Headrace is ready")
             self.url = line.split()[-1].removesuffix("/v1/jobs")
@@ -51,19 +51,19 @@ class Launched:
 
     @asynccontextmanager
     async def started(self) -> AsyncIterator[Process]:
-        """Run it for the length of a block, which starts at once."""
+        """Run it during a block, which starts at once."""
         process = await self.start()
         try:
             yield process
         finally:
             if process.returncode is None:
                 process.terminate()
-            await asyncio.wait_for(process.communicate(), PATIENCE_S)
+            await asyncio.wait_for(process.communicate(), TIMEOUT_S)
 
     async def refused(self) -> str:
-        """Run it until it ends; it must fail with one line, which is returned."""
+        """Run it until it ends. Assert that it fails with one line, and return the line."""
         process = await self.start()
-        _, errors = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+        _, errors = await asyncio.wait_for(process.communicate(), TIMEOUT_S)
         lines = errors.decode().splitlines()
         assert process.returncode == 1, lines
         assert len(lines) == 1, lines
@@ -77,9 +77,9 @@ class Launched:
 
 
 async def line_with(process: Process, words: str) -> str:
-    """The next line of a process' output that holds these words."""
+    """Return the next line of a process' output that contains the words."""
     assert process.stdout is not None
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(TIMEOUT_S):
         async for line in process.stdout:
             if words.encode() in line:
                 return line.decode()
@@ -88,28 +88,28 @@ async def line_with(process: Process, words: str) -> str:
 
 
 async def stopped(process: Process, number: signal.Signals = signal.SIGTERM) -> int:
-    """Stop it by a signal; its exit status."""
+    """Stop a process by a signal. Return its exit status."""
     process.send_signal(number)
-    await asyncio.wait_for(process.communicate(), PATIENCE_S)
+    await asyncio.wait_for(process.communicate(), TIMEOUT_S)
     assert process.returncode is not None
     return process.returncode
 
 
 def descendants(pid: int) -> set[int]:
-    """All processes that a process has started, directly or not."""
+    """Return all direct and indirect child processes."""
     children = [int(stat.parent.name) for stat in Path("/proc").glob("[0-9]*/stat") if _parent(stat) == pid]
     return {*children, *(each for child in children for each in descendants(child))}
 
 
 def alive(pids: set[int]) -> set[int]:
-    """Those of the processes that run; a zombie does not."""
+    """Return the processes that run; zombies do not."""
     return {pid for pid in pids if _state(Path(f"/proc/{pid}/stat")) not in ("", "Z", "X")}
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Return when something has come about that another process does."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():  # noqa: ASYNC110 - no event of ours tells of it
+    """Return when a condition that another process changes is true."""
+    async with asyncio.timeout(TIMEOUT_S):
+        while not condition():  # noqa: ASYNC110 - another process changes it; there is no event
             await asyncio.sleep(0.02)
 
 

@@ -1,4 +1,4 @@
-"""`make demo`, as a new user sees it."""
+"""`make demo`, as a new user runs it."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.process
 DEMO_WITHIN_S = 180
 
 
-async def test_shows_the_words_and_verifies_the_webhook(tmp_path: Path) -> None:
+async def test_prints_the_text_and_verifies_the_webhook(tmp_path: Path) -> None:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
     environ["TMPDIR"] = str(tmp_path)
     command = [sys.executable, "-m", "deploy.local", "demo"]
@@ -29,6 +29,6 @@ async def test_shows_the_words_and_verifies_the_webhook(tmp_path: Path) -> None:
 
 
 def left_behind(folder: Path) -> list[str]:
-    """Files in a folder, and command lines of processes that work there."""
+    """Return the files in a folder and the command lines of processes that run there."""
     commands = [path.read_text() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
     return [*map(str, folder.iterdir()), *(command for command in commands if str(folder) in command)]

@@ -1,4 +1,4 @@
-"""What the lint lets pass and what it does not, and that ours pass."""
+"""The lint accepts and rejects the right statements; our own migrations pass."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from deploy.migrate import MIGRATIONS
 from deploy.schema.lint import objections
 from deploy.schema.migration import Migration, Phase, read_migrations
 
-BEFORE_THE_LINT = 8  # files, of when both services were stopped to migrate
+BEFORE_THE_LINT = 8  # migrations from the time when both services were stopped to migrate
 OUTSIDE = "-- outside a transaction\n"
 
 
@@ -14,20 +14,20 @@ def lint(sql: str, phase: Phase = Phase.PRE) -> list[str]:
     return objections(Migration(name="0009_x", phase=phase, sql=sql))
 
 
-def test_our_own_are_safe_from_the_ninth_on() -> None:
+def test_our_migrations_are_safe_from_the_ninth_on() -> None:
     migrations = read_migrations(MIGRATIONS)
     assert [line for migration in migrations[BEFORE_THE_LINT:] for line in objections(migration)] == []
 
 
-def test_no_two_of_ours_have_the_same_number_and_phase() -> None:
+def test_number_and_phase_of_our_migrations_are_unique() -> None:
     numbers = [(migration.name[:4], migration.phase) for migration in read_migrations(MIGRATIONS)]
     assert len(set(numbers)) == len(numbers)
 
 
-def test_it_would_have_found_what_needed_a_stop() -> None:
+def test_old_migrations_that_needed_a_stop_are_found() -> None:
     before = {migration.name: objections(migration) for migration in read_migrations(MIGRATIONS)[:BEFORE_THE_LINT]}
-    assert ["stops the table while the index is made" in line for line in before["0008_usage_and_quotas"]] == [True]
-    assert "cannot be read by the lint" in before["0007_row_level_security"][0]
+    assert ["blocks the table while the index is built" in line for line in before["0008_usage_and_quotas"]] == [True]
+    assert "cannot be checked" in before["0007_row_level_security"][0]
     assert before["0003_idempotency"] == before["0005_resumable_uploads"] == []
 
 
@@ -53,39 +53,39 @@ def test_it_would_have_found_what_needed_a_stop() -> None:
         OUTSIDE + "DROP INDEX CONCURRENTLY IF EXISTS jobs_once; REINDEX INDEX CONCURRENTLY jobs_by_age",
     ],
 )
-def test_what_the_version_before_lives_with_passes(sql: str) -> None:
+def test_compatible_statements_pass(sql: str) -> None:
     assert lint(sql) == []
 
 
 @pytest.mark.parametrize(
-    ("sql", "why"),
+    ("sql", "reason"),
     [
-        ("ALTER TABLE jobs DROP COLUMN codec", "takes away a column"),
-        ("alter table only jobs drop codec", "takes away a column"),
-        ("ALTER TABLE jobs ADD a text, DROP COLUMN IF EXISTS codec", "takes away a column"),
-        ("DROP TABLE jobs", "takes away what"),
-        ("DROP FUNCTION usage_day()", "takes away what"),
-        ("TRUNCATE jobs", "takes away what"),
-        ("REVOKE SELECT ON jobs FROM headrace_ingest", "takes away what"),
-        ("ALTER TABLE jobs RENAME COLUMN codec TO coding", "knows the old name"),
-        ("ALTER TABLE jobs RENAME TO works", "knows the old name"),
+        ("ALTER TABLE jobs DROP COLUMN codec", "removes a column"),
+        ("alter table only jobs drop codec", "removes a column"),
+        ("ALTER TABLE jobs ADD a text, DROP COLUMN IF EXISTS codec", "removes a column"),
+        ("DROP TABLE jobs", "removes what"),
+        ("DROP FUNCTION usage_day()", "removes what"),
+        ("TRUNCATE jobs", "removes what"),
+        ("REVOKE SELECT ON jobs FROM headrace_ingest", "removes what"),
+        ("ALTER TABLE jobs RENAME COLUMN codec TO coding", "uses the old name"),
+        ("ALTER TABLE jobs RENAME TO works", "uses the old name"),
         ("ALTER TABLE jobs ADD COLUMN priority integer NOT NULL", "NOT NULL without a DEFAULT"),
         ("ALTER TABLE jobs ADD a text, ADD IF NOT EXISTS b numeric(9, 2) NOT NULL", "NOT NULL without a DEFAULT"),
-        ("ALTER TABLE jobs ALTER COLUMN filename SET NOT NULL", "may write none"),
-        ("ALTER TABLE jobs ALTER stage DROP DEFAULT", "may leave the column out"),
+        ("ALTER TABLE jobs ALTER COLUMN filename SET NOT NULL", "may write NULL"),
+        ("ALTER TABLE jobs ALTER stage DROP DEFAULT", "may omit the column"),
         ("ALTER TABLE jobs ENABLE ROW LEVEL SECURITY", "hides rows"),
         ("CREATE POLICY p ON jobs AS RESTRICTIVE USING (false)", "hides rows"),
-        ("UPDATE jobs SET stage = 'finish'", "holds all its rows"),
+        ("UPDATE jobs SET stage = 'finish'", "locks all its rows"),
     ],
 )
-def test_what_the_version_before_trips_over_is_refused_in_pre_alone(sql: str, why: str) -> None:
-    assert [line for line in lint(sql) if why in line]
+def test_incompatible_statements_are_rejected_only_in_pre(sql: str, reason: str) -> None:
+    assert [line for line in lint(sql) if reason in line]
     assert lint(sql, Phase.POST) == []
 
 
 @pytest.mark.parametrize("phase", list(Phase))
 @pytest.mark.parametrize(
-    ("sql", "why"),
+    ("sql", "reason"),
     [
         ("ALTER TABLE jobs ALTER COLUMN generation TYPE bigint", "may rewrite"),
         ("ALTER TABLE jobs ALTER generation SET DATA TYPE bigint", "may rewrite"),
@@ -94,19 +94,19 @@ def test_what_the_version_before_trips_over_is_refused_in_pre_alone(sql: str, wh
         ("ALTER TABLE jobs ADD COLUMN a text GENERATED ALWAYS AS (lower(codec)) STORED", "rewrites the table"),
         ("ALTER TABLE jobs ADD CONSTRAINT priced CHECK (price > 0)", "NOT VALID, then VALIDATE"),
         ("ALTER TABLE tasks ADD FOREIGN KEY (job_id) REFERENCES jobs", "NOT VALID, then VALIDATE"),
-        ("ALTER TABLE jobs ADD CONSTRAINT once UNIQUE (tenant)", "then USING INDEX"),
-        ("ALTER TABLE jobs ADD COLUMN a text UNIQUE", "then USING INDEX"),
-        ("CREATE INDEX jobs_by_codec ON jobs (codec)", "while the index is made"),
-        ("CREATE UNIQUE INDEX ON jobs (codec)", "while the index is made"),
-        ("CREATE TABLE news (); CREATE INDEX i ON public.jobs(codec)", "while the index is made"),
-        ("DROP INDEX jobs_by_age", "stops the table"),
-        ("REINDEX TABLE jobs", "stops the table"),
-        ("LOCK TABLE jobs", "stops the table"),
-        ("DO $$ BEGIN EXECUTE 'DROP TABLE jobs'; END $$", "cannot be read"),
+        ("ALTER TABLE jobs ADD CONSTRAINT once UNIQUE (tenant)", ", USING INDEX"),
+        ("ALTER TABLE jobs ADD COLUMN a text UNIQUE", ", USING INDEX"),
+        ("CREATE INDEX jobs_by_codec ON jobs (codec)", "while the index is built"),
+        ("CREATE UNIQUE INDEX ON jobs (codec)", "while the index is built"),
+        ("CREATE TABLE news (); CREATE INDEX i ON public.jobs(codec)", "while the index is built"),
+        ("DROP INDEX jobs_by_age", "blocks the table"),
+        ("REINDEX TABLE jobs", "blocks the table"),
+        ("LOCK TABLE jobs", "blocks the table"),
+        ("DO $$ BEGIN EXECUTE 'DROP TABLE jobs'; END $$", "cannot be checked"),
         ("CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON jobs (codec)", "cannot run in a transaction"),
         (OUTSIDE + "ALTER TABLE jobs ADD COLUMN a text", "a file of its own"),
-        (OUTSIDE + "CREATE INDEX CONCURRENTLY i ON jobs (codec)", "cannot be tried again"),
+        (OUTSIDE + "CREATE INDEX CONCURRENTLY i ON jobs (codec)", "cannot be retried"),
     ],
 )
-def test_what_stops_the_service_is_refused_in_both(sql: str, why: str, phase: Phase) -> None:
-    assert [line for line in lint(sql, phase) if why in line]
+def test_blocking_statements_are_rejected_in_both_phases(sql: str, reason: str, phase: Phase) -> None:
+    assert [line for line in lint(sql, phase) if reason in line]

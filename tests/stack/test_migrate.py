@@ -1,4 +1,4 @@
-"""Migrations on a real database: once each, in order, all or nothing."""
+"""Migrations on a real database: each is applied once, in order, atomically."""
 
 import asyncio
 from pathlib import Path
@@ -14,7 +14,7 @@ async def test_applies_each_once_and_in_order(empty_database_url: str) -> None:
     assert await migrate(empty_database_url) == []
 
 
-async def test_several_at_a_time_apply_each_once(empty_database_url: str) -> None:
+async def test_concurrent_runs_apply_each_once(empty_database_url: str) -> None:
     applied = await asyncio.gather(*(migrate(empty_database_url) for _ in range(4)))
     assert sorted(map(len, applied)) == [0, 0, 0, len(list(MIGRATIONS.glob("*.sql")))]
 
@@ -31,6 +31,6 @@ async def test_a_migration_that_fails_changes_nothing(empty_database_url: str, t
     assert [row["tablename"] for row in tables] == ["good", "schema_migrations"]
 
 
-async def test_no_database(tmp_path: Path) -> None:
+async def test_an_unreachable_database_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(MigrationError, match="cannot connect to the database"):
         await migrate("postgresql://headrace:x@127.0.0.1:1/none", tmp_path)

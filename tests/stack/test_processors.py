@@ -1,4 +1,4 @@
-"""Processors under the launcher: their compute processes live and die with them."""
+"""Processors under the launcher: their child processes end with them."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from tests.stack.launched import Launched, alive, descendants, line_with, stoppe
 pytestmark = pytest.mark.process
 
 
-async def test_nothing_is_left_of_a_processor_that_is_killed(tmp_path: Path) -> None:
+async def test_a_killed_processor_leaves_no_process(tmp_path: Path) -> None:
     environ = {"PROCESSORS": "2", "HEADRACE_TRANSCRIBER": "scripted"}
     stack = Launched(tmp_path / "data", environ=environ)
     async with stack.ready() as launcher:

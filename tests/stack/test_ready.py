@@ -1,4 +1,4 @@
-"""What `make run` says before and when it is ready, and of variables that are no settings."""
+"""Output of `make run` before and when it is ready, and warnings about unknown variables."""
 
 import asyncio
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.stack.launched import PATIENCE_S, Launched, line_with, until
+from tests.stack.launched import TIMEOUT_S, Launched, line_with, until
 
 pytestmark = pytest.mark.process
 
@@ -18,10 +18,10 @@ READY = "Headrace is ready"
 
 
 async def lines_until(process: Process, words: str) -> list[str]:
-    """All lines of its output up to the one that holds these words."""
+    """Return all lines of its output up to the one that contains the words."""
     assert process.stdout is not None
     lines: list[str] = []
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(TIMEOUT_S):
         async for line in process.stdout:
             lines.append(line.decode())
             if words in lines[-1]:
@@ -39,7 +39,7 @@ async def processors(url: str) -> str:
 
 
 @pytest.mark.parametrize(("count", "are"), [("1", "The processor is"), ("2", "The processors are")])
-async def test_ready_is_said_when_a_processor_takes_tasks(tmp_path: Path, count: str, are: str) -> None:
+async def test_ready_is_printed_when_a_processor_takes_tasks(tmp_path: Path, count: str, are: str) -> None:
     stack = Launched(tmp_path / "data", environ={**SCRIPTED, "PROCESSORS": count})
     async with stack.started() as launcher:
         loading = await line_with(launcher, f"{are} still loading")
@@ -49,17 +49,17 @@ async def test_ready_is_said_when_a_processor_takes_tasks(tmp_path: Path, count:
         assert await processors(url) == "seen"
 
 
-async def test_a_processor_that_is_killed_while_it_loads(tmp_path: Path) -> None:
-    """The line that it ended comes before "Headrace is ready", which waits for the next process."""
+async def test_a_processor_killed_while_it_loads_is_restarted(tmp_path: Path) -> None:
+    """The restart is printed first; "Headrace is ready" waits for the new process."""
     stack = Launched(tmp_path / "data", environ=SCRIPTED)
     async with stack.started() as launcher:
         await line_with(launcher, "still loading")
         os.kill(stack.pids()["processor-0"], signal.SIGKILL)
         lines = await lines_until(launcher, READY)
-        assert [line for line in lines if "processor-0 ended (signal SIGKILL); starting it again" in line]
+        assert [line for line in lines if "processor-0 ended (signal SIGKILL); restarting it" in line]
 
 
-async def test_a_processor_that_cannot_load_its_model_is_never_said_to_be_ready(tmp_path: Path) -> None:
+async def test_ready_is_not_printed_if_no_processor_loads_its_model(tmp_path: Path) -> None:
     model = tmp_path / "broken"
     model.mkdir()
     (model / "model.bin").write_bytes(b"no model")
@@ -67,19 +67,19 @@ async def test_a_processor_that_cannot_load_its_model_is_never_said_to_be_ready(
     stack = Launched(tmp_path / "data", environ=environ)
     async with stack.started() as launcher:
         await line_with(launcher, f"still loading the model {model}")
-        lines = await lines_until(launcher, "processor-0 ended (exit status 1); starting it again")
+        lines = await lines_until(launcher, "processor-0 ended (exit status 1); restarting it")
         assert not [line for line in lines if READY in line]
 
 
-async def test_without_processors_it_is_said_that_none_runs(tmp_path: Path) -> None:
+async def test_without_processors_a_line_says_that_none_runs(tmp_path: Path) -> None:
     stack = Launched(tmp_path / "data")
     async with stack.ready() as launcher:
         assert "PROCESSORS=0" in await line_with(launcher, "No processor runs")
         assert await processors(stack.url) == "not_seen"
 
 
-async def test_a_variable_that_is_no_setting_is_named_once(tmp_path: Path) -> None:
-    """The services do not get it, so they do not warn again."""
+async def test_an_unknown_variable_is_reported_once(tmp_path: Path) -> None:
+    """The launcher does not pass it to the services, so they do not warn again."""
     environ = {
         **SCRIPTED,
         "HEADRACE_MODLE": "hidden",
@@ -93,7 +93,7 @@ async def test_a_variable_that_is_no_setting_is_named_once(tmp_path: Path) -> No
         assert all(b"HEADRACE_MODLE" not in environ_of(stack.pids()[name]) for name in ("ingest", "processor-0"))
         assert "HEADRACE_MODLE" not in stack.settings()
         launcher.send_signal(signal.SIGTERM)
-        output, errors = (text.decode() for text in await asyncio.wait_for(launcher.communicate(), PATIENCE_S))
+        output, errors = (text.decode() for text in await asyncio.wait_for(launcher.communicate(), TIMEOUT_S))
         warnings = [
             line for line in (output + errors).splitlines() if "no such setting" in line or "unknown_setting" in line
         ]

@@ -1,4 +1,4 @@
-"""What `make run` does not do, and the one line that says so."""
+"""Errors of `make run`: one clear line each."""
 
 import shutil
 import socket
@@ -22,12 +22,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder.mkdir()
     command = [str(mount), "-t", "tmpfs", "-o", SMALL_DISK, "tmpfs", str(folder)]
     if mount is None or subprocess.run(command, check=False, capture_output=True).returncode != 0:
-        pytest.skip("only root may mount a small disk")
+        pytest.skip("only root can mount a small disk")
     yield folder
     subprocess.run([str(shutil.which("umount")), str(folder)], check=True)
 
 
-async def test_a_port_that_is_taken(tmp_path: Path) -> None:
+async def test_a_port_in_use(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         line = await Launched(tmp_path / "data", environ={"PORT": str(port)}).refused()
@@ -35,24 +35,24 @@ async def test_a_port_that_is_taken(tmp_path: Path) -> None:
     assert not (tmp_path / "data" / "postgres").exists()
 
 
-async def test_a_data_dir_that_is_in_use(tmp_path: Path) -> None:
+async def test_a_data_dir_in_use(tmp_path: Path) -> None:
     stack = Launched(tmp_path / "data")
     async with stack.ready():
         assert "runs on" in await Launched(tmp_path / "data").refused()
         assert set(stack.pids()) == {"postgres", "valkey", "ingest"}
 
 
-async def test_a_disk_that_is_full(small_disk: Path) -> None:
+async def test_a_full_disk(small_disk: Path) -> None:
     line = await Launched(small_disk / "data").refused()
     assert "is full" in line
 
 
-async def test_a_data_dir_that_is_no_folder(tmp_path: Path) -> None:
+async def test_a_data_dir_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
     assert "data" in await Launched(tmp_path / "data").refused()
 
 
-async def test_a_database_that_is_not_there(tmp_path: Path) -> None:
+async def test_an_unreachable_database(tmp_path: Path) -> None:
     url = "postgresql://headrace:hidden@127.0.0.1:1/headrace"
     line = await Launched(tmp_path / "data", environ={"HEADRACE_DATABASE_URL": url}).refused()
     assert "cannot connect to the database" in line
@@ -60,7 +60,7 @@ async def test_a_database_that_is_not_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), [("PORT", "http"), ("PORT", "70000"), ("PROCESSORS", "-1")])
-async def test_choices_that_make_no_sense(tmp_path: Path, name: str, value: str) -> None:
+async def test_invalid_options(tmp_path: Path, name: str, value: str) -> None:
     line = await Launched(tmp_path / "data", environ={name: value}).refused()
     assert name in line
     assert value in line

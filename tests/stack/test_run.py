@@ -1,4 +1,4 @@
-"""`make run` as a process: what it starts, keeps, repairs and leaves behind."""
+"""`make run` as a process: start, data, restarts, clean stop."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ import aiohttp
 import asyncpg
 import pytest
 
-from tests.stack.launched import PATIENCE_S, Launched, alive, descendants, line_with, stopped, until
+from tests.stack.launched import TIMEOUT_S, Launched, alive, descendants, line_with, stopped, until
 
 pytestmark = pytest.mark.process
 
@@ -21,7 +21,7 @@ async def health(url: str) -> int:
 
 
 async def until_healthy(url: str) -> None:
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(TIMEOUT_S):
         while True:
             try:
                 assert await health(url) == 200
@@ -39,7 +39,7 @@ async def fetchval(url: str, statement: str) -> object:
         await connection.close()
 
 
-async def test_serves_and_says_what_runs(tmp_path: Path) -> None:
+async def test_serves_and_writes_pid_files(tmp_path: Path) -> None:
     stack = Launched(tmp_path / "data")
     async with stack.ready():
         assert await health(stack.url) == 200
@@ -56,13 +56,13 @@ async def test_a_signal_stops_everything(tmp_path: Path, number: signal.Signals)
     stack = Launched(tmp_path / "data")
     async with stack.ready() as launcher:
         pids = descendants(launcher.pid)
-        assert len(pids) > 3  # PostgreSQL has processes of its own
+        assert len(pids) > 3  # PostgreSQL has child processes
         assert await stopped(launcher, number) == 0
         assert not alive(pids)
         assert not list(stack.data_dir.run.iterdir())
 
 
-async def test_a_signal_in_the_middle_of_the_start_stops_everything(tmp_path: Path) -> None:
+async def test_a_signal_during_the_start_stops_everything(tmp_path: Path) -> None:
     stack = Launched(tmp_path / "data")
     launcher = await stack.start()
     await line_with(launcher, "starting valkey")
@@ -71,7 +71,7 @@ async def test_a_signal_in_the_middle_of_the_start_stops_everything(tmp_path: Pa
     assert not alive(pids)
 
 
-async def test_nothing_outlives_a_launcher_that_is_killed(tmp_path: Path) -> None:
+async def test_no_process_outlives_a_killed_launcher(tmp_path: Path) -> None:
     stack = Launched(tmp_path / "data")
     async with stack.ready() as launcher:
         pids = descendants(launcher.pid)
@@ -94,12 +94,12 @@ async def test_data_survive_a_restart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["ingest", "postgres", "valkey"])
-async def test_what_dies_is_started_again(tmp_path: Path, name: str) -> None:
+async def test_a_dead_process_is_restarted(tmp_path: Path, name: str) -> None:
     stack = Launched(tmp_path / "data")
     async with stack.ready() as launcher:
         first = stack.pids()[name]
         os.kill(first, signal.SIGKILL)
-        assert "starting it again" in await line_with(launcher, f"{name} ended")
+        assert "restarting it" in await line_with(launcher, f"{name} ended")
         await until(lambda: stack.pids().get(name, first) != first)
         await until_healthy(stack.url)
         pids = descendants(launcher.pid)

@@ -1,4 +1,4 @@
-"""`make run` in the places people run it: odd paths, ordinary users, servers of their own."""
+"""`make run` in other environments: unusual paths, ordinary users, external servers."""
 
 import shutil
 from pathlib import Path
@@ -24,11 +24,11 @@ PACKAGES = ("deploy", "shared", "ingest_service", "processor_service")
 def system_program(name: str) -> Path:
     program = shutil.which(name)
     if program is None:
-        pytest.skip(f"this system has no {name} of its own")
+        pytest.skip(f"{name} is not installed")
     return Path(program).absolute()
 
 
-async def test_from_a_path_with_a_space_that_is_closed_to_others(tmp_path: Path) -> None:
+async def test_from_a_private_path_with_a_space(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     for package in PACKAGES:
         shutil.copytree(ROOT / package, closed / "a clone" / package)
@@ -51,7 +51,7 @@ async def test_as_an_ordinary_user(tmp_path: Path) -> None:
         assert (home / "data" / "postgres").owner() == "nobody"
 
 
-async def test_with_a_database_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_with_an_external_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres_module, "binaries", system_program("postgres").resolve().parent.absolute)
     kept_password(tmp_path / "password")
     async with running(Postgres(tmp_path / "system", tmp_path / "password", Processes(), durable=False)) as system:
@@ -62,14 +62,14 @@ async def test_with_a_database_of_ones_own(tmp_path: Path, monkeypatch: pytest.M
             assert stack.settings()["HEADRACE_DATABASE_URL"] == system.url
 
 
-async def test_with_a_redis_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_with_an_installed_redis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(valkey_module, "binary", system_program("redis-server").absolute)
     kept_password(tmp_path / "password")
     async with running(Valkey(tmp_path / "system", tmp_path / "password", Processes())) as system:
         await _runs_with_redis(tmp_path, system.url)
 
 
-async def test_with_a_redis_elsewhere(tmp_path: Path, redis_url: str) -> None:
+async def test_with_an_external_redis(tmp_path: Path, redis_url: str) -> None:
     await _runs_with_redis(tmp_path, redis_url)
 
 
@@ -81,7 +81,7 @@ async def _runs_with_redis(tmp_path: Path, url: str) -> None:
         assert stack.settings()["HEADRACE_REDIS_URL"] == url
 
 
-async def test_blobs_of_ones_own(tmp_path: Path) -> None:
+async def test_with_an_external_blob_store(tmp_path: Path) -> None:
     url = (tmp_path / "elsewhere").as_uri()
     stack = Launched(tmp_path / "data", environ={"HEADRACE_STORAGE_URL": url})
     async with stack.ready():

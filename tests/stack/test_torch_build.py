@@ -1,9 +1,9 @@
-"""Which build of torch fits: the decisions."""
+"""Decisions about the build of torch."""
 
 import pytest
 
-from deploy.local.set_up.errors import NotFoundError, SetUpError
 from deploy.local.set_up.pip import downloaded_bytes
+from deploy.local.set_up.surroundings import NotFoundError, SetUpError
 from deploy.local.set_up.torch_build import (
     Package,
     fits,
@@ -36,13 +36,13 @@ def torch(version: str, *requires: str) -> Package:
         ("2.13.0+xpu", EVERYWHERE, "linux", False),
     ],
 )
-def test_a_cpu_build_is_known_by_its_version_or_by_what_it_requires(
+def test_a_cpu_build_is_recognized_by_version_or_dependencies(
     version: str, requires: tuple[str, ...], platform: str, *, expected: bool
 ) -> None:
     assert is_cpu_build(torch(version, *requires), platform) is expected
 
 
-def test_a_cpu_needs_no_library_for_gpus_and_no_extra() -> None:
+def test_a_cpu_build_needs_no_gpu_libraries_and_no_extras() -> None:
     unneeded = (
         *CUDA_LIBRARIES,
         'triton==3.7.1; platform_system == "Linux"',
@@ -63,22 +63,22 @@ def test_a_cpu_needs_no_library_for_gpus_and_no_extra() -> None:
         ("2.99", "skip", True),
     ],
 )
-def test_an_installed_torch_fits_what_is_asked_for(version: str, wanted: str | None, *, expected: bool) -> None:
+def test_an_installed_torch_fits_the_wanted_build(version: str, wanted: str | None, *, expected: bool) -> None:
     assert fits(version, wanted) is expected
 
 
 @pytest.mark.parametrize("word", ["cpu", "skip", "cu130", "cu126", "rocm7.1", "xpu"])
-def test_builds_that_torch_may_name(word: str) -> None:
+def test_valid_builds(word: str) -> None:
     assert read_wanted({"TORCH": f" {word} "}, "linux") == word
 
 
 @pytest.mark.parametrize("word", ["gpu", "CPU", "cuda", "cu", "2.13.0", "cpu --index-url http://elsewhere", "../cpu"])
-def test_words_that_torch_may_not_name(word: str) -> None:
-    with pytest.raises(SetUpError, match=r"is no build of torch\. Use cpu, cu130"):
+def test_invalid_builds(word: str) -> None:
+    with pytest.raises(SetUpError, match=r"Invalid TORCH=.*\. Use cpu, cu130"):
         read_wanted({"TORCH": word}, "linux")
 
 
-def test_macos_has_no_builds_for_gpus_of_nvidia() -> None:
+def test_macos_has_no_builds_for_nvidia_gpus() -> None:
     assert read_wanted({"TORCH": ""}, "darwin") is None
     with pytest.raises(SetUpError, match="no build for macOS"):
         read_wanted({"TORCH": "cu130"}, "darwin")
@@ -89,7 +89,7 @@ def test_the_index_is_pytorchs_or_a_mirror() -> None:
     assert index_of({"TORCH_INDEX_URL": "https://mirror/whl/"}, "cu130") == "https://mirror/whl/cu130"
 
 
-def test_an_index_that_has_none_is_no_lack_of_network() -> None:
+def test_an_index_without_a_build_is_not_a_network_error() -> None:
     problems = {
         "a": NotFoundError("(from versions: none)", unreachable=False),
         "b": NotFoundError("", unreachable=True),
@@ -99,11 +99,11 @@ def test_an_index_that_has_none_is_no_lack_of_network() -> None:
     )
 
 
-def test_an_index_of_gpus_that_cannot_be_reached_is_no_lack_of_network() -> None:
+def test_an_unreachable_gpu_index_is_not_a_network_error() -> None:
     problems = {"https://mirror/cu130": NotFoundError("", unreachable=True)}
     assert str(none_found("torch==2.13.0", "cu130", problems, " through the proxy http://proxy:3128")) == (
         "No torch==2.13.0 was found for TORCH=cu130: https://mirror/cu130 cannot be reached;"
-        " pip goes through the proxy http://proxy:3128."
+        " pip connects through the proxy http://proxy:3128."
     )
 
 
@@ -117,5 +117,5 @@ def test_an_index_of_gpus_that_cannot_be_reached_is_no_lack_of_network() -> None
         ("Processing /wheels/a-1.0.whl\n", 0),
     ],
 )
-def test_what_pip_downloads_is_added_up_from_its_lines(line: str, expected: int) -> None:
+def test_download_sizes_are_read_from_pips_output(line: str, expected: int) -> None:
     assert downloaded_bytes(line) == expected

@@ -1,4 +1,4 @@
-"""Audio that its client puts into the bucket by itself, by plain HTTP, and then makes a job of."""
+"""Presigned uploads: the client PUTs audio into the bucket and submits it as a job."""
 
 import asyncio
 import datetime as dt
@@ -18,7 +18,8 @@ from processor_service.maintenance.loop import run_locked
 from processor_service.maintenance.storage import DirectCollector, OrphanCollector
 from shared import failpoints
 from shared.blobs import blob_keys
-from tests.ingest.keys import bearer, guarded, new_key
+from shared.secret import Secret
+from tests.ingest.api_keys import bearer, guarded, new_key
 from tests.ingest.records import job_row
 from tests.ingest.serving import Ingest, serving
 from tests.ingest.sounds import wav
@@ -39,8 +40,8 @@ Answer = tuple[int, dict[str, Any]]
 @pytest.fixture
 def settings(service_database_url: str, redis_url: str, s3: Store) -> IngestSettings:
     return IngestSettings(
-        database_url=service_database_url,
-        redis_url=redis_url,
+        database_url=Secret(service_database_url),
+        redis_url=Secret(redis_url),
         storage_url=s3.url,
         auth="none",
         max_upload_bytes=MAX_BYTES,
@@ -67,7 +68,7 @@ async def presigned(ingest: Ingest, **options: Any) -> dict[str, Any]:
 
 
 async def put(upload: dict[str, Any], data: bytes, headers: dict[str, str] | None = None) -> int:
-    """As any client would: knowing nothing but what it was told, and saying no type unless told."""
+    """As any client: only the given URL and headers, without a type by default."""
     async with (
         aiohttp.ClientSession(skip_auto_headers=["Content-Type"]) as stranger,
         stranger.request(
@@ -94,10 +95,10 @@ async def blobs(s3: Store) -> list[str]:
     return await s3.contents()
 
 
-# --- the way ---------------------------------------------------------------------------------------------------------
+# --- success ---------------------------------------------------------------------------------------------------------
 
 
-async def test_what_was_put_into_the_bucket_becomes_a_job(ingest: Ingest, s3: Store) -> None:
+async def test_a_presigned_upload_becomes_a_job(ingest: Ingest, s3: Store) -> None:
     upload = await uploaded(ingest)
     status, accepted = await submit(ingest, upload, language="de", metadata={"call": 1})
 
@@ -114,7 +115,7 @@ async def test_what_was_put_into_the_bucket_becomes_a_job(ingest: Ingest, s3: St
         assert (answer.status, await answer.read()) == (200, SOUND)
 
 
-async def test_the_url_is_good_for_an_hour_for_that_one_request_and_names_no_secret(ingest: Ingest) -> None:
+async def test_the_url_is_valid_for_one_hour_and_one_request_and_contains_no_secret(ingest: Ingest) -> None:
     async with ingest.client.post(ingest.url + PRESIGNED) as answer:
         assert (answer.status, answer.headers["Cache-Control"]) == (201, "no-store")
         upload = await answer.json()
@@ -130,13 +131,13 @@ async def test_the_url_is_good_for_an_hour_for_that_one_request_and_names_no_sec
 
 
 @pytest.mark.parametrize("media_type", ["audio/mpeg", "video/mp4; codecs=avc1", "application/x-www-form-urlencoded"])
-async def test_types_that_do_no_harm_are_taken(ingest: Ingest, media_type: str) -> None:
+async def test_harmless_types_are_accepted(ingest: Ingest, media_type: str) -> None:
     upload = await presigned(ingest)
     assert await put(upload, SOUND, {"Content-Type": media_type}) == 200
     assert (await submit(ingest, upload))[0] == 202
 
 
-async def test_azure_takes_them_with_the_header_that_it_wants(settings: IngestSettings, azure: Store) -> None:
+async def test_azure_needs_its_header(settings: IngestSettings, azure: Store) -> None:
     async with serving(settings, storage_url=azure.url) as ingest:
         upload = await presigned(ingest)
         assert upload["headers"] == {"x-ms-blob-type": "BlockBlob"}
@@ -149,7 +150,7 @@ async def test_azure_takes_them_with_the_header_that_it_wants(settings: IngestSe
 # --- once ------------------------------------------------------------------------------------------------------------
 
 
-async def test_an_upload_becomes_one_job_however_many_ask_at_once(ingest: Ingest, s3: Store) -> None:
+async def test_concurrent_submissions_create_one_job(ingest: Ingest, s3: Store) -> None:
     upload = await uploaded(ingest)
     answers = await asyncio.gather(*(submit(ingest, upload) for _ in range(4)))
 
@@ -161,7 +162,7 @@ async def test_an_upload_becomes_one_job_however_many_ask_at_once(ingest: Ingest
     assert (status, problem["code"], job_id in problem["detail"]) == (409, "upload_claimed", True)
 
 
-async def test_the_same_request_under_a_key_gets_the_same_answer(ingest: Ingest) -> None:
+async def test_a_repeat_with_a_key_gets_the_same_answer(ingest: Ingest) -> None:
     upload, key = await uploaded(ingest), {"Idempotency-Key": "one"}
     first = await submit(ingest, upload, headers=key)
 
@@ -172,7 +173,7 @@ async def test_the_same_request_under_a_key_gets_the_same_answer(ingest: Ingest)
     assert await ingest.job_count() == 1
 
 
-async def test_what_is_put_later_changes_no_job(ingest: Ingest) -> None:
+async def test_a_later_put_changes_no_job(ingest: Ingest) -> None:
     upload = await uploaded(ingest)
     _, accepted = await submit(ingest, upload)
 
@@ -194,7 +195,7 @@ async def test_what_is_put_later_changes_no_job(ingest: Ingest) -> None:
     ],
     ids=lambda value: str(value)[:20],
 )
-async def test_what_can_be_no_job_is_taken_away_and_another_may_be_put(
+async def test_an_invalid_upload_is_deleted_and_may_be_replaced(
     ingest: Ingest, s3: Store, data: bytes, headers: dict[str, str], refusal: tuple[int, str]
 ) -> None:
     upload = await presigned(ingest)
@@ -208,7 +209,7 @@ async def test_what_can_be_no_job_is_taken_away_and_another_may_be_put(
     assert (await submit(ingest, upload))[0] == 202
 
 
-async def test_an_upload_whose_bytes_are_not_there_is_told_apart(ingest: Ingest) -> None:
+async def test_an_upload_without_bytes_has_its_own_error(ingest: Ingest) -> None:
     upload = await presigned(ingest)
     status, problem = await submit(ingest, upload)
     assert (status, problem["code"]) == (409, "upload_not_there")
@@ -229,23 +230,23 @@ async def test_an_upload_whose_bytes_are_not_there_is_told_apart(ingest: Ingest)
     ],
     ids=str,
 )
-async def test_submissions_that_are_refused(ingest: Ingest, body: dict[str, Any], status: int, code: str) -> None:
+async def test_invalid_submissions_are_refused(ingest: Ingest, body: dict[str, Any], status: int, code: str) -> None:
     got, problem = await ingest.post(msgspec.json.encode(body), headers={"Content-Type": "application/json"})
     assert (got, problem["code"]) == (status, code)
 
 
 @pytest.mark.parametrize("role", ["database_url", "service_database_url"])
-async def test_another_tenants_upload_is_not_there(
+async def test_an_upload_of_another_tenant_gets_a_404(
     settings: IngestSettings, role: str, request: pytest.FixtureRequest
 ) -> None:
-    """The first, a superuser, passes the second wall: the query's own must do."""
-    ours, theirs = [bearer((await new_key(settings, name)).key) for name in ("acme", "globex")]
-    async with guarded(settings, database_url=request.getfixturevalue(role)) as ingest:
-        upload = await presigned(ingest, headers=ours)
+    """A superuser bypasses row-level security: the queries alone must separate tenants."""
+    own, other = [bearer((await new_key(settings, name)).key) for name in ("acme", "globex")]
+    async with guarded(settings, database_url=Secret(request.getfixturevalue(role))) as ingest:
+        upload = await presigned(ingest, headers=own)
         assert await put(upload, SOUND) == 200
-        status, problem = await submit(ingest, upload, headers=theirs)
+        status, problem = await submit(ingest, upload, headers=other)
         assert (status, problem["code"]) == (404, "not_found")
-        assert (await submit(ingest, upload, headers=ours))[0] == 202
+        assert (await submit(ingest, upload, headers=own))[0] == 202
 
 
 async def test_an_upload_older_than_a_day_is_gone(ingest: Ingest) -> None:
@@ -255,7 +256,7 @@ async def test_an_upload_older_than_a_day_is_gone(ingest: Ingest) -> None:
     assert (status, problem["code"]) == (410, "upload_gone")
 
 
-async def test_its_bytes_count_against_the_quota(settings: IngestSettings, s3: Store) -> None:
+async def test_a_presigned_upload_counts_against_the_quota(settings: IngestSettings, s3: Store) -> None:
     async with serving(settings, quota_bytes_a_day=len(SOUND)) as ingest:
         first, second = await uploaded(ingest), await uploaded(ingest)
         assert (await submit(ingest, first))[0] == 202
@@ -265,24 +266,24 @@ async def test_its_bytes_count_against_the_quota(settings: IngestSettings, s3: S
         assert (await ingest.get("/v1/usage"))[1]["days"][0]["bytes"] == len(SOUND)
 
 
-async def test_where_it_is_not_wanted_there_are_no_urls(settings: IngestSettings) -> None:
+async def test_the_setting_disables_presigned_uploads(settings: IngestSettings) -> None:
     async with serving(settings, presigned_uploads=False) as ingest:
         status, problem = await ingest.post(None, PRESIGNED)
     assert (status, problem["code"]) == (404, "no_direct_uploads")
 
 
-async def test_a_folder_has_no_urls(settings: IngestSettings, storage_url: str) -> None:
+async def test_a_local_store_has_no_presigned_uploads(settings: IngestSettings, storage_url: str) -> None:
     async with serving(settings, storage_url=storage_url) as ingest:
         status, problem = await ingest.post(None, PRESIGNED)
     assert (status, problem["code"]) == (404, "no_direct_uploads")
     assert "/v1/uploads" in problem["detail"]
 
 
-# --- broken off, and swept -------------------------------------------------------------------------------------------
+# --- failures and maintenance ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("point", ["direct.after_copy", "submit.before_commit"])
-async def test_a_failure_before_the_commit_leaves_the_upload_as_it_was(
+async def test_a_failure_before_the_commit_leaves_the_upload_unchanged(
     ingest: Ingest, s3: Store, failures: Path, point: str
 ) -> None:
     upload = await uploaded(ingest)
@@ -303,7 +304,7 @@ async def test_a_failure_after_the_commit_leaves_a_whole_job(ingest: Ingest, fai
     assert await ingest.blobs.get(blob_keys.source(job["id"])) == SOUND
 
 
-async def test_what_nobody_made_a_job_of_is_swept(ingest: Ingest, s3: Store, database: asyncpg.Pool) -> None:
+async def test_an_unsubmitted_upload_is_deleted(ingest: Ingest, s3: Store, database: asyncpg.Pool) -> None:
     _, accepted = await submit(ingest, await uploaded(ingest))
     await uploaded(ingest)
     await run_locked(database, "direct_uploads", DirectCollector(s3.blobs))

@@ -1,4 +1,4 @@
-"""Audio straight from the bucket, where the service is told to hand out such URLs."""
+"""Presigned downloads: audio directly from the bucket, if the setting allows it."""
 
 from collections.abc import AsyncIterator
 
@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 
 from ingest_service.settings import IngestSettings
+from shared.secret import Secret
 from tests.ingest.serving import Ingest, serving
 from tests.ingest.sounds import wav
 from tests.storage.bucket import SECRET_KEY
@@ -17,7 +18,9 @@ SOUND = wav()
 
 @pytest.fixture
 def settings(database_url: str, redis_url: str, store: Store) -> IngestSettings:
-    return IngestSettings(database_url=database_url, redis_url=redis_url, storage_url=store.url, auth="none")
+    return IngestSettings(
+        database_url=Secret(database_url), redis_url=Secret(redis_url), storage_url=store.url, auth="none"
+    )
 
 
 @pytest_asyncio.fixture
@@ -27,7 +30,7 @@ async def ingest(settings: IngestSettings) -> AsyncIterator[Ingest]:
 
 
 @pytest.mark.parametrize("store", ["s3"], indirect=True)
-async def test_a_client_is_sent_to_the_bucket_and_gets_its_range_there(ingest: Ingest) -> None:
+async def test_a_client_is_redirected_to_the_bucket_with_its_range(ingest: Ingest) -> None:
     job_id = await ingest.submit(SOUND)
     url = f"{ingest.url}/v1/jobs/{job_id}/audio"
 
@@ -48,7 +51,7 @@ async def test_a_client_is_sent_to_the_bucket_and_gets_its_range_there(ingest: I
 
 
 @pytest.mark.parametrize("store", ["local"], indirect=True)
-async def test_a_folder_has_no_such_urls(ingest: Ingest) -> None:
+async def test_a_local_store_has_no_presigned_downloads(ingest: Ingest) -> None:
     job_id = await ingest.submit(SOUND)
 
     async with ingest.client.get(f"{ingest.url}/v1/jobs/{job_id}/audio", allow_redirects=False) as answer:
@@ -56,7 +59,7 @@ async def test_a_folder_has_no_such_urls(ingest: Ingest) -> None:
 
 
 @pytest.mark.parametrize("store", ["s3"], indirect=True)
-async def test_what_is_not_there_is_told_before_anybody_is_sent_away(ingest: Ingest) -> None:
+async def test_missing_audio_is_reported_before_the_redirect(ingest: Ingest) -> None:
     job_id = await ingest.submit(SOUND)
 
     async with ingest.client.get(f"{ingest.url}/v1/jobs/{job_id}/audio?variant=denoised") as answer:

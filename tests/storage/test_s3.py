@@ -17,6 +17,7 @@ from ingest_service.settings import IngestSettings
 from shared.blobs.blob_errors import BlobNotFoundError, BlobStoreError
 from shared.blobs.blob_store import BlobStore
 from shared.blobs.bucket import PART_BYTES
+from shared.secret import Secret
 from tests.chaos.proxy import Mode, Proxy
 from tests.ingest.process import running
 from tests.ingest.serving import until
@@ -311,7 +312,9 @@ async def test_an_ingest_that_is_killed_in_mid_part_leaves_what_the_servers_hous
     async def is_begun() -> bool:
         return bool(await bucket.uploads())
 
-    settings = IngestSettings(database_url=database_url, redis_url=redis_url, storage_url=s3.url, ingest_processes=1)
+    settings = IngestSettings(
+        database_url=Secret(database_url), redis_url=Secret(redis_url), storage_url=s3.url, ingest_processes=1
+    )
     async with running(settings) as (process, url), aiohttp.ClientSession() as client:
         sending = asyncio.create_task(
             client.post(f"{url}/v1/jobs", data=endless(), headers={"Content-Type": "audio/wav"})

@@ -15,7 +15,7 @@ from tests.acceptance.client import Client
 from tests.chaos.proxy import Mode, Proxy
 from tests.chaos.services import Service, health_url
 from tests.clips import JFK
-from tests.ingest.tus import Tus, metadata
+from tests.ingest.tus_client import Tus, metadata
 from tests.storage.bucket import Bucket
 from tests.storage.stores import Store, environment
 

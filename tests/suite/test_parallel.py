@@ -1,4 +1,4 @@
-"""Which tests run in one process."""
+"""Grouping of tests that must run in one process."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def test_tests_that_share_a_fixture_are_one_group() -> None:
     assert groups == {"a": "stack", "c": "stack", "d": "pair"}
 
 
-def test_tests_are_one_group_when_a_third_connects_them() -> None:
+def test_indirectly_connected_tests_are_one_group() -> None:
     shared = {"a": ["azurite"], "b": ["seaweedfs", "gcs"], "c": ["gcs", "azurite"], "d": ["nets"], "e": ["seaweedfs"]}
     groups = groups_of(shared)
     assert len({groups[test] for test in "abce"}) == 1
@@ -23,11 +23,13 @@ def test_tests_are_one_group_when_a_third_connects_them() -> None:
 
 @pytest.fixture(scope="module")
 def costly() -> str:
-    return "made once"
+    return "created once"
 
 
 @pytest.mark.shares("something")
-def test_what_a_test_shares_is_found(request: pytest.FixtureRequest, costly: str, tmp_path_factory: object) -> None:
+def test_shared_fixtures_and_marks_are_found(
+    request: pytest.FixtureRequest, costly: str, tmp_path_factory: object
+) -> None:
     assert costly
     assert tmp_path_factory
     item = request.node

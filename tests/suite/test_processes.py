@@ -1,4 +1,4 @@
-"""Which tests may start a process."""
+"""Only marked tests can start a process."""
 
 import os
 import subprocess
@@ -6,22 +6,22 @@ import sys
 
 import pytest
 
-NOTHING = [sys.executable, "-c", ""]
+NO_OP = [sys.executable, "-c", ""]
 
 
-def test_without_the_mark_none_can_be_started() -> None:
+def test_without_the_mark_no_process_starts() -> None:
     with pytest.raises(RuntimeError, match=r"mark it with pytest\.mark\.process"):
-        subprocess.run(NOTHING, check=True)
+        subprocess.run(NO_OP, check=True)
     with pytest.raises(RuntimeError, match=r"os\.posix_spawn"):
-        os.posix_spawn(sys.executable, NOTHING, {})
+        os.posix_spawn(sys.executable, NO_OP, {})
 
 
 @pytest.mark.process
-def test_with_the_mark_it_is_started() -> None:
-    subprocess.run(NOTHING, check=True)
+def test_with_the_mark_a_process_starts() -> None:
+    subprocess.run(NO_OP, check=True)
 
 
 @pytest.mark.usefixtures("valkey")
-def test_a_server_among_the_fixtures_is_a_mark(request: pytest.FixtureRequest) -> None:
+def test_a_server_among_the_fixtures_adds_the_mark(request: pytest.FixtureRequest) -> None:
     assert isinstance(request.node, pytest.Item)
     assert request.node.get_closest_marker("process") is not None

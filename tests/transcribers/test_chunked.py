@@ -1,4 +1,4 @@
-"""A file that was cut into chunks has the transcript of the whole: nothing doubled, lost or moved at a seam."""
+"""A file in chunks has the transcript of the whole: no word is doubled, lost or moved at a seam."""
 
 import random
 from itertools import pairwise
@@ -17,8 +17,8 @@ from processor_service.audio.write_chunks import ChunkFile, write_chunks
 from processor_service.compute.messages import ProcessChunk
 from processor_service.compute.transcribe_chunk import transcribe_chunk
 from processor_service.stages.final_transcript import final_transcript
-from processor_service.transcribers import Transcriber, load_transcriber
-from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray
+from processor_service.transcribers.engines import load_transcriber
+from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray, Transcriber
 from shared.schemas.options import JobOptions
 from shared.schemas.transcript import Transcript
 from tests.clips import CLIPS
@@ -28,11 +28,11 @@ pytestmark = pytest.mark.process
 
 WHOLE_S = 3600.0
 CHUNK_S = 80.0
-ROUNDS = 4  # of all clips, each in another order: 430 words
-MOST_DIFFERENT = 0.01  # of the words: here a cut comes every 80 s, in the service every 600 s
-MOVED_S = 0.1  # word starts vary more than that with the window around them, but only few of them
-MOST_MOVED = 0.05
-FURTHEST_MOVED_S = 0.6
+ROUNDS = 4  # of all clips, in different orders: 430 words
+MAX_DIFFERENT = 0.01  # of the words, with a cut every 80 s; the service cuts every 600 s
+MOVED_S = 0.1  # few word starts vary more than this with the window around them
+MAX_MOVED = 0.05  # of the words
+MAX_MOVED_S = 0.6
 
 normalized = EnglishTextNormalizer()
 
@@ -43,7 +43,7 @@ def engine() -> Transcriber:
 
 
 @pytest.mark.parametrize("pause_s", [0.6, 0.0], ids=["with pauses", "without a pause"])
-def test_chunks_tell_what_the_whole_tells(engine: Transcriber, tmp_path: Path, pause_s: float) -> None:
+def test_chunks_have_the_transcript_of_the_whole(engine: Transcriber, tmp_path: Path, pause_s: float) -> None:
     path = tmp_path / "long.wav"
     soundfile.write(path, _long_audio(pause_s), SAMPLE_RATE_HZ, subtype="FLOAT")
 
@@ -53,24 +53,24 @@ def test_chunks_tell_what_the_whole_tells(engine: Transcriber, tmp_path: Path, p
     assert not alone.ends_in_speech
     assert len(chunks) >= 2
     assert [chunk.ends_in_speech for chunk in chunks[:-1]] == [pause_s == 0] * (len(chunks) - 1)
-    _expect_alike(whole, merged)
+    _expect_equal(whole, merged)
 
 
-def _expect_alike(whole: Transcript, merged: Transcript) -> None:
+def _expect_equal(whole: Transcript, merged: Transcript) -> None:
     reference = normalized(whole.text).split()
     compared = jiwer.process_words(" ".join(reference), normalized(merged.text))
     different = compared.substitutions + compared.insertions + compared.deletions
-    assert different <= MOST_DIFFERENT * len(reference)
+    assert different <= MAX_DIFFERENT * len(reference)
     words = [word for segment in merged.segments for word in segment.words]
     assert all(one.start <= one.end <= after.start for one, after in pairwise(words))
     moved_s = _moved_s(whole, merged)
     assert len(moved_s) > 0.9 * len(words)
-    assert sum(one > MOVED_S for one in moved_s) <= MOST_MOVED * len(moved_s)
-    assert max(moved_s) <= FURTHEST_MOVED_S
+    assert sum(one > MOVED_S for one in moved_s) <= MAX_MOVED * len(moved_s)
+    assert max(moved_s) <= MAX_MOVED_S
 
 
 def _moved_s(whole: Transcript, merged: Transcript) -> list[float]:
-    """How far the starts of the words that both have lie apart."""
+    """The distances between the starts of the words that both have."""
     first = [word for segment in whole.segments for word in segment.words]
     second = [word for segment in merged.segments for word in segment.words]
     aligned = jiwer.process_words(" ".join(word.word for word in first), " ".join(word.word for word in second))
@@ -83,7 +83,7 @@ def _moved_s(whole: Transcript, merged: Transcript) -> list[float]:
 
 
 def _long_audio(pause_s: float) -> FloatArray:
-    """Clips in a changing order; without a pause, all that is not speech is cut out of them too."""
+    """Clips in random order. With `pause_s` of 0, the pauses within clips are cut out, too."""
     dice = random.Random(1)
     pause = np.zeros(round(pause_s * SAMPLE_RATE_HZ), np.float32)
     parts = []

@@ -1,4 +1,4 @@
-"""What every engine does, on real speech with real weights; the scripted one as far as it has no ears."""
+"""The conformance suite of all engines, with real speech and weights; the scripted one runs a part of it."""
 
 import functools
 import time
@@ -11,8 +11,9 @@ import pytest
 
 from processor_service.audio.find_speech import FINE, speech_regions
 from processor_service.audio.load_mono import load_mono_16k
-from processor_service.transcribers import Transcriber, load_transcriber, transcribe_windows
-from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray, Span
+from processor_service.transcribers import transcribe_windows
+from processor_service.transcribers.engines import ENGINES, load_transcriber, needs_weights
+from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray, Span, Transcriber
 from processor_service.transcribers.windows import plan_windows
 from shared.schemas.options import JobOptions
 from shared.schemas.transcript import Transcript, WarningCode, Word
@@ -22,25 +23,25 @@ from tests.models import MODEL, model_for
 
 pytestmark = pytest.mark.process
 
-LISTENING = ("openai-whisper", "faster-whisper")
+RECOGNIZERS = [engine for engine in ENGINES if needs_weights(engine)]
 PAUSE = np.zeros(int(0.7 * SAMPLE_RATE_HZ), np.float32)
 MILLISECOND = 0.001
 
-Heard = Callable[[str, str], Transcript]
+Transcribe = Callable[[str, str], Transcript]
 
 
 @functools.cache
 def _loaded(engine: str) -> Transcriber:
-    return load_transcriber(engine, Path() if engine == "scripted" else model_for(engine), "cpu")
+    return load_transcriber(engine, model_for(engine) if needs_weights(engine) else Path(), "cpu")
 
 
-@pytest.fixture(params=LISTENING)
+@pytest.fixture(params=RECOGNIZERS)
 def engine(request: pytest.FixtureRequest) -> Transcriber:
-    """One that hears, with its smallest model."""
+    """An engine that recognizes speech, with its smallest model."""
     return _loaded(request.param)
 
 
-@pytest.fixture(params=[*LISTENING, "scripted"])
+@pytest.fixture(params=[*RECOGNIZERS, "scripted"])
 def any_engine(request: pytest.FixtureRequest) -> Transcriber:
     return _loaded(request.param)
 
@@ -58,14 +59,14 @@ def long_audio() -> FloatArray:
 
 @pytest.fixture(scope="module")
 def babble(long_audio: FloatArray) -> FloatArray:
-    """Speech that no engine is sure of: all clips at once, backwards, and noise."""
+    """Audio for which no engine is confident: all clips at once, backwards, with noise."""
     pieces = np.stack([long_audio[start * SAMPLE_RATE_HZ :][: 20 * SAMPLE_RATE_HZ] for start in (0, 8, 16)])
     noise = np.random.default_rng(0).normal(0, 0.05, pieces.shape[1])
     return np.asarray(pieces.mean(0)[::-1] + noise, np.float32)
 
 
 @pytest.fixture(scope="module")
-def heard(jfk: FloatArray, long_audio: FloatArray) -> Heard:
+def transcribe_once(jfk: FloatArray, long_audio: FloatArray) -> Transcribe:
     """What an engine makes of "jfk" or of "long" without any option, once for all tests that look at it."""
     audio = {"jfk": jfk, "long": long_audio}
     return functools.cache(lambda engine, name: _transcribe(_loaded(engine), audio[name]))
@@ -95,17 +96,19 @@ def _words(transcript: Transcript) -> list[Word]:
     return [word for segment in transcript.segments for word in segment.words]
 
 
-def test_a_clip_is_heard_word_for_word_with_times(engine: Transcriber, heard: Heard) -> None:
-    transcript = heard(engine.engine, "jfk")
+def test_a_clip_is_transcribed_exactly_with_times(engine: Transcriber, transcribe_once: Transcribe) -> None:
+    transcript = transcribe_once(engine.engine, "jfk")
 
     assert words_of(transcript.text) == words_of(JFK.text)
     assert words_of(" ".join(word.word for word in _words(transcript))) == words_of(JFK.text)
     ask = [word.end for word in _words(transcript) if words_of(word.word) == ["ask"]]
-    assert ask == pytest.approx([4.1, 8.6], abs=0.3)  # as one hears it
+    assert ask == pytest.approx([4.1, 8.6], abs=0.3)  # measured by ear
 
 
-def test_a_transcript_says_of_what_it_is_and_by_whom(any_engine: Transcriber, jfk: FloatArray, heard: Heard) -> None:
-    transcript = heard(any_engine.engine, "jfk")
+def test_a_transcript_names_its_engine_model_and_duration(
+    any_engine: Transcriber, jfk: FloatArray, transcribe_once: Transcribe
+) -> None:
+    transcript = transcribe_once(any_engine.engine, "jfk")
 
     assert transcript.duration == pytest.approx(_duration_s(jfk))
     assert (transcript.engine, transcript.model) == (any_engine.engine, any_engine.model)
@@ -114,11 +117,13 @@ def test_a_transcript_says_of_what_it_is_and_by_whom(any_engine: Transcriber, jf
     assert transcript.text == " ".join(segment.text for segment in transcript.segments)
 
 
-def test_times_rise_and_lie_within_the_windows(engine: Transcriber, long_audio: FloatArray, heard: Heard) -> None:
+def test_times_are_in_order_within_the_windows(
+    engine: Transcriber, long_audio: FloatArray, transcribe_once: Transcribe
+) -> None:
     windows = _windows(long_audio)
     assert len(windows) > 1
 
-    words = _words(heard(engine.engine, "long"))
+    words = _words(transcribe_once(engine.engine, "long"))
 
     edges = [edge for word in words for edge in (word.start, word.end)]
     assert edges == sorted(edges)
@@ -130,8 +135,8 @@ def test_times_rise_and_lie_within_the_windows(engine: Transcriber, long_audio: 
     assert outside == []
 
 
-def test_a_segment_lasts_as_long_as_its_words(any_engine: Transcriber, heard: Heard) -> None:
-    segments = heard(any_engine.engine, "jfk").segments
+def test_a_segment_has_the_times_of_its_words(any_engine: Transcriber, transcribe_once: Transcribe) -> None:
+    segments = transcribe_once(any_engine.engine, "jfk").segments
 
     assert segments
     for segment in segments:
@@ -140,22 +145,26 @@ def test_a_segment_lasts_as_long_as_its_words(any_engine: Transcriber, heard: He
         assert 0 <= segment.confidence <= 1
 
 
-def test_windows_of_a_batch_are_heard_as_each_alone(engine: Transcriber, long_audio: FloatArray, heard: Heard) -> None:
+def test_a_batch_of_windows_has_the_text_of_single_windows(
+    engine: Transcriber, long_audio: FloatArray, transcribe_once: Transcribe
+) -> None:
     alone = [_transcribe(engine, long_audio, windows=[window]).text for window in _windows(long_audio)]
 
-    assert words_of(heard(engine.engine, "long").text) == words_of(" ".join(alone))
+    assert words_of(transcribe_once(engine.engine, "long").text) == words_of(" ".join(alone))
 
 
-def test_without_windows_nothing_was_said(engine: Transcriber) -> None:
+def test_no_windows_give_an_empty_transcript(engine: Transcriber) -> None:
     transcript = _transcribe(engine, np.zeros(SAMPLE_RATE_HZ, np.float32), windows=[])
 
     assert (transcript.text, transcript.segments, transcript.duration) == ("", (), 1.0)
 
 
-def test_a_prompt_reaches_every_window(engine: Transcriber, long_audio: FloatArray, heard: Heard) -> None:
+def test_a_prompt_affects_every_window(
+    engine: Transcriber, long_audio: FloatArray, transcribe_once: Transcribe
+) -> None:
     prompt = "and so my fellow americans no capital letters and no marks at all"
 
-    plain, prompted = heard(engine.engine, "long"), _transcribe(engine, long_audio, JobOptions(prompt=prompt))
+    plain, prompted = transcribe_once(engine.engine, "long"), _transcribe(engine, long_audio, JobOptions(prompt=prompt))
 
     def marks(transcript: Transcript) -> int:
         return sum(transcript.text.count(mark) for mark in ".,")
@@ -163,20 +172,20 @@ def test_a_prompt_reaches_every_window(engine: Transcriber, long_audio: FloatArr
     assert marks(prompted) < marks(plain) / 2
 
 
-def test_a_model_of_english_says_that_it_ignored_another_language(engine: Transcriber, jfk: FloatArray) -> None:
+def test_an_english_model_warns_that_it_ignored_another_language(engine: Transcriber, jfk: FloatArray) -> None:
     transcript = _transcribe(engine, jfk, JobOptions(language="de"))
 
     assert [warning.code for warning in transcript.warnings] == [WarningCode.LANGUAGE_IGNORED]
     assert transcript.language == "en"
 
 
-def test_progress_rises_to_the_whole(engine: Transcriber, jfk: FloatArray, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_increases_to_one(engine: Transcriber, jfk: FloatArray, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transcribe_windows, "WINDOWS_AT_ONCE", 1)
-    told: list[float] = []
+    reported: list[float] = []
 
-    engine.transcribe(jfk, [(0.0, 4.5), (5.0, 9.5)], JobOptions(), threads=2, on_progress=told.append)
+    engine.transcribe(jfk, [(0.0, 4.5), (5.0, 9.5)], JobOptions(), threads=2, on_progress=reported.append)
 
-    assert told == [0.5, 1]
+    assert reported == [0.5, 1]
 
 
 def test_the_same_audio_gives_the_same_text(any_engine: Transcriber, jfk: FloatArray, babble: FloatArray) -> None:
@@ -187,17 +196,17 @@ def test_the_same_audio_gives_the_same_text(any_engine: Transcriber, jfk: FloatA
     assert _transcribe(any_engine, babble, windows=windows) == first
 
 
-def test_no_more_cores_are_used_than_given(engine: Transcriber, jfk: FloatArray) -> None:
+def test_no_more_cores_are_used_than_allowed(engine: Transcriber, jfk: FloatArray) -> None:
     _transcribe(engine, jfk, threads=2)
-    _transcribe(engine, jfk, threads=1)  # whatever a change of threads takes
+    _transcribe(engine, jfk, threads=1)  # may reload the model
     wall_s, cpu_s = time.perf_counter(), time.process_time()
     _transcribe(engine, jfk, threads=1)
 
-    # A busy machine makes the one longer, never the other: no limit of time.
+    # A ratio, not a time limit: a busy machine increases the wall time only.
     assert time.process_time() - cpu_s < 1.2 * (time.perf_counter() - wall_s)
 
 
-def test_a_transcript_survives_json(any_engine: Transcriber, heard: Heard) -> None:
-    transcript = heard(any_engine.engine, "jfk")
+def test_a_transcript_is_unchanged_by_json(any_engine: Transcriber, transcribe_once: Transcribe) -> None:
+    transcript = transcribe_once(any_engine.engine, "jfk")
 
     assert msgspec.json.decode(msgspec.json.encode(transcript), type=Transcript) == transcript

@@ -1,11 +1,11 @@
-"""Speech that a transcript leaves out is asked for again; what is no speech is not made into words."""
+"""Speech without words is transcribed again; noise does not become words."""
 
 from collections.abc import Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processor_service.transcribers.holes import LEAST_S, fill_holes, unheard
+from processor_service.transcribers.holes import MIN_SPEECH_S, fill_holes, untranscribed
 from processor_service.transcribers.transcriber import Span, word
 from shared.schemas.transcript import Segment, Transcript
 
@@ -29,22 +29,22 @@ def _transcript(*segments: Segment) -> Transcript:
     return Transcript(text=text, language="en", duration=30.0, segments=segments)
 
 
-def test_a_sentence_that_was_left_out_is_put_in_between() -> None:
+def test_an_omitted_sentence_is_inserted() -> None:
     speech = [(0.0, 2.0), (2.5, 8.0), (8.5, 10.0)]
-    asked: list[Sequence[Span]] = []
+    requested: list[Sequence[Span]] = []
 
-    def again(holes: Sequence[Span]) -> Transcript:
-        asked.append(holes)
+    def transcribe(holes: Sequence[Span]) -> Transcript:
+        requested.append(holes)
         return _transcript(_segment("c d e f g h", 2.5))
 
-    filled = fill_holes(_transcript(_segment("a b", 0.0), _segment("i j", 8.5)), speech, again)
+    filled = fill_holes(_transcript(_segment("a b", 0.0), _segment("i j", 8.5)), speech, transcribe)
 
-    assert asked == [[(2.5, 8.0)]]
+    assert requested == [[(2.5, 8.0)]]
     assert filled.text == "a b c d e f g h i j"
     assert [segment.id for segment in filled.segments] == [0, 1, 2]
 
 
-def test_words_at_the_edges_of_a_hole_are_said_once() -> None:
+def test_words_at_the_edges_of_a_hole_are_not_doubled() -> None:
     speech = [(0.0, 10.0)]
 
     filled = fill_holes(
@@ -56,19 +56,19 @@ def test_words_at_the_edges_of_a_hole_are_said_once() -> None:
     assert filled.text == "a b c d e f g h"
 
 
-def test_what_the_model_is_not_sure_of_stays_out() -> None:
-    heard = _transcript(_segment("a b", 0.0))
+def test_segments_of_low_confidence_are_not_inserted() -> None:
+    before = _transcript(_segment("a b", 0.0))
 
-    assert fill_holes(heard, [(0.0, 9.0)], lambda _: _transcript(_segment("thank you", 4.0, 0.3))) == heard
+    assert fill_holes(before, [(0.0, 9.0)], lambda _: _transcript(_segment("thank you", 4.0, 0.3))) == before
 
 
-def test_nothing_is_asked_where_all_was_heard_or_nothing_was() -> None:
-    def again(holes: Sequence[Span]) -> Transcript:
+def test_complete_and_empty_transcripts_are_unchanged() -> None:
+    def transcribe(holes: Sequence[Span]) -> Transcript:
         raise AssertionError(holes)
 
     whole, silent = _transcript(_segment("a b", 0.0)), _transcript()
-    assert fill_holes(whole, [(0.0, 2.0 + LEAST_S - 0.2)], again) == whole
-    assert fill_holes(silent, [(0.0, 30.0)], again) == silent
+    assert fill_holes(whole, [(0.0, 2.0 + MIN_SPEECH_S - 0.2)], transcribe) == whole
+    assert fill_holes(silent, [(0.0, 30.0)], transcribe) == silent
 
 
 @given(st.lists(st.floats(0.1, 5.0), min_size=2, max_size=20), st.lists(st.floats(0.1, 5.0), min_size=2, max_size=20))
@@ -79,6 +79,6 @@ def test_holes_are_speech_without_words(speech_steps: list[float], word_steps: l
 
     speech, words = spans(speech_steps), spans(word_steps)
 
-    for start_s, end_s in unheard(speech, words):
+    for start_s, end_s in untranscribed(speech, words):
         assert any(first <= start_s < end_s <= last for first, last in speech)
         assert all(end_s <= first or last <= start_s for first, last in words)

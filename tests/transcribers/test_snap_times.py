@@ -1,9 +1,9 @@
-"""Words begin and end where somebody speaks."""
+"""Words start and end in speech."""
 
 import pytest
 
-from processor_service.transcribers.snap_times import snap_times
 from processor_service.transcribers.transcriber import Span
+from processor_service.transcribers.word_times import snap_times
 from shared.schemas.transcript import Segment, Transcript, Word
 
 SPEECH = [(1.0, 2.0), (3.0, 5.0)]
@@ -26,13 +26,13 @@ def _snapped(*spans: Span) -> list[Span]:
         ((2.2, 3.4), (3.0, 3.4)),  # begins in the pause before it
         ((1.5, 2.4), (1.5, 2.0)),  # ends in the pause after it
         ((0.5, 2.9), (1.0, 2.0)),  # both
-        ((1.2, 1.8), (1.2, 1.8)),  # lies in speech
-        ((1.8, 3.2), (1.8, 3.2)),  # bridges a pause: nobody knows where it was said
-        ((2.2, 2.8), (2.2, 2.8)),  # touches no speech: the finder may have missed it
+        ((1.2, 1.8), (1.2, 1.8)),  # is in speech
+        ((1.8, 3.2), (1.8, 3.2)),  # spans a pause: its position is unknown
+        ((2.2, 2.8), (2.2, 2.8)),  # touches no speech: detection may have missed it
         ((6.0, 7.0), (6.0, 7.0)),
     ],
 )
-def test_a_pause_at_its_edge_is_taken_off_a_word(word: Span, snapped: Span) -> None:
+def test_a_pause_at_the_edge_of_a_word_is_removed(word: Span, snapped: Span) -> None:
     assert _snapped(word) == [snapped]
 
 

@@ -1,4 +1,4 @@
-"""Doubtful sound and doubtful text are told of, with times; ordinary speech is not."""
+"""Doubtful audio and text get warnings with times; ordinary speech gets none."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_a_usual_recording_has_no_warnings(clip: Clip, gain: float) -> None:
 
 
 @pytest.mark.parametrize("gain", [0.3, 1.0])
-def test_clipping_is_heard_whatever_was_done_to_the_level_afterwards(gain: float) -> None:
+def test_clipping_is_detected_after_a_change_of_level(gain: float) -> None:
     audio = load_mono_16k(JFK.path)
     clipped = np.clip(audio * 8 / np.abs(audio).max(), -1, 1) * np.float32(gain)
 
@@ -39,7 +39,7 @@ def test_clipping_is_heard_whatever_was_done_to_the_level_afterwards(gain: float
     assert 0 <= warning.start < warning.end <= len(audio) / SAMPLE_RATE_HZ
 
 
-def test_a_whisper_from_afar_is_quiet() -> None:
+def test_quiet_speech_gets_a_warning() -> None:
     audio = load_mono_16k(JFK.path)
 
     (warning,) = _of_sound(audio * np.float32(0.004 / np.abs(audio).max()))
@@ -47,7 +47,7 @@ def test_a_whisper_from_afar_is_quiet() -> None:
     assert warning.code == WarningCode.QUIET
 
 
-def test_speech_that_is_cut_off_is_told_of() -> None:
+def test_speech_that_is_cut_off_gets_a_warning() -> None:
     audio = load_mono_16k(WIZARD.path)[: 2 * SAMPLE_RATE_HZ]
 
     (warning,) = _of_sound(audio)
@@ -61,7 +61,7 @@ def test_silence_is_neither_quiet_nor_cut_off() -> None:
 
 
 @pytest.mark.parametrize(("phrase", "times"), [("you", 9), ("I don't know,", 6), ("a b c d e f g h i", 5)])
-def test_a_loop_is_told_of_with_its_times(phrase: str, times: int) -> None:
+def test_a_repetition_gets_a_warning_with_times(phrase: str, times: int) -> None:
     before = "Well then, "
     (warning,) = text_warnings([_segment(before + " ".join([phrase] * times) + " so it goes")])
 
@@ -70,11 +70,11 @@ def test_a_loop_is_told_of_with_its_times(phrase: str, times: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["no no no no", "Bye bye. Bye bye.", "la la la la la la la", JFK.text])
-def test_people_repeat_themselves_too(text: str) -> None:
+def test_normal_repetitions_get_no_warning(text: str) -> None:
     assert text_warnings([_segment(text)]) == ()
 
 
-def test_neighbours_of_low_confidence_are_one_warning() -> None:
+def test_adjacent_segments_of_low_confidence_share_a_warning() -> None:
     segments = [_segment("sure"), _segment("a b", 0.2), _segment("c d e", 0.3), _segment("sure"), _segment("f", 0.1)]
 
     warnings = text_warnings(segments)

@@ -1,19 +1,19 @@
-"""Which windows are decoded again, and which of several texts is kept."""
+"""Which windows are decoded again, and which text is kept."""
 
 import torch
 
-from processor_service.transcribers.whisper_checks import FALL_BACK_TEMPERATURES, NOTHING, Decoded, decode_reliably
+from processor_service.transcribers.whisper_checks import FALL_BACK_TEMPERATURES, SILENCE, Decoded, decode_reliably
 
 
-class _Doubting:
-    """Decodes as it was told for each temperature."""
+class _ScriptedDecoder:
+    """A decoder that returns scripted texts."""
 
     def __init__(self, *texts: Decoded) -> None:
         self.texts = list(texts)
-        self.asked: list[tuple[int, float]] = []
+        self.calls: list[tuple[int, float]] = []
 
     def decode(self, features: torch.Tensor, *, temperature: float = 0.0) -> list[Decoded]:
-        self.asked.append((len(features), temperature))
+        self.calls.append((len(features), temperature))
         return [self.texts.pop(0) for _ in features]
 
 
@@ -26,23 +26,23 @@ LOOP = _decoded("no no " * 50, -0.1)
 GUESS = _decoded("hm", -2.0)
 
 
-def test_only_what_fails_the_checks_is_decoded_again() -> None:
+def test_only_texts_that_fail_the_checks_are_decoded_again() -> None:
     better = _decoded("what you can do", -0.5)
-    decoder = _Doubting(FINE_TEXT, LOOP, GUESS, GUESS, better, better)
+    decoder = _ScriptedDecoder(FINE_TEXT, LOOP, GUESS, GUESS, better, better)
 
     decoded = decode_reliably(decoder, torch.zeros(3, 1, 1))
 
     assert decoded == [FINE_TEXT, better, better]
-    assert decoder.asked == [(3, 0.0), (2, 0.2), (1, 0.4)]
+    assert decoder.calls == [(3, 0.0), (2, 0.2), (1, 0.4)]
 
 
-def test_when_every_attempt_is_doubtful_a_guess_is_kept_rather_than_a_loop() -> None:
+def test_a_guess_is_preferred_to_a_loop_if_all_attempts_are_doubtful() -> None:
     attempts = [LOOP, GUESS, *[LOOP] * (len(FALL_BACK_TEMPERATURES) - 1)]
 
-    assert decode_reliably(_Doubting(*attempts), torch.zeros(1, 1, 1)) == [GUESS]
+    assert decode_reliably(_ScriptedDecoder(*attempts), torch.zeros(1, 1, 1)) == [GUESS]
 
 
-def test_a_guess_at_silence_is_nothing() -> None:
+def test_a_guess_in_silence_is_dropped() -> None:
     silence = _decoded("Thank you.", -1.5, no_speech=0.9)
 
-    assert decode_reliably(_Doubting(silence), torch.zeros(1, 1, 1)) == [NOTHING]
+    assert decode_reliably(_ScriptedDecoder(silence), torch.zeros(1, 1, 1)) == [SILENCE]

@@ -1,4 +1,4 @@
-"""Windows hold all speech, fit the model, and are cut in pauses."""
+"""Windows contain all speech, fit the model and are cut in pauses."""
 
 import itertools
 
@@ -24,7 +24,7 @@ def _regions(lengths: list[tuple[float, float]]) -> list[Span]:
 
 
 @given(LENGTHS)
-def test_windows_hold_all_speech_once_and_fit_the_model(lengths: list[tuple[float, float]]) -> None:
+def test_windows_contain_all_speech_once_and_fit_the_model(lengths: list[tuple[float, float]]) -> None:
     regions = _regions(lengths)
     duration_s = regions[-1][1] + 1 if regions else 1.0
 
@@ -36,16 +36,16 @@ def test_windows_hold_all_speech_once_and_fit_the_model(lengths: list[tuple[floa
     cuts = sum(overlap_s > 1e-6 for overlap_s in overlaps_s)
     assert all(overlap_s == pytest.approx(OVERLAP_S) for overlap_s in overlaps_s if overlap_s > 1e-6)
     for start_s, end_s in regions:
-        heard_s = sum(max(0.0, min(end_s, last) - max(start_s, first)) for first, last in windows)
-        assert heard_s >= end_s - start_s - 1e-6
-    heard_s = sum(
+        covered_s = sum(max(0.0, min(end_s, last) - max(start_s, first)) for first, last in windows)
+        assert covered_s >= end_s - start_s - 1e-6
+    covered_s = sum(
         max(0.0, min(end_s, last) - max(start_s, first)) for first, last in windows for start_s, end_s in regions
     )
-    assert heard_s <= sum(end_s - start_s for start_s, end_s in regions) + cuts * OVERLAP_S + 1e-6
+    assert covered_s <= sum(end_s - start_s for start_s, end_s in regions) + cuts * OVERLAP_S + 1e-6
 
 
 @given(LENGTHS)
-def test_speech_that_fits_is_never_cut(lengths: list[tuple[float, float]]) -> None:
+def test_speech_that_fits_a_window_is_not_cut(lengths: list[tuple[float, float]]) -> None:
     regions = [region for region in _regions(lengths) if region[1] - region[0] <= MODEL_WINDOW_S - 2 * PAD_S]
 
     windows = plan_windows(regions, 10_000.0)
@@ -61,19 +61,17 @@ def test_a_long_silence_divides_windows_and_a_short_one_does_not() -> None:
     assert (count(MAX_SILENCE_S - 0.1), count(MAX_SILENCE_S + 0.1)) == (1, 2)
 
 
-def test_a_full_window_ends_at_its_longest_pause_where_that_costs_no_window() -> None:
+def test_a_full_window_ends_at_its_longest_pause_if_that_adds_no_window() -> None:
     regions = [(0.0, 10.0), (11.0, 21.0), (21.5, 24.0), (24.1, 27.0), (27.1, 40.0)]
 
     first, second = plan_windows(regions, 60.0)
 
-    assert first == (0.0, 10.3)  # in the full second; cut at 21.0, 24.0 or 27.0 it would be two windows as well
+    assert first == (0.0, 10.3)  # in the pause of 1 s; a cut at 21.0, 24.0 or 27.0 would also give two windows
     assert second == (10.7, 40.3)
 
 
 @given(LENGTHS, st.integers(0, 30))
-def test_a_plan_begun_later_is_never_worse_than_the_rest_of_the_whole(
-    lengths: list[tuple[float, float]], skipped: int
-) -> None:
+def test_a_plan_with_a_later_start_has_no_more_windows(lengths: list[tuple[float, float]], skipped: int) -> None:
     regions = _regions(lengths)
 
     whole, rest = plan_windows(regions, 10_000.0), plan_windows(regions[skipped:], 10_000.0)
@@ -81,7 +79,7 @@ def test_a_plan_begun_later_is_never_worse_than_the_rest_of_the_whole(
     assert len(rest) <= len(whole)
 
 
-def test_speech_without_a_pause_is_cut_evenly_and_heard_twice_around_the_cuts() -> None:
+def test_speech_without_a_pause_is_cut_evenly_with_overlaps() -> None:
     first, second, third = plan_windows([(0.0, 60.0)], 60.0)
 
     assert first == (0.0, 21.5)

@@ -1,4 +1,4 @@
-"""A finished job with an event to be delivered, its task claimed, and one attempt to deliver it."""
+"""A finished job with a webhook event, its claimed deliver task, and one delivery attempt."""
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -14,10 +14,11 @@ from processor_service.settings import ProcessorSettings
 from processor_service.tasks.leases import ClaimedTask
 from processor_service.tasks.outcomes import Delivered, LeaseLost, NotDelivered, Postponed
 from processor_service.webhooks.deliver import deliver
-from processor_service.webhooks.http import open_session
+from processor_service.webhooks.send import open_webhook_session
 from shared.ids import new_id
 from shared.schemas.states import JobStatus
 from shared.schemas.webhook_events import DeliveryInput, EventType, event_body, event_id
+from shared.secret import Secret
 from tests.processor.conftest import Claim, claim_task, database
 
 __all__ = ["claim_task", "database"]  # fixtures
@@ -39,14 +40,14 @@ AttemptAt = Attempt
 
 
 def settings_with(**values: Any) -> ProcessorSettings:
-    """Settings whose webhooks may go to loopback, in at most five seconds."""
+    """Return settings that allow webhooks to loopback, with a time-out of five seconds."""
     chosen = {"webhook_allow_private": "loopback", "webhook_timeout_s": 5.0, **values}
-    return ProcessorSettings(database_url="", redis_url="", storage_url="", **chosen)
+    return ProcessorSettings(database_url=Secret(""), redis_url=Secret(""), storage_url="", **chosen)
 
 
 @pytest.fixture
 def claim_delivery(database: asyncpg.Pool, claim_task: Claim) -> ClaimDelivery:
-    """Insert a job that has ended and what is to be told of it to a URL; claim the task that does."""
+    """Insert a finished job with a webhook event for a URL; claim its deliver task."""
 
     async def claim_one(url: str, *, secret: str | None = SECRET) -> ClaimedTask:
         job_id, task_id = new_id(), new_id()
@@ -63,12 +64,12 @@ def claim_delivery(database: asyncpg.Pool, claim_task: Claim) -> ClaimDelivery:
 
 @pytest_asyncio.fixture
 async def attempt(database: asyncpg.Pool) -> AsyncIterator[Attempt]:
-    """Make one attempt at a claimed task, with settings as given and a session of its own."""
+    """Make one attempt at a claimed task, with given settings and a separate session."""
     async with contextlib.AsyncExitStack() as sessions:
 
         async def attempt_one(task: ClaimedTask, *, resolver: AbstractResolver | None = None, **values: Any) -> Outcome:
             settings = settings_with(**values)
-            http = await sessions.enter_async_context(open_session(settings, resolver=resolver))
+            http = await sessions.enter_async_context(open_webhook_session(settings, resolver=resolver))
             return await deliver(task, database, http, settings)
 
         yield attempt_one

@@ -1,4 +1,4 @@
-"""A webhook endpoint on loopback that misbehaves as a test asks, byte by byte, and counts what reaches it."""
+"""A webhook endpoint on loopback that runs a test's script, byte by byte, and counts its requests."""
 
 import asyncio
 import contextlib
@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import msgspec
 
 TLS_HANDSHAKE = b"\x16"
-SEND_BUFFER_BYTES = 32 << 10  # so that what was sent is what the other side took
+SEND_BUFFER_BYTES = 32 << 10  # small: sent bytes are received bytes
 
 
 class Received(msgspec.Struct, frozen=True, kw_only=True):
-    """A request, as it came."""
+    """A received request."""
 
     target: str
     headers: dict[str, str]
@@ -21,7 +21,7 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Endpoint:
-    """Every connection is a hit and runs the script once its request is read."""
+    """Counts every connection as a hit, reads its request and runs the script."""
 
     def __init__(self, script: "Script") -> None:
         self._script = script
@@ -48,12 +48,12 @@ class Endpoint:
             await self.ended()
 
     async def ended(self) -> None:
-        """Wait until all connections are over: by their scripts, or because the other side closed them."""
+        """Wait until all connections ended, by their scripts or by the other side."""
         async with asyncio.timeout(10):
             await asyncio.gather(*self._under_way)
 
     async def send(self, writer: asyncio.StreamWriter, data: bytes) -> None:
-        """Raises ConnectionError once the other side has closed."""
+        """Send bytes. Raise ConnectionError when the other side closed the connection."""
         writer.write(data)
         await writer.drain()
         self.sent_bytes += len(data)
@@ -88,7 +88,7 @@ async def _read_request(start: bytes, reader: asyncio.StreamReader) -> Received:
 
 
 def answering(*pieces: bytes) -> Script:
-    """Sends these bytes and closes."""
+    """Send these bytes and close."""
 
     async def script(endpoint: Endpoint, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for piece in pieces:
@@ -98,7 +98,7 @@ def answering(*pieces: bytes) -> Script:
 
 
 def stalling(*pieces: bytes) -> Script:
-    """Sends these bytes, then nothing, until the other side closes."""
+    """Send these bytes, then nothing, until the other side closes."""
 
     async def script(endpoint: Endpoint, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await answering(*pieces)(endpoint, reader, writer)
@@ -108,7 +108,7 @@ def stalling(*pieces: bytes) -> Script:
 
 
 def flooding(start: bytes, piece: bytes, *, times: int | None = None) -> Script:
-    """Sends a piece again and again, for ever unless told how often."""
+    """Send a piece repeatedly: `times` times, or forever."""
 
     async def script(endpoint: Endpoint, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await endpoint.send(writer, start)
@@ -120,6 +120,6 @@ def flooding(start: bytes, piece: bytes, *, times: int | None = None) -> Script:
 
 
 def status(code: int, *headers: str, body: bytes = b"") -> bytes:
-    """A whole answer."""
+    """Return a complete answer."""
     lines = [f"HTTP/1.1 {code} Whatever", f"content-length: {len(body)}", *headers]
     return ("\r\n".join(lines) + "\r\n\r\n").encode() + body

@@ -1,4 +1,4 @@
-"""What a receiver may answer, and what becomes of the attempt: over real connections to one that misbehaves."""
+"""Answers of webhook endpoints and the outcome of the attempt, over real connections to a faulty endpoint."""
 
 import asyncio
 import datetime as dt
@@ -10,12 +10,12 @@ import pytest
 from standardwebhooks import Webhook
 
 from processor_service.webhooks.deliver import deliver
-from processor_service.webhooks.http import open_session
+from processor_service.webhooks.send import open_webhook_session
 from shared.schemas.failures import Failure, FailureCode
 from tests.webhooks.conftest import SECRET, AttemptAt, ClaimDelivery, delivered, not_delivered, settings_with
 from tests.webhooks.endpoint import Endpoint, Script, answering, flooding, stalling, status
 
-LITTLE = 512 << 10  # bytes: 64 KiB read, and what the systems of both sides buffer
+LITTLE = 512 << 10  # 64 KiB read, plus the socket buffers of both sides
 
 
 async def _failure(attempt_at: AttemptAt, script: Script, *, timeout_s: float = 5.0) -> Failure:
@@ -24,7 +24,7 @@ async def _failure(attempt_at: AttemptAt, script: Script, *, timeout_s: float = 
 
 
 @pytest.mark.parametrize("code", [200, 201, 202, 204, 299])
-async def test_two_hundreds_are_deliveries(attempt_at: AttemptAt, code: int) -> None:
+async def test_a_2xx_answer_is_a_delivery(attempt_at: AttemptAt, code: int) -> None:
     async with Endpoint(answering(status(code))).listening() as endpoint:
         attempt = delivered(await attempt_at(endpoint.url)).attempt
 
@@ -45,14 +45,14 @@ async def test_the_event_arrives_as_it_was_stored_and_verifies(attempt_at: Attem
 
 
 @pytest.mark.parametrize("code", [300, 301, 400, 401, 404, 422, 500, 502, 503, 599])
-async def test_everything_else_is_to_be_attempted_again(attempt_at: AttemptAt, code: int) -> None:
+async def test_other_statuses_are_transient(attempt_at: AttemptAt, code: int) -> None:
     failure = await _failure(attempt_at, answering(status(code)))
 
     assert (failure.code, failure.transient, failure.retry_after_s) == (FailureCode.WEBHOOK_REFUSED, True, None)
     assert str(code) in failure.message
 
 
-async def test_an_endpoint_that_is_gone_is_not_attempted_again(attempt_at: AttemptAt) -> None:
+async def test_gone_is_permanent(attempt_at: AttemptAt) -> None:
     failure = await _failure(attempt_at, answering(status(410, "retry-after: 5")))
 
     assert (failure.code, failure.transient) == (FailureCode.WEBHOOK_REFUSED, False)
@@ -86,19 +86,17 @@ async def test_redirects_are_not_followed(attempt_at: AttemptAt, code: int) -> N
     assert (attempt.status, inside.hits, endpoint.hits) == (code, 0, 1)
 
 
-async def test_a_redirect_to_metadata_is_a_failure_like_any(attempt_at: AttemptAt) -> None:
+async def test_a_redirect_to_metadata_is_not_followed(attempt_at: AttemptAt) -> None:
     failure = await _failure(attempt_at, answering(status(302, "Location: http://169.254.169.254/latest/meta-data/")))
 
     assert (failure.code, failure.transient) == (FailureCode.WEBHOOK_REFUSED, True)
 
 
-async def test_cookies_are_not_kept_from_one_attempt_to_the_next(
-    database: asyncpg.Pool, claim_delivery: ClaimDelivery
-) -> None:
+async def test_cookies_are_not_kept_between_attempts(database: asyncpg.Pool, claim_delivery: ClaimDelivery) -> None:
     settings = settings_with()
     async with (
         Endpoint(answering(status(200, "Set-Cookie: a=b"))).listening() as endpoint,
-        open_session(settings) as http,
+        open_webhook_session(settings) as http,
     ):
         for _ in range(2):
             task = await claim_delivery(f"http://localhost:{endpoint.port}/")
@@ -107,14 +105,14 @@ async def test_cookies_are_not_kept_from_one_attempt_to_the_next(
     assert [request.headers.get("cookie") for request in endpoint.received] == [None, None]
 
 
-async def test_the_first_bytes_of_the_answer_are_kept(attempt_at: AttemptAt) -> None:
+async def test_the_start_of_the_answer_is_stored(attempt_at: AttemptAt) -> None:
     async with Endpoint(answering(status(500, body=b"No such hook.\n" * 100))).listening() as endpoint:
         attempt = not_delivered(await attempt_at(endpoint.url)).attempt
 
     assert attempt.answer == ("No such hook.\n" * 100)[:500]
 
 
-async def test_an_answer_is_made_harmless(attempt_at: AttemptAt) -> None:
+async def test_unprintable_characters_of_an_answer_are_replaced(attempt_at: AttemptAt) -> None:
     body = "a\x00b\x1b[31mc\x9bd\u202ee\tü\n".encode() + b"\xff\xfe"
     async with Endpoint(answering(status(200, body=body))).listening() as endpoint:
         attempt = delivered(await attempt_at(endpoint.url)).attempt
@@ -141,9 +139,7 @@ async def test_a_compressed_answer_is_not_unpacked(attempt_at: AttemptAt) -> Non
         ),
     ],
 )
-async def test_little_is_read_of_an_answer_that_is_too_long(
-    attempt_at: AttemptAt, start: bytes, piece: bytes, times: int | None
-) -> None:
+async def test_a_long_answer_is_cut_off(attempt_at: AttemptAt, start: bytes, piece: bytes, times: int | None) -> None:
     async with Endpoint(flooding(start, piece, times=times)).listening() as endpoint:
         delivered(await attempt_at(endpoint.url, webhook_timeout_s=60))
 
@@ -161,9 +157,7 @@ async def test_little_is_read_of_an_answer_that_is_too_long(
         pytest.param(b"", b"\x00\xff\x16\x03" * 100, id="garbage"),
     ],
 )
-async def test_little_is_read_of_what_never_becomes_an_answer(
-    attempt_at: AttemptAt, start: bytes, piece: bytes
-) -> None:
+async def test_endless_data_before_an_answer_is_cut_off(attempt_at: AttemptAt, start: bytes, piece: bytes) -> None:
     async with Endpoint(flooding(start, piece)).listening() as endpoint:
         failure = not_delivered(await attempt_at(endpoint.url, webhook_timeout_s=60)).failure
 
@@ -171,13 +165,13 @@ async def test_little_is_read_of_what_never_becomes_an_answer(
     assert endpoint.sent_bytes < LITTLE
 
 
-async def test_an_endpoint_that_hangs_is_left_when_its_time_is_over(attempt_at: AttemptAt) -> None:
+async def test_an_endpoint_that_hangs_times_out(attempt_at: AttemptAt) -> None:
     failure = await _failure(attempt_at, stalling(), timeout_s=0.2)
 
     assert (failure.transient, failure.message) == (True, "The webhook endpoint did not answer in time.")
 
 
-async def test_half_a_head_is_no_answer(attempt_at: AttemptAt) -> None:
+async def test_an_incomplete_header_is_no_answer(attempt_at: AttemptAt) -> None:
     failure = await _failure(attempt_at, stalling(b"HTTP/1.1 200 OK\r\nx: "), timeout_s=0.2)
 
     assert failure.message == "The webhook endpoint did not answer in time."
@@ -202,46 +196,46 @@ async def test_the_status_counts_although_the_body_breaks_off(attempt_at: Attemp
 @pytest.mark.parametrize(
     ("script", "message"),
     [
-        (answering(), "The webhook endpoint ended the connection before its answer was complete."),
+        (answering(), "The webhook endpoint closed the connection before its answer was complete."),
         (
             answering(b"HTTP/1.1 200 OK\r\nx"),
-            "The webhook endpoint ended the connection before its answer was complete.",
+            "The webhook endpoint closed the connection before its answer was complete.",
         ),
-        (answering(b"SSH-2.0-OpenSSH_9.6\r\n\r\n"), "The webhook endpoint answered with something that is not HTTP."),
-        (answering(b"HTTP/1.1 OK\r\n\r\n"), "The webhook endpoint answered with something that is not HTTP."),
-        (answering(b"\x00" * 100), "The webhook endpoint answered with something that is not HTTP."),
+        (answering(b"SSH-2.0-OpenSSH_9.6\r\n\r\n"), "The webhook endpoint did not answer with valid HTTP."),
+        (answering(b"HTTP/1.1 OK\r\n\r\n"), "The webhook endpoint did not answer with valid HTTP."),
+        (answering(b"\x00" * 100), "The webhook endpoint did not answer with valid HTTP."),
     ],
 )
-async def test_no_answer_is_a_failure_that_says_so(attempt_at: AttemptAt, script: Script, message: str) -> None:
+async def test_a_missing_answer_is_described(attempt_at: AttemptAt, script: Script, message: str) -> None:
     failure = await _failure(attempt_at, script)
 
     assert (failure.code, failure.transient, failure.message) == (FailureCode.WEBHOOK_REFUSED, True, message)
 
 
-async def test_a_refused_connection_is_to_be_attempted_again(attempt_at: AttemptAt) -> None:
+async def test_a_refused_connection_is_transient(attempt_at: AttemptAt) -> None:
     async with Endpoint(answering()).listening() as endpoint:
         url = endpoint.url
 
     failure = not_delivered(await attempt_at(url)).failure
 
-    assert (failure.transient, failure.message) == (True, "The webhook endpoint could not be connected to.")
+    assert (failure.transient, failure.message) == (True, "The webhook endpoint could not be reached.")
 
 
-async def test_https_to_what_speaks_no_tls_fails(attempt_at: AttemptAt) -> None:
+async def test_https_to_a_server_without_tls_fails(attempt_at: AttemptAt) -> None:
     async with Endpoint(answering(status(200))).listening() as endpoint:
         failure = not_delivered(await attempt_at(endpoint.url.replace("http:", "https:"))).failure
 
-    assert (failure.transient, failure.message) == (True, "The webhook endpoint could not prove by TLS who it is.")
+    assert (failure.transient, failure.message) == (True, "The webhook endpoint failed the TLS verification.")
     assert endpoint.received == []
 
 
-@pytest.mark.parametrize("name", ["nobody.invalid", "a..b", "a" * 70])
-async def test_a_name_that_is_not_found_is_to_be_attempted_again(attempt_at: AttemptAt, name: str) -> None:
+@pytest.mark.parametrize("name", ["unknown.invalid", "a..b", "a" * 70])
+async def test_an_unknown_host_is_transient(attempt_at: AttemptAt, name: str) -> None:
     failure = not_delivered(await attempt_at(f"http://{name}/hook")).failure
 
     assert (failure.transient, failure.message) == (
         True,
-        "The webhook endpoint has a name that could not be looked up.",
+        "The webhook endpoint has a host name that could not be resolved.",
     )
 
 

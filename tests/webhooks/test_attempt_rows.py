@@ -1,4 +1,4 @@
-"""The log of attempts: begun before the request goes out, fenced, and without what must stay secret."""
+"""The rows of attempts: inserted before the request, fenced, without secrets."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from processor_service.tasks.outcomes import LeaseLost, Postponed
 from processor_service.tasks.retry import RetryPolicy
 from processor_service.tasks.settle import settle
 from processor_service.webhooks.deliver import deliver
-from processor_service.webhooks.http import open_session
+from processor_service.webhooks.send import open_webhook_session
 from shared.schemas.failures import FailureCode
 from shared.schemas.webhook_events import DeliveryInput
 from tests.processor.conftest import task_row
@@ -32,7 +32,7 @@ async def _rows(database: asyncpg.Pool) -> list[Any]:
     return list(await database.fetch("SELECT * FROM webhook_attempts ORDER BY id"))
 
 
-async def test_the_row_is_begun_before_the_request_goes_out(
+async def test_the_row_is_inserted_before_the_request(
     database: asyncpg.Pool, claim_delivery: ClaimDelivery, attempt: Attempt
 ) -> None:
     rows_at_arrival: list[Any] = []
@@ -52,7 +52,7 @@ async def test_the_row_is_begun_before_the_request_goes_out(
     assert endpoint.received[0].headers["webhook-id"] == event_id
 
 
-async def test_every_attempt_is_a_row_and_carries_the_same_id(
+async def test_every_attempt_has_a_row_and_the_same_event_id(
     database: asyncpg.Pool, claim_delivery: ClaimDelivery, attempt: Attempt
 ) -> None:
     async with Endpoint(answering(status(500))).listening() as endpoint:
@@ -72,7 +72,7 @@ async def test_every_attempt_is_a_row_and_carries_the_same_id(
         "UPDATE tasks SET state = 'cancelled' WHERE id = $1",
     ],
 )
-async def test_a_task_that_is_no_longer_ours_sends_and_writes_nothing(
+async def test_a_lost_lease_sends_and_writes_nothing(
     database: asyncpg.Pool, claim_delivery: ClaimDelivery, attempt: Attempt, loss: str
 ) -> None:
     async with Endpoint(answering(status(200))).listening() as endpoint:
@@ -84,7 +84,7 @@ async def test_a_task_that_is_no_longer_ours_sends_and_writes_nothing(
     assert (endpoint.hits, await _rows(database)) == (0, [])
 
 
-async def test_a_loss_that_is_being_committed_is_waited_for(
+async def test_an_uncommitted_loss_of_the_lease_is_awaited(
     database: asyncpg.Pool, claim_delivery: ClaimDelivery, attempt: Attempt
 ) -> None:
     async with Endpoint(answering(status(200))).listening() as endpoint:
@@ -92,20 +92,20 @@ async def test_a_loss_that_is_being_committed_is_waited_for(
         async with database.acquire() as rescuer, rescuer.transaction():
             await rescuer.execute("UPDATE tasks SET state = 'dispatched' WHERE id = $1", task.id)
             attempting = asyncio.create_task(attempt(task))
-            await _until_somebody_waits_for_a_lock(database)
+            await _until_a_lock_is_awaited(database)
 
         assert isinstance(await attempting, LeaseLost)
 
     assert (endpoint.hits, await _rows(database)) == (0, [])
 
 
-async def _until_somebody_waits_for_a_lock(database: asyncpg.Pool) -> None:
+async def _until_a_lock_is_awaited(database: asyncpg.Pool) -> None:
     async with asyncio.timeout(10):
         while not await database.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110 - polls
             await asyncio.sleep(0.01)
 
 
-async def test_an_event_that_is_missing_is_a_defect_of_ours(
+async def test_a_missing_event_is_an_internal_error(
     database: asyncpg.Pool, claim_delivery: ClaimDelivery, attempt: Attempt
 ) -> None:
     task = await claim_delivery("http://127.0.0.1:1/")
@@ -118,7 +118,7 @@ async def test_an_event_that_is_missing_is_a_defect_of_ours(
 
 
 @pytest.mark.parametrize("secret", [None, "whsec_AAAAAAAAAAAAAAAAA"])
-async def test_without_a_secret_nothing_is_sent_and_the_row_says_why(
+async def test_without_a_secret_nothing_is_sent_and_the_row_has_the_reason(
     claim_delivery: ClaimDelivery, attempt: Attempt, secret: str | None
 ) -> None:
     async with Endpoint(answering(status(200))).listening() as endpoint:
@@ -141,23 +141,23 @@ async def test_neither_secret_nor_query_is_stored_or_logged(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     async with Endpoint(script).listening() as endpoint:
-        urls = [endpoint.url, f"http://nobody.invalid:{endpoint.port}", "http://169.254.169.254", "http://2130706433"]
+        urls = [endpoint.url, f"http://unknown.invalid:{endpoint.port}", "http://169.254.169.254", "http://2130706433"]
         outcomes = [await attempt(await claim_delivery(f"{url}?token=hush")) for url in urls]
 
     logged = [f"{record.getMessage()} {record.__dict__}" for record in caplog.records]
-    told = "\n".join([*logged, *map(repr, outcomes), *map(repr, await _rows(database))])
+    output = "\n".join([*logged, *map(repr, outcomes), *map(repr, await _rows(database))])
     assert [record.getMessage() for record in caplog.records].count("webhook_attempted") == len(urls)
-    assert "hush" not in told
-    assert SECRET not in told
-    assert SECRET.removeprefix("whsec_") not in told
+    assert "hush" not in output
+    assert SECRET not in output
+    assert SECRET.removeprefix("whsec_") not in output
 
 
-async def test_an_endpoint_that_hangs_leaves_room_for_another(
+async def test_a_hanging_endpoint_does_not_block_another_host(
     database: asyncpg.Pool, claim_delivery: ClaimDelivery
 ) -> None:
     settings = settings_with(deliveries=4)
     async with contextlib.AsyncExitStack() as stack:
-        http = await stack.enter_async_context(open_session(settings))
+        http = await stack.enter_async_context(open_webhook_session(settings))
         hanging = await stack.enter_async_context(Endpoint(stalling()).listening())
         fine = await stack.enter_async_context(Endpoint(answering(status(200))).listening())
         held = [await claim_delivery(hanging.url) for _ in range(2)]
@@ -173,7 +173,7 @@ async def test_an_endpoint_that_hangs_leaves_room_for_another(
 
         await _cancel(under_way)
     assert (hanging.hits, fine.hits, len(await _rows(database))) == (2, 1, 3)
-    await _is_woken_as_if_nothing_was(database, third.id)
+    await _assert_woken_without_an_attempt(database, third.id)
 
 
 async def _until(condition: Callable[[], bool]) -> None:
@@ -188,7 +188,7 @@ async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _is_woken_as_if_nothing_was(database: asyncpg.Pool, task_id: UUID) -> None:
+async def _assert_woken_without_an_attempt(database: asyncpg.Pool, task_id: UUID) -> None:
     row = await task_row(database, task_id)
     assert (row["state"], row["attempts"], row["crashes"], row["leased_by"]) == ("waiting", 0, 0, None)
     await database.execute("UPDATE tasks SET not_before = now() WHERE id = $1", task_id)

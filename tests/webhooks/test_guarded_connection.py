@@ -1,4 +1,4 @@
-"""The guard where it stands: at the connection. Nothing that it refuses is ever hit."""
+"""The guard at the connection: a refused address never gets a connection."""
 
 import socket
 
@@ -16,7 +16,7 @@ ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - connected to, not bound
 
 
 class ScriptedNames(AbstractResolver):
-    """A name server under an attacker's control: another answer for every question, the last one for ever."""
+    """A name server of an attacker: a new answer to each query; the last one repeats."""
 
     def __init__(self, *answers: list[str]) -> None:
         self._answers = list(answers)
@@ -40,7 +40,7 @@ class ScriptedNames(AbstractResolver):
         *("2130706433", "127.1", "0177.0.0.1", "127.0.0.1.", "①②⑦.⓪.⓪.①", "[64:ff9b::7f00:1]", "[2002:7f00:1::]"),
     ],
 )
-async def test_no_spelling_of_this_machine_is_hit(attempt_at: AttemptAt, host: str) -> None:
+async def test_no_spelling_of_a_loopback_address_is_connected_to(attempt_at: AttemptAt, host: str) -> None:
     async with Endpoint(answering(status(200))).listening() as endpoint:
         outcome = await attempt_at(f"http://{host}:{endpoint.port}/", webhook_allow_private="false")
 
@@ -50,7 +50,7 @@ async def test_no_spelling_of_this_machine_is_hit(attempt_at: AttemptAt, host: s
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0x7f.1", "[::ffff:127.0.0.1]", "①②⑦.⓪.⓪.①"])
-async def test_the_same_spellings_work_where_loopback_is_allowed(attempt_at: AttemptAt, host: str) -> None:
+async def test_the_same_spellings_connect_when_loopback_is_allowed(attempt_at: AttemptAt, host: str) -> None:
     async with Endpoint(answering(status(200))).listening() as endpoint:
         delivered(await attempt_at(f"http://{host}:{endpoint.port}/", webhook_allow_private="loopback"))
 
@@ -60,16 +60,16 @@ async def test_the_same_spellings_work_where_loopback_is_allowed(attempt_at: Att
 @pytest.mark.parametrize(
     "host", ["169.254.169.254", "[fd00:ec2::254]", "168.63.129.16", ANY_ADDRESS, "[::ffff:a9fe:a9fe]"]
 )
-async def test_metadata_is_blocked_even_where_all_else_is_allowed(attempt_at: AttemptAt, host: str) -> None:
+async def test_metadata_addresses_are_always_blocked(attempt_at: AttemptAt, host: str) -> None:
     failure = not_delivered(await attempt_at(f"http://{host}/", webhook_allow_private="true")).failure
 
     assert (failure.code, failure.transient) == (FailureCode.WEBHOOK_BLOCKED, False)
 
 
-async def test_a_name_that_is_bound_anew_after_a_look_is_judged_by_where_it_leads(attempt_at: AttemptAt) -> None:
+async def test_a_name_that_is_rebound_is_checked_when_connecting(attempt_at: AttemptAt) -> None:
     names = ScriptedNames(["93.184.216.34"], ["127.0.0.1"])
     async with Endpoint(answering(status(200))).listening() as endpoint:
-        assert (await names.resolve(NAME))[0]["host"] == "93.184.216.34"  # whoever looks first finds nothing wrong
+        assert (await names.resolve(NAME))[0]["host"] == "93.184.216.34"  # the first lookup is harmless
         url = f"http://{NAME}:{endpoint.port}/"
         failure = not_delivered(await attempt_at(url, resolver=names, webhook_allow_private="false")).failure
 
@@ -78,7 +78,7 @@ async def test_a_name_that_is_bound_anew_after_a_look_is_judged_by_where_it_lead
     assert endpoint.hits == 0
 
 
-async def test_a_resolver_that_answers_with_a_name_gets_nowhere(attempt_at: AttemptAt) -> None:
+async def test_a_resolver_that_returns_a_name_is_refused(attempt_at: AttemptAt) -> None:
     async with Endpoint(answering(status(200))).listening() as endpoint:
         url = f"http://{NAME}:{endpoint.port}/"
         failure = not_delivered(await attempt_at(url, resolver=ScriptedNames(["localhost"]))).failure
@@ -98,7 +98,7 @@ async def test_a_name_is_blocked_when_all_its_addresses_are_refused(
 
 
 @pytest.mark.parametrize("addresses", [["10.0.0.1", "127.0.0.1"], ["127.0.0.1", "10.0.0.1"], ["fe80::1", "127.0.0.1"]])
-async def test_of_several_addresses_the_allowed_one_is_taken(attempt_at: AttemptAt, addresses: list[str]) -> None:
+async def test_the_allowed_one_of_several_addresses_is_used(attempt_at: AttemptAt, addresses: list[str]) -> None:
     async with Endpoint(answering(status(200))).listening() as endpoint:
         delivered(await attempt_at(f"http://{NAME}:{endpoint.port}/", resolver=ScriptedNames(addresses)))
 
@@ -106,7 +106,7 @@ async def test_of_several_addresses_the_allowed_one_is_taken(attempt_at: Attempt
 @pytest.mark.parametrize("addresses", [["10.0.0.1", "127.0.0.2"], ["127.0.0.2", "10.0.0.1"], ["fe80::1", "127.0.0.2"]])
 async def test_an_allowed_address_that_is_down_is_not_blocked(attempt_at: AttemptAt, addresses: list[str]) -> None:
     async with Endpoint(answering(status(200))).listening() as endpoint:
-        url = f"http://{NAME}:{endpoint.port}/"  # it listens at 127.0.0.1 only
+        url = f"http://{NAME}:{endpoint.port}/"  # the endpoint listens on 127.0.0.1 only
         failure = not_delivered(await attempt_at(url, resolver=ScriptedNames(addresses))).failure
 
     assert (failure.code, failure.transient) == (FailureCode.WEBHOOK_REFUSED, True)
@@ -123,16 +123,14 @@ async def test_an_allowed_address_that_is_down_is_not_blocked(attempt_at: Attemp
         ("http://[", {}),
     ],
 )
-async def test_a_url_that_is_refused_is_never_asked(
-    attempt_at: AttemptAt, prefix: str, values: dict[str, object]
-) -> None:
+async def test_a_refused_url_gets_no_request(attempt_at: AttemptAt, prefix: str, values: dict[str, object]) -> None:
     async with Endpoint(answering(status(200))).listening() as endpoint:
         failure = not_delivered(await attempt_at(f"{prefix}127.0.0.1:{endpoint.port}/", **values)).failure
 
     assert (failure.code, failure.transient, endpoint.hits) == (FailureCode.WEBHOOK_BLOCKED, False, 0)
 
 
-async def test_no_proxy_of_the_environment_is_asked(attempt_at: AttemptAt, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_proxies_of_the_environment_are_ignored(attempt_at: AttemptAt, monkeypatch: pytest.MonkeyPatch) -> None:
     async with (
         Endpoint(answering(status(200))).listening() as proxy,
         Endpoint(answering(status(200))).listening() as it,
@@ -144,7 +142,7 @@ async def test_no_proxy_of_the_environment_is_asked(attempt_at: AttemptAt, monke
     assert (it.hits, proxy.hits) == (1, 0)
 
 
-async def test_nothing_goes_out_through_a_session_without_a_guard(claim_delivery: ClaimDelivery) -> None:
+async def test_a_session_without_a_guard_is_rejected(claim_delivery: ClaimDelivery) -> None:
     async with Endpoint(answering(status(200))).listening() as endpoint, aiohttp.ClientSession() as unguarded:
         task = await claim_delivery(endpoint.url)
         with pytest.raises(TypeError):

@@ -5,6 +5,7 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from processor_service.webhooks.sign import UnusableSecretError, secrets_for, signed_headers
+from shared.secret import Secret
 from tests.webhooks.conftest import SECRET, settings_with
 
 BODY = '{"type": "job.completed",  "data": "größe"}'
@@ -12,7 +13,7 @@ NEW, OLD, FOREIGN = (f"whsec_{base64.b64encode(one * 32).decode()}" for one in (
 
 
 def _headers(*secrets: str, at: dt.datetime | None = None) -> dict[str, str]:
-    return signed_headers(secrets, "evt_1", BODY, at=at or dt.datetime.now(dt.UTC))
+    return signed_headers([Secret(secret) for secret in secrets], "evt_1", BODY, at=at or dt.datetime.now(dt.UTC))
 
 
 def test_the_reference_library_verifies_it() -> None:
@@ -48,19 +49,22 @@ def test_the_time_zone_of_the_clock_does_not_matter(hours: float) -> None:
     assert headers["webhook-timestamp"] == str(int(at.timestamp()))
 
 
-def test_a_jobs_own_secret_signs_alone() -> None:
-    settings = settings_with(webhook_secret=NEW, webhook_previous_secret=OLD)
+def test_only_the_jobs_own_secret_signs() -> None:
+    settings = settings_with(webhook_secret=Secret(NEW), webhook_previous_secret=Secret(OLD))
 
-    assert secrets_for(SECRET, settings) == (SECRET,)
+    assert secrets_for(Secret(SECRET), settings) == (Secret(SECRET),)
 
 
-def test_the_services_secret_signs_with_the_previous_one_while_that_is_set() -> None:
-    assert secrets_for(None, settings_with(webhook_secret=NEW, webhook_previous_secret=OLD)) == (NEW, OLD)
-    assert secrets_for(None, settings_with(webhook_secret=NEW)) == (NEW,)
+def test_the_services_secret_and_its_previous_one_sign() -> None:
+    assert secrets_for(None, settings_with(webhook_secret=Secret(NEW), webhook_previous_secret=Secret(OLD))) == (
+        Secret(NEW),
+        Secret(OLD),
+    )
+    assert secrets_for(None, settings_with(webhook_secret=Secret(NEW))) == (Secret(NEW),)
 
 
 @pytest.mark.parametrize("secret", ["whsec_", "whsec_AAAAAAAAAAAAAAAAA"])
-def test_what_is_no_secret_signs_nothing_and_is_not_shown(secret: str) -> None:
+def test_an_invalid_secret_signs_nothing_and_is_not_shown(secret: str) -> None:
     with pytest.raises(UnusableSecretError) as refused:
         _headers(NEW, secret)
     assert "AAAA" not in str(refused.value)
@@ -68,4 +72,4 @@ def test_what_is_no_secret_signs_nothing_and_is_not_shown(secret: str) -> None:
 
 def test_without_any_secret_nothing_is_signed() -> None:
     with pytest.raises(UnusableSecretError, match="HEADRACE_WEBHOOK_SECRET"):
-        secrets_for(None, settings_with(webhook_previous_secret=OLD))
+        secrets_for(None, settings_with(webhook_previous_secret=Secret(OLD)))

@@ -46,14 +46,14 @@ def test_public_addresses_are_always_allowed(address: str, allow_private: AllowP
 
 
 @pytest.mark.parametrize("address", LOOPBACK)
-def test_loopback_is_allowed_from_its_level_on(address: str) -> None:
+def test_loopback_is_allowed_by_loopback_and_true(address: str) -> None:
     verdicts = [refusal(address, allow_private=level) for level in EVERY_LEVEL]
 
     assert verdicts == ["a loopback address", None, None]
 
 
 @pytest.mark.parametrize("address", PRIVATE)
-def test_private_addresses_are_allowed_at_the_last_level_only(address: str) -> None:
+def test_private_addresses_are_allowed_by_true_only(address: str) -> None:
     verdicts = [refusal(address, allow_private=level) for level in EVERY_LEVEL]
 
     assert verdicts == ["a private address", "a private address", None]
@@ -61,7 +61,7 @@ def test_private_addresses_are_allowed_at_the_last_level_only(address: str) -> N
 
 @pytest.mark.parametrize("allow_private", EVERY_LEVEL)
 @pytest.mark.parametrize(("kind", "address"), [(kind, one) for kind, several in NEVER.items() for one in several])
-def test_what_is_nobodys_endpoint_is_never_allowed(kind: str, address: str, allow_private: AllowPrivate) -> None:
+def test_special_addresses_are_never_allowed(kind: str, address: str, allow_private: AllowPrivate) -> None:
     assert refusal(address, allow_private=allow_private) == kind
 
 
@@ -72,12 +72,12 @@ def test_teredo_is_never_allowed(address: str, allow_private: AllowPrivate) -> N
 
 
 @pytest.mark.parametrize("text", ["", "localhost", "0x7f.1", "127.1", "2130706433", "0177.0.0.1", "1.2.3.4.5", "::g"])
-def test_what_is_no_address_is_refused(text: str) -> None:
-    assert refusal(text, allow_private="true") == "no address"
+def test_an_invalid_address_is_refused(text: str) -> None:
+    assert refusal(text, allow_private="true") == "an invalid address"
 
 
 @given(st.ip_addresses(v=4))
-def test_wrapping_an_address_changes_no_verdict(inside: ipaddress.IPv4Address) -> None:
+def test_an_embedded_ipv4_address_is_checked(inside: ipaddress.IPv4Address) -> None:
     mapped = f"::ffff:{inside}"
     translated = str(NAT64.network_address + int(inside))
 
@@ -87,7 +87,7 @@ def test_wrapping_an_address_changes_no_verdict(inside: ipaddress.IPv4Address) -
 
 
 @given(st.ip_addresses())
-def test_a_later_level_allows_all_that_an_earlier_one_does(address: ipaddress.IPv4Address) -> None:
+def test_each_level_allows_all_of_the_previous_one(address: ipaddress.IPv4Address) -> None:
     refused = [refusal(str(address), allow_private=level) is not None for level in EVERY_LEVEL]
 
     assert refused == sorted(refused, reverse=True)
@@ -109,12 +109,12 @@ def test_a_later_level_allows_all_that_an_earlier_one_does(address: ipaddress.IP
         ("http://[fe80::1%25lo]/", "it names no host"),
         ("ftp://example.com/", "its scheme is not http or https"),
         ("ws://example.com/", "its scheme is not http or https"),
-        ("http://user@example.com/", "it holds a user name or a password"),
-        ("http://:pass@example.com/", "it holds a user name or a password"),
-        ("http://example.com@127.0.0.1/", "it holds a user name or a password"),
+        ("http://user@example.com/", "it contains a user name or a password"),
+        ("http://:pass@example.com/", "it contains a user name or a password"),
+        ("http://example.com@127.0.0.1/", "it contains a user name or a password"),
     ],
 )
-def test_a_url_is_judged_before_its_name_is_looked_up(url: str, why: str | None) -> None:
+def test_a_url_is_checked_before_its_name_is_resolved(url: str, why: str | None) -> None:
     assert refusal_of_url(URL(url), schemes=("http", "https"), ports=()) == why
 
 
@@ -131,5 +131,5 @@ def test_schemes_and_ports_are_those_of_the_settings(url: str, why: str | None) 
     assert refusal_of_url(URL(url), schemes=("https",), ports=(8443, 443)) == why
 
 
-def test_a_host_is_told_without_what_surrounds_it() -> None:
+def test_the_host_excludes_port_and_credentials() -> None:
     assert host_of(URL("https://user:pass@Example.com:8443/hook?token=1")) == "example.com"

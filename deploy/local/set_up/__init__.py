@@ -1,5 +1,5 @@
-"""Makes the development environment: `python3 -I deploy/local/set_up .venv`, run by each make target first.
+"""Create the development environment: `python3 -I deploy/local/set_up .venv`. Every make target runs this first.
 
-Needs the standard library only, since nothing else is installed yet. torch comes first, because it alone has builds
-that do not fit. The other packages are the pinned versions and nothing they declare: deploy/constraints.txt says why.
+Uses the standard library only: nothing else is installed yet. torch is installed first, because only torch has builds
+that do not fit. The other packages are the pinned ones, without their dependencies: see deploy/constraints.txt.
 """

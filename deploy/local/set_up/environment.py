@@ -1,7 +1,7 @@
-"""The virtual environment itself: made, kept, or made again where it cannot work; nothing of what is installed in it.
+"""The virtual environment without its packages: create it, keep it, or create it again.
 
-The user never has to delete one. It is made again when its Python is gone, too old, of another version than its
-packages, or not the one asked for, and when it was moved. A package that lost files is forgotten: pip then installs it.
+It is created again if its Python is missing, too old, of another version than its packages, or not the requested one,
+and if it was moved. The metadata of packages that lost files is deleted, so that pip installs them again.
 """
 
 import csv
@@ -11,34 +11,33 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from deploy.local.set_up.errors import SetUpError
-from deploy.local.set_up.surroundings import say
+from deploy.local.set_up.surroundings import SetUpError, say
 
 OLDEST_PYTHON = (3, 11)
 VERSION_AND_PIP = "import sys, pip; print(*sys.version_info[:2])"
 
 
 def make_environment(venv: Path, *, this_python: bool) -> None:
-    """Make sure of an environment that pip works in; `this_python`: of the version that runs this."""
+    """Ensure an environment in which pip works. `this_python`: of the version that runs this."""
     if can_stay(venv, this_python=this_python):
-        say(f"{venv} is completed")
+        say(f"completing {venv}")
         return
-    say(f"{venv} is made{' again' if venv.exists() else ''}; this takes about two minutes")
+    say(f"creating {venv}{' again' if venv.exists() else ''}; this takes about two minutes")
     command = [sys.executable, "-m", "venv", "--clear", str(venv)]
-    made = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if made.returncode:
-        raise SetUpError(f"{venv} could not be made: {last_line(made.stdout)}")
+    created = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if created.returncode:
+        raise SetUpError(f"Cannot create {venv}: {last_line(created.stdout)}")
 
 
 def can_stay(venv: Path, *, this_python: bool) -> bool:
-    """Whether pip works there, in a Python that will do, at the path where it was made."""
+    """Return whether pip works there, its Python fits, and it was not moved."""
     version = _version_with_pip(venv)
     fits = version == sys.version_info[:2] if this_python else version is not None and version >= OLDEST_PYTHON
     return fits and is_at_home(venv)
 
 
 def is_at_home(venv: Path) -> bool:
-    """Whether it is where it was made: its scripts name that path."""
+    """Return whether it is at its original path, which its scripts contain."""
     try:
         return str(venv.absolute()) in (venv / "bin" / "activate").read_text()
     except OSError:
@@ -46,7 +45,7 @@ def is_at_home(venv: Path) -> bool:
 
 
 def _version_with_pip(venv: Path) -> tuple[int, int] | None:
-    """The version of its Python; None when that does not run or finds no pip."""
+    """Return the version of its Python, or None if Python or pip does not run."""
     try:
         command = [python_of(venv), "-I", "-c", VERSION_AND_PIP]
         answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
@@ -57,9 +56,9 @@ def _version_with_pip(venv: Path) -> tuple[int, int] | None:
 
 
 def forget_incomplete(venv: Path) -> None:
-    """Drop the metadata of packages that lost files, or that pip was killed over: pip then installs them."""
+    """Delete the metadata of incomplete packages, so that pip installs them again."""
     folder = site_packages(venv)
-    for left in folder.glob("~*"):  # what pip had put aside when it was killed
+    for left in folder.glob("~*"):  # temporary folders of a pip that was killed
         shutil.rmtree(left, ignore_errors=True)
     for metadata in folder.glob("*.dist-info"):
         if not metadata.name.startswith("pip-") and not _is_whole(metadata):
@@ -79,20 +78,20 @@ def _files(record: Path) -> Iterator[str]:
 
 
 def site_packages(venv: Path) -> Path:
-    """Where its packages are; raises FileNotFoundError unless it has one such folder."""
+    """Return the folder of its packages. Raise FileNotFoundError unless there is exactly one."""
     found = list((venv / "lib").glob("python*/site-packages"))
     if len(found) != 1:
-        raise FileNotFoundError(f"{venv}/lib has {len(found)} folders of packages")
+        raise FileNotFoundError(f"{venv}/lib has {len(found)} site-packages folders")
     return found[0]
 
 
 def python_of(venv: Path) -> str:
-    """Its interpreter."""
+    """Return the path of its interpreter."""
     return str(venv / "bin" / "python")
 
 
 def last_line(output: str) -> str:
-    """What a program said last, or its last line that begins with ERROR."""
+    """Return the last line that starts with ERROR, else the last line."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR")]
-    return (errors or lines or ["it printed nothing"])[-1]
+    return (errors or lines or ["no output"])[-1]

@@ -1,19 +1,18 @@
-"""Asks the indexes for torch, in order, until one has a build that fits: torch_build.py says which."""
+"""Query the indexes for torch, in order, until one has a build that fits (see torch_build.py)."""
 
 import sys
 from collections.abc import Mapping
 
-from deploy.local.set_up.errors import NotFoundError
 from deploy.local.set_up.packages import CONSTRAINTS
 from deploy.local.set_up.pip import Pip
-from deploy.local.set_up.surroundings import proxy_hint
+from deploy.local.set_up.surroundings import NotFoundError, proxy_hint
 from deploy.local.set_up.torch_build import Build, index_of, is_cpu_build, none_found, reasons
 
 CONFIGURED = "pip's package index"
 
 
 class Search:
-    """The search for `pin`, such as `torch==2.13.0`; `problems` says why the indexes asked so far gave nothing."""
+    """The search for `pin`, such as `torch==2.13.0`. `problems`: the error of each index queried so far."""
 
     def __init__(self, pip: Pip, pin: str, environ: Mapping[str, str]) -> None:
         self.problems: dict[str, NotFoundError] = {}
@@ -22,7 +21,7 @@ class Search:
         self._environ = environ
 
     def find(self, wanted: str | None) -> Build:
-        """The build to install; raises SetUpError when there is none."""
+        """Return the build to install. Raise SetUpError if there is none."""
         if wanted not in (None, "cpu"):
             build = self._in_pytorch_index(wanted)
         else:
@@ -34,11 +33,11 @@ class Search:
         return build
 
     def reasons(self) -> str:
-        """Why the indexes asked gave nothing."""
+        """Return the errors of the queried indexes."""
         return reasons(self.problems)
 
     def _configured(self) -> Build | None:
-        """What pip's configuration gives, if it is a CPU build."""
+        """Return the build of pip's configured index if it is a CPU build."""
         try:
             [torch] = self._pip.look_up(self._pin, "--no-deps")
         except NotFoundError as error:
@@ -46,7 +45,7 @@ class Search:
             return None
         if is_cpu_build(torch, sys.platform):
             return Build(f"torch=={torch.version}", (torch,))
-        self.problems[CONFIGURED] = NotFoundError("it has no CPU build", unreachable=False)
+        self.problems[CONFIGURED] = NotFoundError("no CPU build", unreachable=False)
         return None
 
     def _in_pytorch_index(self, build: str) -> Build | None:
@@ -60,7 +59,7 @@ class Search:
         return Build(f"{self._pin}+{build}", tuple(packages), options, with_dependencies=build != "cpu")
 
     def _with_gpu_libraries(self) -> Build | None:
-        """The default index' build, which cannot be imported without all that it requires."""
+        """Return the default index' build, which needs all its dependencies."""
         options = ("--constraint", str(CONSTRAINTS))
         try:
             packages = self._pip.look_up(self._pin, *options)

@@ -1,4 +1,4 @@
-"""Installs the torch that fits before any other package, and imports it at once."""
+"""Install the torch that fits before any other package, and check that it can be imported."""
 
 import shutil
 import signal
@@ -11,22 +11,21 @@ from urllib.parse import urlsplit
 from urllib.request import Request, url2pathname, urlopen
 
 from deploy.local.set_up.environment import last_line, python_of, site_packages
-from deploy.local.set_up.errors import SetUpError
 from deploy.local.set_up.find_torch import Search
 from deploy.local.set_up.packages import CONSTRAINTS
 from deploy.local.set_up.pip import Pip
-from deploy.local.set_up.surroundings import has_gpu, readable_size, say
+from deploy.local.set_up.surroundings import SetUpError, has_gpu, readable_size, say
 from deploy.local.set_up.torch_build import CUDA, PYTORCH_INDEX, Build, Package, fits, import_failed, needed_on_cpus
 
 IMPORT = "import torch; print(torch.__version__)"
-LEFT_BY_TORCH = ("torch", "torchgen", "functorch", "torch-*.dist-info")
+TORCH_FILES = ("torch", "torchgen", "functorch", "torch-*.dist-info")
 
 
 def install_torch(pip: Pip, pin: str, wanted: str | None, environ: Mapping[str, str]) -> str:
-    """Make sure of a torch that fits; its version with the local part. Raises SetUpError."""
+    """Ensure a torch that fits. Return its version with the local part. Raise SetUpError."""
     version, error = _import_torch(pip.venv)
     if wanted == "skip":
-        return version or _not_skipped(error, pip, pin)
+        return version or _fail_skip(error, pip, pin)
     if _is_kept(version, pin, wanted) and any(site_packages(pip.venv).glob("torch-*.dist-info")):
         return version
     pip.renew()
@@ -38,7 +37,7 @@ def install_torch(pip: Pip, pin: str, wanted: str | None, environ: Mapping[str, 
     if not version:
         raise import_failed(error, python_of(pip.venv), for_gpus=build.with_dependencies)
     if wanted is None and has_gpu():
-        say(f"There is an NVIDIA GPU, and this torch uses the CPU alone. To use the GPU: make demo TORCH={CUDA}")
+        say(f"This machine has an NVIDIA GPU, but this torch uses the CPU only. To use the GPU: make demo TORCH={CUDA}")
     return version
 
 
@@ -46,27 +45,27 @@ def _is_kept(version: str, pin: str, wanted: str | None) -> bool:
     return version.partition("+")[0] == pin.partition("==")[2] and fits(version, wanted)
 
 
-def _not_skipped(error: str, pip: Pip, pin: str) -> str:
+def _fail_skip(error: str, pip: Pip, pin: str) -> str:
     command = f"{python_of(pip.venv)} -m pip install {pin}"
-    raise SetUpError(f"TORCH=skip, but torch cannot be imported: {error}. To install one: {command}")
+    raise SetUpError(f"TORCH=skip, but torch cannot be imported: {error}. To install it: {command}")
 
 
 def _import_torch(venv: Path) -> tuple[str, str]:
-    """Its version, or the last line of what went wrong; the other is empty."""
+    """Return its version and an empty string, or an empty string and the last line of the error."""
     answer = subprocess.run([python_of(venv), "-I", "-c", IMPORT], check=False, capture_output=True, text=True)
     if answer.returncode < 0:
-        return "", f"Python was ended by {signal.Signals(-answer.returncode).name}"
+        return "", f"Python ended with {signal.Signals(-answer.returncode).name}"
     return (last_line(answer.stdout), "") if answer.returncode == 0 else ("", last_line(answer.stderr))
 
 
 def _install(pip: Pip, build: Build) -> None:
-    for name in LEFT_BY_TORCH:  # pip could not replace one that lost its metadata
+    for name in TORCH_FILES:  # pip cannot replace a torch without metadata
         for left in site_packages(pip.venv).glob(name):
             shutil.rmtree(left)
-    pip.install([*build.options, build.requirement], "torch could not be installed")
+    pip.install([*build.options, build.requirement], "Cannot install torch")
     needed = needed_on_cpus(build.torch)
     if needed and not build.with_dependencies:
-        pip.install(["--constraint", str(CONSTRAINTS), *needed], "What torch needs could not be installed")
+        pip.install(["--constraint", str(CONSTRAINTS), *needed], "Cannot install the dependencies of torch")
 
 
 def _announcement(build: Build, search: Search, environ: Mapping[str, str]) -> str:
@@ -78,19 +77,19 @@ def _announcement(build: Build, search: Search, environ: Mapping[str, str]) -> s
     if not search.problems:
         return with_libraries
     return (
-        f"There is no CPU build ({search.reasons()}), so this fetches {with_libraries}. To avoid it, stop now and"
+        f"No CPU build was found ({search.reasons()}). Downloading {with_libraries}. To avoid it, stop now and"
         f" name a mirror of {PYTORCH_INDEX} in TORCH_INDEX_URL, or a folder with a CPU build in PIP_FIND_LINKS."
     )
 
 
 def _origin(package: Package) -> str:
-    """Its host, or its folder."""
+    """Return the host of its URL, or its folder."""
     parts = urlsplit(package.url)
     return parts.hostname or str(Path(url2pathname(parts.path)).parent)
 
 
 def _download_bytes(packages: Sequence[Package], ca_file: str | None) -> int | None:
-    """What their files take to fetch; None when a server does not say."""
+    """Return the size of their files; None if a server does not report it."""
     context = ssl.create_default_context(cafile=ca_file or None)
     with ThreadPoolExecutor(8) as pool:
         sizes = list(pool.map(lambda package: _file_bytes(package.url, context), packages))
@@ -105,5 +104,5 @@ def _file_bytes(url: str, context: ssl.SSLContext) -> int | None:
         request = Request(url, method="HEAD")  # noqa: S310 - pip chose the URL, from its indexes
         with urlopen(request, timeout=15, context=context) as answer:  # noqa: S310 - as above
             return int(answer.headers["Content-Length"])
-    except (OSError, TypeError, ValueError):  # a TypeError when there is no such header
+    except (OSError, TypeError, ValueError):  # TypeError: the header is missing
         return None

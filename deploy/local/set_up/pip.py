@@ -1,4 +1,4 @@
-"""pip, in the environment: what it would install, and installing. Its output goes to a file; few lines are shown."""
+"""Run the environment's pip: look up and install packages. Its output goes to a log file; a few lines are shown."""
 
 import json
 import re
@@ -8,30 +8,29 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from deploy.local.set_up.environment import last_line, python_of, site_packages
-from deploy.local.set_up.errors import NotFoundError, SetUpError
-from deploy.local.set_up.surroundings import say
+from deploy.local.set_up.surroundings import NotFoundError, SetUpError, say
 from deploy.local.set_up.torch_build import Package
 
-FIRST_CHEAP_PIP = (25, 3)  # older ones download a whole wheel to read what it requires
-SAY_EVERY = 20
-BRIEFLY = ["--retries", "1", "--timeout", "15"]  # a host that cannot be reached is found out soon
-LOOK_UP = ["install", "--dry-run", "--ignore-installed", *BRIEFLY]
+FIRST_METADATA_PIP = (25, 3)  # older versions download a whole wheel to read its dependencies
+PROGRESS_EVERY = 20
+SHORT_TIMEOUTS = ["--retries", "1", "--timeout", "15"]  # detect an unreachable host early
+LOOK_UP = ["install", "--dry-run", "--ignore-installed", *SHORT_TIMEOUTS]
 RANGE_REQUESTS = ["--use-feature=fast-deps"]  # for indexes that serve no metadata files
-ELSEWHERE = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PYTHONPATH", "PYTHONHOME")
+REDIRECTING_VARIABLES = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PYTHONPATH", "PYTHONHOME")
 UNREACHABLE = re.compile(r"connection broken by|Could not fetch URL|ConnectionPool|Max retries|timed out|ProxyError")
 DOWNLOADING = re.compile(r"\s*Downloading .*\((?P<number>[\d.]+) (?P<unit>bytes|kB|MB|GB)\)")
 UNITS = {"bytes": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9}
 
 
 class Answer(NamedTuple):
-    """How pip ended, and all that it printed."""
+    """pip's exit status and output."""
 
     status: int
     output: str
 
 
 class Pip:
-    """The environment's pip, with the caller's configuration, less what would make it install elsewhere."""
+    """The environment's pip, with the caller's configuration except variables that change the target."""
 
     def __init__(self, venv: Path, environ: Mapping[str, str]) -> None:
         self.venv = venv
@@ -42,16 +41,16 @@ class Pip:
         self._log.unlink(missing_ok=True)
 
     def renew(self) -> None:
-        """Take a newer pip where this one is old. Without a newer one the old one works, at more cost."""
-        if _version_of_pip(self.venv) < FIRST_CHEAP_PIP:
-            self._run(["install", "--upgrade", *BRIEFLY, "pip"])
+        """Upgrade an old pip. If that fails, the old one still works but downloads more."""
+        if _version_of_pip(self.venv) < FIRST_METADATA_PIP:
+            self._run(["install", "--upgrade", *SHORT_TIMEOUTS, "pip"])
 
     def look_up(self, requirement: str, *options: str) -> list[Package]:
-        """What it would install for a requirement, which it does not do; raises NotFoundError."""
+        """Return the packages that pip would install for a requirement. Raise NotFoundError."""
         report = self.venv / "report.json"
         arguments = [*LOOK_UP, "--report", str(report), *options, requirement]
         answer = self._run([*arguments, *self._range_requests])
-        if "invalid choice: 'fast-deps'" in answer.output:  # pip calls the feature experimental
+        if "invalid choice: 'fast-deps'" in answer.output:  # the feature is experimental
             self._range_requests = []
             answer = self._run(arguments)
         if answer.status:
@@ -61,10 +60,10 @@ class Pip:
         return [_package(each) for each in found]
 
     def install(self, arguments: list[str], failure: str, count: int = 0) -> None:
-        """Install; raises SetUpError with pip's own words. `count` packages are to be shown as they come."""
+        """Install. Raise SetUpError with pip's error. `count`: the number of packages, for progress lines."""
         answer = self._run(["install", "--progress-bar", "off", *arguments], count)
         if answer.status:
-            raise SetUpError(f"{failure}: {last_line(answer.output)} (all of it: {self._log})")
+            raise SetUpError(f"{failure}: {last_line(answer.output)} (full log: {self._log})")
 
     def _run(self, arguments: list[str], count: int = 0) -> Answer:
         command = [python_of(self.venv), "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments]
@@ -80,7 +79,7 @@ class Pip:
 
 
 def downloaded_bytes(line: str) -> int:
-    """What a line of pip's says that it downloads, as exactly as it says so; 0 for any other line."""
+    """Return the size that a line of pip's output reports as a download; 0 for any other line."""
     found = DOWNLOADING.match(line)
     return round(float(found["number"]) * UNITS[found["unit"]]) if found else 0
 
@@ -91,10 +90,10 @@ def _version_of_pip(venv: Path) -> tuple[int, ...]:
 
 
 def _for_pip(environ: Mapping[str, str], venv: Path) -> dict[str, str]:
-    kept = {name: value for name, value in environ.items() if name not in ELSEWHERE}
+    kept = {name: value for name, value in environ.items() if name not in REDIRECTING_VARIABLES}
     try:
         Path.home()
-    except RuntimeError:  # neither HOME nor an entry in /etc/passwd: pip would make a folder named ~
+    except RuntimeError:  # without HOME and an entry in /etc/passwd, pip creates a folder named ~
         kept["HOME"] = str(venv.absolute())
     return kept | {"PIP_USER": "0"}
 
@@ -106,14 +105,14 @@ def _package(found: Mapping[str, Any]) -> Package:
 
 
 def _followed(lines: Iterable[str], log: IO[str], count: int) -> Iterator[str]:
-    """Copy pip's output, and say how far it is."""
+    """Copy pip's output to the log and print progress."""
     collected = 0
     for line in lines:
         log.write(line)
         yield line
-        if line.startswith(("Collecting", "Processing /")):  # the latter from a folder
+        if line.startswith(("Collecting", "Processing /")):  # `Processing`: from a folder
             collected += 1
-            if count and collected % SAY_EVERY == 0:
-                say(f"  {collected} of {count} fetched")
+            if count and collected % PROGRESS_EVERY == 0:
+                say(f"  {collected} of {count} downloaded")
         elif line.startswith("Installing collected packages") and count:
-            say("  installing them")
+            say("  installing")

@@ -1,8 +1,8 @@
-"""`python -m tests.benchmarks.ingest`: how fast Headrace accepts uploads, beside the usual stack and the bare limit.
+"""`python -m tests.benchmarks.ingest`: compares Headrace's upload rate with the usual stack and a bare server.
 
-In one run on this machine, on the same PostgreSQL, Valkey and disk, in an order that turns with each repeat. Everything
-that Headrace accepted is checked. Prints a table for each load, and one JSON object last; status 1 when a run failed or
-something accepted was not there.
+All contenders run on this machine with the same PostgreSQL, Valkey and disk. Their order rotates with each repeat. All
+accepted uploads are checked. Prints a table for each load, then one JSON object. Exit status 1 when a run failed or an
+accepted upload was missing or wrong.
 """
 
 import asyncio
@@ -29,18 +29,18 @@ from tests.benchmarks.ingest.serving import ServerFailedError
 from tests.benchmarks.ingest.storages import Storages
 
 GENERATOR_CHECK = (
-    "The load generator is not what is measured: `of a core` says how busy it was (below 1.00 it waited for the "
-    "server), and `generator` is the rate that it reaches against a server that answers at once and keeps nothing."
+    "Check that the load generator was not the bottleneck: `of a core` is its CPU use (below 1.00 it waited for the "
+    "server); `generator` is its rate against a server that answers immediately and stores nothing."
 )
 
 
 def main() -> int:
     choices = read_choices(__doc__)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends what it has started, as Ctrl-C does
-    _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # stops the started processes, as Ctrl-C does
+    _, max_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(
-        resource.RLIMIT_NOFILE, (most_files, most_files)
-    )  # which the usual stack inherits; ours raises its own
+        resource.RLIMIT_NOFILE, (max_files, max_files)
+    )  # for the usual stack, which inherits it; Headrace raises its own limit
     with tempfile.TemporaryDirectory(prefix="headrace-benchmark-", ignore_cleanup_errors=True) as folder:
         report = asyncio.run(Benchmark(choices, Path(folder)).run())
     print(json.dumps(report))
@@ -48,7 +48,7 @@ def main() -> int:
 
 
 class Benchmark:
-    """The rounds of all loads."""
+    """Runs all loads against all contenders."""
 
     def __init__(self, choices: Choices, folder: Path) -> None:
         self._choices = choices
@@ -57,15 +57,15 @@ class Benchmark:
         self._skipped: dict[str, str] = {}
 
     async def run(self) -> dict[str, Any]:
-        """All of it; prints the tables on the way, returns what the JSON holds."""
+        """Run all loads; print a table for each and return the JSON object."""
         found: dict[str, dict[str, Any]] = {}
         async with Storages.opened(self._folder) as storages:
             choices = self._choices
             runner = Runner(storages=storages, servers=choices.processes, generators=choices.generators)
             for load in choices.loads():
-                if reason := self._no_room(load):
+                if reason := self._missing_disk_space(load):
                     self._skipped[load.name] = reason
-                    print(f"\n{load}: left out, {reason}", flush=True)
+                    print(f"\n{load}: skipped, {reason}", flush=True)
                     continue
                 runs = await self._repeat(load, runner)
                 print(f"\n{load}\n{table(runs)}", flush=True)
@@ -108,17 +108,15 @@ class Benchmark:
         )
         return found
 
-    def _no_room(self, load: Load) -> str | None:
+    def _missing_disk_space(self, load: Load) -> str | None:
         free = shutil.disk_usage(self._folder).free
         if free >= load.disk_bytes:
             return None
-        return (
-            f"it needs {load.disk_bytes / GB:.0f} GB of disk, and {free / GB:.0f} GB are free (TMPDIR chooses the disk)"
-        )
+        return f"needs {load.disk_bytes / GB:.0f} GB of disk; {free / GB:.0f} GB are free. Set TMPDIR to a larger disk"
 
 
 def _conditions(choices: Choices) -> dict[str, object]:
-    """Under which the figures came about."""
+    """Return the conditions of the run."""
     return {
         "repeats": choices.repeats,
         "seconds": choices.seconds,

@@ -1,4 +1,4 @@
-"""A bare ASGI application that writes the body to a file and does nothing else: the limit of what Python's ASGI can do.
+"""A bare ASGI application that only writes the body to a file: the upper bound for a Python ASGI server.
 
 `uvicorn tests.benchmarks.ingest.bare_sink:app`, with SINK_FOLDER in the environment.
 """
@@ -16,7 +16,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     name = str(uuid.uuid4())
     status, body = 404, b"{}"
     if scope["method"] == "POST":
-        with (FOLDER / name).open("wb", buffering=0) as file:  # the page cache takes it at once
+        with (FOLDER / name).open("wb", buffering=0) as file:  # written to the page cache at once
             more = True
             while more:
                 message = await receive()

@@ -1,4 +1,4 @@
-"""Checks all that a server accepted: of Headrace rows, bytes and bells; of the others what they promise."""
+"""Checks all uploads that a server accepted: rows, bytes and dispatches, as far as the contender stores them."""
 
 import asyncio
 import hashlib
@@ -17,12 +17,12 @@ from shared.schemas.states import TaskKind
 from tests.benchmarks.ingest.form_request import FormRequest
 from tests.benchmarks.ingest.storages import Storages
 from tests.benchmarks.ingest.upload_audio import audio_pieces, audio_sha256
-from tests.benchmarks.ingest.usual_record import QUEUE
+from tests.benchmarks.ingest.usual_table import QUEUE
 
 Accepted = Sequence[tuple[int, str]]  # number of the upload, id of the job
 Faults = Counter[str]
 
-RUNG_WITHIN_S = 15.0  # the bell is rung behind the answer
+DISPATCHED_WITHIN_S = 15.0  # the task is dispatched after the answer
 AT_A_TIME = 1000
 FIND_ROWS = """
 SELECT j.id, j.source_sha256, j.source_bytes, t.id AS task_id, t.dispatch_no
@@ -32,14 +32,14 @@ FIND_USUAL = "SELECT id, bytes FROM usual_uploads WHERE id = ANY($1::uuid[])"
 
 
 async def check_headrace(accepted: Accepted, audio_bytes: int, storages: Storages) -> Faults:
-    """Every id once; its row with what was sent, its bytes in the store, its task in arq's queue."""
+    """Check Headrace: ids are unique; each has its row, its bytes in the blob store and its dispatch in the queue."""
     rows = await _rows(storages, FIND_ROWS, accepted)
     blobs = BlobStore(storages.uploads.as_uri())
-    faults = twice(accepted)
+    faults = duplicate_ids(accepted)
     faults["no row"] = sum(job_id not in rows for _, job_id in accepted)
     present = [(number, rows[job_id]) for number, job_id in accepted if job_id in rows]
     faults += await asyncio.to_thread(_compare_all, present, audio_bytes, blobs)
-    faults["bell not rung"] = await _unrung(storages.redis_url, [row for _, row in present])
+    faults["bell not rung"] = await _count_undispatched(storages.redis_url, [row for _, row in present])
     return +faults
 
 
@@ -55,7 +55,7 @@ def _compare_all(present: Iterable[tuple[int, Any]], audio_bytes: int, blobs: Bl
 
 
 def sha256_if_equal(path: Path, pieces: Iterable[bytes]) -> str | None:
-    """The digest of a file that holds just these bytes; None for any other, and for none."""
+    """Return the digest of a file with exactly these bytes; None when the file is different or missing."""
     digest = hashlib.sha256()
     try:
         with path.open("rb") as file:
@@ -68,12 +68,12 @@ def sha256_if_equal(path: Path, pieces: Iterable[bytes]) -> str | None:
         return None
 
 
-async def _unrung(redis_url: str, rows: Sequence[Any]) -> int:
+async def _count_undispatched(redis_url: str, rows: Sequence[Any]) -> int:
     dispatches = [Dispatch(row["task_id"], row["dispatch_no"], TaskKind.PREPARE) for row in rows]
     loop = asyncio.get_running_loop()
-    give_up_s = loop.time() + RUNG_WITHIN_S
+    deadline_s = loop.time() + DISPATCHED_WITHIN_S
     async with Redis.from_url(redis_url) as redis:
-        while (missing := await _not_queued(redis, dispatches)) and loop.time() < give_up_s:
+        while (missing := await _not_queued(redis, dispatches)) and loop.time() < deadline_s:
             dispatches = missing
             await asyncio.sleep(0.1)
     return len(missing)
@@ -92,41 +92,43 @@ async def _not_queued(redis: Any, dispatches: Sequence[Dispatch]) -> list[Dispat
 
 
 async def check_usual(accepted: Accepted, audio_bytes: int, storages: Storages) -> Faults:
-    """A row and a file of each, and as many messages."""
+    """Check the usual stack: each upload has a row and a file, and the queue has as many messages."""
     rows = await _rows(storages, FIND_USUAL, accepted)
-    faults = twice(accepted)
+    faults = duplicate_ids(accepted)
     faults["no row"] = sum(job_id not in rows for _, job_id in accepted)
-    faults["other bytes stored"] = _of_other_size(accepted, storages.uploads, audio_bytes)
+    faults["other bytes stored"] = _count_wrong_sizes(accepted, storages.uploads, audio_bytes)
     async with Redis.from_url(storages.redis_url) as redis:
         faults["bell not rung"] = max(0, len(accepted) - await redis.llen(QUEUE))
     return +faults
 
 
 async def check_bare(accepted: Accepted, audio_bytes: int, storages: Storages) -> Faults:
-    """A file of each, with the whole body in it."""
-    faults = twice(accepted)
+    """Check the bare server: each upload has a file with the whole body."""
+    faults = duplicate_ids(accepted)
     body_bytes = FormRequest("", audio_bytes).body_bytes
-    faults["other bytes stored"] = _of_other_size(accepted, storages.uploads, body_bytes)
+    faults["other bytes stored"] = _count_wrong_sizes(accepted, storages.uploads, body_bytes)
     return +faults
 
 
 async def check_nothing(_accepted: Accepted, _audio_bytes: int, _storages: Storages) -> Faults:
-    """For the server that keeps nothing."""
+    """Check nothing: the server stores nothing."""
     return Counter()
 
 
-def twice(accepted: Accepted) -> Faults:
-    """Ids that were given to more than one upload."""
+def duplicate_ids(accepted: Accepted) -> Faults:
+    """Count ids that more than one upload received."""
     return Counter({"id given twice": len(accepted) - len({job_id for _, job_id in accepted})})
 
 
-def _of_other_size(accepted: Accepted, folder: Path, size: int) -> int:
+def _count_wrong_sizes(accepted: Accepted, folder: Path, size: int) -> int:
     paths = [folder / job_id for _, job_id in accepted]
     return sum(not path.exists() or path.stat().st_size != size for path in paths)
 
 
 async def _rows(storages: Storages, query: str, accepted: Accepted) -> dict[str, Any]:
-    await storages.fetch("ANALYZE")  # tables that were empty a moment ago: else a join walks all of one for each row
+    await storages.fetch(
+        "ANALYZE"
+    )  # the tables were empty until now; without statistics the join scans a whole table per row
     rows = await storages.fetch(query, [UUID(job_id) for _, job_id in accepted])
     return {str(row["id"]): row for row in rows}
 

@@ -1,4 +1,4 @@
-"""What the runs of a contender under one load come to, and how they compare, repeat by repeat."""
+"""The figures of a contender's runs under one load, and their ratios per repeat."""
 
 import math
 from collections import Counter
@@ -37,7 +37,7 @@ class RunFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ratio(NamedTuple):
-    """Of the uploads per second, with its spread over the repeats."""
+    """Ratio of uploads per second, with the spread over the repeats."""
 
     median: float
     least: float
@@ -71,28 +71,28 @@ def run_figures(run: Measured) -> RunFigures:
 
 
 def percentile(ordered: Sequence[float], percent: int) -> float | None:
-    """The least value that so many percent do not exceed (nearest rank); None of nothing."""
+    """Return the percentile by nearest rank; None for an empty sequence."""
     return round(ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)], 2) if ordered else None
 
 
 def ratio(rates: Rates, others: Rates) -> Ratio | None:
-    """Repeat by repeat; None when there is no repeat that both came through."""
+    """Compare two contenders per repeat; None when they share no successful repeat."""
     both = [(rate, other) for rate, other in zip(rates, others, strict=False) if rate is not None and other]
     found = sorted(rate / other for rate, other in both)
     return Ratio(*(round(value, 3) for value in (median(found), found[0], found[-1]))) if found else None
 
 
 def fastest(contenders: Iterable[Rates]) -> Rates:
-    """Those of the contender with the highest median; empty when there is none."""
+    """Return the rates of the contender with the highest median; empty without contenders."""
     return max(contenders, key=lambda rates: median([rate or 0.0 for rate in rates] or [0.0]), default=())
 
 
 def middle(runs: Sequence[RunFigures], field: str) -> float | None:
-    """The median of a figure over the runs that have it."""
+    """Return the median of a figure over the runs that have it."""
     values = [value for run in runs if (value := getattr(run, field)) is not None]
     return median(values) if values else None
 
 
 def totals(runs: Sequence[RunFigures], field: str) -> dict[str, int]:
-    """The errors or the faults of all runs."""
+    """Return the sum of the errors or faults of all runs."""
     return dict(sum((Counter(getattr(run, field)) for run in runs), Counter()))

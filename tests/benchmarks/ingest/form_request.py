@@ -1,4 +1,4 @@
-"""The bytes of an upload as a form, made once; of each request only the stamps in its audio are its own."""
+"""The bytes of a form upload, built once. Requests differ only in the stamps in their audio."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ class FormRequest:
         self._last = NOISE[: last_bytes - STAMP.size] + TAIL
 
     def batches(self, number: int) -> Iterator[list[bytes]]:
-        """The request of upload `number`, in lists of buffers for `sendmsg`; nothing large is copied."""
+        """Yield the request of upload `number` as lists of buffers for `sendmsg`; no large copies."""
         lead = self._lead
         for block in range(self._whole_blocks):
             yield [lead, STAMP.pack(number, block), NOISE]
@@ -30,7 +30,7 @@ class FormRequest:
         yield [lead, STAMP.pack(number, self._whole_blocks), self._last]
 
     def whole(self, number: int) -> bytes:
-        """All of it at once: for small ones."""
+        """Return a whole request. For small uploads."""
         return b"".join(buffer for batch in self.batches(number) for buffer in batch)
 
 

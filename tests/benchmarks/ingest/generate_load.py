@@ -1,7 +1,7 @@
 """`python -m tests.benchmarks.ingest.generate_load`: one process of the load generator.
 
-Reads an Order from standard input, carries it out, writes an Outcome. Speaks HTTP on plain sockets with bytes made
-beforehand: what a request costs here is two or three system calls.
+Reads an Order from standard input, executes it and writes an Outcome. It sends prebuilt bytes on plain sockets: a
+request costs two or three system calls.
 """
 
 import gc
@@ -17,15 +17,15 @@ from tests.benchmarks.ingest.orders import Mode, Order, Outcome
 from tests.benchmarks.ingest.swarm import Swarm
 from tests.benchmarks.ingest.upload_client import Client
 
-PIECES = 8  # of an upload that is held open
+PIECES = 8  # of a HELD_OPEN upload
 
 
 def main() -> None:
     order = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Order)
-    _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
+    _, max_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max_files, max_files))
     swarm = Swarm(order)
-    gc.disable()  # nothing here has cycles, and a pause would look like the server's
+    gc.disable()  # no object here has cycles, and a pause would count as server latency
     time.sleep(max(0.0, order.start_at_s - time.monotonic()))
     started_s, cpu_before_s = time.monotonic(), time.process_time()
     BEGIN[order.mode](swarm)
@@ -55,7 +55,7 @@ def begin_kept_alive(swarm: Swarm) -> None:
             client.began_s = time.monotonic()
             swarm.upload(client)
 
-    swarm.ended = next_upload
+    swarm.on_end = next_upload
     begin_at_once(swarm)
 
 
@@ -78,8 +78,8 @@ def _hold_one(swarm: Swarm, at_s: float) -> None:
 
 
 def _feed(swarm: Swarm, client: Client, at_s: float, index: int) -> None:
-    """Send piece `index`, which is due at `at_s`, and see to the next."""
-    if not client.is_open:  # answered before its end, or broken: counted by then
+    """Send piece `index`, due at `at_s`, and schedule the next."""
+    if not client.is_open:  # answered early or broken; already counted
         return
     whole = swarm.request.whole(client.number)
     start, end = (len(whole) * number // PIECES for number in (index, index + 1))

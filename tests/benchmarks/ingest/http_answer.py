@@ -1,4 +1,4 @@
-"""Reads the answer to an upload out of what has arrived on a connection. A pure function."""
+"""Parses the answer to an upload from the received bytes. Pure."""
 
 import re
 from typing import NamedTuple
@@ -10,7 +10,7 @@ ACCEPTED = 202
 
 
 class Answer(NamedTuple):
-    """`job_id` is None unless the upload was accepted; `closes`: the connection takes no more requests."""
+    """`job_id` is None unless the upload was accepted; `closes`: the server closes the connection."""
 
     status: int
     job_id: str | None
@@ -18,7 +18,7 @@ class Answer(NamedTuple):
 
 
 def read_answer(received: bytes | bytearray) -> Answer | None:
-    """The answer, or None while some of it is missing. ValueError for what is no answer with a Content-Length."""
+    """Return the answer; None while it is incomplete. Raise ValueError unless it has a Content-Length."""
     end = received.find(b"\r\n\r\n")
     if end < 0:
         return None

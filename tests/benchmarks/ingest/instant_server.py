@@ -1,7 +1,7 @@
-"""`python -m tests.benchmarks.ingest.instant_server PORT`: answers each request at once and keeps nothing.
+"""`python -m tests.benchmarks.ingest.instant_server PORT`: answers each request at once and stores nothing.
 
-Against it the load generator shows the rate that it can reach. It knows just the requests of this benchmark, each of
-whose heads arrives in one piece.
+It measures the load generator's maximum rate. It parses this benchmark's requests only, whose heads arrive in one
+piece.
 """
 
 import re
@@ -16,7 +16,7 @@ BACKLOG = 4096
 
 
 class Server:
-    """One epoll for all connections; of each it knows how many bytes of its request are still to come."""
+    """Serves all connections with one epoll and counts the missing request bytes of each."""
 
     def __init__(self, port: int) -> None:
         self._listener = socket.create_server(("127.0.0.1", port), backlog=BACKLOG)

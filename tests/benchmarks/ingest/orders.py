@@ -1,4 +1,4 @@
-"""What a process of the load generator is told to do, and what it tells when it is done."""
+"""The input and output of one process of the load generator."""
 
 from enum import StrEnum
 
@@ -8,34 +8,34 @@ import msgspec
 class Mode(StrEnum):
     """How the clients behave."""
 
-    KEPT_ALIVE = "kept-alive"  # each sends upload after upload on its connection, until the time is over
-    AT_ONCE = "at-once"  # all connect at one moment, and send one upload each
-    HELD_OPEN = "held-open"  # each holds one upload open, sends it in small pieces, and then finishes
+    KEPT_ALIVE = "kept-alive"  # each client sends uploads on one connection until `seconds` have passed
+    AT_ONCE = "at-once"  # all clients connect at once and send one upload each
+    HELD_OPEN = "held-open"  # each client sends one upload in small pieces over `hold_s`
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """Times are in seconds; `start_at_s` is on the machine's monotonic clock, so that processes start together."""
+    """Times are in seconds. `start_at_s` is on the monotonic clock, so that all processes start together."""
 
     port: int
     mode: Mode
     audio_bytes: int
     clients: int
-    first_number: int  # of the uploads
-    sources: tuple[str, ...]  # addresses to connect from, in turn: an address has only so many ports
+    first_number: int  # number of the first upload
+    sources: tuple[str, ...]  # source addresses, used in rotation: each has a limited number of ports
     start_at_s: float
-    seconds: float  # KEPT_ALIVE: for how long uploads are begun
-    ramp_s: float = 0  # HELD_OPEN: over which the clients come
-    hold_s: float = 0  # HELD_OPEN: from the first piece of an upload to the last
-    most_s: float  # then what is unanswered is an error
+    seconds: float  # KEPT_ALIVE: no upload starts after this time
+    ramp_s: float = 0  # HELD_OPEN: the clients start within this time
+    hold_s: float = 0  # HELD_OPEN: time from the first piece of an upload to the last
+    timeout_s: float  # unanswered uploads are errors after this time
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it. Latency runs to the whole answer, from the first byte; held open, from the last piece."""
+    """Latency is the time from the first byte (HELD_OPEN: from the last piece) to the whole answer."""
 
     accepted: list[tuple[int, str]]  # number of the upload, id of the job
-    latencies_s: list[float]  # of the accepted
+    latencies_s: list[float]  # of the accepted uploads
     errors: dict[str, int]
     started_s: float
     ended_s: float
     cpu_s: float
-    most_open: int  # uploads under way at a time
+    most_open: int  # most concurrent uploads

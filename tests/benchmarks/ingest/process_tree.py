@@ -1,4 +1,4 @@
-"""Memory and processor time of a server with all its processes, as the kernel counts them."""
+"""Memory and CPU time of a server and its child processes, as the kernel counts them."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -6,11 +6,11 @@ from typing import NamedTuple
 from tests.benchmarks.process_figures import TICKS_PER_S
 from tests.stack.launched import descendants
 
-RESET_PEAK = "5"  # proc(5), clear_refs: the peak becomes what is resident now
+RESET_PEAK = "5"  # proc(5), clear_refs: sets the peak to the resident size
 
 
 class Tree(NamedTuple):
-    """A process and its descendants as they were when they were looked for."""
+    """A process and its descendants at the time of creation of this object."""
 
     pids: frozenset[int]
 
@@ -23,15 +23,15 @@ class Tree(NamedTuple):
             Path(f"/proc/{pid}/clear_refs").write_text(RESET_PEAK)
 
     def resident_bytes(self) -> int:
-        """The sum; pages that processes share are counted for each."""
+        """Return the sum; shared pages count once per process."""
         return sum(_status_bytes(pid, "VmRSS") for pid in self.pids)
 
     def peak_bytes(self) -> int:
-        """The sum of the most that each had since the reset. OSError when one of them is gone."""
+        """Return the sum of each process's peak since the reset. Raise OSError when a process has ended."""
         return sum(_status_bytes(pid, "VmHWM") for pid in self.pids)
 
     def cpu_s(self) -> float:
-        """In user and kernel mode, with what their ended children took."""
+        """Return user and system time, including ended children."""
         return sum(_cpu_s(pid) for pid in self.pids)
 
 
@@ -44,5 +44,5 @@ def _cpu_s(pid: int) -> float:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return 0.0  # it ended meanwhile: its parent has its time
+        return 0.0  # it ended; its parent's counters include its time
     return sum(map(int, fields[11:15])) / TICKS_PER_S

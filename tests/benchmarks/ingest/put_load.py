@@ -1,4 +1,4 @@
-"""Puts a load on a server: starts the processes of the load generator together, and joins what they tell."""
+"""Runs a load: starts the load generator's processes at the same time and merges their outcomes."""
 
 import asyncio
 import sys
@@ -14,18 +14,18 @@ from tests.benchmarks.ingest.loads import Load
 from tests.benchmarks.ingest.orders import Order, Outcome
 from tests.stack.launched import ROOT
 
-STARTS_AFTER_S = 1.0  # by then every process has been told what to do
+STARTS_AFTER_S = 1.0  # by then every process has read its order
 NUMBERS_A_PROCESS = 1 << 40
-CLIENTS_AN_ADDRESS = 5000  # of 28,000 ports; those of the run before are still waiting out their time
+CLIENTS_AN_ADDRESS = 5000  # of 28,000 ports; the previous run's ports are still in TIME_WAIT
 FIRST_ADDRESS, LAST_ADDRESS = 2, 250
 _addresses = count()
 
 
 async def put_load(load: Load, port: int, processes: int) -> Outcome:
-    """Returns when all uploads are over. RuntimeError when a process of the generator fails."""
+    """Run a load to its end. Raise RuntimeError when a process of the generator fails."""
     start_at_s = time.monotonic() + STARTS_AFTER_S
     orders = list(_orders(load, port, min(processes, load.clients), start_at_s))
-    return join(await asyncio.gather(*(_carry_out(order) for order in orders)))
+    return join(await asyncio.gather(*(_execute(order) for order in orders)))
 
 
 def _orders(load: Load, port: int, processes: int, start_at_s: float) -> Iterator[Order]:
@@ -42,16 +42,16 @@ def _orders(load: Load, port: int, processes: int, start_at_s: float) -> Iterato
             seconds=load.seconds,
             ramp_s=load.ramp_s,
             hold_s=load.hold_s,
-            most_s=load.most_s,
+            timeout_s=load.timeout_s,
         )
 
 
 def _address() -> str:
-    """The next address of loopback, so that an address is used again as late as can be."""
+    """Return the next loopback address. Rotation delays reuse."""
     return f"127.0.0.{FIRST_ADDRESS + next(_addresses) % (LAST_ADDRESS - FIRST_ADDRESS)}"
 
 
-async def _carry_out(order: Order) -> Outcome:
+async def _execute(order: Order) -> Outcome:
     command = [sys.executable, "-m", "tests.benchmarks.ingest.generate_load"]
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=PIPE, stdout=PIPE, stderr=PIPE)
     try:
@@ -66,7 +66,7 @@ async def _carry_out(order: Order) -> Outcome:
 
 
 def join(outcomes: Sequence[Outcome]) -> Outcome:
-    """As if one process had done it all."""
+    """Merge outcomes into one."""
     errors: Counter[str] = Counter()
     for outcome in outcomes:
         errors.update(outcome.errors)

@@ -1,4 +1,4 @@
-"""The figures of all runs as a table, and as what goes into the JSON."""
+"""The figures of all runs as a table and as JSON."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import msgspec
 
 from tests.benchmarks.ingest.figures import Rates, Ratio, RunFigures, fastest, middle, ratio, totals
 
-Runs = Mapping[str, Sequence[RunFigures | None]]  # by contender; in each the repeats, None for one that failed
+Runs = Mapping[str, Sequence[RunFigures | None]]  # repeats by contender; None for a failed one
 USUAL, BARE = "usual", "bare"
 COLUMNS = (
     ("uploads/s", "uploads_per_s", 1),
@@ -27,7 +27,7 @@ HEAD = ("contender", *(title for title, _, _ in COLUMNS), "errors", "faults", "x
 
 
 def table(runs: Runs) -> str:
-    """One load: medians of the repeats, errors and faults of all; a contender without a run has dashes."""
+    """Format one load: medians of the repeats, sums of errors and faults; dashes for a contender without runs."""
     rows = [HEAD, *(_row(name, _done(each), ratios(name, runs)) for name, each in runs.items())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
@@ -37,12 +37,12 @@ def table(runs: Runs) -> str:
 
 
 def as_json(runs: Runs) -> dict[str, Any]:
-    """By contender: the medians, the ratios and each run."""
+    """Return the medians, ratios and runs by contender."""
     return {name: _entry(name, _done(each), ratios(name, runs)) for name, each in runs.items()}
 
 
 def ratios(name: str, runs: Runs) -> dict[str, Ratio | None]:
-    """To the faster of the usual stacks and to the bare limit."""
+    """Return the ratios to the faster usual stack and to the bare server."""
     rates = {other: _rates(each) for other, each in runs.items()}
     usual = fastest([each for other, each in rates.items() if other.startswith(USUAL)])
     return {USUAL: ratio(rates[name], usual), BARE: ratio(rates[name], rates.get(BARE, ()))}

@@ -1,4 +1,4 @@
-"""One run: a contender's server started afresh, warmed, put under one load, measured, checked and stopped."""
+"""One run: starts a contender's server, warms it, runs one load, measures, checks and stops it."""
 
 import os
 from collections import Counter
@@ -7,19 +7,19 @@ import msgspec
 
 from deploy.local.ports import free_port
 from tests.benchmarks.ingest.check_accepted import CHECKS
-from tests.benchmarks.ingest.contenders import Contender, Place
+from tests.benchmarks.ingest.contenders import Contender, ServerConfig
 from tests.benchmarks.ingest.loads import SMALL_BYTES, Load
 from tests.benchmarks.ingest.orders import Mode, Outcome
 from tests.benchmarks.ingest.process_tree import Tree
 from tests.benchmarks.ingest.put_load import put_load
-from tests.benchmarks.ingest.serving import ServerFailedError, last_words, serving
+from tests.benchmarks.ingest.serving import ServerFailedError, log_tail, serving
 from tests.benchmarks.ingest.storages import Storages
 
-WARM_UP = Load(name="warm-up", mode=Mode.KEPT_ALIVE, audio_bytes=SMALL_BYTES, clients=64, seconds=1.0, most_s=60.0)
+WARM_UP = Load(name="warm-up", mode=Mode.KEPT_ALIVE, audio_bytes=SMALL_BYTES, clients=64, seconds=1.0, timeout_s=60.0)
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """`growth_bytes` is from before the load to the peak under it; `faults` is what was accepted and is not there."""
+    """`growth_bytes`: from before the load to its peak. `faults`: accepted uploads that are missing or wrong."""
 
     outcome: Outcome
     audio_bytes: int
@@ -32,7 +32,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Costs:
-    """Memory and processor time of the servers from now on."""
+    """Memory and CPU time of the servers since creation of this object."""
 
     def __init__(self, server_pid: int, storages: Tree) -> None:
         self._server = Tree.of(server_pid)
@@ -45,39 +45,41 @@ class Costs:
         self.processes = len(self._server.pids)
 
     def memory(self) -> tuple[int, int]:
-        """Peak and growth in bytes. OSError when one of the processes has ended."""
+        """Return peak and growth in bytes. Raise OSError when a process has ended."""
         peak_bytes = self._server.peak_bytes()
         return peak_bytes, peak_bytes - self._resident_bytes
 
     def cpu_s(self, storages: Tree) -> tuple[float, float]:
-        """Of the server and of the storages, as these are now."""
+        """Return the CPU seconds of the server and of the storages."""
         return Tree.of(self._root).cpu_s() - self._server_cpu_s, storages.cpu_s() - self._storage_cpu_s
 
 
 class Runner(msgspec.Struct, frozen=True, kw_only=True):
-    """Runs contenders, one at a time; the numbers are of processes."""
+    """Runs contenders, one at a time. `servers` and `generators` are process counts."""
 
     storages: Storages
     servers: int
     generators: int
 
     async def run(self, contender: Contender, load: Load) -> Measured:
-        """Leaves nothing on the disk. ServerFailedError, OSError or RuntimeError when it could not be done."""
+        """Run one load and clean the disk. Raise ServerFailedError, OSError or RuntimeError on failure."""
         await self.storages.empty()
-        os.sync()  # what the run before left to write is not this one's
+        os.sync()  # so that the previous run's dirty pages do not count here
         try:
-            return await self._measure(contender, load, self._place())
+            return await self._measure(contender, load, self._server_config())
         finally:
             await self.storages.empty()
 
-    async def _measure(self, contender: Contender, load: Load, place: Place) -> Measured:
+    async def _measure(self, contender: Contender, load: Load, config: ServerConfig) -> Measured:
         storages = self.storages
-        async with serving(contender, place, storages.log) as server:
-            warm = await put_load(WARM_UP, place.port, self.generators)
+        async with serving(contender, config, storages.log) as server:
+            warm = await put_load(WARM_UP, config.port, self.generators)
             if not warm.accepted:
-                raise ServerFailedError(f"it accepts nothing, {warm.errors}: {last_words(storages.log)}")
+                raise ServerFailedError(
+                    f"no upload of the warm-up was accepted, {warm.errors}: {log_tail(storages.log)}"
+                )
             costs = Costs(server.pid, await storages.tree())
-            outcome = await put_load(load, place.port, self.generators)
+            outcome = await put_load(load, config.port, self.generators)
             server_cpu_s, storage_cpu_s = costs.cpu_s(await storages.tree())
             peak_bytes, growth_bytes = costs.memory()
             check = CHECKS[contender.kind]
@@ -94,8 +96,8 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
             faults=dict(faults + Counter(warm.errors)),
         )
 
-    def _place(self) -> Place:
-        return Place(
+    def _server_config(self) -> ServerConfig:
+        return ServerConfig(
             port=free_port(),
             processes=self.servers,
             uploads=self.storages.uploads,

@@ -1,4 +1,4 @@
-"""Runs a contender's server for the length of a block."""
+"""Runs a contender's server during a block."""
 
 import asyncio
 import os
@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from tests.benchmarks.ingest.contenders import HOST, Contender, Place
+from tests.benchmarks.ingest.contenders import HOST, Contender, ServerConfig
 from tests.stack.launched import ROOT
 
 READY_WITHIN_S = 60.0
@@ -18,35 +18,35 @@ PROBE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
 
 
 class ServerFailedError(Exception):
-    """A server did not start, or ended on its own; the message is its last words."""
+    """A server did not start, or exited; the message is the end of its log."""
 
 
 @asynccontextmanager
-async def serving(contender: Contender, place: Place, log: Path) -> AsyncIterator[Process]:
-    """Yields when it answers. What it writes goes to the file `log`, as it would be kept somewhere in production."""
-    command, environ = contender.command(place), contender.environment(place)
+async def serving(contender: Contender, config: ServerConfig, log: Path) -> AsyncIterator[Process]:
+    """Yield the process when it answers. Its output goes to the file `log`, as in production."""
+    command, environ = contender.command(config), contender.environment(config)
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             *command, cwd=ROOT, env=environ, stdout=output, stderr=output, start_new_session=True
         )
     try:
-        await _until_ready(process, place.port, log)
+        await _until_ready(process, config.port, log)
         yield process
         if process.returncode is not None:
-            raise ServerFailedError(last_words(log))
+            raise ServerFailedError(log_tail(log))
     finally:
         await _end(process)
 
 
-def last_words(log: Path) -> str:
+def log_tail(log: Path) -> str:
     return log.read_text(errors="replace")[-1500:]
 
 
 async def _until_ready(process: Process, port: int, log: Path) -> None:
-    give_up_s = time.monotonic() + READY_WITHIN_S
+    deadline_s = time.monotonic() + READY_WITHIN_S
     while not await _answers(port):
-        if process.returncode is not None or time.monotonic() > give_up_s:
-            raise ServerFailedError(last_words(log))
+        if process.returncode is not None or time.monotonic() > deadline_s:
+            raise ServerFailedError(log_tail(log))
         await asyncio.sleep(0.05)
 
 

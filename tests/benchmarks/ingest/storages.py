@@ -1,4 +1,4 @@
-"""The PostgreSQL and the Valkey that all contenders use, durable as a deployment has them, and empty for each run."""
+"""The PostgreSQL and Valkey that all contenders use: as durable as in a deployment, empty before each run."""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -16,13 +16,13 @@ from deploy.local.servers import running
 from deploy.local.valkey import Valkey
 from deploy.migrate import migrate
 from tests.benchmarks.ingest.process_tree import Tree
-from tests.benchmarks.ingest.usual_record import CREATE
+from tests.benchmarks.ingest.usual_table import CREATE
 
 DURABILITY = ("fsync", "synchronous_commit", "full_page_writes", "server_version")
 
 
 class Storages:
-    """Database, Redis and the folder of the uploads."""
+    """Database, Redis and upload folder."""
 
     def __init__(self, folder: Path, database_url: str, redis_url: str) -> None:
         self.uploads = folder / "uploads"
@@ -34,7 +34,7 @@ class Storages:
     @classmethod
     @asynccontextmanager
     async def opened(cls, folder: Path) -> AsyncIterator["Storages"]:
-        """Servers with their data in the folder."""
+        """Start both servers with their data in the folder."""
         data_dir, processes = DataDir(folder), Processes()
         data_dir.open()
         postgres_password, valkey_password = data_dir.secrets / "postgres", data_dir.secrets / "valkey"
@@ -50,7 +50,7 @@ class Storages:
             yield storages
 
     async def empty(self) -> None:
-        """Nothing in them, and nothing left to write from the run before."""
+        """Delete all data and flush the previous run's writes."""
         await self.execute("TRUNCATE jobs, usual_uploads CASCADE; CHECKPOINT")
         async with Redis.from_url(self.redis_url) as redis:
             await redis.flushall()
@@ -73,11 +73,11 @@ class Storages:
             await connection.close()
 
     async def settings(self) -> dict[str, str]:
-        """Those that say how durable a commit is."""
+        """Return the settings that decide the durability of a commit."""
         return {name: str((await self.fetch(f"SHOW {name}"))[0][0]) for name in DURABILITY}
 
     async def tree(self) -> Tree:
-        """The processes of both servers."""
+        """Return the processes of both servers."""
         path = (await self.fetch("SHOW data_directory"))[0][0]
         postgres = int((Path(path) / "postmaster.pid").read_text().split()[0])
         async with Redis.from_url(self.redis_url) as redis:

@@ -1,4 +1,4 @@
-"""The clients of one process of the load generator on one epoll: sends, reads answers, counts; Python's own loop."""
+"""The clients of one process of the load generator, on one epoll: sends uploads, reads answers, counts."""
 
 import heapq
 import select
@@ -13,13 +13,13 @@ from tests.benchmarks.ingest.orders import Order
 from tests.benchmarks.ingest.upload_client import Client
 
 EVENTS_AT_A_TIME = 1024
-LONGEST_WAIT_S = 0.5
+MAX_WAIT_S = 0.5
 HOST = "127.0.0.1"
-ENOUGH_ERRORS = 20_000  # a server that refuses everything is not asked for ever
+MAX_ERRORS = 20_000  # then no further uploads start
 
 
 class Swarm:
-    """Clients and what came of their uploads. `ended` is told of each client whose upload is over, and its answer."""
+    """Clients and their outcomes. `on_end` is called with each client whose upload ended, and its answer or None."""
 
     def __init__(self, order: Order) -> None:
         self.order = order
@@ -29,7 +29,7 @@ class Swarm:
         self.errors: Counter[str] = Counter()
         self.most_open = 0
         self.ended_s = 0.0
-        self.ended: Callable[[Client, Answer | None], None] = lambda client, _: self.drop(client)
+        self.on_end: Callable[[Client, Answer | None], None] = lambda client, _: self.drop(client)
         self._epoll = select.epoll()
         self._clients: dict[int, Client] = {}
         self._numbers = count(order.first_number)
@@ -38,30 +38,30 @@ class Swarm:
         self._timer_numbers = count()
 
     def connect(self) -> Client:
-        """A new client, whose latency starts now."""
+        """Return a new client, whose latency starts now."""
         client = Client(self._epoll, (HOST, self.order.port), next(self._sources))
         self._clients[client.fileno()] = client
         self.most_open = max(self.most_open, len(self._clients))
         return client
 
     def upload(self, client: Client) -> None:
-        """Have it send the next upload."""
+        """Send the next upload on a client."""
         number = next(self._numbers)
         self.attempt(client, lambda: client.begin(number, self.request.batches(number)))
 
     def hold(self, client: Client) -> None:
-        """Have it begin the next upload, which is fed by and by."""
+        """Start the next upload on a client; its pieces follow."""
         client.begin(next(self._numbers))
 
     def attempt(self, client: Client, send: Callable[[], None]) -> None:
-        """Do what sends on a connection; that it broke is counted."""
+        """Call `send` and count a broken connection."""
         try:
             send()
         except OSError as error:
             self._failed(client, error)
 
     def after(self, at_s: float, action: Callable[[], None]) -> None:
-        """Do something at a time of the monotonic clock."""
+        """Call `action` at a time of the monotonic clock."""
         heapq.heappush(self._timers, (at_s, next(self._timer_numbers), action))
 
     def drop(self, client: Client) -> None:
@@ -69,8 +69,8 @@ class Swarm:
         client.close()
 
     def run(self) -> None:
-        """Until no client and no timer is left, or the time is up: then what is unanswered is counted."""
-        stop_at_s = self.order.start_at_s + self.order.most_s
+        """Run until no client or timer is left, or the timeout; count unanswered uploads."""
+        stop_at_s = self.order.start_at_s + self.order.timeout_s
         while (self._clients or self._timers) and time.monotonic() < stop_at_s:
             for descriptor, events in self._epoll.poll(self._wait_s(), EVENTS_AT_A_TIME):
                 if client := self._clients.get(descriptor):
@@ -84,8 +84,8 @@ class Swarm:
 
     def _wait_s(self) -> float:
         if not self._timers:
-            return LONGEST_WAIT_S
-        return min(LONGEST_WAIT_S, max(0.0, self._timers[0][0] - time.monotonic()))
+            return MAX_WAIT_S
+        return min(MAX_WAIT_S, max(0.0, self._timers[0][0] - time.monotonic()))
 
     def _fire_timers(self) -> None:
         now_s = time.monotonic()
@@ -110,12 +110,12 @@ class Swarm:
         else:
             self.accepted.append((client.number, answer.job_id))
             self.latencies_s.append(self.ended_s - client.began_s)
-        self.ended(client, answer)
+        self.on_end(client, answer)
 
     def _failed(self, client: Client, error: Exception) -> None:
         self.ended_s = time.monotonic()
         self.errors[f"{type(error).__name__}: {error}"[:80]] += 1
-        if self.errors.total() < ENOUGH_ERRORS:
-            self.ended(client, None)
+        if self.errors.total() < MAX_ERRORS:
+            self.on_end(client, None)
         else:
             self.drop(client)

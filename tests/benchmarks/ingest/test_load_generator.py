@@ -9,8 +9,8 @@ import pytest
 import pytest_asyncio
 
 from deploy.local.ports import free_port
-from tests.benchmarks.ingest.check_accepted import sha256_if_equal, twice
-from tests.benchmarks.ingest.contenders import BARE, GENERATOR, Place
+from tests.benchmarks.ingest.check_accepted import duplicate_ids, sha256_if_equal
+from tests.benchmarks.ingest.contenders import BARE, GENERATOR, ServerConfig
 from tests.benchmarks.ingest.form_request import BOUNDARY
 from tests.benchmarks.ingest.loads import SMALL_BYTES, Load
 from tests.benchmarks.ingest.orders import Mode
@@ -23,55 +23,59 @@ pytestmark = pytest.mark.process
 
 
 def _load(mode: Mode, clients: int = 12, audio_bytes: int = SMALL_BYTES) -> Load:
-    return Load(name="test", mode=mode, audio_bytes=audio_bytes, clients=clients, ramp_s=0.1, hold_s=0.1, most_s=30.0)
+    return Load(
+        name="test", mode=mode, audio_bytes=audio_bytes, clients=clients, ramp_s=0.1, hold_s=0.1, timeout_s=30.0
+    )
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def config(tmp_path: Path) -> ServerConfig:
     uploads = tmp_path / "uploads"
     uploads.mkdir()
-    return Place(port=free_port(), processes=1, uploads=uploads, scratch=tmp_path, database_url="", redis_url="")
+    return ServerConfig(port=free_port(), processes=1, uploads=uploads, scratch=tmp_path, database_url="", redis_url="")
 
 
 @pytest_asyncio.fixture
-async def bare(place: Place, tmp_path: Path) -> AsyncIterator[int]:
-    async with serving(BARE, place, tmp_path / "log") as process:
+async def bare(config: ServerConfig, tmp_path: Path) -> AsyncIterator[int]:
+    async with serving(BARE, config, tmp_path / "log") as process:
         yield process.pid
 
 
 @pytest.mark.parametrize("mode", Mode)
-async def test_every_client_has_its_upload_answered(mode: Mode, place: Place, tmp_path: Path) -> None:
-    async with serving(GENERATOR, place, tmp_path / "log"):
-        outcome = await put_load(_load(mode), place.port, processes=2)
+async def test_every_clients_upload_is_answered(mode: Mode, config: ServerConfig, tmp_path: Path) -> None:
+    async with serving(GENERATOR, config, tmp_path / "log"):
+        outcome = await put_load(_load(mode), config.port, processes=2)
 
     assert outcome.errors == {}
     assert len({number for number, _ in outcome.accepted}) == len(outcome.latencies_s) == 12
 
 
 @pytest.mark.parametrize(("mode", "audio_bytes"), [(Mode.AT_ONCE, 3_000_000), (Mode.HELD_OPEN, SMALL_BYTES)])
-async def test_what_arrives_is_the_audio_of_its_number(mode: Mode, audio_bytes: int, place: Place, bare: int) -> None:
-    outcome = await put_load(_load(mode, clients=3, audio_bytes=audio_bytes), place.port, processes=1)
+async def test_the_server_receives_the_audio_of_the_uploads_number(
+    mode: Mode, audio_bytes: int, config: ServerConfig, bare: int
+) -> None:
+    outcome = await put_load(_load(mode, clients=3, audio_bytes=audio_bytes), config.port, processes=1)
 
     assert bare
     assert len(outcome.accepted) == 3
     for number, job_id in outcome.accepted:
-        stored = (place.uploads / job_id).read_bytes()
+        stored = (config.uploads / job_id).read_bytes()
         assert stored.startswith(f"--{BOUNDARY}".encode())
         assert b"".join(audio_pieces(number, audio_bytes)) in stored
 
 
-async def test_a_server_that_hangs_up_is_an_error_of_each_upload() -> None:
-    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def test_a_closed_connection_is_an_error_of_its_upload() -> None:
+    async def close(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
-    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(close, "127.0.0.1", 0) as server:
         outcome = await put_load(_load(Mode.AT_ONCE), server.sockets[0].getsockname()[1], processes=1)
 
     assert outcome.accepted == []
     assert sum(outcome.errors.values()) == 12
 
 
-async def test_costs_are_those_of_the_whole_tree(bare: int) -> None:
+async def test_costs_cover_the_whole_process_tree(bare: int) -> None:
     tree = Tree.of(bare)
     tree.reset_peak()
 
@@ -93,5 +97,5 @@ def test_a_stored_file_is_compared_byte_by_byte(tmp_path: Path) -> None:
     assert sha256_if_equal(tmp_path / "missing", audio_pieces(5, SMALL_BYTES)) is None
 
 
-def test_an_id_that_was_given_twice_is_a_fault() -> None:
-    assert twice([(1, "a"), (2, "b"), (3, "a")]) == Counter({"id given twice": 1})
+def test_a_duplicate_id_is_a_fault() -> None:
+    assert duplicate_ids([(1, "a"), (2, "b"), (3, "a")]) == Counter({"id given twice": 1})

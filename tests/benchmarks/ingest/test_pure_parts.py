@@ -1,11 +1,11 @@
-"""What the load generator sends and understands, and what the figures mean, by examples."""
+"""Examples for the load generator's requests and answers, and for the figures."""
 
 import hashlib
 from contextlib import closing
 from io import BytesIO
 
 import pytest
-from multipart import MultipartParser  # type: ignore[import-untyped] # it has no types
+from multipart import MultipartParser  # type: ignore[import-untyped] # the package has no types
 
 from shared.media.sniff_container import sniff_container
 from tests.benchmarks.ingest.figures import RunFigures, fastest, percentile, ratio
@@ -26,7 +26,7 @@ def _audio(number: int, audio_bytes: int) -> bytes:
 
 
 @pytest.mark.parametrize("audio_bytes", SIZES)
-def test_the_request_is_a_form_with_the_audio_of_its_number(audio_bytes: int) -> None:
+def test_the_request_is_a_form_with_the_audio_of_the_uploads_number(audio_bytes: int) -> None:
     head, _, body = FormRequest("localhost", audio_bytes).whole(7).partition(b"\r\n\r\n")
 
     (part,) = MultipartParser(BytesIO(body), BOUNDARY, content_length=len(body))
@@ -38,7 +38,7 @@ def test_the_request_is_a_form_with_the_audio_of_its_number(audio_bytes: int) ->
 
 
 @pytest.mark.parametrize("audio_bytes", SIZES)
-def test_the_audio_has_its_length_and_its_digest_and_looks_like_a_wav(audio_bytes: int) -> None:
+def test_the_audio_has_the_right_length_digest_and_container(audio_bytes: int) -> None:
     audio = _audio(3, audio_bytes)
 
     assert len(audio) == audio_bytes
@@ -46,28 +46,28 @@ def test_the_audio_has_its_length_and_its_digest_and_looks_like_a_wav(audio_byte
     assert sniff_container(audio[:8192]) == "wav"
 
 
-def test_no_two_uploads_and_no_two_blocks_are_equal() -> None:
+def test_all_blocks_of_all_uploads_differ() -> None:
     _, *blocks = [*audio_pieces(1, 5_000_000), *list(audio_pieces(2, 5_000_000))[1:]]
 
     assert len({block[:16] for block in blocks}) == len(blocks) == 10
 
 
-def test_more_than_four_gibibytes_say_so_as_well_as_the_header_can() -> None:
+def test_sizes_over_four_gibibytes_have_the_unknown_size_in_the_header() -> None:
     assert wav_header(5 * GB)[4:8] == wav_header(5 * GB)[40:44] == b"\xff\xff\xff\xff"
 
 
-def test_a_size_without_room_for_the_last_stamp_is_refused() -> None:
-    with pytest.raises(ValueError, match="room"):
+def test_a_size_too_small_for_the_last_stamp_is_rejected() -> None:
+    with pytest.raises(ValueError, match="too small"):
         split_blocks(44 + BLOCK_BYTES + 15)
 
 
-def test_the_sizes_of_all_loads_have_room_for_the_last_stamp() -> None:
+def test_the_sizes_of_all_loads_fit_the_last_stamp() -> None:
     for load in make_loads(10, 1000, 10_000, 20, 5 * GB):
         split_blocks(load.audio_bytes)
 
 
 @pytest.mark.parametrize("sent", range(7))
-def test_what_was_not_sent_is_left(sent: int) -> None:
+def test_unsent_bytes_remain(sent: int) -> None:
     left = rest_of([b"", b"ab", memoryview(b"cde"), b"f"], sent)
 
     assert b"".join(bytes(buffer) for buffer in left) == b"abcdef"[sent:]
@@ -76,26 +76,26 @@ def test_what_was_not_sent_is_left(sent: int) -> None:
 ACCEPTED = b'HTTP/1.1 202 Accepted\r\nContent-Length: 16\r\n\r\n{"job_id":"abc"}'
 
 
-def test_an_answer_is_read_when_it_is_whole() -> None:
+def test_an_answer_is_returned_once_complete() -> None:
     assert [read_answer(ACCEPTED[:end]) for end in range(len(ACCEPTED))] == [None] * len(ACCEPTED)
     assert read_answer(ACCEPTED) == Answer(202, "abc", closes=False)
 
 
-def test_a_refusal_has_no_job_and_may_close_the_connection() -> None:
-    refusal = b'HTTP/1.1 503 Away\r\nconnection: close\r\ncontent-length: 16\r\n\r\n{"job_id":"abc"}'
+def test_a_rejection_has_no_job_and_may_close_the_connection() -> None:
+    rejection = b'HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 16\r\n\r\n{"job_id":"abc"}'
 
-    assert read_answer(refusal) == Answer(503, None, closes=True)
+    assert read_answer(rejection) == Answer(503, None, closes=True)
 
 
 @pytest.mark.parametrize(
     "received", [b"SSH-2.0\r\n\r\n", b"HTTP/1.1 202 Accepted\r\ntransfer-encoding: chunked\r\n\r\n"]
 )
-def test_what_is_no_answer_is_told(received: bytes) -> None:
+def test_bytes_that_are_not_an_answer_raise(received: bytes) -> None:
     with pytest.raises(ValueError, match="not an answer"):
         read_answer(received)
 
 
-def test_percentiles_are_of_the_nearest_rank() -> None:
+def test_percentiles_use_the_nearest_rank() -> None:
     hundred = [float(number) for number in range(1, 101)]
 
     assert [percentile(hundred, percent) for percent in (50, 99, 100)] == [50, 99, 100]
@@ -103,7 +103,7 @@ def test_percentiles_are_of_the_nearest_rank() -> None:
     assert percentile([], 50) is None
 
 
-def test_a_ratio_is_of_the_same_repeat_with_its_spread() -> None:
+def test_a_ratio_compares_the_same_repeat_and_has_a_spread() -> None:
     assert ratio([20.0, 30.0, 10.0], [10.0, 10.0, 10.0]) == (2.0, 1.0, 3.0)
     assert ratio([20.0, 30.0, None], [None, 10.0, 10.0]) == (3.0, 3.0, 3.0)
     assert ratio([0.0, 30.0], [10.0, 0.0]) == (0.0, 0.0, 0.0)
@@ -115,7 +115,7 @@ def test_the_fastest_has_the_highest_median() -> None:
     assert fastest([]) == ()
 
 
-def test_processes_of_the_generator_count_as_one() -> None:
+def test_the_generators_outcomes_are_merged() -> None:
     first, second = (
         Outcome(
             accepted=[(number, str(number))],
@@ -137,16 +137,16 @@ def test_processes_of_the_generator_count_as_one() -> None:
 
 def _run(uploads_per_s: float, **changes: object) -> RunFigures:
     figures: dict[str, object] = dict.fromkeys(RunFigures.__struct_fields__, 1.0)
-    return RunFigures(**(figures | {"errors": {}, "faults": {}, "uploads_per_s": uploads_per_s} | changes))  # type: ignore[arg-type] # all are floats but those
+    return RunFigures(**(figures | {"errors": {}, "faults": {}, "uploads_per_s": uploads_per_s} | changes))  # type: ignore[arg-type] # all other fields are floats
 
 
-def test_the_usual_stack_is_the_faster_of_the_two() -> None:
+def test_the_ratio_to_the_usual_stack_uses_the_faster_variant() -> None:
     runs = {"headrace": [_run(60.0)], "usual": [_run(20.0)], "usual-async": [_run(30.0)], "bare": [_run(120.0)]}
 
     assert ratios("headrace", runs) == {"usual": (2.0, 2.0, 2.0), "bare": (0.5, 0.5, 0.5)}
 
 
-def test_a_run_that_failed_has_no_figures_and_is_no_part_of_a_ratio() -> None:
+def test_a_failed_run_has_no_figures_and_is_excluded_from_ratios() -> None:
     runs: Runs = {
         "headrace": [_run(60.0), _run(40.0, errors={"status 503": 2})],
         "usual": [None, _run(20.0)],

@@ -1,4 +1,4 @@
-"""One client of the load generator: a socket that never blocks, with at most one upload under way on it."""
+"""One client of the load generator: a non-blocking socket with at most one upload at a time."""
 
 import select
 import socket
@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator
 
 from tests.benchmarks.ingest.http_answer import Answer, read_answer
 
-IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h: the port is chosen by connect, which may reuse one for another address
+IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h: connect selects the port and may share it between destinations
 SEND_BUFFER_BYTES = 256 << 10  # a small upload fits, and costs one system call
 READ_BYTES = 64 << 10
 Buffer = bytes | memoryview
 
 
 class Client:
-    """Connects at once, from the address `source`; `began_s` is where the latency of its upload starts."""
+    """Connects at once, from the address `source`. The latency of its upload counts from `began_s`."""
 
     __slots__ = ("_batches", "_epoll", "_events", "_received", "_socket", "_waiting", "began_s", "number")
 
@@ -37,18 +37,18 @@ class Client:
         return self._socket.fileno() >= 0
 
     def begin(self, number: int, batches: Iterable[list[bytes]] = ()) -> None:
-        """Send upload `number`, whose bytes are these, and those that are fed later. OSError when that fails."""
+        """Send upload `number`: these bytes, then those passed to `feed`. Raise OSError on failure."""
         self.number = number
         self._batches = iter(batches)
         self.send()
 
     def feed(self, piece: bytes) -> None:
-        """Send more of the upload. OSError when that fails."""
+        """Send more bytes of the upload. Raise OSError on failure."""
         self._waiting.append(piece)
         self.send()
 
     def send(self) -> None:
-        """Send until nothing is left or the kernel takes no more; then epoll tells when to call again."""
+        """Send until all is sent or the socket buffer is full; epoll then signals when to call again."""
         try:
             while self._waiting or self._refill():
                 self._waiting = rest_of(self._waiting, self._socket.sendmsg(self._waiting))
@@ -58,7 +58,7 @@ class Client:
             self._watch(select.EPOLLIN)
 
     def receive(self) -> Answer | None:
-        """The answer, if it is complete. OSError when the connection broke, ValueError for what is no answer."""
+        """Return the answer if complete. Raise OSError for a broken connection, ValueError for an invalid answer."""
         try:
             piece = self._socket.recv(READ_BYTES)
         except BlockingIOError:
@@ -72,7 +72,7 @@ class Client:
         return answer
 
     def close(self) -> None:
-        self._socket.close()  # which takes it out of the epoll, too
+        self._socket.close()  # also removes it from the epoll
 
     def _refill(self) -> bool:
         self._waiting = list(next(self._batches, ()))
@@ -85,7 +85,7 @@ class Client:
 
 
 def rest_of(buffers: list[Buffer], sent: int) -> list[Buffer]:
-    """What is left of the buffers when so many bytes of them were sent."""
+    """Return the unsent rest of the buffers."""
     for index, buffer in enumerate(buffers):
         if sent < len(buffer):
             return [memoryview(buffer)[sent:], *buffers[index + 1 :]]
@@ -99,5 +99,5 @@ def _connecting(address: tuple[str, int], source: str) -> socket.socket:
     client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
     client.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
     client.bind((source, 0))
-    client.connect_ex(address)  # under way; a refusal shows when something is sent
+    client.connect_ex(address)  # asynchronous; a refused connection raises at the first send
     return client

@@ -1,6 +1,6 @@
-"""The usual upload endpoint, as people build it: FastAPI with a plain function, which runs in its threads.
+"""The usual upload endpoint: FastAPI with a plain function, which runs in a thread pool.
 
-shutil copies the `UploadFile` to disk, psycopg's pool inserts a row, Celery puts a message into Redis. No worker runs.
+shutil copies the `UploadFile` to disk, psycopg's pool inserts a row, Celery enqueues in Redis. No worker runs.
 
 `uvicorn tests.benchmarks.ingest.usual_stack:app`, with DATABASE_URL, REDIS_URL and UPLOAD_FOLDER in the environment.
 """
@@ -16,7 +16,7 @@ from fastapi import FastAPI, UploadFile
 from psycopg_pool import ConnectionPool
 
 from tests.benchmarks.ingest.usual_queue import transcribe
-from tests.benchmarks.ingest.usual_record import INSERT, POOL_SIZE
+from tests.benchmarks.ingest.usual_table import INSERT, POOL_SIZE
 
 FOLDER = Path(os.environ["UPLOAD_FOLDER"])
 pool = ConnectionPool(os.environ["DATABASE_URL"], min_size=POOL_SIZE, max_size=POOL_SIZE, open=False)

@@ -1,7 +1,7 @@
-"""The usual upload endpoint as a coroutine: aiofiles copies the `UploadFile`, the pool is psycopg's asynchronous one.
+"""The usual upload endpoint as a coroutine: aiofiles copies the `UploadFile`; psycopg's asynchronous pool inserts.
 
-`delay` holds up the loop for its round trip to Redis, as Celery has no asynchronous client; a thread for it costs more.
-See usual_stack for the rest.
+`delay` blocks the event loop for a round trip to Redis: Celery has no asynchronous client, and a thread costs more.
+Otherwise as usual_stack.
 """
 
 import os
@@ -15,7 +15,7 @@ from fastapi import FastAPI, UploadFile
 from psycopg_pool import AsyncConnectionPool
 
 from tests.benchmarks.ingest.usual_queue import transcribe
-from tests.benchmarks.ingest.usual_record import INSERT, POOL_SIZE
+from tests.benchmarks.ingest.usual_table import INSERT, POOL_SIZE
 
 FOLDER = Path(os.environ["UPLOAD_FOLDER"])
 COPY_BYTES = 1 << 20

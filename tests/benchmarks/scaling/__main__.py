@@ -1,7 +1,7 @@
-"""`python -m tests.benchmarks.scaling`: measures small runs and single costs, simulates, and sizes.
+"""`python -m tests.benchmarks.scaling`: measures small runs and one job's cost, simulates large loads, sizes parts.
 
-Prints tables, and one JSON object last. With --write it keeps the figures (measured.json) and draws deploy/SCALING.md's
-tables and plots anew; with --kept it measures nothing and takes the figures that are kept.
+Prints tables, then one JSON object. With --write it saves the figures (measured.json, forecast.json) and rewrites the
+tables and plots of docs/scaling.md. With --kept it measures nothing and reads the saved figures.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from tests.benchmarks.scaling import forecast
 from tests.benchmarks.scaling import measured as kept
 from tests.benchmarks.scaling.count_costs import count_costs
 from tests.benchmarks.scaling.count_requests import count_requests
-from tests.benchmarks.scaling.look_at_queue import look_at_queue
+from tests.benchmarks.scaling.measure_queue import measure_queue
 from tests.benchmarks.scaling.measured import Measured
 from tests.benchmarks.scaling.plots import draw
 from tests.benchmarks.scaling.run_small import run_small
@@ -28,19 +28,19 @@ from tests.benchmarks.scaling.tables import DOCUMENT, filled, tables
 def main() -> int:
     arguments = _arguments()
     measured = kept.read() if arguments.kept else measure()
-    _say("the simulation of both loads")
+    _say("simulating both loads")
     found = forecast.forecast(measured)
     for name, table in tables(measured, found).items():
         print(f"{name}\n{table}\n", flush=True)
     if arguments.write:
         _write(measured, found)
-    told = {
+    report = {
         "measured": measured,
         "needs": {load.name: needs(load, measured) for load in LOADS},
         "ends": {load.name: parts(load, measured) for load in LOADS},
         "forecast": found,
     }
-    print(msgspec.json.encode(told).decode())
+    print(msgspec.json.encode(report).decode())
     return 0
 
 
@@ -53,14 +53,14 @@ def _write(measured: Measured, found: forecast.Forecast) -> None:
 
 
 def measure() -> Measured:
-    """Some ten minutes, on stacks of its own."""
-    _say("the queue in Redis")
-    queue = asyncio.run(look_at_queue())
-    _say("what a job costs PostgreSQL and Redis")
+    """Measure on separate stacks. Takes about ten minutes."""
+    _say("measuring the queue in Redis")
+    queue = asyncio.run(measure_queue())
+    _say("measuring the cost of a job in PostgreSQL and Redis")
     costs = asyncio.run(count_costs())
-    _say("what a job asks of the bucket")
+    _say("counting a job's requests to the bucket")
     requests = asyncio.run(count_requests())
-    _say("small runs, beside their simulation")
+    _say("comparing small runs with their simulation")
     slot_times, runs = run_small()
     return Measured(
         machine=f"{os.cpu_count()} cores, Python {platform.python_version()}",
@@ -80,8 +80,10 @@ def measure() -> Measured:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.scaling", description=__doc__)
-    parser.add_argument("--kept", action="store_true", help="measure nothing")
-    parser.add_argument("--write", action="store_true", help="keep the figures; draw the document's tables and plots")
+    parser.add_argument("--kept", action="store_true", help="measure nothing; read the saved figures")
+    parser.add_argument(
+        "--write", action="store_true", help="save the figures; rewrite the document's tables and plots"
+    )
     return parser.parse_args()
 
 

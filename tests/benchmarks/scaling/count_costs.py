@@ -1,6 +1,6 @@
-"""What one more job, chunk or webhook costs PostgreSQL and Redis: their own counters, before and after many of them.
+"""Measures the cost of one job, chunk or webhook in PostgreSQL and Redis by their counters, before and after many.
 
-What an idle processor does meanwhile is measured first and taken off. PostgreSQL's counters are a few seconds late.
+The cost of an idle processor is measured first and subtracted. PostgreSQL's counters lag by some seconds.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 from tests.acceptance.client import Client, Receiver
 from tests.acceptance.long_audio import write_long_audio
 from tests.benchmarks.ingest.process_tree import Tree
-from tests.benchmarks.scaling.measured import RecordCosts
+from tests.benchmarks.scaling.measured import StoreCosts
 from tests.clips import JFK
 from tests.stack.launched import Launched
 
@@ -30,9 +30,9 @@ LONG_JOBS = 3
 LONG_S = 300.0
 CHUNK_S = 60.0
 IDLE_S = 15.0
-LATE_S = 11.0  # an idle backend tells what it did within ten seconds
+REPORT_DELAY_S = 11.0  # an idle backend reports its counters within ten seconds
 TABLES = ("jobs", "tasks", "webhook_events", "webhook_attempts")
-# So that what is counted is the work's: PostgreSQL writes whole pages after a checkpoint, and vacuums, besides.
+# Exclude from the counters: whole pages that PostgreSQL writes after a checkpoint, and autovacuum.
 SETTINGS = {
     "shared_preload_libraries": "'pg_stat_statements'",
     "pg_stat_statements.track": "'top'",
@@ -53,20 +53,20 @@ LEFT = "SELECT count(*)::int FROM tasks WHERE state NOT IN ('done', 'dead', 'can
 
 
 class Costs(msgspec.Struct, frozen=True, kw_only=True):
-    """Of each; see measured.py."""
+    """The costs; units as in measured.py."""
 
-    short_job: RecordCosts
-    chunk: RecordCosts
-    long_job: RecordCosts
-    webhook: RecordCosts
-    idle: RecordCosts
+    short_job: StoreCosts
+    chunk: StoreCosts
+    long_job: StoreCosts
+    webhook: StoreCosts
+    idle: StoreCosts
 
 
 Counts = dict[str, float]
 
 
 async def count_costs() -> Costs:
-    """On a stack of its own, with no other work."""
+    """Measure on a separate stack without other work."""
     with tempfile.TemporaryDirectory(prefix="headrace-scaling-") as name:
         folder = Path(name)
         await asyncio.to_thread(write_long_audio, folder / "short.flac", duration_s=LONG_S)
@@ -75,7 +75,7 @@ async def count_costs() -> Costs:
             "PROCESSORS": "1",
             "HEADRACE_TRANSCRIBER": "scripted",
             "HEADRACE_SLOTS": "2",
-            "HEADRACE_LEASE_S": "600",  # leases are renewed once in two minutes: those are reckoned apart
+            "HEADRACE_LEASE_S": "600",  # a heartbeat every two minutes only; sizing.py adds heartbeats
             "HEADRACE_CHUNK_S": str(CHUNK_S),
             "HEADRACE_CHUNK_THRESHOLD_S": str(CHUNK_S),
         }
@@ -90,14 +90,13 @@ async def count_costs() -> Costs:
 
 
 async def _count_statements(stack: Launched) -> None:
-    """Have PostgreSQL count them: it must be started again for that, which the launcher does."""
+    """Enable pg_stat_statements. It needs a restart of PostgreSQL, which the launcher does."""
     url = stack.settings()["HEADRACE_DATABASE_URL"]
     connection = await asyncpg.connect(url)
     for name, value in SETTINGS.items():
         await connection.execute(f"ALTER SYSTEM SET {name} = {value}")
     await connection.close()
-    was = stack.pids()["postgres"]
-    os.kill(was, signal.SIGINT)
+    os.kill(stack.pids()["postgres"], signal.SIGINT)
     async with asyncio.timeout(60):
         while True:
             await asyncio.sleep(0.5)
@@ -113,33 +112,33 @@ async def _count_statements(stack: Launched) -> None:
 
 
 class _Counting:
-    """One stack, and what it counted."""
+    """Counts on one stack."""
 
     def __init__(self, stack: Launched, client: Client, database: Any) -> None:
         self._database = database
         self._stack = stack
         self._client = client
         self._idle: Counts = {}
-        self._looks = 0  # of ours at the record, while we wait
+        self._polls = 0  # of this test, to subtract
 
     async def count(self, folder: Path) -> Costs:
-        await self._through([JFK.path] * 4)
-        await self._through([folder / "short.flac"])
+        await self._process([JFK.path] * 4)
+        await self._process([folder / "short.flac"])
         before, began_s = await self._counters(), time.monotonic()
         await asyncio.sleep(IDLE_S)
         after = await self._counters()
         elapsed_s = time.monotonic() - began_s
         self._idle = {name: (after[name] - before[name]) / elapsed_s for name in after}
 
-        short = await self._cost_of([JFK.path] * SHORT_JOBS)
+        short = await self._measure([JFK.path] * SHORT_JOBS)
         half, half_chunks = await self._chunks_of([folder / "short.flac"] * LONG_JOBS)
         whole, whole_chunks = await self._chunks_of([folder / "long.flac"] * LONG_JOBS)
         chunk = {name: (whole[name] - half[name]) / (whole_chunks - half_chunks) for name in half}
         long_job = {name: (half[name] - chunk[name] * half_chunks) / LONG_JOBS for name in half}
         async with Receiver(self._stack.settings()["HEADRACE_WEBHOOK_SECRET"]).listening() as receiver:
-            told = await self._cost_of([JFK.path] * WEBHOOKS, webhook_url=receiver.url)
+            delivered = await self._measure([JFK.path] * WEBHOOKS, webhook_url=receiver.url)
         short = {name: value / SHORT_JOBS for name, value in short.items()}
-        webhook = {name: value / WEBHOOKS - short[name] for name, value in told.items()}
+        webhook = {name: value / WEBHOOKS - short[name] for name, value in delivered.items()}
         bytes_of = await self._bytes_a_row()
         job, task = bytes_of["jobs"], bytes_of["tasks"]
         stored = (job + task, task, job + 2 * task, sum(bytes_of.values()) - job, 0.0)
@@ -151,22 +150,22 @@ class _Counting:
 
     async def _chunks_of(self, files: Sequence[Path]) -> tuple[Counts, int]:
         before = await self._fetchval(CHUNKS)
-        cost = await self._cost_of(files)
+        cost = await self._measure(files)
         return cost, await self._fetchval(CHUNKS) - before
 
-    async def _cost_of(self, files: Sequence[Path], **options: Any) -> Counts:
+    async def _measure(self, files: Sequence[Path], **options: Any) -> Counts:
         await self._fetchval("VACUUM")
-        before, began_s, self._looks = await self._counters(), time.monotonic(), 0
-        await self._through(files, **options)
+        before, began_s, self._polls = await self._counters(), time.monotonic(), 0
+        await self._process(files, **options)
         after = await self._counters()
         elapsed_s = time.monotonic() - began_s
         cost = {name: after[name] - before[name] - self._idle[name] * elapsed_s for name in after}
         for name in ("statements", "transactions"):
-            cost[name] -= self._looks
+            cost[name] -= self._polls
         return cost
 
     async def _bytes_a_row(self) -> Counts:
-        """With its indexes, packed as when they were written anew."""
+        """Return the bytes of a row by table, indexes included, after VACUUM FULL."""
         await self._fetchval("VACUUM FULL")
         sizes = {}
         for table in TABLES:
@@ -174,7 +173,7 @@ class _Counting:
             sizes[table] = await self._fetchval(query)
         return sizes
 
-    async def _through(self, files: Sequence[Path], **options: Any) -> None:
+    async def _process(self, files: Sequence[Path], **options: Any) -> None:
         gate = asyncio.Semaphore(8)
 
         async def submit(path: Path) -> None:
@@ -184,11 +183,11 @@ class _Counting:
         await asyncio.gather(*map(submit, files))
         async with asyncio.timeout(600):
             while await self._fetchval(LEFT):
-                self._looks += 1
+                self._polls += 1
                 await asyncio.sleep(2)
 
     async def _counters(self) -> Counts:
-        await asyncio.sleep(LATE_S)
+        await asyncio.sleep(REPORT_DELAY_S)
         counted: Counts = dict(await self._database.fetchrow(COUNTERS))
         async with Redis.from_url(self._stack.settings()["HEADRACE_REDIS_URL"]) as redis:
             counted["redis_commands"] = float((await redis.info("stats"))["total_commands_processed"])
@@ -199,8 +198,8 @@ class _Counting:
         return await self._database.fetchval(query)
 
 
-def _costs(counts: Counts) -> RecordCosts:
-    return RecordCosts(**{name: round(value, 6 if name.endswith("_s") else 2) for name, value in counts.items()})
+def _costs(counts: Counts) -> StoreCosts:
+    return StoreCosts(**{name: round(value, 6 if name.endswith("_s") else 2) for name, value in counts.items()})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What jobs ask of the bucket: a proxy of ours before a real S3 server (SeaweedFS) counts the requests by method.
+"""Counts a job's requests to the bucket by method, with a proxy in front of a real S3 server (SeaweedFS).
 
-With denoising, as by default. A listing is a GET of the bucket itself; deleting many keys at once is a POST.
+Denoising is on, as by default. A listing is a GET of the bucket; a bulk deletion is a POST.
 """
 
 import asyncio
@@ -31,13 +31,13 @@ from tests.storage.stores import environment
 
 SHORT_JOBS = 10
 FEW_S, MORE_S = 120.0, 360.0
-DROPPED_S = 3.0  # chunks go a moment after the job has ended
+DROPPED_S = 3.0  # chunks are deleted shortly after the job ends
 
 Counted = tuple[Counter[str], int]
 
 
 class CountingFront(Front):
-    """Hands everything on, and counts."""
+    """Forwards all requests and counts them."""
 
     def __init__(self, upstream: str) -> None:
         super().__init__(upstream)
@@ -50,7 +50,7 @@ class CountingFront(Front):
 
 
 class RequestCosts(msgspec.Struct, frozen=True, kw_only=True):
-    """Of a short job, of each chunk of a long one, and of that one besides."""
+    """Requests of a short job, of each chunk of a long job, and of a long job without its chunks."""
 
     short: Requests
     chunk: Requests
@@ -58,7 +58,7 @@ class RequestCosts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def count_requests() -> RequestCosts:
-    """On a stack and a bucket of their own."""
+    """Measure on a separate stack and bucket."""
     with tempfile.TemporaryDirectory(prefix="headrace-scaling-") as name:
         folder = Path(name)
         for file, seconds in (("few.flac", FEW_S), ("more.flac", MORE_S)):
@@ -83,13 +83,13 @@ async def _count(front: CountingFront, bucket: Bucket, folder: Path) -> RequestC
         "HEADRACE_CHUNK_S": str(CHUNK_S),
         "HEADRACE_CHUNK_THRESHOLD_S": str(CHUNK_S),
     }
-    async with (stack := Launched(folder / "stack", environ=environ)).ready():  # noqa: SIM117 - its URL is known then
+    async with (stack := Launched(folder / "stack", environ=environ)).ready():  # noqa: SIM117 - the URL is known after the start
         async with aiohttp.ClientSession(stack.url, timeout=aiohttp.ClientTimeout(total=None)) as http:
             client = Client(http)
-            await _through(stack, client, [JFK.path], front)
-            short, _ = await _through(stack, client, [JFK.path] * SHORT_JOBS, front)
-            few, few_chunks = await _through(stack, client, [folder / "few.flac"], front)
-            more, more_chunks = await _through(stack, client, [folder / "more.flac"], front)
+            await _process(stack, client, [JFK.path], front)
+            short, _ = await _process(stack, client, [JFK.path] * SHORT_JOBS, front)
+            few, few_chunks = await _process(stack, client, [folder / "few.flac"], front)
+            more, more_chunks = await _process(stack, client, [folder / "more.flac"], front)
     methods = Requests.__struct_fields__
     chunk = {name: (more[name] - few[name]) / (more_chunks - few_chunks) for name in methods}
     return RequestCosts(
@@ -99,8 +99,8 @@ async def _count(front: CountingFront, bucket: Bucket, folder: Path) -> RequestC
     )
 
 
-async def _through(stack: Launched, client: Client, files: Sequence[Path], front: CountingFront) -> Counted:
-    """What was asked for these files, and how many chunks they had."""
+async def _process(stack: Launched, client: Client, files: Sequence[Path], front: CountingFront) -> Counted:
+    """Process files; return their requests and their number of chunks."""
     before = await _chunks(stack)
     front.counted.clear()
     ids = [await client.submit(path) for path in files]

@@ -1,13 +1,13 @@
-"""Erlang's formulas for a plain queue: Poisson arrivals, exponential service, so many slots, first come first served.
+"""Erlang's formulas for a simple queue (M/M/c): Poisson arrivals, exponential service, c slots, first in, first out.
 
-A. K. Erlang, 1917; the recursion over the slots is the usual one and is stable for thousands of them.
+A. K. Erlang, 1917. The recursion over the slots is the usual one; it is stable for thousands of slots.
 """
 
 import math
 
 
 def chance_of_waiting(slots: int, offered: float) -> float:
-    """Erlang C: how likely a job finds all slots busy. `offered`: jobs a second times seconds a job; below `slots`."""
+    """Return the probability that all slots are busy (Erlang C). `offered`: jobs/s times s/job, less than `slots`."""
     blocked = 1.0
     for number in range(1, slots + 1):
         blocked = offered * blocked / (number + offered * blocked)
@@ -15,12 +15,12 @@ def chance_of_waiting(slots: int, offered: float) -> float:
 
 
 def mean_wait_s(slots: int, offered: float, service_s: float) -> float:
-    """Over all jobs, those that need not wait included."""
+    """Return the mean wait of all jobs, including those that do not wait."""
     return chance_of_waiting(slots, offered) * service_s / (slots - offered)
 
 
-def wait_s_of_most(slots: int, offered: float, service_s: float, share: float) -> float:
-    """What that share of the jobs waits at most: the wait of those that must is exponential."""
+def wait_quantile_s(slots: int, offered: float, service_s: float, share: float) -> float:
+    """Return the wait that `share` of the jobs do not exceed. Waits above zero are exponential."""
     waiting = chance_of_waiting(slots, offered)
     if waiting <= 1 - share:
         return 0.0
@@ -28,8 +28,8 @@ def wait_s_of_most(slots: int, offered: float, service_s: float, share: float) -
 
 
 def slots_for(offered: float, service_s: float, *, share: float, within_s: float) -> int:
-    """The fewest slots with which that share of the jobs waits no longer than `within_s`."""
+    """Return the fewest slots with which `share` of the jobs wait at most `within_s`."""
     slots = math.floor(offered) + 1
-    while wait_s_of_most(slots, offered, service_s, share) > within_s:
+    while wait_quantile_s(slots, offered, service_s, share) > within_s:
         slots += 1
     return slots

@@ -1,4 +1,4 @@
-"""What a simulation is told of the processors, and what it tells of the jobs."""
+"""A simulation's input about the processors, and its output about the jobs."""
 
 import msgspec
 
@@ -7,20 +7,20 @@ from tests.benchmarks.scaling.workload import SimulatedJob
 
 
 class Fleet(msgspec.Struct, frozen=True, kw_only=True):
-    """What works, and what goes wrong with it. Rates are a second; 0: never."""
+    """The processors and their faults. Rates are per second; 0 means never."""
 
     processors: int
-    slots: int = 1  # of each
+    slots: int = 1  # per processor
     poll_s: float = 0.1
     retry_waits_s: tuple[float, ...] = (10.0, 20.0, 40.0)
-    failing: float = 0.0  # of the attempts, by something transient
-    deaths_per_s: float = 0.0  # of each processor
-    rescue_s: float = 16.0  # from a death to the dispatch anew: the lease and two turns
-    restart_s: float = 10.0  # until it has a warm model again
+    failing: float = 0.0  # share of attempts with a transient failure
+    deaths_per_s: float = 0.0  # per processor
+    rescue_s: float = 16.0  # from a crash to the new dispatch: the lease and two maintenance runs
+    restart_s: float = 10.0  # until the model is loaded again
 
 
 class Ended(msgspec.Struct, kw_only=True):
-    """What became of a job."""
+    """The outcome of a job. Times are seconds of the simulated clock."""
 
     job: SimulatedJob
     status: JobStatus = JobStatus.QUEUED
@@ -37,7 +37,7 @@ class Ended(msgspec.Struct, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """A run. `busy_s` are the slots' seconds of work, what was lost and failed included."""
+    """The result of a run. `busy_s`: the slots' seconds of work, lost and failed attempts included."""
 
     jobs: list[Ended]
     tasks: int
@@ -46,4 +46,4 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     lost: int
     busy_s: float
     makespan_s: float
-    backlog: list[tuple[float, int]]  # at each sample: tasks that wait
+    backlog: list[tuple[float, int]]  # time of a sample, waiting tasks

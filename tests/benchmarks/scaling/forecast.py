@@ -1,6 +1,6 @@
-"""What the simulation says of loads that no machine here could bear: waits by the number of slots, and a day's backlog.
+"""Simulates loads too large to run: waits by the number of slots, the backlog of a day, the effect of faults.
 
-It simulates a part of the fleet in proportion, one queue with its slots: more slots than that in one queue wait less.
+It simulates a scaled-down fleet with one queue. A queue with more slots waits less, so the waits are upper bounds.
 """
 
 from collections.abc import Iterator
@@ -19,18 +19,18 @@ from tests.benchmarks.scaling.workload import DAY_S, Shape, SimulatedJob, by_day
 
 FILE = Path(__file__).with_name("forecast.json")
 
-RATIOS = (1.02, 1.05, 1.1, 1.2, 1.4)  # slots to the slots that are busy on average
-PART = 40.0  # busy slots of the part that is simulated
+RATIOS = (1.02, 1.05, 1.1, 1.2, 1.4)  # slots per slot that is busy on average
+PART = 40.0  # busy slots in the scaled-down fleet
 TENANTS = 20
-JOBS = {True: 12_000, False: 2_500}  # short, long: enough for a mean, few enough for a minute
-DAYS_PART = 12.0  # busy slots, of the simulated day
+JOBS = {True: 12_000, False: 2_500}  # short, long: enough for a stable mean, in about a minute
+DAYS_PART = 12.0  # busy slots in the simulated day
 OF_PEAK = (0.6, 0.8, 1.0)
-MISFORTUNES = ((0.0, 0.0), (0.02, 0.0), (0.02, 1.0))  # attempts that fail; deaths of each processor an hour
-ROOMY = 1.2
+FAULTS = ((0.0, 0.0), (0.02, 0.0), (0.02, 1.0))  # share of failed attempts; crashes per processor and hour
+FAULTS_RATIO = 1.2
 
 
 class Wait(msgspec.Struct, frozen=True, kw_only=True):
-    """Of all jobs, from the upload to the first claim; `erlang_s` is the mean of a plain queue of the same tasks."""
+    """Waits of all jobs, from the upload to the first claim. `erlang_s`: Erlang's mean wait for the same tasks."""
 
     load: str
     ratio: float
@@ -41,17 +41,17 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Day(msgspec.Struct, frozen=True, kw_only=True):
-    """A day that swings, served by slots for that share of its busiest moment."""
+    """A day of varying load. `of_peak`: the slots, as a share of those for the busiest moment."""
 
     of_peak: float
     slots: int
     mean_wait_s: float
     longest_wait_s: float
-    backlog: list[tuple[float, float]]  # hours, seconds of waiting a slot
+    backlog: list[tuple[float, float]]  # hour, seconds of waiting work per slot
 
 
 class Rough(msgspec.Struct, frozen=True, kw_only=True):
-    """Files of an hour while things go wrong: from the upload to the end, and the slots' time that was for nothing."""
+    """Files of an hour with faults: seconds from upload to end, and the wasted share of the slots' time."""
 
     failing: float
     deaths_per_hour: float
@@ -63,7 +63,7 @@ class Rough(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Forecast(msgspec.Struct, frozen=True, kw_only=True):
-    """Kept in forecast.json, as it takes a minute; a test simulates some of it anew."""
+    """Saved in forecast.json, as it takes a minute; a test repeats parts of it."""
 
     waits: list[Wait]
     days: list[Day]
@@ -74,7 +74,7 @@ def forecast(measured: Measured) -> Forecast:
     return Forecast(
         waits=[wait(load, measured, ratio) for load in LOADS for ratio in RATIOS],
         days=[day(HOURS, measured, of_peak) for of_peak in OF_PEAK],
-        rough=[rough(HOURS, measured, *misfortune) for misfortune in MISFORTUNES],
+        rough=[rough(HOURS, measured, *faults) for faults in FAULTS],
     )
 
 
@@ -87,7 +87,7 @@ def write(found: Forecast) -> None:
 
 
 def shape(load: Load, measured: Measured, assumed: Assumed) -> Shape:
-    """A job of the load: all are alike, of twenty tenants in turn."""
+    """Return a constructor of the load's jobs: equal jobs of TENANTS tenants, round-robin."""
     times, spoken_s = measured.slot_times, load.audio_s / assumed.speed
     is_short = load.chunks == 1
 
@@ -106,7 +106,7 @@ def shape(load: Load, measured: Measured, assumed: Assumed) -> Shape:
 
 
 def wait(load: Load, measured: Measured, ratio: float, assumed: Assumed | None = None) -> Wait:
-    """One point: so many slots for PART busy ones."""
+    """Simulate PART busy slots with `ratio` times as many slots."""
     assumed = assumed or Assumed()
     slots = round(PART * ratio)
     report = Simulation(_fleet(slots), seed=1).run(_steady(load, measured, assumed))
@@ -123,14 +123,16 @@ def wait(load: Load, measured: Measured, ratio: float, assumed: Assumed | None =
 
 
 def _steady(load: Load, measured: Measured, assumed: Assumed) -> Iterator[SimulatedJob]:
-    """So many that PART slots are busy on average."""
+    """Yield arrivals that keep PART slots busy on average."""
     rate = PART / slot_s(load, measured, assumed)
     until_s = JOBS[load.chunks == 1] / rate
-    return poisson(shape(load, measured, assumed), per_s=lambda _: rate, most_per_s=rate, until_s=until_s, seed=1)
+    return poisson(shape(load, measured, assumed), per_s=lambda _: rate, max_per_s=rate, until_s=until_s, seed=1)
 
 
 def rough(load: Load, measured: Measured, failing: float, deaths_per_hour: float) -> Rough:
-    fleet = msgspec.structs.replace(_fleet(round(PART * ROOMY)), failing=failing, deaths_per_s=deaths_per_hour / 3600)
+    fleet = msgspec.structs.replace(
+        _fleet(round(PART * FAULTS_RATIO)), failing=failing, deaths_per_s=deaths_per_hour / 3600
+    )
     report = Simulation(fleet, seed=1).run(_steady(load, measured, Assumed()))
     took_s = sorted(one.took_s for one in report.jobs if one.status is JobStatus.COMPLETED)
     useful_s = sum(one.job.slot_s for one in report.jobs)
@@ -146,13 +148,13 @@ def rough(load: Load, measured: Measured, failing: float, deaths_per_hour: float
 
 
 def day(load: Load, measured: Measured, of_peak: float, assumed: Assumed | None = None) -> Day:
-    """From midnight to midnight, and until what then waits is done."""
+    """Simulate from midnight to midnight, and until the backlog is empty."""
     assumed = assumed or Assumed()
     rate = DAYS_PART / slot_s(load, measured, assumed)
     most = rate * (1 + assumed.swing)
     slots = round(DAYS_PART * (1 + assumed.swing) * of_peak)
     arrivals = poisson(
-        shape(load, measured, assumed), per_s=by_day(rate, assumed.swing), most_per_s=most, until_s=DAY_S, seed=1
+        shape(load, measured, assumed), per_s=by_day(rate, assumed.swing), max_per_s=most, until_s=DAY_S, seed=1
     )
     report = Simulation(_fleet(slots), seed=1, sample_s=900.0).run(arrivals)
     waits_s = _waits_s(report)
@@ -167,7 +169,7 @@ def day(load: Load, measured: Measured, of_peak: float, assumed: Assumed | None 
 
 
 def _fleet(slots: int) -> Fleet:
-    """Of one-slot processors, which see a task a little sooner than those of eight."""
+    """Return a fleet of one-slot processors, which see a task slightly sooner than those of eight slots."""
     return Fleet(processors=slots, slots=1)
 
 

@@ -1,4 +1,4 @@
-"""What was measured, as measured.json keeps it: the constants of the sizing, and small runs beside their simulation."""
+"""The measured figures in measured.json: the constants of the sizing, and small runs with their simulation."""
 
 from pathlib import Path
 
@@ -8,17 +8,17 @@ FILE = Path(__file__).with_name("measured.json")
 
 
 class SlotTimes(msgspec.Struct, frozen=True, kw_only=True):
-    """What Headrace itself costs a slot, in seconds, beside the time that the transcriber takes."""
+    """Seconds for which a task holds a slot, without the transcriber's time."""
 
-    whole_s: float  # of a short file, under one lease
-    prepare_s: float  # of a long one …
-    prepare_s_per_audio_s: float  # … for each second of its audio, of which prepare_s is the whole
+    whole_s: float  # a short file, under one lease
+    prepare_s: float  # a long file
+    prepare_s_per_audio_s: float  # the same per second of audio
     chunk_s: float
     finish_s: float
 
 
 class SmallRun(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of the pair, and what the simulation said of the same arrivals."""
+    """One real run, and the simulation of the same arrivals."""
 
     name: str
     processors: int
@@ -33,23 +33,23 @@ class SmallRun(msgspec.Struct, frozen=True, kw_only=True):
     simulated_took_s: float
 
 
-class RecordCosts(msgspec.Struct, frozen=True, kw_only=True):
-    """What one more of something costs PostgreSQL and Redis; of `idle`, what a second of one processor costs."""
+class StoreCosts(msgspec.Struct, frozen=True, kw_only=True):
+    """Cost in PostgreSQL and Redis of one job, chunk or webhook; of `idle`, cost of one processor a second."""
 
     inserted: float  # rows
     updated: float  # rows
-    hot: float  # of them without touching an index
+    hot: float  # updates without index changes
     deleted: float
     statements: float
     transactions: float
     wal_bytes: float
     redis_commands: float
     postgres_cpu_s: float = 0.0
-    stored_bytes: float = 0.0  # in tables and indexes once all has ended
+    stored_bytes: float = 0.0  # in tables and indexes after the end
 
 
 class Requests(msgspec.Struct, frozen=True, kw_only=True):
-    """Of the bucket, by method, as S3 charges for them: PUT with POST and LIST, GET with HEAD; DELETE is free."""
+    """Requests to the bucket by method. S3 charges PUT, POST and LIST alike, GET and HEAD alike; DELETE is free."""
 
     put: float
     get: float
@@ -59,8 +59,8 @@ class Requests(msgspec.Struct, frozen=True, kw_only=True):
     post: float = 0.0
 
 
-class Looks(msgspec.Struct, frozen=True, kw_only=True):
-    """One look of a processor with a free slot at a queue in which so many tasks run and none waits."""
+class Polls(msgspec.Struct, frozen=True, kw_only=True):
+    """One poll by a processor with a free slot, with `running` tasks in the queue and none waiting."""
 
     running: int
     commands: float
@@ -68,25 +68,25 @@ class Looks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Queue(msgspec.Struct, frozen=True, kw_only=True):
-    """Of Redis."""
+    """The queue in Redis. `rings_a_s`: enqueued dispatches a second."""
 
     bytes_a_prepare: float
     bytes_a_chunk: float
     rings_a_s: float
-    looks: list[Looks]
+    looks: list[Polls]
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it."""
+    """All measured figures."""
 
     machine: str
     slot_times: SlotTimes
     runs: list[SmallRun]
-    short_job: RecordCosts
-    chunk: RecordCosts  # each of a long file's …
-    long_job: RecordCosts  # … and what the file costs besides
-    webhook: RecordCosts
-    idle: RecordCosts
+    short_job: StoreCosts
+    chunk: StoreCosts  # each chunk of a long file
+    long_job: StoreCosts  # a long file without its chunks
+    webhook: StoreCosts
+    idle: StoreCosts
     requests_short: Requests
     requests_chunk: Requests
     requests_long: Requests

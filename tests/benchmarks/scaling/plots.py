@@ -1,4 +1,4 @@
-"""The plots of deploy/SCALING.md, as small SVG files that are the same whenever the figures are."""
+"""The plots of docs/scaling.md, as small SVG files. Equal figures give equal files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,12 +19,12 @@ FOLDER = DOCUMENT.parent / "scaling"
 FONT_SIZE = 9
 STABLE: Any = {"svg.hashsalt": "headrace", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": FONT_SIZE}
 NO_DATE: dict[str, Any] = {"Date": None}
-BESIDE: Any = {"frameon": False, "loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
+OUTSIDE: Any = {"frameon": False, "loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
 BLUE, ORANGE, GREEN = "#3465a4", "#ce5c00", "#4e9a06"
 
 
 def draw(measured: Measured, found: Forecast, folder: Path = FOLDER) -> list[Path]:
-    """All of them into the folder."""
+    """Draw all plots into the folder and return their paths."""
     folder.mkdir(exist_ok=True)
     with mpl.rc_context(STABLE):
         drawn = {
@@ -45,56 +45,54 @@ def _saved(figure: Figure, path: Path) -> Path:
 
 
 def _runs(measured: Measured) -> Figure:
-    """Measured and simulated makespans, side by side."""
+    """Compare measured and simulated makespans."""
     figure = Figure(figsize=(6.4, 2.4))
     axes = figure.subplots()
-    places = range(len(measured.runs))
-    axes.barh([place + 0.2 for place in places], [run.measured_makespan_s for run in measured.runs], 0.38, color=BLUE)
-    axes.barh(
-        [place - 0.2 for place in places], [run.simulated_makespan_s for run in measured.runs], 0.38, color=ORANGE
-    )
-    axes.set_yticks(list(places), [run.name for run in measured.runs])
+    rows = range(len(measured.runs))
+    axes.barh([row + 0.2 for row in rows], [run.measured_makespan_s for run in measured.runs], 0.38, color=BLUE)
+    axes.barh([row - 0.2 for row in rows], [run.simulated_makespan_s for run in measured.runs], 0.38, color=ORANGE)
+    axes.set_yticks(list(rows), [run.name for run in measured.runs])
     axes.invert_yaxis()
     axes.set_xlabel("makespan, s")
-    axes.legend(["measured", "simulated"], **BESIDE)
+    axes.legend(["measured", "simulated"], **OUTSIDE)
     return figure
 
 
 def _ends(measured: Measured) -> Figure:
-    """How many of each part the two loads need; 1 is one Headrace."""
+    """Show how many of each part the two loads need."""
     figure = Figure(figsize=(6.4, 4.0))
     axes = figure.subplots()
     names = [part.name for part in parts(LOADS[0], measured)]
     for load, color, offset in zip(LOADS, (BLUE, ORANGE), (-0.2, 0.2), strict=True):
         found = {part.name: part.need / part.end for part in parts(load, measured)}
-        axes.barh([place + offset for place in range(len(names))], [found[name] for name in names], 0.38, color=color)
+        axes.barh([row + offset for row in range(len(names))], [found[name] for name in names], 0.38, color=color)
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.set_xscale("log")
     axes.axvline(1.0, color="black", linewidth=0.8)
-    axes.set_xlabel("needed, in what one holds")
-    axes.legend(["one of it", *(load.name for load in LOADS)], frameon=False, loc="lower right")
+    axes.set_xlabel("needed, in units of one part's capacity")
+    axes.legend(["one part", *(load.name for load in LOADS)], frameon=False, loc="lower right")
     return figure
 
 
 def _waits(waits: Sequence[Wait]) -> Figure:
-    """Waits by the number of slots, for both loads."""
+    """Show waits by the number of slots, for both loads."""
     figure = Figure(figsize=(6.4, 3.0))
     axes = figure.subplots()
     for load, color in zip(LOADS, (BLUE, ORANGE), strict=True):
         points = [one for one in waits if one.load == load.name]
         ratios = [one.ratio for one in points]
-        axes.plot(ratios, [one.p95_s for one in points], color=color, marker="o", label=f"{load.name}, 95 of 100 jobs")
-        axes.plot(ratios, [one.mean_s for one in points], color=color, linestyle="--", label="… the mean")
+        axes.plot(ratios, [one.p95_s for one in points], color=color, marker="o", label=f"{load.name}, p95")
+        axes.plot(ratios, [one.mean_s for one in points], color=color, linestyle="--", label="… mean")
     axes.set_yscale("symlog", linthresh=0.1)
-    axes.set_xlabel("slots, in slots that are busy on average")
+    axes.set_xlabel("slots per slot that is busy on average")
     axes.set_ylabel("wait for the first claim, s")
-    axes.legend(**BESIDE)
+    axes.legend(**OUTSIDE)
     return figure
 
 
 def _day(days: Sequence[Day]) -> Figure:
-    """What waits in a day."""
+    """Show the backlog of a day."""
     figure = Figure(figsize=(6.4, 2.6))
     axes = figure.subplots()
     for one, color in zip(days, (BLUE, ORANGE, GREEN), strict=True):

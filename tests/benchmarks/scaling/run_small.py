@@ -1,6 +1,6 @@
-"""Small runs of the pair with the scripted transcriber: what a slot costs, and what came of some jobs at some moments.
+"""Small real runs with the scripted transcriber: they measure how long tasks hold a slot, and check the simulation.
 
-Each run has a stack of its own. The machine's cores are shared by its slots, so calls sleep and hardly compute.
+Each run has a separate stack. The slots share the machine's cores, so the transcriber sleeps instead of computing.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from tests.benchmarks.scaling.workload import SimulatedJob
 from tests.clips import JFK
 from tests.stack.launched import Launched
 
-CHUNK_S, LONG_S = 20.0, 200.0  # short, so that decoding is little beside the transcriber's sleep
+CHUNK_S, LONG_S = 20.0, 200.0  # short, so that decoding takes little time compared with the transcriber's sleep
 WITHIN_S = 600.0
 
 JOBS = """
@@ -44,7 +44,7 @@ FROM tasks WHERE job_id = ANY($1::uuid[]) AND state = 'done'
 
 
 class Upload(msgspec.Struct, frozen=True, kw_only=True):
-    """One file: when, whose, and how long the transcriber takes for it or for each chunk of it."""
+    """One upload. `takes_s`: the transcriber's time for the file or for each of its chunks."""
 
     at_s: float
     is_long: bool
@@ -53,7 +53,7 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """A run."""
+    """The processors and uploads of a run."""
 
     name: str
     processors: int
@@ -88,7 +88,7 @@ PLANS = (
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """A job of a run as the record tells of it; seconds since 1970."""
+    """A job of a run, from the database. Times are Unix seconds."""
 
     upload: Upload
     source_bytes: int
@@ -97,25 +97,25 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     created_s: float
     started_s: float
     completed_s: float
-    held_s: dict[str, list[float]]  # by kind of task: how long each was leased
+    held_s: dict[str, list[float]]  # by kind of task: seconds from claim to end
 
 
 def run_small(plans: Sequence[Plan] = PLANS) -> tuple[SlotTimes, list[SmallRun]]:
-    """Calibrate on files that nothing else stands beside, then run the plans and simulate each."""
+    """Measure the slot times on files that run alone; then run and simulate each plan."""
     with tempfile.TemporaryDirectory(prefix="headrace-scaling-") as folder:
         audio = Path(folder) / "long.flac"
         write_long_audio(audio, duration_s=LONG_S)
         alone = Plan(name="alone", processors=1, slots=1, uploads=(_short(0, 0.0), _short(3, 0.0), _long(6, 0.0)))
-        times = slot_times(asyncio.run(_carry_out(alone, audio, Path(folder) / "alone")))
+        times = slot_times(asyncio.run(_run(alone, audio, Path(folder) / "alone")))
         runs = []
         for number, plan in enumerate(plans):
-            done = asyncio.run(_carry_out(plan, audio, Path(folder) / str(number)))
+            done = asyncio.run(_run(plan, audio, Path(folder) / str(number)))
             runs.append(compare(plan, done, simulate(plan, done, times)))
     return times, runs
 
 
 def slot_times(done: Sequence[Done]) -> SlotTimes:
-    """What a slot is held for beside the transcriber, from a run in which that took no time."""
+    """Return the slot times from a run in which the transcriber takes no time."""
     held: dict[str, list[float]] = {"whole": []}
     for one in done:
         if one.chunk_count > 1:
@@ -132,7 +132,7 @@ def slot_times(done: Sequence[Done]) -> SlotTimes:
 
 
 def simulate(plan: Plan, done: Sequence[Done], times: SlotTimes) -> Report:
-    """The same uploads at the moments at which they were recorded."""
+    """Simulate the same uploads with their real arrival times."""
     first_s = done[0].created_s
     jobs = [_simulated(number, one, times, first_s) for number, one in enumerate(done)]
     return Simulation(Fleet(processors=plan.processors, slots=plan.slots)).run(jobs)
@@ -168,7 +168,7 @@ def compare(plan: Plan, done: Sequence[Done], report: Report) -> SmallRun:
     )
 
 
-async def _carry_out(plan: Plan, audio: Path, folder: Path) -> list[Done]:
+async def _run(plan: Plan, audio: Path, folder: Path) -> list[Done]:
     environ = {
         "PROCESSORS": str(plan.processors),
         "HEADRACE_AUTH": "required",
@@ -213,7 +213,7 @@ async def _clients(url: str, keys: dict[str, str]) -> AsyncIterator[dict[str, Cl
 
 
 async def _warm_up(client: Client, audio: Path, slots: int) -> None:
-    """A slot's first file of either kind is slower than its others, the first long one by seconds."""
+    """Process one file of each kind per slot: a slot's first file is slower, the first long one by seconds."""
     for path in (audio, JFK.path):
         ids = await asyncio.gather(*(client.submit(path, denoise=False) for _ in range(slots)))
         for job_id in ids:

@@ -1,7 +1,7 @@
-"""A discrete simulation (SimPy) of the processors: uploads become tasks, tasks wait in fair shares, slots do them.
+"""A discrete simulation (SimPy) of the processors: uploads become tasks, the fair queue orders them, slots run them.
 
-As in the services: prepare → chunks → finish, or all under one lease; a processor looks at the queue every so often; a
-failed attempt waits and leaves its slot; a dead processor's tasks are found when their leases have run out.
+As in the services: prepare → chunks → finish, or all under one lease; processors poll the queue; a failed attempt frees
+its slot and is retried later; the tasks of a crashed processor are rescued after their leases expire.
 """
 
 import random
@@ -14,9 +14,9 @@ import simpy
 
 from processor_service.tasks.retry import JITTER, is_poison
 from shared.queue.dispatch import Dispatch
+from shared.queue.fair_queue import FairQueue
 from shared.queue.task_costs import FINISH_S
 from shared.schemas.states import JobStatus, TaskKind
-from tests.benchmarks.scaling.fair_queue import FairQueue
 from tests.benchmarks.scaling.fleet import Ended, Fleet, Report
 from tests.benchmarks.scaling.workload import SimulatedJob
 
@@ -36,7 +36,7 @@ class _Task:
 
 
 class _Processor:
-    """Its slots share its looks at the queue, and its fate."""
+    """Its slots poll the queue at the same times and crash together."""
 
     def __init__(self, phase_s: float) -> None:
         self.phase_s = phase_s
@@ -47,24 +47,24 @@ class _Processor:
 class _Slot:
     def __init__(self, processor: _Processor) -> None:
         self.processor = processor
-        self.bell: simpy.Event | None = None  # it is idle, and waits for it
+        self.wake_up: simpy.Event | None = None  # set while the slot is idle
         self.process: simpy.Process
 
 
 class Simulation:
-    """One run; `run` once."""
+    """One run. Call `run` once."""
 
     def __init__(self, fleet: Fleet, *, seed: int = 0, sample_s: float = 0.0) -> None:
         self._fleet = fleet
         self._env = simpy.Environment()
         self._random = random.Random(seed)
         self._queue = FairQueue()
-        self._tasks: dict[str, _Task] = {}  # by arq's id of the current dispatch
+        self._tasks: dict[str, _Task] = {}  # by the arq id of the current dispatch
         self._chunks_left: dict[int, int] = {}
         self._idle: list[_Slot] = []
         self._ended: list[Ended] = []
         self._open = 0
-        self._all_in = False
+        self._all_arrived = False
         self._done = self._env.event()
         self._sample_s = sample_s
         self._backlog: list[tuple[float, int]] = []
@@ -72,7 +72,7 @@ class Simulation:
         self._busy_s = 0.0
 
     def run(self, jobs: Iterable[SimulatedJob]) -> Report:
-        """Until every job has ended."""
+        """Run until every job has ended."""
         for number in range(self._fleet.processors):
             self._start_processor(_Processor(self._fleet.poll_s * number / self._fleet.processors))
         self._env.process(self._arrive(jobs))
@@ -97,7 +97,7 @@ class Simulation:
             processor.slots.append(slot)
             slot.process = self._env.process(self._work(slot))
         if self._fleet.deaths_per_s:
-            self._env.process(self._die(processor))
+            self._env.process(self._crash(processor))
 
     def _arrive(self, jobs: Iterable[SimulatedJob]) -> Steps:
         for job in jobs:
@@ -106,7 +106,7 @@ class Simulation:
             self._ended.append(ended)
             self._open += 1
             self._put([self._prepare_of(ended)])
-        self._all_in = True
+        self._all_arrived = True
         self._stop_when_done()
 
     def _prepare_of(self, ended: Ended) -> _Task:
@@ -122,27 +122,27 @@ class Simulation:
         for task in tasks:
             self._tasks[task.dispatch.arq_id] = task
         self._queue.put([task.dispatch for task in tasks])
-        self._ring(len(tasks))
+        self._wake(len(tasks))
 
-    def _ring(self, many: int) -> None:
-        """Wake as many idle slots, any of them."""
-        for _ in range(min(many, len(self._idle))):
-            at = self._random.randrange(len(self._idle))
-            self._idle[at], self._idle[-1] = self._idle[-1], self._idle[at]
-            bell = self._idle.pop().bell
-            assert bell is not None
-            bell.succeed()
+    def _wake(self, count: int) -> None:
+        """Wake up to `count` idle slots, chosen at random."""
+        for _ in range(min(count, len(self._idle))):
+            index = self._random.randrange(len(self._idle))
+            self._idle[index], self._idle[-1] = self._idle[-1], self._idle[index]
+            wake_up = self._idle.pop().wake_up
+            assert wake_up is not None
+            wake_up.succeed()
 
     def _work(self, slot: _Slot) -> Steps:
-        """A slot's life: wait for the bell, for its processor's next look, then do what is taken."""
+        """Loop: wait while the queue is empty, then for the processor's next poll; run a task."""
         task: _Task | None = None
         began_s = 0.0
         while True:
             try:
                 if not self._queue.waiting:
-                    yield self._idle_until_rung(slot)
-                slot.bell = None
-                yield self._env.timeout(self._until_next_look(slot.processor))
+                    yield self._idle_until_woken(slot)
+                slot.wake_up = None
+                yield self._env.timeout(self._until_next_poll_s(slot.processor))
                 task = self._take()
                 if task is None:
                     continue
@@ -157,12 +157,12 @@ class Simulation:
                 yield self._env.timeout(self._fleet.restart_s)
                 slot.processor.is_alive = True
 
-    def _idle_until_rung(self, slot: _Slot) -> simpy.Event:
-        slot.bell = self._env.event()
+    def _idle_until_woken(self, slot: _Slot) -> simpy.Event:
+        slot.wake_up = self._env.event()
         self._idle.append(slot)
-        return slot.bell
+        return slot.wake_up
 
-    def _until_next_look(self, processor: _Processor) -> float:
+    def _until_next_poll_s(self, processor: _Processor) -> float:
         if not self._fleet.poll_s:
             return 0.0
         since_s = (self._env.now - processor.phase_s) % self._fleet.poll_s
@@ -179,7 +179,7 @@ class Simulation:
         return task
 
     def _next(self) -> _Task | None:
-        """Whose turn it is, past those that a failed sibling has cancelled."""
+        """Return the next task; skip tasks of a job that has failed."""
         while (name := self._queue.take()) is not None:
             task = self._tasks[name]
             if task.job.status in (JobStatus.QUEUED, JobStatus.PROCESSING):
@@ -223,9 +223,9 @@ class Simulation:
             self._end(task.job, JobStatus.FAILED)
             return
         wait_s = self._fleet.retry_waits_s[task.attempts - 1]
-        self._env.process(self._put_again(task, wait_s * (1 + self._random.uniform(0, JITTER))))
+        self._env.process(self._requeue(task, wait_s * (1 + self._random.uniform(0, JITTER))))
 
-    def _put_again(self, task: _Task, wait_s: float) -> Steps:
+    def _requeue(self, task: _Task, wait_s: float) -> Steps:
         yield self._env.timeout(wait_s)
         if task.job.status is not JobStatus.PROCESSING:
             return
@@ -241,10 +241,10 @@ class Simulation:
         self._stop_when_done()
 
     def _stop_when_done(self) -> None:
-        if self._all_in and not self._open and not self._done.triggered:
+        if self._all_arrived and not self._open and not self._done.triggered:
             self._done.succeed()
 
-    def _die(self, processor: _Processor) -> Steps:
+    def _crash(self, processor: _Processor) -> Steps:
         while True:
             yield self._env.timeout(self._random.expovariate(self._fleet.deaths_per_s))
             if not processor.is_alive:
@@ -258,17 +258,17 @@ class Simulation:
             self._idle.remove(slot)
             return
         if task is None:
-            self._ring(1)  # it was about to look: another does
+            self._wake(1)  # it was about to poll; another slot polls instead
             return
         self._busy_s += self._env.now - began_s
         self._count["lost"] += 1
         task.crashes += 1
         if is_poison(task.crashes):
-            self._env.process(self._bury(task))
+            self._env.process(self._fail_poison(task))
         else:
-            self._env.process(self._put_again(task, self._fleet.rescue_s))
+            self._env.process(self._requeue(task, self._fleet.rescue_s))
 
-    def _bury(self, task: _Task) -> Steps:
+    def _fail_poison(self, task: _Task) -> Steps:
         yield self._env.timeout(self._fleet.rescue_s)
         self._queue.end(task.dispatch.arq_id)
         if task.job.status is JobStatus.PROCESSING:

@@ -1,29 +1,29 @@
-"""The tables of deploy/SCALING.md, made of what was measured; each stands there between two comments that name it."""
+"""The tables of docs/scaling.md. In the document, each is between two comments, of which the first names it."""
 
 import re
 from pathlib import Path
 
 from tests.benchmarks.scaling.forecast import Forecast, Rough
-from tests.benchmarks.scaling.measured import Measured, RecordCosts, SmallRun
+from tests.benchmarks.scaling.measured import Measured, SmallRun, StoreCosts
 from tests.benchmarks.scaling.sizing import LOADS, Load, Part, needs, parts
 
-DOCUMENT = Path(__file__).parents[3] / "deploy" / "SCALING.md"
-MOMENT_S = 0.5
-PLACE = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+DOCUMENT = Path(__file__).parents[3] / "docs" / "scaling.md"
+MIN_COMPARED_S = 0.5
+TABLE = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def filled(text: str, measured: Measured, found: Forecast) -> str:
-    """The document with its tables anew. KeyError for a table that nobody makes."""
+    """Return the document with current tables. Raise KeyError for an unknown table."""
     made = tables(measured, found)
-    return PLACE.sub(lambda place: f"{place[1]}{made[place['name']]}\n{place[3]}", text)
+    return TABLE.sub(lambda match: f"{match[1]}{made[match['name']]}\n{match[3]}", text)
 
 
 def tables(measured: Measured, found: Forecast) -> dict[str, str]:
-    """By name."""
+    """Return all tables by name."""
     return {
         "runs": _runs(measured),
         "costs": _costs(measured),
-        "requests": _asked(measured),
+        "requests": _requests(measured),
         "queue": _queue(measured),
         "looks": _looks(measured),
         "needs": _needs(measured),
@@ -36,13 +36,13 @@ def tables(measured: Measured, found: Forecast) -> dict[str, str]:
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
-    """In Markdown."""
+    """Format a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def number(value: float) -> str:
-    """Two figures that count."""
+    """Format a number with two significant digits."""
     for word, size in (("trillion", 1e12), ("billion", 1e9), ("million", 1e6)):
         if abs(value) >= size:
             return f"{number(value / size)} {word}"
@@ -69,29 +69,38 @@ def _run(run: SmallRun) -> list[str]:
         (run.measured_wait_s, run.simulated_wait_s),
         (run.measured_took_s, run.simulated_took_s),
     ]
-    compared = [_beside(was_s, said_s) for was_s, said_s in pairs]
+    compared = [_comparison(measured_s, simulated_s) for measured_s, simulated_s in pairs]
     return [run.name, f"{run.processors}, {run.slots}", f"{run.jobs}, {run.tasks}", *compared]
 
 
-def _beside(measured_s: float, simulated_s: float) -> str:
-    """With the error, but of moments, which come from the clock of the processor's looks."""
-    error = "" if measured_s < MOMENT_S else f" ({100 * (simulated_s / measured_s - 1):+.0f} %)"
+def _comparison(measured_s: float, simulated_s: float) -> str:
+    """Format both times, with the error unless below MIN_COMPARED_S, where the poll interval dominates."""
+    error = "" if measured_s < MIN_COMPARED_S else f" ({100 * (simulated_s / measured_s - 1):+.0f} %)"
     return f"{measured_s:.1f} / {simulated_s:.1f}{error}"
 
 
 def _costs(measured: Measured) -> str:
-    head = ["", "rows in / changed", "statements", "transactions", "WAL", "Postgres CPU", "kept", "Redis commands"]
+    head = [
+        "",
+        "rows inserted / updated",
+        "statements",
+        "transactions",
+        "WAL",
+        "Postgres CPU",
+        "kept",
+        "Redis commands",
+    ]
     named = [
         ("a short job", measured.short_job),
-        ("a long one, besides its chunks", measured.long_job),
+        ("a long job, without its chunks", measured.long_job),
         ("each chunk", measured.chunk),
         ("a webhook", measured.webhook),
-        ("a processor at rest, a second", measured.idle),
+        ("an idle processor, a second", measured.idle),
     ]
     return table(head, [_cost(name, cost) for name, cost in named])
 
 
-def _cost(name: str, cost: RecordCosts) -> list[str]:
+def _cost(name: str, cost: StoreCosts) -> list[str]:
     rows = f"{cost.inserted:.1f} / {cost.updated:.1f}"
     kept = _bytes(cost.stored_bytes) if cost.stored_bytes > 0 else ""
     return [
@@ -110,7 +119,7 @@ def _needs(measured: Measured) -> str:
     first, second = (needs(load, measured) for load in LOADS)
     rows = [
         ("uploads a second", *(number(load.uploads_per_s) for load in LOADS)),
-        ("a slot's seconds a job", number(first.slot_s_a_job), number(second.slot_s_a_job)),
+        ("slot seconds a job", number(first.slot_s_a_job), number(second.slot_s_a_job)),
         ("slots busy on average", number(first.offered), number(second.offered)),
         ("slots for the busiest moment", number(first.slots), number(second.slots)),
         ("processors of 8 slots", number(first.processors), number(second.processors)),
@@ -118,15 +127,15 @@ def _needs(measured: Measured) -> str:
         ("transactions a second", number(first.transactions), number(second.transactions)),
         ("statements a second", number(first.statements), number(second.statements)),
         ("rows inserted a second", number(first.rows_inserted), number(second.rows_inserted)),
-        ("rows changed a second", number(first.rows_updated), number(second.rows_updated)),
-        ("… of them leases renewed", number(first.rows_of_beats), number(second.rows_of_beats)),
+        ("rows updated a second", number(first.rows_updated), number(second.rows_updated)),
+        ("… of these, heartbeats", number(first.rows_of_beats), number(second.rows_of_beats)),
         ("WAL a second", _bytes(first.wal_bytes), _bytes(second.wal_bytes)),
         ("Postgres cores", number(first.postgres_cores), number(second.postgres_cores)),
         ("rows of a year", number(first.rows_kept), number(second.rows_kept)),
         ("… with indexes", _bytes(first.bytes_kept), _bytes(second.bytes_kept)),
         ("connections of processors, at most", number(first.connections), number(second.connections)),
         ("Redis commands a second", number(first.redis_commands), number(second.redis_commands)),
-        ("… besides, while 50,000 tasks wait", number(first.redis_compared), number(second.redis_compared)),
+        ("… in addition, while 50,000 tasks wait", number(first.redis_compared), number(second.redis_compared)),
         ("Redis memory, an hour's backlog", _bytes(first.redis_backlog_bytes), _bytes(second.redis_backlog_bytes)),
         ("bucket: PUT, POST, LIST a second", number(first.puts), number(second.puts)),
         ("bucket: GET, HEAD a second", number(first.gets), number(second.gets)),
@@ -152,10 +161,10 @@ def _end(part: Part) -> list[str]:
     ]
 
 
-def _asked(measured: Measured) -> str:
+def _requests(measured: Measured) -> str:
     named = [
         ("a short job", measured.requests_short),
-        ("a long one, besides its chunks", measured.requests_long),
+        ("a long job, without its chunks", measured.requests_long),
         ("each chunk", measured.requests_chunk),
     ]
     rows = [[name, *(number(each) for each in (one.put, one.post, one.list, one.head, one.get))] for name, one in named]
@@ -165,11 +174,11 @@ def _asked(measured: Measured) -> str:
 def _queue(measured: Measured) -> str:
     queue = measured.queue
     row = [_bytes(queue.bytes_a_prepare), _bytes(queue.bytes_a_chunk), number(queue.rings_a_s)]
-    return table(["memory of a queued file", "of a queued chunk", "rings a second, 500 at once"], [row])
+    return table(["memory of a queued file", "of a queued chunk", "dispatches enqueued a second, 500 at once"], [row])
 
 
 def _looks(measured: Measured) -> str:
-    head = ["tasks that run", "commands a look", "a look, ms"]
+    head = ["running tasks", "commands a poll", "ms a poll"]
     return table(
         head,
         [[f"{one.running}", f"{one.commands:.0f}", f"{1000 * one.seconds:.1f}"] for one in measured.queue.looks],
@@ -177,7 +186,7 @@ def _looks(measured: Measured) -> str:
 
 
 def _waits(found: Forecast) -> str:
-    head = ["load", "slots, in busy ones", "mean wait s", "95 of 100 wait at most s", "Erlang's mean s"]
+    head = ["load", "slots per busy slot", "mean wait s", "p95 wait s", "Erlang's mean wait s"]
     rows = [
         [one.load, f"{one.ratio:.2f}", number(one.mean_s), number(one.p95_s), number(one.erlang_s)]
         for one in found.waits
@@ -186,24 +195,24 @@ def _waits(found: Forecast) -> str:
 
 
 def _days(found: Forecast) -> str:
-    head = ["slots for … of the busiest moment", "mean wait", "longest wait"]
+    head = ["slots, of those for the busiest moment", "mean wait", "longest wait"]
     rows = [[f"{100 * one.of_peak:.0f} %", _time(one.mean_wait_s), _time(one.longest_wait_s)] for one in found.days]
     return table(head, rows)
 
 
 def _rough(found: Forecast) -> str:
     head = [
-        "attempts that fail",
-        "each processor dies",
+        "failed attempts",
+        "crashes per processor",
         "mean, upload to end",
-        "95 of 100",
-        "slots' time lost",
-        "FAILED",
+        "p95, upload to end",
+        "wasted slot time",
+        "FAILED jobs",
     ]
-    return table(head, [_misfortune(one) for one in found.rough])
+    return table(head, [_faults(one) for one in found.rough])
 
 
-def _misfortune(rough: Rough) -> list[str]:
+def _faults(rough: Rough) -> list[str]:
     return [
         f"{100 * rough.failing:.0f} %",
         "once an hour" if rough.deaths_per_hour else "never",

@@ -1,4 +1,4 @@
-"""The sizing's arithmetic, by answers that can be reckoned by hand; and a document that says what it comes to."""
+"""The sizing's arithmetic, compared with results computed by hand; and docs/scaling.md, compared with the figures."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import pytest
 
 from tests.benchmarks.scaling import forecast, measured, tables
 from tests.benchmarks.scaling.forecast import wait
-from tests.benchmarks.scaling.measured import Looks, Measured, Queue, RecordCosts, Requests, SlotTimes
+from tests.benchmarks.scaling.measured import Measured, Polls, Queue, Requests, SlotTimes, StoreCosts
 from tests.benchmarks.scaling.plots import draw
 from tests.benchmarks.scaling.sizing import (
     BEAT_S,
@@ -19,19 +19,19 @@ from tests.benchmarks.scaling.sizing import (
     Ends,
     Load,
     added,
-    gets_besides,
+    extra_gets,
+    extra_puts,
     needs,
     parts,
-    puts_besides,
     slot_s,
 )
 
 MIB = 1 << 20
-MOST_BYTES = 300_000
+MAX_BYTES = 300_000
 
 
-def _costs(each: float) -> RecordCosts:
-    return RecordCosts(
+def _costs(each: float) -> StoreCosts:
+    return StoreCosts(
         inserted=each,
         updated=2 * each,
         hot=each,
@@ -61,26 +61,26 @@ ROUND = Measured(
         bytes_a_prepare=300.0,
         bytes_a_chunk=400.0,
         rings_a_s=10_000.0,
-        looks=[Looks(running=0, commands=1, seconds=0.001)],
+        looks=[Polls(running=0, commands=1, seconds=0.001)],
     ),
 )
-LOOK_S = 0.05
+HALF_POLL_S = 0.05
 PLAIN = Assumed(speed=10.0, swing=0.0)
 TEN_A_SECOND = Load(name="ten", uploads_per_s=10.0, audio_s=60.0, bytes_per_audio_s=10_000.0)
 ONE_LONG = Load(name="one", uploads_per_s=1.0, audio_s=3600.0, bytes_per_audio_s=10_000.0)
 
 
-def test_a_short_file_holds_a_slot_for_its_audio_and_a_little_more() -> None:
+def test_a_short_files_slot_seconds() -> None:
     assert TEN_A_SECOND.chunks == 1
-    assert slot_s(TEN_A_SECOND, ROUND, PLAIN) == 0.5 + 6.0 + LOOK_S
+    assert slot_s(TEN_A_SECOND, ROUND, PLAIN) == 0.5 + 6.0 + HALF_POLL_S
 
 
-def test_a_long_file_is_prepared_cut_and_finished() -> None:
+def test_a_long_files_slot_seconds_include_prepare_and_finish() -> None:
     assert ONE_LONG.chunks == 6
-    assert slot_s(ONE_LONG, ROUND, PLAIN) == 36.0 + 6 * 1.0 + 360.0 + 3.0 + 8 * LOOK_S
+    assert slot_s(ONE_LONG, ROUND, PLAIN) == 36.0 + 6 * 1.0 + 360.0 + 3.0 + 8 * HALF_POLL_S
 
 
-def test_what_ten_short_uploads_a_second_need() -> None:
+def test_needs_of_ten_short_uploads_a_second() -> None:
     found = needs(TEN_A_SECOND, ROUND, PLAIN)
 
     assert found.offered == 65.5
@@ -98,70 +98,70 @@ def test_what_ten_short_uploads_a_second_need() -> None:
     assert found.ingest_bytes == 6e6
 
 
-def test_a_long_file_pays_for_each_chunk_and_for_the_parts_of_its_blobs() -> None:
+def test_a_long_files_needs_include_each_chunk_and_blob_part() -> None:
     found = needs(ONE_LONG, ROUND, PLAIN)
 
     assert found.tasks == 9
     assert found.rows_inserted == 4 + 6 + 3
-    source, whole, chunk = puts_besides(36e6), puts_besides(72e6), puts_besides(12e6)
+    source, whole, chunk = extra_puts(36e6), extra_puts(72e6), extra_puts(12e6)
     assert (source, whole, chunk) == (6, 10, 3)
     assert found.puts == 3 + 1 + 1 + 6 * 3 + source + whole + 12 * chunk
-    assert found.gets == 2 + 6 * 5 + gets_besides(36e6) + 12 * gets_besides(12e6)
+    assert found.gets == 2 + 6 * 5 + extra_gets(36e6) + 12 * extra_gets(12e6)
 
 
 def test_parts_of_a_blob() -> None:
-    assert [puts_besides(size) for size in (0, 8 * MIB - 1, 8 * MIB, 17 * MIB)] == [0, 0, 2, 4]
-    assert [gets_besides(size) for size in (0, 8 * MIB, 17 * MIB)] == [0, 0, 2]
+    assert [extra_puts(size) for size in (0, 8 * MIB - 1, 8 * MIB, 17 * MIB)] == [0, 0, 2, 4]
+    assert [extra_gets(size) for size in (0, 8 * MIB, 17 * MIB)] == [0, 0, 2]
 
 
 def test_costs_add_up() -> None:
     assert added((2, _costs(1)), (1, _costs(3))) == _costs(5)
 
 
-def test_the_part_that_ends_first_comes_first_and_says_how_many() -> None:
+def test_the_most_overloaded_part_is_first_with_its_count() -> None:
     found = parts(TEN_A_SECOND, ROUND, PLAIN, Ends(erased_per_s=2.5, puts_per_s=20.0))
 
-    assert (found[0].name, found[0].how_many) == ("erasing by age", 4)
+    assert (found[0].name, found[0].how_many) == ("deletion by age", 4)
     assert {part.name: part.how_many for part in found}["bucket, PUT and LIST"] == 2
     assert [part.need / part.end for part in found] == sorted((part.need / part.end for part in found), reverse=True)
 
 
-def test_the_two_loads_are_what_they_are_called() -> None:
+def test_the_two_loads_match_their_names() -> None:
     assert UPLOADS.uploads_per_s == 1000
     assert HOURS.uploads_per_s * HOURS.audio_s / 3600 * 24 * 3600 == pytest.approx(1e6)
 
 
-def test_the_document_says_what_the_figures_come_to() -> None:
+def test_the_documents_tables_match_the_figures() -> None:
     text = tables.DOCUMENT.read_text()
 
     found = measured.read(), forecast.read()
-    assert {place["name"] for place in tables.PLACE.finditer(text)} == set(tables.tables(*found))
+    assert {match["name"] for match in tables.TABLE.finditer(text)} == set(tables.tables(*found))
     assert tables.filled(text, *found) == text
 
 
-def test_the_forecast_is_of_the_kept_figures() -> None:
-    kept = forecast.read()
+def test_the_saved_forecast_matches_the_saved_figures() -> None:
+    saved = forecast.read()
     tight, roomy = forecast.RATIOS[1], forecast.RATIOS[-1]
 
     again = [wait(LOADS[0], measured.read(), roomy), wait(LOADS[1], measured.read(), tight)]
 
-    assert [one for one in kept.waits if (one.load, one.ratio) in {(each.load, each.ratio) for each in again}] == again
+    assert [one for one in saved.waits if (one.load, one.ratio) in {(each.load, each.ratio) for each in again}] == again
 
 
-def test_the_plots_are_there_small_and_named_in_the_document(tmp_path: Path) -> None:
+def test_the_plots_are_current_small_and_linked_in_the_document(tmp_path: Path) -> None:
     text = tables.DOCUMENT.read_text()
     named = draw(measured.read(), forecast.read(), tmp_path)
-    kept = sorted((tables.DOCUMENT.parent / "scaling").glob("*.svg"))
+    saved = sorted((tables.DOCUMENT.parent / "scaling").glob("*.svg"))
 
-    assert [path.name for path in kept] == sorted(path.name for path in named)
-    assert all(f"scaling/{path.name}" in text for path in kept)
-    assert sum(path.stat().st_size for path in kept) < MOST_BYTES
-    for path, drawn in zip(kept, sorted(named), strict=True):
-        if mpl.__version__ in path.read_text():  # another draws the same otherwise
+    assert [path.name for path in saved] == sorted(path.name for path in named)
+    assert all(f"scaling/{path.name}" in text for path in saved)
+    assert sum(path.stat().st_size for path in saved) < MAX_BYTES
+    for path, drawn in zip(saved, sorted(named), strict=True):
+        if mpl.__version__ in path.read_text():  # another version draws different bytes
             assert path.read_text() == drawn.read_text()
 
 
-def test_numbers_have_two_figures_that_count() -> None:
+def test_numbers_have_two_significant_digits() -> None:
     values = (0, 0.0812, 1.449, 9.96, 65.4, 123.4, 48_321, 7_776_000_000, 1.58e11)
 
     assert [tables.number(value) for value in values] == [
@@ -182,5 +182,5 @@ def test_simulation_and_measurement_agree() -> None:
         assert run.simulated_makespan_s == pytest.approx(run.measured_makespan_s, rel=0.05), run.name
 
 
-def test_figures_that_are_kept_can_be_read_back() -> None:
+def test_saved_figures_can_be_read_back() -> None:
     assert msgspec.json.decode(msgspec.json.encode(ROUND), type=Measured) == ROUND

@@ -1,0 +1,50 @@
+"""Limit a tenant's concurrent uploads: hold a slot for each upload from its head until its answer begins."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from ingest_service.auth.caller import caller_of
+from ingest_service.errors import LimitError
+from ingest_service.middleware.access_log import is_upload
+from ingest_service.middleware.problems import send_problem
+from ingest_service.quotas.concurrent_uploads import TenantLimits, UploadSlot
+
+
+def with_upload_slots(app: ASGIApp, limits: Callable[[], TenantLimits]) -> ASGIApp:
+    """Wrap an ASGI application whose requests are authenticated. The server opens `limits` after this call."""
+
+    def limited(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] != ScopeType.HTTP or not is_upload(scope["method"], scope["path"]):
+            return app(scope, receive, send)
+        return upload(scope, receive, send)
+
+    async def upload(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            slot = await _take_slot(limits(), caller_of(scope).tenant)
+        except LimitError as error:
+            await send_problem(send, error)
+            return
+        if slot is None:
+            await app(scope, receive, send)
+            return
+
+        async def send_after(message: Any) -> None:
+            await slot.release()  # before the answer: the client may send its next upload at once
+            await send(message)
+
+        try:
+            await app(scope, receive, send_after)
+        finally:
+            await slot.release()
+
+    return limited
+
+
+async def _take_slot(limits: TenantLimits, tenant: str) -> UploadSlot | None:
+    """Return None if the tenant has no such quota."""
+    usage = await limits.quotas.usage_cache.find(tenant)
+    at_once = usage.quotas.uploads_at_once if usage else 0
+    return await limits.uploads.take(tenant, at_once) if at_once else None

@@ -1,0 +1,106 @@
+"""The table of all error answers: code → HTTP status, title, and the detail if the code raising the error gives none.
+
+The codes are part of the API. A title says what is wrong; a detail says what is allowed or what to do.
+"""
+
+from typing import NamedTuple
+
+
+class ProblemType(NamedTuple):
+    """One row of the table."""
+
+    status: int
+    title: str
+    detail: str
+
+
+# fmt: off - one row a line
+PROBLEM_TYPES: dict[str, ProblemType] = {
+    code: ProblemType(*row)
+    for code, row in {
+        # authentication
+        "unauthorized": (401, "Missing or invalid API key", "Send a valid API key, as `Authorization: Bearer hr_…`."),
+        "forbidden": (403, "Missing scope", "Use an API key with the scope that this request needs."),
+        "too_many_keys": (409, "Too many API keys", "Revoke a key before you create another."),
+        # uploads
+        "empty_upload": (400, "Empty upload", "Send at least one byte of audio."),
+        "missing_audio_file": (400, "Missing audio file", "Send the audio as the form's file field."),
+        "invalid_form": (400, "Invalid form", "Send a valid multipart/form-data body."),
+        "invalid_option": (400, "Invalid option", "Send only documented options, with allowed values."),
+        "invalid_json": (400, "Invalid JSON", "Send a valid JSON object."),
+        "invalid_digest": (400, "Invalid digest", "Send the digest as RFC 9530 defines it: `sha-256=:base64:`."),
+        "digest_mismatch": (400, "Digest mismatch", "Send the body that the digest was computed of."),
+        "invalid_idempotency_key": (400, "Invalid Idempotency-Key", "Use 1 to 255 visible ASCII characters."),
+        "upload_stalled": (408, "Upload stalled", "Send the upload again, without pauses."),
+        "idempotency_in_progress": (
+            409,
+            "Request in progress",
+            "Wait for the first request with this Idempotency-Key.",
+        ),
+        "too_large": (413, "Upload too large", "Send less data."),
+        "unsupported_content_type": (415, "Unsupported content type", "Send a form, audio bytes or JSON."),
+        "unsupported_media": (415, "Unsupported media", "Send audio or video in a supported format."),
+        "unsupported_content_encoding": (
+            415,
+            "Unsupported content encoding",
+            "Send the body without Content-Encoding.",
+        ),
+        "idempotency_mismatch": (422, "Idempotency-Key reused", "Use a new Idempotency-Key for a different request."),
+        "client_gone": (499, "Client closed the connection", "Keep the connection open until the answer."),
+        # quotas and rate limits
+        "quota_exceeded": (429, "Quota exceeded", "Try again after the seconds in `Retry-After`."),
+        "rate_limited": (429, "Rate limit exceeded", "Try again after the seconds in `Retry-After`."),
+        # resumable uploads
+        "invalid_upload": (
+            400,
+            "Invalid upload header",
+            "Send the headers that tus 1.0.0 requires, with valid values.",
+        ),
+        "upload_offset_mismatch": (409, "Upload offset mismatch", "Continue from the offset that HEAD returns."),
+        "upload_taken_over": (409, "Upload taken over", "A newer request writes to the upload. Continue there."),
+        "upload_gone": (410, "Upload gone", "Create a new upload."),
+        "unsupported_version": (412, "Unsupported tus version", "Send `Tus-Resumable: 1.0.0`."),
+        "upload_locked": (423, "Upload locked", "Try again when the other request has ended."),
+        "checksum_mismatch": (460, "Checksum mismatch", "Send the bytes again."),
+        # presigned uploads
+        "no_direct_uploads": (404, "Presigned uploads not available", "Use another upload method."),
+        "upload_not_there": (409, "No uploaded bytes", "Upload the audio to the presigned URL first."),
+        "upload_claimed": (409, "Upload already submitted", "Each presigned upload becomes one job."),
+        # reading
+        "invalid_parameter": (400, "Invalid parameter", "Send only documented parameters, with allowed values."),
+        "not_found": (404, "Not found", "Check the path and the id."),
+        "no_denoised_audio": (404, "No denoised audio", "Submit the audio with `denoise=true`."),
+        "not_ready": (409, "Job not finished", "Try again when the job is COMPLETED."),
+        "job_failed": (409, "Job failed", "Read the reason in the job's `error`."),
+        "job_cancelled": (409, "Job cancelled", "Submit the audio again."),
+        "job_erased": (410, "Job erased", "Submit the audio again."),
+        "audio_erased": (410, "Audio erased", "Submit the audio again."),
+        "range_not_satisfiable": (416, "Range not satisfiable", "Ask for a range that starts before the end."),
+        # changing
+        "no_dead_letter": (404, "No dead letter", "Only jobs with a dead letter can be redriven or discarded."),
+        "job_ended": (409, "Job already ended", "Only QUEUED and PROCESSING jobs can be cancelled."),
+        "not_ended": (409, "Job not ended", "Try again when the job is COMPLETED, FAILED or CANCELLED."),
+        "no_webhook": (409, "No webhook", "Submit the job with a `webhook_url`."),
+        # server
+        "internal": (500, "Internal error", "An internal error occurred. It has been logged."),
+        "database_unavailable": (503, "Database unavailable", "Try again later."),
+        "storage_unavailable": (
+            503,
+            "Blob store unavailable",
+            "The audio cannot be stored or read now. Try again later.",
+        ),
+        "storage_full": (507, "Blob store full", "There is no space for the audio. Try again later."),
+        # HTTP
+        "invalid_request": (400, "Invalid request", "Send a valid HTTP/1.1 request."),
+        "unsupported_upgrade": (400, "Unsupported upgrade", "Send the body over HTTP/1.1, without Upgrade."),
+        "request_stalled": (408, "Request stalled", "Send the whole request head within 20 seconds."),
+        "head_too_large": (431, "Request head too large", "Send at most 32 KiB and 100 headers before the body."),
+        "unsupported_transfer_encoding": (
+            501,
+            "Unsupported transfer coding",
+            "Use `Transfer-Encoding: chunked` or none.",
+        ),
+        "method_not_allowed": (405, "Method not allowed", "Use a method that `Allow` lists."),
+    }.items()
+}
+# fmt: on

@@ -1,0 +1,168 @@
+"""Submits an upload: audio into the blob store, then the job and its first task into Postgres in one commit.
+
+When this returns, the 202 may be sent. The caller notifies the processors; that may fail.
+"""
+
+import asyncio
+from collections.abc import Collection
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from litestar.types import Receive
+
+from ingest_service.database import Database
+from ingest_service.errors import CommitUnknownError, OutageError
+from ingest_service.quotas.quotas import QuotaGate, Quotas, Wanted
+from ingest_service.request_record import committing
+from ingest_service.uploads.commit import (
+    INSERT_JOBS_AND_FIRST_TASKS,
+    AlsoCommit,
+    JobRecorder,
+    JobRow,
+    columns_of,
+    commit_job,
+    fingerprint,
+    first_task,
+    job_row,
+)
+from ingest_service.uploads.form import OVERHEAD_BYTES
+from ingest_service.uploads.from_url import UrlJob, is_json, read_json_job, record_url_job
+from ingest_service.uploads.presigned_uploads import DirectJob, DirectSubmitter
+from ingest_service.uploads.receive import FreeSpace, Upload, UploadHead, UploadReceiver
+from shared.blobs.blob_errors import BlobStoreError
+from shared.blobs.blob_store import BlobStore
+from shared.ids import new_id
+from shared.queue.dispatch import Dispatch
+from shared.telemetry.logs import Log
+
+log = Log(__name__)
+
+
+class AcceptedJob(msgspec.Struct, frozen=True):
+    """A committed job and the dispatch of its first task."""
+
+    job_id: UUID
+    first_task: Dispatch
+
+
+class JobSubmitter:
+    """Submits audio by form, raw body, URL or presigned upload."""
+
+    def __init__(  # noqa: PLR0913 - dependencies, named at the one call
+        self,
+        database: Database,
+        blobs: BlobStore,
+        free_space: FreeSpace,
+        max_upload_bytes: int,
+        fetch_schemes: Collection[str] = ("http", "https"),
+        *,
+        quotas: QuotaGate | None = None,
+    ) -> None:
+        self._quotas = quotas or QuotaGate(database, Quotas())
+        self.recorder = JobRecorder(database, self._quotas)
+        self._database = database
+        self._blobs = blobs
+        self._free_space = free_space
+        self._max_upload_bytes = max_upload_bytes
+        self._fetch_schemes = fetch_schemes
+        self._direct = DirectSubmitter(database, blobs, self._quotas, max_upload_bytes)
+
+    async def submit(
+        self, tenant: str, head: UploadHead, receive: Receive, *, also: AlsoCommit | None = None
+    ) -> AcceptedJob:
+        """Receive and commit one job.
+
+        After an IngestError or BlobStoreError neither a blob nor a row remains, except after CommitUnknownError.
+        """
+        await self._quotas.precheck(tenant, _least_bytes(head))
+        if is_json(head):
+            job = await read_json_job(head, receive, self._fetch_schemes)
+            return AcceptedJob(job.job_id, await self._submit_named(tenant, job, also))
+        await self._free_space.require(min(head.content_length or 0, self._max_upload_bytes))
+        receiver = UploadReceiver(self._blobs, new_id(), self._max_upload_bytes)
+        try:
+            upload = await receiver.receive(head, receive)
+            with committing():
+                if also is None:
+                    return await record_job(self.recorder, tenant, upload)
+                return await record_job_and(also, self._database, self._quotas, tenant, upload)
+        except CommitUnknownError:
+            raise
+        except BaseException:  # a cancelled request must not leave its audio
+            await asyncio.shield(_discard(receiver))
+            raise
+
+    async def _submit_named(self, tenant: str, job: UrlJob | DirectJob, also: AlsoCommit | None) -> Dispatch:
+        if isinstance(job, DirectJob):
+            return await self._direct.submit(tenant, job, also=also)
+        return await record_url_job(self._database, self._quotas, tenant, job, also=also)
+
+    async def fingerprint(self, head: UploadHead, receive: Receive) -> str:
+        """Receive an upload and return its fingerprint. Keeps nothing; raises what `submit` raises."""
+        if is_json(head):
+            return (await read_json_job(head, receive, self._fetch_schemes)).fingerprint
+        receiver = UploadReceiver(self._blobs, new_id(), self._max_upload_bytes)
+        try:
+            upload = await receiver.receive(head, receive)
+            return fingerprint(upload.audio.sha256, upload.options)
+        finally:
+            await asyncio.shield(_discard(receiver))
+
+
+def _least_bytes(head: UploadHead) -> int:
+    """The least bytes of audio that the head implies: without the rest of a form; 0 for a URL or presigned upload."""
+    if is_json(head):
+        return 0
+    overhead = 0 if head.boundary is None else OVERHEAD_BYTES
+    return max(0, (head.content_length or 0) - overhead)
+
+
+async def _discard(receiver: UploadReceiver) -> None:
+    try:
+        await receiver.discard()
+    except BlobStoreError as error:  # the first error is reported
+        log.warning("discard_failed", error=str(error))
+
+
+async def record_job(recorder: JobRecorder, tenant: str, upload: Upload) -> AcceptedJob:
+    """Commit the job and its `prepare` task in a batch.
+
+    Raises OutageError or LimitError (nothing was written), or CommitUnknownError.
+    """
+    row = _row(tenant, upload)
+    try:
+        await recorder.record(row)
+    except asyncpg.UniqueViolationError as error:
+        # this process was frozen so long that the orphan collector took the id
+        raise OutageError("storage_unavailable", "Committing the upload took too long. Send it again.") from error
+    return AcceptedJob(row.job_id, first_task(row))
+
+
+async def record_job_and(
+    also: AlsoCommit, database: Database, quotas: QuotaGate, tenant: str, upload: Upload
+) -> AcceptedJob:
+    """Commit the job in its own transaction, together with what `also` writes."""
+    row = _row(tenant, upload)
+
+    async def insert(connection: Any) -> None:
+        await quotas.require(connection, Wanted(tenant, row.source_bytes))
+        await connection.execute(INSERT_JOBS_AND_FIRST_TASKS, *columns_of([row]))
+        await also(connection, row.job_id, fingerprint(upload.audio.sha256, upload.options))
+
+    await commit_job(database, tenant, row.job_id, insert)
+    return AcceptedJob(row.job_id, first_task(row))
+
+
+def _row(tenant: str, upload: Upload) -> JobRow:
+    audio = upload.audio
+    return job_row(
+        tenant,
+        upload.job_id,
+        upload.options,
+        container=audio.container,
+        source_bytes=audio.bytes,
+        source_sha256=audio.sha256,
+        filename=upload.filename,
+    )

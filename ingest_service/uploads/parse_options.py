@@ -1,0 +1,74 @@
+"""Parses the options of a submission: form fields, query parameters, or one JSON field `options`.
+
+An option that is unknown, repeated or invalid is refused by name.
+"""
+
+from typing import Any
+
+import msgspec
+
+from ingest_service.errors import RefusedError
+from shared.schemas.options import SubmitOptions
+from shared.secret import Secret, decode_secret
+
+OPTION_TYPES: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(SubmitOptions)}
+JSON_FIELD = "options"
+MAX_SHOWN_CHARS = 64  # of a client's option name, in an error message
+
+
+class OptionCollector:
+    """Collects options in any order, each at most once."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, Any] = {}
+
+    def add(self, name: str, text: str) -> None:
+        """Add one field: an option as text, or the JSON object with several."""
+        if name == JSON_FIELD:
+            self.add_values(_json_object(text))
+        else:
+            self._keep(name, _convert(name, text, from_text=True))
+
+    def add_values(self, values: dict[str, Any]) -> None:
+        """Add options from a JSON object."""
+        for name, value in values.items():
+            self._keep(name, _convert(name, value, from_text=False))
+
+    def _keep(self, name: str, value: Any) -> None:
+        if name in self._values:
+            raise invalid_option(name, "is given twice")
+        self._values[name] = value
+
+    def options(self) -> SubmitOptions:
+        """All options so far, checked against each other. More may be added later."""
+        try:
+            return SubmitOptions(**self._values)
+        except ValueError as error:
+            raise RefusedError("invalid_option", f"{error}.") from error
+
+
+def invalid_option(name: str, why: str) -> RefusedError:
+    """The error that names an option."""
+    return RefusedError("invalid_option", f"`{name[:MAX_SHOWN_CHARS]}` {why}.")
+
+
+def _convert(name: str, value: Any, *, from_text: bool) -> Any:
+    if name not in OPTION_TYPES:
+        raise invalid_option(name, f"is not an option. Options: {', '.join(OPTION_TYPES)}")
+    try:
+        if name == "metadata":
+            return msgspec.json.decode(value) if from_text else value
+        converted = msgspec.convert(value, OPTION_TYPES[name], strict=not from_text, dec_hook=decode_secret)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise invalid_option(name, f"is invalid: {error}") from error
+    shown = converted.reveal() if isinstance(converted, Secret) else converted
+    if isinstance(shown, str) and "\x00" in shown:
+        raise invalid_option(name, "contains a NUL character")
+    return converted
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise invalid_option(JSON_FIELD, f"is not a JSON object: {error}") from error
