@@ -54,19 +54,19 @@ test-fast: $(READY) ## run the tests that start no process and load no model: WO
 	@$(PYTEST) -m 'not slow and not process and not model' --numprocesses $(or $(WORKERS),logical) $(ARGS)
 
 chaos: $(READY) ## inject faults into a running system: PROFILE (short, long), SEED (0), RUNS (all; C1,C5); prints one JSON object last; fails on a violation
-	@$(RUN) tests.chaos --profile $(or $(PROFILE),short) --seed $(or $(SEED),0) --runs "$(RUNS)"
+	@$(RUN) tests.tools.chaos --profile $(or $(PROFILE),short) --seed $(or $(SEED),0) --runs "$(RUNS)"
 
 test-full: $(READY) ## run the tests that take minutes: corpus, recordings of 65 minutes and three hours, latency, two versions side by side; prints figures
-	@$(RUN) pytest -m slow -s tests/full tests/contracts $(ARGS)
+	@$(RUN) pytest -m slow -s tests/system --ignore tests/system/install $(ARGS)
 
 fleet: $(READY) ## run many hosts in network namespaces (needs root): cut links, kill hosts, add latency: SCENARIOS (all), SEED (0), LOGS (a folder for the logs); prints one JSON object last
-	@$(RUN) tests.fleet --seed $(or $(SEED),0) --scenarios "$(SCENARIOS)" $(if $(LOGS),--logs "$(LOGS)")
+	@$(RUN) tests.tools.fleet --seed $(or $(SEED),0) --scenarios "$(SCENARIOS)" $(if $(LOGS),--logs "$(LOGS)")
 
 fuzz: $(READY) ## run the property tests with new random seeds: SECONDS (120), SEED (random), TESTS (tests); prints each failing example as a decorator to copy
-	@$(RUN) tests.fuzz --seconds $(or $(SECONDS),120) $(if $(SEED),--seed $(SEED)) $(TESTS)
+	@$(RUN) tests.tools.fuzz --seconds $(or $(SECONDS),120) $(if $(SEED),--seed $(SEED)) $(TESTS)
 
-record-contracts: $(READY) ## record what this version writes: add missing entries to tests/contracts/recorded/<version>.json
-	@$(RUN) pytest -q tests/contracts/record.py
+record-contracts: $(READY) ## record what this version writes: add missing entries to tests/support/contracts/recorded/<version>.json
+	@$(RUN) pytest -q tests/support/contracts/record.py
 
 ##@ Operate the running stack
 
@@ -88,19 +88,19 @@ revoke-key: $(READY) ## revoke an API key of the running stack: KEY=<key id or k
 ##@ Measure
 
 bench-denoise: $(READY) ## compare the denoisers on noisy speech: CORPUS (a folder with manifest.json), ONLY; one JSON object last
-	@$(RUN) tests.benchmarks.denoise --corpus "$(CORPUS)" --only "$(ONLY)"
+	@$(RUN) tests.tools.benchmarks.denoise --corpus "$(CORPUS)" --only "$(ONLY)"
 
 bench-ingest: $(READY) $(USUAL) ## compare uploads with the usual stack and a bare receiver: ONLY (small,spike,held,large,huge), REPEATS (3), SECONDS (10), CONTENDERS (headrace,usual,usual-async,bare,generator), FSYNC (1: also with fsync), PROCESSES (cores); prints one JSON object last
-	@$(RUN) tests.benchmarks.ingest --only "$(ONLY)" --contenders "$(CONTENDERS)" --repeats $(or $(REPEATS),3) --seconds $(or $(SECONDS),10) $(if $(filter-out 0 false no,$(FSYNC)),--fsync) $(if $(PROCESSES),--processes $(PROCESSES)) $(ARGS)
+	@$(RUN) tests.tools.benchmarks.ingest --only "$(ONLY)" --contenders "$(CONTENDERS)" --repeats $(or $(REPEATS),3) --seconds $(or $(SECONDS),10) $(if $(filter-out 0 false no,$(FSYNC)),--fsync) $(if $(PROCESSES),--processes $(PROCESSES)) $(ARGS)
 
 bench-transcribe: $(READY) ## compare with whisper and faster-whisper: AUDIO, REFERENCE (a text file), REPEATS (1), THREADS (all), ONLY (a part of the names), SLOTS (1,2,8,32; none); prints one JSON object last
-	@$(RUN) tests.benchmarks.transcribe --audio "$(AUDIO)" --reference "$(REFERENCE)" --repeats $(or $(REPEATS),1) --only "$(ONLY)" $(if $(SLOTS),--slots $(SLOTS)) $(if $(THREADS),--threads $(THREADS))
+	@$(RUN) tests.tools.benchmarks.transcribe --audio "$(AUDIO)" --reference "$(REFERENCE)" --repeats $(or $(REPEATS),1) --only "$(ONLY)" $(if $(SLOTS),--slots $(SLOTS)) $(if $(THREADS),--threads $(THREADS))
 
 bench-diarize: $(READY) $(SPEAKERS) ## measure diarization: FOLDER (recordings and their RTTM files), NAMES (all); prints one JSON object last
-	@$(RUN) tests.benchmarks.diarization "$(FOLDER)" $(NAMES)
+	@$(RUN) tests.tools.benchmarks.diarization "$(FOLDER)" $(NAMES)
 
 bench-scaling: $(READY) ## measure small runs and single costs, simulate large loads: ARGS (--kept: measure nothing; --write: write the tables and plots of docs/scaling.md); prints one JSON object last
-	@$(RUN) tests.benchmarks.scaling $(ARGS)
+	@$(RUN) tests.tools.benchmarks.scaling $(ARGS)
 
 ##@ Maintain
 
@@ -114,7 +114,7 @@ platforms: $(UV) ## find a build of every pinned package for each supported mach
 	@$(RUN) deploy.local.platforms
 
 test-install: $(READY) ## run the install commands of docs/operations.md in new environments, with an unconfigured pip
-	@$(RUN) pytest -m slow tests/install $(ARGS)
+	@$(RUN) pytest -m slow tests/system/install $(ARGS)
 
 # uv resolves versions for other machines.
 $(UV): | $(READY)

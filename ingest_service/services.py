@@ -20,7 +20,7 @@ from ingest_service.jobs.events import JobWatcher
 from ingest_service.jobs.queries import JobReader
 from ingest_service.quotas.concurrent_uploads import TenantLimits, open_tenant_limits
 from ingest_service.quotas.quotas import QuotaGate
-from ingest_service.server.readiness import Readiness, check_health, see_processors
+from ingest_service.readiness import Readiness, check_health, see_processors
 from ingest_service.settings import IngestSettings
 from ingest_service.subtitles.cue_size import CueSize
 from ingest_service.tus.operations import ResumableUploads, open_resumable_uploads

@@ -1,7 +1,7 @@
 """The names of all `HEADRACE_*` variables of both services, to find the unknown ones in an environment.
 
 The services do not import each other, but both may get the same environment: each must know the other's names.
-tests/boundaries/test_settings.py compares these lists with the settings.
+tests/unit/boundaries/test_settings.py compares these lists with the settings.
 """
 
 import re

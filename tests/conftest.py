@@ -1,8 +1,8 @@
-"""Plugins of all tests and the profiles of Hypothesis. The fixtures are in tests/servers.py."""
+"""Plugins of all tests and the profiles of Hypothesis. The fixtures are in tests/support/servers.py."""
 
 from hypothesis import HealthCheck, Phase, settings
 
-pytest_plugins = ["tests.parallel", "tests.processes", "tests.servers"]
+pytest_plugins = ["tests.support.parallel", "tests.support.processes", "tests.support.servers"]
 
 # Deterministic examples. No deadline: our tests are not timed.
 settings.register_profile("same", derandomize=True, database=None, deadline=None)

@@ -84,12 +84,12 @@ def read_stack_env(path: Path) -> dict[str, str]:
     return dict(word.split("=", 1) for word in words)
 
 
-def kept_password(path: Path) -> str:
+def stored_password(path: Path) -> str:
     """Return the password in a file; create the file if it is missing."""
     return _kept(path, secrets.token_hex(24))
 
 
-def kept_webhook_secret(path: Path) -> str:
+def stored_webhook_secret(path: Path) -> str:
     """Return the secret that signs webhooks, in the form of Standard Webhooks: `whsec_` and base64 of 32 bytes."""
     return _kept(path, "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode())
 

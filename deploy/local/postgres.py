@@ -32,7 +32,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role};
 """
 
 
-async def let_services_in(owner_url: str, password: str) -> str:
+async def create_service_role(owner_url: str, password: str) -> str:
     """Create the services' role with its rights on a migrated database. Return its URL. Idempotent."""
     connection = await asyncpg.connect(owner_url)
     try:
@@ -100,7 +100,7 @@ class Postgres:
         program = [binaries() / "postgres", "-D", self._folder, *listen, *self._options]
         with self._log.open("wb") as log:
             return await self._processes.start(
-                program, env=_env(), output=log, nobody=True, dies_with_us_by=self.stop_signal
+                program, env=_env(), output=log, nobody=True, parent_death_signal=self.stop_signal
             )
 
     async def answers(self) -> bool:

@@ -37,12 +37,12 @@ class Processes:
         stdin: int | None = asyncio.subprocess.DEVNULL,
         output: int | IO[bytes] | None = None,
         nobody: bool = False,
-        dies_with_us_by: signal.Signals = signal.SIGTERM,
+        parent_death_signal: signal.Signals = signal.SIGTERM,
     ) -> Process:
         """Start a program. `output`: both output streams, None for the terminal. `nobody`: drop root."""
         identity = as_nobody() if nobody else []
         # the kernel clears the parent-death signal when the identity changes, so it is set last
-        wrapped = [*self._inside, *identity, *_with_parent_death_signal(dies_with_us_by), *map(str, command)]
+        wrapped = [*self._inside, *identity, *_with_parent_death_signal(parent_death_signal), *map(str, command)]
         async with self._forking:
             process = await asyncio.create_subprocess_exec(
                 *wrapped, env=env, stdin=stdin, stdout=output, stderr=output, start_new_session=True
@@ -56,9 +56,9 @@ class Processes:
             process.send_signal(polite)
             with suppress(TimeoutError):
                 await asyncio.wait_for(process.wait(), grace_s)
-        await self.bury(process)
+        await self.kill_remaining(process)
 
-    async def bury(self, process: Process) -> None:
+    async def kill_remaining(self, process: Process) -> None:
         """Kill the rest of a process' group and its orphans. Idempotent."""
         if process.pid not in self._started:
             return

@@ -37,7 +37,7 @@ async def prepare_model(processes: Processes, settings: Mapping[str, str]) -> No
         if await process.wait() != 0:
             raise LocalStackError(f"Cannot prepare the model {settings['HEADRACE_MODEL']}; see the line above.")
     finally:
-        await processes.bury(process)
+        await processes.kill_remaining(process)
 
 
 async def wait_until_live(settings: Mapping[str, str], ingest: Process) -> None:

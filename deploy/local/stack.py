@@ -6,9 +6,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from deploy.local import services
-from deploy.local.data_dir import DataDir, kept_password, kept_webhook_secret
+from deploy.local.data_dir import DataDir, stored_password, stored_webhook_secret
 from deploy.local.ports import require_free
-from deploy.local.postgres import Postgres, let_services_in
+from deploy.local.postgres import Postgres, create_service_role
 from deploy.local.processes import Processes
 from deploy.local.servers import Server, wait_until_ready
 from deploy.local.settings import Choices, address, settings_of
@@ -45,7 +45,7 @@ class Stack:
         self._data_dir = data_dir
         self._exits = exits
         self._processes = Processes()
-        secret = kept_webhook_secret(data_dir.secrets / "webhook")
+        secret = stored_webhook_secret(data_dir.secrets / "webhook")
         self.settings = settings_of(choices, data_dir.blobs, secret)
         self._service_overrides: dict[str, str] = {}
 
@@ -64,7 +64,7 @@ class Stack:
     async def _start_database(self) -> None:
         if "HEADRACE_DATABASE_URL" not in self.settings:
             password_file = self._data_dir.secrets / "postgres"
-            kept_password(password_file)
+            stored_password(password_file)
             server = Postgres(self._data_dir.postgres, password_file, self._processes)
             await self._start_server(server)
             self.settings["HEADRACE_DATABASE_URL"] = server.url
@@ -72,7 +72,7 @@ class Stack:
     async def _start_redis(self) -> None:
         if "HEADRACE_REDIS_URL" not in self.settings:
             password_file = self._data_dir.secrets / "valkey"
-            kept_password(password_file)
+            stored_password(password_file)
             server = Valkey(self._data_dir.valkey, password_file, self._processes)
             await self._start_server(server)
             self.settings["HEADRACE_REDIS_URL"] = server.url
@@ -91,8 +91,8 @@ class Stack:
         except MigrationError as error:
             raise LocalStackError(str(error)) from error
         if "HEADRACE_DATABASE_URL" not in self._choices.overrides:
-            password = kept_password(self._data_dir.secrets / "postgres-service")
-            url = await let_services_in(self.settings["HEADRACE_DATABASE_URL"], password)
+            password = stored_password(self._data_dir.secrets / "postgres-service")
+            url = await create_service_role(self.settings["HEADRACE_DATABASE_URL"], password)
             self._service_overrides = {"HEADRACE_DATABASE_URL": url}
 
     @property

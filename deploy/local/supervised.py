@@ -54,7 +54,7 @@ class Supervised:
 
     async def _keep(self, process: Process) -> None:
         while await self._died(process):
-            await self._processes.bury(process)
+            await self._processes.kill_remaining(process)
             self._program.pid_file.unlink(missing_ok=True)
             say(f"{self._program.name} ended ({_exit_reason(process)}); restarting it")
             if await self._stops_within(RESTART_AFTER_S):

@@ -14,7 +14,7 @@ from litestar.openapi.spec import Components, Example, OpenAPIResponse, Operatio
 
 from ingest_service.auth.caller import OPEN
 from ingest_service.problem_types import PROBLEM_TYPES
-from ingest_service.server.readiness import Readiness
+from ingest_service.readiness import Readiness
 from shared.schemas.api import JobAccepted, Problem
 
 EXAMPLE_JOB_ID = "019aa3c5-7a3e-7bd0-9c46-0d6c2f1f7f10"

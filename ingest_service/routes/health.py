@@ -5,7 +5,7 @@ from litestar.di import NamedDependency
 
 from ingest_service.auth.caller import OPEN
 from ingest_service.openapi.document import READY
-from ingest_service.server.readiness import Readiness
+from ingest_service.readiness import Readiness
 from ingest_service.services import Services
 
 

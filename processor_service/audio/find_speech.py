@@ -1,4 +1,4 @@
-"""Where somebody speaks, by Silero's voice activity detector. Lenient: missed speech is worse than noise kept."""
+"""Finds speech regions with Silero's voice activity detector. Lenient: to miss speech is worse than to keep noise."""
 
 import msgspec
 import numpy as np
@@ -9,24 +9,24 @@ from processor_service.audio.speech_net import WINDOW, speech_net
 
 SAMPLE_RATE_HZ = 16_000
 WINDOW_S = WINDOW / SAMPLE_RATE_HZ
-QUIET_PEAK = 0.1  # softer recordings are raised to this peak before they are judged
-SILENT_PEAK = 1e-4  # -80 dB: below, nothing is raised
+QUIET_PEAK = 0.1  # quieter recordings are amplified to this peak before detection
+SILENT_PEAK = 1e-4  # -80 dB: quieter recordings are not amplified
 
 
 class SpeechSettings(msgspec.Struct, frozen=True, kw_only=True):
-    start_probability: float = 0.4  # speech begins where the detector is at least this sure
-    stop_probability: float = 0.2  # and goes on until it is less sure than this
-    min_speech_s: float = 0.09  # shorter bursts are clicks
-    min_pause_s: float = 0.3  # shorter pauses do not divide a region
-    pad_s: float = 0.2  # regions are widened by this much on both sides
+    start_probability: float = 0.4  # speech starts at this probability
+    stop_probability: float = 0.2  # and ends below this one
+    min_speech_s: float = 0.09  # shorter regions are clicks
+    min_pause_s: float = 0.3  # shorter pauses do not split a region
+    pad_s: float = 0.2  # added to both sides of a region
 
 
 DEFAULTS = SpeechSettings()
-FINE = SpeechSettings(min_pause_s=0.1, pad_s=0.0)  # tells the shortest pauses: places to cut
+FINE = SpeechSettings(min_pause_s=0.1, pad_s=0.0)  # finds the shortest pauses, at which audio can be cut
 
 
 def speech_regions(mono: Mono, settings: SpeechSettings = DEFAULTS) -> list[tuple[float, float]]:
-    """Start and end, in seconds, of each stretch of speech in 16 kHz mono; rising, apart from one another."""
+    """Return start and end, in seconds, of each speech region of 16 kHz mono audio; in order, without overlap."""
     spans = _above(speech_probabilities(mono), settings.start_probability, settings.stop_probability)
     seconds = [(start * WINDOW_S, end * WINDOW_S) for start, end in spans]
     spoken = [span for span in _bridged(seconds, settings.min_pause_s) if span[1] - span[0] >= settings.min_speech_s]
@@ -40,7 +40,7 @@ def has_speech(mono: Mono) -> bool:
 
 
 def speech_probabilities(mono: Mono) -> npt.NDArray[np.float32]:
-    """The detector's probability of speech for each 32 ms of 16 kHz mono; the last window is filled up with silence."""
+    """Return the probability of speech of each 32 ms of 16 kHz mono audio. Silence fills the last window."""
     windows = np.zeros((-(-len(mono) // WINDOW), WINDOW), np.float32)
     windows.reshape(-1)[: len(mono)] = mono
     windows *= _gain(mono)
@@ -68,7 +68,7 @@ def _above(probabilities: npt.NDArray[np.float32], start: float, stop: float) ->
 
 
 def _bridged(spans: list[tuple[float, float]], max_gap_s: float) -> list[tuple[float, float]]:
-    """The spans, those merged that lie at most `max_gap_s` apart."""
+    """Merge spans that are at most `max_gap_s` apart."""
     merged: list[tuple[float, float]] = []
     for start, end in spans:
         if merged and start - merged[-1][1] <= max_gap_s:

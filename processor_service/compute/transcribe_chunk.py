@@ -14,10 +14,10 @@ from processor_service.audio.load_mono import load_mono_16k
 from processor_service.audio.write_chunks import ChunkFile
 from processor_service.compute.messages import ProcessChunk
 from processor_service.transcribers.holes import fill_holes
+from processor_service.transcribers.snap_times import snap_times
 from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray, Span, Transcriber, shifted
 from processor_service.transcribers.warnings import sound_warnings
 from processor_service.transcribers.windows import plan_windows
-from processor_service.transcribers.word_times import snap_times
 from shared.schemas.transcript import EngineUse, Transcript
 
 CONTEXT_S = 2.0  # on both sides, for speech detection: it needs time to distinguish speech from a breath

@@ -6,8 +6,8 @@ To add an engine:
 2. Add its line to `ENGINES`: the name that `HEADRACE_TRANSCRIBER` takes, the class, and the form of its weights. If the
    engine needs a package that the extra `processor` does not install, add an extra of the engine's name to
    `pyproject.toml` and name a module of that package in the line.
-3. Run `pytest tests/transcribers/test_conformance.py`, which tests every engine of this table, and describe the engine
-   in `deploy/example.env` and README.md.
+3. Run `pytest tests/system/transcribers/test_conformance.py`, which tests every engine of this table, and describe the
+   engine in `deploy/example.env` and docs/transcripts.md.
 
 This module imports no engine and no numerical library: the local stack and the settings read it, too.
 """

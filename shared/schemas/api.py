@@ -43,7 +43,7 @@ class DirectUpload(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: dt.datetime
 
     def __repr__(self) -> str:
-        return repr_hiding(self, "url", "headers")  # whoever has the URL may PUT
+        return repr_hiding(self, "url", "headers")  # the URL authorizes a PUT
 
 
 class AudioFacts(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """The states of jobs and tasks, and the only transitions between them.
 
 A job is the request of a client; tasks are the units of work that carry it out. SQL updates compare-and-set on the old
-state. `tests/processor/test_states.py` parses each of these statements and compares it with the tables below.
+state. `tests/unit/processor/test_states.py` parses each of these statements and compares it with the tables below.
 """
 
 from enum import StrEnum

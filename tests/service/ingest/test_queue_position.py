@@ -1,0 +1,70 @@
+"""A queued job's position and wait, as the API shows them while tenants get fair shares."""
+
+import pytest
+
+from shared.queue.fair_queue import Backlog, QueuePosition, position_among
+from tests.support.ingest.records import start
+from tests.support.ingest.serving import Ingest
+from tests.support.ingest.sounds import wav
+
+
+def backlog(tenant: str, jobs: int, size: float, chunk_bytes: float = 0) -> Backlog:
+    return Backlog(tenant=tenant, jobs=jobs, bytes=size, chunk_bytes=chunk_bytes)
+
+
+@pytest.mark.parametrize(
+    ("backlogs", "position"),
+    [
+        ([], QueuePosition(4, 300)),
+        ([backlog("own", 9, 900)], QueuePosition(4, 300)),  # what comes after it does not count
+        ([backlog("longer", 1000, 100_000)], QueuePosition(7, 600)),  # its share is as large as ours
+        ([backlog("shorter", 2, 50)], QueuePosition(6, 350)),  # all of it starts before
+        ([backlog("ten hours", 0, 0, chunk_bytes=9000)], QueuePosition(4, 600)),
+        (
+            [backlog("own", 9, 900, chunk_bytes=9000)],
+            QueuePosition(4, 600),
+        ),  # the tenant's own long file gets half of its share
+        ([backlog("urls", 5, 0)], QueuePosition(9, 300)),
+    ],
+)
+def test_the_position_of_a_job_with_three_of_its_tenant_ahead(backlogs: list[Backlog], position: QueuePosition) -> None:
+    assert position_among(backlogs, "own", jobs_ahead=3, bytes_ahead=300) == position
+
+
+def test_a_tenants_first_file_is_next_regardless_of_another_tenants_backlog() -> None:
+    assert position_among([backlog("thousand", 1000, 1e9)], "own", jobs_ahead=0, bytes_ahead=0) == QueuePosition(1, 0)
+
+
+@pytest.fixture
+def _always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest_service.jobs.wait_estimate.MAX_AGE_S", -1)
+
+
+@pytest.mark.usefixtures("_always_fresh")
+async def test_backlogs_are_read_from_the_database(ingest: Ingest) -> None:
+    theirs = [await ingest.submit(wav()) for _ in range(4)]
+    await ingest.sql("UPDATE jobs SET tenant = 'other'")
+    ours = [await ingest.submit(wav()) for _ in range(3)]
+    assert await positions(ingest, ours) == [1, 3, 5]
+    await ingest.sql("UPDATE jobs SET source_bytes = source_bytes * 10 WHERE tenant = 'other'")
+    assert await positions(ingest, ours) == [1, 2, 3]
+
+    done = await ingest.submit(wav())  # a minute in ten seconds
+    await ingest.sql(
+        "UPDATE jobs SET status = 'COMPLETED', duration_s = 60, started_at = now() - interval '12 s', "
+        "completed_at = now() - interval '2 s' WHERE id = $1",
+        done,
+    )
+    for their in theirs:
+        await start(ingest, their)
+    await ingest.sql(
+        "UPDATE jobs SET duration_s = 600, chunk_count = 10, source_bytes = source_bytes * 10 WHERE tenant = 'other'"
+    )
+    await ingest.sql("UPDATE tasks SET kind = 'chunk' WHERE state = 'running'")
+    _, job = await ingest.get(f"/v1/jobs/{ours[1]}")
+    # 60 s of each of their four chunks that run, and one of our files each of ours and theirs: 360 s at 6 a second
+    assert job["estimated_wait_s"] == pytest.approx(60, abs=0.2)
+
+
+async def positions(ingest: Ingest, job_ids: list[str]) -> list[int]:
+    return [(await ingest.get(f"/v1/jobs/{job_id}"))[1]["queue_position"] for job_id in job_ids]

@@ -1,0 +1,178 @@
+"""Every route requires its scope and shows only the tenant's own objects."""
+
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple
+
+import pytest
+import pytest_asyncio
+from litestar import Litestar
+from litestar.routes import HTTPRoute
+
+from ingest_service.app import create_app
+from ingest_service.auth.caller import Scope
+from ingest_service.settings import IngestSettings
+from shared.secret import Secret
+from tests.support.ingest import records
+from tests.support.ingest.api_keys import WAV_TYPE, bearer, guarded, new_key
+from tests.support.ingest.serving import Ingest
+from tests.support.ingest.sounds import wav
+from tests.support.servers import as_owner
+
+SUBMIT, READ, ADMIN = Scope.SUBMIT, Scope.READ, Scope.ADMIN
+TUS = {"Tus-Resumable": "1.0.0"}
+
+# The scope of each route. Add new routes here, and to the walk below if they name an object.
+NEEDED = {
+    ("POST", "/v1/jobs"): SUBMIT,
+    ("POST", "/api/upload-audio"): SUBMIT,
+    ("GET", "/v1/jobs"): READ,
+    ("GET", "/v1/jobs/{job_id}"): READ,
+    ("DELETE", "/v1/jobs/{job_id}"): SUBMIT,
+    ("POST", "/v1/jobs/{job_id}/cancel"): SUBMIT,
+    ("GET", "/v1/jobs/{job_id}/events"): READ,
+    ("GET", "/v1/jobs/{job_id}/transcript"): READ,
+    ("GET", "/v1/jobs/{job_id}/audio"): READ,
+    ("HEAD", "/v1/jobs/{job_id}/audio"): READ,
+    ("GET", "/v1/jobs/{job_id}/webhook-attempts"): READ,
+    ("POST", "/v1/jobs/{job_id}/webhook"): SUBMIT,
+    ("POST", "/v1/uploads"): SUBMIT,
+    ("POST", "/v1/uploads/presigned"): SUBMIT,
+    ("HEAD", "/v1/uploads/{upload_id}"): SUBMIT,
+    ("PATCH", "/v1/uploads/{upload_id}"): SUBMIT,
+    ("DELETE", "/v1/uploads/{upload_id}"): SUBMIT,
+    ("GET", "/v1/dead-letters"): ADMIN,
+    ("POST", "/v1/dead-letters/redrive"): ADMIN,
+    ("POST", "/v1/dead-letters/{job_id}/redrive"): ADMIN,
+    ("DELETE", "/v1/dead-letters/{job_id}"): ADMIN,
+    ("POST", "/v1/keys"): ADMIN,
+    ("GET", "/v1/keys"): ADMIN,
+    ("DELETE", "/v1/keys/{key_id}"): ADMIN,
+    ("GET", "/v1/usage"): READ,
+    ("GET", "/metrics"): ADMIN,
+}
+OPEN = {("GET", "/health/live"), ("GET", "/health/ready")}
+TABLES = (
+    "jobs",
+    "tasks",
+    "uploads",
+    "upload_parts",
+    "webhook_events",
+    "webhook_attempts",
+    "idempotency_keys",
+    "api_keys",
+)
+
+
+def all_routes(app: Litestar) -> set[tuple[str, str]]:
+    routes = [route for route in app.routes if isinstance(route, HTTPRoute) and not route.path.startswith("/schema")]
+    return {(str(method), route.path_format) for route in routes for method in route.methods if method != "OPTIONS"}
+
+
+def test_every_route_is_listed_with_its_scope(settings: IngestSettings) -> None:
+    assert all_routes(create_app(settings)) == NEEDED.keys() | OPEN
+
+
+async def asked(ingest: Ingest, method: str, path: str, headers: dict[str, str], **options: Any) -> tuple[int, str]:
+    """The status, and the answer's text."""
+    async with ingest.client.request(method, ingest.url + path, headers=headers, **options) as answer:
+        return answer.status, await answer.text(errors="replace")
+
+
+async def test_every_route_requires_its_scope(settings: IngestSettings) -> None:
+    keys = {
+        scope: (await new_key(settings, "acme", *(set(Scope) - {scope}), purpose=f"not-{scope}")).key for scope in Scope
+    }
+    async with guarded(settings) as ingest:
+        for (method, template), needed in NEEDED.items():
+            path = template.replace("{job_id}", str(0)).replace("{upload_id}", str(0)).replace("{key_id}", str(0))
+            assert (await asked(ingest, method, path, {}))[0] == 401, (method, template)
+            status, said = await asked(ingest, method, path, bearer(keys[needed]))
+            assert status == 403, (method, template)
+            assert method == "HEAD" or '"forbidden"' in said
+
+
+class OtherTenant(NamedTuple):
+    """The objects of acme that globex must not see."""
+
+    ingest: Ingest
+    stranger: dict[str, str]
+    owner: dict[str, str]
+    jobs: tuple[str, str, str]  # failed, completed, queued
+    upload: str
+    key: str
+
+    async def everything(self) -> dict[str, list[str]]:
+        return {
+            table: sorted(row["row"] for row in await self.ingest.sql(f"SELECT {table}::text AS row FROM {table}"))  # noqa: S608 - constants
+            for table in TABLES
+        }
+
+
+@pytest_asyncio.fixture(params=["superuser", "service role"])
+async def other(request: pytest.FixtureRequest, settings: IngestSettings) -> AsyncIterator[OtherTenant]:
+    """As a superuser, without row-level security, the queries alone must separate tenants; then with both."""
+    owner, stranger = await new_key(settings, "acme"), await new_key(settings, "globex")
+    url = settings.database_url.reveal()
+    async with guarded(settings, database_url=Secret(as_owner(url) if request.param == "superuser" else url)) as ingest:
+        ids = []
+        for number in range(3):
+            headers = WAV_TYPE | bearer(owner.key) | {"Idempotency-Key": f"number-{number}"}
+            status, job = await ingest.post(wav(), params={"webhook_url": records.HOOK}, headers=headers)
+            assert status == 202
+            ids.append(job["job_id"])
+        await records.fail(ingest, ids[0])
+        await records.complete(ingest, ids[1])
+        creating = TUS | bearer(owner.key) | {"Upload-Length": str(len(wav()))}
+        async with ingest.client.post(ingest.url + "/v1/uploads", headers=creating) as answer:
+            upload = answer.headers["Location"]
+        yield OtherTenant(
+            ingest, bearer(stranger.key), bearer(owner.key), (ids[0], ids[1], ids[2]), upload, owner.key_id
+        )
+
+
+async def test_no_route_shows_objects_of_another_tenant(other: OtherTenant) -> None:
+    """Each route that names an object, called by the wrong tenant and, to prove the test, by the right one."""
+    before = await other.everything()
+    part = TUS | {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+    walked = set()
+    for method, template in NEEDED:
+        names = {"{job_id}", "{upload_id}", "{key_id}"} & set(template.split("/"))
+        if not names:
+            continue
+        walked.add((method, template))
+        for job_id in other.jobs:
+            path = template.replace("{job_id}", job_id).replace("{key_id}", other.key)
+            path = other.upload if names == {"{upload_id}"} else path
+            data = wav() if method == "PATCH" else None
+            extra = part if method == "PATCH" else TUS
+            status, said = await asked(other.ingest, method, path, other.stranger | extra, data=data)
+            assert status == 404, (method, path)
+            assert method == "HEAD" or '"not_found"' in said, said
+    assert await other.everything() == before
+    assert len(walked) == len([path for _, path in NEEDED if "{" in path])
+    for path in (f"/v1/jobs/{other.jobs[0]}", f"/v1/jobs/{other.jobs[1]}/webhook-attempts"):
+        assert (await asked(other.ingest, "GET", path, other.owner))[0] == 200
+    assert (await asked(other.ingest, "HEAD", other.upload, other.owner | TUS))[0] == 200
+
+
+async def test_lists_show_and_change_own_objects_only(other: OtherTenant) -> None:
+    before = await other.everything()
+    ingest, stranger = other.ingest, other.stranger
+    assert (await ingest.get("/v1/jobs", headers=stranger))[1] == {"jobs": [], "next_cursor": None}
+    assert (await ingest.get("/v1/dead-letters", headers=stranger))[1]["dead_letters"] == []
+    assert (await ingest.post(None, "/v1/dead-letters/redrive", headers=stranger))[1] == {"redriven": 0}
+    _, listed = await ingest.get("/v1/keys", headers=stranger)
+    assert other.key not in {key["key_id"] for key in listed["keys"]}
+    assert await other.everything() == before
+    _, page = await ingest.get("/v1/jobs?limit=1", headers=other.owner)
+    assert (await ingest.get(f"/v1/jobs?cursor={page['next_cursor']}", headers=stranger))[1]["jobs"] == []
+    assert len((await ingest.get("/v1/dead-letters", headers=other.owner))[1]["dead_letters"]) == 1
+
+
+async def test_idempotency_keys_are_separate_per_tenant(other: OtherTenant) -> None:
+    headers = WAV_TYPE | other.stranger | {"Idempotency-Key": "number-0"}
+    status, job = await other.ingest.post(wav(), headers=headers)
+    assert status == 202
+    assert job["job_id"] not in other.jobs
+    (row,) = await other.ingest.sql("SELECT tenant FROM jobs WHERE id = $1", job["job_id"])
+    assert row["tenant"] == "globex"

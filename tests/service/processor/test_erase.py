@@ -1,0 +1,152 @@
+"""Jobs and audio erased by age, blobs swept after a DELETE, and orphans collected."""
+
+import datetime as dt
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from processor_service.maintenance.erase import Eraser, Retention
+from processor_service.maintenance.loop import run_locked
+from processor_service.maintenance.storage import OrphanCollector
+from shared.blobs import blob_keys
+from shared.blobs.blob_store import BlobStore
+from shared.ids import new_id
+from tests.service.processor.conftest import INSERT_JOB, Submit, job_row
+
+KEEP = Retention(jobs_s=0, audio_s=0, webhook_log_s=3600)
+HOUR_S = 3600.0
+
+OPTIONS = '{"prompt":"Ada","language":"en"}'
+METADATA = '"\\u0000"'  # valid in JSON, invalid in jsonb
+END_JOB = """
+UPDATE jobs SET status = $2, completed_at = now() - make_interval(secs => $3), filename = 'a', options = $4,
+    metadata = $5
+WHERE id = $1
+"""
+
+Files = set[str]
+
+
+@pytest.fixture
+def blobs(storage_url: str) -> BlobStore:
+    return BlobStore(storage_url)
+
+
+def _files(storage_url: str) -> Files:
+    root = Path(urlsplit(storage_url).path)
+    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+
+
+def _make_old(storage_url: str) -> None:
+    for path in Path(urlsplit(storage_url).path).rglob("*"):
+        os.utime(path, (0, 0))
+
+
+async def _job(database: asyncpg.Pool, submit: Submit, blobs: BlobStore, status: str, ended_s_ago: float) -> UUID:
+    task_id = await submit()
+    job_id = UUID(str(await database.fetchval("SELECT job_id FROM tasks WHERE id = $1", task_id)))
+    await database.execute(END_JOB, job_id, status, ended_s_ago, OPTIONS, METADATA)
+    for key in (blob_keys.source(job_id), blob_keys.transcript(job_id, 1), blob_keys.chunk_audio(job_id, 1, 0)):
+        await blobs.put(key, b"x")
+    return job_id
+
+
+async def test_jobs_are_erased_by_age_and_leave_a_tombstone(
+    database: asyncpg.Pool, submit: Submit, blobs: BlobStore, storage_url: str
+) -> None:
+    old = await _job(database, submit, blobs, "COMPLETED", 2 * HOUR_S)
+    young = await _job(database, submit, blobs, "COMPLETED", 0)
+    eraser = Eraser(blobs, Retention(jobs_s=HOUR_S, audio_s=0, webhook_log_s=1), lease_s=0)
+
+    await run_locked(database, "erase", eraser)
+    await run_locked(database, "erase", eraser)
+
+    row = await job_row(database, old)
+    assert (row["status"], row["metadata"], row["filename"], row["options"]) == (
+        "COMPLETED",
+        None,
+        None,
+        '{"language":"en"}',
+    )
+    assert row["erased_at"] is not None
+    assert row["blobs_erased_at"] is not None
+    assert (await job_row(database, young))["erased_at"] is None
+    assert {key.split("/")[1] for key in _files(storage_url)} == {str(young)}
+
+
+async def test_audio_is_erased_by_its_own_age(
+    database: asyncpg.Pool, submit: Submit, blobs: BlobStore, storage_url: str
+) -> None:
+    old = await _job(database, submit, blobs, "COMPLETED", 2 * HOUR_S)
+
+    await run_locked(database, "erase", Eraser(blobs, Retention(jobs_s=0, audio_s=HOUR_S, webhook_log_s=1), lease_s=15))
+
+    assert blob_keys.source(old) not in _files(storage_url)
+    assert blob_keys.transcript(old, 1) in _files(storage_url)
+
+
+async def test_blobs_written_after_an_erasure_are_swept_once_the_lease_is_over(
+    database: asyncpg.Pool, submit: Submit, blobs: BlobStore, storage_url: str
+) -> None:
+    job_id = await _job(database, submit, blobs, "CANCELLED", 0)
+    await database.execute("UPDATE jobs SET erased_at = now() - interval '30 seconds' WHERE id = $1", job_id)
+
+    await run_locked(database, "erase", Eraser(blobs, KEEP, lease_s=15))
+    assert _files(storage_url)
+    await run_locked(database, "erase", Eraser(blobs, KEEP, lease_s=5))
+    assert not _files(storage_url)
+
+
+async def test_orphans_are_collected_when_they_are_old(
+    database: asyncpg.Pool, submit: Submit, blobs: BlobStore, storage_url: str
+) -> None:
+    unrecorded = new_id()
+    await blobs.put(blob_keys.source(unrecorded), b"x")
+    running = await _job(database, submit, blobs, "PROCESSING", 0)
+    failed = await _job(database, submit, blobs, "FAILED", 0)
+    completed = await _job(database, submit, blobs, "COMPLETED", 0)
+    await blobs.put("other/blob", b"x")
+    before = _files(storage_url)
+
+    await run_locked(database, "orphans", OrphanCollector(database, blobs, older_than_s=HOUR_S))
+    assert _files(storage_url) == before
+
+    await database.execute("SELECT 1")
+    _make_old(storage_url)
+    await run_locked(database, "orphans", OrphanCollector(database, blobs, older_than_s=HOUR_S))
+
+    assert before - _files(storage_url) == {blob_keys.source(unrecorded), blob_keys.chunk_audio(completed, 1, 0)}
+    assert blob_keys.chunk_audio(failed, 1, 0) in _files(storage_url)
+    assert blob_keys.chunk_audio(running, 1, 0) in _files(storage_url)
+
+
+async def test_a_commit_after_the_collection_of_its_audio_fails(
+    database: asyncpg.Pool, blobs: BlobStore, storage_url: str
+) -> None:
+    frozen, committing = new_id(), new_id()
+    for job_id in (frozen, committing):
+        await blobs.put(blob_keys.source(job_id), b"x")
+    _make_old(storage_url)
+    async with database.acquire() as connection, connection.transaction():
+        await connection.execute(INSERT_JOB, committing, None)
+        await run_locked(database, "orphans", OrphanCollector(database, blobs, older_than_s=HOUR_S))
+
+    assert _files(storage_url) == {blob_keys.source(committing)}
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await database.execute(INSERT_JOB, frozen, None)
+
+
+async def test_partial_uploads_of_a_killed_process_are_swept(blobs: BlobStore, storage_url: str) -> None:
+    folder = Path(urlsplit(storage_url).path) / "jobs" / str(new_id())
+    folder.mkdir(parents=True)
+    (folder / "source#1").write_bytes(b"half")
+    (folder / "whole#no").write_bytes(b"whole")
+
+    now = dt.datetime.now(dt.UTC)
+    assert blobs.sweep_partial(before=now - dt.timedelta(hours=1)) == 0
+    assert blobs.sweep_partial(before=now + dt.timedelta(hours=1)) == 1
+    assert [path.name for path in folder.iterdir()] == ["whole#no"]

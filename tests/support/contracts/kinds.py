@@ -1,0 +1,263 @@
+"""Every kind of bytes that one process writes and another reads, perhaps a process of another version.
+
+Each kind has the type that readers decode, and examples that this version writes. No field of an example has its
+default.
+"""
+
+import datetime as dt
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from ingest_service.auth.api_keys import ApiKeyList, ApiKeyView, CreatedApiKey, NewApiKey
+from ingest_service.auth.caller import Scope
+from ingest_service.readiness import Processors, Readiness
+from processor_service.diarization.voices import VoicePiece, Voices
+from processor_service.maintenance.dead_letters import Projected
+from processor_service.models.cache import Receipt
+from processor_service.tasks.outcomes import ChunkInput
+from shared.queue.dispatch import Dispatch, arq_payload
+from shared.schemas import api, transcript
+from shared.schemas.failures import DeadLetter, Failure, FailureCode, StoredFailure
+from shared.schemas.options import JobOptions, SubmitOptions
+from shared.schemas.states import JobStatus, Stage, TaskKind
+from shared.schemas.transcript import ResultWarning, Transcript, WarningCode
+from shared.schemas.webhook_events import DeliveryInput, EventType, WebhookEvent, event_body, event_id
+from shared.secret import Secret, decode_secret, encode_secret
+
+JOB_ID = UUID("01990000-0000-7000-8000-000000000001")
+TASK_ID = UUID("01990000-0000-7000-8000-000000000002")
+AT = dt.datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=dt.UTC)
+LATER = AT + dt.timedelta(seconds=1.5)
+
+json = partial(msgspec.json.encode, enc_hook=encode_secret)
+msgpack = msgspec.msgpack.encode
+
+
+class ArqJob(msgspec.Struct):
+    """The fields of `arq:job:…` that arq reads."""
+
+    t: None
+    f: str
+    a: tuple[str, int]
+    k: dict[str, Any]
+    et: int
+
+
+class Kind(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of bytes. `written` holds examples. `read_as` may have fewer fields than `written_as`."""
+
+    read_as: Any
+    written_as: Any
+    written: tuple[bytes, ...]
+    is_msgpack: bool = False
+    from_clients: bool = False  # only clients write it, so unknown fields may be rejected
+
+    def read(self, data: bytes, read_as: Any = None) -> Any:
+        decode = msgspec.msgpack.decode if self.is_msgpack else msgspec.json.decode
+        return decode(data, type=read_as or self.read_as, dec_hook=decode_secret)
+
+
+def _kind(*values: Any, read_as: Any = None, write: Callable[[Any], bytes] = json, **more: bool) -> Kind:
+    written_as = read_as if isinstance(values[0], tuple) else type(values[0])
+    written = tuple(map(write, values))
+    is_msgpack = write is msgpack
+    return Kind(read_as=read_as or written_as, written_as=written_as, written=written, is_msgpack=is_msgpack, **more)
+
+
+OPTIONS = JobOptions(
+    language="de",
+    task="translate",
+    model="small",
+    denoise=False,
+    transcribe_from="original",
+    word_timestamps=False,
+    diarize=True,
+    min_speakers=2,
+    max_speakers=3,
+    channels="separate",
+    prompt="Grüße, Zoë",
+)
+DENOISED = JobOptions(transcribe_from="denoised")
+SUBMITTED = SubmitOptions(
+    **msgspec.structs.asdict(OPTIONS),
+    webhook_url="https://example.com/hook?a=1",
+    webhook_secret=Secret("whsec_" + "bWF5IGJlIGtub3duOiBvZiBhIHRlc3Qu"),
+    metadata={"call": 4711, "by": ["Zoë", None, 1.5]},
+)
+WARNINGS = tuple(ResultWarning(code=code, message="Why.", start=1.0, end=2.5) for code in WarningCode)
+TRANSCRIPT = Transcript(
+    text="Grüße an alle",
+    language="de",
+    language_probability=0.875,
+    duration=12.5,
+    segments=(
+        transcript.Segment(
+            id=1,
+            start=0.5,
+            end=2.0,
+            text="Grüße",
+            speaker="SPEAKER_00",
+            channel=1,
+            confidence=0.5,
+            no_speech_prob=0.125,
+            words=(transcript.Word(word="Grüße", start=0.5, end=1.0, confidence=0.5, speaker="SPEAKER_00"),),
+        ),
+    ),
+    speakers=("SPEAKER_00",),
+    turns=(transcript.Turn(speaker="SPEAKER_00", start=0.5, end=2.0),),
+    warnings=WARNINGS,
+    engine="scripted",
+    model="scripted",
+    engines=(transcript.EngineUse(engine="groq", model="whisper-large-v3", start=0.0, end=12.5),),
+    transcribed_from="denoised",
+)
+JOB_VIEW = api.JobView(
+    job_id=str(JOB_ID),
+    status=JobStatus.FAILED,
+    stage=Stage.TRANSCRIBE,
+    progress=0.5,
+    created_at=AT,
+    started_at=AT,
+    completed_at=LATER,
+    queue_position=3,
+    estimated_wait_s=4.5,
+    audio=api.AudioFacts(duration=12.5, sample_rate=44100, channels=2, format="mp3", bytes=4, sha256="ab"),
+    attempts=2,
+    next_attempt_at=LATER,
+    warnings=WARNINGS,
+    error=api.ProblemInJob(code="timeout", message="Why."),
+    metadata={"a": [1]},
+    links=api.Links.of(JOB_ID),
+)
+DEAD_LETTER = DeadLetter(
+    job_id=str(JOB_ID),
+    generation=2,
+    task_kind="chunk",
+    ordinal=3,
+    code="poison",
+    message="Why.",
+    traceback="Traceback",
+    attempts=4,
+    first_failed_at=AT,
+    last_failed_at=LATER,
+    tenant="default",
+    options={"language": "de"},
+)
+ATTEMPT = api.WebhookAttempt(
+    event_id=event_id(JOB_ID, 1, EventType.COMPLETED),
+    type="job.completed",
+    attempted_at=AT,
+    duration_ms=15,
+    status=500,
+    error="broke",
+    answer="no",
+    next_attempt_at=LATER,
+)
+KEY: dict[str, Any] = {
+    "key_id": "k1",
+    "purpose": "upload",
+    "scopes": list(Scope),
+    "created_at": AT,
+    "expires_at": LATER,
+    "revoked_at": LATER,
+}
+
+
+# Structs of `shared` that never leave their process.
+INTERNAL = {
+    "Backlog": "read from the database and counted",
+    "CommonSettings": "decoded from the environment",
+    "Dispatch": "only its id and its arq payload leave the process; both are in KINDS",
+    "Family": "sent as text",
+    "QueuePosition": "shown as two fields of a job",
+    "RedisAddress": "parsed from a URL",
+    "Series": "sent as text",
+    "Span": "sent in the OpenTelemetry format",
+}
+
+
+def _body(status: JobStatus) -> str:
+    error = api.ProblemInJob(code="timeout", message="Why.")
+    return event_body(JOB_ID, status, ended_at=AT, metadata_json='{"a": [1]}', error=error)
+
+
+KINDS: dict[str, Kind] = {
+    "redis arq:job:*": Kind(
+        read_as=ArqJob,
+        written_as=ArqJob,
+        written=(arq_payload(Dispatch(TASK_ID, 3, TaskKind.CHUNK), enqueued_at_ms=1_767_323_045_000),),
+        is_msgpack=True,
+    ),
+    "redis headrace:dead-letters": _kind(DEAD_LETTER),
+    "redis headrace:dead-letters:projected": _kind(Projected(length=3, fingerprint="ab")),
+    "row jobs.options": _kind(OPTIONS, DENOISED),
+    "row jobs.warnings": _kind(WARNINGS, read_as=tuple[ResultWarning, ...]),
+    "row tasks.input of a chunk": _kind(
+        ChunkInput(
+            file_start_frame=1,
+            core_start_frame=2,
+            core_end_frame=3,
+            sample_rate_hz=44100,
+            channels=2,
+            starts_in_speech=True,
+            ends_in_speech=True,
+        )
+    ),
+    "row tasks.input of a delivery": _kind(DeliveryInput(event_id(JOB_ID, 1, EventType.COMPLETED))),
+    "row tasks.failure": _kind(
+        *(
+            Failure(code=code, message="Why.", traceback="Traceback", transient=True, retry_after_s=1.5)
+            for code in FailureCode
+        ),
+        read_as=StoredFailure,
+    ),
+    "row uploads.options": _kind(SUBMITTED, SubmitOptions(transcribe_from="denoised")),
+    "row webhook_events.body": Kind(
+        read_as=WebhookEvent,
+        written_as=WebhookEvent,
+        written=tuple(_body(JobStatus(end)).encode() for end in ("COMPLETED", "FAILED", "CANCELLED")),
+    ),
+    "blob transcript.json, chunks/*.json": _kind(TRANSCRIPT),
+    "blob chunks/*.voices": _kind(
+        Voices(pieces=(VoicePiece(0.5, 1.5, is_clear=True),), embeddings=bytes(384)), write=msgpack
+    ),
+    "file model receipt": _kind(Receipt(sha256="ab", source="https://example.com/model.pt")),
+    "api 202": _kind(api.JobAccepted(job_id=str(JOB_ID), status=JobStatus.QUEUED, links=api.Links.of(JOB_ID))),
+    "api direct upload": _kind(
+        api.DirectUpload(
+            upload_id=str(JOB_ID), url="https://example.com/a?b", method="PUT", headers={"a": "b"}, expires_at=AT
+        )
+    ),
+    "api job": _kind(JOB_VIEW),
+    "api jobs": _kind(api.JobList(jobs=(JOB_VIEW,), next_cursor="n")),
+    "api event": _kind(
+        api.JobEvent(
+            job_id=str(JOB_ID),
+            status=JobStatus.PROCESSING,
+            stage=Stage.FINISH,
+            progress=0.5,
+            chunks_done=1,
+            chunk_count=2,
+        )
+    ),
+    "api dead letters": _kind(api.DeadLetterList(dead_letters=(DEAD_LETTER,), next_cursor="n")),
+    "api redriven": _kind(api.Redriven(redriven=1)),
+    "api webhook attempts": _kind(api.WebhookAttemptList(attempts=(ATTEMPT,))),
+    "api usage": _kind(
+        api.Usage(
+            days=(api.DayOfUsage(day=AT.date(), uploads=1, bytes=2, audio_seconds=3.5),),
+            quotas=api.QuotasInForce(bytes_a_day=1, audio_seconds_a_day=2, jobs_queued=3, uploads_at_once=4),
+        )
+    ),
+    "api problem": _kind(api.Problem(type="about:x", title="t", status=400, code="invalid_option", detail="d")),
+    "api new key": _kind(NewApiKey(purpose="upload", scopes=list(Scope), expires_days=5), from_clients=True),
+    "api keys": _kind(ApiKeyList(keys=(ApiKeyView(**KEY),))),
+    "api created key": _kind(CreatedApiKey(**KEY, key="shown once")),
+    "api readiness": _kind(
+        Readiness(ready=False, away=("database",), processors=Processors(status="seen", seen_s_ago=2.1))
+    ),
+}

@@ -1,0 +1,115 @@
+"""Simulated workers that take tasks from the real queue as arq does. Each task takes its cost on a simulated clock."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from heapq import heappop, heappush
+from typing import NamedTuple
+
+from redis.asyncio import Redis
+
+from shared.ids import new_id
+from shared.queue.dispatch import ARQ_IN_PROGRESS_KEY_PREFIX, ARQ_JOB_KEY_PREFIX, COMPUTE_QUEUE, Dispatch
+from shared.queue.enqueue import enqueue
+from shared.queue.fair_shares import VIRTUAL_TIME_KEY, advance_virtual_time
+from shared.schemas.states import TaskKind
+
+
+class Taken(NamedTuple):
+    """A task that a slot started, and its score."""
+
+    dispatch: Dispatch
+    tag: int
+
+
+class Fleet:
+    """Enqueues tasks, and takes the task with the lowest score that does not run yet."""
+
+    def __init__(self, redis: Redis) -> None:
+        self.redis = redis
+        self.taken: list[Taken] = []
+        self.running: dict[str, Dispatch] = {}
+        self._by_id: dict[str, Dispatch] = {}
+        self._ends: list[tuple[int, str]] = []
+        self._now_s = 0
+
+    @property
+    def known(self) -> list[Dispatch]:
+        """Return all enqueued dispatches."""
+        return list(self._by_id.values())
+
+    async def enqueue_new(
+        self, tenant: str, costs_s: Sequence[int], kind: TaskKind = TaskKind.PREPARE, *, has_begun: bool = False
+    ) -> list[Dispatch]:
+        """Enqueue new tasks of a tenant."""
+        tasks = [Dispatch(new_id(), 1, kind, tenant, cost_s, has_begun) for cost_s in costs_s]
+        await self.enqueue(tasks)
+        return tasks
+
+    async def enqueue(self, dispatches: Sequence[Dispatch]) -> None:
+        self._by_id |= {one.arq_id: one for one in dispatches}
+        await enqueue(self.redis, dispatches)
+
+    async def take(self) -> Dispatch | None:
+        """Start the next task in a free slot. Return None if no task waits."""
+        first = await self.redis.zrange(COMPUTE_QUEUE, 0, len(self.running), withscores=True)
+        for member, score in first:
+            if member.decode() not in self.running:
+                return await self._begin(member.decode(), int(score))
+        return None
+
+    async def _begin(self, arq_id: str, tag: int) -> Dispatch:
+        dispatch = self.running[arq_id] = self._by_id[arq_id]
+        async with self.redis.pipeline(transaction=False) as pipe:
+            pipe.set(ARQ_IN_PROGRESS_KEY_PREFIX + arq_id, "1")
+            await advance_virtual_time(pipe, COMPUTE_QUEUE, tag)
+            await pipe.execute()
+        heappush(self._ends, (self._now_s + dispatch.cost_s, arq_id))
+        self.taken.append(Taken(dispatch, tag))
+        return dispatch
+
+    async def end(self, arq_id: str) -> None:
+        """Remove an ended task, as arq does."""
+        del self.running[arq_id]
+        async with self.redis.pipeline(transaction=False) as pipe:
+            pipe.zrem(COMPUTE_QUEUE, arq_id)
+            pipe.delete(ARQ_IN_PROGRESS_KEY_PREFIX + arq_id, ARQ_JOB_KEY_PREFIX + arq_id)
+            await pipe.execute()
+
+    async def work(self, slots: int, tasks: int | None = None) -> None:
+        """Run all slots until the queue is empty, or until `tasks` more tasks have started."""
+        until = None if tasks is None else len(self.taken) + tasks
+        while len(self.taken) != until:
+            if len(self.running) < slots and await self.take():
+                continue
+            if not self.running:
+                return
+            self._now_s, arq_id = heappop(self._ends)
+            await self.end(arq_id)
+
+    async def virtual_time(self) -> int:
+        return int(await self.redis.zscore(VIRTUAL_TIME_KEY, COMPUTE_QUEUE) or 0)
+
+
+def spread_of(taken: Sequence[Taken], tenant: str) -> int:
+    """Return the range of a waiting tenant's started work minus virtual time: its deviation from its fair share.
+
+    Over any interval, the work of two tenants differs by at most the sum of their deviations.
+    """
+    work = 0
+    last = max(position for position, one in enumerate(taken) if one.dispatch.tenant == tenant)
+    deviations = []
+    now = taken[0].tag
+    for dispatch, tag in taken[: last + 1]:
+        now = max(now, tag)
+        deviations.append(work - now)  # before the task
+        work += dispatch.cost_s if dispatch.tenant == tenant else 0
+        deviations.append(work - now)  # after it
+    return max(deviations) - min(deviations)
+
+
+def work_of(taken: Sequence[Taken]) -> dict[str, int]:
+    """Return the started work of each tenant, in seconds."""
+    work: dict[str, int] = defaultdict(int)
+    for one in taken:
+        work[one.dispatch.tenant] += one.dispatch.cost_s
+    return work

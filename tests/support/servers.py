@@ -1,0 +1,116 @@
+"""Real PostgreSQL and Valkey for the tests: started once a session, clean for each test.
+
+`database_url`: a new migrated database. `redis_url`: an empty Redis. `storage_url`: an empty folder.
+"""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from redis.asyncio import Redis
+
+from deploy.local.data_dir import stored_password
+from deploy.local.postgres import ROLE, Postgres, create_service_role
+from deploy.local.processes import Processes
+from deploy.local.servers import running
+from deploy.local.valkey import Valkey
+from deploy.migrate import migrate
+
+TEMPLATE = "template_migrated"
+SERVICE_PASSWORD = secrets.token_hex(8)
+_numbers = count(1)
+_owner: dict[str, str] = {}  # the credentials of the running server
+
+
+@pytest_asyncio.fixture(scope="session")
+async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Postgres]:
+    """The server. Its database TEMPLATE is migrated; the services' role can use copies of it."""
+    folder = tmp_path_factory.mktemp("postgres")
+    password_file = folder / "password"
+    stored_password(password_file)
+    async with running(Postgres(folder / "data", password_file, Processes(), durable=False)) as server:
+        await execute(server, f"CREATE DATABASE {TEMPLATE}")
+        await migrate(server.database_url(TEMPLATE))
+        await create_service_role(server.database_url(TEMPLATE), SERVICE_PASSWORD)
+        _owner["credentials"] = urlsplit(server.url).netloc.rpartition("@")[0]
+        yield server
+
+
+@pytest_asyncio.fixture(scope="session")
+async def valkey(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Valkey]:
+    """The server."""
+    folder = tmp_path_factory.mktemp("valkey")
+    password_file = folder / "password"
+    stored_password(password_file)
+    async with running(Valkey(folder / "data", password_file, Processes())) as server:
+        yield server
+
+
+@pytest_asyncio.fixture
+async def database_url(postgres: Postgres) -> AsyncIterator[str]:
+    """A new database with our schema."""
+    async with database(postgres, template=TEMPLATE) as url:
+        yield url
+
+
+@pytest.fixture
+def service_database_url(database_url: str) -> str:
+    """The same database for the services' role, to which row-level security applies."""
+    return as_role(database_url, f"{ROLE}:{SERVICE_PASSWORD}")
+
+
+def as_owner(url: str) -> str:
+    """Return a URL of the services' role with the owner's credentials, which bypass row-level security."""
+    return as_role(url, _owner["credentials"]) if urlsplit(url).username == ROLE else url
+
+
+def as_role(url: str, credentials: str) -> str:
+    parts = urlsplit(url)
+    address = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{credentials}@{address}"))
+
+
+@pytest_asyncio.fixture
+async def empty_database_url(postgres: Postgres) -> AsyncIterator[str]:
+    """A new database without our schema."""
+    async with database(postgres, template="template0") as url:
+        yield url
+
+
+@pytest_asyncio.fixture
+async def redis_url(valkey: Valkey) -> str:
+    """An empty Redis."""
+    async with Redis.from_url(valkey.url) as redis:
+        await redis.flushall()
+    return valkey.url
+
+
+@pytest.fixture
+def storage_url(tmp_path: Path) -> str:
+    """An empty blob store."""
+    return (tmp_path / "blobs").as_uri()
+
+
+@asynccontextmanager
+async def database(server: Postgres, template: str) -> AsyncIterator[str]:
+    """Create a database during a block. Its end closes all connections to it."""
+    name = f"test_{next(_numbers)}"
+    await execute(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    try:
+        yield server.database_url(name)
+    finally:
+        await execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def execute(server: Postgres, statement: str) -> None:
+    connection = await asyncpg.connect(server.database_url("postgres"))
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()

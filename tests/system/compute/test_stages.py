@@ -1,0 +1,193 @@
+"""The stages with a real child and a real blob store, without a database."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import pytest_asyncio
+import soundfile
+
+from processor_service.audio.load_mono import SAMPLE_RATE_HZ, load_mono_16k
+from processor_service.compute.pool import ComputePool
+from processor_service.errors import ChildCrashError
+from processor_service.models.cache import ModelCache
+from processor_service.settings import ProcessorSettings
+from processor_service.stages.chunk import chunk
+from processor_service.stages.finish import finish
+from processor_service.stages.prepare import prepare
+from processor_service.stages.work import Work
+from processor_service.tasks.leases import ClaimedTask
+from processor_service.tasks.outcomes import JobDone, Outcome, Split
+from shared.blobs import blob_keys
+from shared.blobs.blob_store import BlobStore
+from shared.ids import new_id
+from shared.schemas.options import JobOptions
+from shared.schemas.states import TaskKind
+from shared.schemas.transcript import Transcript, WarningCode
+from shared.secret import Secret
+from tests.support.clips import GUTENBERG, NARRATIVE
+from tests.support.models import speaker_weights
+from tests.system.compute.conftest import RATE_HZ, Model, Pool
+
+pytestmark = pytest.mark.process
+
+JOB = new_id()
+Stage = Callable[[Work], Awaitable[Outcome]]
+Do = Callable[..., Awaitable[Outcome]]
+
+
+@pytest_asyncio.fixture
+async def pool(started: Pool) -> AsyncIterator[ComputePool]:
+    async with started(memory_bytes=0) as pool:  # as in the service: some stages load nets
+        yield pool
+
+
+@pytest.fixture
+def blobs(storage_url: str) -> BlobStore:
+    return BlobStore(storage_url)
+
+
+@pytest.fixture
+def do(pool: ComputePool, blobs: BlobStore, model: Model, storage_url: str, tmp_path: Path) -> Do:
+    """Run a stage for a task."""
+    settings = ProcessorSettings(
+        database_url=Secret("postgres:"),
+        redis_url=Secret("redis:"),
+        storage_url=storage_url,
+        transcriber="scripted",
+        model=str(model.folder),
+        chunk_threshold_s=4.0,
+        chunk_s=2.0,
+        slowest_speed=10.0,
+    )
+
+    async def do_one(
+        stage: Stage, kind: TaskKind, *, timeout_s: float = 120.0, models: Path = tmp_path, **fields: object
+    ) -> Outcome:
+        scratch = tmp_path / f"{kind}-{new_id()}"
+        scratch.mkdir()
+        async with pool.slot() as slot:
+            work = Work(
+                task=_task(kind, **fields),
+                slot=slot,
+                blobs=blobs,
+                models=ModelCache(models),
+                settings=msgspec.structs.replace(settings, stage_timeout_s=timeout_s),
+                scratch=scratch,
+                report_progress=lambda _: None,
+                report_stage=_nothing,
+            )
+            return await stage(work)
+
+    return do_one
+
+
+async def _nothing(_: str) -> None:
+    pass
+
+
+def _task(kind: TaskKind, **fields: object) -> ClaimedTask:
+    task = ClaimedTask(
+        id=new_id(),
+        job_id=JOB,
+        generation=1,
+        kind=kind,
+        ordinal=0,
+        lease_token=1,
+        attempts=0,
+        crashes=0,
+        input=None,
+        options=JobOptions(denoise=False),
+        tenant="",
+        chunk_count=0,
+        chunk_generation=1,
+        warnings=(),
+    )
+    return msgspec.structs.replace(task, **fields)
+
+
+async def _upload(blobs: BlobStore, tmp_path: Path, seconds: int) -> None:
+    path = tmp_path / "source.wav"
+    soundfile.write(path, 0.1 * np.random.default_rng(0).standard_normal(seconds * RATE_HZ), RATE_HZ)
+    await blobs.put(blob_keys.source(JOB), path)
+
+
+async def _transcript(blobs: BlobStore, generation: int) -> Transcript:
+    return msgspec.json.decode(await blobs.get(blob_keys.transcript(JOB, generation)), type=Transcript)
+
+
+async def test_prepare_finishes_a_short_file(do: Do, blobs: BlobStore, tmp_path: Path) -> None:
+    await _upload(blobs, tmp_path, seconds=3)
+    outcome = await do(prepare, TaskKind.PREPARE)
+    assert isinstance(outcome, JobDone)
+    assert (await _transcript(blobs, 1)).text == "tick tick tick"
+
+
+async def test_a_later_generation_uses_the_chunks_of_an_earlier_one(
+    do: Do, blobs: BlobStore, model: Model, tmp_path: Path
+) -> None:
+    await _upload(blobs, tmp_path, seconds=8)
+    split = await do(prepare, TaskKind.PREPARE)
+    assert isinstance(split, Split)
+    assert len(split.chunks) == 4
+    for ordinal, span in enumerate(split.chunks):
+        generation = 1 if ordinal < 2 else 2  # redriven after two chunks
+        await do(
+            chunk, TaskKind.CHUNK, generation=generation, ordinal=ordinal, input=msgspec.Raw(msgspec.json.encode(span))
+        )
+    await do(finish, TaskKind.FINISH, generation=2, chunk_count=4)
+
+    assert round((await _transcript(blobs, 2)).duration, 3) == 8.0
+    assert len(model.calls()) == 4
+    assert len({call.sha256 for call in model.calls()}) == 4
+
+
+async def test_speakers_are_consistent_over_the_chunks_of_a_long_file(do: Do, blobs: BlobStore, tmp_path: Path) -> None:
+    weights = speaker_weights()
+    if weights is None:
+        pytest.skip("the package with the diarization nets is not available")
+    woman, man = (load_mono_16k(clip.path)[: 6 * SAMPLE_RATE_HZ] for clip in (GUTENBERG, NARRATIVE))
+    pause = np.zeros(SAMPLE_RATE_HZ, np.float32)
+    path = tmp_path / "source.wav"
+    soundfile.write(path, np.concatenate([woman, pause, man, pause, woman]), SAMPLE_RATE_HZ)
+    await blobs.put(blob_keys.source(JOB), path)
+    common = {"options": JobOptions(denoise=False, diarize=True), "models": Path(weights.embedding).parent}
+
+    split = await do(prepare, TaskKind.PREPARE, **common)
+    assert isinstance(split, Split)
+    for ordinal, span in enumerate(split.chunks):
+        await do(chunk, TaskKind.CHUNK, ordinal=ordinal, input=msgspec.Raw(msgspec.json.encode(span)), **common)
+    outcome = await do(finish, TaskKind.FINISH, chunk_count=len(split.chunks), **common)
+
+    assert isinstance(outcome, JobDone)
+    assert WarningCode.DIARIZATION_UNAVAILABLE not in {warning.code for warning in outcome.warnings}
+    transcript = await _transcript(blobs, 1)
+    assert transcript.speakers == ("SPEAKER_00", "SPEAKER_01")
+    assert {turn.speaker for turn in transcript.turns if turn.start > 13.5} == {"SPEAKER_00"}
+    labels = {word.speaker for segment in transcript.segments for word in segment.words if 8 < word.start < 12}
+    assert labels == {"SPEAKER_01"}
+
+
+@pytest.mark.parametrize("seconds", [3, 8])
+async def test_missing_diarization_is_a_warning(do: Do, blobs: BlobStore, tmp_path: Path, seconds: int) -> None:
+    await _upload(blobs, tmp_path, seconds=seconds)
+    options = JobOptions(denoise=False, diarize=True)
+    outcome = await do(prepare, TaskKind.PREPARE, options=options)
+    if isinstance(outcome, Split):
+        for ordinal, span in enumerate(outcome.chunks):
+            raw = msgspec.Raw(msgspec.json.encode(span))
+            await do(chunk, TaskKind.CHUNK, ordinal=ordinal, input=raw, options=options)
+        outcome = await do(finish, TaskKind.FINISH, chunk_count=len(outcome.chunks), options=options)
+
+    assert isinstance(outcome, JobDone)
+    codes = [warning.code for warning in outcome.warnings]
+    assert codes.count(WarningCode.DIARIZATION_UNAVAILABLE) == 1
+
+
+async def test_a_stage_that_never_ends_is_a_crash(do: Do, blobs: BlobStore, tmp_path: Path) -> None:
+    await _upload(blobs, tmp_path, seconds=3)
+    options = JobOptions(denoise=False, prompt="HANG")
+    with pytest.raises(ChildCrashError, match="took longer than 2 s"):  # 0.5 s, plus 3 s and context at ten-fold speed
+        await do(prepare, TaskKind.PREPARE, timeout_s=0.5, options=options)

@@ -1,0 +1,3 @@
+"""The fixtures of storage."""
+
+from tests.support.storage.fixtures import *  # noqa: F403 - pytest finds fixtures by name here
