@@ -2,7 +2,7 @@ import contextlib
 
 import pytest
 
-from processor_service.webhooks.host_shares import SHORTEST_WAIT_S, HostShares
+from processor_service.webhooks.send import SHORTEST_WAIT_S, HostShares
 
 
 class Clock:
