@@ -46,14 +46,6 @@ def _search_capability() -> list[str]:
         if effective >> bit & 1:
             only = f"-all,+{name}"
             # no_setuid_fixup: else access(2), which initdb uses to find its binaries, ignores the capability
-            return [
-                "--inh-caps",
-                only,
-                "--ambient-caps",
-                only,
-                "--bounding-set",
-                only,
-                "--securebits",
-                "+no_setuid_fixup",
-            ]
+            sets = ("inh-caps", "ambient-caps", "bounding-set")
+            return [*(f"--{each}={only}" for each in sets), "--securebits=+no_setuid_fixup"]
     return []

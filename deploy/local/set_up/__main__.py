@@ -14,8 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from deploy.local.set_up.environment import forget_incomplete, is_at_home, make_environment, python_of, site_packages
 from deploy.local.set_up.install_torch import install_torch
-from deploy.local.set_up.packages import CONSTRAINTS, INPUTS, install_packages, torch_pin
-from deploy.local.set_up.pip import Pip
+from deploy.local.set_up.pip import CONSTRAINTS, INPUTS, Pip, install_packages, torch_pin
 from deploy.local.set_up.surroundings import SetUpError, check_surroundings, readable_size, say
 from deploy.local.set_up.torch_build import fits, read_wanted
 

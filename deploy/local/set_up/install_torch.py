@@ -11,11 +11,9 @@ from urllib.parse import urlsplit
 from urllib.request import Request, url2pathname, urlopen
 
 from deploy.local.set_up.environment import last_line, python_of, site_packages
-from deploy.local.set_up.find_torch import Search
-from deploy.local.set_up.packages import CONSTRAINTS
-from deploy.local.set_up.pip import Pip
+from deploy.local.set_up.pip import CONSTRAINTS, Package, Pip
 from deploy.local.set_up.surroundings import SetUpError, has_gpu, readable_size, say
-from deploy.local.set_up.torch_build import CUDA, PYTORCH_INDEX, Build, Package, fits, import_failed, needed_on_cpus
+from deploy.local.set_up.torch_build import CUDA, PYTORCH_INDEX, Build, Search, fits, import_failed, needed_on_cpus
 
 IMPORT = "import torch; print(torch.__version__)"
 TORCH_FILES = ("torch", "torchgen", "functorch", "torch-*.dist-info")

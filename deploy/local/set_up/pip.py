@@ -1,16 +1,22 @@
-"""Run the environment's pip: look up and install packages. Its output goes to a log file; a few lines are shown."""
+"""Run the environment's pip: look up and install packages. Its output goes to a log file; a few lines are shown.
+
+`install_packages` installs the pinned packages other than torch, and Headrace itself, editable.
+"""
 
 import json
 import re
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from deploy.local.set_up.environment import last_line, python_of, site_packages
 from deploy.local.set_up.surroundings import NotFoundError, SetUpError, say
-from deploy.local.set_up.torch_build import Package
 
+CONSTRAINTS = Path("deploy/constraints.txt")
+INPUTS = (Path("pyproject.toml"), CONSTRAINTS)
+TORCH = re.compile(r"torch==[^\s;+]+")
 FIRST_METADATA_PIP = (25, 3)  # older versions download a whole wheel to read its dependencies
 PROGRESS_EVERY = 20
 SHORT_TIMEOUTS = ["--retries", "1", "--timeout", "15"]  # detect an unreachable host early
@@ -20,6 +26,16 @@ REDIRECTING_VARIABLES = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PYTHONPATH", "
 UNREACHABLE = re.compile(r"connection broken by|Could not fetch URL|ConnectionPool|Max retries|timed out|ProxyError")
 DOWNLOADING = re.compile(r"\s*Downloading .*\((?P<number>[\d.]+) (?P<unit>bytes|kB|MB|GB)\)")
 UNITS = {"bytes": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9}
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package that pip would install: `url` of its file, `requires` from its metadata."""
+
+    name: str
+    version: str
+    url: str
+    requires: tuple[str, ...] = ()
 
 
 class Answer(NamedTuple):
@@ -116,3 +132,27 @@ def _followed(lines: Iterable[str], log: IO[str], count: int) -> Iterator[str]:
                 say(f"  {collected} of {count} downloaded")
         elif line.startswith("Installing collected packages") and count:
             say("  installing")
+
+
+def install_packages(pip: Pip) -> None:
+    """Install them without their dependencies. Raise SetUpError."""
+    lines = [line for line in _pins() if not TORCH.match(line)]
+    pins = pip.venv / "packages.txt"
+    pins.write_text("\n".join(lines) + "\n")
+    say(f"installing {len(lines)} packages besides torch")
+    pip.install(["--no-deps", "--requirement", str(pins)], "Cannot install the packages", len(lines))
+    headrace = ["--no-deps", "--no-build-isolation", "--editable", "."]
+    pip.install(headrace, "Cannot install Headrace itself")
+
+
+def torch_pin() -> str:
+    """Return the pin of torch, such as `torch==2.13.0`."""
+    for line in _pins():
+        if found := TORCH.match(line):
+            return found[0]
+    raise SetUpError(f"{CONSTRAINTS} has no pin for torch.")
+
+
+def _pins() -> list[str]:
+    lines = map(str.strip, CONSTRAINTS.read_text().splitlines())
+    return [line for line in lines if line and not line.startswith("#")]

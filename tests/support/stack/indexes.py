@@ -18,9 +18,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from deploy.local.ports import free_port
-from deploy.local.set_up.find_torch import Search
 from deploy.local.set_up.pip import Pip
-from deploy.local.set_up.torch_build import Build
+from deploy.local.set_up.torch_build import Build, Search
 
 ROOT = Path(__file__).parents[3]
 SET_UP = ROOT / "deploy" / "local" / "set_up"

@@ -2,10 +2,9 @@
 
 import pytest
 
-from deploy.local.set_up.pip import downloaded_bytes
+from deploy.local.set_up.pip import Package, downloaded_bytes
 from deploy.local.set_up.surroundings import NotFoundError, SetUpError
 from deploy.local.set_up.torch_build import (
-    Package,
     fits,
     index_of,
     is_cpu_build,
