@@ -49,7 +49,7 @@ async def test_each_missing_part_is_found(
 
     faults = await check_headrace(accepted, SMALL_BYTES, storages)
 
-    assert faults == {"no row": 1, "other bytes stored": 1, "bell not rung": 1, "id given twice": 1}
+    assert faults == {"no row": 1, "other bytes stored": 1, "not dispatched": 1, "id given twice": 1}
 
 
 async def _remove_dispatch(redis: Redis, storages: Storages, job_id: str) -> None:

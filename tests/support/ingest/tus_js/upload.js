@@ -7,7 +7,7 @@ const { PassThrough } = require('stream')
 const tus = createRequire(path.join(process.env.MODULES, 'x.js'))('tus-js-client')
 
 const order = JSON.parse(process.argv[2])
-const told = { url: null, job: null, failures: 0, error: null }
+const seen = { url: null, job: null, failures: 0, error: null }
 
 const options = {
   endpoint: order.endpoint,
@@ -16,20 +16,20 @@ const options = {
   retryDelays: [0, 50, 100, 200, 400, 800, 1600],
   storeFingerprintForResuming: false,
   ...order.options,
-  onAfterResponse: (_, answer) => { told.job = answer.getHeader('Headrace-Job-Id') || told.job },
+  onAfterResponse: (_, answer) => { seen.job = answer.getHeader('Headrace-Job-Id') || seen.job },
   onShouldRetry: (error, _, own) => {
-    told.failures += 1
+    seen.failures += 1
     const answer = error.originalResponse
     return !answer || answer.getStatus() >= 500 || [409, 423].includes(answer.getStatus())
   },
   onChunkComplete: (_, accepted) => { if (order.stopAt && accepted >= order.stopAt) upload.abort().then(end) },
   onSuccess: end,
-  onError: (error) => { told.error = String(error); end() },
+  onError: (error) => { seen.error = String(error); end() },
 }
 
 function end() {
-  told.url = upload.url
-  process.stdout.write(JSON.stringify(told), () => process.exit(0))
+  seen.url = upload.url
+  process.stdout.write(JSON.stringify(seen), () => process.exit(0))
 }
 
 // Of a file with a deferred length 4.3.1 announces too many bytes for the last chunk; of a stream it does not.

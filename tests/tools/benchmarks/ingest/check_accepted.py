@@ -39,7 +39,7 @@ async def check_headrace(accepted: Accepted, audio_bytes: int, storages: Storage
     faults["no row"] = sum(job_id not in rows for _, job_id in accepted)
     present = [(number, rows[job_id]) for number, job_id in accepted if job_id in rows]
     faults += await asyncio.to_thread(_compare_all, present, audio_bytes, blobs)
-    faults["bell not rung"] = await _count_undispatched(storages.redis_url, [row for _, row in present])
+    faults["not dispatched"] = await _count_undispatched(storages.redis_url, [row for _, row in present])
     return +faults
 
 
@@ -98,7 +98,7 @@ async def check_usual(accepted: Accepted, audio_bytes: int, storages: Storages) 
     faults["no row"] = sum(job_id not in rows for _, job_id in accepted)
     faults["other bytes stored"] = _count_wrong_sizes(accepted, storages.uploads, audio_bytes)
     async with Redis.from_url(storages.redis_url) as redis:
-        faults["bell not rung"] = max(0, len(accepted) - await redis.llen(QUEUE))
+        faults["not dispatched"] = max(0, len(accepted) - await redis.llen(QUEUE))
     return +faults
 
 
