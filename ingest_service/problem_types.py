@@ -14,7 +14,6 @@ class ProblemType(NamedTuple):
     detail: str
 
 
-# fmt: off - one row a line
 PROBLEM_TYPES: dict[str, ProblemType] = {
     code: ProblemType(*row)
     for code, row in {
@@ -32,30 +31,18 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         "digest_mismatch": (400, "Digest mismatch", "Send the body that the digest was computed of."),
         "invalid_idempotency_key": (400, "Invalid Idempotency-Key", "Use 1 to 255 visible ASCII characters."),
         "upload_stalled": (408, "Upload stalled", "Send the upload again, without pauses."),
-        "idempotency_in_progress": (
-            409,
-            "Request in progress",
-            "Wait for the first request with this Idempotency-Key.",
-        ),
+        "idempotency_in_progress": (409, "Request in progress", "Wait until the first request with the key has ended."),
         "too_large": (413, "Upload too large", "Send less data."),
         "unsupported_content_type": (415, "Unsupported content type", "Send a form, audio bytes or JSON."),
         "unsupported_media": (415, "Unsupported media", "Send audio or video in a supported format."),
-        "unsupported_content_encoding": (
-            415,
-            "Unsupported content encoding",
-            "Send the body without Content-Encoding.",
-        ),
+        "unsupported_content_encoding": (415, "Unsupported content encoding", "Send no Content-Encoding."),
         "idempotency_mismatch": (422, "Idempotency-Key reused", "Use a new Idempotency-Key for a different request."),
         "client_gone": (499, "Client closed the connection", "Keep the connection open until the answer."),
         # quotas and rate limits
         "quota_exceeded": (429, "Quota exceeded", "Try again after the seconds in `Retry-After`."),
         "rate_limited": (429, "Rate limit exceeded", "Try again after the seconds in `Retry-After`."),
         # resumable uploads
-        "invalid_upload": (
-            400,
-            "Invalid upload header",
-            "Send the headers that tus 1.0.0 requires, with valid values.",
-        ),
+        "invalid_upload": (400, "Invalid upload header", "Send the headers of tus 1.0.0, with valid values."),
         "upload_offset_mismatch": (409, "Upload offset mismatch", "Continue from the offset that HEAD returns."),
         "upload_taken_over": (409, "Upload taken over", "A newer request writes to the upload. Continue there."),
         "upload_gone": (410, "Upload gone", "Create a new upload."),
@@ -84,23 +71,14 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         # server
         "internal": (500, "Internal error", "An internal error occurred. It has been logged."),
         "database_unavailable": (503, "Database unavailable", "Try again later."),
-        "storage_unavailable": (
-            503,
-            "Blob store unavailable",
-            "The audio cannot be stored or read now. Try again later.",
-        ),
+        "storage_unavailable": (503, "Blob store unavailable", "The blob store does not answer. Try again later."),
         "storage_full": (507, "Blob store full", "There is no space for the audio. Try again later."),
         # HTTP
         "invalid_request": (400, "Invalid request", "Send a valid HTTP/1.1 request."),
         "unsupported_upgrade": (400, "Unsupported upgrade", "Send the body over HTTP/1.1, without Upgrade."),
         "request_stalled": (408, "Request stalled", "Send the whole request head within 20 seconds."),
         "head_too_large": (431, "Request head too large", "Send at most 32 KiB and 100 headers before the body."),
-        "unsupported_transfer_encoding": (
-            501,
-            "Unsupported transfer coding",
-            "Use `Transfer-Encoding: chunked` or none.",
-        ),
+        "unsupported_transfer_encoding": (501, "Unsupported transfer coding", "Use chunked transfer coding or none."),
         "method_not_allowed": (405, "Method not allowed", "Use a method that `Allow` lists."),
     }.items()
 }
-# fmt: on

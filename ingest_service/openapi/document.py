@@ -73,25 +73,10 @@ _LINKS = {
     "events": f"/v1/jobs/{EXAMPLE_JOB_ID}/events",
 }
 _SUBMIT_CODES = (
-    "empty_upload",
-    "missing_audio_file",
-    "invalid_form",
-    "invalid_option",
-    "invalid_json",
-    "invalid_digest",
-    "digest_mismatch",
-    "invalid_idempotency_key",
-    "idempotency_in_progress",
-    "idempotency_mismatch",
-    "upload_stalled",
-    "too_large",
-    "unsupported_content_type",
-    "unsupported_media",
-    "unsupported_content_encoding",
-    "storage_full",
-    "quota_exceeded",
-    "rate_limited",
-)
+    "empty_upload missing_audio_file invalid_form invalid_option invalid_json invalid_digest digest_mismatch "
+    "invalid_idempotency_key idempotency_in_progress idempotency_mismatch upload_stalled too_large "
+    "unsupported_content_type unsupported_media unsupported_content_encoding storage_full quota_exceeded rate_limited"
+).split()
 _ACCEPTED: Specs = {
     202: ResponseSpec(
         JobAccepted,

@@ -75,17 +75,9 @@ def _answer(status: int, description: str) -> Specs:
 
 ABOUT = ACCESS | problems("not_found", "upload_gone", "unsupported_version", "upload_locked", "database_unavailable")
 STORING = ACCESS | problems(
-    "invalid_upload",
-    "checksum_mismatch",
-    "upload_stalled",
-    "too_large",
-    "unsupported_content_type",
-    "unsupported_media",
-    "storage_full",
-    "quota_exceeded",
-    "rate_limited",
-    "database_unavailable",
-    "storage_unavailable",
+    *("invalid_upload", "checksum_mismatch", "upload_stalled", "too_large", "unsupported_content_type"),
+    *("unsupported_media", "storage_full", "quota_exceeded", "rate_limited"),
+    *("database_unavailable", "storage_unavailable"),
 )
 OPTIONS: Specs = _answer(
     204, "The features, in `Tus-Version`, `Tus-Extension`, `Tus-Checksum-Algorithm` and `Tus-Max-Size`"
