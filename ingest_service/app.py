@@ -11,71 +11,47 @@ from typing import cast
 from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Scope
 
 from ingest_service.auth.caller import Caller, caller_of, require_scope
 from ingest_service.jobs.results import RangeNotSatisfiableError
 from ingest_service.middleware.access_log import with_access_log
+from ingest_service.middleware.answer_headers import with_security_headers
 from ingest_service.middleware.authentication import with_authentication, without_authentication
 from ingest_service.middleware.cors import with_cors
 from ingest_service.middleware.lingering_close import with_lingering_close
 from ingest_service.middleware.problems import HANDLERS
 from ingest_service.middleware.rate_limit import with_rate_limit
-from ingest_service.middleware.security_headers import with_security_headers
 from ingest_service.middleware.tus_headers import with_tus
 from ingest_service.middleware.upload_fast_path import with_content_coding_check, with_upload_fast_path
 from ingest_service.middleware.upload_slots import with_upload_slots
 from ingest_service.openapi.document import openapi_config
 from ingest_service.openapi.keys import API_KEYS
-from ingest_service.routes.audio import answer_unsatisfiable, get_audio, head_audio
-from ingest_service.routes.dead_letters import discard, get_dead_letters, redrive_all, redrive_one
-from ingest_service.routes.events import get_events
-from ingest_service.routes.health import live, ready
-from ingest_service.routes.jobs import cancel, erase, get_job, list_jobs
-from ingest_service.routes.keys import create_api_key, list_api_keys, revoke_api_key
-from ingest_service.routes.metrics import get_metrics
+from ingest_service.readiness import OUTAGES
+from ingest_service.routes import (
+    audio,
+    dead_letters,
+    events,
+    jobs,
+    keys,
+    monitoring,
+    submit,
+    transcript,
+    uploads,
+    usage,
+    webhooks,
+)
 from ingest_service.routes.options import answering_options
-from ingest_service.routes.presigned import create_presigned
-from ingest_service.routes.submit import submit_job, upload_audio
-from ingest_service.routes.transcript import get_transcript
-from ingest_service.routes.uploads import UPLOADS
-from ingest_service.routes.usage import get_usage
-from ingest_service.routes.webhooks import get_webhook_attempts, send_webhook_again
 from ingest_service.services import Services, open_services
 from ingest_service.settings import IngestSettings
 from ingest_service.telemetry.metrics import LOOP_LAG, METRIC_REGISTRY, POOL
-from ingest_service.telemetry.outages import OUTAGES
 from ingest_service.telemetry.traces import uploads_traced
 from shared.blobs.blob_store import BlobStore
 from shared.telemetry.process_gauges import watching_loop_lag
 
-ROUTES = (
-    submit_job,
-    upload_audio,
-    create_presigned,
-    UPLOADS,
-    get_job,
-    list_jobs,
-    get_events,
-    get_transcript,
-    get_audio,
-    head_audio,
-    cancel,
-    erase,
-    get_webhook_attempts,
-    send_webhook_again,
-    get_dead_letters,
-    redrive_one,
-    redrive_all,
-    discard,
-    create_api_key,
-    list_api_keys,
-    revoke_api_key,
-    get_usage,
-    live,
-    ready,
-    get_metrics,
-)
+RESOURCES = (submit, uploads, jobs, events, transcript, audio, webhooks, dead_letters, keys, usage, monitoring)
+ROUTES = [route for resource in RESOURCES for route in resource.ROUTES]
 
 
 def create_app(settings: IngestSettings, stopping: asyncio.Event | None = None) -> Litestar:
@@ -108,7 +84,7 @@ def create_app(settings: IngestSettings, stopping: asyncio.Event | None = None) 
             "caller": Provide(_caller, sync_to_thread=False),
         },
         guards=[require_scope],
-        exception_handlers={**HANDLERS, RangeNotSatisfiableError: answer_unsatisfiable},
+        exception_handlers={**HANDLERS, RangeNotSatisfiableError: audio.answer_unsatisfiable},
         lifespan=[lifespan],
         openapi_config=openapi_config(_version(), security=API_KEYS if settings.auth == "required" else None),
         logging_config=None,  # the process configures shared.telemetry.logs
@@ -116,9 +92,10 @@ def create_app(settings: IngestSettings, stopping: asyncio.Event | None = None) 
 
 
 def create_asgi(settings: IngestSettings, stopping: asyncio.Event | None = None) -> ASGIApp:
-    """Return the application in its wrappers, as the server runs it."""
+    """Return the application as the server runs it. The wrappers get HTTP requests only."""
     app = create_app(settings, stopping)
-    return reduce(lambda inner, wrap: wrap(inner), reversed(_wrappers(settings, app.state)), cast(ASGIApp, app))
+    wrapped = reduce(lambda inner, wrap: wrap(inner), reversed(_wrappers(settings, app.state)), cast(ASGIApp, app))
+    return lambda scope, receive, send: (wrapped if scope["type"] == ScopeType.HTTP else app)(scope, receive, send)
 
 
 def _wrappers(settings: IngestSettings, state: State) -> list[Callable[[ASGIApp], ASGIApp]]:

@@ -16,7 +16,6 @@ from ingest_service.telemetry.metrics import DATABASE_OUTAGES
 from shared.connections.postgres import Pooler, connection_options
 from shared.connections.tenancy import begin
 from shared.telemetry.logs import Log
-from shared.telemetry.process_gauges import Pool
 
 log = Log(__name__)
 
@@ -41,14 +40,8 @@ class Database:
     """A pool of connections. All methods raise OutageError `database_unavailable` if Postgres is unavailable."""
 
     def __init__(self, pool: Any) -> None:
-        self._pool = pool
+        self.pool = pool
         self._ending: set[asyncio.Task[None]] = set()  # rollbacks of finished reads
-
-    @property
-    def pool(self) -> Pool:
-        """Return the pool, for the metrics of its use."""
-        pool: Pool = self._pool
-        return pool
 
     @classmethod
     @asynccontextmanager
@@ -78,7 +71,7 @@ class Database:
     async def connection(self) -> AsyncIterator[Any]:
         """Lend a connection for statements about no tenant. Row-level security hides all tenants' rows from it."""
         with _outages_raised():
-            connection = await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+            connection = await self.pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
             try:
                 yield connection
             except UNAVAILABLE:
@@ -100,7 +93,7 @@ class Database:
         With `needed=False` an outage is not counted, since the caller can go on without the rows.
         """
         with _outages_raised(counted=needed):
-            connection = await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+            connection = await self.pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
             try:
                 await connection.execute(begin(*tenants))
                 yield connection
@@ -125,15 +118,15 @@ class Database:
         """Close all connections after one broke. Frozen connections would cost a timeout each."""
         with suppress(asyncpg.InterfaceError):  # the pool was closed meanwhile and has closed the connection
             connection.terminate()
-        await self._pool.expire_connections()
+        await self.pool.expire_connections()
 
     async def _release(self, connection: Any) -> None:
         """Return a connection to the pool. If it breaks now, its work is already committed."""
         try:
-            await self._pool.release(connection)
+            await self.pool.release(connection)
         except UNAVAILABLE as error:
             log.warning("database_connection_lost", error=type(error).__name__)
-            await self._pool.expire_connections()
+            await self.pool.expire_connections()
 
     async def check(self) -> None:
         """Raise OutageError unless the database answers."""

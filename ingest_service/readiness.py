@@ -7,9 +7,11 @@ from typing import Any, Literal
 import msgspec
 from redis.asyncio import Redis
 
-from ingest_service.telemetry.outages import OUTAGES
 from shared.queue.dispatch import PROCESSOR_SEEN_KEY, PROCESSOR_SEEN_TTL_MS
+from shared.telemetry.logs import Log
+from shared.telemetry.outages import Outages
 
+OUTAGES = Outages(Log(__name__), "dependency_unavailable", "dependency_available", is_error=True)  # of this process
 CHECK_TIMEOUT_S = 2.0
 NEEDED = frozenset({"database", "storage"})
 SEEN_WITHIN_S = 15.0  # processors write the key every 5 s: two writes may be missed
@@ -56,9 +58,9 @@ async def _run_check(name: str, check: Callable[[], Awaitable[Any]]) -> Any:
         async with asyncio.timeout(CHECK_TIMEOUT_S):
             result = await check()
     except Exception as error:  # noqa: BLE001 - every error means unavailable
-        OUTAGES.began(name, error)
+        OUTAGES.failed(error, name)
         return _Unavailable()
-    OUTAGES.ended(name)
+    OUTAGES.worked(name)
     return result
 
 

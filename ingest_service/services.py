@@ -5,21 +5,20 @@ Opening connects to nothing, so that the ingest starts while Postgres or Redis i
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
 
-from ingest_service.auth.key_cache import KeyCache, KeyFinder
+from ingest_service.auth.key_cache import KeyCache, find_keys
 from ingest_service.auth.key_listener import listening_for_key_changes
 from ingest_service.database import POOL_SIZE, Database
 from ingest_service.errors import OutageError
 from ingest_service.jobs.events import JobWatcher
 from ingest_service.jobs.queries import JobReader
 from ingest_service.quotas.concurrent_uploads import TenantLimits, open_tenant_limits
-from ingest_service.quotas.quotas import QuotaGate
 from ingest_service.readiness import Readiness, check_health, see_processors
 from ingest_service.settings import IngestSettings
 from ingest_service.subtitles.cue_size import CueSize
@@ -28,7 +27,7 @@ from ingest_service.uploads.commit import JobRecorder
 from ingest_service.uploads.idempotency import IdempotencyKeys, IdempotentSubmitter
 from ingest_service.uploads.job_submitter import JobSubmitter, record_job
 from ingest_service.uploads.notify import DispatchNotifier
-from ingest_service.uploads.presigned_uploads import DirectUploadRecords, DirectUploads
+from ingest_service.uploads.presigned_uploads import DirectUploads
 from ingest_service.uploads.receive import FreeSpace
 from shared.blobs.blob_store import BlobStore
 from shared.connections.redis import open_redis
@@ -62,11 +61,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     async def check(self) -> Readiness:
         """Return which dependencies are unavailable, and whether a processor runs."""
         return await check_health(
-            {
-                "database": self.database.check,
-                "redis": partial(see_processors, self.redis),
-                "storage": self.blobs.check,
-            }
+            {"database": self.database.check, "redis": partial(see_processors, self.redis), "storage": self.blobs.check}
         )
 
 
@@ -90,7 +85,16 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
         JobWatcher.opened(database, stopping) as watcher,
         _open_key_ring(settings, database) as key_cache,
         open_tenant_limits(settings, database, redis) as limits,
-        _open_resumable(settings, database, blobs, free_space, notifier, limits.quotas) as resumable,
+        open_resumable_uploads(
+            database,
+            blobs,
+            free_space,
+            partial(record_job, JobRecorder(database, limits.quotas)),
+            notifier.notify_soon,
+            limits.quotas.precheck,
+            max_bytes=settings.max_upload_bytes,
+            expires_s=settings.upload_expires_hours * 3600,
+        ) as resumable,
     ):
         submitter = JobSubmitter(
             database, blobs, free_space, settings.max_upload_bytes, settings.fetch_schemes, quotas=limits.quotas
@@ -103,7 +107,7 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
             resumable=resumable,
             direct=DirectUploads(
                 blobs=blobs,
-                records=DirectUploadRecords(database),
+                database=database,
                 precheck=limits.quotas.precheck,
                 are_wanted=settings.presigned_uploads,
             ),
@@ -124,7 +128,7 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
 @asynccontextmanager
 async def _open_key_ring(settings: IngestSettings, database: Database) -> AsyncIterator[KeyCache]:
     """Listen for key changes only if requests need keys."""
-    keys = KeyCache(KeyFinder(database).find)
+    keys = KeyCache(partial(find_keys, database))
     try:
         if settings.auth == "required":
             async with listening_for_key_changes(settings, keys):
@@ -133,26 +137,6 @@ async def _open_key_ring(settings: IngestSettings, database: Database) -> AsyncI
             yield keys
     finally:
         await keys.close()
-
-
-def _open_resumable(  # noqa: PLR0913, PLR0917 - all dependencies, named at the only call
-    settings: IngestSettings,
-    database: Database,
-    blobs: BlobStore,
-    free_space: FreeSpace,
-    notifier: DispatchNotifier,
-    quotas: QuotaGate,
-) -> AbstractAsyncContextManager[ResumableUploads]:
-    return open_resumable_uploads(
-        database,
-        blobs,
-        free_space,
-        partial(record_job, JobRecorder(database, quotas)),
-        notifier.notify_soon,
-        quotas.precheck,
-        max_bytes=settings.max_upload_bytes,
-        expires_s=settings.upload_expires_hours * 3600,
-    )
 
 
 def _backlog_reader(database: Database) -> BacklogReader:

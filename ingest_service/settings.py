@@ -68,12 +68,7 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
     @property
     def quotas(self) -> Quotas:
         """Return the quotas of tenants without their own."""
-        return Quotas(
-            bytes_a_day=self.quota_bytes_a_day,
-            audio_seconds_a_day=self.quota_audio_seconds_a_day,
-            jobs_queued=self.quota_jobs_queued,
-            uploads_at_once=self.quota_uploads_at_once,
-        )
+        return Quotas(**{name: getattr(self, f"quota_{name}") for name in Quotas.__struct_fields__})
 
     @property
     def rate_policy(self) -> Policy | None:

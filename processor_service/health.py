@@ -41,7 +41,7 @@ async def serve(processor: Processor, workers: list[PollingWorker]) -> AsyncIter
         return web.json_response({"away": unavailable}, status=503 if unavailable else 200)
 
     async def metrics(_request: web.Request) -> web.Response:
-        text = await show_metrics(processor, backlog, poll_age_s())
+        text = await show_metrics(processor.database, processor.compute, backlog, poll_age_s())
         return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
 
     app = web.Application()

@@ -23,9 +23,8 @@ from processor_service.database import opened
 from processor_service.maintenance.dead_letters import DeadLetterList
 from processor_service.maintenance.erase import Eraser, Retention
 from processor_service.maintenance.expire import UploadExpirer, fold_usage, forget_keys
-from processor_service.maintenance.loop import Outage, run_forever
-from processor_service.maintenance.prune import Pruner
-from processor_service.maintenance.reconcile import Reconciler
+from processor_service.maintenance.loop import run_forever
+from processor_service.maintenance.reconcile import Pruner, Reconciler
 from processor_service.maintenance.rescue import Rescuer, wake
 from processor_service.maintenance.storage import DirectCollector, OrphanCollector, PartCollector
 from processor_service.models.cache import ModelCache
@@ -44,6 +43,7 @@ from shared.blobs.blob_store import BlobStore
 from shared.queue.dispatch import processor_name
 from shared.schemas.states import TaskKind
 from shared.telemetry.logs import Log
+from shared.telemetry.outages import Outages
 
 log = Log(__name__)
 
@@ -175,15 +175,15 @@ def _loops(processor: Processor) -> list[Coroutine[Any, Any, None]]:
 
 
 async def _heartbeat(processor: Processor) -> None:
-    outage = Outage("heartbeat_failed", "heartbeat_recovered")
+    outages = Outages(log, "heartbeat_failed", "heartbeat_recovered")
     while True:
         await asyncio.sleep(processor.settings.lease_s / BEATS_PER_LEASE)
         try:
             await processor.leases.beat()
         except Exception as error:  # noqa: BLE001 - the next heartbeat extends the leases, or they are lost
-            outage.failed(error)
+            outages.failed(error)
         else:
-            outage.succeeded()
+            outages.worked()
 
 
 async def _stop(

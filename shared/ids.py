@@ -40,6 +40,15 @@ def new_id() -> uuid.UUID:
     return uuid.UUID(int=value)
 
 
+def parse_id(text: str) -> uuid.UUID | None:
+    """Return the id that a client sent; None unless it has the usual form. UUID() also accepts braces and prefixes."""
+    try:
+        found = uuid.UUID(text)
+    except ValueError:
+        return None
+    return found if str(found) == text.lower() else None
+
+
 def new_token(byte_count: int) -> str:
     """Return random bytes as hexadecimal digits: a unique name, not a secret."""
     return _entropy.take(byte_count).hex()

@@ -30,7 +30,7 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
     database_pooler: Pooler = "none"  # the pooler before the database; one that is not named here is refused
     database_direct_url: Secret = Secret("")  # bypasses the pooler for what needs a session; empty: none
     redis_url: Secret
-    storage_url: Annotated[str, msgspec.Meta(pattern=r"^(file|s3|gs|az)://")]
+    storage_url: Annotated[str, msgspec.Meta(pattern=r"^(file|s3|gs|az)://[^/@]*(/|$)")]  # no credentials
     storage_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 30.0  # the longest that one request to a bucket may take
     storage_retry_s: Annotated[float, msgspec.Meta(ge=0)] = 10.0  # a failed request is not retried after this time
     max_upload_bytes: Annotated[int, msgspec.Meta(ge=1)] = 5 << 30  # a larger upload gets 413
@@ -52,23 +52,25 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 def load_settings(settings_type: type[S], environ: Mapping[str, str]) -> S:
     """Read and validate a service's settings. Raise SettingsError with one sentence."""
-    hints = typing.get_type_hints(settings_type, include_extras=True)
-    values: dict[str, Any] = {}
-    for field in msgspec.structs.fields(settings_type):
-        variable = PREFIX + field.name.upper()
-        text = environ.get(variable)
-        if text is None or text == "":
-            if field.required:
-                raise SettingsError(f"{variable} is not set")
-            continue
-        group = group_of(hints[field.name])
-        values[field.name] = (
-            _read_group(field.name, text, group, environ) if group else _parse(variable, text, hints[field.name])
-        )
     try:
-        return settings_type(**values)
+        return settings_type(**_read(settings_type, PREFIX, environ))
     except ValueError as error:  # a rule in __post_init__
         raise SettingsError(str(error)) from error
+
+
+def _read(kind: type[msgspec.Struct], prefix: str, environ: Mapping[str, str]) -> dict[str, Any]:
+    """The fields of a Struct that are set, but not the name of a group's item."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    values: dict[str, Any] = {}
+    for field in msgspec.structs.fields(kind):
+        variable, hint = prefix + field.name.upper(), hints[field.name]
+        if text := environ.get(variable):
+            group = group_of(hint)
+            read = _read_group(field.name, text, group, environ) if group else _parse(variable, text, hint)
+            values[field.name] = read
+        elif field.required and field.name != "name":
+            raise SettingsError(f"{variable} is not set")
+    return values
 
 
 def group_of(hint: Any) -> type[msgspec.Struct] | None:
@@ -92,16 +94,8 @@ def _read_group(
 
 
 def _read_item(name: str, prefix: str, item_type: type[msgspec.Struct], environ: Mapping[str, str]) -> msgspec.Struct:
-    hints = typing.get_type_hints(item_type, include_extras=True)
-    values: dict[str, Any] = {"name": name}
-    for field in msgspec.structs.fields(item_type):
-        variable = prefix + field.name.upper()
-        if field.name != "name" and (text := environ.get(variable)):
-            values[field.name] = _parse(variable, text, hints[field.name])
-        elif field.name != "name" and field.required:
-            raise SettingsError(f"{variable} is not set")
     try:
-        return item_type(**values)
+        return item_type(**{**_read(item_type, prefix, environ), "name": name})
     except ValueError as error:  # a rule in __post_init__
         raise SettingsError(f"{prefix}… is invalid: {error}") from error
 

@@ -143,16 +143,11 @@ LIVE_KEYS = """
 """
 
 
-class KeyFinder:
-    """Reads valid keys by id; raises OutageError."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def find(self, key_ids: Sequence[str]) -> Mapping[str, LiveKey]:
-        async with self._database.reading(ALL_TENANTS) as connection:
-            rows = await connection.fetch(LIVE_KEYS, key_ids)
-        return {row["id"]: _live_key(row) for row in rows}
+async def find_keys(database: Database, key_ids: Sequence[str]) -> Mapping[str, LiveKey]:
+    """Read the valid keys with these ids. Raises OutageError."""
+    async with database.reading(ALL_TENANTS) as connection:
+        rows = await connection.fetch(LIVE_KEYS, key_ids)
+    return {row["id"]: _live_key(row) for row in rows}
 
 
 def _live_key(row: Any) -> LiveKey:

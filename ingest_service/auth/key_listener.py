@@ -17,7 +17,7 @@ from ingest_service.settings import IngestSettings
 from shared.connections.postgres import Pooler, begin_session, keeps_session
 from shared.run_beside import run_beside
 from shared.telemetry.logs import Log
-from shared.telemetry.outage_reporter import OutageReporter
+from shared.telemetry.outages import Outages
 
 log = Log(__name__)
 
@@ -42,14 +42,14 @@ async def listening_for_key_changes(settings: IngestSettings, keys: KeyCache) ->
 
 
 async def _listen_forever(database_url: str, keys: KeyCache, pooler: Pooler) -> None:
-    outages = OutageReporter(log, "api_key_listener_disconnected", "api_key_listener_reconnected")
+    outages = Outages(log, "api_key_listener_disconnected", "api_key_listener_reconnected")
     while True:
         try:
             async with _listening(database_url, keys, pooler) as connection:
                 outages.worked()
                 await _send_heartbeats(connection)
         except Exception as error:  # noqa: BLE001 - the listener must reconnect after any error
-            outages.failed(error=f"{type(error).__name__}: {error}")
+            outages.failed(error)
         await asyncio.sleep(RECONNECT_AFTER_S)
 
 

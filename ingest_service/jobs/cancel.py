@@ -10,6 +10,7 @@ from ingest_service.errors import RefusedError
 from ingest_service.jobs.rows import NewTask, has_ended, insert_tasks, locked_job
 from ingest_service.jobs.webhooks import delivery_input
 from ingest_service.uploads.notify import DispatchNotifier
+from shared.job_changes import CANCEL_TASKS, INSERT_EVENT
 from shared.queue.dispatch import Dispatch
 from shared.schemas.states import JobStatus, TaskKind
 from shared.schemas.webhook_events import EventType, event_body, event_id
@@ -21,15 +22,6 @@ CANCEL_JOB = """
     UPDATE jobs SET status = 'CANCELLED', completed_at = now()
     WHERE id = $1 AND status IN ('QUEUED', 'PROCESSING') RETURNING completed_at
 """
-CANCEL_TASKS = """
-    UPDATE tasks SET state = 'cancelled', finished_at = now(), lease_expires_at = NULL, not_before = NULL
-    WHERE id IN (
-        SELECT id FROM tasks
-        WHERE job_id = $1 AND generation = $2 AND kind <> 'deliver'
-            AND state IN ('dispatched', 'running', 'waiting')
-        ORDER BY id FOR UPDATE)
-"""
-INSERT_EVENT = "INSERT INTO webhook_events (id, job_id, generation, type, body) VALUES ($1, $2, $3, $4, $5)"
 
 
 async def cancel_job(database: Database, notifier: DispatchNotifier, tenant: str, job_id: str) -> None:

@@ -5,7 +5,6 @@ events; the first successful poll sends the changes.
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
@@ -15,8 +14,7 @@ from ingest_service.jobs.views import STATES, JobKey, JobState, event, key_of, s
 from ingest_service.telemetry.metrics import EVENT_LISTENERS, EVENT_QUERIES
 from shared.connections.tenancy import ALL_TENANTS
 from shared.telemetry.logs import Log
-
-log = Log(__name__)
+from shared.telemetry.outages import Outages
 
 POLL_S = 0.5
 PAUSE_FACTOR = 4.0  # a slow database is polled less often: pause for at least so many times the last poll's duration
@@ -58,7 +56,7 @@ class JobWatcher:
         self._requested: dict[JobKey, asyncio.Future[JobState | None]] = {}
         self._wake = asyncio.Event()
         self._is_stopping = False
-        self._failed_at_s: float | None = None  # start of the current outage, monotonic
+        self._outages = Outages(Log(__name__), "event_polling_failed", "event_polling_resumed")
 
     @classmethod
     @asynccontextmanager
@@ -138,12 +136,12 @@ class JobWatcher:
         try:
             found = await self._find(keys)
         except Exception as error:  # noqa: BLE001 - the streams survive every error
-            self._note_failure(error)
+            self._outages.failed(error, listeners=len(self._listeners))
             for answer in requested.values():
                 answer.set_exception(error)
                 answer.exception()  # mark as retrieved: the caller may have been cancelled
         else:
-            self._note_success()
+            self._outages.worked()
             for key, answer in requested.items():
                 answer.set_result(found.get(key))
             self._update(keys, found)
@@ -162,16 +160,6 @@ class JobWatcher:
                     listener.update(found[key])
                 else:
                     listener.end()
-
-    def _note_failure(self, error: Exception) -> None:
-        if self._failed_at_s is None:
-            self._failed_at_s = time.monotonic()
-            log.warning("event_polling_failed", error=type(error).__name__, listeners=len(self._listeners))
-
-    def _note_success(self) -> None:
-        if self._failed_at_s is not None:
-            log.info("event_polling_resumed", failed_for_s=round(time.monotonic() - self._failed_at_s, 1))
-            self._failed_at_s = None
 
 
 HEARTBEAT_S = 15.0  # proxies close idle connections after a minute; and only a write detects a client that is gone

@@ -10,6 +10,7 @@ from ingest_service.database import Database
 from ingest_service.errors import RefusedError
 from ingest_service.jobs.views import encode_cursor, show_job
 from ingest_service.jobs.wait_estimate import Queue, QueueReader
+from shared.ids import parse_id
 from shared.schemas.api import JobList, JobView
 from shared.schemas.options import JobOptions
 from shared.schemas.states import JobStatus
@@ -69,11 +70,7 @@ class JobResults(msgspec.Struct, frozen=True):
 
 def parse_job_id(text: str) -> UUID:
     """Parse a job id in a path. Raise RefusedError `not_found` if it is not a UUID."""
-    try:
-        job_id = UUID(text)
-    except ValueError:
-        raise no_such_job() from None
-    if str(job_id) != text.lower():  # UUID() also accepts braces and prefixes
+    if (job_id := parse_id(text)) is None:
         raise no_such_job()
     return job_id
 

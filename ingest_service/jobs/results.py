@@ -14,10 +14,7 @@ from shared.schemas.states import JobStatus
 
 Variant = Literal["original", "denoised"]
 
-NOT_READY = {
-    JobStatus.FAILED: "job_failed",
-    JobStatus.CANCELLED: "job_cancelled",
-}
+NOT_READY = {JobStatus.FAILED: "job_failed", JobStatus.CANCELLED: "job_cancelled"}
 
 # Container → media type and file extension. Never a type that a browser renders as a page.
 MEDIA_TYPES = {

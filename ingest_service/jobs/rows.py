@@ -13,7 +13,7 @@ from ingest_service.database import Database
 from ingest_service.jobs.queries import job_erased, no_such_job, parse_job_id
 from shared.ids import new_id
 from shared.queue.dispatch import Dispatch
-from shared.queue.task_costs import cost_s
+from shared.queue.task_costs import cost_of_row
 from shared.schemas.states import JOB_TERMINAL, JobStatus, TaskKind, TaskState
 
 LOCK_JOB = """
@@ -70,11 +70,7 @@ async def insert_tasks(connection: Any, job: Any, generation: int, tasks: Iterab
     rows = [(new_id(), job["id"], generation, task.kind, task.ordinal, task.state, task.input_json) for task in tasks]
     await connection.executemany(INSERT_TASK, rows)
     return tuple(
-        Dispatch(task_id, 1, kind, job["tenant"], _cost_s(kind, job))
+        Dispatch(task_id, 1, kind, job["tenant"], cost_of_row(kind, job))
         for task_id, _, _, kind, _, state, _ in rows
         if state is TaskState.DISPATCHED
     )
-
-
-def _cost_s(kind: TaskKind, job: Any) -> int:
-    return cost_s(kind, **{name: job[name] for name in ("source_bytes", "container", "duration_s", "chunk_count")})

@@ -12,20 +12,13 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
-from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Send
 
 from ingest_service.auth.caller import key_id_of
+from ingest_service.middleware.answer_headers import Headers, adding_headers
+from ingest_service.readiness import OUTAGES
 from ingest_service.request_record import CURRENT_REQUEST, RequestRecord
-from ingest_service.telemetry.metrics import (
-    RECEIVED_BYTES,
-    UPLOAD_SECONDS,
-    UPLOAD_STEP_SECONDS,
-    UPLOADS_ACCEPTED,
-    UPLOADS_OPEN,
-    UPLOADS_REFUSED,
-)
-from ingest_service.telemetry.outages import OUTAGES
+from ingest_service.telemetry import metrics
 from ingest_service.telemetry.traces import trace_upload
 from shared.ids import new_token
 from shared.telemetry.logs import Log, bound
@@ -43,10 +36,7 @@ VALID_ID = re.compile(rb"[A-Za-z0-9._~+/=:@-]{1,128}")
 def with_access_log(app: ASGIApp, sample: float = 1.0) -> ASGIApp:
     """Wrap an ASGI application. Log the fraction `sample` of successful requests, and all failed requests."""
 
-    async def logged(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP:
-            await app(scope, receive, send)
-            return
+    async def logged(scope: Any, receive: Receive, send: Send) -> None:
         upload = is_upload(scope["method"], scope["path"])
         own_id = request_id(scope["headers"])
         with recorded(own_id, upload=upload) as record:
@@ -56,19 +46,16 @@ def with_access_log(app: ASGIApp, sample: float = 1.0) -> ASGIApp:
                 message: Any = await receive()
                 record.waited_s += time.perf_counter() - began_s
                 if body := message.get("body"):
-                    RECEIVED_BYTES.inc(len(body))
+                    metrics.RECEIVED_BYTES.inc(len(body))
                 return message
 
-            async def send_with_headers(message: Message) -> None:
-                if message["type"] == "http.response.start":
-                    record.status = message["status"]
-                    timing = server_timing(record, upload=upload)
-                    added = ((b"x-request-id", own_id.encode()), (b"server-timing", timing.encode()))
-                    message["headers"] = [*message.get("headers", ()), *added]
-                await send(message)
+            def id_and_timing(message: Any) -> Headers:
+                record.status = message["status"]
+                timing = server_timing(record, upload=upload)
+                return [(b"x-request-id", own_id.encode()), (b"server-timing", timing.encode())]
 
             try:
-                await app(scope, receive_timed, send_with_headers)
+                await app(scope, receive_timed, adding_headers(send, id_and_timing))
             finally:
                 if _is_logged(record, sample):
                     _log_request(scope, record)
@@ -82,14 +69,14 @@ def recorded(own_id: str, *, upload: bool) -> Iterator[RequestRecord]:
     record = RequestRecord()
     token = CURRENT_REQUEST.set(record)
     if upload:
-        UPLOADS_OPEN.inc()
+        metrics.UPLOADS_OPEN.inc()
     try:
         with bound(request_id=own_id):
             yield record
     finally:
         CURRENT_REQUEST.reset(token)
         if upload:
-            UPLOADS_OPEN.dec()
+            metrics.UPLOADS_OPEN.dec()
             count_upload(record)
             trace_upload(record, own_id)
 
@@ -99,7 +86,7 @@ def _is_logged(record: RequestRecord, sample: float) -> bool:
     return not is_successful or sample >= 1 or random.random() < sample  # noqa: S311 - no secret
 
 
-def _log_request(scope: Scope, record: RequestRecord) -> None:
+def _log_request(scope: Any, record: RequestRecord) -> None:
     template = scope.get("path_template", "unknown")
     emit = log.debug if template in QUIET_PATHS and record.status < 400 else log.info
     known = {"job_id": _job_id(scope, record), "code": record.problem, "key_id": key_id_of(scope)}
@@ -113,7 +100,7 @@ def _log_request(scope: Scope, record: RequestRecord) -> None:
     )
 
 
-def _job_id(scope: Scope, record: RequestRecord) -> str | None:
+def _job_id(scope: Any, record: RequestRecord) -> str | None:
     """Return the submitted job, or the job in the path. A part of the path is logged only if it is a UUID."""
     named = scope.get("path_params", {}).get("job_id")
     if record.accepted_job or not isinstance(named, str):
@@ -134,14 +121,14 @@ def is_upload(method: str, path: str) -> bool:
 def count_upload(record: RequestRecord) -> None:
     """Count an upload after its answer."""
     if record.accepted_job:
-        OUTAGES.ended("database", "storage", "storage_space")
-        UPLOADS_ACCEPTED.inc()
-        UPLOAD_SECONDS.observe(record.elapsed_s())
-        UPLOAD_STEP_SECONDS["receive"].observe(record.waited_s)
-        UPLOAD_STEP_SECONDS["store"].observe(record.store_s())
-        UPLOAD_STEP_SECONDS["commit"].observe(record.commit_s)
+        OUTAGES.worked("database", "storage", "storage_space")
+        metrics.UPLOADS_ACCEPTED.inc()
+        metrics.UPLOAD_SECONDS.observe(record.elapsed_s())
+        metrics.UPLOAD_STEP_SECONDS["receive"].observe(record.waited_s)
+        metrics.UPLOAD_STEP_SECONDS["store"].observe(record.store_s())
+        metrics.UPLOAD_STEP_SECONDS["commit"].observe(record.commit_s)
     elif record.problem:
-        UPLOADS_REFUSED[record.problem].inc()
+        metrics.UPLOADS_REFUSED[record.problem].inc()
 
 
 def server_timing(record: RequestRecord, *, upload: bool) -> str:

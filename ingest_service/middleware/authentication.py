@@ -6,7 +6,6 @@ Each route checks the key's scopes later. Health, the API's description and OPTI
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Send
 
 from ingest_service.auth.caller import CALLER_KEY, LOCAL
@@ -21,7 +20,7 @@ def with_authentication(app: ASGIApp, keys: Callable[[], KeyCache]) -> ASGIApp:
     """Wrap an ASGI application. The server opens `keys` after this call."""
 
     async def authenticated(scope: Any, receive: Receive, send: Send) -> None:
-        if scope["type"] == ScopeType.HTTP and not is_open(scope["method"], scope["path"]):
+        if not is_open(scope["method"], scope["path"]):
             try:
                 scope[CALLER_KEY] = await keys().caller(presented_key(scope["headers"]))
             except Exception as error:  # noqa: BLE001 - the problem table has an answer for every exception
@@ -36,8 +35,7 @@ def without_authentication(app: ASGIApp) -> ASGIApp:
     """Wrap an ASGI application. Every caller is LOCAL."""
 
     def local(scope: Any, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] == ScopeType.HTTP:
-            scope[CALLER_KEY] = LOCAL
+        scope[CALLER_KEY] = LOCAL
         return app(scope, receive, send)
 
     return local

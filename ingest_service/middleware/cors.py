@@ -5,8 +5,9 @@ Origins are compared exactly, without patterns. The browser's credentials are no
 
 from typing import Any
 
-from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Send
+
+from ingest_service.middleware.answer_headers import adding_headers
 
 REQUEST_HEADERS = (
     b"Authorization, X-API-Key, Content-Type, X-Request-Id, Idempotency-Key, Content-Digest, Repr-Digest, Range, "
@@ -33,23 +34,14 @@ def with_cors(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
         return app
     allowed = frozenset(origin.encode() for origin in origins)
 
-    async def cross_origin(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP:
-            await app(scope, receive, send)
-            return
+    async def cross_origin(scope: Any, receive: Receive, send: Send) -> None:
         origin = _header(scope, b"origin")
         granted = _granted(origin) if origin in allowed else [(b"vary", b"Origin")]
         if origin in allowed and scope["method"] == "OPTIONS" and _header(scope, b"access-control-request-method"):
             await send({"type": "http.response.start", "status": 204, "headers": [*granted, *PREFLIGHT]})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
-
-        async def send_granted(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                message = message | {"headers": [*message["headers"], *granted]}
-            await send(message)
-
-        await app(scope, receive, send_granted)
+        await app(scope, receive, adding_headers(send, lambda _: granted))
 
     return cross_origin
 

@@ -9,8 +9,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any
 
-from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Send
 
 from ingest_service.errors import RefusedError
 from ingest_service.uploads.body import Pace
@@ -35,7 +34,7 @@ class _Exchange:
 
     async def send(self, message: Any) -> None:
         if message["type"] == "http.response.start" and not self._body_is_read:
-            message = _with_close(message)
+            message = message | {"headers": [*message["headers"], (b"connection", b"close")]}
         last = message["type"] == "http.response.body" and not message.get("more_body", False)
         if not last or self._body_is_read:
             await self._send(message)
@@ -55,15 +54,11 @@ class _Exchange:
             return
 
 
-def _with_close(message: dict[str, Any]) -> dict[str, Any]:
-    return message | {"headers": [*message["headers"], (b"connection", b"close")]}
-
-
 def with_lingering_close(app: ASGIApp) -> ASGIApp:
     """Wrap an ASGI application. Requests without a body pass through unchanged."""
 
-    def lingering(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] != ScopeType.HTTP or not _has_body(scope):
+    def lingering(scope: Any, receive: Receive, send: Send) -> Awaitable[None]:
+        if not _has_body(scope):
             return app(scope, receive, send)
         exchange = _Exchange(receive, send)
         return app(scope, exchange.receive, exchange.send)
@@ -71,6 +66,6 @@ def with_lingering_close(app: ASGIApp) -> ASGIApp:
     return lingering
 
 
-def _has_body(scope: Scope) -> bool:
+def _has_body(scope: Any) -> bool:
     lengths = {name: value for name, value in scope["headers"] if name in {b"content-length", b"transfer-encoding"}}
     return b"transfer-encoding" in lengths or lengths.get(b"content-length", b"0") != b"0"

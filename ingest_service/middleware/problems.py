@@ -13,10 +13,10 @@ from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap, Send
 
 from ingest_service.errors import IngestError, LimitError, OutageError
-from ingest_service.middleware.security_headers import add_security_headers
+from ingest_service.middleware.answer_headers import missing_security_headers
 from ingest_service.problem_types import PROBLEM_TYPES
+from ingest_service.readiness import OUTAGES
 from ingest_service.request_record import note_problem
-from ingest_service.telemetry.outages import OUTAGES
 from shared.blobs.blob_errors import BlobStoreError, BlobStoreFullError
 from shared.schemas.api import Problem
 from shared.telemetry.logs import Log
@@ -27,11 +27,7 @@ RETRY_AFTER_S = 5  # while the database or the blob store is unavailable
 RETRY_AFTER_FULL_S = 60  # erasing results or adding disk space takes longer
 
 HEADERS = {"unauthorized": {"WWW-Authenticate": "Bearer"}}  # RFC 9110 section 11.6.1
-DEPENDENCIES = {
-    "database_unavailable": "database",
-    "storage_unavailable": "storage",
-    "storage_full": "storage_space",
-}
+DEPENDENCIES = {"database_unavailable": "database", "storage_unavailable": "storage", "storage_full": "storage_space"}
 CODE_OF_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 AnyRequest = Request[Any, Any, Any]
@@ -58,7 +54,7 @@ def answer_ingest_error(_: AnyRequest | None, error: IngestError) -> Response[Pr
         return problem(error.code, error.detail, {"Retry-After": str(error.retry_after_s)})
     if not isinstance(error, OutageError):
         return problem(error.code, error.detail, HEADERS.get(error.code))
-    OUTAGES.began(DEPENDENCIES.get(error.code, error.code), error.__cause__)
+    OUTAGES.failed(error.__cause__, DEPENDENCIES.get(error.code, error.code))
     wait_s = RETRY_AFTER_FULL_S if error.code == "storage_full" else RETRY_AFTER_S
     return problem(error.code, error.detail, {"Retry-After": str(wait_s)})
 
@@ -112,8 +108,7 @@ async def send_problem(send: Send, error: Exception) -> None:
         *((name.lower().encode(), value.encode()) for name, value in response.headers.items()),
         (b"content-length", str(len(body)).encode()),
     ]
-    await send({"type": "http.response.start", "status": response.status_code or 500, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+    await PlainAnswer(response.status_code or 500, headers, body).send(send)
 
 
 def _answer_exception(error: Exception) -> Response[Problem]:
@@ -127,7 +122,7 @@ def _answer_exception(error: Exception) -> Response[Problem]:
 PLAIN_HEADERS = {"unsupported_content_encoding": [(b"accept-encoding", b"identity")]}  # RFC 9110 section 15.5.16
 
 
-class PlainProblem(NamedTuple):
+class PlainAnswer(NamedTuple):
     """A complete answer, encoded once."""
 
     status: int
@@ -147,7 +142,7 @@ class PlainProblem(NamedTuple):
 
 
 @cache
-def plain_problem(code: str) -> PlainProblem:
+def plain_problem(code: str) -> PlainAnswer:
     """Return the answer for a code of PROBLEM_TYPES, with the table's detail."""
     body = msgspec.json.encode(_body(code, ""))
     headers = [
@@ -155,4 +150,4 @@ def plain_problem(code: str) -> PlainProblem:
         (b"content-length", str(len(body)).encode()),
         *PLAIN_HEADERS.get(code, []),
     ]
-    return PlainProblem(PROBLEM_TYPES[code].status, add_security_headers(headers), body)
+    return PlainAnswer(PROBLEM_TYPES[code].status, headers + missing_security_headers(headers), body)

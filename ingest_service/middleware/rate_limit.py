@@ -7,37 +7,29 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Send
 
 from ingest_service.auth.caller import Caller, caller_of
 from ingest_service.errors import LimitError
+from ingest_service.middleware.answer_headers import Headers, adding_headers
 from ingest_service.middleware.authentication import is_open
 from ingest_service.middleware.problems import send_problem
 from ingest_service.quotas.rate_limiter import Policy, RateDecision, RateLimiter
 
 METRICS_PATH = "/metrics"  # monitoring must work while requests are refused
 
-Fields = list[tuple[bytes, bytes]]
-
 
 def with_rate_limit(app: ASGIApp, limiter: Callable[[], RateLimiter | None]) -> ASGIApp:
     """Wrap an ASGI application whose requests are authenticated. The server opens `limiter` after this call."""
 
-    async def limited(scope: Scope, receive: Receive, send: Send) -> None:
-        is_counted = scope["type"] == ScopeType.HTTP and not is_free(scope["method"], scope["path"])
-        opened = limiter() if is_counted else None
+    async def limited(scope: Any, receive: Receive, send: Send) -> None:
+        opened = None if is_free(scope["method"], scope["path"]) else limiter()
         if opened is None:
             await app(scope, receive, send)
             return
         decision = await opened.take(subject_of(caller_of(scope)))
         fields = rate_fields(opened.policy, decision)
-
-        async def send_with_fields(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                message = message | {"headers": [*message["headers"], *fields]}
-            await send(message)
-
+        send_with_fields = adding_headers(send, lambda _: fields)
         if decision.is_granted:
             await app(scope, receive, send_with_fields)
         else:
@@ -56,7 +48,7 @@ def subject_of(caller: Caller) -> str:
     return f"tenant:{caller.tenant}" if caller.key_id is None else f"key:{caller.key_id}"
 
 
-def rate_fields(policy: Policy, decision: RateDecision) -> Fields:
+def rate_fields(policy: Policy, decision: RateDecision) -> Headers:
     """Return `RateLimit-Policy`: q requests in w seconds, and `RateLimit`: r remain; in t seconds all, or one."""
     full_after_s = (policy.burst - decision.remaining) / policy.rate_per_s
     window_s = max(1, math.ceil(full_after_s if decision.is_granted else decision.wait_s))

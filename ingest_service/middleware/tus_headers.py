@@ -3,10 +3,10 @@
 from collections.abc import Awaitable
 from typing import Any
 
-from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Send
 
 from ingest_service.errors import RefusedError
+from ingest_service.middleware.answer_headers import Headers, adding_headers
 from ingest_service.tus.headers import PATH, VERSION
 from ingest_service.uploads.presigned_uploads import PATH as DIRECT_PATH
 
@@ -17,23 +17,19 @@ ENCODED_VERSION = VERSION.encode()
 def with_tus(app: ASGIApp) -> ASGIApp:
     """Wrap an ASGI application. Other paths pass through unchanged."""
 
-    def with_version(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] != ScopeType.HTTP or not _is_upload_path(scope["path"]):
+    def with_version(scope: Any, receive: Receive, send: Send) -> Awaitable[None]:
+        if not _is_upload_path(scope["path"]):
             return app(scope, receive, send)
-
-        async def send_with_version(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                versions = [(b"tus-resumable", ENCODED_VERSION)]
-                if message["status"] == 412:
-                    versions.append((b"tus-version", ENCODED_VERSION))
-                message = {**message, "headers": [*message["headers"], *versions]}
-            await send(message)
-
         if (method := _method_override(scope)) in METHODS:
-            scope["method"] = method  # type: ignore[typeddict-item] # one of METHODS
-        return app(scope, receive, send_with_version)
+            scope["method"] = method
+        return app(scope, receive, adding_headers(send, _versions))
 
     return with_version
+
+
+def _versions(message: Any) -> Headers:
+    names = (b"tus-resumable", b"tus-version") if message["status"] == 412 else (b"tus-resumable",)
+    return [(name, ENCODED_VERSION) for name in names]
 
 
 def require_version(headers: Any, method: str) -> None:
@@ -46,6 +42,6 @@ def _is_upload_path(path: str) -> bool:
     return path == PATH or (path.startswith(PATH + "/") and path != DIRECT_PATH)
 
 
-def _method_override(scope: Scope) -> str:
+def _method_override(scope: Any) -> str:
     named = (value for name, value in scope["headers"] if name == b"x-http-method-override")
     return next(named, b"").decode("latin-1").upper()

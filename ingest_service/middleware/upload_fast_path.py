@@ -6,14 +6,14 @@ The framework uses 120 to 175 µs of CPU for a request, in addition to our own c
 
 import re
 from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
 
 import msgspec
-from litestar.enums import ScopeType
-from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Receive, Send
 
 from ingest_service.auth.caller import Scope as KeyScope
 from ingest_service.auth.caller import caller_of, require
-from ingest_service.middleware.problems import plain_problem, send_problem
+from ingest_service.middleware.problems import PlainAnswer, plain_problem, send_problem
 from ingest_service.request_record import note_accepted
 from ingest_service.services import Services
 from ingest_service.uploads.body import with_checked_digests
@@ -26,14 +26,12 @@ from shared.schemas.states import JobStatus
 ONLY_FORM = {"/v1/jobs": False, "/api/upload-audio": True}
 USUAL_HOST = re.compile(rb"[A-Za-z0-9._-]{1,253}(:[0-9]{1,5})?")  # the framework checks all others
 
-Headers = list[tuple[bytes, bytes]]
-
 
 def with_upload_fast_path(app: ASGIApp, services: Callable[[], Services]) -> ASGIApp:
     """Wrap the framework's application. The server opens `services` after this call."""
 
-    def dispatched(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] == ScopeType.HTTP and _is_usual_upload(scope):
+    def dispatched(scope: Any, receive: Receive, send: Send) -> Awaitable[None]:
+        if _is_usual_upload(scope):
             scope["path_template"] = scope["path"]  # for the access log
             return _accept(services(), scope, receive, send)
         return app(scope, receive, send)
@@ -53,14 +51,13 @@ async def _accept(services: Services, scope: HTTPScope, receive: Receive, send: 
     except Exception as error:  # noqa: BLE001 - the problem table has an answer for every exception
         await send_problem(send, error)
     else:
-        headers = [(b"content-type", b"application/json"), (b"location", accepted.links.self.encode())]
-        await _send(send, 202, headers, msgspec.json.encode(accepted))
-
-
-async def _send(send: Send, status: int, headers: Headers, body: bytes) -> None:
-    length = (b"content-length", str(len(body)).encode())
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+        body = msgspec.json.encode(accepted)
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"location", accepted.links.self.encode()),
+            (b"content-length", str(len(body)).encode()),
+        ]
+        await PlainAnswer(202, headers, body).send(send)
 
 
 def refused_coding(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
@@ -76,8 +73,8 @@ def refused_coding(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
 def with_content_coding_check(app: ASGIApp) -> ASGIApp:
     """Wrap an ASGI application."""
 
-    def checked(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        code = refused_coding(scope["headers"]) if scope["type"] == ScopeType.HTTP else None
+    def checked(scope: Any, receive: Receive, send: Send) -> Awaitable[None]:
+        code = refused_coding(scope["headers"])
         return app(scope, receive, send) if code is None else plain_problem(code).send(send)
 
     return checked

@@ -3,8 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Send
 
 from ingest_service.auth.caller import caller_of
 from ingest_service.errors import LimitError
@@ -16,12 +15,10 @@ from ingest_service.quotas.concurrent_uploads import TenantLimits, UploadSlot
 def with_upload_slots(app: ASGIApp, limits: Callable[[], TenantLimits]) -> ASGIApp:
     """Wrap an ASGI application whose requests are authenticated. The server opens `limits` after this call."""
 
-    def limited(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] != ScopeType.HTTP or not is_upload(scope["method"], scope["path"]):
-            return app(scope, receive, send)
-        return upload(scope, receive, send)
+    def limited(scope: Any, receive: Receive, send: Send) -> Awaitable[None]:
+        return (upload if is_upload(scope["method"], scope["path"]) else app)(scope, receive, send)
 
-    async def upload(scope: Scope, receive: Receive, send: Send) -> None:
+    async def upload(scope: Any, receive: Receive, send: Send) -> None:
         try:
             slot = await _take_slot(limits(), caller_of(scope).tenant)
         except LimitError as error:

@@ -15,7 +15,7 @@ import msgspec
 from ingest_service.database import Database
 from ingest_service.errors import LimitError
 from shared.telemetry.logs import Log
-from shared.telemetry.outage_reporter import OutageReporter
+from shared.telemetry.outages import Outages
 
 QUEUE_RETRY_S = 60  # when a job will leave the queue is unknown
 AT_ONCE_RETRY_S = 5
@@ -135,12 +135,7 @@ async def read_usage_of(connection: Any, tenants: Iterable[str], defaults: Quota
 
 
 def _usage_of(row: Any) -> QuotaUsage:
-    quotas = Quotas(
-        bytes_a_day=row["bytes_a_day"],
-        audio_seconds_a_day=row["audio_seconds_a_day"],
-        jobs_queued=row["jobs_queued"],
-        uploads_at_once=row["uploads_at_once"],
-    )
+    quotas = Quotas(**{name: row[name] for name in Quotas.__struct_fields__})
     used = Used(bytes=row["used_bytes"], audio_s=row["used_audio_s"], jobs_queued=row["used_jobs_queued"])
     return QuotaUsage(quotas, used)
 
@@ -153,7 +148,7 @@ class UsageCache:
         self._defaults = defaults
         self._known: dict[str, QuotaUsage] = {}
         self._stale_at_s: dict[str, float] = {}
-        self._outages = OutageReporter(Log(__name__), "quota_usage_unavailable", "quota_usage_recovered")
+        self._outages = Outages(Log(__name__), "quota_usage_unavailable", "quota_usage_recovered")
         self._asking: dict[str, asyncio.Task[None]] = {}
 
     def may_have_quotas(self, tenant: str) -> bool:
@@ -180,7 +175,7 @@ class UsageCache:
             async with self._database.reading(tenant, needed=False) as connection:
                 usage = (await read_usage_of(connection, [tenant], self._defaults))[tenant]
         except Exception as error:  # noqa: BLE001 - the code that needs the database reports the error
-            self._outages.failed(error=type(error).__name__)
+            self._outages.failed(error)
         else:
             self._outages.worked()
             self._known[tenant] = usage

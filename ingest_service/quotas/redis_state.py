@@ -12,7 +12,7 @@ from typing import TypeVar
 from redis.asyncio import Redis
 
 from shared.telemetry.logs import Log
-from shared.telemetry.outage_reporter import OutageReporter
+from shared.telemetry.outages import Outages
 
 TIMEOUT_S = 0.25
 PROBE_EVERY_S = 1.0  # during an outage
@@ -28,7 +28,7 @@ class SharedRedis:
         self.redis = redis
         self._probe_at_s = 0.0
         self._probing: asyncio.Task[None] | None = None
-        self._outages = OutageReporter(Log(__name__), "limits_redis_unavailable", "limits_redis_recovered")
+        self._outages = Outages(Log(__name__), "limits_redis_unavailable", "limits_redis_recovered")
 
     @classmethod
     @asynccontextmanager
@@ -47,7 +47,7 @@ class SharedRedis:
             async with asyncio.timeout(TIMEOUT_S):
                 return await question
         except Exception as error:  # noqa: BLE001 - whatever the client raises, the limit works without Redis
-            self._outages.failed(error=type(error).__name__)
+            self._outages.failed(error)
             self.is_unavailable = True
             self._probe_at_s = asyncio.get_running_loop().time() + PROBE_EVERY_S
             return None

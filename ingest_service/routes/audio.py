@@ -81,3 +81,6 @@ def _status_and_headers(blob: AudioBlob, span: tuple[int, int] | None) -> tuple[
 def answer_unsatisfiable(_: Request[Any, Any, Any], error: RangeNotSatisfiableError) -> Response[Any]:
     """Answer 416 with the size of the audio."""
     return problem(error.code, error.detail, {"Content-Range": f"bytes */{error.size}"})
+
+
+ROUTES = (get_audio, head_audio)

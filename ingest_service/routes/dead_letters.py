@@ -61,3 +61,6 @@ async def redrive_all(
 async def discard(job_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]) -> None:
     """Remove a job's dead letters from the list. The job does not change, and can no longer be redriven."""
     await dismiss_dead_letters(services.database, caller.tenant, job_id)
+
+
+ROUTES = (get_dead_letters, redrive_one, redrive_all, discard)

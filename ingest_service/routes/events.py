@@ -36,3 +36,6 @@ async def get_events(
         return Response(None, status_code=204)  # an EventSource stops reconnecting
     events = stream_events(services.watcher, key, state, last_event_id)
     return Stream(events, media_type="text/event-stream", headers=HEADERS)
+
+
+ROUTES = (get_events,)

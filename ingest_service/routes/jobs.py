@@ -52,3 +52,6 @@ async def cancel(
 async def erase(job_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]) -> None:
     """Erase the audio, the results and the client's metadata. A job that has not ended is cancelled first."""
     await erase_job(services.database, services.notifier, services.blobs, caller.tenant, job_id)
+
+
+ROUTES = (get_job, list_jobs, cancel, erase)

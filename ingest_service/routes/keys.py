@@ -45,3 +45,6 @@ async def revoke_api_key(
     services.key_cache.invalidate(
         key_id
     )  # in this process before the answer; other processes are notified at the commit
+
+
+ROUTES = (create_api_key, list_api_keys, revoke_api_key)

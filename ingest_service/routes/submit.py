@@ -1,16 +1,20 @@
-"""`POST /v1/jobs` and `POST /api/upload-audio`: submit audio; 202 when it is stored and its job is committed."""
+"""`POST /v1/jobs` and `/api/upload-audio`: submit audio; 202 when it is stored and its job is committed.
+
+`POST /v1/uploads/presigned`: a URL of the bucket, so that the audio does not pass through this service.
+"""
 
 from typing import Any
 
 from litestar import Request, Response, post
 from litestar.di import NamedDependency
 
-from ingest_service.auth.caller import Scope, needs
+from ingest_service.auth.caller import Caller, Scope, needs
 from ingest_service.middleware.upload_fast_path import accept_upload
 from ingest_service.openapi.document import SUBMIT, SUBMIT_ANY
-from ingest_service.openapi.uploads import AnyUpload, FormUpload
+from ingest_service.openapi.uploads import PRESIGNED, AnyUpload, FormUpload
 from ingest_service.services import Services
-from shared.schemas.api import JobAccepted
+from ingest_service.uploads.presigned_uploads import PATH
+from shared.schemas.api import DirectUpload, JobAccepted
 
 
 @post(
@@ -48,3 +52,15 @@ async def upload_audio(request: Request[Any, Any, Any], services: NamedDependenc
 async def _accept(request: Request[Any, Any, Any], services: Services, *, only_form: bool) -> Response[JobAccepted]:
     body = await accept_upload(services, request.scope, request.receive, only_form=only_form)
     return Response(body, status_code=202, headers={"Location": body.links.self})
+
+
+@post(PATH, responses=PRESIGNED, status_code=201, opt=needs(Scope.SUBMIT), summary="Get a URL to upload to")
+async def create_presigned(
+    caller: NamedDependency[Caller], services: NamedDependency[Services]
+) -> Response[DirectUpload]:
+    """Put the audio at `url` with those `headers`, then submit `{"upload_id": …}` to `/v1/jobs` within a day."""
+    upload = await services.direct.create(caller.tenant)
+    return Response(upload, status_code=201, headers={"Cache-Control": "no-store"})
+
+
+ROUTES = (submit_job, upload_audio, create_presigned)

@@ -56,3 +56,6 @@ def _render(stored: bytes, wanted: TextFormat, size: CueSize, job_id: str) -> by
     """Run this in a thread: a day of speech would block the event loop."""
     transcript = msgspec.json.decode(stored, type=Transcript)
     return render(transcript, wanted, size=size, job_id=job_id).encode()
+
+
+ROUTES = (get_transcript,)

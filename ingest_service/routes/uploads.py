@@ -11,15 +11,7 @@ from ingest_service.auth.caller import OPEN, Caller, Scope, needs
 from ingest_service.middleware.tus_headers import require_version
 from ingest_service.openapi.tus import APPEND, CREATE, OPTIONS, SHOW, TERMINATE, Append, Create, OfUpload
 from ingest_service.services import Services
-from ingest_service.tus.headers import (
-    PATH,
-    capability_headers,
-    creation_headers,
-    head_headers,
-    progress_headers,
-    read_creation,
-    read_patch,
-)
+from ingest_service.tus import headers
 from ingest_service.tus.operations import append_to_upload, create_upload, show_upload, terminate_upload
 from ingest_service.uploads.presigned_uploads import parse_upload_id
 
@@ -37,7 +29,7 @@ AnyRequest = Request[Any, Any, Any]
 )
 async def ask_abilities(services: NamedDependency[Services]) -> Response[None]:
     """The version, extensions, checksum algorithms and largest size, in `Tus-…` headers."""
-    return _headers_only(204, capability_headers(services.resumable.max_bytes))
+    return _headers_only(204, headers.capability_headers(services.resumable.max_bytes))
 
 
 @post(
@@ -53,9 +45,9 @@ async def create(
     request: AnyRequest, caller: NamedDependency[Caller], services: NamedDependency[Services]
 ) -> Response[None]:
     """`Location` names the upload. The body may contain its first bytes, or all. Options go into `Upload-Metadata`."""
-    wanted = read_creation(request.headers)
+    wanted = headers.read_creation(request.headers)
     upload = await create_upload(services.resumable, caller.tenant, wanted, request.receive)
-    return _headers_only(201, creation_headers(upload))
+    return _headers_only(201, headers.creation_headers(upload))
 
 
 @head(
@@ -70,7 +62,7 @@ async def show(
 ) -> Response[None]:
     """Continue from `Upload-Offset`. A request that still writes to the upload is stopped; its bytes count."""
     upload = await show_upload(services.resumable, caller.tenant, parse_upload_id(upload_id))
-    return _headers_only(200, head_headers(upload))
+    return _headers_only(200, headers.head_headers(upload))
 
 
 @patch(
@@ -86,9 +78,9 @@ async def append(
     upload_id: FromPath[str], request: AnyRequest, caller: NamedDependency[Caller], services: NamedDependency[Services]
 ) -> Response[None]:
     """Append bytes at `Upload-Offset`. When the upload is complete, it becomes the job in `Headrace-Job-Id`."""
-    patch_headers, parsed_id = read_patch(request.headers), parse_upload_id(upload_id)
+    patch_headers, parsed_id = headers.read_patch(request.headers), parse_upload_id(upload_id)
     upload = await append_to_upload(services.resumable, caller.tenant, parsed_id, patch_headers, request.receive)
-    return _headers_only(204, progress_headers(upload))
+    return _headers_only(204, headers.progress_headers(upload))
 
 
 @delete(
@@ -113,4 +105,5 @@ async def _require_tus(request: AnyRequest) -> None:
     require_version(request.headers, request.method)
 
 
-UPLOADS = Router(PATH, route_handlers=[ask_abilities, create, show, append, terminate], before_request=_require_tus)
+HANDLERS = [ask_abilities, create, show, append, terminate]
+ROUTES = [Router(headers.PATH, route_handlers=HANDLERS, before_request=_require_tus)]

@@ -34,3 +34,6 @@ async def send_webhook_again(
     """Deliver the job's newest event again, with the same `webhook-id`. A waiting attempt is made at once."""
     status = await send_again(services.database, services.notifier, caller.tenant, job_id)
     return JobAccepted(job_id=job_id, status=status, links=Links.of(job_id))
+
+
+ROUTES = (get_webhook_attempts, send_webhook_again)

@@ -35,6 +35,7 @@ def serve(app: ASGIApp, listener: socket.socket, stopping: asyncio.Event) -> Non
         loop="uvloop",
         http=GuardedProtocol,
         ws="none",
+        interface="asgi3",
         lifespan="on",
         backlog=BACKLOG,
         log_config=None,

@@ -30,11 +30,6 @@ class CannotStartError(Exception):
     """The process cannot start. The message is one sentence for the operator."""
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """Return a listening socket. Raise CannotStartError if the port cannot be opened."""
-    return _bound(host, port, shared=False)
-
-
 def bind_each(host: str, port: int, processes: int) -> list[socket.socket]:
     """Return a listening socket on the port for each process. Raise CannotStartError if the port cannot be opened.
 
@@ -48,10 +43,11 @@ def bind_each(host: str, port: int, processes: int) -> list[socket.socket]:
     if sys.platform != "linux":  # other systems have the option, but do not distribute
         return [first] * processes
     first.close()
-    return [_bound(host, port, shared=True) for _ in range(processes)]
+    return [bind(host, port, shared=True) for _ in range(processes)]
 
 
-def _bound(host: str, port: int, *, shared: bool) -> socket.socket:
+def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """Return a listening socket. Raise CannotStartError if the port cannot be opened."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

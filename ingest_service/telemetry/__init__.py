@@ -1,1 +1,1 @@
-"""Metrics, traces and outage logs of the ingest."""
+"""Metrics and traces of the ingest."""

@@ -15,16 +15,10 @@ from ingest_service.tus.upload_rows import Upload, UploadMetadata
 from ingest_service.uploads.parse_options import OptionCollector, invalid_option
 from ingest_service.uploads.receive import clean_filename
 from shared.schemas.api import Links
+from shared.secret import repr_hiding
 
 VERSION = "1.0.0"
-EXTENSIONS = (
-    "creation",
-    "creation-defer-length",
-    "creation-with-upload",
-    "expiration",
-    "termination",
-    "checksum",
-)
+EXTENSIONS = ("creation", "creation-defer-length", "creation-with-upload", "expiration", "termination", "checksum")
 PATH = "/v1/uploads"
 ALGORITHMS = ("sha1", "sha256")  # tus requires sha1; it detects accidental changes only
 OFFSET_TYPE = "application/offset+octet-stream"
@@ -157,6 +151,9 @@ class CreationHead(msgspec.Struct, frozen=True, kw_only=True):
     length_bytes: int | None  # None: deferred
     metadata: str | None
     first: PatchHead | None  # if it brings the first bytes
+
+    def __repr__(self) -> str:
+        return repr_hiding(self, "metadata")  # it may contain `webhook_secret`
 
 
 def read_patch(headers: Mapping[str, str]) -> PatchHead:

@@ -19,7 +19,7 @@ from ingest_service.tus.upload_rows import COLUMNS, Upload, UploadRows, taken_ov
 from shared.connections.tenancy import ALL_TENANTS
 from shared.run_beside import run_beside
 from shared.telemetry.logs import Log
-from shared.telemetry.outage_reporter import OutageReporter
+from shared.telemetry.outages import Outages
 
 log = Log(__name__)
 
@@ -82,7 +82,7 @@ class UploadLeases:
     def __init__(self, database: Database, rows: UploadRows) -> None:
         self._database = database
         self._rows = rows
-        self._outages = OutageReporter(log, "upload_heartbeat_failed", "upload_heartbeat_recovered")
+        self._outages = Outages(log, "upload_heartbeat_failed", "upload_heartbeat_recovered")
         self._holds: dict[tuple[UUID, int], Hold] = {}  # by upload and token: a lost lease may still be here
 
     @classmethod
@@ -155,4 +155,4 @@ class UploadLeases:
                     await self.send_heartbeat()
                 self._outages.worked()
             except Exception as error:  # noqa: BLE001 - the next heartbeat makes up for it, or the lease is lost
-                self._outages.failed(error=str(error))
+                self._outages.failed(error)

@@ -16,6 +16,7 @@ from ingest_service.uploads.presigned_uploads import no_such_upload
 from shared.connections.tenancy import ALL_TENANTS
 from shared.ids import new_id
 from shared.schemas.options import SubmitOptions, decode_submission, encode_submission
+from shared.secret import repr_hiding
 
 COLUMNS = """
     id, tenant, length_bytes, offset_bytes, expires_at, metadata, options, filename, lease_token, job_id,
@@ -41,6 +42,9 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
     is_completed: bool  # its job is committed
     is_gone: bool
     is_held: bool
+
+    def __repr__(self) -> str:
+        return repr_hiding(self, "options")  # they may contain `webhook_secret`
 
     @property
     def is_whole(self) -> bool:

@@ -35,18 +35,18 @@ COMMITTERS = 2  # one sends while the other waits for the disk; one frozen backe
 QUEUE_TIMEOUT_S = 5.0  # a job that waited this long for a committer fails as an outage
 DATABASE_UNAVAILABLE = "The database is unavailable. Try again later."
 
-Insert = Callable[[Any], Awaitable[None]]
+Claim = Callable[[Any], Awaitable[None]]  # gets the connection
 AlsoCommit = Callable[[Any, UUID, str], Awaitable[None]]  # gets the connection, the job's id and fingerprint
 
 INSERT_JOBS_AND_FIRST_TASKS = """
     WITH job AS (
         INSERT INTO jobs (id, tenant, options, metadata, webhook_url, webhook_secret,
-                          filename, container, source_bytes, source_sha256)
+                          filename, container, source_bytes, source_sha256, source_url)
         SELECT * FROM unnest($1::uuid[], $2::text[], $3::json[], $4::json[], $5::text[], $6::text[],
-                             $7::text[], $8::text[], $9::bigint[], $10::text[])
+                             $7::text[], $8::text[], $9::bigint[], $10::text[], $12::text[])
     ), counted AS (
         INSERT INTO tenant_usage AS used (tenant, day, shard, uploads, bytes)
-        SELECT tenant, usage_day(), usage_shard(), count(*), sum(bytes)
+        SELECT tenant, usage_day(), usage_shard(), count(*), coalesce(sum(bytes), 0)
         FROM unnest($2::text[], $9::bigint[]) AS job (tenant, bytes) GROUP BY tenant ORDER BY tenant
         ON CONFLICT (tenant, day, shard) DO UPDATE
             SET uploads = used.uploads + excluded.uploads, bytes = used.bytes + excluded.bytes
@@ -66,10 +66,11 @@ class JobRow(NamedTuple):
     webhook_url: str | None
     webhook_secret: Secret | None
     filename: str | None
-    container: str
-    source_bytes: int
-    source_sha256: str | None  # None for a presigned upload: not known yet
+    container: str | None  # None, like the bytes, for a URL: not fetched yet
+    source_bytes: int | None
+    source_sha256: str | None  # None also for a presigned upload: not known yet
     task_id: UUID
+    source_url: str | None = None
 
 
 def columns_of(rows: Sequence[JobRow]) -> list[tuple[Any, ...]]:
@@ -86,12 +87,13 @@ def job_row(  # noqa: PLR0913 - properties of the source, named at each call
     job_id: UUID,
     options: SubmitOptions,
     *,
-    container: str,
-    source_bytes: int,
-    source_sha256: str | None,
+    container: str | None = None,
+    source_bytes: int | None = None,
+    source_sha256: str | None = None,
     filename: str | None = None,
+    source_url: str | None = None,
 ) -> JobRow:
-    """The row of a new job whose source is stored."""
+    """The row of a new job, whose source is stored or at a URL."""
     return JobRow(
         job_id=job_id,
         tenant=tenant,
@@ -104,6 +106,7 @@ def job_row(  # noqa: PLR0913 - properties of the source, named at each call
         source_bytes=source_bytes,
         source_sha256=source_sha256,
         task_id=new_id(),
+        source_url=source_url,
     )
 
 
@@ -234,7 +237,7 @@ class JobRecorder:
     async def _check_quotas(self, connection: Any, rows: Sequence[JobRow]) -> Sequence[LimitError | None]:
         if self._quotas is None:
             return [None] * len(rows)
-        return await self._quotas.check_batch(connection, [Wanted(row.tenant, row.source_bytes) for row in rows])
+        return await self._quotas.check_batch(connection, [Wanted(row.tenant, row.source_bytes or 0) for row in rows])
 
 
 def _settle(batch: Sequence[_Waiting], outcomes: Sequence[Exception | None]) -> None:
@@ -258,13 +261,30 @@ def _unknown(cause: BaseException) -> CommitUnknownError:
     return unknown
 
 
-async def commit_job(database: Database, tenant: str, job_id: UUID, insert: Insert) -> None:
-    """Commit one job in its own transaction. Raises OutageError (nothing was written) or CommitUnknownError."""
+async def commit_job(  # noqa: PLR0913 - what one transaction writes
+    database: Database,
+    quotas: QuotaGate,
+    row: JobRow,
+    identity: str,
+    *,
+    also: AlsoCommit | None,
+    claim: Claim | None = None,
+) -> Dispatch:
+    """Commit one job in its own transaction, after `claim` and with what `also` writes. Return its first task.
+
+    `identity` is the fingerprint that `also` gets. Raises LimitError or OutageError (nothing was written),
+    CommitUnknownError, and what `claim` and `also` raise.
+    """
     committing = False  # from here until the answer to COMMIT, the job may or may not exist
     try:
         async with database.connection() as connection:
-            async with begun(connection, tenant):
-                await insert(connection)
+            async with begun(connection, row.tenant):
+                if claim:
+                    await claim(connection)
+                await quotas.require(connection, Wanted(row.tenant, row.source_bytes or 0))
+                await connection.execute(INSERT_JOBS_AND_FIRST_TASKS, *columns_of([row]))
+                if also:
+                    await also(connection, row.job_id, identity)
                 failpoint("submit.before_commit")
                 committing = True
             failpoint("submit.after_commit")
@@ -274,5 +294,6 @@ async def commit_job(database: Database, tenant: str, job_id: UUID, insert: Inse
     except (OutageError, asyncio.CancelledError) as error:
         if not committing:
             raise
-        log.warning("commit_unknown", job_id=str(job_id))
+        log.warning("commit_unknown", job_id=str(row.job_id))
         raise CommitUnknownError("database_unavailable", DATABASE_UNAVAILABLE) from error
+    return first_task(row)

@@ -9,19 +9,14 @@ from uuid import UUID
 import msgspec
 from litestar.types import Receive
 
-from ingest_service.database import Database
 from ingest_service.errors import RefusedError
-from ingest_service.quotas.quotas import QuotaGate, Wanted
 from ingest_service.uploads.body import read_body
-from ingest_service.uploads.commit import AlsoCommit, commit_job, fingerprint
+from ingest_service.uploads.commit import fingerprint
 from ingest_service.uploads.parse_options import OptionCollector, invalid_option
 from ingest_service.uploads.presigned_uploads import UPLOAD_FIELD, DirectJob, parse_upload_id
 from ingest_service.uploads.receive import UploadHead, add_query_options
 from shared.ids import new_id
-from shared.queue.dispatch import Dispatch
-from shared.queue.task_costs import cost_s
 from shared.schemas.options import SubmitOptions
-from shared.schemas.states import TaskKind
 from shared.secret import repr_hiding
 
 URL_FIELD = "audio_url"
@@ -30,18 +25,6 @@ MAX_JSON_BYTES = 256 << 10
 MAX_URL_CHARS = 4096  # a presigned URL has 1000 to 2000
 # Without credentials, and without characters that URL parsers read differently.
 URL = re.compile(r"(?i:https?)://[^\s\\/?#@]+(?:[/?#][^\s\\\x00-\x1f\x7f]*)?")
-
-INSERT_JOB_AND_FIRST_TASK = """
-    WITH job AS (
-        INSERT INTO jobs (id, tenant, options, metadata, webhook_url, webhook_secret, source_url)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)
-        RETURNING id
-    ), counted AS (
-        INSERT INTO tenant_usage AS used (tenant, day, shard, uploads) VALUES ($2, usage_day(), usage_shard(), 1)
-        ON CONFLICT (tenant, day, shard) DO UPDATE SET uploads = used.uploads + 1
-    )
-    INSERT INTO tasks (id, job_id, kind, state, dispatch_no) SELECT $8, id, 'prepare', 'dispatched', 1 FROM job
-"""
 
 
 class UrlJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,22 +40,6 @@ class UrlJob(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def fingerprint(self) -> str:
         return fingerprint(f"{URL_FIELD} {self.audio_url}", self.options)
-
-
-async def record_url_job(
-    database: Database, quotas: QuotaGate, tenant: str, job: UrlJob, *, also: AlsoCommit | None = None
-) -> Dispatch:
-    """Commit the job, its `prepare` task and what `also` writes. Raises what `commit_job` raises, and LimitError."""
-    first_task = Dispatch(new_id(), 1, TaskKind.PREPARE, tenant, cost_s(TaskKind.PREPARE))
-
-    async def insert(connection: Any) -> None:
-        await quotas.require(connection, Wanted(tenant, 0))
-        await connection.execute(INSERT_JOB_AND_FIRST_TASK, *_columns(tenant, job), first_task.task_id)
-        if also:
-            await also(connection, job.job_id, job.fingerprint)
-
-    await commit_job(database, tenant, job.job_id, insert)
-    return first_task
 
 
 def checked_url(value: Any, schemes: Collection[str]) -> str:
@@ -94,20 +61,6 @@ def _has_host_and_port(url: str) -> bool:
         return bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
-
-
-def _columns(tenant: str, job: UrlJob) -> tuple[UUID | str | None, ...]:
-    options = job.options
-    metadata = None if options.metadata is None else msgspec.json.encode(options.metadata).decode()
-    return (
-        job.job_id,
-        tenant,
-        msgspec.json.encode(options.job_options()).decode(),
-        metadata,
-        options.webhook_url,
-        None if options.webhook_secret is None else options.webhook_secret.reveal(),
-        job.audio_url,
-    )
 
 
 def is_json(head: UploadHead) -> bool:

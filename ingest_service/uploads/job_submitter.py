@@ -5,7 +5,6 @@ When this returns, the 202 may be sent. The caller notifies the processors; that
 
 import asyncio
 from collections.abc import Collection
-from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -14,21 +13,11 @@ from litestar.types import Receive
 
 from ingest_service.database import Database
 from ingest_service.errors import CommitUnknownError, OutageError
-from ingest_service.quotas.quotas import QuotaGate, Quotas, Wanted
+from ingest_service.quotas.quotas import QuotaGate
 from ingest_service.request_record import committing
-from ingest_service.uploads.commit import (
-    INSERT_JOBS_AND_FIRST_TASKS,
-    AlsoCommit,
-    JobRecorder,
-    JobRow,
-    columns_of,
-    commit_job,
-    fingerprint,
-    first_task,
-    job_row,
-)
+from ingest_service.uploads.commit import AlsoCommit, JobRecorder, JobRow, commit_job, fingerprint, first_task, job_row
 from ingest_service.uploads.form import OVERHEAD_BYTES
-from ingest_service.uploads.from_url import UrlJob, is_json, read_json_job, record_url_job
+from ingest_service.uploads.from_url import UrlJob, is_json, read_json_job
 from ingest_service.uploads.presigned_uploads import DirectJob, DirectSubmitter
 from ingest_service.uploads.receive import FreeSpace, Upload, UploadHead, UploadReceiver
 from shared.blobs.blob_errors import BlobStoreError
@@ -56,11 +45,11 @@ class JobSubmitter:
         blobs: BlobStore,
         free_space: FreeSpace,
         max_upload_bytes: int,
-        fetch_schemes: Collection[str] = ("http", "https"),
+        fetch_schemes: Collection[str],
         *,
-        quotas: QuotaGate | None = None,
+        quotas: QuotaGate,
     ) -> None:
-        self._quotas = quotas or QuotaGate(database, Quotas())
+        self._quotas = quotas
         self.recorder = JobRecorder(database, self._quotas)
         self._database = database
         self._blobs = blobs
@@ -87,7 +76,8 @@ class JobSubmitter:
             with committing():
                 if also is None:
                     return await record_job(self.recorder, tenant, upload)
-                return await record_job_and(also, self._database, self._quotas, tenant, upload)
+                row, identity = _row(tenant, upload), fingerprint(upload.audio.sha256, upload.options)
+                return AcceptedJob(row.job_id, await commit_job(self._database, self._quotas, row, identity, also=also))
         except CommitUnknownError:
             raise
         except BaseException:  # a cancelled request must not leave its audio
@@ -97,7 +87,8 @@ class JobSubmitter:
     async def _submit_named(self, tenant: str, job: UrlJob | DirectJob, also: AlsoCommit | None) -> Dispatch:
         if isinstance(job, DirectJob):
             return await self._direct.submit(tenant, job, also=also)
-        return await record_url_job(self._database, self._quotas, tenant, job, also=also)
+        row = job_row(tenant, job.job_id, job.options, source_url=job.audio_url)
+        return await commit_job(self._database, self._quotas, row, job.fingerprint, also=also)
 
     async def fingerprint(self, head: UploadHead, receive: Receive) -> str:
         """Receive an upload and return its fingerprint. Keeps nothing; raises what `submit` raises."""
@@ -137,21 +128,6 @@ async def record_job(recorder: JobRecorder, tenant: str, upload: Upload) -> Acce
     except asyncpg.UniqueViolationError as error:
         # this process was frozen so long that the orphan collector took the id
         raise OutageError("storage_unavailable", "Committing the upload took too long. Send it again.") from error
-    return AcceptedJob(row.job_id, first_task(row))
-
-
-async def record_job_and(
-    also: AlsoCommit, database: Database, quotas: QuotaGate, tenant: str, upload: Upload
-) -> AcceptedJob:
-    """Commit the job in its own transaction, together with what `also` writes."""
-    row = _row(tenant, upload)
-
-    async def insert(connection: Any) -> None:
-        await quotas.require(connection, Wanted(tenant, row.source_bytes))
-        await connection.execute(INSERT_JOBS_AND_FIRST_TASKS, *columns_of([row]))
-        await also(connection, row.job_id, fingerprint(upload.audio.sha256, upload.options))
-
-    await commit_job(database, tenant, row.job_id, insert)
     return AcceptedJob(row.job_id, first_task(row))
 
 

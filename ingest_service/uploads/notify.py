@@ -14,7 +14,7 @@ from ingest_service.telemetry.metrics import BELL_FAILURES
 from shared.queue.dispatch import Dispatch
 from shared.queue.enqueue import enqueue
 from shared.telemetry.logs import Log
-from shared.telemetry.outage_reporter import OutageReporter
+from shared.telemetry.outages import Outages
 
 TIMEOUT_S = 1.0
 MAX_BATCH = 500
@@ -29,7 +29,7 @@ class DispatchNotifier:
         self._waiting: list[Dispatch] = []
         self._wake = asyncio.Event()
         self._is_ending = False
-        self._outages = OutageReporter(Log(__name__), "dispatch_notification_failed", "dispatch_notification_recovered")
+        self._outages = Outages(Log(__name__), "dispatch_notification_failed", "dispatch_notification_recovered")
 
     @classmethod
     @asynccontextmanager
@@ -64,7 +64,7 @@ class DispatchNotifier:
                 await enqueue(self._redis, batch)
         except Exception as error:  # noqa: BLE001 - whatever the client raises, the tasks are safe in Postgres
             BELL_FAILURES.inc()
-            self._outages.failed(tasks=len(self._waiting), error=type(error).__name__)
+            self._outages.failed(error, tasks=len(self._waiting))
             self._waiting.clear()  # else the backlog would grow in memory during an outage
         else:
             self._outages.worked()

@@ -7,6 +7,7 @@ valid: a later PUT changes neither the job nor its size. The task `prepare` comp
 import asyncio
 import datetime as dt
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -14,26 +15,17 @@ import msgspec
 
 from ingest_service.database import Database
 from ingest_service.errors import CommitUnknownError, RefusedError
-from ingest_service.quotas.quotas import QuotaGate, Wanted
+from ingest_service.quotas.quotas import QuotaGate
 from ingest_service.request_record import committing
 from ingest_service.uploads.body import too_large
-from ingest_service.uploads.commit import (
-    INSERT_JOBS_AND_FIRST_TASKS,
-    AlsoCommit,
-    JobRow,
-    columns_of,
-    commit_job,
-    fingerprint,
-    first_task,
-    job_row,
-)
+from ingest_service.uploads.commit import AlsoCommit, JobRow, commit_job, fingerprint, job_row
 from ingest_service.uploads.receive import container_of
 from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobNotFoundError, BlobStoreError
 from shared.blobs.blob_keys import DIRECT_KEPT_S
 from shared.blobs.blob_store import BlobLook, BlobStore
 from shared.failpoints import failpoint
-from shared.ids import new_id
+from shared.ids import new_id, parse_id
 from shared.media.sniff_container import HEAD_BYTES
 from shared.queue.dispatch import Dispatch
 from shared.schemas.api import DirectUpload
@@ -63,11 +55,7 @@ Precheck = Callable[[str, int], Awaitable[None]]  # raises LimitError when so ma
 
 def parse_upload_id(text: str) -> UUID:
     """Parse a client's upload id. A malformed id is an unknown one: RefusedError `not_found`."""
-    try:
-        upload_id = UUID(text)
-    except ValueError:
-        raise no_such_upload() from None
-    if str(upload_id) != text.lower():  # UUID() also accepts braces and prefixes
+    if (upload_id := parse_id(text)) is None:
         raise no_such_upload()
     return upload_id
 
@@ -77,21 +65,10 @@ def no_such_upload() -> RefusedError:
     return RefusedError("not_found", "Upload not found.")
 
 
-class DirectUploadRecords:
-    """The rows of presigned uploads. Times are the database's. Raises OutageError, and RefusedError as `_checked`."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def create(self, tenant: str, upload_id: UUID) -> None:
-        """Add an upload. For one day its client may PUT it and make it a job."""
-        async with self._database.transaction(tenant) as connection:
-            await connection.execute(CREATE, upload_id, tenant)
-
-    async def require(self, tenant: str, upload_id: UUID) -> None:
-        """Raise unless the upload may become a job."""
-        async with self._database.reading(tenant) as connection:
-            _checked(await connection.fetchrow(FIND, tenant, upload_id, DIRECT_KEPT_S))
+async def require_upload(database: Database, tenant: str, upload_id: UUID) -> None:
+    """Raise OutageError, or a RefusedError of `_checked`, unless the upload may become a job."""
+    async with database.reading(tenant) as connection:
+        _checked(await connection.fetchrow(FIND, tenant, upload_id, DIRECT_KEPT_S))
 
 
 async def claim(connection: Any, tenant: str, upload_id: UUID, job_id: UUID) -> None:
@@ -114,7 +91,7 @@ class DirectUploads(msgspec.Struct, frozen=True, kw_only=True):
     """Creates presigned uploads, if the store has presigned URLs."""
 
     blobs: BlobStore
-    records: DirectUploadRecords
+    database: Database
     precheck: Precheck
     are_wanted: bool  # the setting `presigned_uploads`
 
@@ -128,10 +105,10 @@ class DirectUploads(msgspec.Struct, frozen=True, kw_only=True):
             raise RefusedError(
                 "no_direct_uploads", "This service has no presigned uploads. Send the audio to /v1/jobs or /v1/uploads."
             )
-        await self.records.create(tenant, upload_id)
-        return DirectUpload(
-            upload_id=str(upload_id), url=put.url, method="PUT", headers=dict(put.headers), expires_at=expires_at
-        )
+        async with self.database.transaction(tenant) as connection:
+            await connection.execute(CREATE, upload_id, tenant)  # its client may PUT it and make it a job for one day
+        url, headers = put.url.reveal(), dict(put.headers)
+        return DirectUpload(upload_id=str(upload_id), url=url, method="PUT", headers=headers, expires_at=expires_at)
 
 
 class DirectJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,7 +128,6 @@ class DirectSubmitter:
 
     def __init__(self, database: Database, blobs: BlobStore, quotas: QuotaGate, max_upload_bytes: int) -> None:
         self._database = database
-        self._records = DirectUploadRecords(database)
         self._blobs = blobs
         self._quotas = quotas
         self._max_bytes = max_upload_bytes
@@ -162,11 +138,14 @@ class DirectSubmitter:
         After a RefusedError, LimitError, OutageError or BlobStoreError neither a copy nor a row remains, except after
         CommitUnknownError. An upload that can never be a job is deleted; the client may PUT another at its URL.
         """
-        await self._records.require(tenant, job.upload_id)
+        await require_upload(self._database, tenant, job.upload_id)
         try:
             row = await self._row_of_copy(tenant, job)
+            claiming = partial(claim, tenant=tenant, upload_id=job.upload_id, job_id=job.job_id)
             with committing():
-                await self._record(row, job, also)
+                first_task = await commit_job(
+                    self._database, self._quotas, row, job.fingerprint, also=also, claim=claiming
+                )
         except CommitUnknownError:
             raise
         except BaseException as error:  # a cancelled request must not leave its copy
@@ -174,14 +153,14 @@ class DirectSubmitter:
             await asyncio.shield(self._discard(job, is_permanent=is_permanent))
             raise
         await self._remove(blob_keys.direct(job.upload_id))
-        return first_task(row)
+        return first_task
 
     async def _row_of_copy(self, tenant: str, job: DirectJob) -> JobRow:
         """Copy the upload to the job's key and return the job's row."""
         try:
             look = await self._copy(tenant, job)
         except BlobNotFoundError:
-            await self._records.require(tenant, job.upload_id)  # another request may have claimed it
+            await require_upload(self._database, tenant, job.upload_id)  # another request may have claimed it
             detail = "The upload has no bytes yet. PUT them to its URL, then submit it again."
             raise RefusedError("upload_not_there", detail) from None
         container = _container(look)
@@ -202,16 +181,6 @@ class DirectSubmitter:
     def _check_size(self, size: int) -> None:
         if size > self._max_bytes:
             raise too_large(self._max_bytes)
-
-    async def _record(self, row: JobRow, job: DirectJob, also: AlsoCommit | None) -> None:
-        async def insert(connection: Any) -> None:
-            await claim(connection, row.tenant, job.upload_id, row.job_id)
-            await self._quotas.require(connection, Wanted(row.tenant, row.source_bytes))
-            await connection.execute(INSERT_JOBS_AND_FIRST_TASKS, *columns_of([row]))
-            if also:
-                await also(connection, row.job_id, job.fingerprint)
-
-        await commit_job(self._database, row.tenant, row.job_id, insert)
 
     async def _discard(self, job: DirectJob, *, is_permanent: bool) -> None:
         await self._remove(blob_keys.source(job.job_id))

@@ -19,9 +19,11 @@ from ingest_service.uploads.parse_options import OptionCollector
 from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobStoreError
 from shared.blobs.blob_store import BlobStore
+from shared.blobs.measured_stream import MeasuredStream, read_head
 from shared.failpoints import failpoint
 from shared.media.sniff_container import ACCEPTED, HEAD_BYTES, sniff_container
 from shared.schemas.options import SubmitOptions
+from shared.secret import repr_hiding
 from shared.telemetry.logs import Log
 
 log = Log(__name__)
@@ -41,6 +43,9 @@ class UploadHead(msgspec.Struct, frozen=True, kw_only=True):
     content_length: int | None
     query: str
     only_form: bool = False
+
+    def __repr__(self) -> str:
+        return repr_hiding(self, "query")  # it may contain `webhook_secret`
 
 
 class StoredAudio(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,10 +195,10 @@ async def store_audio(blobs: BlobStore, key: str, audio: AsyncIterator[bytes]) -
 
     Raises RefusedError (`empty_upload`, `unsupported_media`), BlobStoreError, and what the stream raises.
     """
-    head = await _head(audio)
+    head = await read_head(audio, HEAD_BYTES)
     container = container_of(head)
-    measured = _Measured()
-    await blobs.put(key, measured.stream(head, audio))
+    measured = MeasuredStream(head, audio)
+    await blobs.put(key, measured.pieces())
     return StoredAudio(container=container, bytes=measured.bytes, sha256=measured.sha256)
 
 
@@ -212,37 +217,6 @@ def container_of(head: bytes) -> str:
     if container is None:
         raise RefusedError("unsupported_media", f"Invalid format. Accepted are {ACCEPTED}.")
     return container
-
-
-async def _head(audio: AsyncIterator[bytes]) -> bytes:
-    head = bytearray()
-    async for piece in audio:
-        head += piece
-        if len(head) >= HEAD_BYTES:
-            break
-    return bytes(head)
-
-
-class _Measured:
-    """Counts and hashes the pieces of a stream."""
-
-    def __init__(self) -> None:
-        self.bytes = 0
-        self._sha256 = hashlib.sha256()
-
-    async def stream(self, head: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        yield self._measure(head)
-        async for piece in rest:
-            yield self._measure(piece)
-
-    def _measure(self, piece: bytes) -> bytes:
-        self.bytes += len(piece)
-        self._sha256.update(piece)
-        return piece
-
-    @property
-    def sha256(self) -> str:
-        return self._sha256.hexdigest()
 
 
 class FreeSpace:

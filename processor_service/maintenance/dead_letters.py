@@ -11,7 +11,6 @@ import msgspec
 
 from shared.connections.redis import Redis
 from shared.failpoints import failpoint
-from shared.queue.dispatch import Dispatch
 from shared.schemas.failures import DEAD_LETTER_LIST, dead_letter
 
 PROJECTED = f"{DEAD_LETTER_LIST}:projected"
@@ -56,17 +55,16 @@ class DeadLetterList:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def __call__(self, connection: asyncpg.Connection) -> list[Dispatch]:
-        """Make the list equal to the dead letters in Postgres. Return no dispatches."""
+    async def __call__(self, connection: asyncpg.Connection) -> None:
+        """Make the list equal to the dead letters in Postgres."""
         projected, list_length = await self._read()
         row = await connection.fetchrow(FINGERPRINTS, projected.length)
         now = Projected(row["length"], row["fingerprint"])
         if projected == now and list_length == now.length:
-            return []
+            return
         kept = keep(projected, list_length, now.length, row["fingerprint_of_projected"])
         letters = [msgspec.json.encode(dead_letter(row)) for row in await connection.fetch(DEAD_LETTERS, kept)]
         await self._write(kept, letters, now)
-        return []
 
     async def _read(self) -> tuple[Projected, int]:
         pipe = self._redis.pipeline(transaction=True)

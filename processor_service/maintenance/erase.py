@@ -8,9 +8,7 @@ import msgspec
 
 from shared.blobs import blob_keys
 from shared.blobs.blob_store import BlobStore
-from shared.queue.dispatch import Dispatch
-from shared.schemas.options import without_prompt
-from shared.schemas.webhook_events import without_metadata
+from shared.job_changes import erase_content
 from shared.telemetry.logs import Log
 
 log = Log(__name__)
@@ -22,21 +20,6 @@ OLD_JOBS = """
 SELECT id, options FROM jobs WHERE completed_at < now() - make_interval(secs => $1) AND erased_at IS NULL
 ORDER BY completed_at LIMIT $2 FOR UPDATE SKIP LOCKED
 """
-
-ERASE_JOB = """
-UPDATE jobs SET erased_at = now(), metadata = NULL, filename = NULL, source_url = NULL, error_message = NULL,
-    options = $2
-WHERE id = $1
-"""
-
-DISMISS_TASKS = """
-UPDATE tasks SET dismissed_at = now() WHERE id IN (
-    SELECT id FROM tasks WHERE job_id = $1 AND state = 'dead' AND dismissed_at IS NULL ORDER BY id FOR UPDATE)
-"""
-
-EVENTS = "SELECT id, body FROM webhook_events WHERE job_id = $1"
-
-REWRITE_EVENT = "UPDATE webhook_events SET body = $2 WHERE id = $1"
 
 OLD_AUDIO = """
 SELECT id, generation FROM jobs
@@ -72,14 +55,14 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Eraser:
-    """`run_once` of the maintenance loop: processes one batch of each kind. Returns no dispatches."""
+    """`run_once` of the maintenance loop: processes one batch of each kind."""
 
     def __init__(self, blobs: BlobStore, retention: Retention, *, lease_s: float) -> None:
         self._blobs = blobs
         self._retention = retention
         self._settled_after_s = lease_s * SETTLED_AFTER_LEASES
 
-    async def __call__(self, connection: asyncpg.Connection) -> list[Dispatch]:
+    async def __call__(self, connection: asyncpg.Connection) -> None:
         """Erase what is due."""
         if self._retention.jobs_s:
             await self._erase_jobs(connection)
@@ -87,16 +70,12 @@ class Eraser:
             await self._erase_audio(connection)
         await connection.execute(FORGET_ATTEMPTS, self._retention.webhook_log_s)
         await self._sweep(connection)
-        return []
 
     async def _erase_jobs(self, connection: asyncpg.Connection) -> None:
         """Erase old jobs as the ingest's DELETE does."""
         jobs = await connection.fetch(OLD_JOBS, self._retention.jobs_s, BATCH)
         for job in jobs:
-            await connection.execute(ERASE_JOB, job["id"], without_prompt(job["options"]))
-            await connection.execute(DISMISS_TASKS, job["id"])
-            for event in await connection.fetch(EVENTS, job["id"]):
-                await connection.execute(REWRITE_EVENT, event["id"], without_metadata(event["body"]))
+            await erase_content(connection, job["id"], job["options"])
         if jobs:
             log.info("jobs_erased_by_age", jobs=len(jobs))
 

@@ -8,7 +8,6 @@ import asyncpg
 
 from shared.blobs import blob_keys
 from shared.blobs.blob_store import BlobStore
-from shared.queue.dispatch import Dispatch
 from shared.telemetry.logs import Log
 
 log = Log(__name__)
@@ -70,12 +69,12 @@ ON CONFLICT (tenant, day, shard) DO UPDATE SET uploads = folded.uploads + exclud
 
 
 class UploadExpirer:
-    """`run_once` of the maintenance loop: processes one batch of each kind. Returns no dispatches."""
+    """`run_once` of the maintenance loop: processes one batch of each kind."""
 
     def __init__(self, blobs: BlobStore) -> None:
         self._blobs = blobs
 
-    async def __call__(self, connection: asyncpg.Connection) -> list[Dispatch]:
+    async def __call__(self, connection: asyncpg.Connection) -> None:
         """Expire uploads, delete the parts of ended ones, delete old rows."""
         await connection.execute(EXPIRE, UPLOADS_A_BATCH)
         cleared = [row["id"] for row in await connection.fetch(TO_CLEAR, UPLOADS_A_BATCH)]
@@ -86,16 +85,13 @@ class UploadExpirer:
         await connection.execute(FORGET, TOMBSTONE_S, UPLOADS_A_BATCH)
         if cleared:
             log.info("uploads_cleared", uploads=len(cleared))
-        return []
 
 
-async def forget_keys(connection: asyncpg.Connection) -> list[Dispatch]:
-    """Delete expired idempotency keys, and claims that no process renews. Return no dispatches."""
+async def forget_keys(connection: asyncpg.Connection) -> None:
+    """Delete expired idempotency keys, and claims that no process renews."""
     await connection.execute(FORGET_KEYS, KEPT_CLAIM_S, ROWS_A_BATCH)
-    return []
 
 
-async def fold_usage(connection: asyncpg.Connection) -> list[Dispatch]:
-    """Fold one batch of shards. Return no dispatches."""
+async def fold_usage(connection: asyncpg.Connection) -> None:
+    """Fold one batch of shards."""
     await connection.execute(FOLD_USAGE, ROWS_A_BATCH)
-    return []

@@ -11,10 +11,11 @@ from shared.connections.redis import Redis
 from shared.queue.dispatch import Dispatch
 from shared.queue.enqueue import enqueue
 from shared.telemetry.logs import Log
+from shared.telemetry.outages import Outages
 
 log = Log(__name__)
 
-RunOnce = Callable[[asyncpg.Connection], Awaitable[list[Dispatch]]]
+RunOnce = Callable[[asyncpg.Connection], Awaitable[list[Dispatch] | None]]  # may return tasks to enqueue
 
 LOCK_CLASS = 0x4852  # "HR": separates our advisory locks from those of other users of the database
 
@@ -22,7 +23,7 @@ LOCK_CLASS = 0x4852  # "HR": separates our advisory locks from those of other us
 async def run_forever(pool: asyncpg.Pool, redis: Redis, name: str, run_once: RunOnce, *, every_s: float) -> None:
     """Run until cancelled. Log an outage when it starts and when it ends, and repeat what failed at the next run."""
     label = name if name in MAINTENANCE_DISPATCHES else OTHER
-    outage = Outage("maintenance_failed", "maintenance_recovered", job=name)
+    outages = Outages(log, "maintenance_failed", "maintenance_recovered", job=name)
     while True:
         try:
             dispatches = await run_locked(pool, name, run_once)
@@ -30,9 +31,9 @@ async def run_forever(pool: asyncpg.Pool, redis: Redis, name: str, run_once: Run
             await enqueue(redis, dispatches)
         except Exception as error:  # noqa: BLE001 - the loop must survive every outage
             MAINTENANCE_FAILURES[label].inc()
-            outage.failed(error)
+            outages.failed(error)
         else:
-            outage.succeeded()
+            outages.worked()
         await asyncio.sleep(every_s)
 
 
@@ -45,27 +46,7 @@ async def run_locked(pool: asyncpg.Pool, name: str, run_once: RunOnce) -> list[D
         lock = crc32(name.encode()) >> 1
         if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1, $2)", LOCK_CLASS, lock):
             return []
-        dispatches = await run_once(connection)
+        dispatches = await run_once(connection) or []
     if dispatches:
         log.info("maintenance_dispatched", job=name, tasks=len(dispatches))
     return dispatches
-
-
-class Outage:
-    """Logs one event at the first of consecutive failures, and another at the next success."""
-
-    def __init__(self, failed_event: str, recovered_event: str, **fields: str) -> None:
-        self._events = failed_event, recovered_event
-        self._fields = fields
-        self._since_s: float | None = None
-
-    def failed(self, error: Exception) -> None:
-        if self._since_s is None:
-            self._since_s = asyncio.get_running_loop().time()
-            log.warning(self._events[0], **self._fields, error=f"{type(error).__name__}: {error}")
-
-    def succeeded(self) -> None:
-        if self._since_s is not None:
-            outage_s = asyncio.get_running_loop().time() - self._since_s
-            log.info(self._events[1], **self._fields, outage_s=round(outage_s, 1))
-            self._since_s = None

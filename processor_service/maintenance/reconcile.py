@@ -1,4 +1,5 @@
 """Reconcile: compares the dispatched tasks in Postgres with Redis, and enqueues again what Redis does not know.
+Prune removes from Redis what Postgres does not expect there.
 
 The age of a dispatch decides nothing: a long backlog is normal. Only very recent dispatches are skipped, since their
 enqueue may be in progress. A task that arq considers running but no worker has claimed lost its worker in between.
@@ -6,6 +7,7 @@ enqueue may be in progress. A task that arq considers running but no worker has 
 
 import time
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -13,8 +15,12 @@ import asyncpg
 from processor_service.maintenance.rescue import DISPATCH_COLUMNS, dispatches_of
 from shared.connections.redis import Redis
 from shared.failpoints import failpoint
-from shared.queue.dispatch import ARQ_IN_PROGRESS_KEY_PREFIX, Dispatch
+from shared.queue.dispatch import ARQ_IN_PROGRESS_KEY_PREFIX, COMPUTE_QUEUE, DELIVERY_QUEUE, Dispatch, dispatch_of
+from shared.queue.enqueue import dequeue
 from shared.schemas.states import TaskKind
+from shared.telemetry.logs import Log
+
+log = Log(__name__)
 
 BATCH = 2000
 BATCHES_A_RUN = 25
@@ -33,6 +39,12 @@ FROM unnest($1::uuid[], $2::int[]) AS unknown(id, dispatch_no), jobs j
 WHERE j.id = t.job_id AND t.id = unknown.id AND t.dispatch_no = unknown.dispatch_no AND t.state = 'dispatched'
 RETURNING {DISPATCH_COLUMNS}
 """  # noqa: S608 - constants
+
+
+PAGE = 1000
+PAGES_A_RUN = 20
+
+ACTIVE = "SELECT id, dispatch_no FROM tasks WHERE id = ANY($1::uuid[]) AND state IN ('dispatched', 'running')"
 
 
 class Reconciler:
@@ -87,3 +99,37 @@ class Reconciler:
 
 def _dispatches(rows: Sequence[asyncpg.Record]) -> list[Dispatch]:
     return [Dispatch(row["id"], row["dispatch_no"], TaskKind(row["kind"])) for row in rows]
+
+
+class Pruner:
+    """Removes outdated dispatches from arq's queues: of ended tasks, and those that a newer dispatch replaced.
+
+    A process that is killed between its commit and its enqueue leaves them. arq would keep them for days and read them
+    before all others. Walks through both queues, some pages a run, and starts over.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._cursors = dict.fromkeys((COMPUTE_QUEUE, DELIVERY_QUEUE), 0)
+
+    async def __call__(self, connection: asyncpg.Connection) -> None:
+        """Prune the next pages of each queue."""
+        for queue in self._cursors:
+            for _ in range(PAGES_A_RUN):
+                await self._prune_page(connection, queue)
+                if self._cursors[queue] == 0:
+                    break
+
+    async def _prune_page(self, connection: asyncpg.Connection, queue: str) -> None:
+        self._cursors[queue], members = await self._redis.zscan(queue, self._cursors[queue], count=PAGE)
+        dispatches = [dispatch for member, _ in members if (dispatch := dispatch_of(member.decode(), queue))]
+        rows = await connection.fetch(ACTIVE, [one.task_id for one in dispatches])
+        outdated = outdated_of(dispatches, {row["id"]: row["dispatch_no"] for row in rows})
+        if outdated:
+            await dequeue(self._redis, outdated)
+            log.info("queue_pruned", queue=queue, dispatches=len(outdated))
+
+
+def outdated_of(dispatches: Sequence[Dispatch], current: dict[Any, int]) -> list[Dispatch]:
+    """Return the dispatches that are not current. `current` holds the dispatch number of each active task."""
+    return [one for one in dispatches if current.get(one.task_id) != one.dispatch_no]

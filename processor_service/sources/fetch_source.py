@@ -5,7 +5,6 @@ host of the URL.
 """
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import aiohttp
@@ -19,6 +18,7 @@ from processor_service.tasks.leases import ClaimedTask, FetchedSource, Leases
 from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobNotFoundError
 from shared.blobs.blob_store import BlobStore
+from shared.blobs.measured_stream import MeasuredStream, read_head
 from shared.media.sniff_container import ACCEPTED, HEAD_BYTES, sniff_container
 from shared.schemas.failures import FailureCode
 from shared.telemetry.logs import Log
@@ -105,15 +105,11 @@ async def _facts(
     pieces: AsyncIterator[bytes], consume: Callable[[AsyncIterator[bytes]], Awaitable[None]]
 ) -> FetchedSource:
     """Check that the source starts like audio, then consume the pieces and return their facts."""
-    head = bytearray()
-    async for piece in pieces:
-        head += piece
-        if len(head) >= HEAD_BYTES:
-            break
-    container = _container(bytes(head[:HEAD_BYTES]))
-    measured = _Measured()
-    await consume(measured.stream(bytes(head), pieces))
-    return FetchedSource(container=container, bytes=measured.bytes, sha256=measured.sha256.hexdigest())
+    head = await read_head(pieces, HEAD_BYTES)
+    container = _container(head[:HEAD_BYTES])
+    measured = MeasuredStream(head, pieces)
+    await consume(measured.pieces())
+    return FetchedSource(container=container, bytes=measured.bytes, sha256=measured.sha256)
 
 
 def _container(head: bytes) -> str:
@@ -128,21 +124,3 @@ def _container(head: bytes) -> str:
 async def _read_through(pieces: AsyncIterator[bytes]) -> None:
     async for _ in pieces:
         pass
-
-
-class _Measured:
-    """Passes pieces through, and counts and hashes them."""
-
-    def __init__(self) -> None:
-        self.bytes = 0
-        self.sha256 = hashlib.sha256()
-
-    async def stream(self, head: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        yield self._measured(head)
-        async for piece in rest:
-            yield self._measured(piece)
-
-    def _measured(self, piece: bytes) -> bytes:
-        self.bytes += len(piece)
-        self.sha256.update(piece)
-        return piece

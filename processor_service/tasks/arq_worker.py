@@ -17,18 +17,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from processor_service.tasks.execute import Processor, run_compute_task, run_delivery
 from shared.connections.redis import open_redis_pool
-from shared.queue.dispatch import (
-    ARQ_FUNCTION,
-    ARQ_IN_PROGRESS_KEY_PREFIX,
-    COMPUTE_QUEUE,
-    DELIVERY_QUEUE,
-    PAYLOAD_TTL_MS,
-    PROCESSOR_SEEN_KEY,
-    PROCESSOR_SEEN_TTL_MS,
-    arq_health_key,
-    deserialize,
-    serialize,
-)
+from shared.queue import dispatch
 from shared.queue.fair_shares import advance_virtual_time
 from shared.telemetry.logs import Log
 
@@ -57,8 +46,8 @@ class PollingWorker(Worker):
         """
         before = self._last_health_check
         await super().record_health()
-        if self._last_health_check != before and self.queue_name == COMPUTE_QUEUE:
-            await self.pool.psetex(PROCESSOR_SEEN_KEY, PROCESSOR_SEEN_TTL_MS, b"")
+        if self._last_health_check != before and self.queue_name == dispatch.COMPUTE_QUEUE:
+            await self.pool.psetex(dispatch.PROCESSOR_SEEN_KEY, dispatch.PROCESSOR_SEEN_TTL_MS, b"")
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
         """Start jobs one by one: a connection that breaks while arq watches a key would end arq's main loop."""
@@ -77,7 +66,8 @@ class PollingWorker(Worker):
         if not job_ids:
             return []
         try:
-            running = await self.pool.mget([ARQ_IN_PROGRESS_KEY_PREFIX.encode() + job_id for job_id in job_ids])
+            prefix = dispatch.ARQ_IN_PROGRESS_KEY_PREFIX.encode()
+            running = await self.pool.mget([prefix + job_id for job_id in job_ids])
         except (RedisError, OSError) as error:
             log.warning("queue_read_failed", queue=self.queue_name, error=f"{type(error).__name__}: {error}")
             return []
@@ -104,24 +94,24 @@ def connect(redis_url: str, *, timeout_s: float = 2.0, retries: int = ONCE) -> A
         # OSError too: without it a refused connection ends arq's main loop.
         retry_on_error=[RedisConnectionError, RedisTimeoutError, OSError],
     )
-    return ArqRedis(pool_or_conn=pool, job_serializer=serialize, job_deserializer=deserialize)
+    return ArqRedis(pool_or_conn=pool, job_serializer=dispatch.serialize, job_deserializer=dispatch.deserialize)
 
 
 def compute_worker(processor: Processor) -> PollingWorker:
     """Return the worker of prepare, chunk and finish tasks."""
-    return _worker(processor, COMPUTE_QUEUE, run_compute_task, at_once=processor.settings.slots)
+    return _worker(processor, dispatch.COMPUTE_QUEUE, run_compute_task, at_once=processor.settings.slots)
 
 
 def delivery_worker(processor: Processor) -> PollingWorker:
     """Return the worker of deliver tasks."""
-    return _worker(processor, DELIVERY_QUEUE, run_delivery, at_once=processor.settings.deliveries)
+    return _worker(processor, dispatch.DELIVERY_QUEUE, run_delivery, at_once=processor.settings.deliveries)
 
 
 def _worker(
     processor: Processor, queue: str, function: Callable[..., Coroutine[Any, Any, None]], *, at_once: int
 ) -> PollingWorker:
     return PollingWorker(
-        functions=[func(function, name=ARQ_FUNCTION)],
+        functions=[func(function, name=dispatch.ARQ_FUNCTION)],
         queue_name=queue,
         redis_pool=connect(processor.settings.redis_url.reveal(), timeout_s=5, retries=UNLIMITED),  # survives outages
         ctx={"processor": processor},
@@ -132,10 +122,10 @@ def _worker(
         keep_result=0,
         poll_delay=processor.settings.poll_s,
         queue_read_limit=READ_LIMIT,
-        health_check_key=arq_health_key(queue, processor.name),
+        health_check_key=dispatch.arq_health_key(queue, processor.name),
         health_check_interval=HEALTH_EVERY_S,
-        expires_extra_ms=PAYLOAD_TTL_MS,
-        job_serializer=serialize,
-        job_deserializer=deserialize,
+        expires_extra_ms=dispatch.PAYLOAD_TTL_MS,
+        job_serializer=dispatch.serialize,
+        job_deserializer=dispatch.deserialize,
         log_results=False,
     )

@@ -1,7 +1,8 @@
 """Decides whether and when a failed task is attempted again. A pure decision; `settle` carries it out."""
 
+import random
+
 import msgspec
-from tenacity import RetryCallState, Retrying, wait_chain, wait_random
 
 from shared.schemas.failures import Failure
 
@@ -31,7 +32,7 @@ def decide(failure: Failure, *, failed_attempts: int, policy: RetryPolicy) -> Re
     """Return what follows the failed attempt with this number, counted from 1."""
     if not failure.transient or failed_attempts > len(policy.waits_s):
         return GiveUp()
-    scheduled_s = _scheduled_wait_s(policy.waits_s, failed_attempts)
+    scheduled_s = policy.waits_s[failed_attempts - 1] * random.uniform(1, 1 + JITTER)  # noqa: S311 - no secret
     if failure.retry_after_s is None:
         return RetryAfter(scheduled_s)
     requested_s = min(max(failure.retry_after_s, 0.0), policy.longest_retry_after_s)
@@ -41,10 +42,3 @@ def decide(failure: Failure, *, failed_attempts: int, policy: RetryPolicy) -> Re
 def is_poison(crashes: int) -> bool:
     """Whether a task has crashed too often: another attempt would only crash another process."""
     return crashes >= MAX_CRASHES
-
-
-def _scheduled_wait_s(waits_s: tuple[float, ...], failed_attempts: int) -> float:
-    schedule = wait_chain(*(wait_random(wait_s, wait_s * (1 + JITTER)) for wait_s in waits_s))
-    state = RetryCallState(Retrying(), None, (), {})
-    state.attempt_number = failed_attempts
-    return schedule(state)

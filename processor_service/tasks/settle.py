@@ -10,24 +10,13 @@ import msgspec
 
 from processor_service.audio.write_chunks import PreparedAudio
 from processor_service.errors import LeaseLostError
-from processor_service.tasks import retry
+from processor_service.tasks import outcomes
 from processor_service.tasks.leases import ClaimedTask
-from processor_service.tasks.outcomes import (
-    ChunkDone,
-    Crashed,
-    Delivered,
-    DeliveryAttempt,
-    Failed,
-    Interrupted,
-    JobDone,
-    LeaseLost,
-    NotDelivered,
-    Outcome,
-    Postponed,
-    Split,
-)
+from processor_service.tasks.outcomes import Crashed, Outcome
+from processor_service.tasks.retry import MAX_CRASHES, GiveUp, RetryPolicy, decide, is_poison
 from shared.failpoints import failpoint
 from shared.ids import new_id
+from shared.job_changes import CANCEL_TASKS, INSERT_EVENT
 from shared.queue.dispatch import Dispatch
 from shared.queue.task_costs import cost_s
 from shared.schemas.api import ProblemInJob
@@ -42,8 +31,6 @@ UPDATE jobs SET status = $3, completed_at = now(), error_code = $4, error_messag
 WHERE id = $1 AND generation = $2 AND status = 'PROCESSING'
 RETURNING webhook_url, metadata, completed_at
 """
-
-INSERT_EVENT = "INSERT INTO webhook_events (id, job_id, generation, type, body) VALUES ($1, $2, $3, $4, $5)"
 
 INSERT_TASK = "INSERT INTO tasks (id, job_id, generation, kind, ordinal, input) VALUES ($1, $2, $3, $4, $5, $6)"
 
@@ -98,15 +85,6 @@ UPDATE webhook_attempts SET duration_ms = $2, status = $3, error = $4, answer = 
 WHERE id = $1
 """
 
-CANCEL_SIBLINGS = """
-UPDATE tasks SET state = 'cancelled', finished_at = now(), lease_expires_at = NULL, not_before = NULL
-WHERE id IN (
-    SELECT id FROM tasks
-    WHERE job_id = $1 AND generation = $2 AND kind <> 'deliver'
-        AND state IN ('dispatched', 'running', 'waiting')
-    ORDER BY id FOR UPDATE)
-"""
-
 
 class AfterCommit(msgspec.Struct, frozen=True):
     """What to do after the commit: enqueue dispatches, update the list of dead letters."""
@@ -115,9 +93,9 @@ class AfterCommit(msgspec.Struct, frozen=True):
     has_dead_letter: bool = False
 
 
-async def settle(pool: asyncpg.Pool, task: ClaimedTask, outcome: Outcome, *, policy: retry.RetryPolicy) -> AfterCommit:
+async def settle(pool: asyncpg.Pool, task: ClaimedTask, outcome: Outcome, *, policy: RetryPolicy) -> AfterCommit:
     """Commit an outcome. Raise LeaseLostError when the lease is lost."""
-    if isinstance(outcome, LeaseLost):
+    if isinstance(outcome, outcomes.LeaseLost):
         return AfterCommit()
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(LOCK_JOB, task.job_id)
@@ -127,9 +105,7 @@ async def settle(pool: asyncpg.Pool, task: ClaimedTask, outcome: Outcome, *, pol
     return after_commit
 
 
-async def settle_lost(
-    pool: asyncpg.Pool, task: ClaimedTask, crash: Crashed, *, policy: retry.RetryPolicy
-) -> AfterCommit:
+async def settle_lost(pool: asyncpg.Pool, task: ClaimedTask, crash: Crashed, *, policy: RetryPolicy) -> AfterCommit:
     """Commit a crash for a lost worker. Raise LeaseLostError when that worker extended its lease."""
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(LOCK_JOB, task.job_id)
@@ -141,41 +117,41 @@ async def settle_lost(
 class _Settlement:
     """The steps of one transaction; `carry_out` selects those of an outcome."""
 
-    def __init__(self, connection: asyncpg.Connection, task: ClaimedTask, policy: retry.RetryPolicy) -> None:
+    def __init__(self, connection: asyncpg.Connection, task: ClaimedTask, policy: RetryPolicy) -> None:
         self._db = connection
         self._task = task
         self._policy = policy
 
     async def carry_out(self, outcome: Outcome) -> AfterCommit:  # noqa: C901, PLR0911 - one return an outcome
         match outcome:
-            case Split():
+            case outcomes.Split():
                 return await self._split(outcome)
-            case ChunkDone():
+            case outcomes.ChunkDone():
                 return await self._chunk_done()
-            case JobDone():
+            case outcomes.JobDone():
                 return await self._job_done(outcome)
-            case Delivered(attempt):
+            case outcomes.Delivered(attempt):
                 await self._leave_running(TaskState.DONE)
                 await self._complete(attempt)
                 return AfterCommit()
-            case NotDelivered(attempt, failure):
+            case outcomes.NotDelivered(attempt, failure):
                 after_commit = await self._failed(failure)
                 await self._complete(attempt)
                 return after_commit
-            case Postponed(wait_s):
+            case outcomes.Postponed(wait_s):
                 await self._wait(wait_s)
                 return AfterCommit()
-            case Failed(failure):
+            case outcomes.Failed(failure):
                 return await self._failed(failure)
             case Crashed(message):
                 return await self._crashed(message)
-            case Interrupted():
+            case outcomes.Interrupted():
                 await self._leave_running(TaskState.DISPATCHED)
                 return AfterCommit((await self._redispatch(),))
-            case LeaseLost():
+            case outcomes.LeaseLost():
                 raise LeaseLostError
 
-    async def _split(self, outcome: Split) -> AfterCommit:
+    async def _split(self, outcome: outcomes.Split) -> AfterCommit:
         await self._leave_running(TaskState.DONE)
         await self._record_audio(outcome.prepared)
         await self._db.execute(START_CHUNKS, self._task.job_id, len(outcome.chunks), _json(outcome.warnings))
@@ -191,15 +167,15 @@ class _Settlement:
         was_last = await self._db.fetchval(COUNT_CHUNK, self._task.job_id)
         return AfterCommit((await insert_task(self._db, self._task, TaskKind.FINISH, 0),) if was_last else ())
 
-    async def _job_done(self, outcome: JobDone) -> AfterCommit:
+    async def _job_done(self, outcome: outcomes.JobDone) -> AfterCommit:
         await self._leave_running(TaskState.DONE)
         if outcome.prepared:
             await self._record_audio(outcome.prepared)
         return AfterCommit(await end_job(self._db, self._task, JobStatus.COMPLETED, warnings=outcome.warnings))
 
     async def _failed(self, failure: Failure) -> AfterCommit:
-        decision = retry.decide(failure, failed_attempts=self._task.attempts + 1, policy=self._policy)
-        if isinstance(decision, retry.GiveUp):
+        decision = decide(failure, failed_attempts=self._task.attempts + 1, policy=self._policy)
+        if isinstance(decision, GiveUp):
             return await self._make_dead(failure)
         await self._wait(decision.wait_s)
         await self._record_failure(failure, attempts=1)
@@ -208,10 +184,10 @@ class _Settlement:
     async def _crashed(self, message: str) -> AfterCommit:
         failure = Failure(
             code=FailureCode.POISON,
-            message=f"The process crashed or exceeded its time or memory {retry.MAX_CRASHES} times.",
+            message=f"The process crashed or exceeded its time or memory {MAX_CRASHES} times.",
             traceback=message,
         )
-        if retry.is_poison(self._task.crashes + 1):
+        if is_poison(self._task.crashes + 1):
             return await self._make_dead(failure, crashes=1)
         await self._leave_running(TaskState.DISPATCHED)
         await self._record_failure(failure, crashes=1)
@@ -224,7 +200,7 @@ class _Settlement:
         dispatches: tuple[Dispatch, ...] = ()
         if self._task.kind is not TaskKind.DELIVER:
             dispatches = await end_job(self._db, self._task, JobStatus.FAILED, failure=failure)
-            await self._db.execute(CANCEL_SIBLINGS, self._task.job_id, self._task.generation)
+            await self._db.execute(CANCEL_TASKS, self._task.job_id, self._task.generation)
         return AfterCommit(dispatches, has_dead_letter=True)
 
     async def _leave_running(self, state: TaskState) -> None:
@@ -239,7 +215,7 @@ class _Settlement:
     async def _record_failure(self, failure: Failure, *, attempts: int = 0, crashes: int = 0) -> None:
         await self._db.execute(RECORD_FAILURE, self._task.id, _json(failure), attempts, crashes)
 
-    async def _complete(self, attempt: DeliveryAttempt) -> None:
+    async def _complete(self, attempt: outcomes.DeliveryAttempt) -> None:
         await self._db.execute(
             COMPLETE_ATTEMPT, attempt.id, attempt.duration_ms, attempt.status, attempt.error, attempt.answer
         )
@@ -271,7 +247,7 @@ async def end_job(
         failure.code if failure else None,
         failure.message if failure else None,
         Stage.FINISH if status is JobStatus.COMPLETED else None,
-        None if warnings is None else msgspec.json.encode(warnings).decode(),
+        None if warnings is None else _json(warnings),
     )
     if row is None or not row["webhook_url"]:
         return ()
@@ -304,7 +280,7 @@ async def insert_task(
 ) -> Dispatch:
     """Insert a task into the generation of another. Return its dispatch, to enqueue after the commit."""
     task_id = new_id()
-    input_json = msgspec.json.encode(task_input).decode() if task_input else None
+    input_json = _json(task_input) if task_input else None
     await connection.execute(INSERT_TASK, task_id, parent.job_id, parent.generation, kind, ordinal, input_json)
     return Dispatch(task_id, 1, kind, parent.tenant, cost_s(kind))
 

@@ -2,23 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
+import asyncpg
 import msgspec
 
 from processor_service.compute.pool import ComputePool
-from processor_service.telemetry.metrics import (
-    CHILD_PEAK_BYTES,
-    CHILDREN,
-    CHILDREN_BYTES,
-    METRIC_REGISTRY,
-    POLL_AGE,
-    POOL,
-    SLOTS,
-)
+from processor_service.telemetry import metrics
 from shared.telemetry.backlog import BacklogReader
 from shared.telemetry.expose_metrics import expose_metrics
-from shared.telemetry.process_gauges import Pool
 
 KIB = 1024
 
@@ -36,41 +27,27 @@ def resident_memory(process_id: int) -> ResidentMemory:
         status = Path(f"/proc/{process_id}/status").read_text()
     except OSError:
         return ResidentMemory()
-    kib = {name: int(text.split()[0]) for name, text in map(_field, status.splitlines()) if name in ("VmRSS", "VmHWM")}
-    return ResidentMemory(kib.get("VmRSS", 0) * KIB, kib.get("VmHWM", 0) * KIB)
-
-
-def _field(line: str) -> tuple[str, str]:
-    name, _, text = line.partition(":")
-    return name, text
+    fields = (line.split() for line in status.splitlines())
+    kib = {name: int(values[0]) for name, *values in fields if name in ("VmRSS:", "VmHWM:")}
+    return ResidentMemory(kib.get("VmRSS:", 0) * KIB, kib.get("VmHWM:", 0) * KIB)
 
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class Sources(Protocol):
-    """The parts of a processor with gauges."""
-
-    @property
-    def database(self) -> Pool: ...
-
-    @property
-    def compute(self) -> ComputePool: ...
-
-
-async def show_metrics(sources: Sources, backlog: BacklogReader, poll_age_s: float) -> str:
+async def show_metrics(pool: asyncpg.Pool, compute: ComputePool, backlog: BacklogReader, poll_age_s: float) -> str:
     """Update the gauges and return the document."""
-    POLL_AGE.set(poll_age_s)
-    POOL.sample(sources.database)
-    _sample_children(sources.compute)
-    return expose_metrics(METRIC_REGISTRY.families, METRIC_REGISTRY.numbers) + await backlog.text()
+    metrics.POLL_AGE.set(poll_age_s)
+    metrics.POOL.sample(pool)
+    _sample_children(compute)
+    return expose_metrics(metrics.METRIC_REGISTRY.families, metrics.METRIC_REGISTRY.numbers) + await backlog.text()
 
 
 def _sample_children(compute: ComputePool) -> None:
-    SLOTS["used"].set(compute.busy)
-    SLOTS["idle"].set(compute.slots - compute.busy)
+    metrics.SLOTS["used"].set(compute.busy)
+    metrics.SLOTS["idle"].set(compute.slots - compute.busy)
     process_ids: Sequence[int] = compute.process_ids()
     memory = [resident_memory(process_id) for process_id in process_ids]
-    CHILDREN.set(len(process_ids))
-    CHILDREN_BYTES.set(sum(one.now_bytes for one in memory))
-    CHILD_PEAK_BYTES.set(max((one.peak_bytes for one in memory), default=0))
+    metrics.CHILDREN.set(len(process_ids))
+    metrics.CHILDREN_BYTES.set(sum(one.now_bytes for one in memory))
+    metrics.CHILD_PEAK_BYTES.set(max((one.peak_bytes for one in memory), default=0))

@@ -4,15 +4,7 @@ Names are stable: dashboards and alerts use them. No label contains a job or a t
 """
 
 from processor_service.audio.write_chunks import ChunkFile
-from processor_service.compute.messages import (
-    ChunkProcessed,
-    DenoiseChunk,
-    FindVoices,
-    Prepared,
-    ProcessChunk,
-    Reply,
-    Request,
-)
+from processor_service.compute import messages
 from processor_service.denoisers import DENOISERS
 from processor_service.tasks.outcomes import Crashed, Failed, Interrupted, LeaseLost, NotDelivered, Outcome, Postponed
 from processor_service.telemetry.traces import note_outcome
@@ -46,7 +38,7 @@ BY_STAGE = (("stage", "engine"), STAGES)
 
 METRIC_REGISTRY = MetricRegistry()
 
-ATTEMPTS = METRIC_REGISTRY.counters_by_pair(
+ATTEMPTS = METRIC_REGISTRY.counters_by(
     (("kind", "outcome"), [(kind, outcome) for kind in TaskKind for outcome in OUTCOMES]),
     "headrace_processor_attempts_total",
     "Ended attempts of tasks, by outcome. Interrupted and postponed ones are not counted as attempts of the task.",
@@ -88,16 +80,16 @@ CHILD_RESTARTS = METRIC_REGISTRY.counter(
     "Compute child processes replaced after a crash, a timeout or a cancellation.",
 )
 
-STAGE_SPEED = METRIC_REGISTRY.histograms_by_pair(
+STAGE_SPEED = METRIC_REGISTRY.histograms_by(
     BY_STAGE,
     "headrace_processor_stage_speed_ratio",
     "Seconds of audio processed per second, per chunk or file. Above 1 is faster than real time.",
     SPEEDS,
 )
-STAGE_AUDIO = METRIC_REGISTRY.counters_by_pair(
+STAGE_AUDIO = METRIC_REGISTRY.counters_by(
     BY_STAGE, "headrace_processor_stage_audio_seconds_total", "Seconds of audio processed."
 )
-STAGE_BUSY = METRIC_REGISTRY.counters_by_pair(
+STAGE_BUSY = METRIC_REGISTRY.counters_by(
     BY_STAGE, "headrace_processor_stage_busy_seconds_total", "Seconds spent processing, over all slots."
 )
 
@@ -120,23 +112,19 @@ LOOP_LAG = METRIC_REGISTRY.histogram("headrace_processor_event_loop_lag_seconds"
 
 
 LEASE_LOST, UNSETTLED = "lease_lost", "unsettled"
+OUTCOME_LABELS = {
+    NotDelivered: "failed",
+    Failed: "failed",
+    Crashed: "crashed",
+    Interrupted: "interrupted",
+    Postponed: "postponed",
+    LeaseLost: LEASE_LOST,
+}
 
 
 def outcome_label(outcome: Outcome) -> str:
     """The label of an outcome."""
-    match outcome:
-        case NotDelivered() | Failed():
-            return "failed"
-        case Crashed():
-            return "crashed"
-        case Interrupted():
-            return "interrupted"
-        case Postponed():
-            return "postponed"
-        case LeaseLost():
-            return LEASE_LOST
-        case _:
-            return "done"
+    return OUTCOME_LABELS.get(type(outcome), "done")
 
 
 def count_settled(kind: TaskKind, outcome: Outcome, *, has_dead_letter: bool) -> None:
@@ -155,18 +143,18 @@ def count_lost(kind: TaskKind, label: str) -> None:
     note_outcome(label)
 
 
-def count_answer(request: Request, reply: Reply, took_s: float) -> None:
+def count_answer(request: messages.Request, reply: messages.Reply, took_s: float) -> None:
     """Count the stages that a compute child did. It measured those itself that share one request."""
     match request, reply:
-        case _, Prepared(audio=audio):
+        case _, messages.Prepared(audio=audio):
             count_stage("decode", BUILTIN, audio.duration_s, took_s)
-        case ProcessChunk(chunk=chunk, denoiser=denoiser), ChunkProcessed():
+        case messages.ProcessChunk(chunk=chunk, denoiser=denoiser), messages.ChunkProcessed():
             if not request.provider_transcripts:
                 count_stage("transcribe", reply.transcript.engine, duration_of(chunk), reply.transcribed_in_s)
             count_stage("denoise", denoiser.name, duration_of(chunk), reply.denoised_in_s)
-        case DenoiseChunk(what=what), _:
+        case messages.DenoiseChunk(what=what), _:
             count_stage("denoise", what.denoiser.name, duration_of(what.chunk), took_s)
-        case FindVoices(chunk=chunk), _:
+        case messages.FindVoices(chunk=chunk), _:
             count_stage("find_voices", BUILTIN, duration_of(chunk), took_s)
 
 
@@ -189,22 +177,14 @@ def duration_of(chunk: ChunkFile) -> float:
     return (chunk.core_end_frame - chunk.core_start_frame) / chunk.sample_rate_hz
 
 
+UNANSWERED_LABELS: dict[type, str] = {NoAnswer: "no_answer", Blocked: "blocked", Unsigned: "unsigned"}
+
+
 def count_webhook(result: Result, failure: Failure | None, took_s: float, *, lag_s: float) -> None:
     """Count a delivery attempt. `lag_s` is the time since the request for it; it counts for deliveries only."""
-    WEBHOOK_ATTEMPTS[_label(result, failure)].inc()
+    answered = "refused" if failure else "delivered"
+    WEBHOOK_ATTEMPTS[UNANSWERED_LABELS.get(type(result), answered)].inc()
     if isinstance(result, Answer | NoAnswer):
         WEBHOOK_SECONDS.observe(took_s)
     if failure is None:
         WEBHOOK_LAG.observe(max(0.0, lag_s))
-
-
-def _label(result: Result, failure: Failure | None) -> str:
-    match result:
-        case Answer():
-            return "refused" if failure else "delivered"
-        case NoAnswer():
-            return "no_answer"
-        case Blocked():
-            return "blocked"
-        case Unsigned():
-            return "unsigned"

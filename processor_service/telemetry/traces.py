@@ -5,27 +5,18 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from uuid import UUID
 
-from processor_service.compute.messages import (
-    DenoiseChunk,
-    EncodePieces,
-    FindTurns,
-    FindVoices,
-    JoinDenoised,
-    ProcessChunk,
-    Request,
-    SplitSource,
-)
+from processor_service.compute import messages
 from shared.schemas.states import TaskKind
 from shared.telemetry.traces import Span, Spans, Traces, first_span_id, new_span_id, ns_ago
 
 NAMES: dict[type, str] = {
-    SplitSource: "decode",
-    ProcessChunk: "transcribe and denoise",
-    DenoiseChunk: "denoise",
-    EncodePieces: "encode for remote engines",
-    FindVoices: "find voices",
-    FindTurns: "find turns",
-    JoinDenoised: "join",
+    messages.SplitSource: "decode",
+    messages.ProcessChunk: "transcribe and denoise",
+    messages.DenoiseChunk: "denoise",
+    messages.EncodePieces: "encode for remote engines",
+    messages.FindVoices: "find voices",
+    messages.FindTurns: "find turns",
+    messages.JoinDenoised: "join",
 }
 
 
@@ -101,7 +92,7 @@ def note_outcome(outcome: str) -> None:
         attempt.outcome = outcome
 
 
-def note_answer(request: Request, took_s: float) -> None:
+def note_answer(request: messages.Request, took_s: float) -> None:
     """Trace a request of the current attempt that a child process answered."""
     if attempt := CURRENT_ATTEMPT.get():
         attempt.did(NAMES.get(type(request), type(request).__name__), took_s)

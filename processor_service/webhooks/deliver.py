@@ -1,4 +1,4 @@
-"""Deliver: make one delivery attempt to the webhook endpoint of a job.
+"""Deliver: sign a webhook event and make one delivery attempt to the endpoint of its job.
 
 The row of the attempt is inserted before the request; `settle` completes it. Rows and logs contain no secret, and of
 the URL only the host.
@@ -6,10 +6,13 @@ the URL only the host.
 
 import datetime as dt
 import time
+from collections.abc import Sequence
 
 import aiohttp
 import asyncpg
 import msgspec
+from standardwebhooks import Webhook
+from standardwebhooks.webhooks import EmptyWebhookSecretError
 from yarl import URL
 
 from processor_service.errors import PermanentError
@@ -20,7 +23,6 @@ from processor_service.tasks.outcomes import Delivered, Delivery, DeliveryAttemp
 from processor_service.telemetry.metrics import count_webhook
 from processor_service.webhooks.delivery_result import Answer, Blocked, Result, Unsigned, failure_of_result
 from processor_service.webhooks.send import host_shares_of, send
-from processor_service.webhooks.sign import UnusableSecretError, secrets_for, signed_headers
 from shared.failpoints import failpoint
 from shared.schemas.failures import Failure, FailureCode
 from shared.schemas.webhook_events import DeliveryInput
@@ -142,3 +144,38 @@ def _outcome(event: _Event, attempt: DeliveryAttempt, failure: Failure | None) -
         duration_ms=attempt.duration_ms,
     )
     return NotDelivered(attempt, failure) if failure else Delivered(attempt)
+
+
+# Signatures by Standard Webhooks 1.0, with the reference library.
+
+
+class UnusableSecretError(Exception):
+    """No secret is configured, or it is malformed. The message never shows it."""
+
+
+def secrets_for(own_secret: Secret | None, settings: ProcessorSettings) -> tuple[Secret, ...]:
+    """Return the job's own secret, or else the service's secret and, if set, its previous one."""
+    if own_secret:
+        return (own_secret,)
+    if not settings.webhook_secret:
+        raise UnusableSecretError("The webhook has no secret. Set `webhook_secret` or HEADRACE_WEBHOOK_SECRET.")
+    return tuple(filter(None, (settings.webhook_secret, settings.webhook_previous_secret)))
+
+
+def signed_headers(secrets: Sequence[Secret], event_id: str, body: str, *, at: dt.datetime) -> dict[str, str]:
+    """Return the headers of one delivery attempt, made at `at`. A receiver needs one of the secrets."""
+    at = at.astimezone(dt.UTC)  # the library treats every time as UTC
+    return {
+        "content-type": "application/json",
+        "user-agent": "Headrace/1",
+        "webhook-id": event_id,
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": " ".join(_signature(secret, event_id, body, at) for secret in secrets),
+    }
+
+
+def _signature(secret: Secret, event_id: str, body: str, at: dt.datetime) -> str:
+    try:
+        return Webhook(secret.reveal()).sign(event_id, at, body)
+    except (ValueError, EmptyWebhookSecretError):
+        raise UnusableSecretError("The webhook secret is invalid. It must be whsec_ followed by base64.") from None

@@ -8,7 +8,6 @@ import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any, cast
 
 import aiohttp
@@ -22,8 +21,8 @@ from processor_service.settings import ProcessorSettings
 from processor_service.webhooks.delivery_result import Answer, Blocked, NoAnswer
 
 STORED_BYTES = 500  # of an answer's body
+SHORTEST_WAIT_S = 0.5
 MAX_ANSWER_BYTES = 64 << 10  # with headers; the receive buffer is no larger, so the endpoint sends little more
-SHORTEST_WAIT_S = 0.5  # for a host that has its share of the deliveries
 
 
 class HostShares:
@@ -49,7 +48,7 @@ class HostShares:
             return 0.0
         return max(SHORTEST_WAIT_S, self._clock_s() - min(started_s))
 
-    @contextmanager
+    @contextlib.contextmanager
     def counted(self, host: str) -> Iterator[None]:
         """Count a request as in progress for the length of a block."""
         started_s = self._clock_s()

@@ -22,6 +22,7 @@ from obstore.store import AzureStore, GCSStore, LocalStore, ObjectStore, S3Store
 from shared.blobs.blob_errors import MISSING, BlobNotFoundError, BlobStoreError, says_no_bucket, wrapped
 from shared.blobs.bucket import open_bucket, put_into_bucket
 from shared.blobs.local_files import sync, write_whole
+from shared.secret import Secret
 
 READ_BYTES = 1 << 20
 DOWNLOAD_BYTES = 8 << 20  # larger than pieces for clients, which a slow client would hold in memory
@@ -50,9 +51,9 @@ class BlobLook(NamedTuple):
 
 
 class SignedPut(NamedTuple):
-    """A presigned request that stores one blob."""
+    """A presigned request that stores one blob. Its URL authorizes the request."""
 
-    url: str
+    url: Secret
     headers: Mapping[str, str]
 
 
@@ -170,7 +171,7 @@ class BlobStore:
     async def upload_url(self, key: str, *, expires_s: float) -> SignedPut | None:
         """Return a presigned request to store the blob, or None for a local folder. Sends no request."""
         url = await self._sign("PUT", key, expires_s)
-        return SignedPut(url, AZURE_PUT if isinstance(self._store, AzureStore) else {}) if url else None
+        return SignedPut(Secret(url), AZURE_PUT if isinstance(self._store, AzureStore) else {}) if url else None
 
     async def _sign(self, method: Literal["GET", "PUT"], key: str, expires_s: float) -> str | None:
         if not isinstance(self._store, SIGNING):

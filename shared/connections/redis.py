@@ -6,13 +6,8 @@ Only this module imports redis-py for the code in `shared`.
 from typing import Any
 
 from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio import sentinel as redis_sentinel
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import (
-    Sentinel,
-    SentinelConnectionPool,
-    SentinelManagedConnection,
-    SentinelManagedSSLConnection,
-)
 from redis.backoff import NoBackoff
 
 from shared.connections.redis_url import RedisAddress, parse_redis_url
@@ -39,7 +34,7 @@ def open_redis_pool(url: str, **options: Any) -> ConnectionPool:
 def _master_pool(address: RedisAddress, options: dict[str, Any]) -> ConnectionPool:
     # The timeouts also apply to the Sentinels: when one does not answer, redis-py asks the next.
     timeouts = {name: value for name, value in options.items() if name.startswith("socket_")}
-    sentinel: Any = Sentinel(address.sentinels, sentinel_kwargs={**address.sentinel_options, **timeouts})  # type: ignore[no-untyped-call]
+    sentinel: Any = redis_sentinel.Sentinel(address.sentinels, sentinel_kwargs={**address.sentinel_options, **timeouts})  # type: ignore[no-untyped-call]
     server_options = dict(address.options)
     connection = _MasterTlsConnection if server_options.pop("ssl", False) else _MasterConnection
     return _MasterPool(address.master, sentinel, connection_class=connection, **server_options, **options)  # type: ignore[no-untyped-call]
@@ -62,15 +57,15 @@ class _AsksSentinelsAgain:
             self.retry = retry
 
 
-class _MasterConnection(_AsksSentinelsAgain, SentinelManagedConnection):
+class _MasterConnection(_AsksSentinelsAgain, redis_sentinel.SentinelManagedConnection):
     pass
 
 
-class _MasterTlsConnection(_AsksSentinelsAgain, SentinelManagedSSLConnection):
+class _MasterTlsConnection(_AsksSentinelsAgain, redis_sentinel.SentinelManagedSSLConnection):
     pass
 
 
-class _MasterPool(SentinelConnectionPool):
+class _MasterPool(redis_sentinel.SentinelConnectionPool):
     """Also closes the connections to the Sentinels."""
 
     async def disconnect(self, inuse_connections: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's signature

@@ -3,16 +3,17 @@
 Costs only order the queue. A wrong guess gives a tenant a little more or less than its share, and loses nothing.
 """
 
+from collections.abc import Mapping
 from math import ceil
+from typing import Any
 
 from shared.schemas.states import TaskKind
 
 LONGEST_WHOLE_S = 1800  # a file up to this length may be done by prepare alone; a longer one is only decoded there
 UNKNOWN_S = 300  # a source that is not downloaded yet
 FINISH_S = 5
-BYTES_A_SECOND = dict.fromkeys(
-    ("wav", "rf64", "w64", "aiff", "au", "caf"), 64_000
-)  # 16 kHz mono: half of it; CD: three times
+# 16 kHz mono: half of 64,000; CD: three times.
+BYTES_A_SECOND = dict.fromkeys(("wav", "rf64", "w64", "aiff", "au", "caf"), 64_000)
 BYTES_A_SECOND |= dict.fromkeys(("flac", "wavpack"), 40_000)
 BYTES_A_SECOND |= dict.fromkeys(("mp4", "mov", "mkv", "webm", "avi", "mpegts", "mpegps", "flv", "asf"), 100_000)
 COMPRESSED_BYTES_A_SECOND = 12_000
@@ -35,6 +36,11 @@ def cost_s(
     if kind is TaskKind.CHUNK:
         return _at_least_one(whole_s / max(1, chunk_count))
     return _at_least_one(min(whole_s, LONGEST_WHOLE_S))
+
+
+def cost_of_row(kind: TaskKind, row: Mapping[str, Any]) -> int:
+    """Return the cost of a task, from a row with these columns of its job."""
+    return cost_s(kind, **{name: row[name] for name in ("source_bytes", "container", "duration_s", "chunk_count")})
 
 
 def _guess_s(source_bytes: int | None, container: str | None) -> float:

@@ -97,18 +97,18 @@ def backlog_text(rows: Rows | None) -> str:
 
 def _set_backlog(board: MetricRegistry, rows: Rows) -> None:
     labels = ("kind", "state"), [(kind, state) for kind in TaskKind for state in STATES]
-    tasks = board.gauges_by_pair(
+    tasks = board.gauges_by(
         labels,
         "headrace_backlog_tasks",
         "Tasks by state: dispatched (waiting for a worker), running, waiting (for the next attempt).",
     )
-    audio = board.gauges_by_pair(
+    audio = board.gauges_by(
         labels,
         "headrace_backlog_audio_seconds",
         "Audio of these tasks that is not processed yet. For a source that is not decoded yet it is guessed from its "
         "bytes, at the rate of the last finished jobs; for a source that is not downloaded yet it is 0.",
     )
-    oldest = board.gauges_by_pair(
+    oldest = board.gauges_by(
         labels,
         "headrace_backlog_oldest_task_age_seconds",
         "How long the oldest of these tasks has waited or run; 0 without tasks.",

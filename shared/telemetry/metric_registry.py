@@ -13,7 +13,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -22,9 +22,9 @@ SUFFIX = ".counts"
 
 Kind = Literal["counter", "gauge", "histogram"]
 Label = tuple[str, str]
-Labels = tuple[str, Iterable[str]]  # a name and all its possible values
 Pair = tuple[str, str]
-Pairs = tuple[Pair, Iterable[Pair]]  # two names and all their possible pairs of values
+K = TypeVar("K", str, Pair)  # of one label, or of two
+Labels = tuple[K, Iterable[K]]  # the names and all their possible values
 
 
 class Row:
@@ -104,38 +104,25 @@ class MetricRegistry(Row):
     def counter(self, name: str, text: str) -> Counter:
         return Counter(self, self._slot("counter", name, text))
 
-    def counters_by(self, labels: Labels, name: str, text: str) -> dict[str, Counter]:
-        """A counter for each value of a label."""
+    def counters_by(self, labels: Labels[K], name: str, text: str) -> dict[K, Counter]:
+        """A counter for each value of a label, or each pair of values of two labels."""
         return {value: Counter(self, slot) for value, slot in self._slots("counter", labels, name, text)}
-
-    def counters_by_pair(self, labels: Pairs, name: str, text: str) -> dict[Pair, Counter]:
-        """A counter for each pair of values of two labels."""
-        return {values: Counter(self, slot) for values, slot in self._pair_slots("counter", labels, name, text)}
 
     def gauge(self, name: str, text: str) -> Gauge:
         """Gauges of several processes are summed, too."""
         return Gauge(self, self._slot("gauge", name, text))
 
-    def gauges_by(self, labels: Labels, name: str, text: str) -> dict[str, Gauge]:
-        """A gauge for each value of a label."""
+    def gauges_by(self, labels: Labels[K], name: str, text: str) -> dict[K, Gauge]:
+        """A gauge for each value of a label, or each pair of values of two labels."""
         return {value: Gauge(self, slot) for value, slot in self._slots("gauge", labels, name, text)}
-
-    def gauges_by_pair(self, labels: Pairs, name: str, text: str) -> dict[Pair, Gauge]:
-        """A gauge for each pair of values of two labels."""
-        return {values: Gauge(self, slot) for values, slot in self._pair_slots("gauge", labels, name, text)}
 
     def histogram(self, name: str, text: str, bounds: Sequence[float]) -> Histogram:
         return Histogram(self, self._slot("histogram", name, text, bounds), bounds)
 
-    def histograms_by(self, labels: Labels, name: str, text: str, bounds: Sequence[float]) -> dict[str, Histogram]:
-        """A histogram for each value of a label."""
+    def histograms_by(self, labels: Labels[K], name: str, text: str, bounds: Sequence[float]) -> dict[K, Histogram]:
+        """A histogram for each value of a label, or each pair of values of two labels."""
         slots = self._slots("histogram", labels, name, text, bounds)
         return {value: Histogram(self, slot, bounds) for value, slot in slots}
-
-    def histograms_by_pair(self, labels: Pairs, name: str, text: str, bounds: Sequence[float]) -> dict[Pair, Histogram]:
-        """A histogram for each pair of values of two labels."""
-        slots = self._pair_slots("histogram", labels, name, text, bounds)
-        return {values: Histogram(self, slot, bounds) for values, slot in slots}
 
     def share(self, folder: Path) -> None:
         """Keep the row in this folder from now on. Call it once in each process, after the fork."""
@@ -174,17 +161,12 @@ class MetricRegistry(Row):
         return self._add(kind, name, text, [()], bounds)[0].slot
 
     def _slots(
-        self, kind: Kind, labels: Labels, name: str, text: str, bounds: Sequence[float] = ()
-    ) -> list[tuple[str, int]]:
-        series = self._add(kind, name, text, [((labels[0], value),) for value in labels[1]], bounds)
-        return [(one.labels[0][1], one.slot) for one in series]
-
-    def _pair_slots(
-        self, kind: Kind, labels: Pairs, name: str, text: str, bounds: Sequence[float] = ()
-    ) -> list[tuple[Pair, int]]:
-        (first, second), pairs = labels
-        series = self._add(kind, name, text, [((first, one), (second, other)) for one, other in pairs], bounds)
-        return [((one.labels[0][1], one.labels[1][1]), one.slot) for one in series]
+        self, kind: Kind, labels: Labels[K], name: str, text: str, bounds: Sequence[float] = ()
+    ) -> list[tuple[K, int]]:
+        names, values = labels[0], list(labels[1])
+        pairs = [((names, one),) if isinstance(names, str) else tuple(zip(names, one, strict=True)) for one in values]
+        series = self._add(kind, name, text, pairs, bounds)
+        return [(value, one.slot) for value, one in zip(values, series, strict=True)]
 
     def _add(
         self, kind: Kind, name: str, text: str, labels: Sequence[tuple[Label, ...]], bounds: Sequence[float]

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import Any
 
 from shared.run_beside import run_beside
 from shared.telemetry.metric_registry import Histogram, MetricRegistry
@@ -29,16 +29,6 @@ async def _watch(lag: Histogram, sample: Callable[[], None]) -> None:
         lag.observe(max(0.0, time.perf_counter() - due_s))  # the loop's clock has milliseconds: a timer may be early
 
 
-class Pool(Protocol):
-    """The part of `asyncpg.Pool` that PoolGauges reads."""
-
-    def get_size(self) -> int: ...
-
-    def get_idle_size(self) -> int: ...
-
-    def get_max_size(self) -> int: ...
-
-
 class PoolGauges:
     """Gauges of one pool; `prefix` starts the names of a service's metrics."""
 
@@ -50,8 +40,8 @@ class PoolGauges:
             f"{prefix}_database_connections_max", "Most connections to PostgreSQL that the pool may open."
         )
 
-    def sample(self, pool: Pool) -> None:
-        """Set the gauges from the pool."""
+    def sample(self, pool: Any) -> None:
+        """Set the gauges from an `asyncpg.Pool`, which this package does not import."""
         size, idle = pool.get_size(), pool.get_idle_size()
         self._connections["used"].set(size - idle)
         self._connections["idle"].set(idle)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ingest_service.middleware.security_headers import SECURITY_HEADERS
+from ingest_service.middleware.answer_headers import SECURITY_HEADERS
 from ingest_service.settings import IngestSettings
 from shared.settings import SettingsError, load_settings
 from tests.service.ingest.test_submit import file_body

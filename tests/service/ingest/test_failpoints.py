@@ -12,6 +12,7 @@ import pytest
 
 from ingest_service.database import Database
 from ingest_service.errors import CommitUnknownError
+from ingest_service.quotas.quotas import QuotaGate, Quotas
 from ingest_service.settings import IngestSettings
 from ingest_service.uploads.job_submitter import JobSubmitter
 from ingest_service.uploads.receive import FreeSpace, UploadHead
@@ -107,7 +108,8 @@ async def test_a_request_cancelled_during_its_commit_keeps_its_audio(ingest: Ing
         await obstacle.execute("SELECT pg_advisory_xact_lock(1)")
         async with ingest.transaction() as connection:
             await connection.execute(SLOW_COMMIT)
-        submitter = JobSubmitter(database, ingest.blobs, FreeSpace(ingest.blobs, 0), 10 * MIB)
+        quotas, space = QuotaGate(database, Quotas()), FreeSpace(ingest.blobs, 0)
+        submitter = JobSubmitter(database, ingest.blobs, space, 10 * MIB, ("https",), quotas=quotas)
         head = UploadHead(content_type="audio/wav", boundary=None, content_length=None, query="")
         request = asyncio.create_task(submitter.submit("default", head, _whole_body))
         await until(ingest.somebody_waits_for_a_lock)

@@ -6,8 +6,7 @@ from redis.asyncio import Redis
 
 from processor_service.maintenance import reconcile
 from processor_service.maintenance.loop import run_locked
-from processor_service.maintenance.prune import Pruner
-from processor_service.maintenance.reconcile import Reconciler
+from processor_service.maintenance.reconcile import Pruner, Reconciler
 from processor_service.maintenance.rescue import Rescuer, wake
 from processor_service.tasks.outcomes import Failed
 from processor_service.tasks.retry import RetryPolicy

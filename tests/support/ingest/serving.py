@@ -105,6 +105,7 @@ async def serving(settings: IngestSettings, **changes: Any) -> AsyncIterator[Ing
         create_asgi(settings, stopping),
         http=GuardedProtocol,
         ws="none",
+        interface="asgi3",
         lifespan="on",
         log_config=None,
         timeout_graceful_shutdown=5,

@@ -165,7 +165,7 @@ def test_a_processs_memory_is_reported_while_it_runs() -> None:
 
 def test_counters_by_pair_expose_both_labels() -> None:
     board = MetricRegistry()
-    counters = board.counters_by_pair((("a", "b"), [("1", "x"), ("2", "y")]), "headrace_test_total", "Pairs.")
+    counters = board.counters_by((("a", "b"), [("1", "x"), ("2", "y")]), "headrace_test_total", "Pairs.")
     counters["2", "y"].inc(3)
     scraped = Scraped(expose_metrics(board.families, board.numbers))
     assert [scraped.get("headrace_test_total", a=one, b=other) for one, other in (("1", "x"), ("2", "y"))] == [0, 3]

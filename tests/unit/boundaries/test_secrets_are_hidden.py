@@ -16,6 +16,9 @@ import ingest_service
 import processor_service
 import shared
 from ingest_service.settings import IngestSettings
+from ingest_service.tus.headers import CreationHead
+from ingest_service.uploads.receive import UploadHead
+from shared.blobs.blob_store import SignedPut
 from shared.connections.redis_url import parse_redis_url
 from shared.schemas.options import SubmitOptions, decode_submission, encode_submission
 from shared.secret import Secret
@@ -31,7 +34,7 @@ NOT_SECRET = {
     "NewKey.key_id": "an id",
     "Caller.key_id": "an id",
     "Claim.key": "an Idempotency-Key",
-    "CommonSettings.storage_url": "storage credentials come from other environment variables",
+    "CommonSettings.storage_url": "URLs with credentials are rejected",
     "IngestSettings.storage_url": "see CommonSettings",
     "ProcessorSettings.storage_url": "see CommonSettings",
     "ProviderSettings.url": "URLs with credentials are rejected",
@@ -124,6 +127,21 @@ def test_settings_errors_hide_passwords(variable: str) -> None:
     with pytest.raises(SettingsError) as caught:
         load_settings(IngestSettings, environ)
     assert "pa55" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_storage_url_with_credentials_is_rejected() -> None:
+    environ = {"HEADRACE_DATABASE_URL": "postgresql://db/x", "HEADRACE_REDIS_URL": "redis://redis"}
+    with pytest.raises(SettingsError, match="HEADRACE_STORAGE_URL is invalid") as caught:
+        load_settings(IngestSettings, environ | {"HEADRACE_STORAGE_URL": "s3://key:pa55@bucket/prefix"})
+    assert "pa55" not in str(caught.value)
+    kept = load_settings(IngestSettings, environ | {"HEADRACE_STORAGE_URL": "file:///a@b/blobs"})
+    assert kept.storage_url == "file:///a@b/blobs"
+
+
+def test_objects_of_an_upload_hide_its_webhook_secret() -> None:
+    head = UploadHead(content_type="", boundary=None, content_length=None, query=f"webhook_secret={SECRET}")
+    creation = CreationHead(length_bytes=None, metadata=f"webhook_secret {SECRET}", first=None)
+    assert SECRET not in repr((head, creation, SignedPut(Secret(SECRET), {})))
 
 
 @pytest.mark.parametrize("url", ["redis://:pa55@redis/0", "redis+sentinel://:pa55@a:1/m?sentinel_password=pa55"])

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_service.quotas.daily_usage import MAX_DAYS, span_of_days
 from ingest_service.quotas.quotas import Quotas, Used, over_quota, over_quota_each, seconds_to_midnight
+from ingest_service.routes.usage import MAX_DAYS, span_of_days
 
 NOON = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
 DAY = dt.date(2026, 11, 21)

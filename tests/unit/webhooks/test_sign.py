@@ -4,7 +4,7 @@ import datetime as dt
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from processor_service.webhooks.sign import UnusableSecretError, secrets_for, signed_headers
+from processor_service.webhooks.deliver import UnusableSecretError, secrets_for, signed_headers
 from shared.secret import Secret
 from tests.service.webhooks.conftest import SECRET, settings_with
 

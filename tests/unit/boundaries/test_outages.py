@@ -4,19 +4,20 @@ import logging
 
 import pytest
 
-from ingest_service.telemetry.outages import OutageLog
+from shared.telemetry.logs import Log
+from shared.telemetry.outages import Outages
 
 
 def test_an_outage_is_logged_once_when_it_begins_and_once_when_it_ends(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    outages = OutageLog()
-    outages.ended("database", "storage")
+    outages = Outages(Log("test"), "dependency_unavailable", "dependency_available", is_error=True)
+    outages.worked("database", "storage")
     for _ in range(3):
-        outages.began("database", ConnectionRefusedError("refused"))
-    outages.began("storage", None)
+        outages.failed(ConnectionRefusedError("refused"), "database")
+    outages.failed(None, "storage")
     for _ in range(2):
-        outages.ended("database")
-    outages.began("database", TimeoutError())
+        outages.worked("database")
+    outages.failed(TimeoutError(), "database")
 
     lines = [(record.getMessage(), vars(record)["fields"]) for record in caplog.records]
     assert [(event, fields["dependency"]) for event, fields in lines] == [
@@ -25,9 +26,9 @@ def test_an_outage_is_logged_once_when_it_begins_and_once_when_it_ends(caplog: p
         ("dependency_available", "database"),
         ("dependency_unavailable", "database"),
     ]
-    assert lines[0][1]["error"] == "refused"
-    assert lines[2][1]["unavailable_s"] >= 0
+    assert lines[0][1]["error"] == "ConnectionRefusedError: refused"
+    assert lines[2][1]["outage_s"] >= 0
     assert lines[3][1]["error"] == "TimeoutError"
     outages.forget()
-    outages.ended("database", "storage")
+    outages.worked("database", "storage")
     assert len(caplog.records) == len(lines)
