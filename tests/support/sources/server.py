@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
+
+from tests.support.loopback_server import LoopbackServer
 
 ETAG = 'etag: "one"'
 
@@ -44,51 +45,25 @@ class Connection:
             await self._reader.read()
 
 
-class Server:
+class Server(LoopbackServer):
     """The n-th connection runs the n-th script; all later ones run the last."""
 
     def __init__(self, *scripts: Script) -> None:
+        super().__init__()
         self._scripts = list(scripts)
-        self._under_way: set[asyncio.Task[None]] = set()
-        self.port = 0
         self.asked: list[Asked] = []
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/talk.wav?signature=s3cret"
 
-    @contextlib.asynccontextmanager
-    async def listening(self) -> AsyncIterator["Server"]:
-        listener = socket.create_server(("127.0.0.1", 0))
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32 << 10)
-        self.port = listener.getsockname()[1]
-        server = await asyncio.start_server(self._serve, sock=listener)
-        try:
-            yield self
-        finally:
-            server.close()
-            await self.ended()
-
-    async def ended(self) -> None:
-        """Wait until all connections ended, by their scripts or by the other side."""
-        async with asyncio.timeout(10):
-            await asyncio.gather(*self._under_way)
-
-    def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._converse(reader, writer))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.transport.set_write_buffer_limits(0)
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            first, *lines = head.strip().split("\r\n")
-            headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-            self.asked.append(Asked(first.split(" ")[1], headers))
-            script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
-            await script(Connection(self.asked[-1], reader, writer))
-        writer.close()
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        first, *lines = head.strip().split("\r\n")
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        self.asked.append(Asked(first.split(" ")[1], headers))
+        script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
+        await script(Connection(self.asked[-1], reader, writer))
 
 
 def head(status: int, *headers: str) -> bytes:

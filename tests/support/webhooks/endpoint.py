@@ -1,15 +1,14 @@
 """A webhook endpoint on loopback that runs a test's script, byte by byte, and counts its requests."""
 
 import asyncio
-import contextlib
 import itertools
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from tests.support.loopback_server import LoopbackServer
+
 TLS_HANDSHAKE = b"\x16"
-SEND_BUFFER_BYTES = 32 << 10  # small: sent bytes are received bytes
 
 
 class Received(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,14 +19,12 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
-class Endpoint:
+class Endpoint(LoopbackServer):
     """Counts every connection as a hit, reads its request and runs the script."""
 
     def __init__(self, script: "Script") -> None:
+        super().__init__()
         self._script = script
-        self._under_way: set[asyncio.Task[None]] = set()
-        self.port = 0
-        self.hits = 0
         self.received: list[Received] = []
         self.sent_bytes = 0
 
@@ -35,45 +32,19 @@ class Endpoint:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/hook"
 
-    @contextlib.asynccontextmanager
-    async def listening(self) -> AsyncIterator["Endpoint"]:
-        listener = socket.create_server(("127.0.0.1", 0))
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-        self.port = listener.getsockname()[1]
-        server = await asyncio.start_server(self._serve, sock=listener)
-        try:
-            yield self
-        finally:
-            server.close()
-            await self.ended()
-
-    async def ended(self) -> None:
-        """Wait until all connections ended, by their scripts or by the other side."""
-        async with asyncio.timeout(10):
-            await asyncio.gather(*self._under_way)
-
     async def send(self, writer: asyncio.StreamWriter, data: bytes) -> None:
         """Send bytes. Raise ConnectionError when the other side closed the connection."""
         writer.write(data)
         await writer.drain()
         self.sent_bytes += len(data)
 
-    def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.hits += 1
-        task = asyncio.create_task(self._converse(reader, writer))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.transport.set_write_buffer_limits(0)
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            start = await reader.readexactly(1)
-            if start == TLS_HANDSHAKE:
-                await self.send(writer, status(400))
-            else:
-                self.received.append(await _read_request(start, reader))
-                await self._script(self, reader, writer)
-        writer.close()
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        start = await reader.readexactly(1)
+        if start == TLS_HANDSHAKE:
+            await self.send(writer, status(400))
+        else:
+            self.received.append(await _read_request(start, reader))
+            await self._script(self, reader, writer)
 
 
 Script = Callable[[Endpoint, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
