@@ -1,14 +1,18 @@
 """Open an audio or video file as a stream of float32 blocks."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 
-from processor_service.audio.decode_pyav import PyAVDecoder
+from processor_service.audio.decode_ogg import MAGIC as OGG_MAGIC
+from processor_service.audio.decode_ogg import OggDecoder
+from processor_service.audio.decode_pyav import PyAVDecoder, open_file
 from processor_service.audio.decode_soundfile import SoundfileDecoder
+from processor_service.audio.media_clock import ClockReport
 from processor_service.audio.source import Block, Decoder, SourceFacts
 from processor_service.errors import AudioError, empty, too_long, unsupported_audio
 
@@ -41,6 +45,11 @@ class AudioSource:
         """The number of damaged parts skipped so far."""
         return self._decoder.decode_errors + self._more_errors
 
+    @property
+    def clock_report(self) -> ClockReport:
+        """Where sound was missing, and where time stamps were ignored, so far."""
+        return self._decoder.clock_report
+
     def __iter__(self) -> Iterator[Block]:
         for block in self._all_blocks():
             self._count(len(block))
@@ -72,7 +81,7 @@ class AudioSource:
     def _rest(self) -> Iterator[Block]:
         position = self.frames_read
         try:
-            other = PyAVDecoder(self._path)
+            other = PyAVDecoder(partial(open_file, self._path), limit_s=self._max_audio_s)
         except AudioError:
             if position:
                 return
@@ -90,7 +99,7 @@ def open_source(path: Path, *, max_audio_s: float | None = None) -> AudioSource:
 
     Raise AudioError if the file has no decodable audio.
     """
-    decoder = _open_decoder(path)
+    decoder = _open_decoder(path, max_audio_s)
     try:
         _check_bounds(decoder.facts)
     except AudioError:
@@ -99,11 +108,18 @@ def open_source(path: Path, *, max_audio_s: float | None = None) -> AudioSource:
     return AudioSource(path, decoder, max_audio_s)
 
 
-def _open_decoder(path: Path) -> Decoder:
+def _open_decoder(path: Path, limit_s: float | None) -> Decoder:
+    if _starts_with(path, OGG_MAGIC):
+        return OggDecoder(path, limit_s=limit_s)
     try:
         return SoundfileDecoder(path)
     except AudioError:
-        return PyAVDecoder(path)
+        return PyAVDecoder(partial(open_file, path), limit_s=limit_s)
+
+
+def _starts_with(path: Path, magic: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(magic)) == magic
 
 
 def _check_bounds(facts: SourceFacts) -> None:

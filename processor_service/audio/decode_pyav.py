@@ -1,125 +1,77 @@
-"""Decode with PyAV (FFmpeg): audio tracks of videos, m4a, webm, mp3, wma, and all that libsndfile refuses.
+"""Decode with PyAV (FFmpeg): audio tracks of videos, m4a, webm, mp3, wma, Ogg, and all that libsndfile refuses."""
 
-A hostile file can reach nothing but itself: FFmpeg may not open files or addresses, gets no playlist format, and probes
-with audio decoders only.
-"""
-
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import Any, BinaryIO, cast
 
 import av
-import av.error
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Discard
+from av.stream import Stream
 
+from processor_service.audio.container import CODEC_ERRORS, ERRORS, best_track, open_container, read_only
+from processor_service.audio.media_clock import MediaClock, Silence, Sound
 from processor_service.audio.source import Block, SourceFacts, block_frames
-from processor_service.errors import AudioError, empty, no_audio_track, undecodable, unsupported_codec
+from processor_service.audio.timeline import GUESSES_DURATION, NO_TIME_STAMPS, timeline_of
+from processor_service.errors import AudioError, empty, undecodable, unsupported_codec
 
-# Containers of plain media. Formats that refer to other files are excluded (hls, dash, concat, sdp …).
-FORMATS = (
-    "3g2 3gp aac ac3 aiff amr amrnb amrwb ape asf asf_o au avi caf dsf dts eac3 flac flv gsm m4a matroska mj2 mov mp3 "
-    "mp4 mpc mpc8 mpeg mpegts mxf ogg rm spx tak tta voc w64 wav webm wtv wv"
-).split()
-IO_BUFFER_BYTES = 1 << 17
-CODEC_ERRORS = (av.error.PatchWelcomeError, av.error.DecoderNotFoundError, av.error.NotImplementedError)
-# Besides its own errors PyAV raises built-in ones for some headers: AttributeError for a stream without a codec,
-# UnicodeError for names, ValueError for channel layouts, MemoryError for false sizes, PermissionError in _refuse_file.
-ERRORS = (av.FFmpegError, AttributeError, ValueError, OSError, MemoryError, RuntimeError, TypeError, OverflowError)
-
-
-def open_container(raw: BinaryIO) -> InputContainer:
-    """Open the container in `raw`, a file opened for reading. Raise AudioError."""
-    options = {
-        "format_whitelist": ",".join(FORMATS),
-        "codec_whitelist": _audio_decoders(),
-        "protocol_whitelist": "none",
-    }
-    try:
-        return av.open(
-            raw,
-            "r",
-            container_options=options,
-            metadata_errors="replace",
-            buffer_size=IO_BUFFER_BYTES,
-            io_open=_refuse_file,
-        )
-    except CODEC_ERRORS as error:
-        raise unsupported_codec() from error
-    except ERRORS as error:
-        raise undecodable() from error
-
-
-def best_track(container: InputContainer) -> AudioStream:
-    """The main audio track by FFmpeg's rules. Reading skips all others."""
-    if not container.streams.audio:
-        raise no_audio_track()
-    best = container.streams.best("audio")
-    track = best if isinstance(best, AudioStream) else container.streams.audio[0]
-    if track.codec_context is None:
-        raise unsupported_codec()
-    for stream in container.streams:
-        if stream.index != track.index:
-            stream.discard = Discard.all
-    return track
-
-
-def _refuse_file(url: str, *_: object) -> NoReturn:
-    raise PermissionError(f"the file refers to another file: {url[:100]!r}")
-
-
-@cache
-def _audio_decoders() -> str:
-    """The names of all audio decoders. Probing a video must not run a video decoder."""
-    names = set()
-    for name in av.codecs_available:
-        try:
-            codec = av.Codec(name, "r")
-        except ValueError:  # only an encoder has that name
-            continue
-        if codec.type == "audio":
-            names.add(codec.name)
-    return ",".join(sorted(names))
-
-
-# FFmpeg estimates the duration from the bit rate or from unreliable timestamps: count the packets instead.
-GUESSES_DURATION = {"aac", "ac3", "eac3", "amr", "amrnb", "amrwb", "dts", "flac", "mp3", "mpeg", "mpegts"}
 LOSSLESS_CODECS = {"alac", "flac", "wavpack", "ape", "tak", "tta", "truehd", "mlp"}
 DEEP_PCM = ("pcm_s24", "pcm_s32", "pcm_s64", "pcm_f")
 MAX_IDLE_ERRORS = 50  # consecutive errors of the container before decoding ends
+TAGS = (b"ID3", b"TAG", b"APETAGEX")  # what is not damaged sound
+UNSIGNED = ("u8", "u8p")  # formats whose silence is not zero
+
+
+OpenBytes = Callable[[], BinaryIO]
+
+
+def open_file(path: Path) -> BinaryIO:
+    return path.open("rb")
 
 
 class PyAVDecoder:
-    """A Decoder (source.py). Opening decodes the first frame: headers may have a wrong rate or channel count."""
+    """A Decoder (source.py). Opening decodes the first frame: headers may have a wrong rate or channel count.
 
-    def __init__(self, path: Path) -> None:
-        self._bytes = path.open("rb")
+    `like` gives the facts, and so the rate and channels of the blocks; without it, the first frame does. Silence in
+    gaps ends before `limit_s`.
+    """
+
+    def __init__(self, open_bytes: OpenBytes, *, limit_s: float | None = None, like: SourceFacts | None = None) -> None:
+        self._bytes = open_bytes()
         self._container: InputContainer | None = None
         self._codec_error: Exception | None = None
+        self._film_end_s = 0.0
+        self._skipped = SkippedBytes()
         self.decode_errors = 0
         try:
             self._container = open_container(self._bytes)
             self._track = best_track(self._container)
+            self._timeline = timeline_of(self._container, self._track, limit_s)
+            self._streams = self._streams_to_read()
+            read_only(self._container, *self._streams)
             self._frames = self._decoded(self._container)
             self._first = self._first_frame()
-            self.facts = _facts(self._container, self._track, self._first, path)
+            facts = like or _facts(self._container, self._track, self._first, open_bytes)
+            self.facts: SourceFacts = facts
         except BaseException:
             self.close()
             raise
+        self._clock: MediaClock[AudioFrame] = MediaClock(
+            origin_s=self._timeline.origin_s, limit_s=self._timeline.limit_s
+        )
+        self.clock_report = self._clock.report
 
     def blocks(self) -> Iterator[Block]:
-        """Blocks at the rate and layout of the first frame, even if the file changes them."""
-        resampler, kind = self._new_resampler(), _kind(self._first)
-        for frame in self._all_frames():
+        """Blocks at the rate and channel count of the facts, even if the file changes them."""
+        resampler, kind = self._new_resampler(self._first), _kind(self._first)
+        for frame in self._frames_on_clock():
             if _kind(frame) != kind:
                 yield from self._converted(resampler, None)
-                resampler, kind = self._new_resampler(), _kind(frame)
+                resampler, kind = self._new_resampler(frame), _kind(frame)
             yield from self._converted(resampler, frame)
         yield from self._converted(resampler, None)
 
@@ -136,9 +88,35 @@ class PyAVDecoder:
             raise unsupported_codec() from self._codec_error
         raise undecodable() if self.decode_errors else empty()
 
-    def _all_frames(self) -> Iterator[AudioFrame]:
-        yield self._first
-        yield from self._frames
+    def _frames_on_clock(self) -> Iterator[AudioFrame]:
+        """The frames with silence in gaps and at the end of a film, and without overlaps."""
+        like = self._first
+        for step in self._clock.place(self._sounds()):
+            if isinstance(step, Silence):
+                yield from _silence(step.length_s, like)
+                continue
+            like = step.content
+            yield _without_start(like, round(step.cut_s * like.sample_rate))
+        yield from _silence(self._silent_end_s(), like)
+
+    def _silent_end_s(self) -> float:
+        """The length of the film after the end of its sound track; 0 if its clock is not reliable."""
+        timeline = self._timeline
+        if timeline.film is None or self.decode_errors or self.clock_report.ignored:
+            return 0.0
+        film_end_s = timeline.end_s if timeline.has_index else min(self._film_end_s, timeline.end_s)
+        limit_s = film_end_s if timeline.limit_s is None else timeline.limit_s
+        return max(0.0, min(film_end_s, limit_s) - self._clock.position_s)
+
+    def _sounds(self) -> Iterator[Sound[AudioFrame]]:
+        yield _sound(self._first, 0.0)
+        for frame in self._frames:
+            if frame.samples and frame.sample_rate > 0:
+                yield _sound(frame, self._skipped.sound_s)
+
+    def _streams_to_read(self) -> tuple[Stream, ...]:
+        film = self._timeline.film
+        return (self._track,) if film is None or self._timeline.has_index else (self._track, film)
 
     def _decoded(self, container: InputContainer) -> Iterator[AudioFrame]:
         for packet in self._packets(container):
@@ -146,7 +124,10 @@ class PyAVDecoder:
                 frames = packet.decode()
             except ERRORS as error:
                 self._count_error(error)
+                if container.format.name in NO_TIME_STAMPS:
+                    self._skipped.add_damaged(packet)
             else:
+                self._skipped.add_good(packet)
                 yield from frames
 
     def _packets(self, container: InputContainer) -> Iterator["Packet[AudioStream]"]:
@@ -154,9 +135,12 @@ class PyAVDecoder:
         idle_errors = 0
         while idle_errors < MAX_IDLE_ERRORS:
             try:
-                for packet in container.demux(self._track):
+                for packet in container.demux(*self._streams):
                     idle_errors = 0
-                    yield packet
+                    if packet.stream is self._track:
+                        yield cast("Packet[AudioStream]", packet)
+                    else:
+                        self._film_end_s = max(self._film_end_s, _end_s(packet) - self._timeline.origin_s)
             except ERRORS as error:
                 idle_errors += 1
                 self._count_error(error)
@@ -168,28 +152,86 @@ class PyAVDecoder:
         if isinstance(error, CODEC_ERRORS):
             self._codec_error = error
 
-    def _new_resampler(self) -> AudioResampler:
+    def _new_resampler(self, frame: AudioFrame) -> AudioResampler:
         rate_hz = self.facts.sample_rate_hz
-        return AudioResampler("flt", self._first.layout.name, rate_hz, frame_size=block_frames(rate_hz))
+        return AudioResampler("flt", frame.layout.name, rate_hz, frame_size=block_frames(rate_hz))
 
     def _converted(self, resampler: AudioResampler, frame: AudioFrame | None) -> Iterator[Block]:
         if frame is not None:
-            frame.pts = None  # ignore gaps and jumps of the timestamps: samples are consecutive
+            frame.pts = None  # the clock has placed it
         try:
             outputs = resampler.resample(frame)
         except ERRORS as error:
             self._count_error(error)
             return
         for output in outputs:
-            yield np.asarray(output.to_ndarray(), dtype=np.float32).reshape(-1, self.facts.channels)
+            block = np.asarray(output.to_ndarray(), dtype=np.float32).reshape(-1, output.layout.nb_channels)
+            yield _with_channels(block, self.facts.channels)
 
 
-def _facts(container: InputContainer, track: AudioStream, first: AudioFrame, path: Path) -> SourceFacts:
+def _with_channels(block: Block, channels: int) -> Block:
+    """The block, or the mean of its channels in each of `channels`. FFmpeg's conversion is 3 dB louder, and clips."""
+    return block if block.shape[1] == channels else np.repeat(block.mean(axis=1, keepdims=True), channels, axis=1)
+
+
+class SkippedBytes:
+    """The sound that was lost in damaged parts of a format without time stamps, by its bytes. FFmpeg counts nothing."""
+
+    def __init__(self) -> None:
+        self._good_bytes, self._good_s = 0, 0.0
+        self.sound_s = 0.0
+
+    def add_good(self, packet: "Packet[AudioStream]") -> None:
+        self._good_bytes += packet.size
+        self._good_s += _length_s(packet)
+
+    def add_damaged(self, packet: "Packet[AudioStream]") -> None:
+        if self._good_bytes and not bytes(packet).startswith(TAGS):
+            self.sound_s += max(0.0, packet.size * self._good_s / self._good_bytes - _length_s(packet))
+
+
+def _length_s(packet: "Packet[AudioStream]") -> float:
+    return float((packet.duration or 0) * packet.time_base)
+
+
+def _end_s(packet: "Packet[Stream]") -> float:
+    return float(((packet.pts or 0) + (packet.duration or 0)) * packet.time_base)
+
+
+def _sound(frame: AudioFrame, delay_s: float) -> Sound[AudioFrame]:
+    start_s = None if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base) + delay_s
+    return Sound(content=frame, start_s=start_s, length_s=frame.samples / frame.sample_rate)
+
+
+def _silence(length_s: float, like: AudioFrame) -> Iterator[AudioFrame]:
+    """Silent frames of the same kind as `like`, each as long as a block at most."""
+    remaining = round(length_s * like.sample_rate)
+    while remaining > 0:
+        samples = min(remaining, block_frames(like.sample_rate))
+        frame = AudioFrame(like.format.name, like.layout.name, samples)
+        frame.sample_rate = like.sample_rate
+        for plane in frame.planes:
+            plane.update((b"\x80" if like.format.name in UNSIGNED else b"\0") * plane.buffer_size)
+        remaining -= samples
+        yield frame
+
+
+def _without_start(frame: AudioFrame, samples: int) -> AudioFrame:
+    if not samples:
+        return frame
+    values: Any = frame.to_ndarray()  # of the frame's sample type
+    start = samples if frame.format.is_planar else samples * frame.layout.nb_channels
+    rest = AudioFrame.from_ndarray(np.ascontiguousarray(values[:, start:]), frame.format.name, frame.layout.name)
+    rest.sample_rate = frame.sample_rate
+    return rest
+
+
+def _facts(container: InputContainer, track: AudioStream, first: AudioFrame, open_bytes: OpenBytes) -> SourceFacts:
     codec = track.codec_context.name
     return SourceFacts(
         sample_rate_hz=first.sample_rate,
         channels=first.layout.nb_channels,
-        duration_s=_stated_duration(container, track) or _counted_duration(path),
+        duration_s=_stated_duration(container, track) or _counted_duration(open_bytes),
         format=container.format.name.partition(",")[0],
         codec=codec,
         bit_depth=24 if _is_deep(codec, first.format.bytes) else 16,
@@ -197,18 +239,18 @@ def _facts(container: InputContainer, track: AudioStream, first: AudioFrame, pat
 
 
 def _stated_duration(container: InputContainer, track: AudioStream) -> float | None:
-    """The duration of the track in seconds from the container; None for formats where it is unreliable."""
+    """The duration of the file in seconds from the container; None for formats where it is unreliable."""
     if container.format.name in GUESSES_DURATION:
         return None
-    if track.duration and track.time_base:
-        return float(track.duration * track.time_base)
-    return container.duration / av.time_base if container.duration else None
+    if container.duration:
+        return container.duration / av.time_base
+    return float(track.duration * track.time_base) if track.duration and track.time_base else None
 
 
-def _counted_duration(path: Path) -> float | None:
+def _counted_duration(open_bytes: OpenBytes) -> float | None:
     """The sum of the packet durations in seconds, from a pass without decoding."""
     try:
-        with path.open("rb") as raw, open_container(raw) as container:
+        with open_bytes() as raw, open_container(raw) as container:
             track = best_track(container)
             ticks = sum(packet.duration or 0 for packet in container.demux(track))
             return float(ticks * track.time_base) if ticks and track.time_base else None

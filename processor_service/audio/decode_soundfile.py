@@ -1,4 +1,4 @@
-"""Decode with libsndfile: WAV and variants, AIFF, AU, CAF, FLAC, Ogg. Files that it reads badly are refused."""
+"""Decode with libsndfile: WAV and variants, AIFF, AU, CAF, FLAC. Files that it reads badly are refused."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,36 +6,13 @@ from typing import BinaryIO
 
 import soundfile
 
+from processor_service.audio.media_clock import ClockReport
 from processor_service.audio.source import Block, SourceFacts, block_frames
 from processor_service.errors import undecodable
 
-HEADER_BYTES = 27
-BEGIN_OF_STREAM = 2
-
-
-def count_links(file: BinaryIO) -> int:
-    """The number of links of a chained Ogg file (consecutive streams, as from radio recorders), by its pages."""
-    file.seek(0)
-    links, in_headers = 0, False
-    while (flags := _next_page(file)) is not None:
-        begins = bool(flags & BEGIN_OF_STREAM)
-        links += begins and not in_headers
-        in_headers = begins
-    return links
-
-
-def _next_page(file: BinaryIO) -> int | None:
-    """Return the flags of the page at the current position and move to the next; None if there is no page."""
-    header = file.read(HEADER_BYTES)
-    if len(header) < HEADER_BYTES or not header.startswith(b"OggS"):
-        return None
-    sizes = file.read(header[26])
-    file.seek(sum(sizes), 1)
-    return header[5]
-
-
-# Not MP3: libsndfile pads a truncated file to its stated length and stops at damage; PyAV does neither.
-MAGIC = (b"RIFF", b"RF64", b"riff", b"FORM", b"caff", b".snd", b"fLaC", b"OggS")
+# Not Ogg: libsndfile doubles sound where granule positions jump. Not MP3: it pads a truncated file to its stated length
+# and stops at damage. PyAV does neither.
+MAGIC = (b"RIFF", b"RF64", b"riff", b"FORM", b"caff", b".snd", b"fLaC")
 DEEP_SUBTYPES = {"PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ALAC_20", "ALAC_24", "ALAC_32"}
 MAX_BLOCK_VALUES = 1 << 22  # limits a block, whatever rate and channel count a header states
 
@@ -52,6 +29,7 @@ class SoundfileDecoder:
             raise
         self.facts = _facts(self._file)
         self.decode_errors = 0
+        self.clock_report = ClockReport()
 
     def blocks(self) -> Iterator[Block]:
         frames = min(block_frames(self._file.samplerate), max(1, MAX_BLOCK_VALUES // self._file.channels))
@@ -72,7 +50,7 @@ class SoundfileDecoder:
 def _open(raw: BinaryIO) -> soundfile.SoundFile:
     magic = raw.read(4)
     raw.seek(0)
-    if magic not in MAGIC or (magic == b"OggS" and _is_chained(raw)):
+    if magic not in MAGIC:
         raise undecodable()
     try:
         file = soundfile.SoundFile(raw)
@@ -82,13 +60,6 @@ def _open(raw: BinaryIO) -> soundfile.SoundFile:
         file.close()
         raise undecodable()
     return file
-
-
-def _is_chained(raw: BinaryIO) -> bool:
-    """Whether an Ogg file has several consecutive recordings, of which libsndfile reads only the first."""
-    links = count_links(raw)
-    raw.seek(0)
-    return links > 1
 
 
 def _facts(file: soundfile.SoundFile) -> SourceFacts:

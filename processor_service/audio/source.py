@@ -7,6 +7,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from processor_service.audio.media_clock import ClockReport
+
 Block = npt.NDArray[np.float32]  # (frames, channels), full scale at -1 and 1
 Mono = npt.NDArray[np.float32]  # (samples,)
 Progress = Callable[[float], None]  # gets the completed fraction, 0 to 1
@@ -30,6 +32,7 @@ class Decoder(Protocol):
 
     facts: SourceFacts
     decode_errors: int  # damaged parts skipped so far
+    clock_report: ClockReport  # of what was read so far
 
     def blocks(self) -> Iterator[Block]:
         """The samples of the file, not always finite or within full scale."""

@@ -75,6 +75,8 @@ class PreparedAudio(msgspec.Struct, frozen=True, kw_only=True):
     chunk_count: int
     format: str = ""
     peak_dbfs: float = SILENCE_DBFS
+    missing_s: tuple[tuple[float, float], ...] = ()  # spans without sound inside the track, filled with silence
+    jumps_s: tuple[float, ...] = ()  # where the time stamps of the file jump and were not believed
 
 
 def write_chunks(  # noqa: PLR0913 - two settings and two callbacks, all by name
@@ -199,5 +201,7 @@ def _prepared(source: AudioSource, splitter: _Splitter) -> PreparedAudio:
         format=source.format,
         decode_errors=source.decode_errors,
         chunk_count=splitter.chunk_count,
+        missing_s=tuple(source.clock_report.missing),
+        jumps_s=tuple(source.clock_report.ignored),
         peak_dbfs=max(SILENCE_DBFS, 20 * float(np.log10(max(splitter.peak, 1e-12)))),
     )

@@ -111,8 +111,21 @@ class _ChunkUploads:
 
 def _warnings(prepared: PreparedAudio) -> tuple[ResultWarning, ...]:
     """Return the warnings that are known after decoding."""
-    warnings = []
+    warnings = _clock_warnings(prepared)
     if prepared.decode_errors:
         message = f"{prepared.decode_errors} damaged parts of the audio could not be decoded and were skipped."
         warnings.append(ResultWarning(code=WarningCode.DECODE_ERRORS, message=message))
     return tuple(warnings)
+
+
+def _clock_warnings(prepared: PreparedAudio) -> list[ResultWarning]:
+    missing = "The file has no sound here; silence takes its place."
+    jump = "The time stamps of the file jump here and were not believed; times after this may be wrong."
+    return [
+        *(_warning(WarningCode.AUDIO_MISSING, missing, start, end) for start, end in prepared.missing_s),
+        *(_warning(WarningCode.TIME_STAMPS_IGNORED, jump, at, at) for at in prepared.jumps_s),
+    ]
+
+
+def _warning(code: WarningCode, message: str, start: float, end: float) -> ResultWarning:
+    return ResultWarning(code=code, message=message, start=round(start, 3), end=round(end, 3))

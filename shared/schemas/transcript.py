@@ -17,6 +17,8 @@ class WarningCode(StrEnum):
     CUT_OFF = "cut_off"  # the recording ends during speech
     LANGUAGE_IGNORED = "language_ignored"  # the model supports only English
     DECODE_ERRORS = "decode_errors"  # damaged parts of the source were skipped
+    AUDIO_MISSING = "audio_missing"  # the sound track has a gap; silence takes its place
+    TIME_STAMPS_IGNORED = "time_stamps_ignored"  # the file's time stamps jump; later times may be wrong
     DIARIZATION_UNAVAILABLE = "diarization_unavailable"  # requested, but not installed on this server
     CHANNELS_MIXED = "channels_mixed"  # only in results of old versions
     WORD_TIMES_MISSING = "word_times_missing"  # requested, but the provider returned none

@@ -196,8 +196,8 @@ def test_truncated_and_corrupt_files_raise_no_other_error(tmp_path: Path, name: 
 def test_corpus_files_have_their_duration(entry: dict[str, Any]) -> None:
     with open_source(CORPUS / entry["file"]) as source:
         duration_s = sum(map(len, source)) / source.sample_rate_hz
-    # The manifest has the duration of the container: a video may be longer than its audio.
-    tolerance_s = 1.0 if "_video." in entry["file"] else 0.15
+    # The manifest has the duration of some sound tracks: their video is longer.
+    tolerance_s = 1.1 if "_video." in entry["file"] else 0.15
     assert duration_s == pytest.approx(entry["duration_s"], abs=tolerance_s)
 
 
