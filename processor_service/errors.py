@@ -85,6 +85,12 @@ def no_audio_track() -> AudioError:
     return AudioError(FailureCode.NO_AUDIO_TRACK, "The file has no audio track.")
 
 
+def no_such_track(number: int, count: int) -> AudioError:
+    return AudioError(
+        FailureCode.NO_AUDIO_TRACK, f"The file has no audio track {number}: it has {count}, counted from 0."
+    )
+
+
 def unsupported_codec() -> AudioError:
     return AudioError(FailureCode.UNSUPPORTED_CODEC, "The codec of the file's audio track is not supported.")
 

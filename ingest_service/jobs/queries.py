@@ -18,7 +18,7 @@ from shared.schemas.states import JobStatus
 # Columns by name: after a migration adds one, Postgres would refuse statements that were prepared with a star.
 JOB_COLUMNS = """
     id, tenant, status, stage, generation, metadata, container, source_bytes, source_sha256, duration_s, sample_rate_hz,
-    channels, chunk_count, warnings, error_code, error_message, created_at, started_at, completed_at, erased_at
+    channels, tracks, chunk_count, warnings, error_code, error_message, created_at, started_at, completed_at, erased_at
 """
 # The jobs of `page`, with facts of their tasks and of the queue. An attempt counts when it begins. Deliveries do not
 # count. The tenant's queue is counted once for all jobs of the page.

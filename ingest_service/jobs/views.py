@@ -14,6 +14,7 @@ from ingest_service.errors import RefusedError
 from ingest_service.jobs.wait_estimate import Queue, estimated_wait_s
 from shared.queue.fair_queue import QueuePosition, position_among
 from shared.schemas.api import AudioFacts, JobEvent, JobView, Links, ProblemInJob
+from shared.schemas.audio_tracks import AudioTrack
 from shared.schemas.states import JOB_TERMINAL, JobStatus, Stage
 from shared.schemas.transcript import ResultWarning
 
@@ -83,6 +84,7 @@ def audio_facts(row: Mapping[str, Any]) -> AudioFacts:
         format=row["container"],
         bytes=row["source_bytes"],
         sha256=row["source_sha256"],
+        tracks=msgspec.json.decode(row["tracks"], type=tuple[AudioTrack, ...]) if row["tracks"] else (),
     )
 
 

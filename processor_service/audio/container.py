@@ -4,7 +4,9 @@ A hostile file can reach nothing but itself: FFmpeg may not open files or addres
 with audio decoders only.
 """
 
+from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 import av
@@ -13,13 +15,14 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Discard, Stream
 
-from processor_service.errors import no_audio_track, undecodable, unsupported_codec
+from processor_service.errors import no_audio_track, no_such_track, undecodable, unsupported_codec
 
 # Containers of plain media. Formats that refer to other files are excluded (hls, dash, concat, sdp …).
 FORMATS = (
     "3g2 3gp aac ac3 aiff amr amrnb amrwb ape asf asf_o au avi caf dsf dts eac3 flac flv gsm m4a matroska mj2 mov mp3 "
     "mp4 mpc mpc8 mpeg mpegts mxf ogg rm spx tak tta voc w64 wav webm wtv wv"
 ).split()
+OpenBytes = Callable[[], BinaryIO]
 IO_BUFFER_BYTES = 1 << 17
 CODEC_ERRORS = (av.error.PatchWelcomeError, av.error.DecoderNotFoundError, av.error.NotImplementedError)
 # Besides its own errors PyAV raises built-in ones for some headers: AttributeError for a stream without a codec,
@@ -49,6 +52,10 @@ def open_container(raw: BinaryIO) -> InputContainer:
         raise undecodable() from error
 
 
+def open_file(path: Path) -> BinaryIO:
+    return path.open("rb")
+
+
 def best_track(container: InputContainer) -> AudioStream:
     """The main audio track by FFmpeg's rules."""
     if not container.streams.audio:
@@ -58,6 +65,18 @@ def best_track(container: InputContainer) -> AudioStream:
     if track.codec_context is None:
         raise unsupported_codec()
     return track
+
+
+def numbered_track(container: InputContainer, number: int | None) -> AudioStream:
+    """The audio track of a number, counted from 0; None: the main one."""
+    tracks = container.streams.audio
+    if number is None or not tracks:
+        return best_track(container)
+    if number >= len(tracks):
+        raise no_such_track(number, len(tracks))
+    if tracks[number].codec_context is None:
+        raise unsupported_codec()
+    return tracks[number]
 
 
 def read_only(container: InputContainer, *streams: Stream) -> None:

@@ -8,12 +8,14 @@ from typing import Self
 
 import numpy as np
 
+from processor_service.audio.container import OpenBytes, open_file
 from processor_service.audio.decode_ogg import MAGIC as OGG_MAGIC
 from processor_service.audio.decode_ogg import OggDecoder
-from processor_service.audio.decode_pyav import PyAVDecoder, open_file
+from processor_service.audio.decode_pyav import PyAVDecoder
 from processor_service.audio.decode_soundfile import SoundfileDecoder
 from processor_service.audio.media_clock import ClockReport
 from processor_service.audio.source import Block, Decoder, SourceFacts
+from processor_service.audio.tracks import TrackChoice, choose_track, only_track
 from processor_service.errors import AudioError, empty, too_long, unsupported_audio
 
 MIN_SAMPLE_RATE_HZ = 4_000  # below, speech is not intelligible
@@ -27,9 +29,10 @@ class AudioSource:
     The iteration raises AudioError when the audio is too long, empty or undecodable.
     """
 
-    def __init__(self, path: Path, decoder: Decoder, max_audio_s: float | None) -> None:
+    def __init__(self, path: Path, decoder: Decoder, choice: TrackChoice, max_audio_s: float | None) -> None:
         self._path = path
         self._decoder = decoder
+        self.track_choice = choice
         self._max_audio_s = max_audio_s
         self._more_errors = 0
         self.sample_rate_hz = decoder.facts.sample_rate_hz
@@ -94,27 +97,42 @@ class AudioSource:
             other.close()
 
 
-def open_source(path: Path, *, max_audio_s: float | None = None) -> AudioSource:
+def open_source(path: Path, *, track: int | None = None, max_audio_s: float | None = None) -> AudioSource:
     """Open a file with libsndfile, or with PyAV if libsndfile does not read it well.
 
-    Raise AudioError if the file has no decodable audio.
+    `track` counts from 0; None chooses one with speech. Raise AudioError if the file has no decodable audio.
     """
-    decoder = _open_decoder(path, max_audio_s)
+    decoder, choice = _open_decoder(path, track, max_audio_s)
     try:
+        choice = choice or only_track(decoder.facts, track)
         _check_bounds(decoder.facts)
     except AudioError:
         decoder.close()
         raise
-    return AudioSource(path, decoder, max_audio_s)
+    return AudioSource(path, decoder, choice, max_audio_s)
 
 
-def _open_decoder(path: Path, limit_s: float | None) -> Decoder:
+def _open_decoder(path: Path, track: int | None, limit_s: float | None) -> tuple[Decoder, TrackChoice | None]:
+    """The decoder, and the choice of the track in formats that may have several."""
+    open_bytes = partial(open_file, path)
     if _starts_with(path, OGG_MAGIC):
-        return OggDecoder(path, limit_s=limit_s)
+        choice = _choose_in_ogg(open_bytes, track)
+        return OggDecoder(path, track=choice.number, limit_s=limit_s), choice
     try:
-        return SoundfileDecoder(path)
+        return SoundfileDecoder(path), None
     except AudioError:
-        return PyAVDecoder(partial(open_file, path), limit_s=limit_s)
+        choice = choose_track(open_bytes, track)
+        return PyAVDecoder(open_bytes, track=choice.number, limit_s=limit_s), choice
+
+
+def _choose_in_ogg(open_bytes: OpenBytes, track: int | None) -> TrackChoice:
+    """The choice for all links of a chain, of which the first may be damaged."""
+    try:
+        return choose_track(open_bytes, track)
+    except AudioError:
+        if track:
+            raise
+        return TrackChoice(number=0)
 
 
 def _starts_with(path: Path, magic: bytes) -> bool:

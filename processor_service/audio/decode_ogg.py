@@ -12,7 +12,8 @@ from typing import BinaryIO
 import msgspec
 from typing_extensions import Buffer
 
-from processor_service.audio.decode_pyav import OpenBytes, PyAVDecoder
+from processor_service.audio.container import OpenBytes
+from processor_service.audio.decode_pyav import PyAVDecoder
 from processor_service.audio.media_clock import ClockReport
 from processor_service.audio.source import Block, SourceFacts
 from processor_service.errors import AudioError, undecodable
@@ -26,8 +27,8 @@ SEARCH_BYTES = 1 << 16
 class OggDecoder:
     """A Decoder (source.py). All links are converted to the rate and channels of the first that decodes."""
 
-    def __init__(self, path: Path, *, limit_s: float | None = None) -> None:
-        self._limit_s = limit_s
+    def __init__(self, path: Path, *, track: int | None = None, limit_s: float | None = None) -> None:
+        self._track, self._limit_s = track, limit_s
         with path.open("rb") as file:
             self._links = [partial(_open_link, path, start, end) for start, end in find_links(file)]
         self.decode_errors = 0
@@ -63,7 +64,8 @@ class OggDecoder:
         raise undecodable()
 
     def _open(self, link: OpenBytes, position_s: float, like: SourceFacts | None = None) -> PyAVDecoder:
-        return PyAVDecoder(link, limit_s=None if self._limit_s is None else self._limit_s - position_s, like=like)
+        limit_s = None if self._limit_s is None else self._limit_s - position_s
+        return PyAVDecoder(link, track=self._track, limit_s=limit_s, like=like)
 
     def _play(self, link: PyAVDecoder, position_s: float) -> Generator[Block, None, float]:
         """The blocks of a link. Return the position after it."""

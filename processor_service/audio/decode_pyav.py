@@ -1,8 +1,7 @@
 """Decode with PyAV (FFmpeg): audio tracks of videos, m4a, webm, mp3, wma, Ogg, and all that libsndfile refuses."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, BinaryIO, cast
+from collections.abc import Iterator
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -13,7 +12,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from processor_service.audio.container import CODEC_ERRORS, ERRORS, best_track, open_container, read_only
+from processor_service.audio.container import CODEC_ERRORS, ERRORS, OpenBytes, numbered_track, open_container, read_only
 from processor_service.audio.media_clock import MediaClock, Silence, Sound
 from processor_service.audio.source import Block, SourceFacts, block_frames
 from processor_service.audio.timeline import GUESSES_DURATION, NO_TIME_STAMPS, timeline_of
@@ -26,21 +25,21 @@ TAGS = (b"ID3", b"TAG", b"APETAGEX")  # what is not damaged sound
 UNSIGNED = ("u8", "u8p")  # formats whose silence is not zero
 
 
-OpenBytes = Callable[[], BinaryIO]
-
-
-def open_file(path: Path) -> BinaryIO:
-    return path.open("rb")
-
-
 class PyAVDecoder:
     """A Decoder (source.py). Opening decodes the first frame: headers may have a wrong rate or channel count.
 
-    `like` gives the facts, and so the rate and channels of the blocks; without it, the first frame does. Silence in
-    gaps ends before `limit_s`.
+    `track` counts from 0; None is FFmpeg's choice. `like` gives the facts, and so the rate and channels of the blocks;
+    without it, the first frame does. Silence in gaps ends before `limit_s`.
     """
 
-    def __init__(self, open_bytes: OpenBytes, *, limit_s: float | None = None, like: SourceFacts | None = None) -> None:
+    def __init__(
+        self,
+        open_bytes: OpenBytes,
+        *,
+        track: int | None = None,
+        limit_s: float | None = None,
+        like: SourceFacts | None = None,
+    ) -> None:
         self._bytes = open_bytes()
         self._container: InputContainer | None = None
         self._codec_error: Exception | None = None
@@ -49,14 +48,16 @@ class PyAVDecoder:
         self.decode_errors = 0
         try:
             self._container = open_container(self._bytes)
-            self._track = best_track(self._container)
+            self._track = numbered_track(self._container, track)
             self._timeline = timeline_of(self._container, self._track, limit_s)
             self._streams = self._streams_to_read()
             read_only(self._container, *self._streams)
             self._frames = self._decoded(self._container)
             self._first = self._first_frame()
-            facts = like or _facts(self._container, self._track, self._first, open_bytes)
-            self.facts: SourceFacts = facts
+            duration_s = _stated_duration(self._container, self._track)
+            if duration_s is None and like is None:
+                duration_s = _counted_duration(open_bytes, track)
+            self.facts = like or _facts(self._container, self._track, self._first, duration_s)
         except BaseException:
             self.close()
             raise
@@ -226,12 +227,12 @@ def _without_start(frame: AudioFrame, samples: int) -> AudioFrame:
     return rest
 
 
-def _facts(container: InputContainer, track: AudioStream, first: AudioFrame, open_bytes: OpenBytes) -> SourceFacts:
+def _facts(container: InputContainer, track: AudioStream, first: AudioFrame, duration_s: float | None) -> SourceFacts:
     codec = track.codec_context.name
     return SourceFacts(
         sample_rate_hz=first.sample_rate,
         channels=first.layout.nb_channels,
-        duration_s=_stated_duration(container, track) or _counted_duration(open_bytes),
+        duration_s=duration_s,
         format=container.format.name.partition(",")[0],
         codec=codec,
         bit_depth=24 if _is_deep(codec, first.format.bytes) else 16,
@@ -247,11 +248,11 @@ def _stated_duration(container: InputContainer, track: AudioStream) -> float | N
     return float(track.duration * track.time_base) if track.duration and track.time_base else None
 
 
-def _counted_duration(open_bytes: OpenBytes) -> float | None:
+def _counted_duration(open_bytes: OpenBytes, number: int | None) -> float | None:
     """The sum of the packet durations in seconds, from a pass without decoding."""
     try:
         with open_bytes() as raw, open_container(raw) as container:
-            track = best_track(container)
+            track = numbered_track(container, number)
             ticks = sum(packet.duration or 0 for packet in container.demux(track))
             return float(ticks * track.time_base) if ticks and track.time_base else None
     except (AudioError, *ERRORS):

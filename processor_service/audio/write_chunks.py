@@ -17,6 +17,7 @@ from processor_service.audio.flac import FlacWriter
 from processor_service.audio.mix_channels import mix_channels
 from processor_service.audio.source import Block, Progress
 from processor_service.audio.split import SAMPLE_RATE_HZ, SplitPlan, choose_cut, plan_split
+from processor_service.audio.tracks import TrackChoice
 
 
 class HeldFrames:
@@ -76,6 +77,7 @@ class PreparedAudio(msgspec.Struct, frozen=True, kw_only=True):
     format: str = ""
     peak_dbfs: float = SILENCE_DBFS
     missing_s: tuple[tuple[float, float], ...] = ()  # spans without sound inside the track, filled with silence
+    track_choice: TrackChoice = TrackChoice(number=0)
     jumps_s: tuple[float, ...] = ()  # where the time stamps of the file jump and were not believed
 
 
@@ -203,5 +205,6 @@ def _prepared(source: AudioSource, splitter: _Splitter) -> PreparedAudio:
         chunk_count=splitter.chunk_count,
         missing_s=tuple(source.clock_report.missing),
         jumps_s=tuple(source.clock_report.ignored),
+        track_choice=source.track_choice,
         peak_dbfs=max(SILENCE_DBFS, 20 * float(np.log10(max(splitter.peak, 1e-12)))),
     )

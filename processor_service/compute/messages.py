@@ -46,6 +46,7 @@ class SplitSource(_Message, frozen=True, kw_only=True):
     threshold_s: float
     chunk_s: float
     max_audio_s: float
+    track: int | None = None  # from 0; None: choose one with speech
 
 
 class ProcessChunk(_Message, frozen=True, kw_only=True):

@@ -78,7 +78,7 @@ def split(
 
     `limit_files` receives the largest allowed file size in bytes, once the format is known.
     """
-    with open_source(Path(request.source_path), max_audio_s=request.max_audio_s) as source:
+    with open_source(Path(request.source_path), track=request.track, max_audio_s=request.max_audio_s) as source:
         limit_files(audio_file_bytes(request.max_audio_s, source.sample_rate_hz, source.channels))
         audio = write_chunks(
             source,

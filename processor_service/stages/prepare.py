@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 from pathlib import Path
 
+from processor_service.audio.tracks import TrackChoice
 from processor_service.audio.write_chunks import ChunkFile, PreparedAudio
 from processor_service.compute.messages import ChunkWritten, Prepared, Reply, SplitSource
 from processor_service.stages import time_limits
@@ -51,6 +52,7 @@ async def _split(work: Work, source: Path, chunks: "_ChunkUploads") -> PreparedA
         threshold_s=work.settings.chunk_threshold_s,
         chunk_s=work.settings.chunk_s,
         max_audio_s=work.settings.max_audio_seconds,
+        track=work.task.options.track,
     )
     source_bytes = source.stat().st_size  # noqa: ASYNC240 - instant, and the file is local
     time_limit = time_limits.splitting(work.settings, source_bytes=source_bytes)
@@ -111,11 +113,25 @@ class _ChunkUploads:
 
 def _warnings(prepared: PreparedAudio) -> tuple[ResultWarning, ...]:
     """Return the warnings that are known after decoding."""
-    warnings = _clock_warnings(prepared)
+    warnings = [*_track_warnings(prepared.track_choice), *_clock_warnings(prepared)]
     if prepared.decode_errors:
         message = f"{prepared.decode_errors} damaged parts of the audio could not be decoded and were skipped."
         warnings.append(ResultWarning(code=WarningCode.DECODE_ERRORS, message=message))
     return tuple(warnings)
+
+
+def _track_warnings(choice: TrackChoice) -> list[ResultWarning]:
+    reasons = []
+    if choice.preferred is not None:
+        reasons.append(
+            f"The main audio track, {choice.preferred}, has no speech: track {choice.number} was transcribed."
+        )
+    if choice.others:
+        others = ", ".join(map(str, choice.others))
+        reasons.append(f"Track {choice.number} was transcribed. These tracks also have speech: {others}.")
+    return [
+        ResultWarning(code=WarningCode.OTHER_TRACKS, message=f"{one} The option `track` chooses.") for one in reasons
+    ]
 
 
 def _clock_warnings(prepared: PreparedAudio) -> list[ResultWarning]:

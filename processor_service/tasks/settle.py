@@ -61,7 +61,8 @@ REDISPATCH = "UPDATE tasks SET dispatch_no = dispatch_no + 1, dispatched_at = no
 RECORD_AUDIO = """
 WITH unknown AS (SELECT tenant FROM jobs WHERE id = $1 AND duration_s IS NULL),
 recorded AS (
-    UPDATE jobs SET duration_s = $2, sample_rate_hz = $3, channels = $4, codec = $5 WHERE id = $1
+    UPDATE jobs SET duration_s = $2, sample_rate_hz = $3, channels = $4, codec = $5, tracks = $6
+    WHERE id = $1
 )
 INSERT INTO tenant_usage AS used (tenant, day, shard, audio_s)
 SELECT tenant, usage_day(), usage_shard(), $2 FROM unknown
@@ -222,7 +223,13 @@ class _Settlement:
 
     async def _record_audio(self, audio: PreparedAudio) -> None:
         await self._db.execute(
-            RECORD_AUDIO, self._task.job_id, audio.duration_s, audio.sample_rate_hz, audio.channels, audio.codec
+            RECORD_AUDIO,
+            self._task.job_id,
+            audio.duration_s,
+            audio.sample_rate_hz,
+            audio.channels,
+            audio.codec,
+            msgspec.json.encode(audio.track_choice.listed()).decode(),
         )
 
     async def _redispatch(self) -> Dispatch:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from shared.schemas.audio_tracks import AudioTrack
 from shared.schemas.failures import DeadLetter
 from shared.schemas.states import JobStatus, Stage
 from shared.schemas.transcript import ResultWarning
@@ -49,7 +50,7 @@ class DirectUpload(msgspec.Struct, frozen=True, kw_only=True):
 class AudioFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Facts about the source. All are null until it is downloaded; the decoded ones until it is prepared.
 
-    The sha256 of a presigned upload is null until it is prepared.
+    The sha256 of a presigned upload is null until it is prepared. `tracks` is empty until then, and in old jobs.
     """
 
     duration: float | None
@@ -58,6 +59,7 @@ class AudioFacts(msgspec.Struct, frozen=True, kw_only=True):
     format: str | None
     bytes: int | None
     sha256: str | None
+    tracks: tuple[AudioTrack, ...] = ()
 
 
 class ProblemInJob(msgspec.Struct, frozen=True, kw_only=True):

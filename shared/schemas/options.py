@@ -22,6 +22,7 @@ LANGUAGES = frozenset(
 Language = Annotated[str, msgspec.Meta(extra_json_schema={"enum": sorted(LANGUAGES)})]
 ModelName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)")]
 SpeakerCount = Annotated[int, msgspec.Meta(ge=1, le=64)]
+TrackNumber = Annotated[int, msgspec.Meta(ge=0, le=255)]
 Prompt = Annotated[str, msgspec.Meta(max_length=2000, pattern=r"^[^\x00]*$")]
 # No credentials: the attempts' log shows the host, and receivers verify the signature.
 WebhookUrl = Annotated[
@@ -61,6 +62,7 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     min_speakers: SpeakerCount | None = None
     max_speakers: SpeakerCount | None = None
     channels: Literal["mix", "separate"] = "mix"
+    track: TrackNumber | None = None
     prompt: Prompt | None = None
 
     def __post_init__(self) -> None:

@@ -19,6 +19,7 @@ class WarningCode(StrEnum):
     DECODE_ERRORS = "decode_errors"  # damaged parts of the source were skipped
     AUDIO_MISSING = "audio_missing"  # the sound track has a gap; silence takes its place
     TIME_STAMPS_IGNORED = "time_stamps_ignored"  # the file's time stamps jump; later times may be wrong
+    OTHER_TRACKS = "other_tracks"  # the file has several audio tracks; `track` chooses another
     DIARIZATION_UNAVAILABLE = "diarization_unavailable"  # requested, but not installed on this server
     CHANNELS_MIXED = "channels_mixed"  # only in results of old versions
     WORD_TIMES_MISSING = "word_times_missing"  # requested, but the provider returned none

@@ -43,6 +43,7 @@ async def test_a_queued_job(ingest: Ingest) -> None:
     assert job["metadata"] == {"a": [1.0, None, "ü"], "b": 12345678901234567890}
     assert job["audio"] | {"sha256": ""} == {
         "duration": None, "sample_rate": None, "channels": None, "format": "wav", "bytes": 32044, "sha256": "",
+        "tracks": [],
     }  # fmt: skip
     assert (await ingest.get(f"/v1/jobs/{first}"))[1]["queue_position"] == 1
 

@@ -7,6 +7,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from processor_service.audio.tracks import TrackChoice
 from processor_service.audio.write_chunks import PreparedAudio
 from processor_service.errors import LeaseLostError
 from processor_service.tasks.leases import ClaimedTask, claim
@@ -27,13 +28,20 @@ from processor_service.tasks.outcomes import (
 from processor_service.tasks.retry import MAX_CRASHES, RetryPolicy
 from processor_service.tasks.settle import AfterCommit, settle
 from shared.queue.dispatch import Dispatch
+from shared.schemas.audio_tracks import AudioTrack
 from shared.schemas.failures import Failure, FailureCode
 from shared.schemas.states import TaskKind
 from tests.service.processor.conftest import Claim, Submit, job_row, task_row
 
 POLICY = RetryPolicy(waits_s=(10.0, 20.0, 40.0), longest_retry_after_s=600)
 AUDIO = PreparedAudio(
-    duration_s=12.5, sample_rate_hz=16_000, channels=2, codec="pcm_16", chunk_count=2, decode_errors=0
+    duration_s=12.5,
+    sample_rate_hz=16_000,
+    channels=2,
+    codec="pcm_16",
+    chunk_count=2,
+    decode_errors=0,
+    track_choice=TrackChoice(number=1, tracks=(AudioTrack(number=0, codec="aac"), AudioTrack(number=1, codec="mp3"))),
 )
 SPANS = tuple(
     ChunkInput(
@@ -72,6 +80,7 @@ async def test_a_short_job_is_completed_and_its_webhook_dispatched(
 
     job = await job_row(database, task.job_id)
     assert (job["status"], job["stage"], job["duration_s"], job["channels"]) == ("COMPLETED", "finish", 12.5, 2)
+    assert [track.get("transcribed") for track in json.loads(job["tracks"])] == [False, True]
     (dispatch,) = after_commit.dispatches
     delivery = await task_row(database, dispatch.task_id)
     event = await database.fetchrow("SELECT * FROM webhook_events WHERE job_id = $1", task.job_id)

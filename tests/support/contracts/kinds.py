@@ -21,6 +21,7 @@ from processor_service.models.cache import Receipt
 from processor_service.tasks.outcomes import ChunkInput
 from shared.queue.dispatch import Dispatch, arq_payload
 from shared.schemas import api, transcript
+from shared.schemas.audio_tracks import AudioTrack
 from shared.schemas.failures import DeadLetter, Failure, FailureCode, StoredFailure
 from shared.schemas.options import JobOptions, SubmitOptions
 from shared.schemas.states import JobStatus, Stage, TaskKind
@@ -79,6 +80,7 @@ OPTIONS = JobOptions(
     min_speakers=2,
     max_speakers=3,
     channels="separate",
+    track=1,
     prompt="Grüße, Zoë",
 )
 DENOISED = JobOptions(transcribe_from="denoised")
@@ -115,6 +117,7 @@ TRANSCRIPT = Transcript(
     engines=(transcript.EngineUse(engine="groq", model="whisper-large-v3", start=0.0, end=12.5),),
     transcribed_from="denoised",
 )
+TRACK = AudioTrack(number=0, codec="aac", language="eng", title="Main", channels=2, duration=12.5, transcribed=True)
 JOB_VIEW = api.JobView(
     job_id=str(JOB_ID),
     status=JobStatus.FAILED,
@@ -125,7 +128,9 @@ JOB_VIEW = api.JobView(
     completed_at=LATER,
     queue_position=3,
     estimated_wait_s=4.5,
-    audio=api.AudioFacts(duration=12.5, sample_rate=44100, channels=2, format="mp3", bytes=4, sha256="ab"),
+    audio=api.AudioFacts(
+        duration=12.5, sample_rate=44100, channels=2, format="mp3", bytes=4, sha256="ab", tracks=(TRACK,)
+    ),
     attempts=2,
     next_attempt_at=LATER,
     warnings=WARNINGS,

@@ -15,8 +15,8 @@ def options(*fields: tuple[str, str]) -> SubmitOptions:
 
 
 def test_texts_are_converted_to_the_types_of_the_options() -> None:
-    got = options(("denoise", "false"), ("min_speakers", "2"), ("language", "en"), ("metadata", '{"a": [1, 2.0]}'))
-    assert got == SubmitOptions(denoise=False, min_speakers=2, language="en", metadata={"a": [1, 2.0]})
+    got = options(("denoise", "false"), ("track", "2"), ("language", "en"), ("metadata", '{"a": [1, 2.0]}'))
+    assert got == SubmitOptions(denoise=False, track=2, language="en", metadata={"a": [1, 2.0]})
 
 
 def test_one_json_field_may_hold_several_options() -> None:
@@ -36,6 +36,9 @@ def test_one_json_field_may_hold_several_options() -> None:
         ([("options", '{"min_speakers": "2"}')], "min_speakers"),
         ([("options", "[]")], "options"),
         ([("options", "[" * 60000)], "options"),
+        ([("track", "-1")], "track"),
+        ([("track", "256")], "track"),
+        ([("track", "first")], "track"),
         ([("metadata", "{")], "metadata"),
         ([("metadata", "[" * 60000)], "metadata"),
         ([("metadata", '"\\ud800"')], "metadata"),
