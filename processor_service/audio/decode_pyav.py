@@ -14,6 +14,7 @@ from av.stream import Stream
 
 from processor_service.audio.container import CODEC_ERRORS, ERRORS, OpenBytes, numbered_track, open_container, read_only
 from processor_service.audio.media_clock import MediaClock, Silence, Sound
+from processor_service.audio.recent_sound import NO_ARRAYS, RecentSound
 from processor_service.audio.source import Block, SourceFacts, block_frames
 from processor_service.audio.timeline import GUESSES_DURATION, NO_TIME_STAMPS, timeline_of
 from processor_service.errors import AudioError, empty, undecodable, unsupported_codec
@@ -45,6 +46,7 @@ class PyAVDecoder:
         self._codec_error: Exception | None = None
         self._film_end_s = 0.0
         self._skipped = SkippedBytes()
+        self._recent = RecentSound()
         self.decode_errors = 0
         try:
             self._container = open_container(self._bytes)
@@ -62,7 +64,7 @@ class PyAVDecoder:
             self.close()
             raise
         self._clock: MediaClock[AudioFrame] = MediaClock(
-            origin_s=self._timeline.origin_s, limit_s=self._timeline.limit_s
+            origin_s=self._timeline.origin_s, limit_s=self._timeline.limit_s, repeats=self._recent.repeats
         )
         self.clock_report = self._clock.report
 
@@ -97,6 +99,7 @@ class PyAVDecoder:
                 yield from _silence(step.length_s, like)
                 continue
             like = step.content
+            self._recent.add(self._clock.position_s - like.samples / like.sample_rate, like)
             yield _without_start(like, round(step.cut_s * like.sample_rate))
         yield from _silence(self._silent_end_s(), like)
 
@@ -218,7 +221,7 @@ def _silence(length_s: float, like: AudioFrame) -> Iterator[AudioFrame]:
 
 
 def _without_start(frame: AudioFrame, samples: int) -> AudioFrame:
-    if not samples:
+    if not samples or frame.format.name in NO_ARRAYS:
         return frame
     values: Any = frame.to_ndarray()  # of the frame's sample type
     start = samples if frame.format.is_planar else samples * frame.layout.nb_channels

@@ -6,7 +6,7 @@ every time stamp: one wrong one makes it drop or pad all that follows.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from statistics import median
 from typing import Generic, TypeVar
 
@@ -21,7 +21,8 @@ PROOF_S, PROOF_SOUNDS = 0.25, 3  # so much must follow a jump
 MAX_HELD_SOUNDS = 64  # or this, if sounds are tiny
 LAST_SOUNDS, MAX_LAST_GAP_S = 2, 10.0  # or this at the end of the track, after a shorter gap
 MAX_GAP_S = 3600.0
-MAX_OVERLAP_S = 1.0  # what goes back further is another recording or a restarted clock: nothing of it is dropped
+MAX_OVERLAP_S = 1.0  # what goes back further is cut only if it repeats the sound: it may be a restarted clock
+MAX_REPEAT_S, REPEAT_PROOF_S = 30.0, 1.0
 MISSING_S = 0.5  # shorter gaps are not reported
 MAX_REPORTED = 20
 
@@ -70,11 +71,21 @@ class ClockReport(msgspec.Struct, kw_only=True):
 
 
 class MediaClock(Generic[Content]):
-    """One pass over a track. `origin_s` is the time stamp of the output's start; silence stays before `limit_s`."""
+    """One pass over a track. `origin_s` is the time stamp of the output's start; silence stays before `limit_s`.
 
-    def __init__(self, *, origin_s: float = 0.0, limit_s: float | None = None) -> None:
+    `repeats` says whether contents sound like those that were played from a position on.
+    """
+
+    def __init__(
+        self,
+        *,
+        origin_s: float = 0.0,
+        limit_s: float | None = None,
+        repeats: Callable[[Sequence[Content], float], bool] = lambda _contents, _position_s: False,
+    ) -> None:
         self._offset_s = origin_s  # time stamp minus position
         self._limit_s = limit_s
+        self._repeats = repeats
         self._held: deque[Sound[Content]] = deque()  # the sounds after a jump that is not judged yet
         self._to_cut_s = 0.0
         self.position_s = 0.0
@@ -96,7 +107,7 @@ class MediaClock(Generic[Content]):
             late_s = lateness(self._held, self._offset_s + self.position_s - self._to_cut_s)
             if abs(late_s[0]) <= JITTER_S:
                 yield from self._play_first()
-            elif not self._is_proved(proof_sounds, proof_s):
+            elif not self._is_proved(proof_sounds, max(proof_s, REPEAT_PROOF_S * (late_s[0] < -MAX_OVERLAP_S))):
                 return
             elif max(late_s) - min(late_s) > STEADY_S:
                 yield from self._play_first()
@@ -115,11 +126,19 @@ class MediaClock(Generic[Content]):
                 self.report.add_missing(self.position_s, self.position_s + late_s)
             self.position_s += late_s
             yield Silence(late_s)
-        elif -MAX_OVERLAP_S <= late_s < 0:
+        elif late_s < 0 and self._is_overlap(-late_s):
             self._to_cut_s = -late_s
         else:
             self.report.add_ignored(self.position_s)
             self._offset_s += late_s
+
+    def _is_overlap(self, back_s: float) -> bool:
+        """Whether to cut what goes back. A clock that starts again at its beginning is that of another recording."""
+        if back_s <= MAX_OVERLAP_S:
+            return True
+        start_s = self.position_s - back_s
+        may_repeat = back_s <= MAX_REPEAT_S and start_s > MAX_OVERLAP_S
+        return may_repeat and self._repeats([sound.content for sound in self._held], start_s)
 
     def _is_within_limit(self, late_s: float) -> bool:
         return self._limit_s is None or self.position_s + late_s <= self._limit_s

@@ -17,7 +17,7 @@ from tests.support.audio.signals import Signal
 
 Stamp = Callable[[float], float | None]  # the time stamp of a packet by its second; None drops it
 CODECS = {"mp4": "aac", "mov": "aac", "m4a": "aac", "mkv": "libopus", "webm": "libopus", "ts": "aac", "flv": "aac",
-          "avi": "libmp3lame", "ogg": "libopus", "mpg": "mp2"}  # fmt: skip
+          "avi": "libmp3lame", "ogg": "libopus", "ogv": "libopus", "mpg": "mp2"}  # fmt: skip
 VIDEO_HZ = 10
 TIME_BASE = Fraction(1, 90_000)
 
@@ -75,7 +75,7 @@ def _sound_packets(
 
 
 def _video_packets(container: OutputContainer, length_s: float, from_s: float) -> Iterator["Packet[VideoStream]"]:
-    codec = {"webm": "libvpx", "mpg": "mpeg2video", "ts": "mpeg2video", "flv": "flv"}
+    codec = {"webm": "libvpx", "ogv": "libvpx", "mpg": "mpeg2video", "ts": "mpeg2video", "flv": "flv"}
     rate_hz = 25 if container.format.name in {"mpegts", "mpeg"} else VIDEO_HZ
     stream = container.add_stream(codec.get(Path(container.name).suffix[1:], "mpeg4"), rate=rate_hz)
     assert isinstance(stream, VideoStream)

@@ -4,15 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from processor_service.audio.decode import open_source
 from processor_service.audio.media_clock import ClockReport
 from tests.support.audio.films import Stamp, write_film
-from tests.support.audio.signals import tone
+from tests.support.audio.signals import CLIP, tone
 
 RATE_HZ = 48_000
 SOUND = tone(6.0, RATE_HZ)
-VIDEOS = ["mp4", "mov", "mkv", "webm", "ts", "flv", "mpg"]
+VIDEOS = ["mp4", "mov", "mkv", "webm", "ts", "flv", "mpg", "ogv"]
 WRAP_S = 2**33 / 90_000
 
 
@@ -129,3 +130,14 @@ def test_a_truncated_film_ends_where_it_is_cut(tmp_path: Path, kind: str) -> Non
     spans, length_s, _ = heard(path)
     assert length_s < 20
     assert spans[0][0] == 0
+
+
+def test_sound_that_is_sent_again_is_heard_once(tmp_path: Path) -> None:
+    speech, rate_hz = soundfile.read(CLIP, dtype="float32")
+    whole = write_film(tmp_path / "whole.ts", speech, rate_hz).read_bytes()
+    packet_bytes = 188
+    cut, again = (len(whole) * share // 10 // packet_bytes * packet_bytes for share in (7, 3))
+    (tmp_path / "a.ts").write_bytes(whole[:cut] + whole[again:])
+    with open_source(tmp_path / "a.ts") as source:
+        assert sum(map(len, source)) / rate_hz == pytest.approx(11, abs=0.2)
+        assert source.clock_report == ClockReport()

@@ -139,3 +139,17 @@ def test_reports_of_parts_are_added_and_bounded() -> None:
 
 def test_a_step_may_be_of_any_content() -> None:
     assert next(iter(MediaClock[str]().place([Sound(content="a", start_s=0.0, length_s=1.0)]))) == Play("a")
+
+
+def test_a_clock_that_goes_back_is_cut_if_the_sound_repeats() -> None:
+    asked: list[float] = []
+
+    def repeats(_contents: object, position_s: float) -> bool:
+        asked.append(position_s)
+        return True
+
+    clock: MediaClock[int] = MediaClock(repeats=repeats)
+    steps = list(clock.place(sounds(steady(500, lambda at_s: at_s if at_s < 5 else at_s - 3))))
+    assert len(steps) == pytest.approx(350, abs=1)
+    assert clock.position_s == pytest.approx(7.0)
+    assert asked == [pytest.approx(2.0)]
