@@ -28,6 +28,8 @@ CODEC_ERRORS = (av.error.PatchWelcomeError, av.error.DecoderNotFoundError, av.er
 # Besides its own errors PyAV raises built-in ones for some headers: AttributeError for a stream without a codec,
 # UnicodeError for names, ValueError for channel layouts, MemoryError for false sizes, PermissionError in _refuse_file.
 ERRORS = (av.FFmpegError, AttributeError, ValueError, OSError, MemoryError, RuntimeError, TypeError, OverflowError)
+# Raised instead of a packet of a stream that was not announced at the beginning of the file.
+UNKNOWN_STREAM = IndexError
 
 
 def open_container(raw: BinaryIO) -> InputContainer:

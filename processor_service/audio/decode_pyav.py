@@ -12,7 +12,15 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from processor_service.audio.container import CODEC_ERRORS, ERRORS, OpenBytes, numbered_track, open_container, read_only
+from processor_service.audio.container import (
+    CODEC_ERRORS,
+    ERRORS,
+    UNKNOWN_STREAM,
+    OpenBytes,
+    numbered_track,
+    open_container,
+    read_only,
+)
 from processor_service.audio.media_clock import MediaClock, Silence, Sound
 from processor_service.audio.recent_sound import NO_ARRAYS, RecentSound
 from processor_service.audio.source import Block, SourceFacts, block_frames
@@ -145,6 +153,8 @@ class PyAVDecoder:
                         yield cast("Packet[AudioStream]", packet)
                     else:
                         self._film_end_s = max(self._film_end_s, _end_s(packet) - self._timeline.origin_s)
+            except UNKNOWN_STREAM:
+                continue
             except ERRORS as error:
                 idle_errors += 1
                 self._count_error(error)
@@ -258,7 +268,7 @@ def _counted_duration(open_bytes: OpenBytes, number: int | None) -> float | None
             track = numbered_track(container, number)
             ticks = sum(packet.duration or 0 for packet in container.demux(track))
             return float(ticks * track.time_base) if ticks and track.time_base else None
-    except (AudioError, *ERRORS):
+    except (AudioError, UNKNOWN_STREAM, *ERRORS):
         return None
 
 

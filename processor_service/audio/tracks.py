@@ -12,7 +12,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 
-from processor_service.audio.container import ERRORS, OpenBytes, best_track, open_container, read_only
+from processor_service.audio.container import ERRORS, UNKNOWN_STREAM, OpenBytes, best_track, open_container, read_only
 from processor_service.audio.find_speech import FINE, SAMPLE_RATE_HZ, speech_regions
 from processor_service.audio.source import Mono, SourceFacts
 from processor_service.errors import no_such_track
@@ -128,14 +128,14 @@ def _decoded(
     numbers = {stream.index: number for number, stream in enumerate(streams)}
     try:
         for _, packet in zip(range(MAX_PACKETS), container.demux(*streams), strict=False):
-            number = numbers[packet.stream_index]
+            number = numbers[packet.stream.index]
             try:
                 frames = [one for frame in _frames(packet) for one in resamplers[number].resample(frame)]
             except ERRORS:
                 continue
             for frame in frames:
                 yield number, np.asarray(frame.to_ndarray(), np.float32).reshape(-1)
-    except ERRORS:
+    except (UNKNOWN_STREAM, *ERRORS):
         return
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 from av.audio.stream import AudioStream
+from av.video.stream import VideoStream
 
 from processor_service.audio.decode import open_source
 from processor_service.audio.tracks import TrackChoice, choice_by_speech
@@ -21,8 +22,11 @@ HUM = tone(len(SPEECH) / RATE_HZ, RATE_HZ, 100.0)
 
 
 def write_tracks(path: Path, *signals: Signal, languages: tuple[str, ...] = ()) -> Path:
-    """A file with an audio track for each signal, interleaved."""
+    """A film with an audio track for each signal, interleaved."""
     with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg2video", rate=25)
+        assert isinstance(video, VideoStream)
+        video.width, video.height, video.pix_fmt = 64, 64, "yuv420p"
         streams: list[AudioStream] = [container.add_stream("aac", rate=RATE_HZ, layout="mono") for _ in signals]
         for stream, language in zip(streams, languages, strict=False):
             stream.metadata["language"] = language
@@ -31,6 +35,8 @@ def write_tracks(path: Path, *signals: Signal, languages: tuple[str, ...] = ()) 
                 frame = av.AudioFrame.from_ndarray(signal[np.newaxis, start : start + RATE_HZ], "fltp", "mono")
                 frame.sample_rate, frame.pts, frame.time_base = RATE_HZ, start, Fraction(1, RATE_HZ)
                 container.mux(stream.encode(frame))
+        container.mux(video.encode(av.VideoFrame(64, 64, "yuv420p")))
+        container.mux(video.encode(None))
         for stream in streams:
             container.mux(stream.encode(None))
     return path
@@ -46,7 +52,7 @@ def opened(path: Path, track: int | None = None) -> tuple[TrackChoice, float]:
 @pytest.mark.parametrize("first", [SILENCE, HUM], ids=["silence", "hum"])
 def test_a_track_with_speech_is_preferred(tmp_path: Path, kind: str, first: Signal) -> None:
     choice, _ = opened(write_tracks(tmp_path / f"a.{kind}", first, SPEECH))
-    assert (choice.number, choice.preferred, choice.others) == (1, 0, ())
+    assert (choice.number, choice.others) == (1, ())
     assert [one.transcribed for one in choice.listed()] == [False, True]
 
 
@@ -65,6 +71,15 @@ def test_a_named_track_is_taken_whatever_it_holds(tmp_path: Path) -> None:
         (0, "aac", "eng", 1),
         (1, "aac", "fra", 1),
     ]
+
+
+def test_a_track_that_appears_later_changes_nothing(tmp_path: Path) -> None:
+    one = write_tracks(tmp_path / "one.ts", SPEECH).read_bytes()
+    two = write_tracks(tmp_path / "two.ts", SPEECH, HUM).read_bytes()
+    (tmp_path / "a.ts").write_bytes(one + two)
+    with open_source(tmp_path / "a.ts") as source:
+        assert sum(map(len, source)) / RATE_HZ == pytest.approx(22, abs=0.3)
+        assert source.decode_errors == 0
 
 
 @pytest.mark.parametrize("name", ["a.mkv", "a.wav", "a.ogg"])
