@@ -20,7 +20,7 @@ from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobStoreError
 from shared.blobs.blob_store import BlobStore
 from shared.failpoints import failpoint
-from shared.media.sniff_container import ACCEPTED, HEAD_BYTES, sniff_container
+from shared.media.sniff_container import ACCEPTED, HEAD_BYTES, needs_more, sniff_container
 from shared.telemetry.logs import Log
 
 log = Log(__name__)
@@ -116,7 +116,7 @@ class PartReceiver:
                 self._sniff()
 
     def _sniff(self) -> None:
-        if self._is_sniffed or len(self._head) < HEAD_BYTES:
+        if self._is_sniffed or needs_more(self._head):
             return
         if sniff_container(self._head) is None:
             raise RefusedError("unsupported_media", f"Invalid format. Accepted are {ACCEPTED}.")

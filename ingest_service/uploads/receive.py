@@ -21,7 +21,7 @@ from shared.blobs.blob_errors import BlobStoreError
 from shared.blobs.blob_store import BlobStore
 from shared.blobs.measured_stream import MeasuredStream, read_head
 from shared.failpoints import failpoint
-from shared.media.sniff_container import ACCEPTED, HEAD_BYTES, sniff_container
+from shared.media.sniff_container import ACCEPTED, HEAD_BYTES, needs_more, sniff_container
 from shared.schemas.options import SubmitOptions
 from shared.secret import repr_hiding
 from shared.telemetry.logs import Log
@@ -195,7 +195,7 @@ async def store_audio(blobs: BlobStore, key: str, audio: AsyncIterator[bytes]) -
 
     Raises RefusedError (`empty_upload`, `unsupported_media`), BlobStoreError, and what the stream raises.
     """
-    head = await read_head(audio, HEAD_BYTES)
+    head = await read_head(audio, needs_more)
     container = container_of(head)
     measured = MeasuredStream(head, audio)
     await blobs.put(key, measured.pieces())

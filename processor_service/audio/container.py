@@ -6,7 +6,6 @@ with audio decoders only.
 
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 import av
@@ -20,7 +19,8 @@ from processor_service.errors import no_audio_track, no_such_track, undecodable,
 # Containers of plain media. Formats that refer to other files are excluded (hls, dash, concat, sdp …).
 FORMATS = (
     "3g2 3gp aac ac3 aiff amr amrnb amrwb ape asf asf_o au avi caf dsf dts eac3 flac flv gsm m4a matroska mj2 mov mp3 "
-    "mp4 mpc mpc8 mpeg mpegts mxf ogg rm spx tak tta voc w64 wav webm wtv wv"
+    "mp4 mpc mpc8 mpeg mpegts mxf ogg rm spx tak tta voc w64 wav webm wtv wv "
+    "dss dtshd iff ircam loas mlp nistsphere nut oma qcp shn truehd xwma"
 ).split()
 OpenBytes = Callable[[], BinaryIO]
 IO_BUFFER_BYTES = 1 << 17
@@ -52,10 +52,6 @@ def open_container(raw: BinaryIO) -> InputContainer:
         raise unsupported_codec() from error
     except ERRORS as error:
         raise undecodable() from error
-
-
-def open_file(path: Path) -> BinaryIO:
-    return path.open("rb")
 
 
 def best_track(container: InputContainer) -> AudioStream:

@@ -5,16 +5,13 @@ libsndfile is not used: it doubles sound where granule positions jump, and reads
 
 import io
 from collections.abc import Generator, Iterator
-from functools import partial
-from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
-from typing_extensions import Buffer
 
-from processor_service.audio.container import OpenBytes
 from processor_service.audio.decode_pyav import PyAVDecoder
 from processor_service.audio.media_clock import ClockReport
+from processor_service.audio.pieces import Piece
 from processor_service.audio.source import Block, SourceFacts
 from processor_service.errors import AudioError, undecodable
 
@@ -27,10 +24,10 @@ SEARCH_BYTES = 1 << 16
 class OggDecoder:
     """A Decoder (source.py). All links are converted to the rate and channels of the first that decodes."""
 
-    def __init__(self, path: Path, *, track: int | None = None, limit_s: float | None = None) -> None:
+    def __init__(self, piece: Piece, *, track: int | None = None, limit_s: float | None = None) -> None:
         self._track, self._limit_s = track, limit_s
-        with path.open("rb") as file:
-            self._links = [partial(_open_link, path, start, end) for start, end in find_links(file)]
+        with piece.open() as file:
+            self._links = [piece.part(start, end) for start, end in find_links(file)]
         self.decode_errors = 0
         self.clock_report = ClockReport()
         self._first = self._current = self._open_first()
@@ -63,9 +60,9 @@ class OggDecoder:
                 self.decode_errors += 1
         raise undecodable()
 
-    def _open(self, link: OpenBytes, position_s: float, like: SourceFacts | None = None) -> PyAVDecoder:
+    def _open(self, link: Piece, position_s: float, like: SourceFacts | None = None) -> PyAVDecoder:
         limit_s = None if self._limit_s is None else self._limit_s - position_s
-        return PyAVDecoder(link, track=self._track, limit_s=limit_s, like=like)
+        return PyAVDecoder(link.open, track=self._track, limit_s=limit_s, like=like)
 
     def _play(self, link: PyAVDecoder, position_s: float) -> Generator[Block, None, float]:
         """The blocks of a link. Return the position after it."""
@@ -79,37 +76,6 @@ class OggDecoder:
             self.decode_errors += link.decode_errors
             self.clock_report.add(link.clock_report, position_s)
         return position_s + frames / self.facts.sample_rate_hz
-
-
-class LinkFile(io.RawIOBase):
-    """The bytes of a file from `start` to `end`, as a file."""
-
-    def __init__(self, path: Path, start: int, end: int) -> None:
-        self._file = path.open("rb")
-        self._start, self._end = start, end
-        self._file.seek(start)
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Buffer) -> int:
-        target = memoryview(buffer)
-        return self._file.readinto(target[: max(0, self._end - self._file.tell())])
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: self._start, io.SEEK_CUR: self._file.tell(), io.SEEK_END: self._end}[whence]
-        return self._file.seek(max(self._start, base + offset)) - self._start
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-
-def _open_link(path: Path, start: int, end: int) -> BinaryIO:
-    return io.BufferedReader(LinkFile(path, start, end))
 
 
 def find_links(file: BinaryIO) -> list[tuple[int, int]]:

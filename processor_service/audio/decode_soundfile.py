@@ -1,18 +1,19 @@
 """Decode with libsndfile: WAV and variants, AIFF, AU, CAF, FLAC. Files that it reads badly are refused."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import BinaryIO
 
 import soundfile
 
 from processor_service.audio.media_clock import ClockReport
+from processor_service.audio.pieces import Piece
 from processor_service.audio.source import Block, SourceFacts, block_frames
 from processor_service.errors import undecodable
 
 # Not Ogg: libsndfile doubles sound where granule positions jump. Not MP3: it pads a truncated file to its stated length
 # and stops at damage. PyAV does neither.
 MAGIC = (b"RIFF", b"RF64", b"riff", b"FORM", b"caff", b".snd", b"fLaC")
+UNKNOWN_FRAMES = 1 << 62  # stands for "unknown": a FLAC from a pipe
 DEEP_SUBTYPES = {"PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ALAC_20", "ALAC_24", "ALAC_32"}
 MAX_BLOCK_VALUES = 1 << 22  # limits a block, whatever rate and channel count a header states
 
@@ -20,8 +21,8 @@ MAX_BLOCK_VALUES = 1 << 22  # limits a block, whatever rate and channel count a 
 class SoundfileDecoder:
     """A Decoder (source.py)."""
 
-    def __init__(self, path: Path) -> None:
-        self._bytes = path.open("rb")
+    def __init__(self, piece: Piece) -> None:
+        self._bytes = piece.open()
         try:
             self._file = _open(self._bytes)
         except BaseException:
@@ -56,7 +57,7 @@ def _open(raw: BinaryIO) -> soundfile.SoundFile:
         file = soundfile.SoundFile(raw)
     except (soundfile.SoundFileError, ValueError, TypeError) as error:
         raise undecodable() from error
-    if file.format == "MP3" or not file.seekable() or not file.frames or not file.samplerate:
+    if file.format == "MP3" or not file.seekable() or not 0 < file.frames < UNKNOWN_FRAMES or not file.samplerate:
         file.close()
         raise undecodable()
     return file

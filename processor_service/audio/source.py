@@ -31,8 +31,16 @@ class Decoder(Protocol):
     """A file opened by one library. `blocks` may be read once and raises AudioError."""
 
     facts: SourceFacts
-    decode_errors: int  # damaged parts skipped so far
-    clock_report: ClockReport  # of what was read so far
+
+    @property
+    def decode_errors(self) -> int:
+        """The number of damaged parts skipped so far."""
+        ...
+
+    @property
+    def clock_report(self) -> ClockReport:
+        """The report of what was read so far."""
+        ...
 
     def blocks(self) -> Iterator[Block]:
         """The samples of the file, not always finite or within full scale."""

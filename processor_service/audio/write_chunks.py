@@ -79,6 +79,7 @@ class PreparedAudio(msgspec.Struct, frozen=True, kw_only=True):
     missing_s: tuple[tuple[float, float], ...] = ()  # spans without sound inside the track, filled with silence
     track_choice: TrackChoice = TrackChoice(number=0)
     jumps_s: tuple[float, ...] = ()  # where the time stamps of the file jump and were not believed
+    unread_bytes: int = 0  # behind the audio, that no decoder knows
 
 
 def write_chunks(  # noqa: PLR0913 - two settings and two callbacks, all by name
@@ -206,5 +207,6 @@ def _prepared(source: AudioSource, splitter: _Splitter) -> PreparedAudio:
         missing_s=tuple(source.clock_report.missing),
         jumps_s=tuple(source.clock_report.ignored),
         track_choice=source.track_choice,
+        unread_bytes=source.unread_bytes,
         peak_dbfs=max(SILENCE_DBFS, 20 * float(np.log10(max(splitter.peak, 1e-12)))),
     )

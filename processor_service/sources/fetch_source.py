@@ -19,7 +19,7 @@ from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobNotFoundError
 from shared.blobs.blob_store import BlobStore
 from shared.blobs.measured_stream import MeasuredStream, read_head
-from shared.media.sniff_container import ACCEPTED, HEAD_BYTES, sniff_container
+from shared.media.sniff_container import ACCEPTED, HEAD_BYTES, needs_more, sniff_container
 from shared.schemas.failures import FailureCode
 from shared.telemetry.logs import Log
 
@@ -105,7 +105,7 @@ async def _facts(
     pieces: AsyncIterator[bytes], consume: Callable[[AsyncIterator[bytes]], Awaitable[None]]
 ) -> FetchedSource:
     """Check that the source starts like audio, then consume the pieces and return their facts."""
-    head = await read_head(pieces, HEAD_BYTES)
+    head = await read_head(pieces, needs_more)
     container = _container(head[:HEAD_BYTES])
     measured = MeasuredStream(head, pieces)
     await consume(measured.pieces())

@@ -117,6 +117,9 @@ def _warnings(prepared: PreparedAudio) -> tuple[ResultWarning, ...]:
     if prepared.decode_errors:
         message = f"{prepared.decode_errors} damaged parts of the audio could not be decoded and were skipped."
         warnings.append(ResultWarning(code=WarningCode.DECODE_ERRORS, message=message))
+    if prepared.unread_bytes:
+        message = f"{prepared.unread_bytes} bytes of the file are not audio in a known format and were not read."
+        warnings.append(ResultWarning(code=WarningCode.TRAILING_DATA, message=message))
     return tuple(warnings)
 
 

@@ -1,7 +1,7 @@
 """Counts and hashes a stream of bytes while another reader consumes it."""
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 
 class MeasuredStream:
@@ -29,11 +29,11 @@ class MeasuredStream:
         return piece
 
 
-async def read_head(pieces: AsyncIterator[bytes], least_bytes: int) -> bytes:
-    """Read pieces until they have `least_bytes`, or the stream ends."""
+async def read_head(pieces: AsyncIterator[bytes], needs_more: Callable[[bytes], bool]) -> bytes:
+    """Read pieces as long as what was read `needs_more`, or until the stream ends."""
     head = bytearray()
     async for piece in pieces:
         head += piece
-        if len(head) >= least_bytes:
+        if not needs_more(bytes(head)):
             break
     return bytes(head)

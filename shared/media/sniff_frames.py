@@ -1,98 +1,162 @@
-"""Detects streams of frames without a container (MP3, AAC in ADTS, AC-3) by their headers; part of `sniff_container`.
+"""Finds streams of frames without a container (MP3, AAC, AC-3, MPEG-TS, …); part of `sniff_container`. Pure.
 
-A sync word alone proves nothing, because random bytes hold many. The header's fields must be valid, and a next frame
-must follow if it would start within the given bytes.
+A sync word alone proves nothing, because random bytes hold many: several valid frames of one stream must follow each
+other. A capture of a broadcast begins in the middle of a frame, so the first frame may be anywhere.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import NamedTuple
 
-ID3_HEADER_BYTES = 10
+from shared.media.frame_headers import (
+    AMR_NB_BYTES,
+    AMR_WB_BYTES,
+    HEADER_BYTES,
+    ac3_frame_bytes,
+    adts_frame_bytes,
+    amr_frame_bytes,
+    gsm_frame_bytes,
+    loas_frame_bytes,
+    mpeg_frame_bytes,
+)
 
-# ISO/IEC 11172-3 table of bit rates in kbit/s; index 0 is "free format" and 15 is forbidden: neither is accepted.
-KBPS_V1 = {
-    1: (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
-    2: (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
-    3: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
-}
-KBPS_V2 = {
-    1: (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
-    2: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-    3: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-}
-RATES_HZ = (44100, 48000, 32000)
-RATE_DIVISOR = {0b11: 1, 0b10: 2, 0b00: 4}  # MPEG 1, 2 and 2.5
-
-# ATSC A/52 table 5.18: kbit/s by half of frmsizecod.
-AC3_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
-AC3_RATES_HZ = (48000, 44100, 32000)
+# Limits the time for bytes that are full of sync words: first bytes that are looked at, headers that are read, a kind.
+MAX_FIRST_BYTES = 512
+MAX_HEADERS = 48
 
 
-def sniff_frames(head: bytes) -> str | None:
-    """Return `mp3`, `aac` or `ac3` if the bytes are such frames, perhaps after an ID3 tag or zero padding."""
-    start = id3_end(head)
-    if start is None:
-        start = len(head) - len(head.lstrip(b"\x00"))
-    elif start + 4 > len(head):
-        return "mp3"  # the tag, with its pictures, is longer than the given bytes
-    frames = head[start:].lstrip(b"\x00")
-    return next((name for name, frame_bytes in FRAMES if _run_of_frames(frames, frame_bytes)), None)
+class FrameKind(NamedTuple):
+    """A kind of frame. `frame_bytes` returns the length of the frame that starts with the given bytes, or 0."""
+
+    name: str
+    sync: bytes
+    sync_mask: bytes  # the bits that make up `sync`
+    frame_bytes: Callable[[bytes], int]
+    frames: int  # so many prove a stream anywhere
+    same: bytes = b""  # mask of the header bits that all frames of a stream share
+    proven_at_start: int = 0  # so many prove a stream that starts with the first byte; 0: as anywhere
 
 
-def id3_end(head: bytes) -> int | None:
-    """Return the end of an ID3v2 tag, or None without one (id3.org, ID3v2.4 section 3.1)."""
-    if head[:3] != b"ID3" or len(head) < ID3_HEADER_BYTES:
-        return None
-    size = head[6:10]
-    if head[3] not in {2, 3, 4} or head[4] == 0xFF or max(size) > 0x7F:
-        return None
-    return ID3_HEADER_BYTES + sum(byte << shift for byte, shift in zip(size, (21, 14, 7, 0), strict=True))
+class WeakKind(NamedTuple):
+    """A kind of frame without a sync word: it takes many frames, and the first is near the start."""
+
+    name: str
+    frame_bytes: Callable[[bytes], int]
+    within: int  # the longest frame
+    frames: int = 24
 
 
-def _run_of_frames(data: bytes, frame_bytes: Callable[[bytes], int]) -> bool:
-    """Whether the data starts with a valid frame and, if long enough, continues with another."""
-    first = frame_bytes(data)
-    if not first:
+FRAME_KINDS = (
+    FrameKind("mp3", b"\xff\xe0", b"\xff\xe0", mpeg_frame_bytes, 3, b"\xff\xfe\x0c", proven_at_start=2),
+    FrameKind("aac", b"\xff\xf0", b"\xff\xf6", adts_frame_bytes, 3, b"\xff\xff\xfc", proven_at_start=2),
+    FrameKind("ac3", b"\x0b\x77", b"\xff\xff", ac3_frame_bytes, 3, proven_at_start=2),
+    FrameKind("latm", b"\x56\xe0", b"\xff\xe0", loas_frame_bytes, 4),
+)
+TS_SYNC = b"G"
+TS_PACKET_BYTES = (188, 192, 204)  # MPEG transport stream: plain, with a time stamp, with error correction
+TS_PACKETS = 5  # so many prove a stream
+WEAK_KINDS = (
+    WeakKind("amr", lambda data: amr_frame_bytes(data, AMR_NB_BYTES), 32),
+    WeakKind("amr", lambda data: amr_frame_bytes(data, AMR_WB_BYTES), 61),
+    WeakKind("gsm", gsm_frame_bytes, 33),
+)
+
+# Sync words so long that two in the given bytes are enough.
+LONG_SYNCS = (
+    ("dts", b"\x7f\xfe\x80\x01"),
+    ("dts", b"\xfe\x7f\x01\x80"),
+    ("dts", b"\x1f\xff\xe8\x00\x07"),
+    ("dts", b"\xff\x1f\x00\xe8\xf1"),
+    ("truehd", b"\xf8\x72\x6f\xba"),
+    ("mpegps", b"\x00\x00\x01\xba"),
+)
+BEFORE_SYNC = {"truehd": 4, "mpegps": 1 << 20}  # bytes before the sync word that belong to the stream
+
+
+def starts_with_frames(data: bytes) -> str | None:
+    """Return the kind of the frames with which the data starts."""
+    proven = (kind for kind in FRAME_KINDS if kind.proven_at_start)
+    return next((kind.name for kind in proven if _is_run(kind, data, 0, kind.proven_at_start)), None)
+
+
+def find_frames(data: bytes) -> tuple[str, int] | None:
+    """Return the kind and the offset of the first run of frames, or None."""
+    # Packets and packs first: they may contain frames of the other kinds.
+    return _find_packets(data) or _find_long_sync(data) or _find_run(data) or _find_weak_frames(data)
+
+
+def _find_run(data: bytes) -> tuple[str, int] | None:
+    for kind in FRAME_KINDS:
+        for at in islice(_syncs(kind, data), MAX_HEADERS):
+            if _is_run(kind, data, at, kind.frames, all_here=True):
+                return kind.name, at
+    return None
+
+
+def _syncs(kind: FrameKind, data: bytes) -> Iterator[int]:
+    """The offsets of the kind's sync words, as far as the limit allows."""
+    second, mask = kind.sync[1], kind.sync_mask[1]
+    return (at for at in _offsets(data, kind.sync[:1]) if data[at + 1] & mask == second)
+
+
+def _offsets(data: bytes, byte: bytes) -> Iterator[int]:
+    at = -1
+    for _ in range(MAX_FIRST_BYTES):
+        at = data.find(byte, at + 1, -1)
+        if at < 0:
+            return
+        yield at
+
+
+def _find_packets(data: bytes) -> tuple[str, int] | None:
+    """Find packets of a transport stream by their sync bytes."""
+    for at in _offsets(data, TS_SYNC):
+        for stride in TS_PACKET_BYTES:
+            if data[at : at + TS_PACKETS * stride : stride] == TS_SYNC * TS_PACKETS:
+                return "mpegts", at
+    return None
+
+
+def _find_long_sync(data: bytes) -> tuple[str, int] | None:
+    for name, sync in LONG_SYNCS:
+        at = data.find(sync)
+        if at >= 0 and data.find(sync, at + len(sync)) > 0:
+            return name, max(0, at - BEFORE_SYNC.get(name, 0))
+    return None
+
+
+def _find_weak_frames(data: bytes) -> tuple[str, int] | None:
+    for kind in WEAK_KINDS:
+        for at in range(kind.within):
+            if _is_weak_run(kind, data, at):
+                return kind.name, at
+    return None
+
+
+def _is_weak_run(kind: WeakKind, data: bytes, at: int) -> bool:
+    for _ in range(kind.frames):
+        length = kind.frame_bytes(data[at : at + HEADER_BYTES])
+        if not length:
+            return False
+        at += length
+    return True
+
+
+def _is_run(kind: FrameKind, data: bytes, at: int, frames: int, *, all_here: bool = False) -> bool:
+    """Whether so many frames of one stream start at this offset. Without `all_here`, the data may end before."""
+    if not kind.frame_bytes(data[at : at + HEADER_BYTES]):
         return False
-    following = data[first : first + 8]
-    return len(following) < 8 or frame_bytes(following) > 0
+    common = _common(kind, data[at : at + len(kind.same)])
+    for number in range(frames):
+        header = data[at : at + HEADER_BYTES]
+        if number and len(header) < 8 and not all_here:
+            return True
+        length = kind.frame_bytes(header)
+        if not length or _common(kind, header) != common:
+            return False
+        at += length
+    return True
 
 
-def mpeg_frame_bytes(header: bytes) -> int:
-    """Return the length of the MPEG audio frame that starts here, or 0."""
-    if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
-        return 0
-    version, layer = header[1] >> 3 & 3, 4 - (header[1] >> 1 & 3)
-    kbps_index, rate_index, padding = header[2] >> 4, header[2] >> 2 & 3, header[2] >> 1 & 1
-    if version == 1 or layer == 4 or rate_index == 3 or not 1 <= kbps_index <= 14 or header[3] & 3 == 2:
-        return 0
-    rate_hz = RATES_HZ[rate_index] // RATE_DIVISOR[version]
-    bits = (KBPS_V1 if version == 3 else KBPS_V2)[layer][kbps_index - 1] * 1000
-    if layer == 1:
-        return (12 * bits // rate_hz + padding) * 4
-    samples_per_bit = 72 if layer == 3 and version != 3 else 144
-    return samples_per_bit * bits // rate_hz + padding
-
-
-def adts_frame_bytes(header: bytes) -> int:
-    """Return the length of the ADTS frame that starts here, or 0 (ISO/IEC 13818-7)."""
-    if len(header) < 7 or header[0] != 0xFF or header[1] & 0xF6 != 0xF0 or header[2] >> 2 & 15 > 12:
-        return 0
-    length = (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5
-    return length if length > 7 else 0
-
-
-def ac3_frame_bytes(header: bytes) -> int:
-    """Return the length of the AC-3 or E-AC-3 frame that starts here, or 0 (ATSC A/52)."""
-    if len(header) < 6 or header[:2] != b"\x0b\x77":
-        return 0
-    stream_id, rate_index, size_index = header[5] >> 3, header[4] >> 6, header[4] & 63
-    if 10 < stream_id <= 16:
-        return ((header[2] & 7) << 8 | header[3]) * 2 + 2
-    if stream_id > 10 or rate_index == 3 or size_index >= 2 * len(AC3_KBPS):
-        return 0
-    rate_hz = AC3_RATES_HZ[rate_index]
-    words = AC3_KBPS[size_index >> 1] * 96000 // rate_hz  # 1536 samples a frame, 16 bits a word
-    return 2 * (words + (size_index & 1 if rate_hz == 44100 else 0))
-
-
-FRAMES = (("mp3", mpeg_frame_bytes), ("aac", adts_frame_bytes), ("ac3", ac3_frame_bytes))
+def _common(kind: FrameKind, header: bytes) -> bytes:
+    return bytes(byte & mask for byte, mask in zip(header, kind.same, strict=False))

@@ -20,6 +20,7 @@ class WarningCode(StrEnum):
     AUDIO_MISSING = "audio_missing"  # the sound track has a gap; silence takes its place
     TIME_STAMPS_IGNORED = "time_stamps_ignored"  # the file's time stamps jump; later times may be wrong
     OTHER_TRACKS = "other_tracks"  # the file has several audio tracks; `track` chooses another
+    TRAILING_DATA = "trailing_data"  # bytes behind the audio were not read
     DIARIZATION_UNAVAILABLE = "diarization_unavailable"  # requested, but not installed on this server
     CHANNELS_MIXED = "channels_mixed"  # only in results of old versions
     WORD_TIMES_MISSING = "word_times_missing"  # requested, but the provider returned none

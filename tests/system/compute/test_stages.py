@@ -125,6 +125,19 @@ async def test_prepare_finishes_a_short_file(do: Do, blobs: BlobStore, tmp_path:
     assert (await _transcript(blobs, 1)).text == "tick tick tick"
 
 
+async def test_joined_files_are_one_job_and_unread_bytes_a_warning(do: Do, blobs: BlobStore, tmp_path: Path) -> None:
+    await _upload(blobs, tmp_path, seconds=1)
+    path = tmp_path / "source.wav"
+    path.write_bytes(path.read_bytes() * 2 + np.random.default_rng(1).bytes(4321))
+    await blobs.put(blob_keys.source(JOB), path)
+    outcome = await do(prepare, TaskKind.PREPARE)
+
+    assert isinstance(outcome, JobDone)
+    (warning,) = [each for each in outcome.warnings if each.code == WarningCode.TRAILING_DATA]
+    assert "4321 bytes" in warning.message
+    assert (await _transcript(blobs, 1)).duration == 2.0
+
+
 async def test_a_later_generation_uses_the_chunks_of_an_earlier_one(
     do: Do, blobs: BlobStore, model: Model, tmp_path: Path
 ) -> None:
