@@ -59,11 +59,9 @@ def find_pieces(path: Path) -> FoundPieces:
         finder = _Finder(path, file, file_bytes)
         pieces: list[Piece] = []
         at = unread_bytes = 0
-        while at < file_bytes and (piece := finder.piece(at)):
+        while len(pieces) < MAX_PIECES and (piece := finder.piece(at, is_last=len(pieces) == MAX_PIECES - 1)):
             if pieces and not finder.is_harmless(at):
                 unread_bytes += piece.start - len(piece.header) - at
-            if len(pieces) == MAX_PIECES - 1:  # a stream that repeats its header: FFmpeg may read on
-                piece = msgspec.structs.replace(piece, end=file_bytes)
             pieces.append(piece)
             at = piece.end
         if not pieces:
@@ -80,8 +78,11 @@ class _Finder:
         self._file = file
         self._file_bytes = file_bytes
 
-    def piece(self, at: int) -> Piece | None:
-        """The recording that starts at this offset, or behind tags and junk there."""
+    def piece(self, at: int, *, is_last: bool) -> Piece | None:
+        """The recording that starts at this offset, or behind tags and junk there.
+
+        A film that is a stream may repeat its header. The last piece contains the rest of them: FFmpeg reads on.
+        """
         found = self._locate(at)
         if found is None:
             return None
@@ -90,10 +91,10 @@ class _Finder:
             extent = measure_wav(self._file, start, self._file_bytes, self._next(container), self._is_other)
             return Piece(path=self._path, start=extent.data_start or start, end=extent.end, header=extent.header)
         if container in ISO_MEDIA:
-            return Piece(path=self._path, start=start, end=self._end_of_boxes(start))
+            return Piece(path=self._path, start=start, end=self._file_bytes if is_last else self._end_of_boxes(start))
         end = self._next(container)(start + 1) if container in SIGNATURES else self._file_bytes
         if container == "flac":  # its header does not say where it ends: a WAV may follow
-            end = min(end, self._next("wav")(start))
+            end = self._search(start, end, *SIGNATURES["wav"])
         return Piece(path=self._path, start=start, end=end)
 
     def is_harmless(self, at: int) -> bool:
@@ -121,15 +122,16 @@ class _Finder:
     def _next(self, container: str) -> Callable[[int], int]:
         """A function that returns the next start of such a file from an offset on, or the end of the file."""
         magic, signature = SIGNATURES[container]
-        return lambda at: self._search(at, magic, signature)
+        return lambda at: self._search(at, self._file_bytes, magic, signature)
 
-    def _search(self, at: int, magic: bytes, signature: re.Pattern[bytes]) -> int:
-        while at < self._file_bytes:
+    def _search(self, at: int, until: int, magic: bytes, signature: re.Pattern[bytes]) -> int:
+        """The offset of a signature, or `until`."""
+        while at < until:
             content = self._read(at, SEARCH_BYTES + LONGEST_SIGNATURE_BYTES)
             if magic in content and (match := signature.search(content)):
-                return at + match.start()
+                return min(until, at + match.start())
             at += SEARCH_BYTES
-        return self._file_bytes
+        return until
 
     def _end_of_boxes(self, at: int) -> int:
         """The end of an ISO base media file: where its boxes end, or another file's `ftyp` follows its `moov`."""

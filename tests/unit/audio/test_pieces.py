@@ -217,9 +217,17 @@ def test_many_starts_are_limited(tmp_path: Path) -> None:
     path.write_bytes(FLAC[:50] * 10_000)
     found = find_pieces(path)
     assert len(found.pieces) == MAX_PIECES
-    assert found.pieces[-1].end == path.stat().st_size
+    assert found.unread_bytes > 0
     with pytest.raises(AudioError):
         Decoded(path, path.read_bytes())
+
+
+def test_a_stream_that_repeats_its_header_is_read_to_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "many.mp4"
+    path.write_bytes(two("mp4", "aac", 48_000)[0] * (MAX_PIECES + 2))
+    found = find_pieces(path)
+    assert len(found.pieces) == MAX_PIECES
+    assert (found.pieces[-1].end, found.unread_bytes) == (path.stat().st_size, 0)
 
 
 def test_a_piece_reads_like_a_file_of_its_own(tmp_path: Path) -> None:
