@@ -68,6 +68,7 @@ W64_GUID = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 ASF_GUID = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 OLD_MOV_ATOMS = frozenset({b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
 TS_PACKETS = ((188, 0), (192, 4), (204, 0))  # their length, and the bytes of a time stamp before the sync byte
+OGG_FIRST_PAGES_BYTES = 1024
 OGG_CODECS = (b"\x01vorbis", b"OpusHead", b"Speex   ", b"\x7fFLAC", b"fishead\x00", b"\x80theora")
 
 
@@ -157,7 +158,10 @@ def _ogg(head: bytes) -> str | None:
     if head[:5] != b"OggS\x00" or len(head) < 28:
         return None
     first_packet = head[27 + head[26] :]  # after the page header and its table of segments
-    return "ogg" if first_packet.startswith(OGG_CODECS) else None
+    if first_packet.startswith(OGG_CODECS):
+        return "ogg"
+    first_pages = head[:OGG_FIRST_PAGES_BYTES]  # of all streams: that of an unknown video may precede that of the sound
+    return "ogg" if any(codec in first_pages for codec in OGG_CODECS) else None
 
 
 def _iso_media(head: bytes) -> str | None:

@@ -50,6 +50,7 @@ VARIANTS = [
     (bytes(100) + MP3_FRAME * 2, "mp3"),
     (b"\x00\x00\x00\x14ftypqt  \x20\x05\x03\x00", "mov"),
     (OGG_PAGE + b"\x01vorbis", "ogg"),
+    (OGG_PAGE + b"OVP80\x01\x01" + bytes(19) + OGG_PAGE + b"\x01vorbis", "ogg"),
     ((bytes(4) + b"G" + bytes(187)) * 4, "mpegts"),
 ]
 NOT_AUDIO = [
