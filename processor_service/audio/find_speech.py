@@ -4,13 +4,16 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from processor_service.audio.level import NEAR_S, amplified, gains, in_windows, peaks_of, without_hum
 from processor_service.audio.source import Mono
 from processor_service.audio.speech_net import WINDOW, speech_net
 
 SAMPLE_RATE_HZ = 16_000
 WINDOW_S = WINDOW / SAMPLE_RATE_HZ
-QUIET_PEAK = 0.1  # quieter recordings are amplified to this peak before detection
-SILENT_PEAK = 1e-4  # -80 dB: quieter recordings are not amplified
+QUIET_PEAK = 0.1  # softer sound is amplified to this peak before detection
+FAR_S = 10.0  # within which the level of a recording is measured
+MIN_RISE = 2.0  # a gain in a pause; below, it was heard well enough
+MIN_PAUSE_WINDOWS = 32  # 1 s; a shorter pause between regions of speech is not searched
 
 
 class SpeechSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,16 +43,31 @@ def has_speech(mono: Mono) -> bool:
 
 
 def speech_probabilities(mono: Mono) -> npt.NDArray[np.float32]:
-    """Return the probability of speech of each 32 ms of 16 kHz mono audio. Silence fills the last window."""
-    windows = np.zeros((-(-len(mono) // WINDOW), WINDOW), np.float32)
-    windows.reshape(-1)[: len(mono)] = mono
-    windows *= _gain(mono)
-    return speech_net().probabilities(windows)
+    """Return the probability of speech of each 32 ms of 16 kHz mono audio. Silence fills the last window.
+
+    Soft sound is amplified by its own level. Longer pauses between regions of speech are then searched alone: a voice
+    there may be much softer than its neighbours.
+    """
+    windows = in_windows(mono)
+    clean = without_hum(windows)
+    peaks = peaks_of(clean)
+    everywhere = np.ones(len(windows), np.bool_)
+    gain = gains(peaks, everywhere, target=QUIET_PEAK, near_s=FAR_S)
+    found = speech_net().probabilities(amplified(windows, clean, gain))
+    for pause in _pauses(found):
+        more = gains(peaks[pause], everywhere[pause], target=QUIET_PEAK, near_s=NEAR_S)
+        if (more >= MIN_RISE).any():
+            heard = speech_net().probabilities(amplified(clean[pause], clean[pause], more))
+            found[pause] = np.maximum(found[pause], heard)
+    return found
 
 
-def _gain(mono: Mono) -> np.float32:
-    peak = float(np.abs(mono).max(initial=0.0))
-    return np.float32(QUIET_PEAK / peak if SILENT_PEAK < peak < QUIET_PEAK else 1.0)
+def _pauses(probabilities: npt.NDArray[np.float32]) -> list[slice]:
+    """The pauses of at least `MIN_PAUSE_WINDOWS` between regions of speech, as slices of windows."""
+    spans = _above(probabilities, DEFAULTS.start_probability, DEFAULTS.stop_probability)
+    edges = [0, *(edge for span in spans for edge in span), len(probabilities)]
+    pauses = zip(edges[::2], edges[1::2], strict=True)
+    return [slice(start, end) for start, end in pauses if end - start >= MIN_PAUSE_WINDOWS]
 
 
 def _above(probabilities: npt.NDArray[np.float32], start: float, stop: float) -> list[tuple[int, int]]:
