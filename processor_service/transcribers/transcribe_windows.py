@@ -15,13 +15,16 @@ import whisper
 from processor_service.transcribers.choose_language import choose_language, shifted_windows
 from processor_service.transcribers.segments import RecognizedWindow, TimedWord, segments_of
 from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray, Span
-from processor_service.transcribers.whisper_checks import Decoded, decode_reliably
+from processor_service.transcribers.whisper_checks import SILENT_FROM, Decoded, decode_reliably
 from processor_service.transcribers.whisper_model import Encoded, Language, WhisperModel, tokenizer_for
 from shared.schemas.options import JobOptions
-from shared.schemas.transcript import ResultWarning, Transcript, WarningCode
+from shared.schemas.transcript import ResultWarning, Segment, Transcript, WarningCode
 
 WINDOWS_AT_ONCE = 8  # more are little faster on a CPU, and each takes memory
 WARM_UP_S = 3
+GUESS_BELOW = 0.3  # confidence of a segment that the model itself takes for silence
+ECHO_WORDS = 4  # shorter repetitions are normal and fast: "no, no, no"
+FASTEST_CHARACTERS_S = 30.0  # fast speech has 20
 
 
 def transcribe_windows(
@@ -39,7 +42,7 @@ def transcribe_windows(
         language = language or choose_language(model, encoded, partial(_encode_shifted, model, audio, batch))
         recognized += _recognized(model, batch, encoded, language, options)
         on_progress(done / len(windows))
-    segments = segments_of(recognized)
+    segments = without_inventions(segments_of(recognized))
     return Transcript(
         text=" ".join(segment.text for segment in segments),
         language=language.code if language else None,
@@ -50,6 +53,26 @@ def transcribe_windows(
         engine=model.engine,
         model=model.model,
     )
+
+
+def without_inventions(segments: Sequence[Segment]) -> list[Segment]:
+    """The segments without guesses in noise, and without repetitions of a neighbour that were too fast for speech.
+
+    A model that hears equal sentences may write more of them than were said; the aligner has no time for these.
+    """
+    told = [segment for segment in segments if not _is_guess(segment) and not _is_echo(segment, segments)]
+    return [msgspec.structs.replace(segment, id=number) for number, segment in enumerate(told)]
+
+
+def _is_guess(segment: Segment) -> bool:
+    return segment.no_speech_prob > SILENT_FROM and segment.confidence < GUESS_BELOW
+
+
+def _is_echo(segment: Segment, segments: Sequence[Segment]) -> bool:
+    if len(segment.words) < ECHO_WORDS or len(segment.text) <= FASTEST_CHARACTERS_S * (segment.end - segment.start):
+        return False
+    neighbours = segments[max(0, segment.id - 1) : segment.id + 2]
+    return any(one.id != segment.id and one.text.casefold() == segment.text.casefold() for one in neighbours)
 
 
 def warm_up(model: WhisperModel[Encoded]) -> None:
