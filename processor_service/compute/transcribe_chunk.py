@@ -1,6 +1,6 @@
 """Transcribes the core of a chunk file, channel by channel, and adds warnings about its sound."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -10,15 +10,17 @@ import soundfile
 
 from processor_service.audio.find_speech import FINE, speech_regions
 from processor_service.audio.join import FADE_S, half_fade_frames
+from processor_service.audio.level import levelled
 from processor_service.audio.load_mono import load_mono_16k
 from processor_service.audio.write_chunks import ChunkFile
 from processor_service.compute.messages import ProcessChunk
-from processor_service.transcribers.holes import fill_holes
+from processor_service.transcribers.holes import Hole, fill_holes, hole_warnings
 from processor_service.transcribers.snap_times import snap_times
 from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray, Span, Transcriber, shifted
 from processor_service.transcribers.warnings import sound_warnings
-from processor_service.transcribers.windows import plan_windows
-from shared.schemas.transcript import EngineUse, Transcript
+from processor_service.transcribers.windows import apart, plan_windows
+from shared.schemas.options import JobOptions
+from shared.schemas.transcript import EngineUse, ResultWarning, Transcript, WarningCode
 
 CONTEXT_S = 2.0  # on both sides, for speech detection: it needs time to distinguish speech from a breath
 OVERLAP_S = 4.0  # transcribed by both neighbours where the cut went through speech
@@ -49,9 +51,11 @@ def transcribe_chunk(
         parts.append(part if channel is None else as_channel(part, channel))
     merged = merge_channels(parts)
     start_s, end_s = _core_span(request.chunk)
+    in_source = shifted(merged, span.start_s)
     use = EngineUse(engine=merged.engine, model=merged.model, start=round(start_s, 3), end=round(end_s, 3))
     return msgspec.structs.replace(
-        shifted(merged, span.start_s),
+        in_source,
+        warnings=tuple(_in_core(in_source.warnings, start_s, end_s)),
         duration=end_s - start_s,
         engines=(use,) if merged.engine else (),
         transcribed_from=request.options.transcribe_from,
@@ -60,6 +64,15 @@ def transcribe_chunk(
 
 def _core_span(chunk: ChunkFile) -> Span:
     return chunk.core_start_frame / chunk.sample_rate_hz, chunk.core_end_frame / chunk.sample_rate_hz
+
+
+def _in_core(warnings: Sequence[ResultWarning], start_s: float, end_s: float) -> Iterator[ResultWarning]:
+    """The warnings; missing speech that is in the overlap alone is left to the neighbour, which may have its text."""
+    for one in warnings:
+        if one.code != WarningCode.SPEECH_NOT_TRANSCRIBED or one.start is None or one.end is None:
+            yield one
+        elif one.start < end_s and one.end > start_s:
+            yield msgspec.structs.replace(one, start=max(one.start, start_s), end=min(one.end, end_s))
 
 
 def _transcribe(
@@ -71,15 +84,21 @@ def _transcribe(
     if not transcriber.wants_speech_only:
         return transcriber.transcribe(audio, speech, request.options, threads=request.threads, on_progress=progress)
     speech = speech_in(audio, span, channel)
+    heard = levelled(audio, speech)
 
-    def transcribe(spans: Sequence[Span], on_progress: OnProgress) -> Transcript:
-        windows = plan_windows(spans, duration_s)
-        text = transcriber.transcribe(audio, windows, request.options, threads=request.threads, on_progress=on_progress)
+    def transcribe(windows: Sequence[Span], options: JobOptions, on_progress: OnProgress) -> Transcript:
+        text = transcriber.transcribe(heard, windows, options, threads=request.threads, on_progress=on_progress)
         return snap_times(text, speech)
 
-    first = transcribe(speech, progress)
-    transcript = fill_holes(first, speech, transcribe=lambda holes: transcribe(holes, lambda _: None))
-    warnings = sound_warnings(audio, speech, is_end=span.is_end)
+    first = transcribe(plan_windows(speech, duration_s), request.options, progress)
+    options = msgspec.structs.replace(request.options, language=first.language or request.options.language)
+
+    def transcribe_holes(holes: Sequence[Hole]) -> Transcript:
+        windows = [window for hole in holes for window in plan_windows(hole, duration_s)]
+        return transcribe(apart(windows), options, lambda _: None)
+
+    transcript = fill_holes(first, speech, transcribe_holes)
+    warnings = (*hole_warnings(speech, transcript.segments), *sound_warnings(audio, speech, is_end=span.is_end))
     return msgspec.structs.replace(transcript, warnings=(*transcript.warnings, *warnings))
 
 

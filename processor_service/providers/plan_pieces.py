@@ -12,8 +12,9 @@ import msgspec
 
 from processor_service.audio.find_speech import FINE, speech_regions
 from processor_service.audio.flac import FlacWriter
+from processor_service.audio.level import levelled
 from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray, Span
-from processor_service.transcribers.windows import plan_windows
+from processor_service.transcribers.windows import apart, plan_windows
 
 TOUCHING_S = 1e-3  # windows closer than this are one span
 
@@ -36,7 +37,7 @@ def plan_pieces(windows: Sequence[Span], longest_s: float) -> list[tuple[Span, .
     """The spans of each piece. Windows are in order and no longer than a piece; windows that divide speech overlap."""
     pieces: list[tuple[Span, ...]] = []
     piece: tuple[Span, ...] = ()
-    for window in _apart(windows):
+    for window in apart(windows):
         longer = _joined(piece, window)
         if piece and length_s(longer) > longest_s:
             pieces.append(piece)
@@ -47,19 +48,6 @@ def plan_pieces(windows: Sequence[Span], longest_s: float) -> list[tuple[Span, .
 
 def length_s(spans: Sequence[Span]) -> float:
     return sum(end_s - start_s for start_s, end_s in spans)
-
-
-def _apart(windows: Sequence[Span]) -> list[Span]:
-    """The windows without overlaps: each overlap is divided in the middle."""
-    apart: list[Span] = []
-    for start_s, end_s in windows:
-        if apart and start_s < apart[-1][1]:
-            cut_s = (apart[-1][1] + start_s) / 2
-            apart[-1] = (apart[-1][0], cut_s)
-            apart.append((cut_s, end_s))
-        else:
-            apart.append((start_s, end_s))
-    return apart
 
 
 def _joined(piece: tuple[Span, ...], window: Span) -> tuple[Span, ...]:
@@ -100,9 +88,10 @@ class Timeline:
 def encode_pieces(audio: FloatArray, out_dir: Path, longest_s: Sequence[float]) -> ChannelPieces:
     """Write the pieces of 16 kHz mono audio as FLAC files: one set for each maximum length. Runs in a compute child."""
     duration_s = len(audio) / SAMPLE_RATE_HZ
-    windows = plan_windows(speech_regions(audio, FINE), duration_s)
+    speech = speech_regions(audio, FINE)
+    windows, heard = plan_windows(speech, duration_s), levelled(audio, speech)
     sets = tuple(
-        _encode(audio, plan_pieces(windows, one_s), out_dir / str(number)) for number, one_s in enumerate(longest_s)
+        _encode(heard, plan_pieces(windows, one_s), out_dir / str(number)) for number, one_s in enumerate(longest_s)
     )
     return ChannelPieces(duration_s=duration_s, sets=sets)
 

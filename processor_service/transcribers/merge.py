@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from processor_service.transcribers.seam import SpokenWord, find_seam
-from shared.schemas.transcript import EngineUse, ResultWarning, Segment, Transcript, Word
+from shared.schemas.transcript import EngineUse, ResultWarning, Segment, Transcript, WarningCode, Word
+
+SEPARATE = (WarningCode.SPEECH_NOT_TRANSCRIBED,)  # every span of these warnings matters
 
 
 def merge_transcripts(parts: Sequence[Transcript], *, duration_s: float) -> Transcript:
@@ -127,9 +129,12 @@ def _language_probability(parts: Sequence[Transcript]) -> float | None:
 
 
 def _merged(warnings: Iterable[ResultWarning]) -> list[ResultWarning]:
-    """One warning per code and message, from the first to the last time."""
-    merged: dict[tuple[str, str], ResultWarning] = {}
+    """One warning per code and message, from the first to the last time; those of `SEPARATE` stay as they are."""
+    merged: dict[tuple[object, ...], ResultWarning] = {}
     for one in warnings:
+        if one.code in SEPARATE:
+            merged[one.code, one.start, one.end] = one
+            continue
         before = merged.get((one.code, one.message), one)
         starts = [time_s for time_s in (before.start, one.start) if time_s is not None]
         ends = [time_s for time_s in (before.end, one.end) if time_s is not None]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.schemas.options import JobOptions
-from shared.schemas.transcript import Segment, Transcript, Word
+from shared.schemas.transcript import ResultWarning, Segment, Transcript, Word
 
 Span = tuple[float, float]  # start and end in seconds
 FloatArray = npt.NDArray[np.float32]
@@ -47,7 +47,14 @@ def shifted(transcript: Transcript, offset_s: float) -> Transcript:
     if offset_s == 0:
         return transcript
     segments = tuple(_shifted_segment(segment, offset_s) for segment in transcript.segments)
-    return msgspec.structs.replace(transcript, segments=segments)
+    warnings = tuple(_shifted_warning(warning, offset_s) for warning in transcript.warnings)
+    return msgspec.structs.replace(transcript, segments=segments, warnings=warnings)
+
+
+def _shifted_warning(warning: ResultWarning, offset_s: float) -> ResultWarning:
+    start = None if warning.start is None else _moved(warning.start, offset_s)
+    end = None if warning.end is None else _moved(warning.end, offset_s)
+    return msgspec.structs.replace(warning, start=start, end=end)
 
 
 def _shifted_segment(segment: Segment, offset_s: float) -> Segment:

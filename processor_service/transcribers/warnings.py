@@ -136,4 +136,6 @@ def _level_dbfs(audio: FloatArray, spans: Sequence[Span]) -> float:
 
 
 def _piece(audio: FloatArray, start_s: float, end_s: float) -> FloatArray:
-    return audio[int(start_s * SAMPLE_RATE_HZ) : int(end_s * SAMPLE_RATE_HZ)]
+    """The samples of a span without their mean: an offset of the microphone is not loud."""
+    samples = audio[int(start_s * SAMPLE_RATE_HZ) : int(end_s * SAMPLE_RATE_HZ)]
+    return samples - samples.mean() if len(samples) else samples

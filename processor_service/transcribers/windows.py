@@ -36,6 +36,19 @@ def plan_windows(speech: Sequence[Span], duration_s: float) -> list[Span]:
     return _padded(_windows(regions, firsts), duration_s)
 
 
+def apart(windows: Sequence[Span]) -> list[Span]:
+    """The windows without overlaps: each overlap is divided in the middle."""
+    cut: list[Span] = []
+    for start_s, end_s in windows:
+        if cut and start_s < cut[-1][1]:
+            cut_s = (cut[-1][1] + start_s) / 2
+            cut[-1] = (cut[-1][0], cut_s)
+            cut.append((cut_s, end_s))
+        else:
+            cut.append((start_s, end_s))
+    return cut
+
+
 def _windows(regions: Sequence[Span], firsts: Sequence[int]) -> list[Span]:
     windows: list[Span] = []
     end = len(regions)

@@ -11,6 +11,7 @@ class WarningCode(StrEnum):
 
     NO_SPEECH = "no_speech"  # no speech was detected; the text is empty
     REPETITION = "repetition"  # the text repeats itself, a sign of a model's failure; it is kept
+    SPEECH_NOT_TRANSCRIBED = "speech_not_transcribed"  # speech was detected here, but the model gave no text
     LOW_CONFIDENCE = "low_confidence"  # the model is not sure of these words; they are kept
     CLIPPED = "clipped"  # the recording level was too high
     QUIET = "quiet"  # the speech is very quiet

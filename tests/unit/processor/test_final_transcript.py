@@ -60,6 +60,16 @@ def test_a_warning_with_times_spans_the_first_to_the_last() -> None:
     assert (warning.start, warning.end) == (1.0, 8.0)
 
 
+def test_each_span_of_missing_speech_keeps_its_times() -> None:
+    def missing(start_s: float) -> Transcript:
+        code = WarningCode.SPEECH_NOT_TRANSCRIBED
+        return _chunk("word", warnings=(ResultWarning(code=code, message="m", start=start_s, end=start_s + 1),))
+
+    merged = final_transcript([missing(1.0), shifted(missing(2.0), 5.0)], JobOptions(), duration_s=10.0)
+
+    assert [(one.start, one.end) for one in merged.warnings] == [(1.0, 2.0), (7.0, 8.0)]
+
+
 def test_words_are_omitted_unless_requested() -> None:
     merged = final_transcript([_chunk("one two")], JobOptions(word_timestamps=False), duration_s=5.0)
 
