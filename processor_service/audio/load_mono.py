@@ -1,6 +1,6 @@
 """Load a span of one of our FLAC files as 16 kHz mono, for transcription and voice activity detection."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +8,8 @@ import soundfile
 import soxr
 
 from processor_service.audio.flac import read_blocks
-from processor_service.audio.mix_channels import ChannelLevels, Mix
-from processor_service.audio.source import Mono
+from processor_service.audio.mix_channels import mix_stream
+from processor_service.audio.source import Block, Mono
 
 SAMPLE_RATE_HZ = 16_000
 
@@ -17,35 +17,34 @@ SAMPLE_RATE_HZ = 16_000
 def load_mono_16k(
     path: Path, start_frame: int = 0, end_frame: int | None = None, *, channel: int | None = None
 ) -> Mono:
-    """Load a span, given in frames of the file, as float32 (samples,) at 16 kHz.
+    """Load a span, given in frames of the file, as float32 (samples,) at 16 kHz, from -1 to 1.
 
-    Of one channel, counted from 0, or of the mix of all. A mix takes two passes; the first chooses it (mix_channels).
+    Of one channel, counted from 0, or of the mix of all (mix_channels).
     """
+    blocks = blocks_16k(path, start_frame, end_frame, channel=channel)
+    monos = mix_stream(blocks)
+    mono = np.concatenate([np.zeros(0, np.float32), *monos])
+    peak = float(np.abs(mono).max(initial=0.0))
+    return mono if peak <= 1 else np.divide(mono, np.float32(peak), out=mono)
+
+
+def blocks_16k(
+    path: Path, start_frame: int = 0, end_frame: int | None = None, *, channel: int | None = None
+) -> Iterator[Block]:
+    """Load a span at 16 kHz as a stream of blocks (frames, channels): of all channels, or of one."""
     with soundfile.SoundFile(path) as file:
         end_frame = file.frames if end_frame is None else min(end_frame, file.frames)
-        mix = _choose_mix(file, start_frame, end_frame) if channel is None else Mix(channel=channel, gain=1.0)
-        return _joined(_resampled(file, start_frame, end_frame, mix))
+        blocks = read_blocks(file, start_frame, end_frame)
+        if channel is not None:
+            blocks = (np.ascontiguousarray(block[:, channel : channel + 1]) for block in blocks)
+        yield from _resampled(blocks, file.samplerate, file.channels if channel is None else 1)
 
 
-def _choose_mix(file: soundfile.SoundFile, start_frame: int, end_frame: int) -> Mix:
-    if file.channels == 1:
-        return Mix(channel=0, gain=1.0)
-    levels = ChannelLevels(file.channels)
-    for block in read_blocks(file, start_frame, end_frame):
-        levels.add(block)
-    return levels.mix()
-
-
-def _resampled(file: soundfile.SoundFile, start_frame: int, end_frame: int, mix: Mix) -> Iterator[Mono]:
-    monos = (mix.apply(block) for block in read_blocks(file, start_frame, end_frame))
-    if file.samplerate == SAMPLE_RATE_HZ:
-        yield from monos
+def _resampled(blocks: Iterable[Block], rate_hz: int, channels: int) -> Iterator[Block]:
+    if rate_hz == SAMPLE_RATE_HZ:
+        yield from blocks
         return
-    stream = soxr.ResampleStream(file.samplerate, SAMPLE_RATE_HZ, 1, dtype="float32")
-    for mono in monos:
-        yield stream.resample_chunk(mono)
-    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
-
-
-def _joined(parts: Iterator[Mono]) -> Mono:
-    return np.concatenate([np.zeros(0, np.float32), *parts])
+    stream = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, channels, dtype="float32")
+    for block in blocks:
+        yield stream.resample_chunk(block)
+    yield stream.resample_chunk(np.zeros((0, channels), np.float32), last=True)

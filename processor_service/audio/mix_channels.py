@@ -1,51 +1,202 @@
-"""Mix channels to mono without losing any: opposite phases do not cancel, and a single channel keeps its level."""
+"""Mix channels to one, so that speech in any of them is heard: decide which mix, in steps of 160 ms.
 
-import msgspec
+The usual mix (the mean, or the downmix of ITU-R BS.775 for 3 to 8 channels in FLAC's order) is the rule. Where it loses
+speech (opposite phases cancel, or another channel's noise or music covers it), another mix takes over.
+"""
+
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import numpy.typing as npt
 
+from processor_service.audio.find_speech import speech_probabilities
+from processor_service.audio.segments import segments
 from processor_service.audio.source import Block, Mono
+from processor_service.audio.speech_net import WINDOW
 
+Floats = npt.NDArray[np.float32]
+
+FRAMES_PER_STEP = 5
+STEP = FRAMES_PER_STEP * WINDOW  # samples: 160 ms, the length of a cross-fade
+SEGMENT = 200 * STEP  # samples decided at a time: 32 s; bounds the memory
+CONTEXT = 20 * STEP  # samples on both sides that a decision also reads: longer than LEVEL_FRAMES
+
+MINUS_3_DB = 0.7071
+SURROUND = 0.5
+# The usual mix by number of channels: L R C; L R BL BR; L R C BL BR; L R C LFE BL BR; L R C LFE BC SL SR; …
+DOWNMIXES = {
+    3: (MINUS_3_DB, MINUS_3_DB, 1.0),
+    4: (1.0, 1.0, SURROUND, SURROUND),
+    5: (MINUS_3_DB, MINUS_3_DB, 1.0, SURROUND, SURROUND),
+    6: (MINUS_3_DB, MINUS_3_DB, 1.0, 0.0, SURROUND, SURROUND),
+    7: (MINUS_3_DB, MINUS_3_DB, 1.0, 0.0, SURROUND, SURROUND, SURROUND),
+    8: (MINUS_3_DB, MINUS_3_DB, 1.0, 0.0, SURROUND, SURROUND, SURROUND, SURROUND),
+}
+
+PRE_EMPHASIS = 0.9  # attenuates hum, which neither covers speech nor disturbs the model much
+LEVEL_FRAMES = 62  # 2 s: speech pauses within this
+LOUD_SHARE, SOFT_SHARE = 0.9, 0.1  # quantiles of the level that stand for speech and for what sounds in its pauses
+CLEAR_DB = 15.0  # between those levels; more is no better
 CANCELLED = 0.1  # a mix with less than this fraction of the energy of uncorrelated channels has cancelled
-
-
-class ChannelLevels:
-    """The energies and the peak of a stream of blocks, from which the mix is chosen."""
-
-    def __init__(self, channels: int) -> None:
-        self._energies: npt.NDArray[np.float64] = np.zeros(channels)
-        self._mix_energy = 0.0
-        self._mix_peak = 0.0
-
-    def add(self, block: Block) -> None:
-        mix = block.mean(axis=1)
-        self._energies += np.einsum("ij,ij->j", block, block)
-        self._mix_energy += float(mix @ mix)
-        self._mix_peak = max(self._mix_peak, float(np.abs(mix).max(initial=0.0)))
-
-    def mix(self) -> "Mix":
-        """The mean of the channels at the level of the loudest channel, or that channel if the mean cancels."""
-        channels, loudest = len(self._energies), int(self._energies.argmax())
-        if self._mix_energy <= CANCELLED * float(self._energies.sum()) / channels**2:
-            return Mix(channel=loudest, gain=1.0)
-        gain = float(np.sqrt(self._energies[loudest] / self._mix_energy))
-        return Mix(channel=None, gain=max(1.0, min(gain, 1.0 / self._mix_peak)))
-
-
-class Mix(msgspec.Struct, frozen=True, kw_only=True):
-    """How to make one channel of several: one of them, or the mean of all with a gain."""
-
-    channel: int | None
-    gain: float
-
-    def apply(self, block: Block) -> Mono:
-        if self.channel is not None:
-            return np.ascontiguousarray(block[:, self.channel])
-        return np.asarray(block.mean(axis=1) * np.float32(self.gain), dtype=np.float32)
+RANGE_DB = 70.0  # below the loudest level, all is silence
+USUAL_BONUS = 0.15  # of 1: another mix must be clearer by this much
+SWITCH_COST = 1.0  # as much as a step of lost speech
+REACH_FRAMES = 6  # speech is expected this long before and after it is detected
+WORTH_A_LOOK = 0.2  # difference of clearness, below which speech detection is not run
 
 
 def mix_channels(block: Block) -> Mono:
-    """Mix one block (frames, channels) to mono. For audio that is in memory as a whole."""
-    levels = ChannelLevels(block.shape[1])
-    levels.add(block)
-    return levels.mix().apply(block)
+    """Mix (frames, channels) at 16 kHz that are in memory as a whole."""
+    return np.concatenate([np.zeros(0, np.float32), *mix_stream([block])])
+
+
+def mix_stream(blocks: Iterable[Block]) -> Iterator[Mono]:
+    """Mix a stream of blocks (frames, channels) at 16 kHz."""
+    last: Floats | None = None
+    for piece, lead, length in segments(blocks, SEGMENT, CONTEXT):
+        if piece.shape[1] == 1:
+            yield piece[lead : lead + length, 0]
+            continue
+        weights = choose_weights(piece, lead // STEP, last)[: -(-length // STEP)]
+        yield apply_weights(piece[lead : lead + length], weights, weights[0] if last is None else last)
+        last = weights[-1]
+
+
+def apply_weights(block: Block, weights: Floats, before: Floats) -> Mono:
+    """Mix with the weights (steps, channels) of each step. Each is reached at the end of its step."""
+    mono = np.empty(len(block), np.float32)
+    ramp = (np.arange(STEP, dtype=np.float32)[:, np.newaxis] + 1) / STEP
+    for step, weight in enumerate(weights):
+        part = block[step * STEP : (step + 1) * STEP]
+        fading = before + (weight - before) * ramp[: len(part)] if np.any(weight != before) else weight
+        mono[step * STEP : step * STEP + len(part)] = (part * fading).sum(axis=1)
+        before = weight
+    return mono
+
+
+def choose_weights(piece: Block, first_step: int, before: Floats | None) -> Floats:
+    """Return the weights (steps, channels) of each step from `first_step`; `before` are those of the step before it."""
+    mixes = possible_mixes(piece.shape[1])
+    covariances = frame_covariances(piece)
+    energies = np.asarray(((mixes @ covariances) * mixes).sum(axis=-1))
+    clear = clearness(energies)
+    usual = _usual(energies, covariances, mixes)
+    path = np.full(-(-len(clear) // FRAMES_PER_STEP), usual)
+    if (clear.max(axis=1) > clear[:, usual] + WORTH_A_LOOK).any():
+        path = best_path(_by_step(_scores(piece, mixes, clear, usual)))
+    scaled = mixes * _gains(covariances, energies, mixes)[:, np.newaxis]
+    return _without_sign_changes(scaled[path], _by_step(covariances), first_step, before)
+
+
+def possible_mixes(channels: int) -> Floats:
+    """Return the weights of each possible mix, (mixes, channels). The first is the usual one."""
+    single = np.eye(channels)
+    mean = np.full((1, channels), 1 / channels)
+    if channels == 2:
+        return np.concatenate([mean, [[0.5, -0.5]], single]).astype(np.float32)
+    usual = np.array([DOWNMIXES[channels]])
+    return np.concatenate([usual / usual.sum(), mean, single]).astype(np.float32)
+
+
+def frame_covariances(piece: Block) -> Floats:
+    """Return the covariance of the channels in each 32 ms: (frames, channels, channels). Any mix's energy follows."""
+    channels = piece.shape[1]
+    frames = np.zeros((-(-len(piece) // WINDOW), WINDOW, channels), np.float32)
+    flat = frames.reshape(-1, channels)
+    flat[: len(piece)] = piece
+    flat[1 : len(piece)] -= np.float32(PRE_EMPHASIS) * piece[:-1]
+    return np.asarray(frames.transpose(0, 2, 1) @ frames / np.float32(WINDOW))
+
+
+def clearness(energies: Floats) -> Floats:
+    """Return how far speech would rise over what else sounds, 0 to 1, of each frame and mix: (frames, mixes).
+
+    What else sounds is heard in pauses; the louder of those before and after counts, so that noise is noticed at once.
+    """
+    silence = 1e-10 + float(energies.max(initial=0.0)) * 10 ** (-RANGE_DB / 10)
+    levels_db = 10 * np.log10(np.maximum(energies, silence))
+    half = LEVEL_FRAMES // 2
+    soft = _quantiles(levels_db, SOFT_SHARE, LEVEL_FRAMES - 1)
+    pauses = np.maximum(soft[: len(levels_db)], soft[LEVEL_FRAMES - 1 :])
+    loud = _quantiles(levels_db, LOUD_SHARE, half)[: len(levels_db)]
+    return np.asarray(np.clip((loud - pauses) / CLEAR_DB, 0, 1), np.float32)
+
+
+def _quantiles(levels_db: Floats, share: float, before: int) -> Floats:
+    """The quantile of each LEVEL_FRAMES frames, from the window that begins `before` frames before the first."""
+    padded = np.pad(levels_db, ((before, LEVEL_FRAMES - 1), (0, 0)), "edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, LEVEL_FRAMES, axis=0)
+    index = round(share * (LEVEL_FRAMES - 1))
+    return np.asarray(np.partition(windows, index, axis=-1)[..., index], np.float32)
+
+
+def _usual(energies: Floats, covariances: Floats, mixes: Floats) -> int:
+    """Return the mix to use where none is clearer: the first, or the loudest channel if the first cancels."""
+    if energies[:, 0].sum() > CANCELLED * (_channel_energies(covariances) @ mixes[0] ** 2):
+        return 0
+    return int((energies.sum(axis=0) * _are_single(mixes)).argmax())
+
+
+def _scores(piece: Block, mixes: Floats, clear: Floats, usual: int) -> Floats:
+    """Return how much clear speech each mix has in each frame; 0 for one that is nowhere clearer than the usual."""
+    scores = np.zeros_like(clear)
+    for number, mix in enumerate(mixes):
+        if number == usual or (clear[:, number] > clear[:, usual] + WORTH_A_LOOK).any():
+            scores[:, number] = _spread(speech_probabilities(piece @ mix)) * clear[:, number]
+    scores[:, usual] += USUAL_BONUS
+    return scores
+
+
+def _spread(probabilities: Floats) -> Floats:
+    """The maximum of the frames around each."""
+    padded = np.pad(probabilities, REACH_FRAMES)
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, 2 * REACH_FRAMES + 1).max(axis=1))
+
+
+def _by_step(frames: Floats) -> Floats:
+    """The mean of the frames of each step."""
+    starts = np.arange(0, len(frames), FRAMES_PER_STEP)
+    counts = np.diff(np.append(starts, len(frames))).reshape(-1, *[1] * (frames.ndim - 1))
+    return np.asarray(np.add.reduceat(frames, starts, axis=0) / counts, np.float32)
+
+
+def best_path(scores: Floats) -> npt.NDArray[np.int64]:
+    """Return the choice of each step, (steps,), with the highest sum of scores (steps, choices) less the switches."""
+    total = np.zeros(scores.shape[1], np.float64)
+    origins = np.zeros(scores.shape, np.int64)
+    for step, score in enumerate(scores):
+        best = int(total.argmax())
+        stays = total >= total[best] - SWITCH_COST
+        origins[step] = np.where(stays, np.arange(len(total)), best)
+        total = np.where(stays, total, total[best] - SWITCH_COST) + score
+    path = np.empty(len(scores), np.int64)
+    choice = int(total.argmax())
+    for step in reversed(range(len(scores))):
+        path[step], choice = choice, origins[step, choice]
+    return path
+
+
+def _gains(covariances: Floats, energies: Floats, mixes: Floats) -> Floats:
+    """Return a gain for each mix of several channels that raises it to the level of the loudest channel."""
+    levels = np.maximum(energies.sum(axis=0), 1e-12)
+    gains = np.clip(np.sqrt(_channel_energies(covariances).max() / levels), 1.0, mixes.shape[1])
+    return np.asarray(np.where(_are_single(mixes), 1.0, gains), np.float32)
+
+
+def _channel_energies(covariances: Floats) -> Floats:
+    return np.asarray(np.einsum("tii->i", covariances))
+
+
+def _are_single(mixes: Floats) -> npt.NDArray[np.bool_]:
+    return np.asarray(np.count_nonzero(mixes, axis=1) == 1)
+
+
+def _without_sign_changes(weights: Floats, covariances: Floats, first_step: int, before: Floats | None) -> Floats:
+    """Return the weights from `first_step`, with signs such that a cross-fade from one to the next does not cancel."""
+    signed = weights[first_step:].copy()
+    last = signed[0] if before is None else before
+    for step, weight in enumerate(signed):
+        if float(last @ covariances[first_step + step] @ weight) < 0:
+            signed[step] = -weight
+        last = signed[step]
+    return signed

@@ -152,7 +152,7 @@ class _Splitter:
         start_frame = self._target_frame - self._plan.search_frames
         searched = self._held.read(start_frame, self._target_frame + self._plan.search_frames)
         rate_hz = self._source.sample_rate_hz
-        mono = soxr.resample(mix_channels(searched), rate_hz, SAMPLE_RATE_HZ)
+        mono = mix_channels(soxr.resample(searched, rate_hz, SAMPLE_RATE_HZ))
         cut = choose_cut(mono)
         return start_frame + min(len(searched), round(cut.at_s * rate_hz)), cut.in_speech
 

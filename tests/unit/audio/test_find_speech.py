@@ -70,13 +70,13 @@ def test_padding_widens_regions(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("layout", ["antiphase", "left only", "mono"])
 def test_no_channel_layout_loses_audio(tmp_path: Path, layout: str) -> None:
-    sound = tone(1.0, 44_100)
+    sound = tone(1.0, SAMPLE_RATE_HZ)
     channels = {
         "antiphase": np.stack([sound, -sound], axis=1),
         "left only": np.stack([sound, 0 * sound], axis=1),
         "mono": sound[:, np.newaxis],
     }[layout]
-    soundfile.write(tmp_path / "a.flac", channels, 44_100)
+    soundfile.write(tmp_path / "a.flac", channels, SAMPLE_RATE_HZ)
     for mono in (load_mono_16k(tmp_path / "a.flac"), mix_channels(channels)):
         assert np.abs(mono).max() == pytest.approx(0.4, abs=0.02)
 
