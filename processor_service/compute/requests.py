@@ -10,7 +10,6 @@ from processor_service.audio.decode import open_source
 from processor_service.audio.denoise import denoise_chunk
 from processor_service.audio.find_speech import speech_regions
 from processor_service.audio.join import FADE_S, join_denoised
-from processor_service.audio.load_mono import load_mono_16k
 from processor_service.audio.write_chunks import write_chunks
 from processor_service.compute.messages import (
     ChunkProcessed,
@@ -27,7 +26,12 @@ from processor_service.compute.messages import (
     SplitSource,
 )
 from processor_service.compute.resource_limits import MODELS_LOADED, audio_file_bytes
-from processor_service.compute.transcribe_chunk import channels_of, span_to_transcribe, transcribe_chunk
+from processor_service.compute.transcribe_chunk import (
+    channels_of,
+    load_sounds,
+    span_to_transcribe,
+    transcribe_chunk,
+)
 from processor_service.denoisers import DenoiserSettings, load_denoiser
 from processor_service.providers.plan_pieces import encode_pieces
 from processor_service.providers.remote_transcripts import RemoteTranscripts
@@ -119,9 +123,8 @@ def encode_for_providers(request: EncodePieces) -> Reply:
     what = request.what
     span = span_to_transcribe(what, from_denoised=what.options.transcribe_from == "denoised")
     pieces = []
-    for number, channel in enumerate(channels_of(what)):
-        audio = load_mono_16k(span.path, span.start_frame, span.end_frame, channel=channel)
-        pieces.append(encode_pieces(audio, Path(request.out_dir) / str(number), request.longest_s))
+    for number, sound in enumerate(load_sounds(span, channels_of(what))):
+        pieces.append(encode_pieces(sound.audio, Path(request.out_dir) / str(number), request.longest_s))
     return PiecesEncoded(channels=tuple(pieces))
 
 

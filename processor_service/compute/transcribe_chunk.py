@@ -5,13 +5,13 @@ from itertools import chain
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import soundfile
 
+from processor_service.audio.cross_talk import apply_keep, own_sound
 from processor_service.audio.find_speech import FINE, speech_regions
 from processor_service.audio.join import FADE_S, half_fade_frames
 from processor_service.audio.level import levelled
-from processor_service.audio.load_mono import load_mono_16k
+from processor_service.audio.load_mono import blocks_16k, load_mono_16k
 from processor_service.audio.write_chunks import ChunkFile
 from processor_service.compute.messages import ProcessChunk
 from processor_service.transcribers.holes import Hole, fill_holes, hole_warnings
@@ -37,6 +37,16 @@ class TranscribedSpan(msgspec.Struct, frozen=True, kw_only=True):
     start_s: float  # in the source's time
     is_end: bool  # the source ends here
     context_frames: int  # on both sides, as far as the file has them
+    sample_rate_hz: int  # of the file
+
+
+class Sound(msgspec.Struct, frozen=True, kw_only=True):
+    """The 16 kHz mono of a span: of one channel, or of the mix of all."""
+
+    channel: int | None
+    whole: FloatArray  # with context
+    lead: int  # samples of the context before
+    audio: FloatArray  # without context
 
 
 def transcribe_chunk(
@@ -46,9 +56,9 @@ def transcribe_chunk(
     span = span_to_transcribe(request, from_denoised=from_denoised)
     channels = channels_of(request)
     parts = []
-    for number, channel in enumerate(channels):
-        part = _transcribe(transcriber, request, span, channel, _share(progress, number, len(channels)))
-        parts.append(part if channel is None else as_channel(part, channel))
+    for number, sound in enumerate(load_sounds(span, channels)):
+        part = _transcribe(transcriber, request, span, sound, _share(progress, number, len(channels)))
+        parts.append(part if sound.channel is None else as_channel(part, sound.channel))
     merged = merge_channels(parts)
     start_s, end_s = _core_span(request.chunk)
     in_source = shifted(merged, span.start_s)
@@ -76,14 +86,14 @@ def _in_core(warnings: Sequence[ResultWarning], start_s: float, end_s: float) ->
 
 
 def _transcribe(
-    transcriber: Transcriber, request: ProcessChunk, span: TranscribedSpan, channel: int | None, progress: OnProgress
+    transcriber: Transcriber, request: ProcessChunk, span: TranscribedSpan, sound: Sound, progress: OnProgress
 ) -> Transcript:
-    audio = load_mono_16k(span.path, span.start_frame, span.end_frame, channel=channel)
+    audio = sound.audio
     duration_s = len(audio) / SAMPLE_RATE_HZ
     speech: list[Span] = [(0.0, duration_s)]
     if not transcriber.wants_speech_only:
         return transcriber.transcribe(audio, speech, request.options, threads=request.threads, on_progress=progress)
-    speech = speech_in(audio, span, channel)
+    speech = speech_in(sound)
     heard = levelled(audio, speech)
 
     def transcribe(windows: Sequence[Span], options: JobOptions, on_progress: OnProgress) -> Transcript:
@@ -131,16 +141,28 @@ def span_to_transcribe(request: ProcessChunk, *, from_denoised: bool) -> Transcr
         start_s=start_s,
         is_end=core_end >= file_frames,
         context_frames=round(CONTEXT_S * chunk.sample_rate_hz),
+        sample_rate_hz=chunk.sample_rate_hz,
     )
 
 
-def speech_in(audio: FloatArray, span: TranscribedSpan, channel: int | None) -> list[Span]:
-    """Return the speech regions of a span, in seconds from its start. Detection also reads the context."""
-    first = max(0, span.start_frame - span.context_frames)
-    before = load_mono_16k(span.path, first, span.start_frame, channel=channel)
-    after = load_mono_16k(span.path, span.end_frame, span.end_frame + span.context_frames, channel=channel)
-    lead_s, duration_s = len(before) / SAMPLE_RATE_HZ, len(audio) / SAMPLE_RATE_HZ
-    regions = speech_regions(np.concatenate([before, audio, after]), FINE)
+def load_sounds(span: TranscribedSpan, channels: Sequence[int | None]) -> Iterator[Sound]:
+    """Load a span with its context, once for each channel. Separate channels are silent where others talk into them."""
+    first, end = max(0, span.start_frame - span.context_frames), span.end_frame + span.context_frames
+    lead, core_end = (
+        round((frame - first) * SAMPLE_RATE_HZ / span.sample_rate_hz) for frame in (span.start_frame, span.end_frame)
+    )
+    kept = own_sound(blocks_16k(span.path, first, end)) if len(channels) > 1 else None
+    for channel in channels:
+        whole = load_mono_16k(span.path, first, end, channel=channel)
+        if kept is not None and channel is not None:
+            whole = apply_keep(whole, kept[:, channel])
+        yield Sound(channel=channel, whole=whole, lead=lead, audio=whole[lead:core_end])
+
+
+def speech_in(sound: Sound) -> list[Span]:
+    """Return the speech regions of a sound's audio, in seconds from its start. Detection also reads the context."""
+    lead_s, duration_s = sound.lead / SAMPLE_RATE_HZ, len(sound.audio) / SAMPLE_RATE_HZ
+    regions = speech_regions(sound.whole, FINE)
     clipped = [(max(0.0, start_s - lead_s), min(duration_s, end_s - lead_s)) for start_s, end_s in regions]
     return [region for region in clipped if region[0] < region[1]]
 

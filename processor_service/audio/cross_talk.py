@@ -1,0 +1,144 @@
+"""Find which channels have speech of their own when channels hear each other: the audio of `channels=separate`.
+
+A channel's sound is cross-talk where another channel explains it: with one delay and one transfer function, estimated
+where the other is the louder. Uncorrelated channels explain nothing, however soft one of them is.
+"""
+
+from collections.abc import Iterable
+from itertools import permutations
+
+import numpy as np
+import numpy.typing as npt
+
+from processor_service.audio.segments import segments
+from processor_service.audio.source import Block, Mono
+
+Floats = npt.NDArray[np.float32]
+Spectra = npt.NDArray[np.complex64]
+
+SAMPLE_RATE_HZ = 16_000
+HOP = 320  # samples: 20 ms, the length of a frame
+FOURIER = 1024
+SEGMENT = 1600 * HOP  # samples judged at a time: 32 s; bounds the memory
+CONTEXT = 150 * HOP  # samples on both sides that a judgement also reads
+
+MAX_DELAY_S = 0.5  # of an echo in a telephone network
+BAND_HZ = (200.0, 3800.0)  # of the correlation
+CORRELATED = 12.0  # a peak of the correlation above this multiple of its mean is a delay
+ACTIVE_DB = 30.0  # below a channel's loudest frames, it is silent
+MARGIN_DB = 6.0  # cross-talk varies this much around its estimate
+TIE_DB = 1.0  # of channels whose levels differ less, the first one has the speech
+TAIL = np.array(
+    [1.0, 0.6, 0.4, 0.25, 0.15, 0.1], np.float32
+)  # of the cross-talk in the following frames: reverberation
+SMOOTH_FRAMES = 9  # 180 ms
+MIN_OWN_FRAMES = 4  # shorter is not a word
+HOLD_FRAMES = 5  # kept on both sides of own speech
+
+
+def own_sound(blocks: Iterable[Block]) -> Floats:
+    """Return where each channel of a stream at 16 kHz is kept, 0 to 1, (frames of 20 ms, channels)."""
+    kept = []
+    for piece, lead, length in segments(blocks, SEGMENT, CONTEXT):
+        first = lead // HOP
+        kept.append(keep(piece)[first : first + -(-length // HOP)])
+    return np.concatenate(kept) if kept else np.zeros((0, 1), np.float32)
+
+
+def apply_keep(mono: Mono, kept: Floats) -> Mono:
+    """Silence a channel where it is not kept, (frames,), with fades of a frame."""
+    edges = np.minimum(kept, np.append(kept[1:], kept[-1:]))
+    times = np.arange(len(mono), dtype=np.float32) / HOP
+    return np.asarray(mono * np.interp(times, np.arange(len(edges)) + 0.5, edges), np.float32)
+
+
+def keep(piece: Block) -> Floats:
+    """Return where each channel has sound of its own, 0 or 1, (frames, channels)."""
+    levels = _levels(piece)
+    kept = np.ones_like(levels)
+    for other, channel in permutations(range(piece.shape[1]), 2):
+        delay = find_delay(piece[:, other], piece[:, channel], levels[:, other], levels[:, channel])
+        if delay is None:
+            continue
+        delayed = _delayed(piece[:, other], delay)
+        explained = _explained(delayed, piece[:, channel])
+        limit = np.minimum(explained * _ratio(MARGIN_DB), _tie(_levels(delayed[:, np.newaxis])[:, 0], other < channel))
+        kept[:, channel] *= _held(_smoothed(levels[:, channel]) > limit)
+    return kept
+
+
+def find_delay(other: Mono, channel: Mono, other_level: Floats, level: Floats) -> int | None:
+    """Return by how many samples a channel repeats another, or None if it does not.
+
+    By the generalized cross-correlation with phase transform (Knapp and Carter, 1976), where the other is the louder.
+    """
+    is_louder = _smoothed(other_level) >= _smoothed(level) * _ratio(-TIE_DB)
+    is_heard = other_level > other_level.max(initial=0.0) * _ratio(-ACTIVE_DB)
+    if not (is_louder & is_heard).any():
+        return None
+    weights = np.repeat((is_louder & is_heard).astype(np.float32), HOP)[: len(channel)]
+    size = 1 << (len(channel) + round(MAX_DELAY_S * SAMPLE_RATE_HZ)).bit_length()
+    cross = np.conj(np.fft.rfft(other, size)) * np.fft.rfft(channel * weights, size)
+    low, high = (round(hz * size / SAMPLE_RATE_HZ) for hz in BAND_HZ)
+    cross[:low] = cross[high:] = 0
+    magnitude = np.abs(cross)
+    correlation = np.abs(np.fft.irfft(cross / np.maximum(magnitude, 1e-9 * magnitude.max(initial=1e-12)), size))
+    correlation = correlation[: round(MAX_DELAY_S * SAMPLE_RATE_HZ)]
+    peak = int(correlation.argmax())
+    return peak if correlation[peak] > CORRELATED * correlation.mean() else None
+
+
+def _explained(delayed: Mono, channel: Mono) -> Floats:
+    """Return the energy of each frame of a channel that the other explains, by their transfer function."""
+    source, heard = _spectra(delayed), _spectra(channel)
+    power, heard_power = np.abs(source) ** 2, np.abs(heard) ** 2
+    total, heard_total = power.sum(axis=1), heard_power.sum(axis=1)
+    used = (total > total.max(initial=0.0) * _ratio(-ACTIVE_DB)) & (total >= heard_total * _ratio(-TIE_DB))
+    cross = np.abs((np.conj(source[used]) * heard[used]).sum(axis=0))
+    transfer = (cross / np.maximum(power[used].sum(axis=0), 1e-9)) ** 2
+    frames = (power * transfer).sum(axis=1)
+    return _smoothed(np.asarray(np.convolve(frames, TAIL)[: len(frames)], np.float32))
+
+
+def _tie(level: Floats, is_first: bool) -> Floats:  # noqa: FBT001 - one private use
+    """The level that a channel must exceed to be the louder: the first channel wins a tie."""
+    return _smoothed(level) * _ratio(TIE_DB if is_first else -TIE_DB)
+
+
+def _levels(piece: Block) -> Floats:
+    """Return the energy of each frame and channel, on the scale of `_spectra`."""
+    return np.stack([(np.abs(_spectra(channel)) ** 2).sum(axis=1) for channel in piece.T], axis=1)
+
+
+def _spectra(mono: Mono) -> Spectra:
+    """Return the spectra of windows of 64 ms around each frame: (frames, bins). Without the lowest, which hold hum."""
+    frames = -(-len(mono) // HOP)
+    padded = np.zeros(frames * HOP + FOURIER, np.float32)
+    start = (FOURIER - HOP) // 2
+    padded[start : start + len(mono)] = mono
+    windows = np.lib.stride_tricks.sliding_window_view(padded, FOURIER)[: frames * HOP : HOP]
+    spectra = np.fft.rfft(windows * np.hanning(FOURIER).astype(np.float32), axis=1)
+    return np.asarray(spectra[:, round(BAND_HZ[0] * FOURIER / SAMPLE_RATE_HZ) :], np.complex64)
+
+
+def _delayed(mono: Mono, delay: int) -> Mono:
+    return np.concatenate([np.zeros(delay, np.float32), mono])[: len(mono)]
+
+
+def _smoothed(level: Floats) -> Floats:
+    padded = np.pad(level, SMOOTH_FRAMES // 2, "edge")
+    return np.asarray(np.convolve(padded, np.full(SMOOTH_FRAMES, 1 / SMOOTH_FRAMES), "valid"), np.float32)
+
+
+def _held(own: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Own speech without spans that are too short for a word, widened on both sides."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], own, [False]]).astype(np.int8)))
+    held = np.zeros(len(own), np.bool_)
+    for start, end in zip(edges[::2], edges[1::2], strict=True):
+        if end - start >= MIN_OWN_FRAMES:
+            held[max(0, start - HOLD_FRAMES) : end + HOLD_FRAMES] = True
+    return held
+
+
+def _ratio(db: float) -> float:
+    return float(10 ** (db / 10))
