@@ -45,69 +45,76 @@ def own_sound(blocks: Iterable[Block]) -> Floats:
     return np.concatenate(kept) if kept else np.zeros((0, 1), np.float32)
 
 
-def apply_keep(mono: Mono, kept: Floats) -> Mono:
-    """Silence a channel where it is not kept, (frames,), with fades of a frame."""
-    edges = np.minimum(kept, np.append(kept[1:], kept[-1:]))
-    times = np.arange(len(mono), dtype=np.float32) / HOP
-    return np.asarray(mono * np.interp(times, np.arange(len(edges)) + 0.5, edges), np.float32)
+def silence(mono: Mono, kept: Floats) -> None:
+    """Silence a channel in place where it is not kept, (frames,), with fades of a frame."""
+    centres = np.arange(len(kept)) + 0.5
+    for start in range(0, len(mono), SEGMENT):
+        part = mono[start : start + SEGMENT]
+        part *= np.interp(np.arange(start, start + len(part)) / HOP, centres, kept).astype(np.float32)
 
 
 def keep(piece: Block) -> Floats:
     """Return where each channel has sound of its own, 0 or 1, (frames, channels)."""
-    levels = _levels(piece)
-    kept = np.ones_like(levels)
-    for other, channel in permutations(range(piece.shape[1]), 2):
-        delay = find_delay(piece[:, other], piece[:, channel], levels[:, other], levels[:, channel])
-        if delay is None:
-            continue
-        delayed = _delayed(piece[:, other], delay)
-        explained = _explained(delayed, piece[:, channel])
-        limit = np.minimum(explained * _ratio(MARGIN_DB), _tie(_levels(delayed[:, np.newaxis])[:, 0], other < channel))
-        kept[:, channel] *= _held(_smoothed(levels[:, channel]) > limit)
+    spectra = [_spectra(channel) for channel in piece.T]
+    levels = [_energies(spectrum) for spectrum in spectra]
+    kept = np.ones((len(levels[0]), len(levels)), np.float32)
+    for other, channel in permutations(range(len(levels)), 2):
+        used = _is_louder(levels[other], levels[channel])
+        delay = find_delay(piece[:, other], piece[:, channel], used) if used.any() else None
+        if delay is not None:
+            source = _spectra(_delayed(piece[:, other], delay)) if delay else spectra[other]
+            limit = _loudest_cross_talk(source, spectra[channel], is_first=other < channel)
+            kept[:, channel] *= _held(_smoothed(levels[channel]) > limit)
     return kept
 
 
-def find_delay(other: Mono, channel: Mono, other_level: Floats, level: Floats) -> int | None:
-    """Return by how many samples a channel repeats another, or None if it does not.
+def _is_louder(other: Floats, channel: Floats) -> npt.NDArray[np.bool_]:
+    """Whether a channel may be cross-talk of another, by their levels (frames,)."""
+    is_active = other > other.max(initial=0.0) * _ratio(-ACTIVE_DB)
+    return np.asarray(is_active & (_smoothed(other) >= _smoothed(channel) * _ratio(-TIE_DB)))
 
-    By the generalized cross-correlation with phase transform (Knapp and Carter, 1976), where the other is the louder.
+
+def find_delay(other: Mono, channel: Mono, used: npt.NDArray[np.bool_]) -> int | None:
+    """Return by how many samples a channel repeats another in the used frames, or None if it does not.
+
+    By the generalized cross-correlation with phase transform (Knapp and Carter, 1976).
     """
-    is_louder = _smoothed(other_level) >= _smoothed(level) * _ratio(-TIE_DB)
-    is_heard = other_level > other_level.max(initial=0.0) * _ratio(-ACTIVE_DB)
-    if not (is_louder & is_heard).any():
-        return None
-    weights = np.repeat((is_louder & is_heard).astype(np.float32), HOP)[: len(channel)]
-    size = 1 << (len(channel) + round(MAX_DELAY_S * SAMPLE_RATE_HZ)).bit_length()
-    cross = np.conj(np.fft.rfft(other, size)) * np.fft.rfft(channel * weights, size)
+    longest = round(MAX_DELAY_S * SAMPLE_RATE_HZ)
+    size = _fast_size(len(channel) + longest)
+    heard = channel * np.repeat(used, HOP)[: len(channel)]
+    cross = np.conj(np.fft.rfft(other, size)) * np.fft.rfft(heard, size)
     low, high = (round(hz * size / SAMPLE_RATE_HZ) for hz in BAND_HZ)
     cross[:low] = cross[high:] = 0
-    magnitude = np.abs(cross)
-    correlation = np.abs(np.fft.irfft(cross / np.maximum(magnitude, 1e-9 * magnitude.max(initial=1e-12)), size))
-    correlation = correlation[: round(MAX_DELAY_S * SAMPLE_RATE_HZ)]
+    cross /= np.maximum(np.abs(cross), 1e-12)
+    correlation = np.abs(np.fft.irfft(cross, size)[:longest])
     peak = int(correlation.argmax())
     return peak if correlation[peak] > CORRELATED * correlation.mean() else None
 
 
-def _explained(delayed: Mono, channel: Mono) -> Floats:
-    """Return the energy of each frame of a channel that the other explains, by their transfer function."""
-    source, heard = _spectra(delayed), _spectra(channel)
-    power, heard_power = np.abs(source) ** 2, np.abs(heard) ** 2
-    total, heard_total = power.sum(axis=1), heard_power.sum(axis=1)
-    used = (total > total.max(initial=0.0) * _ratio(-ACTIVE_DB)) & (total >= heard_total * _ratio(-TIE_DB))
+def _fast_size(samples: int) -> int:
+    """A length of at least that many samples whose Fourier transform is fast."""
+    return min(odd << (-(-samples // odd) - 1).bit_length() for odd in (1, 3, 5, 9, 15))
+
+
+def _loudest_cross_talk(source: Spectra, heard: Spectra, *, is_first: bool) -> Floats:
+    """Return the level below which a channel's frames are cross-talk of a source: (frames,). Both are in time."""
+    level = _energies(source)
+    tie = _smoothed(level) * _ratio(TIE_DB if is_first else -TIE_DB)
+    explained = _explained(source, heard, _is_louder(level, _energies(heard)))
+    return np.asarray(np.minimum(explained * _ratio(MARGIN_DB), tie), np.float32)
+
+
+def _explained(source: Spectra, heard: Spectra, used: npt.NDArray[np.bool_]) -> Floats:
+    """Return the energy of each frame that the source explains, by the transfer function of the used frames."""
+    power = np.abs(source) ** 2
     cross = np.abs((np.conj(source[used]) * heard[used]).sum(axis=0))
     transfer = (cross / np.maximum(power[used].sum(axis=0), 1e-9)) ** 2
-    frames = (power * transfer).sum(axis=1)
-    return _smoothed(np.asarray(np.convolve(frames, TAIL)[: len(frames)], np.float32))
+    energies = np.convolve(power @ transfer, TAIL)[: len(power)]
+    return _smoothed(np.asarray(energies, np.float32))
 
 
-def _tie(level: Floats, is_first: bool) -> Floats:  # noqa: FBT001 - one private use
-    """The level that a channel must exceed to be the louder: the first channel wins a tie."""
-    return _smoothed(level) * _ratio(TIE_DB if is_first else -TIE_DB)
-
-
-def _levels(piece: Block) -> Floats:
-    """Return the energy of each frame and channel, on the scale of `_spectra`."""
-    return np.stack([(np.abs(_spectra(channel)) ** 2).sum(axis=1) for channel in piece.T], axis=1)
+def _energies(spectra: Spectra) -> Floats:
+    return np.asarray((np.abs(spectra) ** 2).sum(axis=1))
 
 
 def _spectra(mono: Mono) -> Spectra:

@@ -22,10 +22,9 @@ def load_mono_16k(
     Of one channel, counted from 0, or of the mix of all (mix_channels).
     """
     blocks = blocks_16k(path, start_frame, end_frame, channel=channel)
-    monos = mix_stream(blocks)
-    mono = np.concatenate([np.zeros(0, np.float32), *monos])
-    peak = float(np.abs(mono).max(initial=0.0))
-    return mono if peak <= 1 else np.divide(mono, np.float32(peak), out=mono)
+    mono = np.concatenate([np.zeros(0, np.float32), *mix_stream(blocks)])
+    peak = max(mono.max(initial=0.0), -mono.min(initial=0.0))
+    return mono if peak <= 1 else np.divide(mono, peak, out=mono)
 
 
 def blocks_16k(

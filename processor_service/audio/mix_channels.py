@@ -84,8 +84,8 @@ def choose_weights(piece: Block, first_step: int, before: Floats | None) -> Floa
     path = np.full(-(-len(clear) // FRAMES_PER_STEP), usual)
     if (clear.max(axis=1) > clear[:, usual] + WORTH_A_LOOK).any():
         path = best_path(_by_step(_scores(piece, mixes, clear, usual)))
-    scaled = mixes * _gains(covariances, energies, mixes)[:, np.newaxis]
-    return _without_sign_changes(scaled[path], _by_step(covariances), first_step, before)
+    steps = _by_step(covariances)
+    return _without_sign_changes(mixes[path] * _gains(steps, mixes, path), steps, first_step, before)
 
 
 def possible_mixes(channels: int) -> Floats:
@@ -134,7 +134,7 @@ def _usual(energies: Floats, covariances: Floats, mixes: Floats) -> int:
     """Return the mix to use where none is clearer: the first, or the loudest channel if the first cancels."""
     if energies[:, 0].sum() > CANCELLED * (_channel_energies(covariances) @ mixes[0] ** 2):
         return 0
-    return int((energies.sum(axis=0) * _are_single(mixes)).argmax())
+    return int((energies.sum(axis=0) * (np.count_nonzero(mixes, axis=1) == 1)).argmax())
 
 
 def _scores(piece: Block, mixes: Floats, clear: Floats, usual: int) -> Floats:
@@ -176,19 +176,20 @@ def best_path(scores: Floats) -> npt.NDArray[np.int64]:
     return path
 
 
-def _gains(covariances: Floats, energies: Floats, mixes: Floats) -> Floats:
-    """Return a gain for each mix of several channels that raises it to the level of the loudest channel."""
-    levels = np.maximum(energies.sum(axis=0), 1e-12)
-    gains = np.clip(np.sqrt(_channel_energies(covariances).max() / levels), 1.0, mixes.shape[1])
-    return np.asarray(np.where(_are_single(mixes), 1.0, gains), np.float32)
+def _gains(covariances: Floats, mixes: Floats, path: npt.NDArray[np.int64]) -> Floats:
+    """Return a gain for each step, (steps, 1): a mix of several has the level of their loudest where it is used."""
+    gains = np.ones((len(path), 1), np.float32)
+    for number in np.unique(path):
+        if np.count_nonzero(mixes[number]) == 1:
+            continue
+        used = covariances[path == number].sum(axis=0)
+        level = max(float(mixes[number] @ used @ mixes[number]), 1e-12)
+        gains[path == number] = np.clip(np.sqrt(used.diagonal().max() / level), 1.0, len(used))
+    return gains
 
 
 def _channel_energies(covariances: Floats) -> Floats:
     return np.asarray(np.einsum("tii->i", covariances))
-
-
-def _are_single(mixes: Floats) -> npt.NDArray[np.bool_]:
-    return np.asarray(np.count_nonzero(mixes, axis=1) == 1)
 
 
 def _without_sign_changes(weights: Floats, covariances: Floats, first_step: int, before: Floats | None) -> Floats:

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import soundfile
 
-from processor_service.audio.cross_talk import apply_keep, own_sound
+from processor_service.audio.cross_talk import own_sound, silence
 from processor_service.audio.find_speech import FINE, speech_regions
 from processor_service.audio.join import FADE_S, half_fade_frames
 from processor_service.audio.level import levelled
@@ -155,7 +155,7 @@ def load_sounds(span: TranscribedSpan, channels: Sequence[int | None]) -> Iterat
     for channel in channels:
         whole = load_mono_16k(span.path, first, end, channel=channel)
         if kept is not None and channel is not None:
-            whole = apply_keep(whole, kept[:, channel])
+            silence(whole, kept[:, channel])
         yield Sound(channel=channel, whole=whole, lead=lead, audio=whole[lead:core_end])
 
 
