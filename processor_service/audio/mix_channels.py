@@ -36,7 +36,7 @@ DOWNMIXES = {
 PRE_EMPHASIS = 0.9  # attenuates hum, which neither covers speech nor disturbs the model much
 LEVEL_FRAMES = 62  # 2 s: speech pauses within this
 LOUD_SHARE, SOFT_SHARE = 0.9, 0.1  # quantiles of the level that stand for speech and for what sounds in its pauses
-CLEAR_DB = 15.0  # between those levels; more is no better
+UNCLEAR_DB, CLEAR_DB = 5.0, 15.0  # between those levels: less is no speech, and more is no better
 CANCELLED = 0.1  # a mix with less than this fraction of the energy of uncorrelated channels has cancelled
 RANGE_DB = 70.0  # below the loudest level, all is silence
 USUAL_BONUS = 0.15  # of 1: another mix must be clearer by this much
@@ -115,16 +115,16 @@ def clearness(energies: Floats) -> Floats:
     """
     silence = 1e-10 + float(energies.max(initial=0.0)) * 10 ** (-RANGE_DB / 10)
     levels_db = 10 * np.log10(np.maximum(energies, silence))
-    half = LEVEL_FRAMES // 2
-    soft = _quantiles(levels_db, SOFT_SHARE, LEVEL_FRAMES - 1)
-    pauses = np.maximum(soft[: len(levels_db)], soft[LEVEL_FRAMES - 1 :])
-    loud = _quantiles(levels_db, LOUD_SHARE, half)[: len(levels_db)]
-    return np.asarray(np.clip((loud - pauses) / CLEAR_DB, 0, 1), np.float32)
+    soft, loud = _quantiles(levels_db, SOFT_SHARE), _quantiles(levels_db, LOUD_SHARE)
+    frames, last = np.arange(len(levels_db)), len(soft) - 1
+    before, around, after = (np.clip(frames - lead, 0, last) for lead in (LEVEL_FRAMES - 1, LEVEL_FRAMES // 2, 0))
+    rise_db = loud[around] - np.maximum(soft[before], soft[after])
+    return np.asarray(np.clip((rise_db - UNCLEAR_DB) / (CLEAR_DB - UNCLEAR_DB), 0, 1), np.float32)
 
 
-def _quantiles(levels_db: Floats, share: float, before: int) -> Floats:
-    """The quantile of each LEVEL_FRAMES frames, from the window that begins `before` frames before the first."""
-    padded = np.pad(levels_db, ((before, LEVEL_FRAMES - 1), (0, 0)), "edge")
+def _quantiles(levels_db: Floats, share: float) -> Floats:
+    """The quantile of each window of LEVEL_FRAMES frames."""
+    padded = np.pad(levels_db, ((0, max(0, LEVEL_FRAMES - len(levels_db))), (0, 0)), "edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, LEVEL_FRAMES, axis=0)
     index = round(share * (LEVEL_FRAMES - 1))
     return np.asarray(np.partition(windows, index, axis=-1)[..., index], np.float32)
