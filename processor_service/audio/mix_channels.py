@@ -34,7 +34,7 @@ DOWNMIXES = {
 }
 
 PRE_EMPHASIS = 0.9  # attenuates hum, which neither covers speech nor disturbs the model much
-LEVEL_FRAMES = 62  # 2 s: speech pauses within this
+LEVEL_FRAMES = 31  # 1 s: speech pauses within this
 LOUD_SHARE, SOFT_SHARE = 0.9, 0.1  # quantiles of the level that stand for speech and for what sounds in its pauses
 UNCLEAR_DB, CLEAR_DB = 5.0, 15.0  # between those levels: less is no speech, and more is no better
 CANCELLED = 0.1  # a mix with less than this fraction of the energy of uncorrelated channels has cancelled
