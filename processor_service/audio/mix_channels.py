@@ -81,10 +81,13 @@ def choose_weights(piece: Block, first_step: int, before: Floats | None) -> Floa
     energies = np.asarray(((mixes @ covariances) * mixes).sum(axis=-1))
     clear = clearness(energies)
     usual = _usual(energies, covariances, mixes)
-    path = np.full(-(-len(clear) // FRAMES_PER_STEP), usual)
-    if (clear.max(axis=1) > clear[:, usual] + WORTH_A_LOOK).any():
-        path = best_path(_by_step(_scores(piece, mixes, clear, usual)))
     steps = _by_step(covariances)
+    foreign = foreign_shares(mixes, steps)
+    path = np.full(len(steps), usual)
+    if _is_worth_a_look(clear, foreign, usual):
+        scores = without_foreign(_by_step(_scores(piece, mixes, clear)), foreign)
+        scores[:, usual] += USUAL_BONUS
+        path = best_path(scores)
     return _without_sign_changes(mixes[path] * _gains(steps, mixes, path), steps, first_step, before)
 
 
@@ -137,14 +140,32 @@ def _usual(energies: Floats, covariances: Floats, mixes: Floats) -> int:
     return int((energies.sum(axis=0) * (np.count_nonzero(mixes, axis=1) == 1)).argmax())
 
 
-def _scores(piece: Block, mixes: Floats, clear: Floats, usual: int) -> Floats:
-    """Return how much clear speech each mix has in each frame; 0 for one that is nowhere clearer than the usual."""
-    scores = np.zeros_like(clear)
-    for number, mix in enumerate(mixes):
-        if number == usual or (clear[:, number] > clear[:, usual] + WORTH_A_LOOK).any():
-            scores[:, number] = _spread(speech_probabilities(piece @ mix)) * clear[:, number]
-    scores[:, usual] += USUAL_BONUS
-    return scores
+def foreign_shares(mixes: Floats, covariances: Floats) -> Floats:
+    """Return the share of each mix's energy that one channel alone does not explain: (steps, mixes, channels)."""
+    common = mixes @ covariances
+    energies = (common * mixes).sum(axis=-1)[..., np.newaxis] * np.einsum("tii->ti", covariances)[:, np.newaxis]
+    return np.asarray(np.clip(1 - common**2 / np.maximum(energies, 1e-20), 0, 1), np.float32)
+
+
+def without_foreign(scores: Floats, foreign: Floats) -> Floats:
+    """Return the scores, less where only one channel has speech, for mixes that add what the others have."""
+    channels = foreign.shape[2]
+    speech = scores[:, -channels:]
+    others = np.stack([np.delete(speech, channel, axis=1).max(axis=1) for channel in range(channels)], axis=1)
+    alone = np.clip(speech * (1 - others), 0, 1)
+    lost = (foreign * alone[:, np.newaxis]).max(axis=-1)
+    lost[:, -channels:] = 0
+    return np.asarray(scores * (1 - lost))
+
+
+def _is_worth_a_look(clear: Floats, foreign: Floats, usual: int) -> bool:
+    is_clearer = clear.max(axis=1) > clear[:, usual] + WORTH_A_LOOK
+    return bool(is_clearer.any() or (foreign[:, usual].min(axis=-1) > WORTH_A_LOOK).any())
+
+
+def _scores(piece: Block, mixes: Floats, clear: Floats) -> Floats:
+    """Return how much clear speech each mix has in each frame, 0 to 1: (frames, mixes)."""
+    return np.stack([_spread(speech_probabilities(piece @ mix)) for mix in mixes], axis=1) * clear
 
 
 def _spread(probabilities: Floats) -> Floats:
