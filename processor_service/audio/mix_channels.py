@@ -39,6 +39,7 @@ LOUD_SHARE, SOFT_SHARE = 0.9, 0.1  # quantiles of the level that stand for speec
 UNCLEAR_DB, CLEAR_DB = 5.0, 15.0  # between those levels: less is no speech, and more is no better
 CANCELLED = 0.1  # a mix with less than this fraction of the energy of uncorrelated channels has cancelled
 RANGE_DB = 70.0  # below the loudest level, all is silence
+LOUD_RANGE_DB = 30.0  # below the loudest level, what channels have for themselves is no reason to look for speech
 USUAL_BONUS = 0.15  # of 1: another mix must be clearer by this much
 SWITCH_COST = 1.0  # as much as a step of lost speech
 REACH_FRAMES = 6  # speech is expected this long before and after it is detected
@@ -84,7 +85,8 @@ def choose_weights(piece: Block, first_step: int, before: Floats | None) -> Floa
     steps = _by_step(covariances)
     foreign = foreign_shares(mixes, steps)
     path = np.full(len(steps), usual)
-    if _is_worth_a_look(clear, foreign, usual):
+    loud = steps.max(axis=(1, 2)) > steps.max(initial=0.0) * 10 ** (-LOUD_RANGE_DB / 10)
+    if _is_worth_a_look(clear, foreign[loud], usual):
         scores = without_foreign(_by_step(_scores(piece, mixes, clear)), foreign)
         scores[:, usual] += USUAL_BONUS
         path = best_path(scores)
