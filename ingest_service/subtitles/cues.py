@@ -8,8 +8,9 @@ import msgspec
 from ingest_service.subtitles.cue_size import CueSize
 from ingest_service.subtitles.display_width import display_width
 from ingest_service.subtitles.lines import BreakCosts, Row, break_lines, ends_sentence
-from ingest_service.subtitles.pieces import Piece, is_unspaced, pieces_of
+from ingest_service.subtitles.pieces import Piece, pieces_of
 from shared.schemas.transcript import Segment, Transcript
+from shared.unspaced import is_unspaced
 
 # The cuts of a stretch of speech have the least sum of costs (Knuth and Plass 1981). Every cue keeps its size and time.
 # Costs favour cues that end with sentences or phrases, and avoid cues of one word or of a very short time.

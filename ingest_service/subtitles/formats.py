@@ -6,6 +6,7 @@ from typing import Literal
 from ingest_service.subtitles.cue_size import CueSize
 from ingest_service.subtitles.cues import Cue, make_cues
 from ingest_service.subtitles.display_width import display_width
+from ingest_service.subtitles.pieces import REPLACEMENT
 from shared.schemas.transcript import Transcript, Turn
 
 TextFormat = Literal["txt", "srt", "vtt", "rttm"]
@@ -90,7 +91,7 @@ def _line(turn: Turn, file_id: str) -> str:
 
 def render_txt(transcript: Transcript) -> str:
     """Render plain text: one line a segment."""
-    lines = [" ".join(segment.text.split()) for segment in transcript.segments]
+    lines = [" ".join(segment.text.replace(REPLACEMENT, "").split()) for segment in transcript.segments]
     return "".join(f"{line}\n" for line in lines if line)
 
 

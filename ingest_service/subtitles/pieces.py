@@ -1,24 +1,20 @@
 """Divide a segment into the pieces of lines, each with its time.
 
-A piece is a word, or a character in scripts without spaces. The pieces contain the segment's text completely and in
-order. The segment's words only give the times.
+A piece is a word, also in scripts without spaces. The pieces contain the segment's text completely and in order. The
+segment's words give the times, and short ones are not divided.
 """
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from ingest_service.subtitles.display_width import display_width
 from shared.schemas.transcript import Segment
+from shared.unspaced import divide_words, is_unspaced
 
-# Thai to Lao, Burmese, Khmer, Chinese and Japanese; Korean has spaces.
-UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff"
-OPENS = "「『（［｛〈《【〔“‘\u0e40-\u0e44"  # noqa: RUF001 - belongs to the next character; includes Thai vowels
-CLOSES = (  # never begins a line: punctuation, small kana, Thai marks
-    "、。，．：；？！）］｝〉》」』】〕”’…‥・ー々ゝゞぁぃぅぇぉっゃゅょァィゥェォッャュョ%"  # noqa: RUF001 - these are meant
-    "\u0e30-\u0e3a\u0e45-\u0e4e"
-)
-PIECES = re.compile(rf"[{OPENS}]*(?:[{UNSPACED}]|[^{UNSPACED}{OPENS}]+)[{CLOSES}]*|.")
+REPLACEMENT = "\ufffd"  # stands for lost bytes, in results of old versions
+SHORT_WORD_CHARS = 8
 CUE_ARROW = re.compile("-{2,}>")  # in a line, it would begin the next cue
 
 
@@ -48,11 +44,11 @@ class _Span(NamedTuple):
 
 def pieces_of(segment: Segment, widest: int) -> list[Piece]:
     """Return the pieces of a segment, each at most `widest` columns. Without words, time is divided by length."""
-    text = CUE_ARROW.sub("→", " ".join(segment.text.split()))
+    text = CUE_ARROW.sub("→", " ".join(segment.text.replace(REPLACEMENT, "").split()))
     spans = _spans(text, segment)
     pieces: list[Piece] = []
     number = 0
-    for start, end in _cuts(text, widest):
+    for start, end in _cuts(text, spans, widest):
         while spans[number].end <= start:
             number += 1
         first = last = number
@@ -70,16 +66,12 @@ def pieces_of(segment: Segment, widest: int) -> list[Piece]:
     return pieces
 
 
-def is_unspaced(character: str) -> bool:
-    return re.match(f"[{UNSPACED}]", character) is not None
-
-
 def _spans(text: str, segment: Segment) -> list[_Span]:
     """Return the words' places in the text. Text between words gets the time between them. Times never decrease."""
     spans: list[_Span] = []
     at, time_s = 0, segment.start
     for word in segment.words:
-        needle = word.word.strip()
+        needle = word.word.replace(REPLACEMENT, "").strip()
         found = text.find(needle, at) if needle else -1
         if found < 0:
             continue
@@ -93,14 +85,36 @@ def _spans(text: str, segment: Segment) -> list[_Span]:
     return spans
 
 
-def _cuts(text: str, widest: int) -> Iterator[tuple[int, int]]:
+def _cuts(text: str, spans: Sequence[_Span], widest: int) -> Iterator[tuple[int, int]]:
     """Yield the start and end of each piece."""
-    for run in re.finditer(r"\S+", text):
-        for piece in PIECES.finditer(run[0]):
-            start = run.start() + piece.start()
-            for length in _lengths(piece[0], widest):
-                yield start, start + length
-                start += length
+    starts = {end - len(word.lstrip()) for end, word in _with_ends(divide_words(text))}
+    starts = starts - _inside_short_words(spans) | _between_words(text, spans)
+    for start, following in pairwise([*sorted(starts), len(text)]):
+        for length in _lengths(text[start:following].rstrip(), widest):
+            yield start, start + length
+            start += length  # noqa: PLW2901 - the next part of a word that is wider than a line
+
+
+def _with_ends(words: Sequence[str]) -> Iterator[tuple[int, str]]:
+    return zip(accumulate(map(len, words)), words, strict=True)
+
+
+def _inside_short_words(spans: Sequence[_Span]) -> set[int]:
+    """Positions inside words of the transcript; longer ones may be whole sentences of a script without spaces."""
+    short = [span for span in spans if span.is_word and span.end - span.start <= SHORT_WORD_CHARS]
+    return {position for span in short for position in range(span.start + 1, span.end)}
+
+
+def _between_words(text: str, spans: Sequence[_Span]) -> set[int]:
+    """Starts of words of the transcript in scripts without spaces, between words that are more than characters."""
+    return {
+        after.start
+        for before, after in pairwise(spans)
+        if before.is_word
+        and after.is_word
+        and is_unspaced(text[after.start])
+        and min(before.end - before.start, after.end - after.start) > 1
+    }
 
 
 def _lengths(text: str, widest: int) -> Sequence[int]:

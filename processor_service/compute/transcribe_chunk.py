@@ -21,6 +21,7 @@ from processor_service.transcribers.warnings import sound_warnings
 from processor_service.transcribers.windows import apart, plan_windows
 from shared.schemas.options import JobOptions
 from shared.schemas.transcript import EngineUse, ResultWarning, Transcript, WarningCode
+from shared.unspaced import joined_text
 
 CONTEXT_S = 2.0  # on both sides, for speech detection: it needs time to distinguish speech from a breath
 OVERLAP_S = 4.0  # transcribed by both neighbours where the cut went through speech
@@ -182,7 +183,7 @@ def merge_channels(parts: Sequence[Transcript]) -> Transcript:
     most = max(parts, key=lambda part: len(part.text))
     return msgspec.structs.replace(
         most,
-        text=" ".join(segment.text for segment in in_order),
+        text=joined_text(segment.text for segment in in_order),
         segments=tuple(msgspec.structs.replace(segment, id=number) for number, segment in enumerate(in_order)),
         warnings=tuple(dict.fromkeys(chain.from_iterable(part.warnings for part in parts))),
     )

@@ -9,6 +9,7 @@ from processor_service.transcribers.segments import RecognizedWindow, TimedWord,
 from processor_service.transcribers.transcriber import Span, word
 from shared.schemas.options import LANGUAGES, JobOptions
 from shared.schemas.transcript import ResultWarning, Segment, Transcript, WarningCode, Word
+from shared.unspaced import joined_text
 
 # English language names, as in Whisper's model card, each before its code: OpenAI answers "english", others "en".
 NAMED = """
@@ -42,7 +43,7 @@ def transcript_of(transcript: ProviderTranscript, spans: Sequence[Span], options
     segments = tuple(_segments(transcript, spans))
     has_words = all(one.words for one in segments)
     return Transcript(
-        text=" ".join(one.text for one in segments),
+        text=joined_text(one.text for one in segments),
         language="en" if options.task == "translate" else language_code(transcript.language) or options.language,
         duration=spans[-1][1],
         segments=segments,

@@ -83,8 +83,13 @@ def fields_of(provider: ProviderSettings, options: JobOptions) -> list[tuple[str
         if provider.times == "words":  # regardless of the job's options: seams are found by words
             fields += [("timestamp_granularities[]", "word"), ("timestamp_granularities[]", "segment")]
     if options.prompt:
-        fields.append(("prompt", options.prompt))
+        fields.append(("prompt", _plain(options.prompt)))
     return fields
+
+
+def _plain(prompt: str) -> str:
+    """The prompt without the marks of special tokens: a provider's tokenizer may take `<|endoftext|>` for one."""
+    return prompt.replace("<|", "< |").replace("|>", "| >")
 
 
 def _form(provider: ProviderSettings, options: JobOptions) -> aiohttp.FormData:

@@ -151,8 +151,8 @@ def read_answer(body: bytes, *, duration_s: float) -> ProviderTranscript:
 
 
 def clean(text: str) -> str:
-    """The text on one line, with single spaces, without unprintable characters."""
-    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+    """The text on one line, with single spaces, without unprintable characters and those that stand for lost bytes."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text.replace("\ufffd", "")).split())
 
 
 def _segments(segments: Sequence[_Segment], duration_s: float) -> tuple[ProviderSegment, ...]:

@@ -11,9 +11,11 @@ from math import log
 
 import numpy as np
 
+from processor_service.transcribers.language_track import Probabilities, bounded
 from processor_service.transcribers.transcriber import Span
 from processor_service.transcribers.whisper_checks import Decoded
 from processor_service.transcribers.whisper_model import Encoded, Language, WhisperModel, tokenizer_for
+from processor_service.transcribers.word_times import FRAMES_PER_S
 
 SURE_FROM = 0.9
 LIKELY_FROM = 0.05
@@ -23,23 +25,36 @@ MIN_WINDOW_S = 3.0  # shorter windows are not repeated
 
 
 def choose_language(
-    model: WhisperModel[Encoded], encoded: Encoded, encode_shifted: Callable[[], Encoded | None]
+    model: WhisperModel[Encoded],
+    encoded: Encoded,
+    encode_shifted: Callable[[], Encoded | None],
+    allowed: Sequence[str] = (),
 ) -> Language:
     """The language of encoded windows of speech, with the model's probability.
 
-    `encode_shifted` encodes `shifted_windows`, if there are any. It is called only if the model is very unsure.
+    `encode_shifted` encodes `shifted_windows`, if there are any. It is called only if the model is very unsure. If
+    languages are given, it is one of them.
     """
 
     def repeat() -> Mapping[str, float] | None:
         shifted = encode_shifted()
-        return None if shifted is None else _mean(model.language_probabilities(shifted))
+        return None if shifted is None else bounded(_mean(model.language_probabilities(shifted)), allowed)
 
-    probabilities = mean_of_two(_mean(model.language_probabilities(encoded)), repeat)
+    probabilities = mean_of_two(bounded(_mean(model.language_probabilities(encoded)), allowed), repeat)
     candidates = likely_languages(probabilities)
     if len(candidates) > 1:
         texts = {code: _text_log_probability(model, encoded, code) for code in candidates}
         candidates.sort(key=lambda code: log(probabilities[code]) + texts[code], reverse=True)
     return Language(candidates[0], round(probabilities[candidates[0]], 4))
+
+
+def hear_language(
+    model: WhisperModel[Encoded], encoded: Encoded, allowed: Sequence[str], number: int, span: Span
+) -> Probabilities:
+    """The language probabilities of a span of a window. Times are from the start of the window."""
+    first = int(span[0] * FRAMES_PER_S)
+    part = encoded[[number], first : max(first + 1, int(span[1] * FRAMES_PER_S))]
+    return bounded(model.language_probabilities(part)[0], allowed)
 
 
 def shifted_windows(windows: Sequence[Span]) -> list[Span]:
@@ -69,7 +84,7 @@ def _mean(by_window: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 def _text_log_probability(model: WhisperModel[Encoded], encoded: Encoded, code: str) -> float:
     """The log probability of the best text of all windows in a language."""
-    decoded = model.decoder(tokenizer_for(model, Language(code), "transcribe"), None).decode(encoded)
+    decoded = model.decoder(tokenizer_for(model, code, "transcribe"), None).decode(encoded)
     return sum(_log_probability(one) for one in decoded)
 
 

@@ -16,10 +16,11 @@ from ctranslate2.models import Whisper, WhisperGenerationResult
 from whisper.tokenizer import Tokenizer
 
 from processor_service.models.cache import Form
+from processor_service.transcribers.prompt import previous_tokens
 from processor_service.transcribers.segments import TimedWord
 from processor_service.transcribers.transcribe_windows import transcribe_windows, warm_up
 from processor_service.transcribers.transcriber import FloatArray, Span
-from processor_service.transcribers.whisper_checks import Decoded, previous_tokens, suppressed_tokens
+from processor_service.transcribers.whisper_checks import Decoded, decoded_text, suppressed_tokens
 from processor_service.transcribers.word_times import FRAMES_PER_S, MEDIAN_WIDTH, TokenPath, timed_words
 from shared.schemas.options import JobOptions
 from shared.schemas.transcript import Transcript
@@ -103,13 +104,9 @@ class WindowDecoder:
 
     def _decoded(self, result: WhisperGenerationResult) -> Decoded:
         tokens = result.sequences_ids[0]
-        return Decoded(
-            tokens=tuple(tokens),
-            text=self._tokenizer.decode(tokens).strip(),
-            # The score is a mean over the text; Whisper's checks include the end token.
-            mean_log_probability=result.scores[0] * len(tokens) / (len(tokens) + 1),
-            no_speech_probability=result.no_speech_prob,
-        )
+        # The score is a mean over the text; Whisper's checks include the end token.
+        mean = result.scores[0] * len(tokens) / (len(tokens) + 1)
+        return decoded_text(self._tokenizer, tokens, mean, result.no_speech_prob)
 
 
 class FasterWhisper:

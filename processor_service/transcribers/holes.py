@@ -12,6 +12,7 @@ from processor_service.transcribers.merge import join_segments
 from processor_service.transcribers.transcriber import Span
 from processor_service.transcribers.windows import PAD_S
 from shared.schemas.transcript import ResultWarning, Segment, Transcript, WarningCode
+from shared.unspaced import joined_text
 
 MIN_SPEECH_S = 1.0  # without a word; less is a cough, or a word whose times are too short
 MIN_CONFIDENCE = 0.5  # of new segments; the model also finds words in noise, with less confidence
@@ -42,7 +43,7 @@ def fill_holes(transcript: Transcript, speech: Sequence[Span], transcribe: Trans
             segments = _filled(segments, piece, found)
     return msgspec.structs.replace(
         transcript,
-        text=" ".join(segment.text for segment in segments),
+        text=joined_text(segment.text for segment in segments),
         segments=tuple(msgspec.structs.replace(segment, id=number) for number, segment in enumerate(segments)),
     )
 

@@ -6,6 +6,7 @@ import msgspec
 
 from processor_service.transcribers.seam import SpokenWord, find_seam
 from shared.schemas.transcript import EngineUse, ResultWarning, Segment, Transcript, WarningCode, Word
+from shared.unspaced import joined_text
 
 SEPARATE = (WarningCode.SPEECH_NOT_TRANSCRIBED,)  # every span of these warnings matters
 
@@ -22,7 +23,7 @@ def merge_transcripts(parts: Sequence[Transcript], *, duration_s: float) -> Tran
         engine=first.engine,
         model=first.model,
         engines=tuple(_merged_uses(use for part in parts for use in part.engines)),
-        text=" ".join(segment.text for segment in segments),
+        text=joined_text(segment.text for segment in segments),
         language=_language(parts),
         language_probability=_language_probability(parts),
         duration=round(duration_s, 3),

@@ -12,10 +12,11 @@ from whisper.model import Whisper, disable_sdpa
 from whisper.timing import dtw
 from whisper.tokenizer import Tokenizer
 
+from processor_service.transcribers.prompt import previous_tokens
 from processor_service.transcribers.segments import TimedWord
 from processor_service.transcribers.transcribe_windows import transcribe_windows, warm_up
 from processor_service.transcribers.transcriber import FloatArray, Span
-from processor_service.transcribers.whisper_checks import Decoded, previous_tokens, suppressed_tokens
+from processor_service.transcribers.whisper_checks import Decoded, decoded_text, suppressed_tokens
 from processor_service.transcribers.word_times import FRAMES_PER_S, TokenPath, median_of_seven, timed_words
 from shared.schemas.options import JobOptions
 from shared.schemas.transcript import Transcript
@@ -74,7 +75,8 @@ class WindowDecoder:
         previous = previous_tokens(tokenizer, prompt)
         self._start = [*previous, *tokenizer.sot_sequence_including_notimestamps]
         self._sot_at = len(previous)
-        self._max_tokens = model.dims.n_text_ctx // 2
+        # A long prompt leaves less than half of the context.
+        self._max_tokens = min(model.dims.n_text_ctx // 2, model.dims.n_text_ctx - len(self._start))
         self._embedding: torch.Tensor = model.decoder.token_embedding.weight
         self._suppressed = suppressed_tokens(tokenizer)
         self._not_first = [*tokenizer.encode(" "), tokenizer.eot]
@@ -141,12 +143,7 @@ class WindowDecoder:
         return chosen.tolist(), probability.tolist()
 
     def _decoded(self, tokens: list[int], log_probability: float, no_speech: float) -> Decoded:
-        return Decoded(
-            tokens=tuple(tokens),
-            text=self._tokenizer.decode(tokens).strip(),
-            mean_log_probability=log_probability / (len(tokens) + 1),
-            no_speech_probability=no_speech,
-        )
+        return decoded_text(self._tokenizer, tokens, log_probability / (len(tokens) + 1), no_speech)
 
 
 def _keep(cache: Cache, rows: Sequence[int], features: torch.Tensor) -> torch.Tensor:
@@ -178,6 +175,7 @@ class OpenAIWhisper:
         self.is_multilingual: bool = self._model.is_multilingual
         self.languages: int = self._model.num_languages
         self.mels: int = self._model.dims.n_mels
+        self._languages = whisper.tokenizer.get_tokenizer(self.is_multilingual, num_languages=self.languages)
 
     def warm_up(self) -> None:
         """Compile the alignment kernels (numba) and use every weight once. Takes seconds, once per process."""
@@ -203,10 +201,13 @@ class OpenAIWhisper:
         on_device = spectrograms.to(self._model.device, self._precision)
         return torch.cat([self._model.encoder(some) for some in torch.split(on_device, ENCODED_AT_ONCE)])
 
+    @torch.inference_mode()
     def language_probabilities(self, encoded: torch.Tensor) -> list[dict[str, float]]:
-        """See WhisperModel."""
-        _, by_window = whisper.detect_language(self._model, encoded)
-        return list(by_window)
+        """See WhisperModel. `whisper.detect_language` does not take a part of a window."""
+        start = torch.tensor([[self._languages.sot]] * len(encoded), device=encoded.device)
+        logits = self._model.logits(start, encoded)[:, 0, list(self._languages.all_language_tokens)]
+        by_window: list[list[float]] = logits.float().softmax(-1).tolist()
+        return [dict(zip(self._languages.all_language_codes, one, strict=True)) for one in by_window]
 
     def decoder(self, tokenizer: Tokenizer, prompt: str | None) -> WindowDecoder:
         """See WhisperModel."""

@@ -25,6 +25,7 @@ from processor_service.compute.messages import REPLIES_FD, Progress, frame
 from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray, Span, word
 from shared.schemas.options import JobOptions
 from shared.schemas.transcript import Segment, Transcript
+from shared.unspaced import joined_text
 
 MEBIBYTE = 1 << 20
 
@@ -163,7 +164,7 @@ class Scripted:
             _segment(number, list(seconds[start : start + SEGMENT_S])) for number, start in enumerate(starts)
         )
         return Transcript(
-            text=" ".join(segment.text for segment in segments),
+            text=joined_text(segment.text for segment in segments),
             language=options.language or "en",
             duration=duration_s,
             segments=segments,

@@ -5,6 +5,7 @@ Words in the overlap of two windows are kept once.
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 import msgspec
 
@@ -34,21 +35,38 @@ class RecognizedWindow(msgspec.Struct, frozen=True, kw_only=True):
     span: Span
     words: Sequence[TimedWord]
     no_speech_probability: float
+    language: str | None = None
 
 
 def segments_of(windows: Sequence[RecognizedWindow]) -> list[Segment]:
     """The segments of windows in order, numbered from 0. A sentence may span two windows."""
+    segments: list[Segment] = []
+    for language, run in groupby(_without_duplicates(windows), key=lambda window: window.language):
+        segments += _segments(list(run), language, len(segments))
+    return segments
+
+
+def main_language(segments: Sequence[Segment]) -> str | None:
+    """The language of most of the text; None if no segment has one."""
+    counts: dict[str, int] = {}
+    for segment in segments:
+        if segment.language:
+            counts[segment.language] = counts.get(segment.language, 0) + len(segment.text)
+    return max(counts, key=lambda code: counts[code], default=None)
+
+
+def _segments(windows: Sequence[RecognizedWindow], language: str | None, number: int) -> Iterator[Segment]:
+    """The segments of windows of one language, numbered from `number`."""
     words: list[TimedWord] = []
     no_speech: list[float] = []
-    for window in _without_duplicates(windows):
+    for window in windows:
         words += window.words
         no_speech += [window.no_speech_probability] * len(window.words)
-    segments: list[Segment] = []
     done = 0
     for group in _grouped(words):
-        segments.append(_segment(len(segments), group, no_speech[done]))
+        yield _segment(number, group, no_speech[done], language)
+        number += 1
         done += len(group)
-    return segments
 
 
 def _without_duplicates(windows: Sequence[RecognizedWindow]) -> list[RecognizedWindow]:
@@ -94,7 +112,7 @@ def _is_divided(group: Sequence[TimedWord], following: TimedWord) -> bool:
     return last.end_s - group[0].start_s >= LONG_S and last.text.endswith(CLAUSE_ENDS)
 
 
-def _segment(number: int, group: Sequence[TimedWord], no_speech_probability: float) -> Segment:
+def _segment(number: int, group: Sequence[TimedWord], no_speech_probability: float, language: str | None) -> Segment:
     likelihoods = [math.log(max(one.probability, LEAST_PROBABILITY)) for one in group]
     words = tuple(word(one.text.strip(), one.start_s, one.end_s, one.probability) for one in group)
     return Segment(
@@ -104,5 +122,6 @@ def _segment(number: int, group: Sequence[TimedWord], no_speech_probability: flo
         text="".join(one.text for one in group).strip(),
         confidence=round(math.exp(sum(likelihoods) / len(likelihoods)), 4),
         no_speech_prob=round(no_speech_probability, 4),
+        language=language,
         words=words,
     )

@@ -12,13 +12,29 @@ import numpy as np
 import torch
 import whisper
 
-from processor_service.transcribers.choose_language import choose_language, shifted_windows
-from processor_service.transcribers.segments import RecognizedWindow, TimedWord, segments_of
+from processor_service.transcribers.choose_language import choose_language, hear_language, shifted_windows
+from processor_service.transcribers.divide_languages import Part, divide_languages
+from processor_service.transcribers.prompt import PROMPT_SHORTENED, is_too_long, preceding_text, repeats_sentence
+from processor_service.transcribers.segments import RecognizedWindow, TimedWord, main_language, segments_of
 from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray, Span
-from processor_service.transcribers.whisper_checks import SILENT_FROM, Decoded, decode_reliably
-from processor_service.transcribers.whisper_model import Encoded, Language, WhisperModel, tokenizer_for
-from shared.schemas.options import JobOptions
+from processor_service.transcribers.whisper_checks import (
+    SILENCE,
+    SILENT_FROM,
+    Decoded,
+    decode_reliably,
+    decode_with_prompt,
+)
+from processor_service.transcribers.whisper_model import (
+    SUBSTITUTE,
+    Encoded,
+    Language,
+    WhisperModel,
+    known_language,
+    tokenizer_for,
+)
+from shared.schemas.options import LANGUAGES, JobOptions
 from shared.schemas.transcript import ResultWarning, Segment, Transcript, WarningCode
+from shared.unspaced import joined_text
 
 WINDOWS_AT_ONCE = 8  # more are little faster on a CPU, and each takes memory
 WARM_UP_S = 3
@@ -35,17 +51,25 @@ def transcribe_windows(
     on_progress: Callable[[float], None],
 ) -> Transcript:
     """See Transcriber.transcribe."""
-    language = _given_language(model, options)
+    language, allowed = _given_language(model, options), _allowed_languages(model, options)
+    is_given = language is not None
+    recognize = partial(_recognized, model, options)
+    encode = partial(_encode, model, audio)
     recognized: list[RecognizedWindow] = []
     for done, batch in _batches(windows):
-        encoded = model.encode(_spectrograms(audio, batch, model.mels))
-        language = language or choose_language(model, encoded, partial(_encode_shifted, model, audio, batch))
-        recognized += _recognized(model, batch, encoded, language, options)
+        encoded = encode(batch)
+        language = language or choose_language(model, encoded, partial(_encode_shifted, encode, batch), allowed)
+        if is_given:
+            recognized += recognize(batch, encoded, language.code)
+        else:
+            hear = partial(hear_language, model, encoded, allowed)
+            parts = divide_languages(audio, batch, hear, language.code, is_bounded=bool(allowed))
+            recognized += _by_language(batch, encoded, parts, encode, recognize)
         on_progress(done / len(windows))
     segments = without_inventions(segments_of(recognized))
     return Transcript(
-        text=" ".join(segment.text for segment in segments),
-        language=language.code if language else None,
+        text=joined_text(segment.text for segment in segments),
+        language=main_language(segments) or (language.code if language else None),
         language_probability=language.probability if language else None,
         duration=len(audio) / SAMPLE_RATE_HZ,
         segments=tuple(segments),
@@ -79,7 +103,7 @@ def warm_up(model: WhisperModel[Encoded]) -> None:
     """Run each part of a model once, on short noise."""
     noise = np.random.default_rng(0).normal(0, 0.05, WARM_UP_S * SAMPLE_RATE_HZ).astype(np.float32)
     encoded = model.encode(_spectrograms(noise, [(0.0, float(WARM_UP_S))], model.mels))
-    tokenizer = tokenizer_for(model, Language("en"), "transcribe")
+    tokenizer = tokenizer_for(model, "en", "transcribe")
     model.decoder(tokenizer, None).decode(encoded)
     text = Decoded(
         tokens=tuple(tokenizer.encode(" warm up")), text="", mean_log_probability=0.0, no_speech_probability=0.0
@@ -87,20 +111,51 @@ def warm_up(model: WhisperModel[Encoded]) -> None:
     model.align(tokenizer, encoded, [text], [WARM_UP_S])
 
 
-def _encode_shifted(model: WhisperModel[Encoded], audio: FloatArray, batch: Sequence[Span]) -> Encoded | None:
+def _encode(model: WhisperModel[Encoded], audio: FloatArray, windows: Sequence[Span]) -> Encoded:
+    return model.encode(_spectrograms(audio, windows, model.mels))
+
+
+def _encode_shifted(encode: Callable[[Sequence[Span]], Encoded], batch: Sequence[Span]) -> Encoded | None:
     shifted = shifted_windows(batch)
-    return model.encode(_spectrograms(audio, shifted, model.mels)) if shifted else None
+    return encode(shifted) if shifted else None
+
+
+def _by_language(
+    batch: Sequence[Span],
+    encoded: Encoded,
+    parts: Sequence[Sequence[Part]],
+    encode: Callable[[Sequence[Span]], Encoded],
+    recognize: Callable[[Sequence[Span], Encoded, str], Iterator[RecognizedWindow]],
+) -> list[RecognizedWindow]:
+    """The windows in their languages. Parts of a divided window are encoded again, each as a window."""
+    recognized: list[RecognizedWindow] = []
+    for code in sorted({code for some in parts for _, code in some}):
+        whole = [number for number, some in enumerate(parts) if len(some) == 1 and some[0][1] == code]
+        if whole:
+            recognized += recognize([batch[number] for number in whole], encoded[whole], code)
+        spans = [span for some in parts if len(some) > 1 for span, language in some if language == code]
+        if spans:
+            recognized += recognize(spans, encode(spans), code)
+    return sorted(recognized, key=lambda window: window.span)
 
 
 def _recognized(
-    model: WhisperModel[Encoded], batch: Sequence[Span], encoded: Encoded, language: Language, options: JobOptions
+    model: WhisperModel[Encoded], options: JobOptions, batch: Sequence[Span], encoded: Encoded, language: str
 ) -> Iterator[RecognizedWindow]:
     tokenizer = tokenizer_for(model, language, options.task)
-    decoded = decode_reliably(model.decoder(tokenizer, options.prompt), encoded)
+    before = preceding_text(options.prompt, language)
+    plain = model.decoder(tokenizer, None)
+    if before:
+        decoded = decode_with_prompt(model.decoder(tokenizer, before), plain, encoded)
+    else:
+        decoded = decode_reliably(plain, encoded)
+    decoded = [SILENCE if repeats_sentence(one.text) else one for one in decoded]
     aligned = model.align(tokenizer, encoded, decoded, [end_s - start_s for start_s, end_s in batch])
     for window, text, words in zip(batch, decoded, aligned, strict=True):
         in_audio = [_moved(word, window[0]) for word in words]
-        yield RecognizedWindow(span=window, words=in_audio, no_speech_probability=text.no_speech_probability)
+        yield RecognizedWindow(
+            span=window, words=in_audio, no_speech_probability=text.no_speech_probability, language=language
+        )
 
 
 def _moved(word: TimedWord, offset_s: float) -> TimedWord:
@@ -116,15 +171,30 @@ def _spectrograms(audio: FloatArray, batch: Sequence[Span], mels: int) -> torch.
 def _given_language(model: WhisperModel[Encoded], options: JobOptions) -> Language | None:
     if not model.is_multilingual:
         return Language("en")
-    return Language(options.language) if options.language else None
+    code = options.language or (options.languages if options.languages in LANGUAGES else None)
+    return Language(known_language(code, model.languages)) if code else None
+
+
+def _allowed_languages(model: WhisperModel[Encoded], options: JobOptions) -> list[str]:
+    return [known_language(code, model.languages) for code in options.allowed_languages]
 
 
 def _warnings(model: WhisperModel[Encoded], options: JobOptions) -> tuple[ResultWarning, ...]:
-    asked_for_other = (options.language or "en") != "en" or options.task == "translate"
-    if model.is_multilingual or not asked_for_other:
-        return ()
-    message = f"The model {model.model} supports English only; `language` and `task` were ignored."
-    return (ResultWarning(code=WarningCode.LANGUAGE_IGNORED, message=message),)
+    ignored = ignored_options(options, is_multilingual=model.is_multilingual, languages=model.languages)
+    message = f"The model {model.model} {ignored}"
+    warnings = [ResultWarning(code=WarningCode.LANGUAGE_IGNORED, message=message)] if ignored else []
+    if is_too_long(tokenizer_for(model, "en", "transcribe"), options.prompt):
+        warnings.append(PROMPT_SHORTENED)
+    return tuple(warnings)
+
+
+def ignored_options(options: JobOptions, *, is_multilingual: bool, languages: int) -> str | None:
+    """What a model ignores of the client's language and task; None if nothing."""
+    asked = [options.language] if options.language else options.allowed_languages
+    if not is_multilingual and ((asked and "en" not in asked) or options.task == "translate"):
+        return "supports English only; `language`, `languages` and `task` were ignored."
+    unknown = [code for code in asked if is_multilingual and known_language(code, languages) != code]
+    return f"does not know the language {unknown[0]}; {SUBSTITUTE} was used." if unknown else None
 
 
 def _batches(windows: Sequence[Span]) -> Iterator[tuple[int, Sequence[Span]]]:

@@ -4,6 +4,7 @@ As in Radford et al. 2022, section 4.5: decode greedily, then sample at rising t
 """
 
 import zlib
+from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -11,12 +12,12 @@ import torch
 from whisper.tokenizer import Tokenizer
 
 from processor_service.transcribers.transcriber import FloatArray
+from processor_service.transcribers.whole_characters import whole_characters
 
 MAX_COMPRESSION_RATIO = 2.4  # above, the text repeats itself
 MIN_LOG_PROBABILITY = -1.0  # below, the text is a guess
 SILENT_FROM = 0.6  # probability of no speech above which a guess counts as silence
 FALL_BACK_TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0)
-MAX_PROMPT_TOKENS = 223  # half of the decoder's context minus one, as in Whisper's training
 
 Encoded = TypeVar("Encoded", torch.Tensor, FloatArray)  # encoded windows, shape (windows, frames, state)
 Encoded_contra = TypeVar("Encoded_contra", torch.Tensor, FloatArray, contravariant=True)
@@ -48,6 +49,17 @@ class Decoded(msgspec.Struct, frozen=True, kw_only=True):
         return not self.is_silence and (repeats or self.mean_log_probability < MIN_LOG_PROBABILITY)
 
 
+def decoded_text(tokenizer: Tokenizer, tokens: Sequence[int], mean_log_probability: float, no_speech: float) -> Decoded:
+    """The text of a window from the model's tokens, without parts of characters."""
+    whole = whole_characters(tokens, tokenizer.encoding.decode_single_token_bytes)
+    return Decoded(
+        tokens=tuple(whole),
+        text=tokenizer.decode(whole).strip(),
+        mean_log_probability=mean_log_probability,
+        no_speech_probability=no_speech,
+    )
+
+
 SILENCE = Decoded(tokens=(), text="", mean_log_probability=0.0, no_speech_probability=1.0)
 
 
@@ -70,10 +82,14 @@ def decode_reliably(decoder: Decoder[Encoded], features: Encoded) -> list[Decode
     return [SILENCE if one.is_silence else one for one in decoded]
 
 
-def previous_tokens(tokenizer: Tokenizer, prompt: str | None) -> list[int]:
-    """The tokens before the start of a window: the end of the client's prompt, as preceding text."""
-    tokens = tokenizer.encode(" " + prompt.strip())[-MAX_PROMPT_TOKENS:] if prompt else []
-    return [tokenizer.sot_prev, *tokens] if tokens else []
+def decode_with_prompt(prompted: Decoder[Encoded], plain: Decoder[Encoded], features: Encoded) -> list[Decoded]:
+    """Decode windows after a prompt. A prompt may spoil the text, so doubtful windows are decoded without it, too."""
+    decoded = decode_reliably(prompted, features)
+    doubtful = [number for number, one in enumerate(decoded) if one.is_doubtful]
+    if doubtful:
+        for number, again in zip(doubtful, decode_reliably(plain, features[doubtful]), strict=True):
+            decoded[number] = min(decoded[number], again, key=_doubt)
+    return decoded
 
 
 def suppressed_tokens(tokenizer: Tokenizer) -> list[int]:

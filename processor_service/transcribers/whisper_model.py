@@ -22,6 +22,14 @@ class Language(msgspec.Struct, frozen=True):
     probability: float | None = None
 
 
+SUBSTITUTE = "zh"  # for Cantonese, the only language that not all multilingual models know
+
+
+def known_language(code: str, languages: int) -> str:
+    """The code of a language as a model with that many languages knows it."""
+    return code if code in list(whisper.tokenizer.LANGUAGES)[:languages] else SUBSTITUTE
+
+
 class WhisperModel(Protocol[Encoded]):
     """A Whisper model that is loaded by an engine's library."""
 
@@ -35,7 +43,7 @@ class WhisperModel(Protocol[Encoded]):
         """The encoder's output for spectrograms of shape (windows, mels, frames)."""
 
     def language_probabilities(self, encoded: Encoded) -> list[dict[str, float]]:
-        """The probability of each language code, for each window."""
+        """The probability of each language code, for each window or part of it: shape (windows, frames, state)."""
 
     def decoder(self, tokenizer: Tokenizer, prompt: str | None) -> Decoder[Encoded]:
         """A decoder for the tokenizer's language. Each window is decoded as if the prompt preceded it."""
@@ -46,11 +54,11 @@ class WhisperModel(Protocol[Encoded]):
         """The words of each window, with times from the start of the window."""
 
 
-def tokenizer_for(model: WhisperModel[Encoded], language: Language, task: str) -> Tokenizer:
+def tokenizer_for(model: WhisperModel[Encoded], language: str, task: str) -> Tokenizer:
     """The tokenizer for a language and task. An English-only model always transcribes."""
     return whisper.tokenizer.get_tokenizer(
         model.is_multilingual,
         num_languages=model.languages,
-        language=language.code,
+        language=language,
         task=task if model.is_multilingual else "transcribe",
     )

@@ -11,6 +11,7 @@ from whisper.timing import WordTiming, merge_punctuations
 from whisper.tokenizer import Tokenizer
 
 from processor_service.transcribers.segments import SENTENCE_ENDS, TimedWord
+from processor_service.transcribers.whole_words import whole_words
 
 MEDIAN_WIDTH = 7
 # A sorting network that leaves the median in the middle (Devillard, "Fast median search", 1998): 19 ms for the
@@ -60,7 +61,7 @@ def timed_words(tokenizer: Tokenizer, tokens: Sequence[int], path: TokenPath, du
         for text, ids, first, last in zip(words[:-1], word_tokens[:-1], bounds[:-1], bounds[1:], strict=True)
     ]
     merge_punctuations(timings, BEFORE_A_WORD, AFTER_A_WORD)
-    return without_pauses([_timed(one, duration_s) for one in timings if one.word.strip()])
+    return without_pauses(whole_words([_timed(one, duration_s) for one in timings if one.word.strip()]))
 
 
 def without_pauses(words: Sequence[TimedWord]) -> list[TimedWord]:

@@ -20,10 +20,13 @@ LANGUAGES = frozenset(
 
 # Patterns end in `$(?!\n)`, because in Python `$` also matches before a final line break.
 Language = Annotated[str, msgspec.Meta(extra_json_schema={"enum": sorted(LANGUAGES)})]
+Languages = Annotated[
+    str, msgspec.Meta(pattern=r"^[a-z]{2,3}(?:,[a-z]{2,3}){0,7}$(?!\n)", description="codes, separated by commas")
+]
 ModelName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)")]
 SpeakerCount = Annotated[int, msgspec.Meta(ge=1, le=64)]
 TrackNumber = Annotated[int, msgspec.Meta(ge=0, le=255)]
-Prompt = Annotated[str, msgspec.Meta(max_length=2000, pattern=r"^[^\x00]*$")]
+Prompt = Annotated[str, msgspec.Meta(max_length=10_000, pattern=r"^[^\x00]*$")]
 # No credentials: the attempts' log shows the host, and receivers verify the signature.
 WebhookUrl = Annotated[
     str, msgspec.Meta(pattern=r"^https?://[^\s/?#@]+(?:[/?#][^\x00-\x1f\x7f]*)?$(?!\n)", max_length=2000)
@@ -53,6 +56,7 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The options that tasks read."""
 
     language: Language | None = None
+    languages: Languages | None = None
     task: Literal["transcribe", "translate"] = "transcribe"
     model: ModelName | None = None
     denoise: bool = True
@@ -68,10 +72,19 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def __post_init__(self) -> None:
         if self.language is not None and self.language not in LANGUAGES:
             raise ValueError(f"`language` must be one of Whisper's language codes, not {self.language[:20]!r}")
+        if unknown := [code for code in self.allowed_languages if code not in LANGUAGES]:
+            raise ValueError(f"`languages` must be codes of Whisper's languages; {unknown[0]!r} is none")
+        if self.language and self.languages and self.language not in self.allowed_languages:
+            raise ValueError("`language` must be one of `languages`")
         if self.transcribe_from == "denoised" and not self.denoise:
             raise ValueError("`transcribe_from=denoised` needs `denoise=true`")
         if self.min_speakers and self.max_speakers and self.min_speakers > self.max_speakers:
             raise ValueError("`min_speakers` must not be larger than `max_speakers`")
+
+    @property
+    def allowed_languages(self) -> tuple[str, ...]:
+        """The languages of which the model chooses; none: all."""
+        return tuple(dict.fromkeys((self.languages or "").split(","))) if self.languages else ()
 
 
 class SubmitOptions(JobOptions, frozen=True, kw_only=True, omit_defaults=True):

@@ -16,7 +16,8 @@ class WarningCode(StrEnum):
     CLIPPED = "clipped"  # the recording level was too high
     QUIET = "quiet"  # the speech is very quiet
     CUT_OFF = "cut_off"  # the recording ends during speech
-    LANGUAGE_IGNORED = "language_ignored"  # the model supports only English
+    LANGUAGE_IGNORED = "language_ignored"  # the model does not support the requested language or task
+    PROMPT_SHORTENED = "prompt_shortened"  # the prompt was too long for the model; only its end was used
     DECODE_ERRORS = "decode_errors"  # damaged parts of the source were skipped
     AUDIO_MISSING = "audio_missing"  # the sound track has a gap; silence takes its place
     TIME_STAMPS_IGNORED = "time_stamps_ignored"  # the file's time stamps jump; later times may be wrong
@@ -61,6 +62,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     channel: int | None = None
     confidence: float
     no_speech_prob: float
+    language: str | None = None  # None if the engine or its version does not report it
     words: tuple[Word, ...] = ()
 
 

@@ -71,6 +71,7 @@ def _kind(*values: Any, read_as: Any = None, write: Callable[[Any], bytes] = jso
 
 OPTIONS = JobOptions(
     language="de",
+    languages="de,fr",
     task="translate",
     model="small",
     denoise=False,
@@ -106,6 +107,7 @@ TRANSCRIPT = Transcript(
             channel=1,
             confidence=0.5,
             no_speech_prob=0.125,
+            language="de",
             words=(transcript.Word(word="Grüße", start=0.5, end=1.0, confidence=0.5, speaker="SPEAKER_00"),),
         ),
     ),

@@ -172,6 +172,22 @@ def test_a_prompt_affects_every_window(
     assert marks(prompted) < marks(plain) / 2
 
 
+@pytest.mark.parametrize(
+    ("prompt", "codes"),
+    [
+        ("Notes on <|endoftext|> and <|startoftranscript|>", []),
+        ("<|0.00|>\x01🎉约翰\u202e", []),
+        ("x" * 10_000, [WarningCode.PROMPT_SHORTENED]),  # alone, it makes a model write nonsense without end
+    ],
+    ids=["special tokens", "strange characters", "too long"],
+)
+def test_any_prompt_is_text(engine: Transcriber, jfk: FloatArray, prompt: str, codes: list[WarningCode]) -> None:
+    transcript = _transcribe(engine, jfk, JobOptions(prompt=prompt))
+
+    assert [warning.code for warning in transcript.warnings] == codes
+    assert words_of(transcript.text) == words_of(JFK.text)
+
+
 def test_an_english_model_warns_that_it_ignored_another_language(engine: Transcriber, jfk: FloatArray) -> None:
     transcript = _transcribe(engine, jfk, JobOptions(language="de"))
 

@@ -32,6 +32,11 @@ def test_one_json_field_may_hold_several_options() -> None:
         ([("language", "xx")], "language"),
         ([("language", "en"), ("language", "de")], "language"),
         ([("options", '{"language": "en"}'), ("language", "de")], "language"),
+        ([("languages", "en,xx")], "languages"),
+        ([("languages", "en;fr")], "languages"),
+        ([("languages", "en,")], "languages"),
+        ([("languages", "en,fr"), ("language", "de")], "languages"),
+        ([("prompt", "x" * 10_001)], "prompt"),
         ([("options", '{"colour": 1}')], "colour"),
         ([("options", '{"min_speakers": "2"}')], "min_speakers"),
         ([("options", "[]")], "options"),
@@ -55,3 +60,13 @@ def test_refused_by_name(fields: list[tuple[str, str]], named: str) -> None:
     with pytest.raises(RefusedError, match=named) as refusal:
         options(*fields)
     assert refusal.value.code == "invalid_option"
+
+
+def test_languages_bound_the_choice_and_none_means_all() -> None:
+    assert options(("languages", "en,fr,en")).allowed_languages == ("en", "fr")
+    assert options().allowed_languages == ()
+
+
+def test_a_prompt_may_be_long_and_look_like_special_tokens() -> None:
+    prompt = "<|endoftext|>" * 700
+    assert options(("prompt", prompt)).prompt == prompt

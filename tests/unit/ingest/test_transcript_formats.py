@@ -1,5 +1,7 @@
 """Subtitles, plain text and RTTM, by example."""
 
+from itertools import accumulate
+
 import msgspec
 import pytest
 
@@ -7,6 +9,7 @@ from ingest_service.subtitles.cue_size import CueSize
 from ingest_service.subtitles.cues import READABLE_MS, make_cues
 from ingest_service.subtitles.formats import render_rttm, render_srt, render_txt, render_vtt, timestamp
 from shared.schemas.transcript import Segment, Turn
+from shared.unspaced import divide_words
 from tests.support.clips import JFK, NARRATIVE
 from tests.support.ingest.spoken import one_after_another, said, transcript, untimed
 
@@ -93,6 +96,31 @@ def test_words_of_a_language_without_spaces_are_kept_whole() -> None:
     segment = msgspec.structs.replace(spoken, text="".join(words))
     for lines in lines_of(segment, language="zh", size=CueSize(max_chars=10)):
         assert all(len(line) % 2 == 0 for line in lines)
+
+
+CHINESE = "我们今天下午去图书馆看书然后打开客厅的灯研究人工智能技术和生命科学的历史"
+
+
+@pytest.mark.parametrize("columns", [10, 12, 16, 20, 26, 42])
+def test_no_line_begins_or_ends_inside_a_word_of_chinese(columns: int) -> None:
+    """Neither without words nor with one for each character, as other engines return them."""
+    whole = untimed(CHINESE, 0, 12)
+    characters = msgspec.structs.replace(said(" ".join(CHINESE)), text=CHINESE)
+    for segment in (whole, characters):
+        lines = [line for lines in lines_of(segment, language="zh", size=CueSize(max_chars=columns)) for line in lines]
+        assert "".join(lines) == CHINESE
+        ends = set(accumulate(map(len, lines)))
+        assert ends <= set(accumulate(map(len, divide_words(CHINESE))))
+
+
+def test_characters_that_stand_for_lost_bytes_are_left_out() -> None:
+    segment = said("ask \ufffdnot what\ufffd")
+    shown = (
+        render_srt(transcript(segment), USUAL),
+        render_vtt(transcript(segment), USUAL),
+        render_txt(transcript(segment)),
+    )
+    assert all("ask not what\n" in text and "\ufffd" not in text for text in shown)
 
 
 def test_a_word_that_is_longer_than_a_line_is_cut() -> None:

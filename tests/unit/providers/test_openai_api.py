@@ -50,6 +50,13 @@ async def test_a_request_has_the_audio_and_the_options_of_the_job(recognize: Rec
     assert (len(samples) / rate_hz, rate_hz, samples.ndim) == (PIECE_S, 16_000, 1)
 
 
+async def test_no_special_token_of_a_prompt_reaches_the_tokenizer_of_a_provider(recognize: Recognize) -> None:
+    async with Endpoint(transcribing("one")).listening() as endpoint:
+        await recognize(endpoint, JobOptions(prompt="Notes on <|endoftext|> 🎉"))
+
+    assert dict(form_of(endpoint.received[0]))["prompt"] == "Notes on < |endoftext| > 🎉".encode()
+
+
 async def test_a_translation_is_sent_to_another_url(recognize: Recognize) -> None:
     async with Endpoint(transcribing("one", words=None)).listening() as endpoint:
         transcript = await recognize(endpoint, JobOptions(task="translate", language="de"))

@@ -81,7 +81,7 @@ def test_valid_times_are_unchanged() -> None:
 
 
 def test_text_is_one_line_of_printable_characters() -> None:
-    assert _read({"text": " a\x00b\n c\u202e\x1b[31m "}).text == "a b c [31m"
+    assert _read({"text": " a\x00b\n c\u202e\x1b[31m \ufffd\ufffd"}).text == "a b c [31m"
 
 
 def test_words_inside_segments_are_read() -> None:

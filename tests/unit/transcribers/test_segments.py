@@ -1,8 +1,9 @@
 """Segments are sentences, divided at pauses and when they are long."""
 
+import msgspec
 import pytest
 
-from processor_service.transcribers.segments import PAUSE_S, RecognizedWindow, TimedWord, segments_of
+from processor_service.transcribers.segments import PAUSE_S, RecognizedWindow, TimedWord, main_language, segments_of
 from processor_service.transcribers.transcriber import Span
 from processor_service.transcribers.word_times import MAX_WORD_S, without_pauses
 
@@ -42,6 +43,17 @@ def test_a_segment_has_times_and_confidence() -> None:
 
     assert (segment.start, segment.end, [one.word for one in segment.words]) == (0.0, 1.0, ["a", "b"])
     assert (segment.confidence, segment.no_speech_prob) == (0.5, 0.25)
+
+
+def test_a_change_of_language_divides_segments() -> None:
+    first = msgspec.structs.replace(_window(_words(" Ask", " not")), language="en")
+    second = msgspec.structs.replace(_window([TimedWord(" Bonjour", 1.1, 2.0, 1.0)], (1.0, 2.0)), language="fr")
+
+    segments = segments_of([msgspec.structs.replace(first, span=(0.0, 1.0)), second])
+
+    assert [(one.id, one.text, one.language) for one in segments] == [(0, "Ask not", "en"), (1, "Bonjour", "fr")]
+    assert main_language(segments) == "en"
+    assert main_language([]) is None
 
 
 def test_no_words_give_no_segments() -> None:

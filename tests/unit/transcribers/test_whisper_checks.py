@@ -2,7 +2,13 @@
 
 import torch
 
-from processor_service.transcribers.whisper_checks import FALL_BACK_TEMPERATURES, SILENCE, Decoded, decode_reliably
+from processor_service.transcribers.whisper_checks import (
+    FALL_BACK_TEMPERATURES,
+    SILENCE,
+    Decoded,
+    decode_reliably,
+    decode_with_prompt,
+)
 
 
 class _ScriptedDecoder:
@@ -46,3 +52,12 @@ def test_a_guess_in_silence_is_dropped() -> None:
     silence = _decoded("Thank you.", -1.5, no_speech=0.9)
 
     assert decode_reliably(_ScriptedDecoder(silence), torch.zeros(1, 1, 1)) == [SILENCE]
+
+
+def test_a_prompt_that_spoils_the_text_is_left_out() -> None:
+    prompted = _ScriptedDecoder(FINE_TEXT, *[LOOP] * (1 + len(FALL_BACK_TEMPERATURES)))
+    better = _decoded("what you can do", -0.5)
+    plain = _ScriptedDecoder(better)
+
+    assert decode_with_prompt(prompted, plain, torch.zeros(2, 1, 1)) == [FINE_TEXT, better]
+    assert plain.calls == [(1, 0.0)]
