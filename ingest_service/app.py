@@ -14,12 +14,13 @@ from litestar.di import Provide
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Scope
 
-from ingest_service.auth.caller import Caller, caller_of, require_scope
+from ingest_service.auth.caller import Caller, caller_of, require_json, require_scope
 from ingest_service.jobs.results import RangeNotSatisfiableError
 from ingest_service.middleware.access_log import with_access_log
 from ingest_service.middleware.answer_headers import with_security_headers
 from ingest_service.middleware.authentication import with_authentication, without_authentication
 from ingest_service.middleware.cors import with_cors
+from ingest_service.middleware.keyless_guard import with_keyless_guard
 from ingest_service.middleware.lingering_close import with_lingering_close
 from ingest_service.middleware.problems import HANDLERS
 from ingest_service.middleware.rate_limit import with_rate_limit
@@ -83,7 +84,7 @@ def create_app(settings: IngestSettings, stopping: asyncio.Event | None = None) 
             "services": Provide(_services, sync_to_thread=False),
             "caller": Provide(_caller, sync_to_thread=False),
         },
-        guards=[require_scope],
+        guards=[require_scope, require_json],
         exception_handlers={**HANDLERS, RangeNotSatisfiableError: audio.answer_unsatisfiable},
         lifespan=[lifespan],
         openapi_config=openapi_config(_version(), security=API_KEYS if settings.auth == "required" else None),
@@ -105,12 +106,14 @@ def _wrappers(settings: IngestSettings, state: State) -> list[Callable[[ASGIApp]
     coroutine would cost every open upload a kilobyte, and there may be ten thousand.
     """
     authentication = partial(with_authentication, keys=lambda: _services(state).key_cache)
+    keyless_guard = partial(with_keyless_guard, hosts=settings.allowed_hosts, origins=settings.cors_origins)
     rate_limit = partial(with_rate_limit, limiter=lambda: _services(state).limits.requests)
     return [
         partial(with_access_log, sample=settings.access_log_sample),
         with_security_headers,
         partial(with_cors, origins=settings.cors_origins),
         with_lingering_close,
+        *([keyless_guard] if settings.auth == "none" else []),  # before all that acts on a request
         with_tus,  # before authentication: the scope that a request needs depends on the overridden method
         authentication if settings.auth == "required" else without_authentication,
         *([rate_limit] if settings.rate_limit else []),

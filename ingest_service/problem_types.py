@@ -20,7 +20,23 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         # authentication
         "unauthorized": (401, "Missing or invalid API key", "Send a valid API key, as `Authorization: Bearer hr_…`."),
         "forbidden": (403, "Missing scope", "Use an API key with the scope that this request needs."),
+        "host_not_allowed": (
+            421,
+            "Host not allowed",
+            "Without API keys, use a loopback address, or add the host to HEADRACE_ALLOWED_HOSTS.",
+        ),
+        "origin_not_allowed": (
+            403,
+            "Origin not allowed",
+            "Without API keys, only pages of this service and of HEADRACE_CORS_ORIGINS may send this request.",
+        ),
+        "page_not_allowed": (
+            403,
+            "Not allowed from a page",
+            "Without API keys, no page in a browser may get a secret. Use a command line, or HEADRACE_AUTH=required.",
+        ),
         "too_many_keys": (409, "Too many API keys", "Revoke a key before you create another."),
+        "too_many_secrets": (409, "Too many webhook secrets", "Wait until a previous secret ends."),
         # uploads
         "empty_upload": (400, "Empty upload", "Send at least one byte of audio."),
         "missing_audio_file": (400, "Missing audio file", "Send the audio as the form's file field."),

@@ -27,6 +27,9 @@ def usable_cores() -> int:
 # Scheme, host and port as a browser sends them: lower case, no path, no slash at the end.
 Origin = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9+.-]*://(\[[0-9a-f:]+\]|[a-z0-9._-]+)(:[0-9]+)?$")]
 
+# A name or an address as a `Host` header has it, without the port; an IPv6 address without brackets.
+HostName = Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9_-][a-z0-9._-]*|[0-9a-f:]+)$(?!\n)")]
+
 
 Quota = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 SmallQuota = Annotated[int, msgspec.Meta(ge=0, le=(1 << 31) - 1)]
@@ -38,6 +41,7 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
     host: str = "127.0.0.1"  # the address to listen on
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8000  # 0: any free port
     auth: Literal["required", "none"] = "none"  # `none`: no API keys, on a loopback address only
+    allowed_hosts: tuple[HostName, ...] = ()  # with auth `none`: names in `Host` besides loopback, as of a proxy
     ingest_processes: Annotated[int, msgspec.Meta(ge=1)] = usable_cores()  # serving processes; 1: without a supervisor
     fsync: bool = False  # sync the audio to a local disk before the answer; Postgres has its own setting
     idempotency_hours: Annotated[float, msgspec.Meta(gt=0)] = 24.0  # how long an answer is kept for its Idempotency-Key

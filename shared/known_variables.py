@@ -16,7 +16,7 @@ database_url database_pooler database_direct_url redis_url storage_url storage_t
 max_upload_bytes fetch_schemes log_format log_level otlp_url trace_sample failpoints
 """
 _INGEST = """
-host port auth ingest_processes fsync idempotency_hours upload_expires_hours access_log_sample metrics_dir
+host port auth allowed_hosts ingest_processes fsync idempotency_hours upload_expires_hours access_log_sample metrics_dir
 min_free_bytes presigned_uploads presigned_downloads cors_origins quota_bytes_a_day quota_audio_seconds_a_day
 quota_jobs_queued quota_uploads_at_once rate_limit rate_burst subtitle_max_chars subtitle_max_lines
 subtitle_max_seconds

@@ -44,6 +44,7 @@ class ApiKeyView(msgspec.Struct, frozen=True, kw_only=True):
     created_at: dt.datetime
     expires_at: dt.datetime | None
     revoked_at: dt.datetime | None
+    operates: bool = False  # the operator's: sees metrics and tracebacks of the whole service
 
 
 class CreatedApiKey(ApiKeyView, frozen=True, kw_only=True):
@@ -65,7 +66,7 @@ def key_fields(row: Any) -> dict[str, Any]:
     """The fields of an ApiKeyView in a row of CREATE or KEYS."""
     scopes = [Scope(scope) for scope in row["scopes"]]
     times = {name: row[name] for name in ("created_at", "expires_at", "revoked_at")}
-    return {"key_id": row["id"], "purpose": row["purpose"], "scopes": scopes, **times}
+    return {"key_id": row["id"], "purpose": row["purpose"], "scopes": scopes, "operates": row["operates"], **times}
 
 
 # An API key is `hr_<id>_<secret>`; the secret is 32 random bytes. Only the SHA-256 is stored.
@@ -124,18 +125,18 @@ COUNT_LIVE = """
     WHERE tenant = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
 """
 CREATE = """
-    INSERT INTO api_keys (id, tenant, purpose, digest, scopes, expires_at)
-    VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6))
-    RETURNING id, purpose, scopes, created_at, expires_at, revoked_at
+    INSERT INTO api_keys (id, tenant, purpose, digest, scopes, expires_at, operates)
+    VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6), $7)
+    RETURNING id, purpose, scopes, operates, created_at, expires_at, revoked_at
 """
 KEYS = """
-    SELECT id, purpose, scopes, created_at, expires_at, revoked_at FROM api_keys WHERE tenant = $1
+    SELECT id, purpose, scopes, operates, created_at, expires_at, revoked_at FROM api_keys WHERE tenant = $1
     ORDER BY revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) DESC, created_at DESC, id LIMIT 400
 """
 REVOKE = "UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE tenant = $1 AND id = $2 RETURNING id"
 
 
-async def create_key(connection: Any, tenant: str, wanted: NewApiKey) -> CreatedApiKey:
+async def create_key(connection: Any, tenant: str, wanted: NewApiKey, *, operates: bool = False) -> CreatedApiKey:
     """Create a key; it is valid after the caller's commit. RefusedError `too_many_keys` or `not_found`."""
     if await connection.fetchval(LOCK_TENANT, tenant) is None:
         raise RefusedError("not_found", "Tenant not found.")
@@ -150,7 +151,7 @@ async def create_key(connection: Any, tenant: str, wanted: NewApiKey) -> Created
     key = make_key()
     scopes = sorted(set(wanted.scopes))
     left_s = None if wanted.expires_days is None else float(wanted.expires_days * DAY_S)
-    row = await connection.fetchrow(CREATE, key.key_id, tenant, wanted.purpose, key.digest, scopes, left_s)
+    row = await connection.fetchrow(CREATE, key.key_id, tenant, wanted.purpose, key.digest, scopes, left_s, operates)
     log.info("api_key_created", tenant=tenant, key_id=key.key_id, purpose=wanted.purpose, scopes=" ".join(scopes))
     return CreatedApiKey(key=key.text, **key_fields(row))
 

@@ -1,6 +1,7 @@
 """The caller of a request, and what it may do."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -18,7 +19,7 @@ class Scope(StrEnum):
 
     SUBMIT = "submit"  # submit audio, cancel and erase jobs
     READ = "read"  # read jobs and results
-    ADMIN = "admin"  # operate: dead letters, keys, metrics
+    ADMIN = "admin"  # manage the tenant: dead letters, keys, webhook secret
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,9 +28,10 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str
     scopes: frozenset[Scope]
     key_id: str | None = None  # None: keys are not required
+    operates: bool = False  # sees the whole service: its metrics, tracebacks. Only the operator's command gives it
 
 
-LOCAL = Caller(tenant="default", scopes=frozenset(Scope))  # the caller where keys are not required
+LOCAL = Caller(tenant="default", scopes=frozenset(Scope), operates=True)  # the caller where keys are not required
 
 
 def caller_of(scope: Any) -> Caller:
@@ -55,12 +57,13 @@ def require(caller: Caller, needed: Scope) -> None:
 # Each route declares its scope with `opt=needs(…)`. A route that declares none requires `admin`.
 
 NEEDS = "needs_scope"
+SHOWS = "shows_secret"
 OPEN: Mapping[str, None] = {NEEDS: None}  # for routes that need no key
 
 
-def needs(scope: Scope) -> dict[str, Scope]:
-    """The `opt` of a route."""
-    return {NEEDS: scope}
+def needs(scope: Scope, *, gives_secret: bool = False) -> dict[str, Any]:
+    """The `opt` of a route. One that answers with a secret is closed to pages in browsers where keys are not needed."""
+    return {NEEDS: scope, SHOWS: gives_secret}
 
 
 def require_scope(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
@@ -68,3 +71,30 @@ def require_scope(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseR
     needed = handler.opt.get(NEEDS, Scope.ADMIN)
     if needed is not None:
         require(caller_of(connection.scope), needed)
+    if handler.opt.get(SHOWS) and caller_of(connection.scope).key_id is None:
+        _refuse_pages(connection.scope["headers"])
+
+
+def _refuse_pages(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    if is_from_page(headers):
+        raise RefusedError("page_not_allowed", "")
+
+
+def is_from_page(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Return whether a browser sent the request for a page. `Sec-Fetch-Mode` does not count: Node.js sends it, too."""
+    return any(name in {b"origin", b"referer", b"sec-fetch-site"} for name, _ in headers)
+
+
+JSON_TYPE = re.compile(r"application/(?:[a-z0-9!#$&^_.+-]+\+)?json", re.IGNORECASE)
+
+
+def require_json(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Guard all routes: raise RefusedError `unsupported_content_type` for a JSON body of another type.
+
+    A browser sends `text/plain` across sites without asking; for JSON, it asks.
+    """
+    if "data" not in handler.parsed_fn_signature.parameters:
+        return
+    types = connection.headers.getall("content-type", [])
+    if len(types) != 1 or not JSON_TYPE.fullmatch(types[0].partition(";")[0].strip()):
+        raise RefusedError("unsupported_content_type", "Send the body as application/json.")

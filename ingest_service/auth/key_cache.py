@@ -137,7 +137,7 @@ def _checked(key: LiveKey | _CachedKey | None, presented: bytes) -> Caller:
 
 # Searches the keys of all tenants: the key determines the tenant.
 LIVE_KEYS = """
-    SELECT id, tenant, digest, scopes, extract(epoch FROM expires_at - now())::float AS left_s
+    SELECT id, tenant, digest, scopes, operates, extract(epoch FROM expires_at - now())::float AS left_s
     FROM api_keys
     WHERE id = ANY($1::text[]) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
 """
@@ -152,5 +152,5 @@ async def find_keys(database: Database, key_ids: Sequence[str]) -> Mapping[str, 
 
 def _live_key(row: Any) -> LiveKey:
     scopes = frozenset(Scope(scope) for scope in row["scopes"])
-    caller = Caller(tenant=row["tenant"], scopes=scopes, key_id=row["id"])
+    caller = Caller(tenant=row["tenant"], scopes=scopes, key_id=row["id"], operates=row["operates"])
     return LiveKey(digest=row["digest"], caller=caller, left_s=row["left_s"])

@@ -188,13 +188,20 @@ DEAD_LETTERS = """
 """
 
 
-async def list_dead_letters(
-    database: Database, tenant: str, code: FailureCode | None, limit: int, after: DeadLetterPosition | None
+async def list_dead_letters(  # noqa: PLR0913 - a query and its viewer
+    database: Database,
+    tenant: str,
+    code: FailureCode | None,
+    limit: int,
+    after: DeadLetterPosition | None,
+    *,
+    for_operator: bool,
 ) -> DeadLetterList:
     """Return a page of dead letters, of one failure code or of all, starting after `after`."""
     rows = await fetch_dead_letters(database, tenant, code, limit + 1, after)
     next_cursor = encode_dead_letter_cursor(position_of(rows[limit - 1])) if len(rows) > limit else None
-    return DeadLetterList(dead_letters=tuple(dead_letter(row) for row in rows[:limit]), next_cursor=next_cursor)
+    letters = tuple(dead_letter(row, for_operator=for_operator) for row in rows[:limit])
+    return DeadLetterList(dead_letters=letters, next_cursor=next_cursor)
 
 
 async def fetch_dead_letters(  # noqa: PLR0913, PLR0917 - the parameters of one query

@@ -12,7 +12,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap, Send
 
-from ingest_service.errors import IngestError, LimitError, OutageError
+from ingest_service.errors import IngestError, LimitError, OutageError, why_invalid
 from ingest_service.middleware.answer_headers import missing_security_headers
 from ingest_service.problem_types import PROBLEM_TYPES
 from ingest_service.readiness import OUTAGES
@@ -74,12 +74,14 @@ def answer_http_exception(request: AnyRequest, error: HTTPException) -> Response
     if parameters:
         return problem("invalid_parameter", "; ".join(parameters))
     code = CODE_OF_STATUS.get(error.status_code, "invalid_request")
-    return problem(code, error.detail, dict(error.headers or {}))
+    return problem(code, "", dict(error.headers or {}))  # the framework's text may have the path and the query
 
 
 def _invalid_parameters(error: HTTPException) -> list[str]:
     items = error.extra if isinstance(error.extra, list) else []
-    return [f"`{item['key']}`: {item['message']}" for item in items if isinstance(item, dict) and "key" in item]
+    return [
+        f"`{item['key']}`: {why_invalid(item['message'])}" for item in items if isinstance(item, dict) and "key" in item
+    ]
 
 
 def answer_defect(_: AnyRequest | None, error: Exception) -> Response[Problem]:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from litestar.types import ASGIApp, Receive, Send
+from litestar.types import ASGIApp, HTTPScope, Receive, Send
 
 from ingest_service.auth.caller import Caller, caller_of
 from ingest_service.errors import LimitError
@@ -23,7 +23,7 @@ def with_rate_limit(app: ASGIApp, limiter: Callable[[], RateLimiter | None]) -> 
     """Wrap an ASGI application whose requests are authenticated. The server opens `limiter` after this call."""
 
     async def limited(scope: Any, receive: Receive, send: Send) -> None:
-        opened = None if is_free(scope["method"], scope["path"]) else limiter()
+        opened = None if is_free(scope) else limiter()
         if opened is None:
             await app(scope, receive, send)
             return
@@ -38,9 +38,11 @@ def with_rate_limit(app: ASGIApp, limiter: Callable[[], RateLimiter | None]) -> 
     return limited
 
 
-def is_free(method: str, path: str) -> bool:
-    """Return whether a request is not counted."""
-    return path == METRICS_PATH or is_open(method, path)
+def is_free(scope: HTTPScope) -> bool:
+    """Return whether a request is not counted: one that needs no key, or the operator's monitoring."""
+    if scope["path"] == METRICS_PATH and scope["method"] == "GET":
+        return caller_of(scope).operates
+    return is_open(scope["method"], scope["path"])
 
 
 def subject_of(caller: Caller) -> str:

@@ -44,7 +44,8 @@ def _example(code: str) -> dict[str, object]:
     return {"type": "about:blank", "title": kind.title, "status": kind.status, "code": code, "detail": kind.detail}
 
 
-ACCESS = problems("unauthorized", "forbidden", "rate_limited")  # of every route that needs a key
+# Of every route that needs a key, or, without keys, a loopback host and no foreign page.
+ACCESS = problems("unauthorized", "forbidden", "rate_limited", "host_not_allowed", "origin_not_allowed")
 UNAVAILABLE = ACCESS | problems("database_unavailable", "storage_unavailable")
 # Replaces the framework's own description of 400 for routes with parameters.
 ANY_REQUEST = ACCESS | problems("invalid_request")

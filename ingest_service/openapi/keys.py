@@ -1,4 +1,4 @@
-"""API keys in the OpenAPI document: how to send a key, and the routes that manage keys."""
+"""API keys in the OpenAPI document: how to send a key, and the routes that manage keys and webhook secrets."""
 
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ from litestar.openapi.spec.enums import OpenAPIType
 
 from ingest_service.auth.api_keys import MAX_EXPIRES_DAYS, PURPOSE, CreatedApiKey
 from ingest_service.auth.caller import Scope
+from ingest_service.auth.webhook_secrets import DAY_S, MAX_PREVIOUS_VALID_S, NewWebhookSecret
 from ingest_service.openapi.document import ACCESS, ANY_REQUEST, NOT_FOUND, Security, Specs, problems
 
 _BEARER = SecurityScheme(type="http", scheme="bearer", description="`Authorization: Bearer hr_…`")
@@ -71,7 +72,41 @@ CREATE: Specs = {
     201: ResponseSpec(CreatedApiKey, generate_examples=False, description="The new key, shown only here"),
     **ANY_REQUEST,
     **problems("invalid_parameter", "invalid_request"),
-    **problems("too_many_keys", "too_large", "database_unavailable"),
+    **problems("unauthorized", "forbidden", "origin_not_allowed", "page_not_allowed"),
+    **problems("too_many_keys", "too_large", "unsupported_content_type", "database_unavailable"),
 }
 LIST: Specs = ACCESS | problems("database_unavailable")
 REVOKE: Specs = NOT_FOUND
+
+ROTATION = Schema(
+    type=OpenAPIType.OBJECT,
+    properties={
+        "previous_valid_s": Schema(
+            type=OpenAPIType.INTEGER,
+            minimum=0,
+            maximum=MAX_PREVIOUS_VALID_S,
+            default=DAY_S,
+            description="Seconds in which the previous secret signs, too; 0: it ends at once.",
+        )
+    },
+    additional_properties=False,
+)
+
+
+@dataclass
+class RotateSecret(Operation):
+    """Adds the JSON body."""
+
+    def __post_init__(self) -> None:
+        hour = Example(summary="Change all receivers within an hour", value={"previous_valid_s": 3600})
+        body = OpenAPIMediaType(schema=ROTATION, examples={"hour": hour})
+        self.request_body = RequestBody(content={"application/json": body}, required=True)
+
+
+ROTATE: Specs = {
+    201: ResponseSpec(NewWebhookSecret, generate_examples=False, description="The new secret, shown only here"),
+    **ANY_REQUEST,
+    **problems("unauthorized", "forbidden", "origin_not_allowed", "page_not_allowed"),
+    **problems("invalid_parameter", "invalid_request"),
+    **problems("too_many_secrets", "too_large", "unsupported_content_type", "database_unavailable"),
+}

@@ -23,9 +23,12 @@ async def get_dead_letters(
     limit: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
     cursor: Annotated[str | None, QueryParameter(pattern=DEAD_LETTER_CURSOR)] = None,
 ) -> DeadLetterList:
-    """Tasks that failed permanently, oldest first. `next_cursor` is the `cursor` of the next page; null on the last."""
+    """Tasks that failed permanently, oldest first. `next_cursor` is the `cursor` of the next page; null on the last.
+
+    `traceback` is empty for a key that is not the operator's.
+    """
     after = None if cursor is None else decode_dead_letter_cursor(cursor)
-    return await list_dead_letters(services.database, caller.tenant, code, limit, after)
+    return await list_dead_letters(services.database, caller.tenant, code, limit, after, for_operator=caller.operates)
 
 
 @post(

@@ -16,7 +16,7 @@ MAX_BODY_BYTES = 16 << 10
     "/v1/keys",
     operation_class=CreateKey,
     responses=CREATE,
-    opt=needs(Scope.ADMIN),
+    opt=needs(Scope.ADMIN, gives_secret=True),
     request_max_body_size=MAX_BODY_BYTES,
     summary="Create an API key",
 )

@@ -12,7 +12,7 @@ import msgspec
 
 from ingest_service.errors import RefusedError
 from ingest_service.tus.upload_rows import Upload, UploadMetadata
-from ingest_service.uploads.parse_options import OptionCollector, invalid_option
+from ingest_service.uploads.parse_options import JSON_FIELD, OptionCollector, invalid_option
 from ingest_service.uploads.receive import clean_filename
 from shared.schemas.api import Links
 from shared.secret import repr_hiding
@@ -132,8 +132,13 @@ def _text(name: str, value: bytes) -> str:
 
 
 def _shown(pairs: dict[str, bytes]) -> str | None:
-    shown = (f"{name} {base64.b64encode(value).decode()}".strip() for name, value in pairs.items())
-    return ",".join(pair for pair in shown if not pair.startswith(NEVER_SHOWN)) or None
+    """Return the header to echo. The JSON of several options is echoed without the secret."""
+    shown = {name: value for name, value in pairs.items() if name != NEVER_SHOWN}
+    if JSON_FIELD in shown:
+        options = msgspec.json.decode(shown[JSON_FIELD], type=dict[str, Any])
+        if options.pop(NEVER_SHOWN, None) is not None:
+            shown[JSON_FIELD] = msgspec.json.encode(options)
+    return ",".join(f"{name} {base64.b64encode(value).decode()}".strip() for name, value in shown.items()) or None
 
 
 class PatchHead(msgspec.Struct, frozen=True, kw_only=True):

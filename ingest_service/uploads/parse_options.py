@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ingest_service.errors import RefusedError
+from ingest_service.errors import RefusedError, why_invalid
 from shared.schemas.options import SubmitOptions
 from shared.secret import Secret, decode_secret
 
@@ -60,7 +60,7 @@ def _convert(name: str, value: Any, *, from_text: bool) -> Any:
             return msgspec.json.decode(value) if from_text else value
         converted = msgspec.convert(value, OPTION_TYPES[name], strict=not from_text, dec_hook=decode_secret)
     except (msgspec.MsgspecError, RecursionError) as error:
-        raise invalid_option(name, f"is invalid: {error}") from error
+        raise invalid_option(name, f"is invalid: {why_invalid(error)}") from error
     shown = converted.reveal() if isinstance(converted, Secret) else converted
     if isinstance(shown, str) and "\x00" in shown:
         raise invalid_option(name, "contains a NUL character")

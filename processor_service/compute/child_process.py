@@ -108,6 +108,7 @@ class ComputeChild:
         ChildCrashError when the child died, took too long or sent an invalid reply. After that and after any other
         exception, including cancellation, the child and its process group are dead.
         """
+        self._stderr.forget()
         try:
             reply = await self._converse(request, time_limit, cpu_s, on_reply)
             if not isinstance(reply, (expected, RequestFailed)):
@@ -254,6 +255,10 @@ class StandardError:
         self._logged_bytes = 0
         self._kept = b""
         self._reading = asyncio.create_task(self._read(stream))
+
+    def forget(self) -> None:
+        """Drop what was printed for an earlier request: it may be another tenant's."""
+        self._kept = b""
 
     async def tail(self) -> str:
         """Return the last output of a dead child."""

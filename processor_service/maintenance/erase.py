@@ -35,12 +35,27 @@ WHERE erased_at < now() - make_interval(secs => $1) AND blobs_erased_at IS NULL
 ORDER BY erased_at LIMIT $2 FOR UPDATE SKIP LOCKED
 """
 
-# A webhook that is not delivered yet keeps its secret.
+# A webhook that is not delivered yet keeps its address and secret until `settle` ends it.
 BLOBS_ARE_ERASED = """
-UPDATE jobs SET blobs_erased_at = now(), webhook_secret = CASE WHEN EXISTS (
-    SELECT 1 FROM tasks WHERE job_id = jobs.id AND state IN ('dispatched', 'running', 'waiting')
-) THEN webhook_secret END
+WITH open AS (
+    SELECT DISTINCT job_id FROM tasks
+    WHERE job_id = ANY($1::uuid[]) AND state IN ('dispatched', 'running', 'waiting')
+)
+UPDATE jobs SET blobs_erased_at = now(),
+    webhook_url = CASE WHEN id IN (SELECT job_id FROM open) THEN webhook_url END,
+    webhook_secret = CASE WHEN id IN (SELECT job_id FROM open) THEN webhook_secret END
 WHERE id = ANY($1::uuid[])
+"""
+
+# Texts about the attempts: an endpoint may have answered with what it received.
+FORGET_TEXTS = """
+UPDATE webhook_attempts SET answer = NULL
+WHERE answer IS NOT NULL AND event_id IN (SELECT id FROM webhook_events WHERE job_id = ANY($1::uuid[]))
+"""
+FORGET_FAILURES = """
+UPDATE tasks SET failure = NULL
+WHERE job_id = ANY($1::uuid[]) AND failure IS NOT NULL AND state IN ('done', 'dead', 'cancelled')
+    AND (state <> 'dead' OR dismissed_at IS NOT NULL)
 """
 
 FORGET_ATTEMPTS = "DELETE FROM webhook_attempts WHERE attempted_at < now() - make_interval(secs => $1)"
@@ -90,4 +105,6 @@ class Eraser:
         rows = await connection.fetch(TO_SWEEP, self._settled_after_s, BATCH)
         for row in rows:
             await self._blobs.delete(blob_keys.job(row["id"]))
-        await connection.execute(BLOBS_ARE_ERASED, [row["id"] for row in rows])
+        if erased := [row["id"] for row in rows]:
+            for statement in (FORGET_TEXTS, FORGET_FAILURES, BLOBS_ARE_ERASED):
+                await connection.execute(statement, erased)

@@ -23,6 +23,7 @@ from shared.schemas.states import TaskKind
 from shared.schemas.transcript import ResultWarning
 from shared.secret import repr_hiding
 from shared.telemetry.logs import Log
+from shared.telemetry.redact import redact
 
 log = Log(__name__)
 
@@ -181,7 +182,7 @@ class Leases:
         except asyncio.CancelledError:
             return held.ended_by or Interrupted()
         except ChildCrashError as error:
-            return Crashed(str(error))
+            return Crashed(redact(str(error)))
         except Exception as error:  # noqa: BLE001 - the one place where an exception becomes an outcome
             return Failed(failure_of(error))
         finally:
@@ -245,7 +246,7 @@ def _lease_lost() -> TransientError:
 
 def failure_of(error: BaseException) -> Failure:
     """Return the failure to store for an exception that ended an attempt."""
-    trace = "".join(traceback.format_exception(error))[-TRACEBACK_CHARS:]
+    trace = redact("".join(traceback.format_exception(error)))[-TRACEBACK_CHARS:]
     match error:
         case TaskError():
             return Failure(

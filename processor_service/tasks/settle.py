@@ -34,7 +34,17 @@ RETURNING webhook_url, metadata, completed_at
 
 INSERT_TASK = "INSERT INTO tasks (id, job_id, generation, kind, ordinal, input) VALUES ($1, $2, $3, $4, $5, $6)"
 
-LOCK_JOB = "SELECT 1 FROM jobs WHERE id = $1 FOR UPDATE"
+LOCK_JOB = "SELECT erased_at IS NOT NULL FROM jobs WHERE id = $1 FOR UPDATE"
+
+# For an erased job: its endpoint may answer with what it received; after the last delivery nothing needs its address.
+FORGET_ANSWERS = """
+UPDATE webhook_attempts SET answer = NULL
+WHERE answer IS NOT NULL AND event_id IN (SELECT id FROM webhook_events WHERE job_id = $1)
+"""
+FORGET_WEBHOOK = """
+UPDATE jobs SET webhook_url = NULL, webhook_secret = NULL WHERE id = $1 AND NOT EXISTS (
+    SELECT 1 FROM tasks WHERE job_id = $1 AND state IN ('dispatched', 'running', 'waiting'))
+"""
 
 STILL_EXPIRED = """
 SELECT 1 FROM tasks WHERE id = $1 AND lease_token = $2 AND state = 'running' AND lease_expires_at < now() FOR UPDATE
@@ -99,8 +109,11 @@ async def settle(pool: asyncpg.Pool, task: ClaimedTask, outcome: Outcome, *, pol
     if isinstance(outcome, outcomes.LeaseLost):
         return AfterCommit()
     async with pool.acquire() as connection, connection.transaction():
-        await connection.execute(LOCK_JOB, task.job_id)
+        is_erased = await connection.fetchval(LOCK_JOB, task.job_id)
         after_commit = await _Settlement(connection, task, policy).carry_out(outcome)
+        if is_erased:
+            await connection.execute(FORGET_ANSWERS, task.job_id)
+            await connection.execute(FORGET_WEBHOOK, task.job_id)
         failpoint("settle.before_commit")
     failpoint("settle.after_commit")
     return after_commit

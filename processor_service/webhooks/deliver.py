@@ -32,7 +32,11 @@ from shared.telemetry.logs import Log
 log = Log(__name__)
 
 READ_EVENT = """
-SELECT e.id, e.body, t.created_at AS ordered_at, j.webhook_url, j.webhook_secret
+SELECT e.id, e.body, t.created_at AS ordered_at, j.webhook_url, j.webhook_secret, ARRAY(
+    SELECT coalesce(s.secret, '') FROM webhook_secrets s
+    WHERE s.tenant = j.tenant AND (s.expires_at IS NULL OR s.expires_at > now())
+    ORDER BY s.expires_at DESC
+) AS tenant_secrets
 FROM webhook_events e JOIN jobs j ON j.id = e.job_id, tasks t
 WHERE e.id = $1 AND e.job_id = $2 AND t.id = $3
 """
@@ -53,7 +57,8 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True):
     body: str
     ordered_at: dt.datetime  # when the job ended, or a client requested the event again
     url: URL
-    secret: Secret | None
+    secret: Secret | None  # the job's own
+    tenant_secrets: tuple[Secret, ...]  # an empty one stands for the service's
 
     @property
     def host(self) -> str:
@@ -84,6 +89,7 @@ async def _read_event(pool: asyncpg.Pool, task: ClaimedTask) -> _Event:
         ordered_at=row["ordered_at"],
         url=_parsed(row["webhook_url"] or ""),
         secret=None if row["webhook_secret"] is None else Secret(row["webhook_secret"]),
+        tenant_secrets=tuple(map(Secret, row["tenant_secrets"])),
     )
 
 
@@ -117,7 +123,7 @@ async def _send(event: _Event, http: aiohttp.ClientSession, settings: ProcessorS
     if reason := refusal_of_url(event.url, schemes=settings.webhook_schemes, ports=settings.webhook_ports):
         return Blocked(reason)
     try:
-        secrets = secrets_for(event.secret, settings)
+        secrets = secrets_for(event.secret, event.tenant_secrets, settings)
         headers = signed_headers(secrets, event.id, event.body, at=at)
     except UnusableSecretError as error:
         return Unsigned(str(error))
@@ -153,10 +159,23 @@ class UnusableSecretError(Exception):
     """No secret is configured, or it is malformed. The message never shows it."""
 
 
-def secrets_for(own_secret: Secret | None, settings: ProcessorSettings) -> tuple[Secret, ...]:
-    """Return the job's own secret, or else the service's secret and, if set, its previous one."""
+def secrets_for(
+    own_secret: Secret | None, tenant_secrets: Sequence[Secret], settings: ProcessorSettings
+) -> tuple[Secret, ...]:
+    """Return the job's own secret, or else the tenant's, or else the service's: the valid ones, newest first.
+
+    An empty secret of the tenant stands for the service's, which signed before the tenant's first rotation.
+    """
     if own_secret:
         return (own_secret,)
+    if not tenant_secrets:
+        return _service_secrets(settings)
+    own = tuple(filter(None, tenant_secrets))
+    return own if len(own) == len(tenant_secrets) or not settings.webhook_secret else own + _service_secrets(settings)
+
+
+def _service_secrets(settings: ProcessorSettings) -> tuple[Secret, ...]:
+    """Return the service's secret and, if set, its previous one."""
     if not settings.webhook_secret:
         raise UnusableSecretError("The webhook has no secret. Set `webhook_secret` or HEADRACE_WEBHOOK_SECRET.")
     return tuple(filter(None, (settings.webhook_secret, settings.webhook_previous_secret)))

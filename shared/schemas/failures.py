@@ -33,7 +33,7 @@ class FailureCode(StrEnum):
     STORAGE_UNAVAILABLE = "storage_unavailable"  # the blob store failed; transient
     TIMEOUT = "timeout"  # a stage took longer than its timeout; transient
     POISON = "poison"  # it crashed or lost its worker three times
-    INTERNAL = "internal"  # a defect of Headrace; the traceback is in the dead letter
+    INTERNAL = "internal"  # a defect of Headrace; the operator sees its traceback in the dead letter
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,8 +71,11 @@ class StoredFailure(msgspec.Struct, frozen=True):
     traceback: str = ""
 
 
-def dead_letter(row: Mapping[str, Any]) -> DeadLetter:
-    """Build the dead letter of a dead task's row, joined with its job's `tenant` and `options`."""
+def dead_letter(row: Mapping[str, Any], *, for_operator: bool = True) -> DeadLetter:
+    """Build the dead letter of a dead task's row, joined with its job's `tenant` and `options`.
+
+    Only the operator sees the traceback: it names files and hosts, and may hold a child's output about other jobs.
+    """
     failure = msgspec.json.decode(row["failure"], type=StoredFailure)
     return DeadLetter(
         job_id=str(row["job_id"]),
@@ -81,7 +84,7 @@ def dead_letter(row: Mapping[str, Any]) -> DeadLetter:
         ordinal=row["ordinal"],
         code=failure.code,
         message=failure.message,
-        traceback=failure.traceback,
+        traceback=failure.traceback if for_operator else "",
         attempts=row["attempts"],
         first_failed_at=row["first_failed_at"],
         last_failed_at=row["last_failed_at"],

@@ -71,9 +71,9 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def __post_init__(self) -> None:
         if self.language is not None and self.language not in LANGUAGES:
-            raise ValueError(f"`language` must be one of Whisper's language codes, not {self.language[:20]!r}")
-        if unknown := [code for code in self.allowed_languages if code not in LANGUAGES]:
-            raise ValueError(f"`languages` must be codes of Whisper's languages; {unknown[0]!r} is none")
+            raise ValueError("`language` must be one of Whisper's language codes")
+        if not LANGUAGES.issuperset(self.allowed_languages):
+            raise ValueError("`languages` must be Whisper's language codes, separated by commas")
         if self.language and self.languages and self.language not in self.allowed_languages:
             raise ValueError("`language` must be one of `languages`")
         if self.transcribe_from == "denoised" and not self.denoise:

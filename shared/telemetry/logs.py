@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
+from shared.telemetry.redact import redact
+
 _bound: contextvars.ContextVar[dict[str, Any]] = contextvars.ContextVar("headrace_log_fields")
 
 
@@ -68,7 +70,7 @@ class JsonFormatter(logging.Formatter):
         line |= getattr(record, "fields", {})
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return ENCODER.encode(line)
+        return redact(ENCODER.encode(line))
 
 
 class ConsoleFormatter(logging.Formatter):
@@ -83,7 +85,7 @@ class ConsoleFormatter(logging.Formatter):
         trace = self.formatException(record.exc_info) if record.exc_info else fields.pop("traceback", "")
         shown = " ".join(f"{key}={_value(str(value))}" for key, value in fields.items() if value is not None)
         line = f"{at} {record.levelname:<7} {_on_one_line(record.getMessage())} {shown}".rstrip()
-        return f"{line}\n{trace}".rstrip()
+        return redact(f"{line}\n{trace}".rstrip())
 
 
 def _value(text: str) -> str:

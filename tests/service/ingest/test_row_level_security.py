@@ -57,6 +57,7 @@ A_COLUMN = {
     "idempotency_keys": "expires_at",
     "tenant_usage": "bytes",
     "tenant_quotas": "jobs_queued",
+    "webhook_secrets": "expires_at",
 }
 TABLES = tuple(A_COLUMN)
 

@@ -12,10 +12,14 @@ import pytest
 from processor_service.maintenance.erase import Eraser, Retention
 from processor_service.maintenance.loop import run_locked
 from processor_service.maintenance.storage import OrphanCollector
+from processor_service.tasks.outcomes import Delivered, DeliveryAttempt, NotDelivered
+from processor_service.tasks.retry import RetryPolicy
+from processor_service.tasks.settle import settle
 from shared.blobs import blob_keys
 from shared.blobs.blob_store import BlobStore
 from shared.ids import new_id
-from tests.service.processor.conftest import INSERT_JOB, Submit, job_row
+from shared.schemas.failures import Failure, FailureCode
+from tests.service.processor.conftest import INSERT_JOB, Claim, Submit, job_row
 
 KEEP = Retention(jobs_s=0, audio_s=0, webhook_log_s=3600)
 HOUR_S = 3600.0
@@ -150,3 +154,62 @@ async def test_partial_uploads_of_a_killed_process_are_swept(blobs: BlobStore, s
     assert blobs.sweep_partial(before=now - dt.timedelta(hours=1)) == 0
     assert blobs.sweep_partial(before=now + dt.timedelta(hours=1)) == 1
     assert [path.name for path in folder.iterdir()] == ["whole#no"]
+
+
+HOOK = "http://client.example/hook?token=secret"
+SECRET = "whsec_bXktb3duLXNlY3JldC1vZi0yNC1ieXRlcw=="  # noqa: S105 - a test's
+ADD_WEBHOOK = "UPDATE jobs SET webhook_url = $2, webhook_secret = $3 WHERE id = $1"
+ADD_EVENT = "INSERT INTO webhook_events (id, job_id, generation, type, body) VALUES ('e', $1, 1, 'job.completed', $2)"
+ADD_ATTEMPT = "INSERT INTO webhook_attempts (event_id, task_id, status, answer) VALUES ('e', $1, 500, 'you sent: …')"
+ADD_DELIVERY = """
+INSERT INTO tasks (id, job_id, kind, input) VALUES ($1, $2, 'deliver', '{"event_id":"e"}')
+"""
+END_FIRST_TASK = "UPDATE tasks SET state = 'dead', dismissed_at = now(), failure = $2 WHERE job_id = $1"
+FAILURE = '{"code":"internal","message":"It broke.","traceback":"File …"}'
+BODY = '{"type":"job.completed"}'
+
+
+async def _job_with_webhook(database: asyncpg.Pool, submit: Submit, blobs: BlobStore) -> tuple[UUID, UUID]:
+    """Return a job that was erased an hour ago while its webhook was being delivered, and the delivery's task."""
+    job_id, delivery = await _job(database, submit, blobs, "COMPLETED", HOUR_S), new_id()
+    await database.execute(ADD_WEBHOOK, job_id, HOOK, SECRET)
+    await database.execute(END_FIRST_TASK, job_id, FAILURE)
+    await database.execute(ADD_EVENT, job_id, BODY)
+    await database.execute(ADD_DELIVERY, delivery, job_id)
+    await database.execute(ADD_ATTEMPT, delivery)
+    await database.execute("UPDATE jobs SET erased_at = now() - interval '1 hour' WHERE id = $1", job_id)
+    return job_id, delivery
+
+
+async def test_a_tombstone_has_no_address_secret_answer_or_failure(
+    database: asyncpg.Pool, submit: Submit, blobs: BlobStore
+) -> None:
+    job_id, delivery = await _job_with_webhook(database, submit, blobs)
+    await database.execute("UPDATE tasks SET state = 'done' WHERE id = $1", delivery)
+
+    await run_locked(database, "erase", Eraser(blobs, KEEP, lease_s=0))
+
+    row = await job_row(database, job_id)
+    assert (row["webhook_url"], row["webhook_secret"]) == (None, None)
+    assert await database.fetchval("SELECT count(*) FROM tasks WHERE job_id = $1 AND failure IS NOT NULL", job_id) == 0
+    assert await database.fetchval("SELECT count(*) FROM webhook_attempts WHERE answer IS NOT NULL") == 0
+
+
+@pytest.mark.parametrize("is_delivered", [True, False])
+async def test_the_end_of_a_delivery_removes_the_address_of_an_erased_job(
+    database: asyncpg.Pool, submit: Submit, blobs: BlobStore, claim_task: Claim, *, is_delivered: bool
+) -> None:
+    job_id, delivery = await _job_with_webhook(database, submit, blobs)
+    await run_locked(database, "erase", Eraser(blobs, KEEP, lease_s=0))
+    row = await job_row(database, job_id)
+    assert (row["webhook_url"], row["webhook_secret"]) == (HOOK, SECRET)  # the delivery still needs them
+
+    attempt_id = await database.fetchval("SELECT id FROM webhook_attempts")
+    attempt = DeliveryAttempt(id=attempt_id, duration_ms=1, status=200 if is_delivered else 410, answer="you sent: …")
+    refused = Failure(code=FailureCode.WEBHOOK_REFUSED, message="It is gone.")
+    outcome = Delivered(attempt) if is_delivered else NotDelivered(attempt, refused)
+    await settle(database, await claim_task(delivery), outcome, policy=RetryPolicy(waits_s=(), longest_retry_after_s=0))
+
+    row = await job_row(database, job_id)
+    assert (row["webhook_url"], row["webhook_secret"]) == (None, None)
+    assert await database.fetchval("SELECT answer FROM webhook_attempts") is None

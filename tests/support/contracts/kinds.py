@@ -171,6 +171,7 @@ KEY: dict[str, Any] = {
     "created_at": AT,
     "expires_at": LATER,
     "revoked_at": LATER,
+    "operates": True,
 }
 
 

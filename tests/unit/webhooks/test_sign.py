@@ -52,15 +52,15 @@ def test_the_time_zone_of_the_clock_does_not_matter(hours: float) -> None:
 def test_only_the_jobs_own_secret_signs() -> None:
     settings = settings_with(webhook_secret=Secret(NEW), webhook_previous_secret=Secret(OLD))
 
-    assert secrets_for(Secret(SECRET), settings) == (Secret(SECRET),)
+    assert secrets_for(Secret(SECRET), [Secret(NEW)], settings) == (Secret(SECRET),)
 
 
 def test_the_services_secret_and_its_previous_one_sign() -> None:
-    assert secrets_for(None, settings_with(webhook_secret=Secret(NEW), webhook_previous_secret=Secret(OLD))) == (
+    assert secrets_for(None, [], settings_with(webhook_secret=Secret(NEW), webhook_previous_secret=Secret(OLD))) == (
         Secret(NEW),
         Secret(OLD),
     )
-    assert secrets_for(None, settings_with(webhook_secret=Secret(NEW))) == (Secret(NEW),)
+    assert secrets_for(None, [], settings_with(webhook_secret=Secret(NEW))) == (Secret(NEW),)
 
 
 @pytest.mark.parametrize("secret", ["whsec_", "whsec_AAAAAAAAAAAAAAAAA"])
@@ -72,4 +72,17 @@ def test_an_invalid_secret_signs_nothing_and_is_not_shown(secret: str) -> None:
 
 def test_without_any_secret_nothing_is_signed() -> None:
     with pytest.raises(UnusableSecretError, match="HEADRACE_WEBHOOK_SECRET"):
-        secrets_for(None, settings_with(webhook_previous_secret=Secret(OLD)))
+        secrets_for(None, [], settings_with(webhook_previous_secret=Secret(OLD)))
+
+
+def test_the_secrets_of_the_tenant_replace_those_of_the_service() -> None:
+    settings = settings_with(webhook_secret=Secret(FOREIGN))
+    assert secrets_for(None, [Secret(NEW)], settings) == (Secret(NEW),)
+    assert secrets_for(None, [Secret(NEW), Secret(OLD)], settings) == (Secret(NEW), Secret(OLD))
+    assert secrets_for(None, [Secret(NEW)], settings_with()) == (Secret(NEW),)
+
+
+def test_the_service_signs_too_while_receivers_change_to_the_first_secret_of_the_tenant() -> None:
+    settings = settings_with(webhook_secret=Secret(FOREIGN), webhook_previous_secret=Secret(OLD))
+    assert secrets_for(None, [Secret(NEW), Secret("")], settings) == (Secret(NEW), Secret(FOREIGN), Secret(OLD))
+    assert secrets_for(None, [Secret(NEW), Secret("")], settings_with()) == (Secret(NEW),)
