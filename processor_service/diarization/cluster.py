@@ -95,6 +95,7 @@ GROUP = 800  # pieces that are clustered at once: 20 minutes of speech
 # single pieces of other sounds: a cough, a door, two voices at once.
 MIN_SPEECH_S = 0.7
 MIN_SHARE = 0.001
+ADAPTATIONS = 2  # rounds; more change little
 
 Labels = npt.NDArray[np.intp]
 
@@ -117,6 +118,19 @@ def find_speakers(
     sums = np.stack([clusters.sums[list(one)].sum(axis=0) for one in speakers])
     voices: npt.NDArray[np.float32] = (sums / np.linalg.norm(sums, axis=1, keepdims=True)).astype(np.float32)
     return voices
+
+
+def adapt_speakers(
+    speakers: npt.NDArray[np.float32], embeddings: npt.NDArray[np.float32], weights: npt.NDArray[np.floating]
+) -> npt.NDArray[np.float32]:
+    """Adapt the voices to the pieces that resemble them most: spherical k-means. `weights` are those of the pieces."""
+    weighted = embeddings * weights[:, None].astype(np.float32)
+    for _ in range(ADAPTATIONS):
+        nearest = (embeddings @ speakers.T).argmax(axis=1)
+        sums = np.stack([weighted[nearest == number].sum(axis=0) for number in range(len(speakers))])
+        norms = np.linalg.norm(sums, axis=1, keepdims=True)
+        speakers = np.where(norms > 0, sums / np.maximum(norms, 1e-6), speakers)
+    return speakers
 
 
 def _in_groups(embeddings: Floats) -> list[Labels]:

@@ -1,18 +1,26 @@
-"""Compute the speaker turns of a whole file from the voices of its chunks, independent of the cuts."""
+"""Compute the speaker turns of a whole file from the voices of its chunks, independent of the cuts.
+
+The speakers are found from coarse pieces; fine pieces decide who speaks when.
+"""
 
 from collections.abc import Sequence
 from itertools import groupby
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from processor_service.diarization.cluster import find_speakers
-from processor_service.diarization.voices import VoicePiece, Voices, embeddings_of
+from processor_service.diarization.cluster import adapt_speakers, find_speakers
+from processor_service.diarization.voices import Embeddings, Pieces, VoicePiece, Voices, embeddings_of
 from shared.schemas.transcript import Turn
 
 MIN_PIECE_S = 0.5  # shorter pieces do not affect the number of speakers
 MAX_GAP_S = 0.5  # within a turn
 MIN_TURN_S = 0.1
+# A turn continues over a longer pause of all speakers that is short compared with the speech on both sides: a breath
+# between two long sentences does not end it.
+MAX_PAUSE_S = 2.0
+MAX_PAUSE_SHARE = 0.5  # of the shorter side
 
 Labels = npt.NDArray[np.intp]
 
@@ -21,14 +29,24 @@ def speaker_turns(
     chunks: Sequence[Voices], *, at_least: int | None = None, at_most: int | None = None
 ) -> tuple[Turn, ...]:
     """The turns in order of their start; turns of simultaneous speech overlap. Speakers are numbered by appearance."""
-    pieces = [piece for chunk in chunks for piece in chunk.pieces]
+    pieces, embeddings = _joined_pieces(chunks)
     if not pieces:
         return ()
-    embeddings = np.concatenate([embeddings_of(chunk) for chunk in chunks])
-    seconds = np.array([piece.end - piece.start for piece in pieces])
+    seconds = _seconds(pieces)
     clear = _clear(pieces, seconds)
     speakers = find_speakers(embeddings[clear], seconds[clear], at_least=at_least, at_most=at_most)
-    return _turns(pieces, _labels(pieces, embeddings @ speakers.T))
+    fine, embeddings = _joined_pieces([chunk.fine or chunk for chunk in chunks])
+    speakers = adapt_speakers(speakers, embeddings, _seconds(fine) * [piece.is_clear for piece in fine])
+    return _turns(fine, _labels(fine, embeddings @ speakers.T))
+
+
+def _joined_pieces(chunks: Sequence[Pieces]) -> tuple[list[VoicePiece], Embeddings]:
+    pieces = [piece for chunk in chunks for piece in chunk.pieces]
+    return pieces, np.concatenate([embeddings_of(chunk) for chunk in chunks])
+
+
+def _seconds(pieces: Sequence[VoicePiece]) -> npt.NDArray[np.floating]:
+    return np.array([piece.end - piece.start for piece in pieces])
 
 
 def _clear(pieces: Sequence[VoicePiece], seconds: npt.NDArray[np.floating]) -> Labels:
@@ -62,7 +80,26 @@ def _turns(pieces: Sequence[VoicePiece], labels: Labels) -> tuple[Turn, ...]:
     for label, (start, end) in sorted(spans, key=lambda one: one[1]):
         name = names.setdefault(label, f"SPEAKER_{len(names):02d}")
         turns.append(Turn(speaker=name, start=round(start, 3), end=round(end, 3)))
-    return tuple(turns)
+    return _continued(turns)
+
+
+def _continued(turns: Sequence[Turn]) -> tuple[Turn, ...]:
+    """Join two turns of one speaker, in order of start, across a pause in which no one speaks."""
+    joined = list(turns[:1])
+    latest = 0  # the turn that ends last
+    for turn in turns[1:]:
+        before = joined[latest]
+        if turn.speaker == before.speaker and 0 <= turn.start - before.end <= _longest_pause_s(before, turn):
+            joined[latest] = msgspec.structs.replace(before, end=turn.end)
+            continue
+        joined.append(turn)
+        if turn.end >= before.end:
+            latest = len(joined) - 1
+    return tuple(joined)
+
+
+def _longest_pause_s(before: Turn, after: Turn) -> float:
+    return min(MAX_PAUSE_S, MAX_PAUSE_SHARE * min(before.end - before.start, after.end - after.start))
 
 
 def _joined(pieces: Sequence[VoicePiece], own: npt.NDArray[np.bool_]) -> list[tuple[float, float]]:

@@ -6,6 +6,7 @@ piece is that of the frames near it. So each second of speech passes the net abo
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -17,7 +18,7 @@ from processor_service.audio.speech_net import WINDOW
 from processor_service.diarization import filter_bank
 from processor_service.diarization.embedding_net import EmbeddingNet
 from processor_service.diarization.nets import SpeakerNets
-from processor_service.diarization.pieces import Piece, WindowActivity, cut_pieces, distinct_frames
+from processor_service.diarization.pieces import COARSE, FINE, Grain, Piece, WindowActivity, cut_pieces, distinct_frames
 from processor_service.diarization.segmentation_net import (
     CLASSES,
     FRAME_S,
@@ -29,7 +30,7 @@ from processor_service.diarization.segmentation_net import (
     decode,
     frame_count,
 )
-from processor_service.diarization.voices import VoicePiece, Voices, voices_of
+from processor_service.diarization.voices import VoicePiece, Voices, pieces_of
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -145,28 +146,41 @@ def find_voices(
     on_progress: Callable[[float], None] = lambda _: None,
 ) -> Voices:
     """Find the voices in 16 kHz mono audio of any length that begins at `offset_s` in the source."""
-    pieces: list[VoicePiece] = []
-    embeddings: list[FloatArray] = []
+    found: dict[Grain, _Found] = {COARSE: _Found([], []), FINE: _Found([], [])}
     duration_s = len(audio) / SAMPLE_RATE_HZ
     for window in find_activity(nets.segmentation, audio, lambda done: on_progress(SEGMENTATION_SHARE * done)):
-        start_s = window.start_sample / SAMPLE_RATE_HZ
         for piece, embedding in _embedded_pieces(nets.embedding, window, audio):
-            span = (start_s + _edge_s(piece.start), min(start_s + _edge_s(piece.end), duration_s))
-            if span[1] > span[0]:
-                is_clear = piece.is_alone and window.speech[piece.start : piece.end].mean() >= CLEAR_SPEECH
-                pieces.append(VoicePiece(offset_s + span[0], offset_s + span[1], bool(is_clear)))
-                embeddings.append(embedding)
-        done = min(1.0, (start_s + _edge_s(window.end)) / max(duration_s, FRAME_S))
+            voice = _voice_piece(piece, window, offset_s=offset_s, duration_s=duration_s)
+            if voice.end > voice.start:
+                found[piece.grain].pieces.append(voice)
+                found[piece.grain].embeddings.append(embedding)
+        done = min(1.0, (window.start_sample / SAMPLE_RATE_HZ + _edge_s(window.end)) / max(duration_s, FRAME_S))
         on_progress(SEGMENTATION_SHARE + (1 - SEGMENTATION_SHARE) * done)
-    return voices_of(pieces, embeddings)
+    coarse = pieces_of(*found[COARSE])
+    return Voices(pieces=coarse.pieces, embeddings=coarse.embeddings, fine=pieces_of(*found[FINE]))
+
+
+class _Found(NamedTuple):
+    pieces: list[VoicePiece]
+    embeddings: list[FloatArray]
+
+
+def _voice_piece(piece: Piece, window: ActivityWindow, *, offset_s: float, duration_s: float) -> VoicePiece:
+    """The piece in seconds of the source. It is empty after the end of the audio."""
+    start_s = window.start_sample / SAMPLE_RATE_HZ
+    start, end = start_s + _edge_s(piece.start), min(start_s + _edge_s(piece.end), duration_s)
+    is_clear = piece.is_alone and window.speech[piece.start : piece.end].mean() >= CLEAR_SPEECH
+    return VoicePiece(offset_s + start, offset_s + end, bool(is_clear))
 
 
 def _embedded_pieces(net: EmbeddingNet, window: ActivityWindow, audio: FloatArray) -> list[tuple[Piece, FloatArray]]:
-    pieces = list(cut_pieces(window.activity, window.start, window.end))
+    grains = (COARSE, FINE)
+    pieces = [one for grain in grains for one in cut_pieces(window.activity, window.start, window.end, grain)]
     if not pieces:
         return []
     features = filter_bank.filter_bank(window_at(audio, window.start_sample))
     embedded = []
+    pieces.sort(key=lambda piece: piece.local_speaker)
     for speaker, own in groupby(pieces, key=lambda piece: piece.local_speaker):
         embedded += _embedded(net, features, list(own), distinct_frames(window.activity, speaker))
     return embedded

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from processor_service.diarization.cluster import GROUP, find_speakers
+from processor_service.diarization.cluster import GROUP, adapt_speakers, find_speakers
 
 SIZE = 192
 PIECE_S = 1.4
@@ -76,3 +76,22 @@ def test_one_piece_is_one_speaker() -> None:
     embeddings, _ = _pieces([1], noise=0.3)
 
     np.testing.assert_allclose(_speakers(embeddings), embeddings, atol=1e-6)
+
+
+def test_adapted_speakers_follow_their_pieces() -> None:
+    embeddings, owners = _pieces([30, 20], noise=0.4)
+    true = np.stack([embeddings[np.array(owners) == number].sum(axis=0) for number in range(2)])
+    rough = embeddings[[owners.index(0), owners.index(1)]]
+
+    adapted = adapt_speakers(rough, embeddings, np.ones(len(embeddings)))
+
+    np.testing.assert_allclose(adapted, true / np.linalg.norm(true, axis=1, keepdims=True), atol=1e-5)
+
+
+def test_a_speaker_without_pieces_is_unchanged() -> None:
+    embeddings, _ = _pieces([5], noise=0.1)
+    speakers = np.stack([embeddings[0], -embeddings[0]])
+
+    adapted = adapt_speakers(speakers, embeddings, np.zeros(len(embeddings)))
+
+    np.testing.assert_array_equal(adapted, speakers)
