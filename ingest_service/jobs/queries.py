@@ -51,7 +51,8 @@ NEWEST_JOBS = f"""
     ) {WITH_TASKS_AND_QUEUE}
 """  # noqa: S608 - constants
 RESULTS_OF_JOB = """
-    SELECT status, generation, container, options, error_message, erased_at, audio_erased_at
+    SELECT status, generation, text_generation, results_generation, container, options, error_message, erased_at,
+           audio_erased_at
     FROM jobs WHERE tenant = $1 AND id = $2
 """
 
@@ -61,7 +62,8 @@ class JobResults(msgspec.Struct, frozen=True):
 
     job_id: UUID
     status: JobStatus
-    generation: int
+    text_generation: int  # the one that transcribed and denoised
+    results_generation: int | None  # the one whose transcript is served; None: there is none
     container: str | None  # None: not fetched yet
     options: JobOptions
     error_message: str | None
@@ -105,7 +107,8 @@ class JobReader:
         return JobResults(
             parse_job_id(job_id),
             status,
-            row["generation"],
+            row["text_generation"] or row["generation"],
+            row["generation"] if status is JobStatus.COMPLETED else row["results_generation"],
             row["container"],
             options,
             row["error_message"],

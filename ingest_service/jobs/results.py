@@ -102,8 +102,8 @@ async def _find_denoised(blobs: BlobStore, job: JobResults) -> AudioBlob:
         raise RefusedError(
             "no_denoised_audio", "This job was submitted with `denoise=false`. Submit the audio with `denoise=true`."
         )
-    require_completed(job)
-    key = blob_keys.denoised(job.job_id, job.generation)
+    require_results(job)
+    key = blob_keys.denoised(job.job_id, job.text_generation)
     try:
         size = await blobs.size(key)
     except BlobNotFoundError:
@@ -113,17 +113,17 @@ async def _find_denoised(blobs: BlobStore, job: JobResults) -> AudioBlob:
 
 async def read_transcript(blobs: BlobStore, job: JobResults) -> bytes:
     """Return the JSON of a `Transcript`. Raise RefusedError `not_ready`, …; BlobStoreError."""
-    require_completed(job)
+    generation = require_results(job)
     try:
-        return await blobs.get(blob_keys.transcript(job.job_id, job.generation))
+        return await blobs.get(blob_keys.transcript(job.job_id, generation))
     except BlobNotFoundError:
         raise RefusedError("not_found", "The transcript of this job is no longer stored.") from None
 
 
-def require_completed(job: JobResults) -> None:
-    """Raise RefusedError unless the job is COMPLETED."""
-    if job.status is JobStatus.COMPLETED:
-        return
+def require_results(job: JobResults) -> int:
+    """Return the generation whose results are served. Raise RefusedError if there are none yet."""
+    if job.results_generation is not None:
+        return job.results_generation
     why = f": {job.error_message}" if job.status is JobStatus.FAILED and job.error_message else ""
     raise RefusedError(NOT_READY.get(job.status, "not_ready"), f"The job is {job.status}{why}")
 

@@ -18,7 +18,7 @@ from shared.schemas.states import JOB_TERMINAL, JobStatus, TaskKind, TaskState
 
 LOCK_JOB = """
     SELECT id, tenant, status, generation, options, metadata, webhook_url, container, source_bytes, duration_s,
-           chunk_count, erased_at, audio_erased_at
+           channels, chunk_count, text_generation, results_generation, erased_at, audio_erased_at
     FROM jobs WHERE tenant = $1 AND id = $2 FOR UPDATE
 """
 

@@ -54,6 +54,19 @@ WRONG_PARAMETER: Specs = ACCESS | problems("invalid_parameter", "database_unavai
 ONE_JOB: Specs = ANY_REQUEST | problems("not_found", "job_erased", "database_unavailable")
 CANCEL: Specs = ANY_REQUEST | problems("not_found", "job_ended", "job_erased", "database_unavailable")
 SEND_AGAIN: Specs = ANY_REQUEST | problems("not_found", "not_ended", "no_webhook", "job_erased", "database_unavailable")
+DIARIZE: Specs = ANY_REQUEST | problems(
+    "invalid_option",
+    "not_found",
+    "not_ended",
+    "job_failed",
+    "job_cancelled",
+    "job_erased",
+    "audio_erased",
+    "too_large",
+    "quota_exceeded",
+    "rate_limited",
+    "database_unavailable",
+)
 REDRIVE: Specs = ANY_REQUEST | problems(
     "not_found", "no_dead_letter", "job_erased", "audio_erased", "database_unavailable"
 )

@@ -1,18 +1,21 @@
 """`/v1/jobs` and `/v1/jobs/{job_id}`: list, read, cancel and erase jobs."""
 
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import parse_qsl
 
-from litestar import delete, get, post
+from litestar import Request, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from ingest_service.auth.caller import Caller, Scope, needs
 from ingest_service.jobs.cancel import cancel_job
+from ingest_service.jobs.diarize import diarize_job, read_speaker_options
 from ingest_service.jobs.erase import erase_job
 from ingest_service.jobs.views import JOB_CURSOR, decode_cursor
-from ingest_service.openapi.document import CANCEL, NOT_FOUND, ONE_JOB, WRONG_PARAMETER
+from ingest_service.openapi.document import CANCEL, DIARIZE, NOT_FOUND, ONE_JOB, WRONG_PARAMETER
+from ingest_service.openapi.speakers import SpeakersBody
 from ingest_service.services import Services
-from shared.schemas.api import JobList, JobView
+from shared.schemas.api import JobAccepted, JobList, JobView, Links
 from shared.schemas.states import JobStatus
 
 
@@ -48,10 +51,39 @@ async def cancel(
     return await services.jobs.get(caller.tenant, job_id)
 
 
+MAX_SPEAKERS_BODY_BYTES = 16 << 10
+
+
+@post(
+    "/v1/jobs/{job_id:str}/diarize",
+    operation_class=SpeakersBody,
+    responses=DIARIZE,
+    status_code=202,
+    request_max_body_size=MAX_SPEAKERS_BODY_BYTES,
+    opt=needs(Scope.SUBMIT),
+    summary="Find the speakers again",
+)
+async def diarize(
+    job_id: FromPath[str],
+    request: Request[Any, Any, Any],
+    caller: NamedDependency[Caller],
+    services: NamedDependency[Services],
+) -> JobAccepted:
+    """Name the speakers of a job that has a transcript, without transcribing again. The options may be in the query.
+
+    The job is QUEUED again and sends its webhook at the end. Until then the transcript stays as it is.
+    """
+    query = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    wanted = read_speaker_options(query, await request.body())
+    quotas = services.limits.quotas
+    status = await diarize_job(services.database, services.notifier, quotas, caller.tenant, job_id, wanted)
+    return JobAccepted(job_id=job_id, status=status, links=Links.of(job_id))
+
+
 @delete("/v1/jobs/{job_id:str}", responses=NOT_FOUND, opt=needs(Scope.SUBMIT), summary="Erase a job")
 async def erase(job_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]) -> None:
     """Erase the audio, the results and the client's metadata. A job that has not ended is cancelled first."""
     await erase_job(services.database, services.notifier, services.blobs, caller.tenant, job_id)
 
 
-ROUTES = (get_job, list_jobs, cancel, erase)
+ROUTES = (get_job, list_jobs, cancel, diarize, erase)

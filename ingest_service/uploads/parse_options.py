@@ -3,6 +3,7 @@
 An option that is unknown, repeated or invalid is refused by name.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -17,22 +18,32 @@ MAX_SHOWN_CHARS = 64  # of a client's option name, in an error message
 
 
 class OptionCollector:
-    """Collects options in any order, each at most once."""
+    """Collects options in any order, each at most once. `only`: the options that are accepted."""
 
-    def __init__(self) -> None:
+    def __init__(self, only: Collection[str] = OPTION_TYPES) -> None:
+        self._only = only
         self._values: dict[str, Any] = {}
 
     def add(self, name: str, text: str) -> None:
         """Add one field: an option as text, or the JSON object with several."""
         if name == JSON_FIELD:
-            self.add_values(_json_object(text))
+            self.add_json(text)
         else:
-            self._keep(name, _convert(name, text, from_text=True))
+            self._keep(name, self._convert(name, text, from_text=True))
+
+    def add_json(self, text: str | bytes) -> None:
+        """Add options from the text of a JSON object."""
+        self.add_values(_json_object(text))
 
     def add_values(self, values: dict[str, Any]) -> None:
         """Add options from a JSON object."""
         for name, value in values.items():
-            self._keep(name, _convert(name, value, from_text=False))
+            self._keep(name, self._convert(name, value, from_text=False))
+
+    def _convert(self, name: str, value: Any, *, from_text: bool) -> Any:
+        if name not in self._only:
+            raise invalid_option(name, f"is not an option. Options: {', '.join(self._only)}")
+        return _convert(name, value, from_text=from_text)
 
     def _keep(self, name: str, value: Any) -> None:
         if name in self._values:
@@ -53,8 +64,6 @@ def invalid_option(name: str, why: str) -> RefusedError:
 
 
 def _convert(name: str, value: Any, *, from_text: bool) -> Any:
-    if name not in OPTION_TYPES:
-        raise invalid_option(name, f"is not an option. Options: {', '.join(OPTION_TYPES)}")
     try:
         if name == "metadata":
             return msgspec.json.decode(value) if from_text else value
@@ -67,7 +76,7 @@ def _convert(name: str, value: Any, *, from_text: bool) -> Any:
     return converted
 
 
-def _json_object(text: str) -> dict[str, Any]:
+def _json_object(text: str | bytes) -> dict[str, Any]:
     try:
         return msgspec.json.decode(text, type=dict[str, Any])
     except (msgspec.MsgspecError, RecursionError) as error:

@@ -10,6 +10,7 @@ from processor_service.compute.messages import ChunkProcessed, ProcessChunk
 from processor_service.errors import PermanentError, TaskError
 from processor_service.providers.failover import serving
 from processor_service.stages import time_limits
+from processor_service.stages.diarize import require_nets
 from processor_service.stages.speakers import chunk_voices, voices_share_of
 from processor_service.stages.transcribe_remotely import ANSWERED, ask_providers
 from processor_service.stages.work import Work
@@ -21,21 +22,31 @@ from shared.schemas.transcript import Transcript
 
 
 async def chunk(work: Work) -> ChunkDone:
-    """Process and store one chunk; its transcript last."""
-    job_id, generation, ordinal = work.task.job_id, work.task.chunk_generation, work.task.ordinal
+    """Process and store one chunk; its transcript last. A diarization of a finished job needs its voices only."""
+    require_nets(work)
     file = await _chunk_file(work)
-    voices_share = voices_share_of(work.task.options)
-    transcript, denoised = await transcribe_and_denoise(work, file, span=(0, 1 - voices_share))
-    voices = await chunk_voices(work, file, span=(1 - voices_share, 1))
+    if work.task.text_generation is None:
+        voices_share = voices_share_of(work.task.options)
+        results = await transcribe_and_denoise(work, file, span=(0, 1 - voices_share))
+        await _store(work, await chunk_voices(work, file, span=(1 - voices_share, 1)), *results)
+    else:
+        await _store(work, await chunk_voices(work, file))
+    return ChunkDone()
+
+
+async def _store(
+    work: Work, voices: Path | None, transcript: Transcript | None = None, denoised: Path | None = None
+) -> None:
+    job_id, generation, ordinal = work.task.job_id, work.task.chunk_generation, work.task.ordinal
     failpoint("chunk.before_put")
     if denoised:
         await work.blobs.put(blob_keys.chunk_denoised(job_id, generation, ordinal), denoised)
     if voices:
         await work.blobs.put(blob_keys.chunk_voices(job_id, generation, ordinal), voices)
     failpoint("chunk.between_puts")
-    await work.blobs.put(blob_keys.chunk_transcript(job_id, generation, ordinal), msgspec.json.encode(transcript))
+    if transcript:
+        await work.blobs.put(blob_keys.chunk_transcript(job_id, generation, ordinal), msgspec.json.encode(transcript))
     failpoint("chunk.after_put")
-    return ChunkDone()
 
 
 async def _chunk_file(work: Work) -> ChunkFile:

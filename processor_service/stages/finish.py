@@ -6,6 +6,7 @@ import msgspec
 
 from processor_service.compute.messages import JoinDenoised, Joined
 from processor_service.stages import time_limits
+from processor_service.stages.diarize import label_again
 from processor_service.stages.final_transcript import final_transcript, store_results
 from processor_service.stages.speakers import label_speakers
 from processor_service.stages.work import Work
@@ -17,6 +18,8 @@ from shared.schemas.transcript import Transcript
 
 async def finish(work: Work) -> JobDone:
     """Merge, join, store. The chunks are deleted after the job ended."""
+    if work.task.text_generation is not None:
+        return await label_again(work, work.task.text_generation, await _voices(work))
     transcripts = [await _chunk_transcript(work, ordinal) for ordinal in range(work.task.chunk_count)]
     duration_s = sum(one.duration for one in transcripts)
     labelled = await label_speakers(work, transcripts, await _voices(work))

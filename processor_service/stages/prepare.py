@@ -12,6 +12,7 @@ from processor_service.audio.write_chunks import ChunkFile, PreparedAudio
 from processor_service.compute.messages import ChunkWritten, Prepared, Reply, SplitSource
 from processor_service.stages import time_limits
 from processor_service.stages.chunk import transcribe_and_denoise
+from processor_service.stages.diarize import label_again, require_nets
 from processor_service.stages.final_transcript import final_transcript, store_results
 from processor_service.stages.speakers import chunk_voices, label_speakers, voices_share_of
 from processor_service.stages.work import Work
@@ -26,6 +27,7 @@ DECODING_SHARE = 0.1  # of a short file's processing time
 
 async def prepare(work: Work) -> Split | JobDone:
     """Split the source into chunks; finish the job at once when there is only one chunk."""
+    require_nets(work)
     await work.fetch_source()
     source = await work.local_file(blob_keys.source(work.task.job_id), "source")
     if work.task.is_unhashed:
@@ -63,6 +65,9 @@ async def _split(work: Work, source: Path, chunks: "_ChunkUploads") -> PreparedA
 async def _finish_inline(
     work: Work, chunk: ChunkFile, prepared: PreparedAudio, warnings: tuple[ResultWarning, ...]
 ) -> JobDone:
+    if work.task.text_generation is not None:
+        voices = await chunk_voices(work, chunk, span=(DECODING_SHARE, 1))
+        return await label_again(work, work.task.text_generation, [voices], prepared)
     until = 1 - voices_share_of(work.task.options)
     transcript, denoised = await transcribe_and_denoise(work, chunk, span=(DECODING_SHARE, until))
     labelled = await label_speakers(work, [transcript], [await chunk_voices(work, chunk, span=(until, 1))])

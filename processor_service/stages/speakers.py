@@ -62,7 +62,11 @@ async def label_speakers(work: Work, transcripts: Sequence[Transcript], voices: 
     if not options.diarize or len(paths) < len(voices):
         is_unavailable = options.diarize and options.channels == "mix"
         return Labelled(transcripts=tuple(transcripts), warnings=(UNAVAILABLE,) if is_unavailable else ())
-    request = FindTurns(voices_paths=paths, at_least=options.min_speakers, at_most=options.max_speakers)
+    request = FindTurns(
+        voices_paths=paths,
+        at_least=options.num_speakers or options.min_speakers,
+        at_most=options.num_speakers or options.max_speakers,
+    )
     time_limit = time_limits.joining(work.settings, audio_s=sum(one.duration for one in transcripts))
     turns = (await work.ask(request, TurnsFound, time_limit=time_limit, span=(1, 1))).turns
     labelled = await asyncio.to_thread(lambda: tuple(label_transcript(one, turns) for one in transcripts))

@@ -31,7 +31,8 @@ TRACEBACK_CHARS = 8000  # the end of a stored traceback
 
 # The fields of ClaimedTask, of a task `t` and its job `j`.
 CLAIMED_TASK = """t.id, t.job_id, t.generation, t.kind, t.ordinal, t.lease_token, t.attempts, t.crashes, t.input,
-       j.options, j.tenant, j.chunk_count, coalesce(j.chunk_generation, t.generation) AS chunk_generation, j.warnings,
+       j.options, j.tenant, j.text_generation, j.chunk_count, j.warnings,
+       coalesce(j.chunk_generation, t.generation) AS chunk_generation,
        CASE WHEN j.source_sha256 IS NULL THEN j.source_url END AS source_url,
        j.source_sha256 IS NULL AND j.source_url IS NULL AS is_unhashed"""
 
@@ -120,6 +121,7 @@ class ClaimedTask(msgspec.Struct, frozen=True, kw_only=True):
     chunk_count: int
     chunk_generation: int  # part of the keys of the chunks' blobs
     warnings: tuple[ResultWarning, ...]
+    text_generation: int | None = None  # whose text gets other speakers; None: the job is transcribed
     source_url: str | None = None  # set while the source must be fetched
     is_unhashed: bool = False  # the client uploaded the source directly to the bucket
 

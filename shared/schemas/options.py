@@ -63,6 +63,7 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     transcribe_from: Literal["original", "denoised"] = "original"
     word_timestamps: bool = True
     diarize: bool = False
+    num_speakers: SpeakerCount | None = None
     min_speakers: SpeakerCount | None = None
     max_speakers: SpeakerCount | None = None
     channels: Literal["mix", "separate"] = "mix"
@@ -80,6 +81,11 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             raise ValueError("`transcribe_from=denoised` needs `denoise=true`")
         if self.min_speakers and self.max_speakers and self.min_speakers > self.max_speakers:
             raise ValueError("`min_speakers` must not be larger than `max_speakers`")
+        if self.num_speakers and (self.min_speakers or self.max_speakers):
+            raise ValueError("`num_speakers` is exact: it excludes `min_speakers` and `max_speakers`")
+
+
+SPEAKER_OPTIONS = ("num_speakers", "min_speakers", "max_speakers")  # a finished job may get others
 
     @property
     def allowed_languages(self) -> tuple[str, ...]:

@@ -51,9 +51,10 @@ TASK_TERMINAL = frozenset({TaskState.DONE, TaskState.DEAD, TaskState.CANCELLED})
 JOB_TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.QUEUED: frozenset({JobStatus.PROCESSING, JobStatus.CANCELLED}),
     JobStatus.PROCESSING: JOB_TERMINAL,
-    JobStatus.COMPLETED: frozenset(),
-    JobStatus.FAILED: frozenset({JobStatus.QUEUED}),  # redrive: a new generation
-    JobStatus.CANCELLED: frozenset(),
+    # A new generation: a redrive of a FAILED job, or another diarization of a job that has a transcript.
+    JobStatus.COMPLETED: frozenset({JobStatus.QUEUED}),
+    JobStatus.FAILED: frozenset({JobStatus.QUEUED}),
+    JobStatus.CANCELLED: frozenset({JobStatus.QUEUED}),
 }
 
 TASK_TRANSITIONS: dict[TaskState, frozenset[TaskState]] = {

@@ -29,6 +29,7 @@ NEEDED = {
     ("GET", "/v1/jobs/{job_id}"): READ,
     ("DELETE", "/v1/jobs/{job_id}"): SUBMIT,
     ("POST", "/v1/jobs/{job_id}/cancel"): SUBMIT,
+    ("POST", "/v1/jobs/{job_id}/diarize"): SUBMIT,
     ("GET", "/v1/jobs/{job_id}/events"): READ,
     ("GET", "/v1/jobs/{job_id}/transcript"): READ,
     ("GET", "/v1/jobs/{job_id}/audio"): READ,

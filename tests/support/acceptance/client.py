@@ -59,6 +59,11 @@ class Client:
             assert response.status == 200, await response.text()
             return await response.text()
 
+    async def diarize(self, job_id: str, **options: object) -> None:
+        """Request the speakers of a finished job again."""
+        async with self.http.post(f"/v1/jobs/{job_id}/diarize", json=options) as response:
+            assert response.status == 202, await response.text()
+
     async def audio(self, job_id: str, variant: str, headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:
         params = {"variant": variant}
         async with self.http.get(f"/v1/jobs/{job_id}/audio", params=params, headers=headers) as response:

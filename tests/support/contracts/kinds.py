@@ -84,6 +84,7 @@ OPTIONS = JobOptions(
     track=1,
     prompt="Grüße, Zoë",
 )
+COUNTED = JobOptions(diarize=True, num_speakers=2)
 DENOISED = JobOptions(transcribe_from="denoised")
 SUBMITTED = SubmitOptions(
     **msgspec.structs.asdict(OPTIONS),
@@ -202,7 +203,7 @@ KINDS: dict[str, Kind] = {
     ),
     "redis headrace:dead-letters": _kind(DEAD_LETTER),
     "redis headrace:dead-letters:projected": _kind(Projected(length=3, fingerprint="ab")),
-    "row jobs.options": _kind(OPTIONS, DENOISED),
+    "row jobs.options": _kind(OPTIONS, DENOISED, COUNTED),
     "row jobs.warnings": _kind(WARNINGS, read_as=tuple[ResultWarning, ...]),
     "row tasks.input of a chunk": _kind(
         ChunkInput(

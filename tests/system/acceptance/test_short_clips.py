@@ -8,8 +8,10 @@ import pytest
 import soundfile
 from jiwer import wer
 
+from processor_service.audio.load_mono import SAMPLE_RATE_HZ, load_mono_16k
 from tests.support.acceptance.client import Client, Receiver, words_of
-from tests.support.clips import CLIPS, JFK, Clip
+from tests.support.clips import CLIPS, GUTENBERG, JFK, NARRATIVE, Clip
+from tests.support.models import speaker_weights
 
 
 @pytest.mark.parametrize("clip", CLIPS, ids=lambda clip: clip.path.stem)
@@ -124,3 +126,30 @@ async def test_an_english_only_model_has_a_warning(client: Client) -> None:
     job = await client.ended(await client.submit(JFK.path, language="de"))
 
     assert [warning["code"] for warning in job["warnings"]] == ["language_ignored"]
+
+
+async def test_the_speakers_of_a_finished_job_are_found_again(client: Client, receiver: Receiver) -> None:
+    if speaker_weights() is None:
+        pytest.skip("the package with the diarization nets is not available")
+    job_id = await client.submit(_two_voices(), webhook_url=receiver.url)
+    await client.ended(job_id)
+    before = await client.transcript(job_id)
+
+    await client.diarize(job_id, num_speakers=2)
+    job = await client.ended(job_id)
+
+    assert (job["status"], job["error"]) == ("COMPLETED", None)
+    after = await client.transcript(job_id)
+    assert (before["text"], before["speakers"]) == (after["text"], [])
+    assert after["speakers"] == ["SPEAKER_00", "SPEAKER_01"]
+    assert {segment["speaker"] for segment in after["segments"]} == set(after["speakers"])
+    assert [(await receiver.event())["type"] for _ in range(2)] == ["job.completed"] * 2
+    assert (await client.audio(job_id, "denoised"))[0] == 200
+
+
+def _two_voices() -> bytes:
+    """A woman, then a man, as a WAV file."""
+    file = io.BytesIO()
+    voices = [load_mono_16k(clip.path)[: 6 * SAMPLE_RATE_HZ] for clip in (GUTENBERG, NARRATIVE)]
+    soundfile.write(file, np.concatenate(voices), SAMPLE_RATE_HZ, format="WAV")
+    return file.getvalue()

@@ -11,7 +11,7 @@ import soundfile
 
 from processor_service.audio.load_mono import SAMPLE_RATE_HZ, load_mono_16k
 from processor_service.compute.pool import ComputePool
-from processor_service.errors import ChildCrashError
+from processor_service.errors import ChildCrashError, PermanentError
 from processor_service.models.cache import ModelCache
 from processor_service.settings import ProcessorSettings
 from processor_service.stages.chunk import chunk
@@ -181,6 +181,51 @@ async def test_speakers_are_consistent_over_the_chunks_of_a_long_file(do: Do, bl
     assert {turn.speaker for turn in transcript.turns if turn.start > 13.5} == {"SPEAKER_00"}
     labels = {word.speaker for segment in transcript.segments for word in segment.words if 8 < word.start < 12}
     assert labels == {"SPEAKER_01"}
+
+
+@pytest.mark.parametrize("seconds", [1.5, 6])
+async def test_speakers_are_found_again_without_transcribing(
+    do: Do, blobs: BlobStore, model: Model, tmp_path: Path, seconds: float
+) -> None:
+    """With one chunk, and with several."""
+    weights = speaker_weights()
+    if weights is None:
+        pytest.skip("the package with the diarization nets is not available")
+    voices = [load_mono_16k(clip.path)[: round(seconds * SAMPLE_RATE_HZ)] for clip in (GUTENBERG, NARRATIVE)]
+    path = tmp_path / "source.wav"
+    soundfile.write(path, np.concatenate(voices), SAMPLE_RATE_HZ)
+    await blobs.put(blob_keys.source(JOB), path)
+    await _all(do, options=JobOptions(denoise=False, diarize=True))  # without the nets
+    before, calls = await _transcript(blobs, 1), len(model.calls())
+    assert before.speakers == ()
+
+    again = {"generation": 2, "chunk_generation": 2, "text_generation": 1}
+    options = JobOptions(denoise=False, diarize=True, num_speakers=2)
+    outcome = await _all(do, options=options, models=Path(weights.embedding).parent, **again)
+
+    assert isinstance(outcome, JobDone)
+    after = await _transcript(blobs, 2)
+    assert len(model.calls()) == calls
+    assert after.speakers == ("SPEAKER_00", "SPEAKER_01")
+    assert (after.text, after.duration) == (before.text, before.duration)
+    assert WarningCode.DIARIZATION_UNAVAILABLE not in {warning.code for warning in outcome.warnings}
+    assert await _transcript(blobs, 1) == before
+
+
+async def test_speakers_are_not_found_again_without_the_nets(do: Do, blobs: BlobStore, tmp_path: Path) -> None:
+    await _upload(blobs, tmp_path, seconds=3)
+    with pytest.raises(PermanentError, match="not installed"):
+        await do(prepare, TaskKind.PREPARE, generation=2, text_generation=1)
+
+
+async def _all(do: Do, **common: object) -> Outcome:
+    """Run all stages of a job."""
+    outcome = await do(prepare, TaskKind.PREPARE, **common)
+    if not isinstance(outcome, Split):
+        return outcome
+    for ordinal, span in enumerate(outcome.chunks):
+        await do(chunk, TaskKind.CHUNK, ordinal=ordinal, input=msgspec.Raw(msgspec.json.encode(span)), **common)
+    return await do(finish, TaskKind.FINISH, chunk_count=len(outcome.chunks), **common)
 
 
 @pytest.mark.parametrize("seconds", [3, 8])

@@ -19,6 +19,10 @@ def test_texts_are_converted_to_the_types_of_the_options() -> None:
     assert got == SubmitOptions(denoise=False, track=2, language="en", metadata={"a": [1, 2.0]})
 
 
+def test_an_exact_number_of_speakers_is_an_option() -> None:
+    assert options(("diarize", "true"), ("num_speakers", "3")) == SubmitOptions(diarize=True, num_speakers=3)
+
+
 def test_one_json_field_may_hold_several_options() -> None:
     got = options(("options", '{"denoise": false, "metadata": {"x": 1}}'), ("task", "translate"))
     assert got == SubmitOptions(denoise=False, metadata={"x": 1}, task="translate")
@@ -48,6 +52,11 @@ def test_one_json_field_may_hold_several_options() -> None:
         ([("metadata", "[" * 60000)], "metadata"),
         ([("metadata", '"\\ud800"')], "metadata"),
         ([("min_speakers", "3"), ("max_speakers", "2")], "min_speakers"),
+        ([("num_speakers", "0")], "num_speakers"),
+        ([("num_speakers", "65")], "num_speakers"),
+        ([("num_speakers", "2.5")], "num_speakers"),
+        ([("num_speakers", "2"), ("min_speakers", "2")], "num_speakers"),
+        ([("max_speakers", "2"), ("num_speakers", "2")], "num_speakers"),
         ([("transcribe_from", "denoised"), ("denoise", "false")], "transcribe_from"),
         ([("webhook_url", "file:///etc/passwd")], "webhook_url"),
         ([("webhook_url", "http://a/\x00")], "webhook_url"),
