@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from processor_service.audio.find_speech import speech_probabilities
-from processor_service.audio.speech_net import WINDOW
+from processor_service.audio.find_speech import QUIET_PEAK
+from processor_service.audio.level import in_windows
+from processor_service.audio.speech_net import WINDOW, speech_net
 from processor_service.diarization import filter_bank
 from processor_service.diarization.embedding_net import EmbeddingNet
 from processor_service.diarization.nets import SpeakerNets
@@ -37,6 +38,7 @@ FloatArray = npt.NDArray[np.float32]
 # Frames above it are speech; either source may decide alone. Chosen by the wrong frames on the files of
 # docs/benchmarks.md.
 SPEECH_PROBABILITY = 0.3
+SILENT_PEAK = 1e-4  # softer sound is not amplified
 
 
 def is_speech(net: FloatArray, audio: FloatArray) -> npt.NDArray[np.bool_]:
@@ -52,13 +54,23 @@ def is_speech(net: FloatArray, audio: FloatArray) -> npt.NDArray[np.bool_]:
 
 def _detected(audio: FloatArray, frames: int) -> FloatArray:
     """The detector's probability at the middle of each frame of the net; 0 after the end of the audio."""
-    probabilities = speech_probabilities(audio)
+    probabilities = _speech_probabilities(audio)
     if not len(probabilities):
         return np.zeros(frames, np.float32)
     middles = np.arange(frames) * FRAME_SAMPLES + (RECEPTIVE_SAMPLES - 1) / 2
     windows = (np.arange(len(probabilities)) + 0.5) * WINDOW
     detected: FloatArray = np.interp(middles, windows, probabilities, right=0.0).astype(np.float32)
     return detected
+
+
+def _speech_probabilities(audio: FloatArray) -> FloatArray:
+    """The detector's probability of each window, with one gain for the whole recording.
+
+    Transcription amplifies soft sound locally, to lose no word. Here that would find speakers in the background.
+    """
+    peak = float(np.abs(audio).max(initial=0.0))
+    gain = QUIET_PEAK / peak if SILENT_PEAK < peak < QUIET_PEAK else 1.0
+    return speech_net().probabilities(in_windows(audio) * np.float32(gain))
 
 
 WINDOW_FRAMES = frame_count(WINDOW_SAMPLES)

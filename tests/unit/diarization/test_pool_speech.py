@@ -46,3 +46,13 @@ def test_frames_after_the_end_are_silent(speech_then_silence: FloatArray) -> Non
 
 def test_empty_audio_has_no_speech() -> None:
     assert not is_speech(np.full(589, 0.5, np.float32), np.zeros(0, np.float32)).any()
+
+
+def test_speech_far_in_the_background_is_not_amplified(speech_then_silence: FloatArray) -> None:
+    speech = speech_then_silence[: -round(SILENCE_S * SAMPLE_RATE_HZ)]
+    audio = np.concatenate([speech, speech_then_silence[-SAMPLE_RATE_HZ:], speech * 10 ** (-46 / 20)])
+
+    spoken = is_speech(np.zeros(frame_count(len(audio)), np.float32), audio)
+
+    assert spoken[: len(spoken) // 2].mean() > 0.8
+    assert spoken[-len(spoken) // 3 :].mean() < 0.3
