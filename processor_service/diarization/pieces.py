@@ -22,7 +22,7 @@ WINDOW_REACH = round(10.0 / FRAME_S)  # the whole window
 
 # Coarse pieces have reliable embeddings, which find the speakers. Fine pieces have embeddings of their own sound alone,
 # which decide who speaks: a turn of half a second is not embedded with the turn of another speaker that precedes it.
-# Chosen on simulated meetings; see docs/benchmarks.md.
+# Chosen on the recordings that docs/benchmarks.md names.
 COARSE = Grain(longest=round(1.5 / FRAME_S), embedded=round(1.5 / FRAME_S), reach=WINDOW_REACH)
 FINE = Grain(longest=round(0.75 / FRAME_S), embedded=round(0.5 / FRAME_S), reach=round(0.25 / FRAME_S))
 
