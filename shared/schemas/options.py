@@ -84,13 +84,13 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if self.num_speakers and (self.min_speakers or self.max_speakers):
             raise ValueError("`num_speakers` is exact: it excludes `min_speakers` and `max_speakers`")
 
-
-SPEAKER_OPTIONS = ("num_speakers", "min_speakers", "max_speakers")  # a finished job may get others
-
     @property
     def allowed_languages(self) -> tuple[str, ...]:
         """The languages of which the model chooses; none: all."""
         return tuple(dict.fromkeys((self.languages or "").split(","))) if self.languages else ()
+
+
+SPEAKER_OPTIONS = ("num_speakers", "min_speakers", "max_speakers")  # a finished job may get others
 
 
 class SubmitOptions(JobOptions, frozen=True, kw_only=True, omit_defaults=True):

@@ -14,12 +14,12 @@ MODEL = "tiny.en"
 
 
 @functools.cache
-def model_for(engine: str) -> Path:
-    """Return the path of the smallest model in an engine's form."""
+def model_for(engine: str, model: str = MODEL) -> Path:
+    """Return the path of a model in an engine's form; by default, the smallest."""
     folder = os.environ.get("HEADRACE_MODEL_DIR") or str(Path(sys.prefix) / "models")
-    prepare = [sys.executable, "-m", "processor_service.models", MODEL, "--engine", engine, "--dir", folder]
+    prepare = [sys.executable, "-m", "processor_service.models", model, "--engine", engine, "--dir", folder]
     subprocess.run(prepare, check=True)
-    return locate(MODEL, open_cache(engine, Path(folder)))
+    return locate(model, open_cache(engine, Path(folder)))
 
 
 @functools.cache

@@ -1,5 +1,6 @@
 """Send recordings that stand for public bug reports through the stack. Their manifest says what is right."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 from jiwer import process_words
 
 from tests.support.acceptance.client import Client, words_of
+from tests.support.models import model_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.corpus]
 CLOCK_TOLERANCE_S = 0.7
@@ -17,6 +19,8 @@ DURATION_TOLERANCE_S = 0.3
 async def test_every_report_is_right_or_has_its_warning(client: Client, corpus: Path) -> None:
     folder = corpus / "reports"
     cases = json.loads((folder / "manifest.json").read_text())
+    for model in {case["model"] for case in cases}:
+        await asyncio.to_thread(model_for, "openai-whisper", model)
     jobs = [await client.submit(folder / case["file"], **_options(case)) for case in cases]
 
     wrong = {}
