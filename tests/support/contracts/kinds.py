@@ -15,7 +15,7 @@ import msgspec
 from ingest_service.auth.api_keys import ApiKeyList, ApiKeyView, CreatedApiKey, NewApiKey
 from ingest_service.auth.caller import Scope
 from ingest_service.readiness import Processors, Readiness
-from processor_service.diarization.voices import VoicePiece, Voices
+from processor_service.diarization.voices import Pieces, VoicePiece, Voices
 from processor_service.maintenance.dead_letters import Projected
 from processor_service.models.cache import Receipt
 from processor_service.tasks.outcomes import ChunkInput
@@ -224,7 +224,9 @@ KINDS: dict[str, Kind] = {
         ),
         read_as=StoredFailure,
     ),
-    "row uploads.options": _kind(SUBMITTED, SubmitOptions(transcribe_from="denoised")),
+    "row uploads.options": _kind(
+        SUBMITTED, SubmitOptions(transcribe_from="denoised"), SubmitOptions(diarize=True, num_speakers=2)
+    ),
     "row webhook_events.body": Kind(
         read_as=WebhookEvent,
         written_as=WebhookEvent,
@@ -232,7 +234,12 @@ KINDS: dict[str, Kind] = {
     ),
     "blob transcript.json, chunks/*.json": _kind(TRANSCRIPT),
     "blob chunks/*.voices": _kind(
-        Voices(pieces=(VoicePiece(0.5, 1.5, is_clear=True),), embeddings=bytes(384)), write=msgpack
+        Voices(
+            pieces=(VoicePiece(0.5, 1.5, is_clear=True),),
+            embeddings=bytes(384),
+            fine=Pieces(pieces=(VoicePiece(0.5, 1.0, is_clear=True),), embeddings=bytes(384)),
+        ),
+        write=msgpack,
     ),
     "file model receipt": _kind(Receipt(sha256="ab", source="https://example.com/model.pt")),
     "api 202": _kind(api.JobAccepted(job_id=str(JOB_ID), status=JobStatus.QUEUED, links=api.Links.of(JOB_ID))),
