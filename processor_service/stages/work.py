@@ -10,7 +10,7 @@ from processor_service.compute.messages import Progress, Reply, Request
 from processor_service.compute.pool import Slot
 from processor_service.compute.resource_limits import TimeLimit
 from processor_service.errors import PermanentError
-from processor_service.models.cache import ModelCache, ModelError, locate
+from processor_service.models.cache import ModelCache, ModelError
 from processor_service.providers.openai_api import OpenAIApi
 from processor_service.settings import ProcessorSettings
 from processor_service.tasks.leases import ClaimedTask
@@ -82,7 +82,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
             # The worker verified it at start.
             return self.models.find(name) or Path(name)
         try:
-            return locate(name, self.models)
+            return self.models.verify(name)  # never a path: a client names a model of the cache
         except ModelError as error:
             message = f"The model {name!r} is not available on this server."
             raise PermanentError(FailureCode.MODEL_UNAVAILABLE, message) from error
