@@ -57,7 +57,7 @@ def serve_all(settings: IngestSettings) -> int:
         stopping = asyncio.Event()
         app = open_app(settings, stopping)
         (listener,) = listen(settings)
-        serve(app, listener, stopping)
+        serve(settings, app, listener, stopping)
         return 0
     check_store(settings)
     with metrics_folder(settings.metrics_dir) as folder:
@@ -70,7 +70,7 @@ def serve_for_parent(settings: IngestSettings, listener: socket.socket) -> int:
 
     stop_with_parent()
     stopping = asyncio.Event()
-    serve(open_app(settings, stopping), listener, stopping)
+    serve(settings, open_app(settings, stopping), listener, stopping)
     return 0
 
 

@@ -19,6 +19,7 @@ from ingest_service.jobs.results import RangeNotSatisfiableError
 from ingest_service.middleware.access_log import with_access_log
 from ingest_service.middleware.answer_headers import with_security_headers
 from ingest_service.middleware.authentication import with_authentication, without_authentication
+from ingest_service.middleware.canonical_path import with_canonical_path
 from ingest_service.middleware.cors import with_cors
 from ingest_service.middleware.keyless_guard import with_keyless_guard
 from ingest_service.middleware.lingering_close import with_lingering_close
@@ -107,8 +108,9 @@ def _wrappers(settings: IngestSettings, state: State) -> list[Callable[[ASGIApp]
     """
     authentication = partial(with_authentication, keys=lambda: _services(state).key_cache)
     keyless_guard = partial(with_keyless_guard, hosts=settings.allowed_hosts, origins=settings.cors_origins)
-    rate_limit = partial(with_rate_limit, limiter=lambda: _services(state).limits.requests)
+    rate_limit = partial(with_rate_limit, limits=lambda: _services(state).limits)
     return [
+        with_canonical_path,  # first: every wrapper must see the path that the framework will route
         partial(with_access_log, sample=settings.access_log_sample),
         with_security_headers,
         partial(with_cors, origins=settings.cors_origins),
@@ -116,7 +118,7 @@ def _wrappers(settings: IngestSettings, state: State) -> list[Callable[[ASGIApp]
         *([keyless_guard] if settings.auth == "none" else []),  # before all that acts on a request
         with_tus,  # before authentication: the scope that a request needs depends on the overridden method
         authentication if settings.auth == "required" else without_authentication,
-        *([rate_limit] if settings.rate_limit else []),
+        *([rate_limit] if settings.tenant_rate_policy else []),
         partial(with_upload_slots, limits=lambda: _services(state).limits),
         with_content_coding_check,
         partial(with_upload_fast_path, services=lambda: _services(state)),

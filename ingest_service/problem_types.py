@@ -57,6 +57,11 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         # quotas and rate limits
         "quota_exceeded": (429, "Quota exceeded", "Try again after the seconds in `Retry-After`."),
         "rate_limited": (429, "Rate limit exceeded", "Try again after the seconds in `Retry-After`."),
+        "too_many_streams": (
+            429,
+            "Too many event streams",
+            "Close an event stream, or ask for the job's state instead.",
+        ),
         # resumable uploads
         "invalid_upload": (400, "Invalid upload header", "Send the headers of tus 1.0.0, with valid values."),
         "upload_offset_mismatch": (409, "Upload offset mismatch", "Continue from the offset that HEAD returns."),
@@ -86,6 +91,11 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         "no_webhook": (409, "No webhook", "Submit the job with a `webhook_url`."),
         # server
         "internal": (500, "Internal error", "An internal error occurred. It has been logged."),
+        "too_many_connections": (
+            503,
+            "Too many connections",
+            "Close connections that you do not use, and try again later.",
+        ),
         "database_unavailable": (503, "Database unavailable", "Try again later."),
         "storage_unavailable": (503, "Blob store unavailable", "The blob store does not answer. Try again later."),
         "storage_full": (507, "Blob store full", "There is no space for the audio. Try again later."),

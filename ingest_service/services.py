@@ -91,7 +91,7 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
             free_space,
             partial(record_job, JobRecorder(database, limits.quotas)),
             notifier.notify_soon,
-            limits.quotas.precheck,
+            limits.quotas,
             max_bytes=settings.max_upload_bytes,
             expires_s=settings.upload_expires_hours * 3600,
         ) as resumable,
@@ -108,7 +108,7 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
             direct=DirectUploads(
                 blobs=blobs,
                 database=database,
-                precheck=limits.quotas.precheck,
+                quotas=limits.quotas,
                 are_wanted=settings.presigned_uploads,
             ),
             jobs=JobReader(database),

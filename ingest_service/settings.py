@@ -15,6 +15,7 @@ from shared.settings import CommonSettings
 from shared.telemetry.traces import why_no_tracing
 
 GIB = 1 << 30
+KEYS_AT_FULL_RATE = 10  # of one tenant, unless it has a rate limit of its own
 MAX_DEFAULT_PROCESSES = 16  # they share the connections that Postgres allows
 
 
@@ -32,6 +33,7 @@ HostName = Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9_-][a-z0-9._-]*|[0-9a-
 
 
 Quota = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+Bound = Annotated[int, msgspec.Meta(ge=1, le=(1 << 31) - 1)]
 SmallQuota = Annotated[int, msgspec.Meta(ge=0, le=(1 << 31) - 1)]
 
 
@@ -65,6 +67,18 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
         0.0  # requests a second of a key, or of the tenant without keys; 0: unlimited
     )
     rate_burst: Annotated[int, msgspec.Meta(ge=0)] = 0  # requests at once after a pause; 0: the requests of one second
+    tenant_rate_limit: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = (
+        0.0  # requests a second of all keys of a tenant; 0: ten times `rate_limit`
+    )
+    # Bounds on what is held open or kept. Those of connections and event streams count for each process.
+    max_connections: Bound = 16_384  # and never more than the limit of open files allows
+    max_connections_of_address: Bound = 12_288  # a reverse proxy is one address
+    max_event_streams: Bound = 10_000
+    max_event_streams_of_tenant: Bound = 5_000
+    max_event_streams_of_key: Bound = 2_500
+    max_open_uploads: Bound = 1_000  # of a tenant: resumable and presigned uploads that are not jobs yet
+    max_upload_parts: Bound = 10_000  # of a resumable upload; each request adds one, and a long one every 64 MiB
+    max_ended_uploads: Bound = 20_000  # of a tenant: expired and terminated uploads, which are kept for days
     subtitle_max_chars: MaxChars = 42  # of a line; full-width characters count as two
     subtitle_max_lines: MaxLines = 2
     subtitle_max_seconds: MaxSeconds = 7.0  # the longest time that a cue is shown
@@ -80,6 +94,16 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
         if not self.rate_limit:
             return None
         return Policy(self.rate_limit, self.rate_burst or max(1, math.ceil(self.rate_limit)))
+
+    @property
+    def tenant_rate_policy(self) -> Policy | None:
+        """Return the rate limit of all keys of a tenant together; None: unlimited."""
+        own = self.rate_policy
+        rate = self.tenant_rate_limit or self.rate_limit * KEYS_AT_FULL_RATE
+        if not rate:
+            return None
+        burst = own.burst * KEYS_AT_FULL_RATE if own and not self.tenant_rate_limit else math.ceil(rate)
+        return Policy(rate, max(1, burst))
 
     @property
     def cue_size(self) -> CueSize:

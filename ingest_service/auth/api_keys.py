@@ -117,12 +117,17 @@ def digest_of(presented: bytes) -> bytes:
 
 MAX_KEYS_PER_PURPOSE = 2
 MAX_KEYS_PER_TENANT = 200
+MAX_KEYS_A_DAY = 1000  # of a tenant; revoked ones count, since their rows are kept
 DAY_S = 86_400
 
 LOCK_TENANT = "SELECT name FROM tenants WHERE name = $1 FOR UPDATE"
 COUNT_LIVE = """
-    SELECT count(*) FILTER (WHERE purpose = $2) AS of_purpose, count(*) AS of_tenant FROM api_keys
-    WHERE tenant = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+    SELECT count(*) FILTER (WHERE is_live AND purpose = $2) AS of_purpose, count(*) FILTER (WHERE is_live) AS of_tenant,
+        count(*) FILTER (WHERE created_at > now() - interval '1 day') AS of_day
+    FROM (
+        SELECT purpose, created_at, revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) AS is_live
+        FROM api_keys WHERE tenant = $1
+    ) AS keys
 """
 CREATE = """
     INSERT INTO api_keys (id, tenant, purpose, digest, scopes, expires_at, operates)
@@ -148,6 +153,8 @@ async def create_key(connection: Any, tenant: str, wanted: NewApiKey, *, operate
         raise RefusedError("too_many_keys", detail)
     if live["of_tenant"] >= MAX_KEYS_PER_TENANT:
         raise RefusedError("too_many_keys", f"A tenant may have {MAX_KEYS_PER_TENANT} live keys. Revoke one first.")
+    if live["of_day"] >= MAX_KEYS_A_DAY:
+        raise RefusedError("too_many_keys", f"A tenant may create {MAX_KEYS_A_DAY} keys a day. Try again tomorrow.")
     key = make_key()
     scopes = sorted(set(wanted.scopes))
     left_s = None if wanted.expires_days is None else float(wanted.expires_days * DAY_S)

@@ -5,7 +5,7 @@ events; the first successful poll sends the changes.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
 from ingest_service.database import Database
@@ -174,7 +174,7 @@ HEADERS = {
 
 async def stream_events(
     watcher: JobWatcher, key: JobKey, state: JobState, last_event_id: str | None
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     """Stream a job's states as server-sent events until the job has ended.
 
     Begin with `state`, unless it is the state that `last_event_id` names.

@@ -15,6 +15,7 @@ from ingest_service.errors import RefusedError
 from ingest_service.jobs.rows import LockedJob, NewTask, insert_tasks, locked_job
 from ingest_service.jobs.views import DeadLetterPosition, encode_dead_letter_cursor
 from ingest_service.jobs.webhooks import deliver_again, event_of
+from ingest_service.quotas.quotas import QuotaGate
 from ingest_service.uploads.notify import DispatchNotifier
 from shared.queue.dispatch import Dispatch
 from shared.schemas.api import DeadLetterList
@@ -41,25 +42,39 @@ class RedrivenJob(msgspec.Struct, frozen=True):
     dispatches: tuple[Dispatch, ...]
 
 
-async def redrive_job(
-    database: Database, notifier: DispatchNotifier, tenant: str, job_id: str, code: FailureCode | None = None
+async def redrive_job(  # noqa: PLR0913, PLR0917 - what the transaction needs
+    database: Database,
+    notifier: DispatchNotifier,
+    quotas: QuotaGate,
+    tenant: str,
+    job_id: str,
+    code: FailureCode | None = None,
 ) -> RedrivenJob:
-    """Redrive a job with dead letters, of one code or of all. Raise RefusedError `no_dead_letter`, `job_erased`, …."""
+    """Redrive a job with dead letters, of one code or of all.
+
+    Raise RefusedError `no_dead_letter`, `job_erased`, …; LimitError if the job would exceed the quota of queued jobs.
+    """
     async with locked_job(database, tenant, job_id) as locked:
         dead = await _dead_letters(locked, code)
-        redriven = await (_redeliver(locked, dead) if _only_deliveries(dead) else _restart(locked))
+        if _only_deliveries(dead):
+            redriven = await _redeliver(locked, dead)
+        else:
+            redriven = await _restart(locked)
+            await quotas.require_room_in_queue(locked.connection, tenant)
     notifier.notify_soon(*redriven.dispatches)
     log.info("job_redriven", job_id=job_id, dead_letters=redriven.dead_letters)
     return redriven
 
 
-async def redrive_jobs(database: Database, notifier: DispatchNotifier, tenant: str, code: FailureCode | None) -> int:
+async def redrive_jobs(
+    database: Database, notifier: DispatchNotifier, quotas: QuotaGate, tenant: str, code: FailureCode | None
+) -> int:
     """Redrive all jobs with dead letters, of one code or of all. Return the number of dismissed dead letters."""
     redriven = 0
     async for job_id in _jobs_with_dead_letters(database, tenant, code):
         try:
-            redriven += (await redrive_job(database, notifier, tenant, job_id, code)).dead_letters
-        except RefusedError as refusal:  # another request redrove it, or its audio was erased
+            redriven += (await redrive_job(database, notifier, quotas, tenant, job_id, code)).dead_letters
+        except RefusedError as refusal:  # another request redrove it, its audio was erased, or the queue is full
             log.info("job_not_redriven", job_id=job_id, code=refusal.code)
     return redriven
 

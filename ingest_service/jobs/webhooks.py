@@ -8,6 +8,7 @@ from ingest_service.database import Database
 from ingest_service.errors import RefusedError
 from ingest_service.jobs.queries import JobReader
 from ingest_service.jobs.rows import NewTask, has_ended, insert_tasks, locked_job
+from ingest_service.quotas.bounds import bound_reached
 from ingest_service.uploads.notify import DispatchNotifier
 from shared.queue.dispatch import Dispatch
 from shared.schemas.api import WebhookAttempt, WebhookAttemptList
@@ -26,6 +27,9 @@ NEWEST_EVENT = """
     SELECT id, generation FROM webhook_events WHERE job_id = $1 ORDER BY generation DESC, created_at DESC LIMIT 1
 """
 
+COUNT_DELIVERIES = "SELECT count(*) FROM tasks WHERE job_id = $1 AND kind = 'deliver'"
+MAX_DELIVERIES = 100  # of a job by request; each is a row, and so is each of its attempts
+
 
 async def list_attempts(database: Database, jobs: JobReader, tenant: str, job_id: str) -> WebhookAttemptList:
     """Return all delivery attempts, oldest first. Raise RefusedError `not_found` or `job_erased`."""
@@ -36,7 +40,10 @@ async def list_attempts(database: Database, jobs: JobReader, tenant: str, job_id
 
 
 async def send_again(database: Database, notifier: DispatchNotifier, tenant: str, job_id: str) -> JobStatus:
-    """Deliver the job's newest event again. Return the job's status. RefusedError: `not_ended`, `no_webhook`, …."""
+    """Deliver the job's newest event again. Return the job's status.
+
+    RefusedError: `not_ended`, `no_webhook`, …; LimitError after MAX_DELIVERIES.
+    """
     async with locked_job(database, tenant, job_id) as (connection, job):
         if not has_ended(job):
             raise RefusedError(
@@ -45,6 +52,8 @@ async def send_again(database: Database, notifier: DispatchNotifier, tenant: str
         event = await connection.fetchrow(NEWEST_EVENT, job["id"])
         if job["webhook_url"] is None or event is None:
             raise RefusedError("no_webhook", "The job was submitted without a `webhook_url`.")
+        if await connection.fetchval(COUNT_DELIVERIES, job["id"]) >= MAX_DELIVERIES:
+            raise bound_reached("webhook_deliveries", MAX_DELIVERIES)
         delivery = await deliver_again(connection, job, event["generation"], event["id"])
     notifier.notify_soon(*delivery.dispatches)
     log.info("webhook_sent_again", job_id=job_id, event_id=event["id"])

@@ -1,4 +1,6 @@
-"""Limit the requests of each API key, or of the tenant if no keys are needed; never by address or header.
+"""Limit the requests of each API key, and of all keys of a tenant together; never by address or header.
+
+Without the tenant's limit, a tenant could multiply its rate by making keys.
 
 Every answer shows the remaining requests, in the fields of draft-ietf-httpapi-ratelimit-headers-10.
 """
@@ -14,28 +16,45 @@ from ingest_service.errors import LimitError
 from ingest_service.middleware.answer_headers import Headers, adding_headers
 from ingest_service.middleware.authentication import is_open
 from ingest_service.middleware.problems import send_problem
+from ingest_service.quotas.concurrent_uploads import TenantLimits
 from ingest_service.quotas.rate_limiter import Policy, RateDecision, RateLimiter
 
 METRICS_PATH = "/metrics"  # monitoring must work while requests are refused
 
 
-def with_rate_limit(app: ASGIApp, limiter: Callable[[], RateLimiter | None]) -> ASGIApp:
-    """Wrap an ASGI application whose requests are authenticated. The server opens `limiter` after this call."""
+def with_rate_limit(app: ASGIApp, limits: Callable[[], TenantLimits]) -> ASGIApp:
+    """Wrap an ASGI application whose requests are authenticated. The server opens `limits` after this call."""
 
     async def limited(scope: Any, receive: Receive, send: Send) -> None:
-        opened = None if is_free(scope) else limiter()
-        if opened is None:
+        if is_free(scope):
             await app(scope, receive, send)
             return
-        decision = await opened.take(subject_of(caller_of(scope)))
-        fields = rate_fields(opened.policy, decision)
+        limiter, decision = await _take(limits(), caller_of(scope))
+        fields = rate_fields(limiter.policy, decision)
         send_with_fields = adding_headers(send, lambda _: fields)
         if decision.is_granted:
             await app(scope, receive, send_with_fields)
         else:
-            await send_problem(send_with_fields, rate_limited(opened.policy, decision))
+            await send_problem(send_with_fields, rate_limited(limiter.policy, decision))
 
     return limited
+
+
+async def _take(limits: TenantLimits, caller: Caller) -> tuple[RateLimiter, RateDecision]:
+    """Take a token of the key, then one of its tenant. Return the limiter whose decision the answer shows."""
+    shown: tuple[RateLimiter, RateDecision] | None = None
+    for limiter, subject in ((limits.requests, subject_of(caller)), (limits.tenant_requests, _all_keys_of(caller))):
+        if limiter is not None:
+            decision = await limiter.take(subject)
+            shown = shown or (limiter, decision)
+            if not decision.is_granted:
+                return limiter, decision
+    assert shown is not None, "the wrapper is used only with a limit"  # noqa: S101 - a wrong set-up, no input
+    return shown
+
+
+def _all_keys_of(caller: Caller) -> str:
+    return f"all-keys:{caller.tenant}"
 
 
 def is_free(scope: HTTPScope) -> bool:

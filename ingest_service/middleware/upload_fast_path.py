@@ -88,7 +88,8 @@ async def accept_upload(services: Services, scope: HTTPScope, receive: Receive, 
     caller = caller_of(scope)
     require(caller, KeyScope.SUBMIT)  # the fast path runs no guards
     head, key = _head(scope, only_form=only_form), idempotency_key(_values(scope, b"idempotency-key"))
-    declared = [digest for name in (b"content-digest", b"repr-digest") for digest in _values(scope, name)]
+    fields = (_values(scope, name) for name in (b"content-digest", b"repr-digest"))
+    declared = [",".join(lines) for lines in fields if lines]  # a field may have several lines
     accepted = await _submit(services, caller.tenant, key, head, with_checked_digests(receive, declared))
     if isinstance(accepted, AcceptedJob):
         services.notifier.notify_soon(accepted.first_task)

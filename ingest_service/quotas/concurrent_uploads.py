@@ -15,6 +15,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from ingest_service.database import Database
+from ingest_service.quotas.bounds import Bounds, OpenStreams, StreamBounds
 from ingest_service.quotas.quotas import AT_ONCE_RETRY_S, QuotaGate, quota_exceeded
 from ingest_service.quotas.rate_limiter import RateLimiter
 from ingest_service.quotas.redis_state import SharedRedis
@@ -119,14 +120,33 @@ class TenantLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     quotas: QuotaGate
     uploads: UploadSlots
-    requests: RateLimiter | None  # None: no rate limit
+    requests: RateLimiter | None  # of each key, or of the tenant without keys; None: no rate limit
+    tenant_requests: RateLimiter | None  # of all keys of a tenant together
+    streams: OpenStreams
 
 
 @asynccontextmanager
 async def open_tenant_limits(settings: IngestSettings, database: Database, redis: Redis) -> AsyncIterator[TenantLimits]:
     """Open the limits. Does not connect yet."""
-    quotas = QuotaGate(database, settings.quotas)
-    policy, processes = settings.rate_policy, settings.ingest_processes
+    bounds = Bounds(
+        open_uploads=settings.max_open_uploads,
+        parts=settings.max_upload_parts,
+        ended_uploads=settings.max_ended_uploads,
+    )
+    streams = StreamBounds(
+        of_process=settings.max_event_streams,
+        of_tenant=settings.max_event_streams_of_tenant,
+        of_key=settings.max_event_streams_of_key,
+    )
+    quotas = QuotaGate(database, settings.quotas, bounds)
+    processes = settings.ingest_processes
     async with SharedRedis.opened(redis) as shared, UploadSlots.opened(shared, processes) as uploads:
-        requests = RateLimiter(shared, policy, processes) if policy else None
-        yield TenantLimits(quotas=quotas, uploads=uploads, requests=requests)
+        policies = settings.rate_policy, settings.tenant_rate_policy
+        requests, of_tenant = (RateLimiter(shared, policy, processes) if policy else None for policy in policies)
+        yield TenantLimits(
+            quotas=quotas,
+            uploads=uploads,
+            requests=requests,
+            tenant_requests=of_tenant,
+            streams=OpenStreams(streams),
+        )

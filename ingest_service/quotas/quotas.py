@@ -1,5 +1,10 @@
 """Keeps tenants within their quotas: an approximate check before a body is read, the exact check in the job's commit.
 
+What is not known or not used yet counts as reserved, and is computed from the rows, so that no crash can leave a
+reservation behind: the declared length of an open resumable upload (or the bytes that arrived), a guess for a
+URL that is not fetched, and a guess for the seconds of audio that is not decoded. A presigned upload is checked when it
+becomes a job; before that, a guess counts against further presigned uploads.
+
 For the exact check, a lock per tenant makes all processes commit the tenant's jobs in sequence, so that the usage
 cannot change between the check and the commit. Tenants without quotas take no lock and cost no query.
 """
@@ -14,11 +19,15 @@ import msgspec
 
 from ingest_service.database import Database
 from ingest_service.errors import LimitError
+from ingest_service.quotas.bounds import Bounds, bound_reached
+from shared.blobs.blob_keys import DIRECT_KEPT_S
+from shared.queue.task_costs import BYTES_A_SECOND, COMPRESSED_BYTES_A_SECOND, UNKNOWN_S
 from shared.telemetry.logs import Log
 from shared.telemetry.outages import Outages
 
 QUEUE_RETRY_S = 60  # when a job will leave the queue is unknown
 AT_ONCE_RETRY_S = 5
+GUESSED_BYTES = 32 << 20  # of audio that is not here yet; and at most a tenth of the quota (presigned: a hundredth)
 CACHED_S = 1.0  # the usage of a tenant with quotas
 CACHED_WITHOUT_QUOTAS_S = 5.0  # a new quota takes effect within this time
 READ_TIMEOUT_S = 1.0  # for the database; after that the approximate check lets the request pass
@@ -29,7 +38,15 @@ LOCK = """
     FROM (SELECT DISTINCT hashtext(tenant) AS number FROM unnest($1::text[]) AS tenant ORDER BY 1) AS tenants
 """
 
-# A tenant's own quota overrides the default ($2 to $5). Usage is counted only for quotas that are set.
+# As `guess_s`, in SQL.
+GUESSED_S = f"""
+    CASE WHEN source_bytes IS NULL THEN {UNKNOWN_S}.0 ELSE source_bytes / CASE container
+    {" ".join(f"WHEN '{container}' THEN {rate}.0" for container, rate in BYTES_A_SECOND.items())}
+    ELSE {COMPRESSED_BYTES_A_SECOND}.0 END END
+"""
+
+# A tenant's own quota overrides the default ($2 to $5). Usage is counted only for quotas that are set; `$6` and
+# `$7`: the guess of an unknown size, and how long a presigned upload may become a job.
 USAGE = """
     WITH quotas AS (
         SELECT tenant, coalesce(bytes_a_day, $2::bigint) AS bytes_a_day,
@@ -38,7 +55,9 @@ USAGE = """
                coalesce(uploads_at_once, $5::int) AS uploads_at_once
         FROM unnest($1::text[]) AS asked (tenant) LEFT JOIN tenant_quotas USING (tenant)
     )
-    SELECT quotas.*, today.bytes AS used_bytes, today.audio_s AS used_audio_s, queue.jobs AS used_jobs_queued
+    SELECT quotas.*, today.bytes + reserved.bytes + undecoded.bytes AS used_bytes,
+        today.audio_s + undecoded.audio_s AS used_audio_s, queue.jobs AS used_jobs_queued,
+        presigned.bytes AS presigned_bytes
     FROM quotas
     CROSS JOIN LATERAL (
         SELECT coalesce(sum(bytes), 0)::bigint AS bytes, coalesce(sum(audio_s), 0) AS audio_s FROM tenant_usage AS used
@@ -49,7 +68,34 @@ USAGE = """
             SELECT 1 FROM jobs WHERE jobs.tenant = quotas.tenant AND status = 'QUEUED' LIMIT quotas.jobs_queued
         ) AS counted
     ) AS queue
-"""
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(coalesce(length_bytes, offset_bytes)), 0)::bigint AS bytes FROM uploads
+        WHERE uploads.tenant = quotas.tenant AND completed_at IS NULL AND ended_at IS NULL AND expires_at > now()
+            AND bytes_a_day > 0 AND NOT EXISTS (SELECT FROM jobs WHERE jobs.id = uploads.job_id)
+    ) AS reserved
+    CROSS JOIN LATERAL (
+        SELECT (count(*) * least($6::bigint, ceil(bytes_a_day / 100.0)::bigint))::bigint AS bytes FROM direct_uploads
+        WHERE direct_uploads.tenant = quotas.tenant AND job_id IS NULL AND bytes_a_day > 0
+            AND created_at > now() - make_interval(secs => $7)
+    ) AS presigned
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(least($6::bigint, ceil(bytes_a_day / 10.0)::bigint))
+                FILTER (WHERE source_bytes IS NULL AND bytes_a_day > 0), 0)::bigint AS bytes,
+            coalesce(sum(least(GUESSED_S, audio_seconds_a_day / 10.0)) FILTER (WHERE source_bytes IS NULL), 0)
+            + coalesce(sum(greatest(1, GUESSED_S)) FILTER (WHERE source_bytes IS NOT NULL), 0) AS audio_s
+        FROM (
+            SELECT source_bytes, container FROM jobs
+            WHERE jobs.tenant = quotas.tenant AND status = 'QUEUED' AND duration_s IS NULL
+            UNION ALL
+            SELECT source_bytes, container FROM jobs
+            WHERE jobs.tenant = quotas.tenant AND status = 'PROCESSING' AND duration_s IS NULL
+            LIMIT CASE WHEN bytes_a_day > 0 OR audio_seconds_a_day > 0
+                THEN least(greatest(audio_seconds_a_day, 1000), 100000) ELSE 0 END
+        ) AS waiting
+    ) AS undecoded
+""".replace("GUESSED_S", GUESSED_S)
+
+COUNT_QUEUED = "SELECT count(*) FROM (SELECT FROM jobs WHERE tenant = $1 AND status = 'QUEUED' LIMIT $2) AS queued"
 
 
 class Quotas(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,31 +118,83 @@ class Used(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int = 0
     audio_s: float = 0.0
     jobs_queued: int = 0
+    presigned_bytes: int = (
+        0  # guessed, of presigned uploads that are not jobs yet: they count against further ones only
+    )
 
-    def plus(self, job_bytes: int) -> "Used":
+    def plus(self, job_bytes: int, guessed_s: float = 0.0) -> "Used":
         """The usage after another job."""
-        return Used(bytes=self.bytes + job_bytes, audio_s=self.audio_s, jobs_queued=self.jobs_queued + 1)
+        return msgspec.structs.replace(
+            self, bytes=self.bytes + job_bytes, audio_s=self.audio_s + guessed_s, jobs_queued=self.jobs_queued + 1
+        )
+
+    def without(self, reserved_bytes: int) -> "Used":
+        """The usage without a reservation."""
+        return msgspec.structs.replace(self, bytes=max(0, self.bytes - reserved_bytes))
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """A job that is about to be committed."""
+    """A job or an upload that is about to be committed."""
 
     tenant: str
     bytes: int
+    guessed_s: float = 0.0  # seconds of audio
+    reserved_bytes: int = 0  # that the usage contains already, such as the upload that becomes the job
 
 
 class QuotaGate:
     """Checks quotas: `precheck` before an upload, `require` and `check_batch` in the transaction of the commit."""
 
-    def __init__(self, database: Database, defaults: Quotas) -> None:
+    def __init__(self, database: Database, defaults: Quotas, bounds: Bounds | None = None) -> None:
         self.usage_cache = UsageCache(database, defaults)
         self.defaults = defaults
+        self._bounds = bounds or Bounds()
 
-    async def precheck(self, tenant: str, least_bytes: int) -> None:
-        """Raise LimitError if `least_bytes` more exceed a quota, judging by usage that is up to a second old."""
+    async def precheck(self, tenant: str, least_bytes: int, *, reserved_bytes: int = 0) -> None:
+        """Raise LimitError if `least_bytes` more exceed a quota, judging by usage that is up to a second old.
+
+        The usage may contain `reserved_bytes` of them already.
+        """
         usage = await self.usage_cache.find(tenant)
-        if usage and (error := over_quota(usage.quotas, usage.used, least_bytes, _now())):
+        if usage and (error := over_quota(usage.quotas, usage.used.without(reserved_bytes), least_bytes, _now())):
             raise error
+
+    async def require_upload(
+        self, connection: Any, tenant: str, least_bytes: int, *, is_presigned: bool = False
+    ) -> None:
+        """Raise LimitError unless another upload fits. Call it in the transaction that adds the upload."""
+        await connection.execute(LOCK, [tenant])
+        await self._bounds.require_upload(connection, tenant, DIRECT_KEPT_S)
+        usage = (await read_usage_of(connection, [tenant], self.defaults))[tenant]
+        guessed_bytes = usage.used.presigned_bytes if is_presigned else 0
+        if error := over_quota(usage.quotas, usage.used.without(-guessed_bytes), least_bytes, _now()):
+            raise error
+
+    async def require_bytes(self, connection: Any, tenant: str, more_bytes: int) -> None:
+        """Raise LimitError unless an upload may grow beyond what it reserved. Call it in that transaction."""
+        if not self.usage_cache.may_have_quotas(tenant):
+            return
+        await connection.execute(LOCK, [tenant])
+        usage = (await read_usage_of(connection, [tenant], self.defaults))[tenant]
+        only_bytes = Quotas(bytes_a_day=usage.quotas.bytes_a_day)
+        if more_bytes > 0 and (error := over_quota(only_bytes, usage.used, more_bytes, _now())):
+            raise error
+
+    async def require_room_in_queue(self, connection: Any, tenant: str) -> None:
+        """Raise LimitError if a job that was queued again in this transaction is one too many. It uses no bytes."""
+        if not self.usage_cache.may_have_quotas(tenant):
+            return
+        await connection.execute(LOCK, [tenant])
+        quotas = (await read_usage_of(connection, [tenant], self.defaults))[tenant].quotas
+        only_queue = Quotas(jobs_queued=quotas.jobs_queued)
+        queued = await connection.fetchval(COUNT_QUEUED, tenant, quotas.jobs_queued + 1)
+        if quotas.jobs_queued and (error := over_quota(only_queue, Used(jobs_queued=queued - 1), 0, _now())):
+            raise error
+
+    def require_parts(self, parts: int) -> None:
+        """Raise LimitError if a resumable upload has too many parts."""
+        if parts > self._bounds.parts:
+            raise bound_reached("upload_parts", self._bounds.parts)
 
     async def require(self, connection: Any, wanted: Wanted) -> None:
         """Raise LimitError unless the job fits. Call it in the transaction that commits the job."""
@@ -114,8 +212,7 @@ class QuotaGate:
         usages = await read_usage_of(connection, tenants, self.defaults)
         for tenant, usage in usages.items():
             indices = [index for index, one in enumerate(wanted) if one.tenant == tenant]
-            sizes = [wanted[index].bytes for index in indices]
-            errors = over_quota_each(usage.quotas, usage.used, sizes, _now())
+            errors = over_quota_each(usage.quotas, usage.used, [wanted[index] for index in indices], _now())
             for index, outcome in zip(indices, errors, strict=True):
                 outcomes[index] = outcome
         return outcomes
@@ -130,13 +227,20 @@ class QuotaUsage(msgspec.Struct, frozen=True):
 
 async def read_usage_of(connection: Any, tenants: Iterable[str], defaults: Quotas) -> Mapping[str, QuotaUsage]:
     """Read the quotas and usage of each tenant."""
-    rows = await connection.fetch(USAGE, list(tenants), *msgspec.structs.astuple(defaults))
+    rows = await connection.fetch(
+        USAGE, list(tenants), *msgspec.structs.astuple(defaults), GUESSED_BYTES, DIRECT_KEPT_S
+    )
     return {row["tenant"]: _usage_of(row) for row in rows}
 
 
 def _usage_of(row: Any) -> QuotaUsage:
     quotas = Quotas(**{name: row[name] for name in Quotas.__struct_fields__})
-    used = Used(bytes=row["used_bytes"], audio_s=row["used_audio_s"], jobs_queued=row["used_jobs_queued"])
+    used = Used(
+        bytes=row["used_bytes"],
+        audio_s=row["used_audio_s"],
+        jobs_queued=row["used_jobs_queued"],
+        presigned_bytes=row["presigned_bytes"],
+    )
     return QuotaUsage(quotas, used)
 
 
@@ -199,14 +303,15 @@ def over_quota(quotas: Quotas, used: Used, job_bytes: int, now: dt.datetime) -> 
     return None
 
 
-def over_quota_each(quotas: Quotas, used: Used, jobs_bytes: Sequence[int], now: dt.datetime) -> list[LimitError | None]:
+def over_quota_each(quotas: Quotas, used: Used, wanted: Sequence[Wanted], now: dt.datetime) -> list[LimitError | None]:
     """`over_quota` for several jobs in sequence. A job behind a refused one may still fit."""
     outcomes = []
-    for job_bytes in jobs_bytes:
-        outcome = over_quota(quotas, used, job_bytes, now)
+    for job in wanted:
+        before = used.without(job.reserved_bytes)
+        outcome = over_quota(quotas, before, job.bytes, now)
         outcomes.append(outcome)
         if outcome is None:
-            used = used.plus(job_bytes)
+            used = before.plus(job.bytes, job.guessed_s)
     return outcomes
 
 

@@ -42,7 +42,7 @@ async def redrive_one(
     job_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
 ) -> JobAccepted:
     """Start a FAILED job again; finished chunks are kept. If only its webhook failed, deliver the webhook again."""
-    redriven = await redrive_job(services.database, services.notifier, caller.tenant, job_id)
+    redriven = await redrive_job(services.database, services.notifier, services.limits.quotas, caller.tenant, job_id)
     return JobAccepted(job_id=job_id, status=redriven.status, links=Links.of(job_id))
 
 
@@ -57,7 +57,9 @@ async def redrive_all(
     caller: NamedDependency[Caller], services: NamedDependency[Services], code: FromQuery[FailureCode | None] = None
 ) -> Redriven:
     """Redrive all jobs with dead letters, or those that failed with one `code`."""
-    return Redriven(redriven=await redrive_jobs(services.database, services.notifier, caller.tenant, code))
+    return Redriven(
+        redriven=await redrive_jobs(services.database, services.notifier, services.limits.quotas, caller.tenant, code)
+    )
 
 
 @delete("/v1/dead-letters/{job_id:str}", responses=DISMISS, opt=needs(Scope.ADMIN), summary="Discard a dead letter")

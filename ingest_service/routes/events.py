@@ -1,5 +1,7 @@
 """`GET /v1/jobs/{job_id}/events`: a job's status, stage and progress, as server-sent events."""
 
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Annotated, Any
 
 from litestar import Response, get
@@ -34,8 +36,17 @@ async def get_events(
     state = await services.watcher.get(key)
     if state.is_over and state.event_id == last_event_id:
         return Response(None, status_code=204)  # an EventSource stops reconnecting
+    services.limits.streams.require(caller.tenant, caller.key_id)
     events = stream_events(services.watcher, key, state, last_event_id)
-    return Stream(events, media_type="text/event-stream", headers=HEADERS)
+    return Stream(_counted(events, services, caller), media_type="text/event-stream", headers=HEADERS)
+
+
+async def _counted(events: AsyncGenerator[bytes], services: Services, caller: Caller) -> AsyncIterator[bytes]:
+    """Count the stream while it is read. A response that never starts would otherwise stay counted."""
+    with services.limits.streams.another(caller.tenant, caller.key_id):
+        async with aclosing(events):
+            async for each in events:
+                yield each
 
 
 ROUTES = (get_events,)

@@ -6,11 +6,14 @@ import os
 import signal
 import socket
 import threading
+from functools import partial
+from typing import Any
 
 import uvicorn
 from litestar.types import ASGIApp
 
 from ingest_service.app import create_asgi
+from ingest_service.server.connections import Connections, allowed_connections
 from ingest_service.server.http_protocol import GuardedProtocol
 from ingest_service.server.supervisor import BACKLOG, CannotStartError
 from ingest_service.settings import IngestSettings
@@ -28,12 +31,18 @@ def open_app(settings: IngestSettings, stopping: asyncio.Event) -> ASGIApp:
         raise CannotStartError(f"HEADRACE_STORAGE_URL cannot be opened: {error}") from error
 
 
-def serve(app: ASGIApp, listener: socket.socket, stopping: asyncio.Event) -> None:
+def bounded_protocol(settings: IngestSettings) -> Any:
+    """Return the factory of the process's connections, which share their bounds."""
+    most = allowed_connections(settings.max_connections)
+    return partial(GuardedProtocol, open_connections=Connections(most, settings.max_connections_of_address))
+
+
+def serve(settings: IngestSettings, app: ASGIApp, listener: socket.socket, stopping: asyncio.Event) -> None:
     """Run the server on the socket until SIGTERM or SIGINT. It ends when the current requests are answered."""
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=GuardedProtocol,
+        http=bounded_protocol(settings),
         ws="none",
         interface="asgi3",
         lifespan="on",

@@ -4,10 +4,12 @@ Any process may repeat this after a crash, and one job results: the job's id is 
 Constant memory, one copy. The parts are deleted after the commit.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Protocol
 from uuid import UUID
 
 from ingest_service.errors import IngestError
+from ingest_service.quotas.quotas import QuotaGate
 from ingest_service.request_record import committing, note_accepted
 from ingest_service.tus.upload_leases import Hold
 from ingest_service.tus.upload_rows import Part, Upload, UploadRows
@@ -24,22 +26,27 @@ from shared.telemetry.logs import Log
 
 log = Log(__name__)
 
-CommitJob = Callable[[str, WholeUpload], Awaitable[AcceptedJob]]  # gets the tenant; returns after the commit
+
+class CommitJob(Protocol):
+    """Commits the job of a tenant's upload, of which the quotas count `reserved_bytes` already."""
+
+    async def __call__(self, tenant: str, upload: WholeUpload, *, reserved_bytes: int) -> AcceptedJob: ...
+
+
 Notify = Callable[[Dispatch], None]
-Precheck = Callable[[str, int], Awaitable[None]]  # raises LimitError when so many bytes exceed the tenant's quota
 
 
 class UploadCompleter:
     """The last step of every resumable upload."""
 
     def __init__(
-        self, blobs: BlobStore, rows: UploadRows, commit_job: CommitJob, notify: Notify, precheck: Precheck
+        self, blobs: BlobStore, rows: UploadRows, commit_job: CommitJob, notify: Notify, quotas: QuotaGate
     ) -> None:
         self._blobs = blobs
         self._rows = rows
         self._commit_job = commit_job
         self._notify = notify
-        self._precheck = precheck
+        self._quotas = quotas
 
     async def complete(self, hold: Hold) -> None:
         """Make the upload a job, unless it is one.
@@ -73,13 +80,16 @@ class UploadCompleter:
         return job_id, is_committed is True
 
     async def _compose_and_commit(self, upload: Upload, job_id: UUID) -> None:
-        await self._precheck(upload.tenant, upload.offset_bytes)  # before the copy, since every HEAD may get here
+        size = upload.offset_bytes
+        await self._quotas.precheck(
+            upload.tenant, size, reserved_bytes=size
+        )  # before the copy: every HEAD may get here
         parts = await self._rows.parts(upload)
         audio = await store_audio(self._blobs, blob_keys.source(job_id), self._bytes_of(upload.id, parts))
         failpoint("uploads.after_compose")
         whole = WholeUpload(job_id=job_id, audio=audio, filename=upload.filename, options=upload.submit_options())
         with committing():
-            accepted = await self._commit_job(upload.tenant, whole)
+            accepted = await self._commit_job(upload.tenant, whole, reserved_bytes=size)
         note_accepted(job_id)
         self._notify(accepted.first_task)
 

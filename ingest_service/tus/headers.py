@@ -25,6 +25,8 @@ OFFSET_TYPE = "application/offset+octet-stream"
 NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)  # fits into 64 bits
 NAMES = ("filename", "name")  # of the file; Uppy sends the second
 IGNORED = frozenset({"filetype", "type", "relativePath"})  # sent by browser clients; the bytes decide the type
+MAX_METADATA_BYTES = 24 << 10  # base64 of the longest options and metadata
+MAX_PAIRS = 64
 NEVER_SHOWN = "webhook_secret"
 
 
@@ -112,6 +114,9 @@ def read_metadata(header: str | None) -> UploadMetadata:
 
 
 def _pairs(header: str) -> Iterator[tuple[str, bytes]]:
+    if len(header) > MAX_METADATA_BYTES or header.count(",") >= MAX_PAIRS:
+        detail = f"`Upload-Metadata` may have {MAX_METADATA_BYTES} bytes and {MAX_PAIRS} values."
+        raise RefusedError("invalid_option", detail)
     for pair in header.split(","):
         name, _, encoded = pair.strip().partition(" ")
         if not name:

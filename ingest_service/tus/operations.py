@@ -10,7 +10,8 @@ from litestar.types import Receive
 
 from ingest_service.database import Database
 from ingest_service.errors import IngestError, RefusedError
-from ingest_service.tus.complete import CommitJob, Notify, Precheck, UploadCompleter
+from ingest_service.quotas.quotas import QuotaGate
+from ingest_service.tus.complete import CommitJob, Notify, UploadCompleter
 from ingest_service.tus.headers import CreationHead, PatchHead, read_metadata
 from ingest_service.tus.parts import PartReceiver, too_long
 from ingest_service.tus.upload_leases import Hold, UploadLeases
@@ -31,7 +32,7 @@ class ResumableUploads(msgspec.Struct, frozen=True, kw_only=True):
     leases: UploadLeases
     completer: UploadCompleter
     free_space: FreeSpace
-    precheck: Precheck
+    quotas: QuotaGate
     max_bytes: int
 
 
@@ -42,21 +43,21 @@ async def open_resumable_uploads(  # noqa: PLR0913, PLR0917 - dependencies, name
     free_space: FreeSpace,
     commit_job: CommitJob,
     notify: Notify,
-    precheck: Precheck,
+    quotas: QuotaGate,
     *,
     max_bytes: int,
     expires_s: float,
 ) -> AsyncIterator[ResumableUploads]:
     """Open the dependencies, with the heartbeat of the leases."""
-    rows = UploadRows(database, expires_s=expires_s)
+    rows = UploadRows(database, quotas, expires_s=expires_s)
     async with UploadLeases.kept(database, rows) as leases:
         yield ResumableUploads(
             blobs=blobs,
             rows=rows,
             leases=leases,
-            completer=UploadCompleter(blobs, rows, commit_job, notify, precheck),
+            completer=UploadCompleter(blobs, rows, commit_job, notify, quotas),
             free_space=free_space,
-            precheck=precheck,
+            quotas=quotas,
             max_bytes=max_bytes,
         )
 
@@ -68,7 +69,7 @@ async def create_upload(uploads: ResumableUploads, tenant: str, head: CreationHe
     """
     if (head.length_bytes or 0) > uploads.max_bytes:
         raise too_large(uploads.max_bytes)
-    await uploads.precheck(tenant, head.length_bytes or 0)
+    await uploads.quotas.precheck(tenant, head.length_bytes or 0)
     await uploads.free_space.require(head.length_bytes or 0)
     upload = await uploads.rows.create(tenant, head.length_bytes, read_metadata(head.metadata))
     if head.first is None:
@@ -98,6 +99,8 @@ async def append_to_upload(
 async def _append(uploads: ResumableUploads, hold: Hold, head: PatchHead, receive: Receive, left_bytes: int) -> None:
     if hold.upload.length_bytes is None and head.length_bytes is not None:
         hold.upload = await uploads.rows.set_length(hold.upload, head.length_bytes)
+    if hold.upload.length_bytes is None:  # not reserved: refuse what certainly exceeds the quota before it is sent
+        await uploads.quotas.precheck(hold.upload.tenant, head.content_length or 0)
     if head.content_length != 0:
         await PartReceiver(uploads.blobs, uploads.rows, hold, head.checksum).receive(receive, left_bytes)
     if hold.upload.is_whole:

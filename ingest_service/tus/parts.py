@@ -11,7 +11,7 @@ from functools import partial
 
 from litestar.types import Receive
 
-from ingest_service.errors import ClientGoneError, RefusedError
+from ingest_service.errors import ClientGoneError, LimitError, RefusedError
 from ingest_service.tus.headers import Checksum
 from ingest_service.tus.upload_leases import Hold
 from ingest_service.tus.upload_rows import Part, UploadRows
@@ -138,7 +138,11 @@ class PartReceiver:
 
     async def _count(self) -> None:
         parts, self._written = self._written, []  # if the commit is unknown, the parts must stay
-        self._hold.upload = await self._rows.add_parts(self._hold.upload, parts)
+        try:
+            self._hold.upload = await self._rows.add_parts(self._hold.upload, parts)
+        except LimitError:  # nothing was committed
+            self._written = parts
+            raise
         failpoint("uploads.after_count")
 
     async def _discard(self) -> None:

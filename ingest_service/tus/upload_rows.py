@@ -12,6 +12,7 @@ import msgspec
 
 from ingest_service.database import Database
 from ingest_service.errors import RefusedError
+from ingest_service.quotas.quotas import QuotaGate
 from ingest_service.uploads.presigned_uploads import no_such_upload
 from shared.connections.tenancy import ALL_TENANTS
 from shared.ids import new_id
@@ -109,6 +110,7 @@ ADD_PARTS = f"""
     )
     SELECT {COLUMNS} FROM moved
 """  # noqa: S608 - constants
+COUNT_PARTS = "SELECT count(*) FROM upload_parts WHERE upload_id = $1"
 PARTS = "SELECT offset_bytes, bytes, lease_token FROM upload_parts WHERE upload_id = $1 ORDER BY offset_bytes"
 
 # A row without a container is a tombstone: the orphan collector took the id because no job was committed in time.
@@ -140,15 +142,18 @@ REMOVE_PARTS = """
 class UploadRows:
     """Raises OutageError, and RefusedError `upload_taken_over` for a holder that lost its lease."""
 
-    def __init__(self, database: Database, *, expires_s: float) -> None:
+    def __init__(self, database: Database, quotas: QuotaGate, *, expires_s: float) -> None:
         self._database = database
+        self._quotas = quotas
         self._expires_s = expires_s
 
     async def create(self, tenant: str, length_bytes: int | None, metadata: UploadMetadata) -> Upload:
-        """Add an upload without bytes. A length of None is set later."""
+        """Add an upload without bytes, which reserves its length. A length of None is set later. LimitError."""
         options = encode_submission(metadata.options).decode()
         arguments = length_bytes, options, metadata.filename, metadata.shown, self._expires_s
-        return upload_of(await self._row(tenant, CREATE, new_id(), tenant, *arguments))
+        async with self._database.transaction(tenant) as connection:
+            await self._quotas.require_upload(connection, tenant, length_bytes or 0)
+            return upload_of(await connection.fetchrow(CREATE, new_id(), tenant, *arguments))
 
     async def get(self, tenant: str, upload_id: UUID) -> Upload:
         """Return the upload. RefusedError `not_found` or `upload_gone`."""
@@ -161,12 +166,16 @@ class UploadRows:
         return upload_of(row)
 
     async def set_length(self, upload: Upload, length_bytes: int) -> Upload:
-        return await self._change(SET_LENGTH, upload, length_bytes)
+        """Set a deferred length and reserve the rest of it. LimitError."""
+        more_bytes = length_bytes - upload.offset_bytes
+        return await self._change(SET_LENGTH, upload, length_bytes, more_bytes=more_bytes)
 
     async def add_parts(self, upload: Upload, parts: Sequence[Part]) -> Upload:
-        """Add the parts and move the offset behind them. Their bytes are then acknowledged."""
+        """Add the parts and move the offset behind them. Their bytes are then acknowledged. LimitError."""
         offsets, sizes = [part.offset_bytes for part in parts], [part.bytes for part in parts]
-        return await self._change(ADD_PARTS, upload, offsets, sizes, self._expires_s)
+        more_bytes = sum(sizes) if upload.length_bytes is None else 0  # a known length is reserved
+        arguments = offsets, sizes, self._expires_s
+        return await self._change(ADD_PARTS, upload, *arguments, more_bytes=more_bytes, more_parts=len(parts))
 
     async def parts(self, upload: Upload) -> list[Part]:
         """The parts in order of their offsets."""
@@ -199,15 +208,18 @@ class UploadRows:
         """Remove the rows of the parts, after their blobs."""
         await self._execute(upload.tenant, REMOVE_PARTS, upload.id, upload.lease_token)
 
-    async def _change(self, statement: str, upload: Upload, *arguments: Any) -> Upload:
-        row = await self._row(upload.tenant, statement, upload.id, upload.lease_token, *arguments)
+    async def _change(
+        self, statement: str, upload: Upload, *arguments: Any, more_bytes: int = 0, more_parts: int = 0
+    ) -> Upload:
+        async with self._database.transaction(upload.tenant) as connection:
+            if more_parts:
+                self._quotas.require_parts(await connection.fetchval(COUNT_PARTS, upload.id) + more_parts)
+            if more_bytes:
+                await self._quotas.require_bytes(connection, upload.tenant, more_bytes)
+            row = await connection.fetchrow(statement, upload.id, upload.lease_token, *arguments)
         if row is None:
             raise taken_over()
         return upload_of(row)
-
-    async def _row(self, tenant: str, statement: str, *arguments: Any) -> Any:
-        async with self._database.transaction(tenant) as connection:
-            return await connection.fetchrow(statement, *arguments)
 
     async def _execute(self, tenant: str, statement: str, *arguments: Any) -> None:
         async with self._database.transaction(tenant) as connection:

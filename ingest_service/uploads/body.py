@@ -9,7 +9,7 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import AsyncIterator, Awaitable, Generator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Generator, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -156,6 +156,7 @@ class StartedAwaitable:
 
 # `Content-Digest` and `Repr-Digest` (RFC 9530). No content coding is accepted, so both are digests of the body's bytes.
 
+MAX_MEMBERS = 16  # of a digest field; RFC 9530 registers fewer algorithms
 ALGORITHMS = {"sha-256": hashlib.sha256, "sha-512": hashlib.sha512}
 # A member of a structured dictionary whose value is a byte sequence (RFC 9651, 3.2 and 3.3.5); parameters are ignored.
 PARAMETER = r"[ ]*;[ ]*[a-z*][a-z0-9_.*-]*(?:=[A-Za-z0-9.*:/+=?\"-]*)?"
@@ -177,29 +178,37 @@ def with_checked_digests(receive: Receive, headers: Iterable[str]) -> Receive:
     declared = [digest for header in headers for digest in parse_digests(header)]
     if not declared:
         return receive
-    hashes = [ALGORITHMS[digest.algorithm]() for digest in declared]
+    hashes = {digest.algorithm: ALGORITHMS[digest.algorithm]() for digest in declared}  # both fields share them
 
     async def checked() -> Any:
         message: Any = await receive()
         if message["type"] == "http.request":
-            for running in hashes:
+            for running in hashes.values():
                 running.update(message.get("body", b""))
             if not message.get("more_body", False):
-                _compare(declared, [running.digest() for running in hashes])
+                _compare(declared, {algorithm: running.digest() for algorithm, running in hashes.items()})
         return message
 
     return checked
 
 
 def parse_digests(header: str) -> list[Digest]:
-    """The digests of known algorithms in a header; others are ignored. RefusedError `invalid_digest`."""
+    """The digests of known algorithms in a header; others are ignored. RefusedError `invalid_digest`.
+
+    An algorithm that is named twice is refused: hashing the body once for each name would stop the event loop.
+    """
+    if header.count(",") >= MAX_MEMBERS:
+        raise RefusedError("invalid_digest", f"A digest field may have {MAX_MEMBERS} members.")
     members = [MEMBER.fullmatch(member) for member in header.split(",")] if header.strip() else []
+    names = [match[1] for match in map(_present, members)]
+    if len(names) > len(set(names)):
+        raise RefusedError("invalid_digest", "A digest field may name each algorithm once.")
     return [_digest(match[1], match[2]) for match in map(_present, members) if match[1] in ALGORITHMS]
 
 
-def _compare(declared: Sequence[Digest], found: Sequence[bytes]) -> None:
-    for digest, value in zip(declared, found, strict=True):
-        if not hmac.compare_digest(digest.value, value):
+def _compare(declared: Sequence[Digest], found: Mapping[str, bytes]) -> None:
+    for digest in declared:
+        if not hmac.compare_digest(digest.value, found[digest.algorithm]):
             raise RefusedError("digest_mismatch", f"The {digest.algorithm} digest does not match the content.")
 
 

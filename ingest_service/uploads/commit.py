@@ -22,7 +22,7 @@ from ingest_service.telemetry.metrics import COMMIT_BATCH
 from shared.failpoints import failpoint
 from shared.ids import new_id
 from shared.queue.dispatch import Dispatch
-from shared.queue.task_costs import cost_s
+from shared.queue.task_costs import cost_s, guess_s
 from shared.schemas.options import SubmitOptions, encode_submission
 from shared.schemas.states import TaskKind
 from shared.secret import Secret
@@ -128,9 +128,10 @@ def fingerprint(source: str, options: SubmitOptions) -> str:
 class _Waiting:
     """A row that waits for its commit. The outcome is None after the commit, else the error."""
 
-    def __init__(self, row: JobRow) -> None:
+    def __init__(self, row: JobRow, reserved_bytes: int) -> None:
         loop = asyncio.get_running_loop()
         self.row = row
+        self.reserved_bytes = reserved_bytes
         self.since_s = loop.time()
         self.outcome: asyncio.Future[Exception | None] = loop.create_future()
 
@@ -150,13 +151,13 @@ class JobRecorder:
         self._running = 0
         self._committers: set[asyncio.Task[None]] = set()
 
-    async def record(self, row: JobRow) -> None:
-        """Return when the row is committed.
+    async def record(self, row: JobRow, *, reserved_bytes: int = 0) -> None:
+        """Return when the row is committed. The quotas count `reserved_bytes` of it already.
 
         After CommitUnknownError the row may or may not be committed. After any other error it is not: OutageError,
         LimitError (over a quota), asyncpg.UniqueViolationError (the job exists), or another error of the database.
         """
-        waiting = _Waiting(row)
+        waiting = _Waiting(row, reserved_bytes)
         self._waiting.append(waiting)
         self._start_committer()
         try:
@@ -200,7 +201,7 @@ class JobRecorder:
     async def _commit(self, batch: Sequence[_Waiting]) -> None:
         """Commit the batch. If the database rejects a row, commit each row alone."""
         try:
-            outcomes = await self._attempt([waiting.row for waiting in batch])
+            outcomes = await self._attempt(batch)
         except BaseException as error:  # the process is stopping
             _settle(batch, [_unknown(error)] * len(batch))
             raise
@@ -211,16 +212,17 @@ class JobRecorder:
         for waiting in batch:
             await self._commit([waiting])
 
-    async def _attempt(self, rows: Sequence[JobRow]) -> Sequence[Exception | None]:
+    async def _attempt(self, batch: Sequence[_Waiting]) -> Sequence[Exception | None]:
         """Commit the rows that are within their tenants' quotas, all or none. Return each row's error or None.
 
         Errors: CommitUnknownError, OutageError, LimitError, or the database's error about one of the rows.
         """
+        rows = [waiting.row for waiting in batch]
         committing = False  # from here until the answer to COMMIT, the jobs may or may not exist
         try:
             async with self._database.connection() as connection:
                 async with begun(connection, *{row.tenant for row in rows}):
-                    outcomes = await self._check_quotas(connection, rows)
+                    outcomes = await self._check_quotas(connection, batch)
                     within = [row for row, outcome in zip(rows, outcomes, strict=True) if outcome is None]
                     if within:
                         await connection.execute(INSERT_JOBS_AND_FIRST_TASKS, *columns_of(within))
@@ -234,10 +236,16 @@ class JobRecorder:
             self.on_batch(len(within))
         return outcomes
 
-    async def _check_quotas(self, connection: Any, rows: Sequence[JobRow]) -> Sequence[LimitError | None]:
+    async def _check_quotas(self, connection: Any, batch: Sequence[_Waiting]) -> Sequence[LimitError | None]:
         if self._quotas is None:
-            return [None] * len(rows)
-        return await self._quotas.check_batch(connection, [Wanted(row.tenant, row.source_bytes or 0) for row in rows])
+            return [None] * len(batch)
+        wanted = [wanted_by(waiting.row, waiting.reserved_bytes) for waiting in batch]
+        return await self._quotas.check_batch(connection, wanted)
+
+
+def wanted_by(row: JobRow, reserved_bytes: int = 0) -> Wanted:
+    """What a job asks of the quotas."""
+    return Wanted(row.tenant, row.source_bytes or 0, guess_s(row.source_bytes, row.container), reserved_bytes)
 
 
 def _settle(batch: Sequence[_Waiting], outcomes: Sequence[Exception | None]) -> None:
@@ -281,7 +289,7 @@ async def commit_job(  # noqa: PLR0913 - what one transaction writes
             async with begun(connection, row.tenant):
                 if claim:
                     await claim(connection)
-                await quotas.require(connection, Wanted(row.tenant, row.source_bytes or 0))
+                await quotas.require(connection, wanted_by(row))
                 await connection.execute(INSERT_JOBS_AND_FIRST_TASKS, *columns_of([row]))
                 if also:
                     await also(connection, row.job_id, identity)

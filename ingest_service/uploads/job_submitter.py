@@ -117,14 +117,14 @@ async def _discard(receiver: UploadReceiver) -> None:
         log.warning("discard_failed", error=str(error))
 
 
-async def record_job(recorder: JobRecorder, tenant: str, upload: Upload) -> AcceptedJob:
+async def record_job(recorder: JobRecorder, tenant: str, upload: Upload, *, reserved_bytes: int = 0) -> AcceptedJob:
     """Commit the job and its `prepare` task in a batch.
 
     Raises OutageError or LimitError (nothing was written), or CommitUnknownError.
     """
     row = _row(tenant, upload)
     try:
-        await recorder.record(row)
+        await recorder.record(row, reserved_bytes=reserved_bytes)
     except asyncpg.UniqueViolationError as error:
         # this process was frozen so long that the orphan collector took the id
         raise OutageError("storage_unavailable", "Committing the upload took too long. Send it again.") from error

@@ -6,7 +6,6 @@ valid: a later PUT changes neither the job nor its size. The task `prepare` comp
 
 import asyncio
 import datetime as dt
-from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -50,8 +49,6 @@ FIND = """
 LOCKED = f"{FIND} FOR UPDATE"
 CLAIM = "UPDATE direct_uploads SET job_id = $3 WHERE tenant = $1 AND id = $2"
 
-Precheck = Callable[[str, int], Awaitable[None]]  # raises LimitError when so many bytes exceed the tenant's quota
-
 
 def parse_upload_id(text: str) -> UUID:
     """Parse a client's upload id. A malformed id is an unknown one: RefusedError `not_found`."""
@@ -92,12 +89,12 @@ class DirectUploads(msgspec.Struct, frozen=True, kw_only=True):
 
     blobs: BlobStore
     database: Database
-    precheck: Precheck
+    quotas: QuotaGate
     are_wanted: bool  # the setting `presigned_uploads`
 
     async def create(self, tenant: str) -> DirectUpload:
         """Create one. RefusedError `no_direct_uploads`, LimitError, OutageError or BlobStoreError."""
-        await self.precheck(tenant, 0)
+        await self.quotas.precheck(tenant, 0)
         upload_id = new_id()
         expires_at = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=URL_EXPIRES_S)  # the clock that signs the URL
         put = await self.blobs.upload_url(blob_keys.direct(upload_id), expires_s=URL_EXPIRES_S)
@@ -106,6 +103,7 @@ class DirectUploads(msgspec.Struct, frozen=True, kw_only=True):
                 "no_direct_uploads", "This service has no presigned uploads. Send the audio to /v1/jobs or /v1/uploads."
             )
         async with self.database.transaction(tenant) as connection:
+            await self.quotas.require_upload(connection, tenant, 0, is_presigned=True)
             await connection.execute(CREATE, upload_id, tenant)  # its client may PUT it and make it a job for one day
         url, headers = put.url.reveal(), dict(put.headers)
         return DirectUpload(upload_id=str(upload_id), url=url, method="PUT", headers=headers, expires_at=expires_at)

@@ -32,7 +32,7 @@ def cost_s(
         return 1
     if kind is TaskKind.FINISH:
         return FINISH_S
-    whole_s = duration_s or _guess_s(source_bytes, container)
+    whole_s = duration_s or guess_s(source_bytes, container)
     if kind is TaskKind.CHUNK:
         return _at_least_one(whole_s / max(1, chunk_count))
     return _at_least_one(min(whole_s, LONGEST_WHOLE_S))
@@ -43,7 +43,8 @@ def cost_of_row(kind: TaskKind, row: Mapping[str, Any]) -> int:
     return cost_s(kind, **{name: row[name] for name in ("source_bytes", "container", "duration_s", "chunk_count")})
 
 
-def _guess_s(source_bytes: int | None, container: str | None) -> float:
+def guess_s(source_bytes: int | None, container: str | None) -> float:
+    """Guess the seconds of audio in a source that is not decoded yet."""
     if source_bytes is None:
         return UNKNOWN_S
     return source_bytes / BYTES_A_SECOND.get(container or "", COMPRESSED_BYTES_A_SECOND)

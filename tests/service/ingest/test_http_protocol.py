@@ -183,6 +183,38 @@ NOT_HTTP = {
     "a path that is no ASCII": (head(line="GET /v1/jobs/\xff HTTP/1.1"), 400),
     "a tunnel": (head(line="CONNECT example.com:443 HTTP/1.1"), 400),
     "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+    "no Host": (b"GET / HTTP/1.1\r\n\r\n", 400),
+    "two Hosts": (head("Host: y"), 400),
+    "the same Host twice": (head("Host: x"), 400),
+    "a Host with a user": (b"GET / HTTP/1.1\r\nHost: a@b\r\n\r\n", 400),
+    "a Host with a path": (b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400),
+    "a Host with a bad port": (b"GET / HTTP/1.1\r\nHost: a:8x\r\n\r\n", 400),
+    "an empty Host": (b"GET / HTTP/1.1\r\nHost:\r\n\r\n", 400),
+    "two spaces": (head(line="GET  /v1/jobs HTTP/1.1"), 400),
+    "two spaces before the version": (head(line="GET /v1/jobs  HTTP/1.1"), 400),
+    "a tab": (head(line="GET\t/v1/jobs HTTP/1.1"), 400),
+    "no version": (b"GET /v1/jobs\r\n\r\n", 400),
+    "HTTP/0.9": (head(line="GET /v1/jobs HTTP/0.9"), 400),
+    "HTTP/2.0": (head(line="GET /v1/jobs HTTP/2.0"), 400),
+    "RTSP": (head(line="GET /v1/jobs RTSP/1.0"), 400),
+    "ICE": (head(line="SOURCE /v1/jobs ICE/1.0"), 400),
+    "a coding in HTTP/1.0": (head("Transfer-Encoding: chunked", line="POST /v1/jobs HTTP/1.0"), 400),
+    "another host in the target": (head(line="GET http://y/v1/jobs HTTP/1.1"), 400),
+    "a user in the target": (head(line="GET http://u@x/v1/jobs HTTP/1.1"), 400),
+    "an asterisk": (head(line="GET * HTTP/1.1"), 400),
+    "a fragment": (head(line="GET /v1/jobs#x HTTP/1.1"), 400),
+    "a backslash": (head(line="GET /v1\\jobs HTTP/1.1"), 400),
+    "a wrong percent sign": (head(line="GET /v1/%zz HTTP/1.1"), 400),
+    "two types": (head("Content-Type: audio/wav", "Content-Type: application/json"), 400),
+    "two offsets": (head("Upload-Offset: 1", "Upload-Offset: 2"), 400),
+    "a line folding": (head("X-A: a\r\n b"), 400),
+    "a bare line feed": (b"GET / HTTP/1.1\nHost: x\n\n", 400),
+    "a bare carriage return": (head("X-A: a\rb"), 400),
+    "an empty length": (head("Content-Length:"), 400),
+    "the same length twice": (head("Content-Length: 5", "Content-Length: 5"), 400),
+    "chunked twice": (head("Transfer-Encoding: chunked", "Transfer-Encoding: chunked"), 400),
+    "a length in a trailer": (CHUNKED + b"0\r\nContent-Length: 5\r\n\r\n", 400),
+    "a chunk with a line feed": (CHUNKED + b"1\na\n0\n\n", 400),
     "TLS": (bytes.fromhex("16030100a5010000a10303") + bytes(160), 400),
 }
 
@@ -239,3 +271,28 @@ async def test_an_encoded_body_is_refused(ingest: Ingest, path: str, coding: str
 async def test_the_identity_encoding_is_accepted(ingest: Ingest) -> None:
     headers = {"Content-Type": "audio/wav", "Content-Encoding": "identity"}
     assert (await ingest.post(wav(), headers=headers))[0] == 202
+
+
+async def test_chunk_extensions_are_bounded_together(ingest: Ingest) -> None:
+    chunks = [b"1;x=" + b"y" * 4000 + b"\r\nR\r\n"] * 20
+    async with connected(ingest) as (reader, writer):
+        writer.write(CHUNKED)
+        for each in chunks:
+            writer.write(each)
+            await writer.drain()
+        assert (await until_closed(reader)).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_an_absolute_target_and_http_1_0_are_served(ingest: Ingest) -> None:
+    for line in ("GET http://x/health/live HTTP/1.1", "GET /health/live HTTP/1.0"):
+        answer = await exchange(ingest, head("Connection: close", line=line))
+        assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_request_line_in_pieces_is_checked(ingest: Ingest) -> None:
+    async with connected(ingest) as (reader, writer):
+        for piece in (b"\r\n", b"GET ", b" /health/live", b" HTTP/1.1\r\nHost: x\r\n\r\n"):
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0)
+        assert (await until_closed(reader)).startswith(b"HTTP/1.1 400 ")

@@ -21,7 +21,7 @@ from tests.service.ingest.test_processes import CLIENTS, WAV_TYPE, several
 from tests.service.ingest.test_record_jobs import row
 from tests.service.ingest.test_submit_url import post as post_url
 from tests.support.ingest.raw_http import connected, head
-from tests.support.ingest.records import start
+from tests.support.ingest.records import fail, start
 from tests.support.ingest.scraping import scrape
 from tests.support.ingest.serving import Ingest, serving, until
 from tests.support.ingest.sounds import wav
@@ -204,3 +204,16 @@ async def test_an_unavailable_database_does_not_refuse_uploads_early() -> None:
         gate = QuotaGate(database, Quotas(bytes_a_day=1))
         await gate.precheck("default", 1 << 40)
         assert gate.usage_cache.may_have_quotas("default")  # the commit decides
+
+
+async def test_jobs_that_are_queued_again_count_against_the_queue(settings: IngestSettings) -> None:
+    async with serving(settings, quota_jobs_queued=2) as ingest:
+        dead = [await ingest.submit(SOUND) for _ in range(2)]
+        for job_id in dead:
+            await fail(ingest, job_id)
+        await ingest.submit(SOUND)
+        assert (await ingest.post(None, path=f"/v1/dead-letters/{dead[0]}/redrive"))[0] == 202
+        status, problem = await ingest.post(None, path=f"/v1/dead-letters/{dead[1]}/redrive")
+        assert (status, named(problem)) == (429, "jobs_queued")
+        assert (await ingest.post(None, path="/v1/dead-letters/redrive"))[1] == {"redriven": 0}
+        assert (await ingest.get(f"/v1/jobs/{dead[1]}"))[1]["status"] == "FAILED"

@@ -145,3 +145,14 @@ async def test_a_job_without_a_webhook_is_refused(ingest: Ingest) -> None:
     await records.complete(ingest, job_id)
     status, problem = await send_again(ingest, job_id)
     assert (status, problem["code"]) == (409, "no_webhook")
+
+
+async def test_deliveries_by_request_are_bounded(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest_service.jobs.webhooks.MAX_DELIVERIES", 2)
+    job_id, _, _ = await completed(ingest)
+    for status in (202, 429):
+        await ingest.sql("UPDATE tasks SET state = 'done' WHERE kind = 'deliver'")
+        answer = await send_again(ingest, job_id)
+        assert answer[0] == status
+    assert (answer[1]["code"], "webhook_deliveries" in answer[1]["detail"]) == ("quota_exceeded", True)
+    assert len(await states(ingest, job_id)) == 2

@@ -27,6 +27,7 @@ from ingest_service.errors import RefusedError
 from ingest_service.jobs.cancel import cancel_job
 from ingest_service.jobs.erase import erase_job
 from ingest_service.jobs.redrive import redrive_job
+from ingest_service.quotas.quotas import QuotaGate, Quotas
 from ingest_service.uploads.notify import DispatchNotifier
 from processor_service.audio.write_chunks import PreparedAudio
 from processor_service.errors import LeaseLostError
@@ -120,6 +121,7 @@ class Life(RuleBasedStateMachine):
         self.pool: asyncpg.Pool = self._do(_open(self.database_url))
         self.database = Database(self.pool)
         self.notifier = _SilentBell()
+        self.quotas = QuotaGate(self.database, Quotas())
         self.blobs = BlobStore(self.storage_url)
         self.rescuer = Rescuer(self.pool, POLICY)
         self.tokens: dict[UUID, int] = {}
@@ -196,14 +198,14 @@ class Life(RuleBasedStateMachine):
     def redrive_what_failed(self) -> None:
         for row in self._do(self.pool.fetch("SELECT id FROM jobs WHERE status = 'FAILED' AND erased_at IS NULL")):
             _, generation = self._standing(row["id"])
-            self._do(redrive_job(self.database, self.notifier, LOCAL.tenant, str(row["id"])))
+            self._do(redrive_job(self.database, self.notifier, self.quotas, LOCAL.tenant, str(row["id"])))
             assert self._standing(row["id"]) == (JobStatus.QUEUED, generation + 1)
 
     @rule(job_id=jobs)
     def redrive_what_did_not_fail(self, job_id: UUID) -> None:
         before = self._standing(job_id)
         if before[0] is not JobStatus.FAILED:
-            self._refused(redrive_job(self.database, self.notifier, LOCAL.tenant, str(job_id)))
+            self._refused(redrive_job(self.database, self.notifier, self.quotas, LOCAL.tenant, str(job_id)))
             assert self._standing(job_id) == before
 
     @rule(job_id=jobs, chance=SELDOM)
@@ -211,7 +213,7 @@ class Life(RuleBasedStateMachine):
         if chance:
             return
         self._do(erase_job(self.database, self.notifier, self.blobs, LOCAL.tenant, str(job_id)))
-        assert self._refused(redrive_job(self.database, self.notifier, LOCAL.tenant, str(job_id)))
+        assert self._refused(redrive_job(self.database, self.notifier, self.quotas, LOCAL.tenant, str(job_id)))
 
     @invariant()
     def the_record_makes_sense(self) -> None:

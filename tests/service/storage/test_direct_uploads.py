@@ -266,6 +266,15 @@ async def test_a_presigned_upload_counts_against_the_quota(settings: IngestSetti
         assert (await ingest.get("/v1/usage"))[1]["days"][0]["bytes"] == len(SOUND)
 
 
+async def test_presigned_urls_without_jobs_are_bounded(settings: IngestSettings) -> None:
+    async with serving(settings, quota_bytes_a_day=300, max_open_uploads=105) as ingest:
+        statuses = [(await ingest.post(None, PRESIGNED))[0] for _ in range(101)]
+        assert statuses == [201] * 100 + [429]
+        await ingest.sql("INSERT INTO tenant_quotas (tenant, bytes_a_day) VALUES ('default', 0)")
+        statuses = [(await ingest.post(None, PRESIGNED))[0] for _ in range(6)]
+        assert statuses == [201] * 5 + [429]
+
+
 async def test_the_setting_disables_presigned_uploads(settings: IngestSettings) -> None:
     async with serving(settings, presigned_uploads=False) as ingest:
         status, problem = await ingest.post(None, PRESIGNED)

@@ -16,8 +16,7 @@ import msgspec
 import uvicorn
 
 from ingest_service.app import create_asgi
-from ingest_service.server.http_protocol import GuardedProtocol
-from ingest_service.server.serve import Server
+from ingest_service.server.serve import Server, bounded_protocol
 from ingest_service.server.supervisor import bind
 from ingest_service.settings import IngestSettings
 from shared.blobs.blob_store import BlobStore
@@ -103,11 +102,12 @@ async def serving(settings: IngestSettings, **changes: Any) -> AsyncIterator[Ing
     stopping = asyncio.Event()
     config = uvicorn.Config(
         create_asgi(settings, stopping),
-        http=GuardedProtocol,
+        http=bounded_protocol(settings),
         ws="none",
         interface="asgi3",
         lifespan="on",
         log_config=None,
+        proxy_headers=False,
         timeout_graceful_shutdown=5,
     )
     server = Server(config, stopping)

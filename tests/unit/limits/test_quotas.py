@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_service.quotas.quotas import Quotas, Used, over_quota, over_quota_each, seconds_to_midnight
+from ingest_service.quotas.quotas import Quotas, Used, Wanted, over_quota, over_quota_each, seconds_to_midnight
 from ingest_service.routes.usage import MAX_DAYS, span_of_days
 
 NOON = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
@@ -43,7 +43,7 @@ limits = st.integers(0, 200)
 
 @given(st.builds(Quotas, bytes_a_day=limits, jobs_queued=limits), st.lists(st.integers(1, 50)))
 def test_accepted_jobs_stay_within_the_quotas_and_refused_ones_would_not(quotas: Quotas, sizes: list[int]) -> None:
-    outcomes = over_quota_each(quotas, Used(), sizes, NOON)
+    outcomes = over_quota_each(quotas, Used(), [Wanted("acme", size) for size in sizes], NOON)
     taken = [size for size, outcome in zip(sizes, outcomes, strict=True) if outcome is None]
     assert not quotas.bytes_a_day or sum(taken) <= quotas.bytes_a_day
     assert not quotas.jobs_queued or len(taken) <= quotas.jobs_queued
