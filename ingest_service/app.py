@@ -15,6 +15,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Scope
 
 from ingest_service.auth.caller import Caller, caller_of, require_json, require_scope
+from ingest_service.client_json import BoundedRequest
 from ingest_service.jobs.results import RangeNotSatisfiableError
 from ingest_service.middleware.access_log import with_access_log
 from ingest_service.middleware.answer_headers import with_security_headers
@@ -86,6 +87,7 @@ def create_app(settings: IngestSettings, stopping: asyncio.Event | None = None) 
             "caller": Provide(_caller, sync_to_thread=False),
         },
         guards=[require_scope, require_json],
+        request_class=BoundedRequest,
         exception_handlers={**HANDLERS, RangeNotSatisfiableError: audio.answer_unsatisfiable},
         lifespan=[lifespan],
         openapi_config=openapi_config(_version(), security=API_KEYS if settings.auth == "required" else None),

@@ -84,10 +84,10 @@ class UploadCompleter:
         await self._quotas.precheck(
             upload.tenant, size, reserved_bytes=size
         )  # before the copy: every HEAD may get here
-        parts = await self._rows.parts(upload)
+        options, parts = upload.submit_options(), await self._rows.parts(upload)
         audio = await store_audio(self._blobs, blob_keys.source(job_id), self._bytes_of(upload.id, parts))
         failpoint("uploads.after_compose")
-        whole = WholeUpload(job_id=job_id, audio=audio, filename=upload.filename, options=upload.submit_options())
+        whole = WholeUpload(job_id=job_id, audio=audio, filename=upload.filename, options=options)
         with committing():
             accepted = await self._commit_job(upload.tenant, whole, reserved_bytes=size)
         note_accepted(job_id)

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from ingest_service.client_json import decode_json
 from ingest_service.errors import RefusedError
 from ingest_service.tus.upload_rows import Upload, UploadMetadata
 from ingest_service.uploads.parse_options import JSON_FIELD, OptionCollector, invalid_option
@@ -140,7 +141,7 @@ def _shown(pairs: dict[str, bytes]) -> str | None:
     """Return the header to echo. The JSON of several options is echoed without the secret."""
     shown = {name: value for name, value in pairs.items() if name != NEVER_SHOWN}
     if JSON_FIELD in shown:
-        options = msgspec.json.decode(shown[JSON_FIELD], type=dict[str, Any])
+        options = decode_json(shown[JSON_FIELD], dict[str, Any], enclosing=1)
         if options.pop(NEVER_SHOWN, None) is not None:
             shown[JSON_FIELD] = msgspec.json.encode(options)
     return ",".join(f"{name} {base64.b64encode(value).decode()}".strip() for name, value in shown.items()) or None

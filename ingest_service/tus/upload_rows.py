@@ -52,7 +52,10 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
         return self.offset_bytes == self.length_bytes
 
     def submit_options(self) -> SubmitOptions:
-        return decode_submission(self.options or "{}")
+        try:
+            return decode_submission(self.options or "{}")
+        except RecursionError:  # created by a version without a bound
+            raise RefusedError("invalid_option", "`metadata` is nested too deep. Start a new upload.") from None
 
 
 class UploadMetadata(msgspec.Struct, frozen=True, kw_only=True):

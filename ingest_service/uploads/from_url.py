@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 from litestar.types import Receive
 
+from ingest_service.client_json import ClientJsonError, decode_json
 from ingest_service.errors import RefusedError
 from ingest_service.uploads.body import read_body
 from ingest_service.uploads.commit import fingerprint
@@ -21,7 +22,7 @@ from shared.secret import repr_hiding
 
 URL_FIELD = "audio_url"
 JSON_TYPE = "application/json"
-MAX_JSON_BYTES = 256 << 10
+MAX_JSON_BYTES = 128 << 10  # the largest metadata may need three times its bytes for escapes
 MAX_URL_CHARS = 4096  # a presigned URL has 1000 to 2000
 # Without credentials, and without characters that URL parsers read differently.
 URL = re.compile(r"(?i:https?)://[^\s\\/?#@]+(?:[/?#][^\s\\\x00-\x1f\x7f]*)?")
@@ -109,6 +110,6 @@ def _too_large() -> RefusedError:
 
 def _object(data: bytes) -> dict[str, Any]:
     try:
-        return msgspec.json.decode(data, type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return decode_json(data, dict[str, Any], enclosing=1)
+    except ClientJsonError as error:
         raise RefusedError("invalid_json", f"The body is not a JSON object: {error}.") from error

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ingest_service.client_json import ClientJsonError, check_metadata, decode_json
 from ingest_service.errors import RefusedError, why_invalid
 from shared.schemas.options import SubmitOptions
 from shared.secret import Secret, decode_secret
@@ -66,9 +67,9 @@ def invalid_option(name: str, why: str) -> RefusedError:
 def _convert(name: str, value: Any, *, from_text: bool) -> Any:
     try:
         if name == "metadata":
-            return msgspec.json.decode(value) if from_text else value
+            return _metadata(decode_json(value, object) if from_text else value)
         converted = msgspec.convert(value, OPTION_TYPES[name], strict=not from_text, dec_hook=decode_secret)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, ClientJsonError) as error:
         raise invalid_option(name, f"is invalid: {why_invalid(error)}") from error
     shown = converted.reveal() if isinstance(converted, Secret) else converted
     if isinstance(shown, str) and "\x00" in shown:
@@ -76,8 +77,13 @@ def _convert(name: str, value: Any, *, from_text: bool) -> Any:
     return converted
 
 
+def _metadata(value: Any) -> Any:
+    check_metadata(value)
+    return value
+
+
 def _json_object(text: str | bytes) -> dict[str, Any]:
     try:
-        return msgspec.json.decode(text, type=dict[str, Any])
-    except (msgspec.MsgspecError, RecursionError) as error:
+        return decode_json(text, dict[str, Any], enclosing=1)
+    except ClientJsonError as error:
         raise invalid_option(JSON_FIELD, f"is not a JSON object: {error}") from error

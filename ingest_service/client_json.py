@@ -1,0 +1,85 @@
+"""Decodes all JSON that clients send: bodies, form fields, query parameters and headers. No other module decodes it.
+
+Deep nesting exhausts the stack of parsers and encoders, ours and those of every client that reads it back.
+"""
+
+from itertools import accumulate
+from typing import Any, TypeVar, cast
+
+import msgspec
+from litestar import Request
+
+from ingest_service.errors import RefusedError
+
+MAX_DEPTH = 32  # arrays and objects inside each other
+MAX_METADATA_BYTES = 16 << 10  # as JSON without spaces: a page of jobs holds 200
+MAX_NODES = MAX_METADATA_BYTES // 2 + 2  # arrays and objects: no more fit into metadata
+NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+OPENING = b"[{"
+
+T = TypeVar("T")
+
+
+class ClientJsonError(ValueError):
+    """The text is not JSON of the wanted type, or nested too deep. The message is for the client."""
+
+
+def decode_json(text: bytes | str, wanted: type[T], *, enclosing: int = 0) -> T:
+    """Decode a client's JSON. `enclosing`: levels that the text adds around the client's own values.
+
+    Raises ClientJsonError.
+    """
+    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    try:
+        if not is_shallow(data, MAX_DEPTH + enclosing):
+            raise _too_deep()
+        return msgspec.json.Decoder(wanted).decode(data)
+    except RecursionError:
+        raise _too_deep() from None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ClientJsonError(str(error)) from error
+
+
+def is_shallow(data: bytes, max_depth: int) -> bool:
+    """Return whether JSON has at most `max_depth` levels, and at most MAX_NODES arrays and objects.
+
+    Costs at most milliseconds for the largest body, because it runs on the event loop.
+    """
+    if data.count(b"[") + data.count(b"{") <= max_depth:
+        return True
+    brackets = _without_strings(data).translate(None, NO_BRACKETS)
+    if len(brackets) > 2 * MAX_NODES:
+        return False
+    return max(accumulate(1 if bracket in OPENING else -1 for bracket in brackets), default=0) <= max_depth
+
+
+def _without_strings(data: bytes) -> bytes:
+    unescaped = data.replace(rb"\\", b"").replace(rb"\"", b"")
+    return b"".join(unescaped.split(b'"')[::2])
+
+
+def check_metadata(value: Any) -> None:
+    """Raise ClientJsonError if a decoded `metadata` is larger or deeper than a job may keep."""
+    encoded = msgspec.json.encode(value)
+    if len(encoded) > MAX_METADATA_BYTES:
+        raise ClientJsonError(f"it has {len(encoded)} bytes, but may have at most {MAX_METADATA_BYTES}")
+    if not is_shallow(encoded, MAX_DEPTH):
+        raise _too_deep()
+
+
+def _too_deep() -> ClientJsonError:
+    return ClientJsonError(
+        f"it has more than {MAX_DEPTH} levels of arrays and objects, or more than {MAX_NODES} of them"
+    )
+
+
+class BoundedRequest(Request[Any, Any, Any]):
+    """The request of every route: a JSON body is decoded here, before the framework converts it."""
+
+    async def json(self) -> Any:
+        """Return the decoded body. RefusedError `invalid_json`."""
+        body = await self.body()
+        try:
+            return decode_json(body or b"null", cast(type[Any], Any), enclosing=1)
+        except ClientJsonError as error:
+            raise RefusedError("invalid_json", f"The body is invalid JSON: {error}.") from error
