@@ -62,6 +62,7 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
             "Too many event streams",
             "Close an event stream, or ask for the job's state instead.",
         ),
+        "too_many_renders": (429, "Too many renders", "Try again after the seconds in `Retry-After`."),
         # resumable uploads
         "invalid_upload": (400, "Invalid upload header", "Send the headers of tus 1.0.0, with valid values."),
         "upload_offset_mismatch": (409, "Upload offset mismatch", "Continue from the offset that HEAD returns."),

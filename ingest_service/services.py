@@ -18,6 +18,7 @@ from ingest_service.database import POOL_SIZE, Database
 from ingest_service.errors import OutageError
 from ingest_service.jobs.events import JobWatcher
 from ingest_service.jobs.queries import JobReader
+from ingest_service.jobs.renders import Renders
 from ingest_service.quotas.concurrent_uploads import TenantLimits, open_tenant_limits
 from ingest_service.readiness import Readiness, check_health, see_processors
 from ingest_service.settings import IngestSettings
@@ -52,6 +53,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     database: Database
     redis: Redis
     cue_size: CueSize
+    renders: Renders
     presigned_downloads: bool
     watcher: JobWatcher
     key_cache: KeyCache
@@ -85,6 +87,9 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
         JobWatcher.opened(database, stopping) as watcher,
         _open_key_ring(settings, database) as key_cache,
         open_tenant_limits(settings, database, redis) as limits,
+        Renders.opened(
+            blobs, stopping, at_once=settings.renders_at_once, cache_bytes=settings.render_cache_bytes
+        ) as renders,
         open_resumable_uploads(
             database,
             blobs,
@@ -117,6 +122,7 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
             database=database,
             redis=redis,
             cue_size=settings.cue_size,
+            renders=renders,
             presigned_downloads=settings.presigned_downloads,
             watcher=watcher,
             key_cache=key_cache,

@@ -79,6 +79,10 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
     max_open_uploads: Bound = 1_000  # of a tenant: resumable and presigned uploads that are not jobs yet
     max_upload_parts: Bound = 10_000  # of a resumable upload; each request adds one, and a long one every 64 MiB
     max_ended_uploads: Bound = 20_000  # of a tenant: expired and terminated uploads, which are kept for days
+    renders_at_once: Annotated[int, msgspec.Meta(ge=1, le=64)] = (
+        2  # long transcripts that one serving process renders as text at a time, one of each tenant
+    )
+    render_cache_bytes: Annotated[int, msgspec.Meta(ge=0)] = 32 << 20  # of rendered text, in each serving process
     subtitle_max_chars: MaxChars = 42  # of a line; full-width characters count as two
     subtitle_max_lines: MaxLines = 2
     subtitle_max_seconds: MaxSeconds = 7.0  # the longest time that a cue is shown

@@ -9,7 +9,7 @@ from ingest_service.errors import RefusedError
 from ingest_service.jobs.queries import JobResults
 from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobNotFoundError
-from shared.blobs.blob_store import BlobStore
+from shared.blobs.blob_store import BlobStore, BlobVersion
 from shared.schemas.states import JobStatus
 
 Variant = Literal["original", "denoised"]
@@ -111,11 +111,11 @@ async def _find_denoised(blobs: BlobStore, job: JobResults) -> AudioBlob:
     return AudioBlob(key=key, size=size, media_type="audio/flac", filename=f"{job.job_id}.denoised.flac")
 
 
-async def read_transcript(blobs: BlobStore, job: JobResults) -> bytes:
-    """Return the JSON of a `Transcript`. Raise RefusedError `not_ready`, …; BlobStoreError."""
+async def find_transcript(blobs: BlobStore, job: JobResults) -> BlobVersion:
+    """Return where the JSON of a `Transcript` is. Raise RefusedError `not_ready`, …; BlobStoreError."""
     generation = require_results(job)
     try:
-        return await blobs.get(blob_keys.transcript(job.job_id, generation))
+        return await blobs.version(blob_keys.transcript(job.job_id, generation))
     except BlobNotFoundError:
         raise RefusedError("not_found", "The transcript of this job is no longer stored.") from None
 

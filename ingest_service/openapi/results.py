@@ -10,7 +10,7 @@ from litestar.openapi.spec import Example, OpenAPIMediaType, OpenAPIResponse, Op
 from litestar.openapi.spec.enums import OpenAPIType
 
 from ingest_service.jobs.views import JobState, event
-from ingest_service.openapi.document import EXAMPLE_JOB_ID, ONE_JOB
+from ingest_service.openapi.document import EXAMPLE_JOB_ID, ONE_JOB, problems
 from ingest_service.subtitles.cue_size import CueSize
 from ingest_service.subtitles.formats import MEDIA_TYPES, render
 from shared.schemas.states import JobStatus, Stage
@@ -77,7 +77,8 @@ TRANSCRIPT: Mapping[int, ResponseSpec] = {
         generate_examples=False,
         description="The transcript in the requested format",
         examples=[Example(id="json", value=_EXAMPLE_TRANSCRIPT)],
-    )
+    ),
+    **problems("rate_limited", "too_many_renders"),
 }
 
 

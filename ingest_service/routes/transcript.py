@@ -1,21 +1,19 @@
 """`GET /v1/jobs/{job_id}/transcript`: the transcript as JSON, plain text, subtitles or RTTM."""
 
-import asyncio
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-import msgspec
 from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.response import Stream
 
 from ingest_service.auth.caller import Caller, Scope, needs
-from ingest_service.jobs.results import read_transcript
+from ingest_service.jobs.renders import RenderKey
+from ingest_service.jobs.results import find_transcript
 from ingest_service.openapi.document import RESULT_PROBLEMS
 from ingest_service.openapi.results import TRANSCRIPT, TextFormats
 from ingest_service.services import Services
-from ingest_service.subtitles.cue_size import CueSize
-from ingest_service.subtitles.formats import MEDIA_TYPES, TextFormat, render
-from shared.schemas.transcript import Transcript
+from ingest_service.subtitles.formats import MEDIA_TYPES, TextFormat
 
 Format = FromQuery[Literal["json", TextFormat]]
 MaxChars = Annotated[int | None, QueryParameter(ge=10, le=200, description="The most columns of a subtitle line")]
@@ -28,7 +26,7 @@ MaxSeconds = Annotated[
 @get(
     "/v1/jobs/{job_id:str}/transcript",
     operation_class=TextFormats,
-    responses={**TRANSCRIPT, **RESULT_PROBLEMS},
+    responses={**RESULT_PROBLEMS, **TRANSCRIPT},
     opt=needs(Scope.READ),
     summary="Get the transcript",
 )
@@ -41,21 +39,16 @@ async def get_transcript(  # noqa: PLR0913 - one for each query parameter
     max_chars: MaxChars = None,
     max_lines: MaxLines = None,
     max_seconds: MaxSeconds = None,
-) -> Response[bytes]:
+) -> Response[Any]:
     """The transcript of a COMPLETED job. Times are seconds. The settings have the defaults for subtitles."""
     job = await services.jobs.get_results(caller.tenant, job_id)
-    stored = await read_transcript(services.blobs, job)
+    blob = await find_transcript(services.blobs, job)
     if format == "json":
-        return Response(stored, media_type="application/json")
+        pieces = services.blobs.read(blob.key, 0, blob.size)  # a day of speech has 20 MB
+        return Stream(pieces, media_type="application/json", headers={"Content-Length": str(blob.size)})
     size = services.cue_size.but(max_chars=max_chars, max_lines=max_lines, max_seconds=max_seconds)
-    text = await asyncio.to_thread(_render, stored, format, size, job_id)
+    text = await services.renders.get(caller.tenant, RenderKey(blob, str(job.job_id), format, size))
     return Response(text, media_type=MEDIA_TYPES[format])
-
-
-def _render(stored: bytes, wanted: TextFormat, size: CueSize, job_id: str) -> bytes:
-    """Run this in a thread: a day of speech would block the event loop."""
-    transcript = msgspec.json.decode(stored, type=Transcript)
-    return render(transcript, wanted, size=size, job_id=job_id).encode()
 
 
 ROUTES = (get_transcript,)

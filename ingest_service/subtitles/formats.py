@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Literal
 
+import msgspec
+
 from ingest_service.subtitles.cue_size import CueSize
 from ingest_service.subtitles.cues import Cue, make_cues
 from ingest_service.subtitles.display_width import display_width
@@ -16,6 +18,11 @@ MEDIA_TYPES: dict[TextFormat, str] = {
     "vtt": "text/vtt; charset=utf-8",
     "rttm": "text/plain; charset=utf-8",
 }
+
+
+def render_json(stored: bytes, wanted: TextFormat, *, size: CueSize, job_id: str) -> bytes:
+    """Render a stored transcript."""
+    return render(msgspec.json.decode(stored, type=Transcript), wanted, size=size, job_id=job_id).encode()
 
 
 def render(transcript: Transcript, wanted: TextFormat, *, size: CueSize, job_id: str) -> str:

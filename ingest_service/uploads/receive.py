@@ -6,6 +6,7 @@ Writes no row; `submit` does. When an upload is refused after its audio was stor
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qsl
 from uuid import UUID
 
@@ -33,6 +34,7 @@ FORM_TYPE = "multipart/form-data"
 MAX_FILENAME_CHARS = 255
 SMALL_BYTES = 64 << 10  # the largest body held in memory; ten thousand slow clients may send one each
 FREE_SPACE_CACHED_S = 1.0
+FREE_SPACE_TIMEOUT_S = 2.0
 
 
 class UploadHead(msgspec.Struct, frozen=True, kw_only=True):
@@ -230,6 +232,7 @@ class FreeSpace:
         self._blobs = blobs
         self._min_free_bytes = min_free_bytes
         self._free_bytes: int | None = None
+        self._asking = ThreadPoolExecutor(1, "free-space")  # its own: no other work may delay uploads
         self._asked_at_s = float("-inf")
 
     async def require(self, upload_bytes: int) -> None:
@@ -239,9 +242,18 @@ class FreeSpace:
         now_s = asyncio.get_running_loop().time()
         if now_s - self._asked_at_s > FREE_SPACE_CACHED_S:
             self._asked_at_s = now_s  # first: concurrent requests use the previous value
-            self._free_bytes = await asyncio.to_thread(self._ask)  # a network file system may be slow
+            self._free_bytes = await self._ask_in_time()
         if not has_room(self._free_bytes, upload_bytes, self._min_free_bytes):
             raise OutageError("storage_full", "The blob store is full. Try again later.")
+
+    async def _ask_in_time(self) -> int | None:
+        """Ask in a thread: a network file system may be slow. If it hangs, the space is unknown."""
+        try:
+            async with asyncio.timeout(FREE_SPACE_TIMEOUT_S):
+                return await asyncio.get_running_loop().run_in_executor(self._asking, self._ask)
+        except TimeoutError:
+            log.warning("free_space_unknown", error=f"no answer in {FREE_SPACE_TIMEOUT_S:.0f} s")
+            return None
 
     def _ask(self) -> int | None:
         try:

@@ -50,6 +50,14 @@ class BlobLook(NamedTuple):
     media_type: str | None  # as declared when it was stored
 
 
+class BlobVersion(NamedTuple):
+    """A blob's content: its size, and a tag that differs when the content is replaced."""
+
+    key: str
+    size: int
+    tag: str
+
+
 class SignedPut(NamedTuple):
     """A presigned request that stores one blob. Its URL authorizes the request."""
 
@@ -120,9 +128,14 @@ class BlobStore:
 
     async def size(self, key: str) -> int:
         """Return the length in bytes."""
+        return (await self.version(key)).size
+
+    async def version(self, key: str) -> BlobVersion:
+        """Return the length in bytes and the tag of the content."""
         try:
             with self._wrapping():
-                return (await obstore.head_async(self._store, key))["size"]
+                found = await obstore.head_async(self._store, key)
+                return BlobVersion(key, found["size"], found["e_tag"] or found["last_modified"].isoformat())
         except BlobNotFoundError:
             if self._root is None:
                 await self.check()  # HEAD does not say that the bucket is missing: that is not a missing blob

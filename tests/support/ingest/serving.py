@@ -26,7 +26,14 @@ from tests.support.servers import as_owner
 class Ingest:
     """A running ingest, for clients and operators."""
 
-    def __init__(self, settings: IngestSettings, url: str, client: aiohttp.ClientSession) -> None:
+    def __init__(
+        self,
+        settings: IngestSettings,
+        url: str,
+        client: aiohttp.ClientSession,
+        stopping: asyncio.Event | None = None,
+    ) -> None:
+        self.stopping = stopping or asyncio.Event()
         self.settings = settings
         self.url = url
         self.client = client
@@ -114,7 +121,7 @@ async def serving(settings: IngestSettings, **changes: Any) -> AsyncIterator[Ing
     serve = asyncio.create_task(server._serve([listener]))  # without its signal handlers: the tests keep theirs
     try:
         async with aiohttp.ClientSession() as client:
-            yield Ingest(settings, f"http://127.0.0.1:{listener.getsockname()[1]}", client)
+            yield Ingest(settings, f"http://127.0.0.1:{listener.getsockname()[1]}", client, stopping)
     finally:
         server.should_exit = True
         await serve

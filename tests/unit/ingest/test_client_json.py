@@ -24,7 +24,7 @@ READERS_OF_STORED_JSON = {
     "jobs/redrive.py",
     "jobs/views.py",
     "jobs/webhooks.py",
-    "routes/transcript.py",
+    "subtitles/formats.py",
 }
 
 

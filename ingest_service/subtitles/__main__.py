@@ -1,0 +1,32 @@
+"""The process of one render: a transcript's JSON from standard input, its text to standard output.
+
+Arguments: format, job id, and the fields of CueSize in order. It has no settings, opens no file and no connection.
+"""
+
+import os
+import resource
+import sys
+from typing import get_args
+
+from ingest_service.subtitles.cue_size import CueSize
+from ingest_service.subtitles.formats import TextFormat, render_json
+
+NICENESS = 10  # uploads come first
+MAX_CPU_S = 120  # a day of speech takes 5 s
+MAX_MEMORY_BYTES = 2 << 30  # a day of speech takes 160 MB
+
+
+def main(arguments: list[str]) -> None:
+    """Render once."""
+    os.nice(NICENESS)
+    resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_S, MAX_CPU_S))
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
+    name, job_id, chars, lines, seconds = arguments
+    wanted: TextFormat = next(each for each in get_args(TextFormat) if each == name)
+    size = CueSize(max_chars=int(chars), max_lines=int(lines), max_seconds=float(seconds))
+    text = render_json(sys.stdin.buffer.read(), wanted, size=size, job_id=job_id)
+    sys.stdout.buffer.write(text)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
