@@ -233,6 +233,7 @@ class FreeSpace:
         self._min_free_bytes = min_free_bytes
         self._free_bytes: int | None = None
         self._asking = ThreadPoolExecutor(1, "free-space")  # its own: no other work may delay uploads
+        self._asked: asyncio.Future[int | None] | None = None
         self._asked_at_s = float("-inf")
 
     async def require(self, upload_bytes: int) -> None:
@@ -247,13 +248,14 @@ class FreeSpace:
             raise OutageError("storage_full", "The blob store is full. Try again later.")
 
     async def _ask_in_time(self) -> int | None:
-        """Ask in a thread: a network file system may be slow. If it hangs, the space is unknown."""
-        try:
-            async with asyncio.timeout(FREE_SPACE_TIMEOUT_S):
-                return await asyncio.get_running_loop().run_in_executor(self._asking, self._ask)
-        except TimeoutError:
+        """Ask in a thread: a network file system may be slow. If it hangs, one thread waits and nothing is known."""
+        if self._asked is None or self._asked.done():
+            self._asked = asyncio.get_running_loop().run_in_executor(self._asking, self._ask)
+        done, _ = await asyncio.wait([self._asked], timeout=FREE_SPACE_TIMEOUT_S)
+        if not done:
             log.warning("free_space_unknown", error=f"no answer in {FREE_SPACE_TIMEOUT_S:.0f} s")
             return None
+        return self._asked.result()
 
     def _ask(self) -> int | None:
         try:
