@@ -20,6 +20,7 @@ from ingest_service.jobs.results import RangeNotSatisfiableError
 from ingest_service.middleware.access_log import with_access_log
 from ingest_service.middleware.answer_headers import with_security_headers
 from ingest_service.middleware.authentication import with_authentication, without_authentication
+from ingest_service.middleware.bounded_answers import HeldAnswers, with_bounded_answers
 from ingest_service.middleware.canonical_path import with_canonical_path
 from ingest_service.middleware.cors import with_cors
 from ingest_service.middleware.keyless_guard import with_keyless_guard
@@ -113,6 +114,7 @@ def _wrappers(settings: IngestSettings, state: State) -> list[Callable[[ASGIApp]
     rate_limit = partial(with_rate_limit, limits=lambda: _services(state).limits)
     return [
         with_canonical_path,  # first: every wrapper must see the path that the framework will route
+        partial(with_bounded_answers, held=HeldAnswers(settings.unread_answer_bytes)),
         partial(with_access_log, sample=settings.access_log_sample),
         with_security_headers,
         partial(with_cors, origins=settings.cors_origins),

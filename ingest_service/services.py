@@ -116,7 +116,7 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
                 quotas=limits.quotas,
                 are_wanted=settings.presigned_uploads,
             ),
-            jobs=JobReader(database),
+            jobs=JobReader(database, settings.ingest_processes),
             notifier=notifier,
             blobs=blobs,
             database=database,

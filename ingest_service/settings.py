@@ -79,6 +79,9 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
     max_open_uploads: Bound = 1_000  # of a tenant: resumable and presigned uploads that are not jobs yet
     max_upload_parts: Bound = 10_000  # of a resumable upload; each request adds one, and a long one every 64 MiB
     max_ended_uploads: Bound = 20_000  # of a tenant: expired and terminated uploads, which are kept for days
+    unread_answer_bytes: Annotated[int, msgspec.Meta(ge=0)] = (
+        32 << 20  # of large answers that clients have not read yet, in each serving process
+    )
     renders_at_once: Annotated[int, msgspec.Meta(ge=1, le=64)] = (
         2  # long transcripts that one serving process renders as text at a time, one of each tenant
     )

@@ -20,7 +20,7 @@ host port auth allowed_hosts ingest_processes fsync idempotency_hours upload_exp
 min_free_bytes presigned_uploads presigned_downloads cors_origins quota_bytes_a_day quota_audio_seconds_a_day
 quota_jobs_queued quota_uploads_at_once rate_limit rate_burst tenant_rate_limit max_connections
 max_connections_of_address max_event_streams max_event_streams_of_tenant max_event_streams_of_key max_open_uploads
-max_upload_parts max_ended_uploads renders_at_once render_cache_bytes
+max_upload_parts max_ended_uploads unread_answer_bytes renders_at_once render_cache_bytes
 subtitle_max_chars subtitle_max_lines subtitle_max_seconds
 """
 _PROCESSOR = """

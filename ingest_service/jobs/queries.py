@@ -8,8 +8,9 @@ import msgspec
 
 from ingest_service.database import Database
 from ingest_service.errors import RefusedError
+from ingest_service.jobs.pages import cut, page_of
 from ingest_service.jobs.views import encode_cursor, show_job
-from ingest_service.jobs.wait_estimate import Queue, QueueReader
+from ingest_service.jobs.wait_estimate import EXACT_JOBS, Queue, QueueReader
 from shared.ids import parse_id
 from shared.schemas.api import JobList, JobView
 from shared.schemas.options import JobOptions
@@ -21,14 +22,16 @@ JOB_COLUMNS = """
     channels, tracks, chunk_count, warnings, error_code, error_message, created_at, started_at, completed_at, erased_at
 """
 # The jobs of `page`, with facts of their tasks and of the queue. An attempt counts when it begins. Deliveries do not
-# count. The tenant's queue is counted once for all jobs of the page.
-WITH_TASKS_AND_QUEUE = """
+# count. Only the head of the tenant's queue is read, once for all jobs of the page, however long the queue is.
+WITH_TASKS_AND_QUEUE = f"""
     , queue AS (
         SELECT id, row_number() OVER (ORDER BY id) - 1 AS jobs_ahead,
-               sum(known_bytes) OVER (ORDER BY id) - known_bytes AS bytes_ahead
-        FROM jobs, coalesce(source_bytes, 0) AS known_bytes -- unknown for a URL that was not fetched
-        WHERE status = 'QUEUED' AND tenant = $1
-            AND id <= (SELECT id FROM page WHERE status = 'QUEUED' ORDER BY id DESC LIMIT 1)
+               sum(bytes) OVER (ORDER BY id) - bytes AS bytes_ahead
+        FROM (
+            SELECT id, coalesce(source_bytes, 0) AS bytes -- unknown for a URL that was not fetched
+            FROM jobs WHERE status = 'QUEUED' AND tenant = $1 AND EXISTS (SELECT 1 FROM page WHERE status = 'QUEUED')
+            ORDER BY id LIMIT {EXACT_JOBS}
+        ) AS head
     )
     SELECT page.*, queue.jobs_ahead, queue.bytes_ahead, work.*
     FROM page LEFT JOIN queue USING (id)
@@ -40,16 +43,26 @@ WITH_TASKS_AND_QUEUE = """
         FROM tasks WHERE job_id = page.id AND generation = page.generation AND kind <> 'deliver'
     ) AS work
     ORDER BY page.id DESC
-"""
-ONE_JOB = f"WITH page AS (SELECT {JOB_COLUMNS} FROM jobs WHERE tenant = $1 AND id = $2) {WITH_TASKS_AND_QUEUE}"  # noqa: S608 - constants
-NEWEST_JOBS = f"""
-    WITH page AS (
-        SELECT {JOB_COLUMNS} FROM jobs
-        WHERE tenant = $1 AND erased_at IS NULL
-            AND ($2::text IS NULL OR status = $2) AND ($3::uuid IS NULL OR id < $3)
-        ORDER BY id DESC LIMIT $4
-    ) {WITH_TASKS_AND_QUEUE}
 """  # noqa: S608 - constants
+ONE_JOB = f"WITH page AS (SELECT {JOB_COLUMNS} FROM jobs WHERE tenant = $1 AND id = $2) {WITH_TASKS_AND_QUEUE}"  # noqa: S608 - constants
+
+
+def newest_jobs(status: JobStatus | None) -> str:
+    """Return the statement for a page of the list. Each condition has an index, so that no page reads other jobs."""
+    if status is None:
+        of_status = "$2::text IS NULL"
+    elif status is JobStatus.QUEUED:
+        of_status = "status = $2 AND status = 'QUEUED'"
+    else:
+        of_status = "status = $2 AND status <> 'QUEUED'"
+    select = f"""
+        SELECT {JOB_COLUMNS} FROM jobs
+        WHERE tenant = $1 AND erased_at IS NULL AND {of_status} AND ($3::uuid IS NULL OR id < $3)
+        ORDER BY id DESC LIMIT $4
+    """  # noqa: S608 - constants
+    return f"WITH {page_of(select, 'id DESC')} {WITH_TASKS_AND_QUEUE}"
+
+
 RESULTS_OF_JOB = """
     SELECT status, generation, text_generation, results_generation, container, options, error_message, erased_at,
            audio_erased_at
@@ -90,9 +103,9 @@ def job_erased() -> RefusedError:
 class JobReader:
     """Reads jobs. All methods raise RefusedError `not_found` or `job_erased`, and OutageError."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, processes: int = 1) -> None:
         self._database = database
-        self._queue = QueueReader(database)
+        self._queue = QueueReader(database, processes)
 
     async def get(self, tenant: str, job_id: str) -> JobView:
         """Return the client's view of a job."""
@@ -118,14 +131,14 @@ class JobReader:
     async def list(self, tenant: str, status: JobStatus | None, limit: int, after: UUID | None) -> JobList:
         """Return a page of jobs, newest first, starting after the job `after`."""
         async with self._database.reading(tenant) as connection:
-            rows = await connection.fetch(NEWEST_JOBS, tenant, status, after, limit + 1)
-        next_cursor = encode_cursor(rows[limit - 1]["id"]) if len(rows) > limit else None
-        queue = await self._queue_for(rows)
-        return JobList(jobs=tuple(show_job(row, queue) for row in rows[:limit]), next_cursor=next_cursor)
+            page = cut(await connection.fetch(newest_jobs(status), tenant, status, after, limit + 1), limit)
+        next_cursor = encode_cursor(page.rows[-1]["id"]) if page.has_more else None
+        queue = await self._queue_for(page.rows)
+        return JobList(jobs=tuple(show_job(row, queue) for row in page.rows), next_cursor=next_cursor)
 
     async def _queue_for(self, rows: Sequence[Any]) -> Queue | None:
         """Read the queue only if one of the jobs is in it."""
-        return await self._queue.read() if any(row["jobs_ahead"] is not None for row in rows) else None
+        return await self._queue.read() if any(row["status"] == JobStatus.QUEUED for row in rows) else None
 
     async def _row(self, query: str, tenant: str, job_id: str) -> Any:
         parsed = parse_job_id(job_id)

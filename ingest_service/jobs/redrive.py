@@ -12,6 +12,7 @@ import msgspec
 
 from ingest_service.database import Database
 from ingest_service.errors import RefusedError
+from ingest_service.jobs.pages import cut, page_of
 from ingest_service.jobs.rows import LockedJob, NewTask, insert_tasks, locked_job
 from ingest_service.jobs.views import DeadLetterPosition, encode_dead_letter_cursor
 from ingest_service.jobs.webhooks import deliver_again, event_of
@@ -191,16 +192,17 @@ def _chunk_task(row: Any) -> NewTask:
 # The list of dead letters: dead tasks that are neither redriven nor dismissed, oldest first.
 
 # The code is compared as text: `->>` fails for a row with a NUL in its traceback.
-DEAD_LETTERS = """
+_SELECT = r"""
     SELECT t.id, t.finished_at, t.job_id, t.generation, t.kind, t.ordinal, t.failure, t.attempts, t.first_failed_at,
            t.last_failed_at, j.tenant, j.options
     FROM tasks t JOIN jobs j ON j.id = t.job_id
     WHERE j.tenant = $1 AND t.state = 'dead' AND t.dismissed_at IS NULL
-        AND ($2::text IS NULL OR t.failure::text ~ ('^\\s*{\\s*"code"\\s*:\\s*"' || $2 || '"'))
+        AND ($2::text IS NULL OR t.failure::text ~ ('^\s*{\s*"code"\s*:\s*"' || $2 || '"'))
         AND ($3::timestamptz IS NULL OR (t.finished_at, t.id) > ($3, $4::uuid))
         AND ($5::timestamptz IS NULL OR t.finished_at <= $5)
     ORDER BY t.finished_at, t.id LIMIT $6
 """
+DEAD_LETTERS = f"WITH {page_of(_SELECT, 'finished_at, id')} SELECT * FROM page ORDER BY finished_at, id"  # noqa: S608 - constants
 
 
 async def list_dead_letters(  # noqa: PLR0913 - a query and its viewer
@@ -213,9 +215,9 @@ async def list_dead_letters(  # noqa: PLR0913 - a query and its viewer
     for_operator: bool,
 ) -> DeadLetterList:
     """Return a page of dead letters, of one failure code or of all, starting after `after`."""
-    rows = await fetch_dead_letters(database, tenant, code, limit + 1, after)
-    next_cursor = encode_dead_letter_cursor(position_of(rows[limit - 1])) if len(rows) > limit else None
-    letters = tuple(dead_letter(row, for_operator=for_operator) for row in rows[:limit])
+    page = cut(await fetch_dead_letters(database, tenant, code, limit + 1, after), limit)
+    next_cursor = encode_dead_letter_cursor(position_of(page.rows[-1])) if page.has_more else None
+    letters = tuple(dead_letter(row, for_operator=for_operator) for row in page.rows)
     return DeadLetterList(dead_letters=letters, next_cursor=next_cursor)
 
 

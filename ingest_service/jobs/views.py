@@ -12,7 +12,7 @@ import msgspec
 
 from ingest_service.errors import RefusedError
 from ingest_service.jobs.wait_estimate import Queue, estimated_wait_s
-from shared.queue.fair_queue import QueuePosition, position_among
+from shared.queue.fair_queue import QueuePosition
 from shared.schemas.api import AudioFacts, JobEvent, JobView, Links, ProblemInJob
 from shared.schemas.audio_tracks import AudioTrack
 from shared.schemas.states import JOB_TERMINAL, JobStatus, Stage
@@ -48,9 +48,12 @@ def show_job(row: Mapping[str, Any], queue: Queue | None) -> JobView:
 
 def position_of(row: Mapping[str, Any], queue: Queue | None) -> QueuePosition | None:
     """Return a queued job's position; None for other jobs."""
-    if queue is None or row["jobs_ahead"] is None:
+    if queue is None or row["status"] != JobStatus.QUEUED:
         return None
-    return position_among(queue.backlogs, row["tenant"], row["jobs_ahead"], float(row["bytes_ahead"]))
+    jobs, size = row["jobs_ahead"], row["bytes_ahead"]
+    if jobs is None:  # beyond the head of the queue
+        jobs, size = queue.ahead_of(row["tenant"], row["id"])
+    return queue.backlogs.position(row["tenant"], jobs, float(size))
 
 
 def progress(row: Mapping[str, Any]) -> float:

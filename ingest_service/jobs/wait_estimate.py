@@ -1,42 +1,100 @@
 """Estimates how long a QUEUED job waits before its work starts, from how long recent jobs took.
 
 Estimate: the audio ahead of it, over the audio that the fleet finishes in a second of work. Fair shares decide what is
-ahead: `shared.queue.fair_queue.position_among`. The length of audio that is not decoded yet is guessed from its bytes.
+ahead: `shared.queue.fair_queue.Backlogs`. The length of audio that is not decoded yet is guessed from its bytes.
 Without recent jobs there is no estimate.
 """
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import msgspec
 
 from ingest_service.database import Database
 from shared.connections.tenancy import ALL_TENANTS
-from shared.queue.fair_queue import Backlog
+from shared.queue.fair_queue import Backlog, Backlogs
 
-# What waits for each tenant: jobs that no worker has started, and the chunks of started long files that no slot has.
-BACKLOGS = """
+EXACT_JOBS = 200  # of a tenant's queue, the next ones first; the positions of others are estimated
+
+# Jobs that no worker has started, by tenant and by the 17 minutes in which they were submitted: the first digits of
+# their ids. Reads the whole queue from an index, so QueueReader does it rarely when the queue is long.
+QUEUED = """
+    SELECT tenant, count(*) AS jobs, sum(coalesce(source_bytes, 0))::float AS bytes,
+           min(id::text)::uuid AS first_id, max(id::text)::uuid AS last_id
+    FROM jobs WHERE status = 'QUEUED' GROUP BY tenant, left(id::text, 7)
+"""
+# The chunks of started long files that no slot has.
+CHUNKS = """
     WITH running AS (
         SELECT job_id, count(*) AS tasks FROM tasks WHERE state = 'running' AND kind = 'chunk' GROUP BY job_id
-    ), waiting AS (
-        SELECT tenant, 1 AS jobs, coalesce(source_bytes, 0)::float AS bytes, 0 AS chunk_bytes
-        FROM jobs WHERE status = 'QUEUED'
-        UNION ALL
-        SELECT tenant, 0, 0, source_bytes * greatest(0, chunk_count - chunks_done - tasks)::float / chunk_count
-        FROM jobs JOIN running ON jobs.id = running.job_id WHERE chunk_count > 0
     )
-    SELECT tenant, sum(jobs) AS jobs, sum(bytes) AS bytes, coalesce(sum(chunk_bytes), 0) AS chunk_bytes
-    FROM waiting GROUP BY tenant
+    SELECT tenant, sum(source_bytes * greatest(0, chunk_count - chunks_done - tasks)::float / chunk_count) AS bytes
+    FROM jobs JOIN running ON jobs.id = running.job_id WHERE chunk_count > 0 GROUP BY tenant
 """
 
 
-def backlogs_of(rows: Iterable[Any]) -> tuple[Backlog, ...]:
-    """Convert the rows of BACKLOGS."""
-    return tuple(Backlog(**row) for row in rows)
+class Ahead(NamedTuple):
+    """Queued work of the same tenant."""
+
+    jobs: int
+    bytes: float
+
+
+class Span(NamedTuple):
+    """Consecutive queued jobs of a tenant, by id, and what is ahead of them."""
+
+    first_id: int
+    last_id: int
+    jobs: int
+    bytes: float
+    ahead: Ahead
+
+
+class TenantQueue:
+    """The queued jobs of one tenant."""
+
+    def __init__(self, rows: Iterable[Any]) -> None:
+        self.spans: list[Span] = []
+        self.total = Ahead(0, 0.0)
+        for row in sorted(rows, key=lambda row: row["first_id"].int):
+            jobs, size = row["jobs"], row["bytes"] or 0.0
+            self.spans.append(Span(row["first_id"].int, row["last_id"].int, jobs, size, self.total))
+            self.total = Ahead(self.total.jobs + jobs, self.total.bytes + size)
+
+    def ahead_of(self, job_id: UUID) -> Ahead:
+        """Estimate what is ahead of a job: in its span, jobs are assumed to be evenly distributed."""
+        at = bisect_right(self.spans, job_id.int, key=lambda span: span.first_id) - 1
+        if at < 0:
+            return Ahead(0, 0.0)
+        span = self.spans[at]
+        part = min(1.0, (job_id.int - span.first_id) / max(1, span.last_id - span.first_id))
+        return Ahead(span.ahead.jobs + int(part * span.jobs), span.ahead.bytes + part * span.bytes)
+
+
+def queues_of(rows: Iterable[Any]) -> dict[str, TenantQueue]:
+    """Convert the rows of QUEUED."""
+    of_tenant: dict[str, list[Any]] = {}
+    for row in rows:
+        of_tenant.setdefault(row["tenant"], []).append(row)
+    return {tenant: TenantQueue(spans) for tenant, spans in of_tenant.items()}
+
+
+def backlogs_of(queues: Mapping[str, TenantQueue], chunks: Iterable[Any]) -> Backlogs:
+    """Combine the queues with the rows of CHUNKS."""
+    chunk_bytes: dict[str, float] = {row["tenant"]: row["bytes"] or 0.0 for row in chunks}
+    totals = {tenant: queue.total for tenant, queue in queues.items()}
+    return Backlogs(
+        Backlog(tenant=tenant, jobs=total.jobs, bytes=total.bytes, chunk_bytes=chunk_bytes.get(tenant, 0.0))
+        for tenant in totals.keys() | chunk_bytes.keys()
+        for total in (totals.get(tenant, Ahead(0, 0.0)),)
+    )
 
 
 MAX_AGE_S = 5.0  # of the cached queue: each poll of each waiting client asks for it
+PAUSE_FACTOR = 20.0  # a long queue is read less often: all processes together use a twentieth of one connection
 
 # `busy_s` is the time in which at least one of the recent jobs ran: the union of their spans.
 # `at_work`: a task runs, or a job finished less than a minute ago.
@@ -99,24 +157,40 @@ def estimated_wait_s(pace: Pace | None, bytes_ahead: float) -> float | None:
 class Queue(msgspec.Struct, frozen=True):
     """The facts from which positions and waits are estimated."""
 
-    pace: Pace | None
-    backlogs: tuple[Backlog, ...]
+    pace: Pace | None = None
+    backlogs: Backlogs = Backlogs()
+    queues: Mapping[str, TenantQueue] = {}
+
+    def ahead_of(self, tenant: str, job_id: UUID) -> Ahead:
+        """Estimate what of its tenant is ahead of a job that is not among the next EXACT_JOBS."""
+        queue = self.queues.get(tenant)
+        estimated = queue.ahead_of(job_id) if queue else Ahead(0, 0.0)
+        return estimated._replace(jobs=max(EXACT_JOBS, estimated.jobs))
 
 
 class QueueReader:
     """Reads the queue, at most once in MAX_AGE_S."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, processes: int = 1) -> None:
         self._database = database
-        self._queue = Queue(None, ())
-        self._read_at_s = float("-inf")
+        self._processes = processes
+        self._queue = Queue()
+        self._due_s = float("-inf")
 
     async def read(self) -> Queue:
-        """Return the queue, up to MAX_AGE_S old. Raise OutageError."""
-        now_s = asyncio.get_running_loop().time()
-        if now_s - self._read_at_s > MAX_AGE_S:
-            self._read_at_s = now_s  # before the query: concurrent calls use the last result
-            async with self._database.reading(ALL_TENANTS) as connection:
-                pace = pace_of(await connection.fetchrow(PACE))
-                self._queue = Queue(pace, backlogs_of(await connection.fetch(BACKLOGS)))
+        """Return the queue, MAX_AGE_S old, or older if it takes long to read. Raise OutageError."""
+        clock = asyncio.get_running_loop().time
+        began_s = clock()
+        if began_s > self._due_s:
+            self._due_s = began_s + MAX_AGE_S  # before the query: concurrent calls use the last result
+            try:
+                self._queue = await self._read()
+            finally:
+                self._due_s = began_s + max(MAX_AGE_S, PAUSE_FACTOR * self._processes * (clock() - began_s))
         return self._queue
+
+    async def _read(self) -> Queue:
+        async with self._database.reading(ALL_TENANTS) as connection:
+            pace = pace_of(await connection.fetchrow(PACE))
+            queues = queues_of(await connection.fetch(QUEUED))
+            return Queue(pace, backlogs_of(queues, await connection.fetch(CHUNKS)), queues)

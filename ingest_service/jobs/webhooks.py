@@ -6,6 +6,7 @@ import msgspec
 
 from ingest_service.database import Database
 from ingest_service.errors import RefusedError
+from ingest_service.jobs.pages import page_of
 from ingest_service.jobs.queries import JobReader
 from ingest_service.jobs.rows import NewTask, has_ended, insert_tasks, locked_job
 from ingest_service.quotas.bounds import bound_reached
@@ -18,11 +19,16 @@ from shared.telemetry.logs import Log
 
 log = Log(__name__)
 
-ATTEMPTS = """
-    SELECT e.id AS event_id, e.type, a.attempted_at, a.duration_ms, a.status, a.error, a.answer, a.next_attempt_at
+MOST_ATTEMPTS = 1000  # that a list shows, the newest ones
+_NEWEST_ATTEMPTS = f"""
+    SELECT a.id, e.id AS event_id, e.type, a.attempted_at, a.duration_ms, a.status, a.error, a.answer, a.next_attempt_at
     FROM jobs j JOIN webhook_events e ON e.job_id = j.id JOIN webhook_attempts a ON a.event_id = e.id
-    WHERE j.tenant = $1 AND j.id = $2 ORDER BY a.id
-"""
+    WHERE j.tenant = $1 AND j.id = $2 ORDER BY a.id DESC LIMIT {MOST_ATTEMPTS}
+"""  # noqa: S608 - constants
+ATTEMPTS = f"""
+    WITH {page_of(_NEWEST_ATTEMPTS, "id DESC")}
+    SELECT event_id, type, attempted_at, duration_ms, status, error, answer, next_attempt_at FROM page ORDER BY id
+"""  # noqa: S608 - constants
 NEWEST_EVENT = """
     SELECT id, generation FROM webhook_events WHERE job_id = $1 ORDER BY generation DESC, created_at DESC LIMIT 1
 """
@@ -32,7 +38,7 @@ MAX_DELIVERIES = 100  # of a job by request; each is a row, and so is each of it
 
 
 async def list_attempts(database: Database, jobs: JobReader, tenant: str, job_id: str) -> WebhookAttemptList:
-    """Return all delivery attempts, oldest first. Raise RefusedError `not_found` or `job_erased`."""
+    """Return the newest delivery attempts, oldest first. Raise RefusedError `not_found` or `job_erased`."""
     job = await jobs.get_results(tenant, job_id)
     async with database.reading(tenant) as connection:
         rows = await connection.fetch(ATTEMPTS, tenant, job.job_id)

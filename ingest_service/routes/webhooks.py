@@ -21,7 +21,7 @@ MAX_BODY_BYTES = 4 << 10
 async def get_webhook_attempts(
     job_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
 ) -> WebhookAttemptList:
-    """All delivery attempts of the job's events, oldest first, with the first bytes of each answer."""
+    """The newest 1,000 delivery attempts of the job's events, oldest first, with the first bytes of each answer."""
     return await list_attempts(services.database, services.jobs, caller.tenant, job_id)
 
 

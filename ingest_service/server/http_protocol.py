@@ -10,6 +10,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from ingest_service.middleware.bounded_answers import ABORT_KEY
 from ingest_service.middleware.problems import plain_problem
 from ingest_service.server.connections import HEALTH_PATH, Connections
 from ingest_service.server.request_rules import SINGLE, is_request_line, is_valid_head
@@ -101,6 +102,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self.scope[ABORT_KEY] = self.transport.abort  # type: ignore[literal-required] # for our own wrapper
         self._in_head = True
         self._is_between = self._is_head_method = False
         self._head_bytes = 0

@@ -42,6 +42,9 @@ EVENT_LISTENERS = METRIC_REGISTRY.gauge("headrace_ingest_event_listeners", "Open
 EVENT_QUERIES = METRIC_REGISTRY.counter(
     "headrace_ingest_event_queries_total", "Queries for event streams. Each query reads all watched jobs."
 )
+ANSWERS_ABORTED = METRIC_REGISTRY.counter(
+    "headrace_ingest_answers_aborted_total", "Connections closed because their clients read a large answer too slowly."
+)
 POOL = PoolGauges(METRIC_REGISTRY, "headrace_ingest")
 LOOP_LAG = METRIC_REGISTRY.histogram("headrace_ingest_event_loop_lag_seconds", LAG_TEXT, LAG_SECONDS)
 

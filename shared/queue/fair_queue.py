@@ -1,12 +1,13 @@
 """A model of the queue without Redis. README.md describes the algorithm.
 
-`FairQueue` gives every dispatch the score that fair_shares.lua gives it. `position_among` is the same order computed
+`FairQueue` gives every dispatch the score that fair_shares.lua gives it. `Backlogs` is the same order computed
 from the total that waits for each tenant, for estimates.
 """
 
 import heapq
-from bisect import bisect_left, insort
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 import msgspec
 
@@ -15,6 +16,7 @@ from shared.queue.fair_shares import MAX_IDLE_REMOVED, MAX_SCORE, MIN_SCORE, rul
 from shared.schemas.states import TaskKind
 
 UNBOUNDED = MAX_SCORE * 2
+ROUNDING = 1e-6  # of a job: sums of floats may be too small by less
 
 
 class Backlog(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,25 +35,47 @@ class QueuePosition(msgspec.Struct, frozen=True):
     bytes_ahead: float
 
 
-def position_among(backlogs: Sequence[Backlog], tenant: str, jobs_ahead: int, bytes_ahead: float) -> QueuePosition:
-    """Return the position of a job that has this many jobs and bytes of its own tenant ahead of it.
+class Backlogs:
+    """What waits for all tenants, with sums so that a position costs the same however many tenants and jobs wait."""
 
-    Until it starts, every other tenant gets as many bytes as its own, if that many wait. Fair shares start now: what a
-    tenant got before does not count.
-    """
-    own_chunk_bytes = sum(min(one.chunk_bytes, bytes_ahead) for one in backlogs if one.tenant == tenant)
-    share_bytes = bytes_ahead + own_chunk_bytes
-    jobs, all_bytes = float(jobs_ahead), share_bytes
-    for other in backlogs:
-        if other.tenant != tenant:
-            jobs += other.jobs * _part_started(other.bytes, share_bytes)
-            all_bytes += min(other.bytes + other.chunk_bytes, share_bytes)
-    return QueuePosition(1 + int(jobs), all_bytes)
+    def __init__(self, backlogs: Iterable[Backlog] = ()) -> None:
+        by_bytes = sorted(backlogs, key=lambda one: one.bytes)
+        self._of = {one.tenant: one for one in by_bytes}
+        self._bytes = [one.bytes for one in by_bytes]
+        self._jobs_up_to = _sums(one.jobs for one in by_bytes)
+        self._jobs_a_byte_up_to = _sums(one.jobs / one.bytes if one.bytes else 0.0 for one in by_bytes)
+        self._totals = sorted(one.bytes + one.chunk_bytes for one in by_bytes)
+        self._totals_up_to = _sums(self._totals)
+
+    def position(self, tenant: str, jobs_ahead: int, bytes_ahead: float) -> QueuePosition:
+        """Return the position of a job that has this many jobs and bytes of its own tenant ahead of it.
+
+        Until it starts, every other tenant gets as many bytes as its own, if that many wait. Fair shares start now:
+        what a tenant got before does not count.
+        """
+        own = self._of.get(tenant) or Backlog(tenant=tenant, jobs=0, bytes=0, chunk_bytes=0)
+        share_bytes = bytes_ahead + min(own.chunk_bytes, bytes_ahead)
+        if share_bytes <= 0:
+            return QueuePosition(1 + jobs_ahead, share_bytes)
+        jobs = self._jobs_started(share_bytes) - own.jobs * _part_started(own.bytes, share_bytes)
+        all_bytes = self._bytes_started(share_bytes) - min(own.bytes + own.chunk_bytes, share_bytes)
+        return QueuePosition(1 + jobs_ahead + int(jobs + ROUNDING), share_bytes + all_bytes)
+
+    def _jobs_started(self, share_bytes: float) -> float:
+        shorter = bisect_right(self._bytes, share_bytes)
+        rates = self._jobs_a_byte_up_to
+        return self._jobs_up_to[shorter] + share_bytes * (rates[-1] - rates[shorter])
+
+    def _bytes_started(self, share_bytes: float) -> float:
+        shorter = bisect_right(self._totals, share_bytes)
+        return self._totals_up_to[shorter] + share_bytes * (len(self._totals) - shorter)
+
+
+def _sums(values: Iterable[float]) -> list[float]:
+    return list(accumulate(values, initial=0.0))
 
 
 def _part_started(backlog_bytes: float, share_bytes: float) -> float:
-    if share_bytes <= 0:
-        return 0
     return 1 if backlog_bytes <= share_bytes else share_bytes / backlog_bytes
 
 

@@ -135,7 +135,7 @@ class WebhookAttempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WebhookAttemptList(msgspec.Struct, frozen=True, kw_only=True):
-    """All delivery attempts of a job's events, oldest first."""
+    """The newest delivery attempts of a job's events, oldest first."""
 
     attempts: tuple[WebhookAttempt, ...]
 

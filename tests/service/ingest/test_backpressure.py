@@ -85,6 +85,7 @@ async def waits(ingest: Ingest) -> list[float | None]:
 @pytest.fixture
 def _always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ingest_service.jobs.wait_estimate.MAX_AGE_S", -1)
+    monkeypatch.setattr("ingest_service.jobs.wait_estimate.PAUSE_FACTOR", 0)
 
 
 @pytest.mark.usefixtures("_always_fresh")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.queue.fair_queue import Backlog, QueuePosition, position_among
+from shared.queue.fair_queue import Backlog, Backlogs, QueuePosition
 from tests.support.ingest.records import start
 from tests.support.ingest.serving import Ingest
 from tests.support.ingest.sounds import wav
@@ -28,16 +28,18 @@ def backlog(tenant: str, jobs: int, size: float, chunk_bytes: float = 0) -> Back
     ],
 )
 def test_the_position_of_a_job_with_three_of_its_tenant_ahead(backlogs: list[Backlog], position: QueuePosition) -> None:
-    assert position_among(backlogs, "own", jobs_ahead=3, bytes_ahead=300) == position
+    assert Backlogs(backlogs).position("own", jobs_ahead=3, bytes_ahead=300) == position
 
 
 def test_a_tenants_first_file_is_next_regardless_of_another_tenants_backlog() -> None:
-    assert position_among([backlog("thousand", 1000, 1e9)], "own", jobs_ahead=0, bytes_ahead=0) == QueuePosition(1, 0)
+    backlogs = Backlogs([backlog("thousand", 1000, 1e9)])
+    assert backlogs.position("own", jobs_ahead=0, bytes_ahead=0) == QueuePosition(1, 0)
 
 
 @pytest.fixture
 def _always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ingest_service.jobs.wait_estimate.MAX_AGE_S", -1)
+    monkeypatch.setattr("ingest_service.jobs.wait_estimate.PAUSE_FACTOR", 0)
 
 
 @pytest.mark.usefixtures("_always_fresh")

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from shared.ids import new_id
 from shared.queue.dispatch import ARQ_IN_PROGRESS_KEY_PREFIX, COMPUTE_QUEUE, DELIVERY_QUEUE, Dispatch
 from shared.queue.enqueue import enqueue
-from shared.queue.fair_queue import Backlog, FairQueue, position_among
+from shared.queue.fair_queue import Backlog, Backlogs, FairQueue
 from shared.queue.fair_shares import MAX_SCORE, advance_virtual_time
 from shared.schemas.states import TaskKind
 
@@ -145,7 +145,7 @@ def test_the_estimated_position_is_within_a_few_tasks_of_the_models(
     jobs = {**others, "o": own}
     ahead = data.draw(st.integers(0, len(own) - 1))
     backlogs = [backlog(one, jobs.get(one, []), long_files.get(one, 0)) for one in jobs.keys() | long_files.keys()]
-    position = position_among(backlogs, "o", ahead, sum(own[:ahead]))
+    position = Backlogs(backlogs).position("o", ahead, sum(own[:ahead]))
     bytes_before = started_before(jobs, long_files, ahead)
     assert abs(position.bytes_ahead - bytes_before) <= 2 * 600 * len(backlogs)
 
