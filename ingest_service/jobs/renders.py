@@ -7,6 +7,7 @@ get it from a cache of bounded size. The key names the stored content, so a repl
 
 import asyncio
 import os
+import re
 import sys
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import AsyncIterator
@@ -21,10 +22,12 @@ from ingest_service.subtitles.formats import TextFormat, render_json
 from shared.blobs.blob_store import BlobStore, BlobVersion
 from shared.run_beside import run_beside
 from shared.telemetry.logs import Log
+from shared.unspaced import UNSPACED
 
 log = Log(__name__)
 
 INLINE_BYTES = 16 << 10  # of JSON: a minute of speech, rendered in 3 ms; a process takes 100 ms
+IS_UNSPACED = re.compile(f"[{UNSPACED}]")  # scripts whose dictionaries take hundreds of milliseconds to load
 WAITING_OF_TENANT = 16  # different renders of a tenant that may wait or run
 RETRY_S = 5
 RENDER_TIMEOUT_S = 180.0
@@ -79,7 +82,8 @@ class Renders:
         """Return the text. Raise LimitError `too_many_renders`, BlobStoreError."""
         if key.blob.size <= INLINE_BYTES:
             stored = await self._blobs.get(key.blob.key)
-            return render_json(stored, key.wanted, size=key.size, job_id=key.job_id)
+            if not IS_UNSPACED.search(stored.decode()):
+                return render_json(stored, key.wanted, size=key.size, job_id=key.job_id)
         if (cached := self.cache.find(key)) is not None:
             return cached
         if (task := self._tasks.get(key)) is None:

@@ -74,7 +74,11 @@ async def test_every_route_with_a_json_body_refuses_deep_json(ingest: Ingest) ->
             body = f'{{"unknown":{nested(levels)}}}'
             async with ingest.client.request(method, url, data=body, headers=JSON) as answer:
                 problem = await answer.json(content_type=None)
-            assert (answer.status, problem["code"]) == (400, "invalid_json"), (method, path, problem)
+            if len(body) > 10_000 and problem["code"] == "too_large":
+                continue
+            assert answer.status == 400, (method, path, problem)
+            assert problem["code"] in {"invalid_json", "invalid_option"}
+            assert "levels" in problem["detail"]
 
 
 async def job_of_an_old_version(ingest: Ingest) -> str:

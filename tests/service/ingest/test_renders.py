@@ -61,9 +61,9 @@ async def text_of(ingest: Ingest, job_id: str, **query: str) -> tuple[int, str]:
         return answer.status, await answer.text()
 
 
-@pytest.mark.parametrize("words", [20, 2000])
-async def test_short_and_long_transcripts_have_the_same_text(ingest: Ingest, words: int) -> None:
-    content = transcript(words)
+@pytest.mark.parametrize(("words", "text"), [(20, "word"), (2000, "word"), (10, "我们今天去公园散步")])
+async def test_short_and_long_transcripts_have_the_same_text(ingest: Ingest, words: int, text: str) -> None:
+    content = transcript(words, text)
     assert (len(msgspec.json.encode(content)) > INLINE_BYTES) is (words == 2000)
     job_id = await completed(ingest, content)
     for name in get_args(TextFormat):

@@ -41,14 +41,15 @@ async def test_a_file_system_that_hangs_stops_no_upload(tmp_path: Path, monkeypa
         await free.require(10)
 
 
-async def test_the_shared_threads_may_be_busy(tmp_path: Path) -> None:
-    busy = threading.Event()
-    loop = asyncio.get_running_loop()
-    loop.set_default_executor(pool := ThreadPoolExecutor(1))
-    waiting = loop.run_in_executor(None, busy.wait)
-    try:
-        await FreeSpace(BlobStore(f"file://{tmp_path}"), min_free_bytes=1).require(1)
-    finally:
-        busy.set()
-        await waiting
-        pool.shutdown()
+def test_the_shared_threads_may_be_busy(tmp_path: Path) -> None:
+    async def check() -> None:
+        busy, loop = threading.Event(), asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        waiting = loop.run_in_executor(None, busy.wait)
+        try:
+            await FreeSpace(BlobStore(f"file://{tmp_path}"), min_free_bytes=1).require(1)
+        finally:
+            busy.set()
+            await waiting
+
+    asyncio.run(check())
