@@ -56,6 +56,7 @@ def arguments(job_id: Any) -> dict[str, tuple[str, list[Any]]]:
         "webhooks.ATTEMPTS": (webhooks.ATTEMPTS, of_job),
         "webhooks.NEWEST_EVENT": (webhooks.NEWEST_EVENT, of_task),
         "webhooks.DELIVERIES": (webhooks.DELIVERIES, [job_id, 1]),
+        "webhooks.COUNT_DELIVERIES": (webhooks.COUNT_DELIVERIES, of_task),
         "wait_estimate.PACE": (wait_estimate.PACE, []),
         "wait_estimate.CHUNKS": (wait_estimate.CHUNKS, []),
         **{
