@@ -1,7 +1,8 @@
 """`python -m deploy.docs [--check]`: write the generated documents, or fail if one differs.
 
-Generated: docs/settings.md, and the tables of codes in docs/api.md and docs/transcripts.md. Sources: settings Structs
-(types, bounds), deploy/example.env (explanations, defaults), enums and the table of problems (codes).
+Generated: docs/settings.md, the tables of codes in docs/api.md and docs/transcripts.md, and the limits in
+docs/security.md. Sources: settings Structs (types, bounds), deploy/example.env (explanations, defaults), enums and the
+table of problems (codes).
 """
 
 import argparse
@@ -28,6 +29,9 @@ ROOT = Path(__file__).parents[1]
 SETTING = re.compile(r"((?:#(?!HEADRACE_| ---)[^\n]*\n)+)#?(HEADRACE_[A-Z_<>]+)=(.*)")
 MEMBER = re.compile(r'^ +[A-Z_]+ = "([a-z_]+)"  # (.*)$', re.MULTILINE)
 GENERATED = re.compile(r"(<!-- generated: (?P<name>[a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+LIMIT = re.compile(
+    r"^`HEADRACE_(?!SUBTITLE)(.*_)?(MAX|MOST|LEAST|RATE|PER|AT_ONCE|TIMEOUT|FREE|UNREAD|CACHE|DAY|QUEUED|FETCHES|CHUNKS_BYTES|RATIO)(_|`)"
+)
 BOUNDS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
 KINDS: dict[Any, str] = {int: "whole number", float: "number", bool: "`true`, `false`"}
 
@@ -43,7 +47,9 @@ unit that the name ends with (`_S`: seconds). In `make run`, the URLs replace th
 
 def documents() -> dict[Path, str]:
     """Path and content of each generated document."""
-    partly = {ROOT / "docs" / name: (ROOT / "docs" / name).read_text() for name in ("api.md", "transcripts.md")}
+    partly = {
+        ROOT / "docs" / name: (ROOT / "docs" / name).read_text() for name in ("api.md", "security.md", "transcripts.md")
+    }
     filled = {path: GENERATED.sub(_fill, text) for path, text in partly.items()}
     return {ROOT / "docs/settings.md": settings_page(), **filled}
 
@@ -99,6 +105,7 @@ def _fill(match: re.Match[str]) -> str:
         "failure codes": lambda: _codes(FailureCode),
         "warning codes": lambda: _codes(WarningCode),
         "problem codes": _problems,
+        "limits": _limits,
     }
     return f"{match[1]}\n{tables[match['name']]()}\n{match[3]}"
 
@@ -115,6 +122,13 @@ def _codes(enum: type[StrEnum]) -> str:
 def _problems() -> str:
     rows = ((str(status), f"`{code}`", title) for code, (status, title, _) in PROBLEM_TYPES.items())
     return _table([("status", "code", "title"), *sorted(rows, key=lambda row: row[0])])
+
+
+def _limits() -> str:
+    """The settings that limit something, by their names."""
+    kinds = (CommonSettings, IngestSettings, ProcessorSettings)
+    rows = {row[0]: row for kind in kinds for row in _rows(kind, PREFIX) if LIMIT.search(row[0])}
+    return _table([("setting", "default", "values", "meaning"), *rows.values()])
 
 
 def _table(rows: typing.Iterable[tuple[str, ...]]) -> str:
