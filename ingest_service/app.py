@@ -68,6 +68,7 @@ def create_app(settings: IngestSettings, stopping: asyncio.Event | None = None) 
         fsync=settings.fsync,
         timeout_s=settings.storage_timeout_s,
         retry_s=settings.storage_retry_s,
+        min_free_bytes=settings.min_free_bytes,
     )
 
     @asynccontextmanager

@@ -14,7 +14,6 @@ from ingest_service.subtitles.cue_size import CueSize, MaxChars, MaxLines, MaxSe
 from shared.settings import CommonSettings
 from shared.telemetry.traces import why_no_tracing
 
-GIB = 1 << 30
 KEYS_AT_FULL_RATE = 10  # of one tenant, unless it has a rate limit of its own
 MAX_DEFAULT_PROCESSES = 16  # they share the connections that Postgres allows
 
@@ -52,9 +51,6 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
         1.0  # the fraction of successful requests that is logged
     )
     metrics_dir: str = ""  # processes with the same folder add up their metrics; empty: each process counts alone
-    min_free_bytes: Annotated[int, msgspec.Meta(ge=0)] = (
-        GIB  # refuse uploads while the blob store's disk has less free space
-    )
     presigned_uploads: bool = True  # clients may get presigned URLs to upload to the bucket, if it supports them
     presigned_downloads: bool = False  # redirect audio downloads to a presigned URL of the bucket, valid for minutes
     cors_origins: tuple[Origin, ...] = ()  # origins whose pages may use the API from a browser

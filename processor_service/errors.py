@@ -81,6 +81,19 @@ def too_long(max_audio_s: float) -> AudioError:
     return AudioError(FailureCode.AUDIO_TOO_LONG, f"The audio is longer than the {max_audio_s:g} seconds allowed.")
 
 
+def too_much_audio(most_bytes: int) -> AudioError:
+    """Decoding writes more than the budget of a source of this size."""
+    return AudioError(
+        FailureCode.TOO_MUCH_AUDIO,
+        f"The decoded audio takes more than the {most_bytes} bytes allowed for a source of this size.",
+    )
+
+
+def storage_full() -> TransientError:
+    """A disk has no space but its reserve."""
+    return TransientError(FailureCode.STORAGE_FULL, "The service has no free disk space; the job continues later.")
+
+
 def no_audio_track() -> AudioError:
     return AudioError(FailureCode.NO_AUDIO_TRACK, "The file has no audio track.")
 

@@ -79,4 +79,4 @@ async def _unavailable(processor: Processor) -> list[str]:
         await processor.blobs.check()
     except BlobStoreError:
         unavailable.append("storage")
-    return unavailable
+    return [*unavailable, *(f"disk:{name}" for name in sorted(processor.disks.full))]

@@ -20,9 +20,11 @@ from processor_service import health
 from processor_service.compute.messages import Warm
 from processor_service.compute.pool import ComputePool
 from processor_service.database import opened
+from processor_service.disks import Disks
 from processor_service.maintenance.dead_letters import DeadLetterList
 from processor_service.maintenance.erase import Eraser, Retention
 from processor_service.maintenance.expire import UploadExpirer, fold_usage, forget_keys
+from processor_service.maintenance.failed_chunks import ChunkBounds
 from processor_service.maintenance.loop import run_forever
 from processor_service.maintenance.reconcile import Pruner, Reconciler
 from processor_service.maintenance.rescue import Rescuer, wake
@@ -90,7 +92,12 @@ async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncI
         sources = await stack.enter_async_context(open_source_session(settings))
         providers = await stack.enter_async_context(open_providers(settings.providers))
         leases = Leases(database, lease_s=settings.lease_s)
-        blobs = BlobStore(settings.storage_url, timeout_s=settings.storage_timeout_s, retry_s=settings.storage_retry_s)
+        blobs = BlobStore(
+            settings.storage_url,
+            timeout_s=settings.storage_timeout_s,
+            retry_s=settings.storage_retry_s,
+            min_free_bytes=settings.min_free_bytes,
+        )
         yield Processor(
             name=processor_name(socket.gethostname(), os.getpid()),
             settings=settings,
@@ -99,6 +106,7 @@ async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncI
             blobs=blobs,
             models=models,
             scratch=scratch,
+            disks=Disks({"scratch": scratch.folder, "storage": blobs.local_path("")}, settings.min_free_bytes),
             compute=compute,
             leases=leases,
             dead_letters=DeadLetterList(redis),
@@ -155,10 +163,16 @@ def _loops(processor: Processor) -> list[Coroutine[Any, Any, None]]:
     retention = Retention(
         jobs_s=settings.retention_s, audio_s=settings.retention_audio_s, webhook_log_s=settings.retention_webhook_log_s
     )
-    collector = OrphanCollector(processor.database, blobs, older_than_s=settings.orphan_age_s)
+    collector = OrphanCollector(
+        processor.database,
+        blobs,
+        older_than_s=settings.orphan_age_s,
+        failed=ChunkBounds(kept_s=settings.failed_chunks_s, most_bytes=settings.failed_chunks_bytes),
+    )
     rescuer = Rescuer(processor.database, processor.policy(TaskKind.CHUNK))
     return [
         _heartbeat(processor),
+        processor.disks.watch(),
         loop("wake", wake, every_s=0.5),
         loop("rescue", rescuer, every_s=1),
         loop("reconcile", Reconciler(processor.redis), every_s=2),

@@ -35,6 +35,10 @@ class ProcessorSettings(CommonSettings, frozen=True, kw_only=True):
     chunk_threshold_s: Positive = 1800.0  # longer files are split
     chunk_s: Positive = 600.0  # into chunks of about this length
     max_audio_seconds: Positive = 24 * 3600.0
+    # What a job may write (decoded, denoised, transcribed): a multiple of its source, within the two bounds in bytes.
+    derived_ratio: Positive = 200.0
+    derived_least_bytes: Annotated[int, msgspec.Meta(ge=1)] = 64 << 20
+    derived_most_bytes: Annotated[int, msgspec.Meta(ge=1)] = 32 << 30
     retry_waits_s: tuple[float, ...] = (10.0, 20.0, 40.0)  # after the first, second, … failed attempt
     lease_s: Positive = 15.0  # a worker without a heartbeat for so long loses its tasks
     stage_timeout_s: Positive = 120.0  # the time limit of a compute step, plus …
@@ -54,6 +58,8 @@ class ProcessorSettings(CommonSettings, frozen=True, kw_only=True):
     retention_s: NotNegative = 0.0  # jobs are erased so long after they ended; 0: never
     retention_audio_s: NotNegative = 0.0  # the same for their audio only
     retention_webhook_log_s: Positive = 30 * 24 * 3600.0  # webhook attempts are deleted at this age
+    failed_chunks_s: NotNegative = 3 * 24 * 3600.0  # chunks of failed jobs are kept so long for a redrive
+    failed_chunks_bytes: Annotated[int, msgspec.Meta(ge=0)] = 10 << 30  # … and so many; the oldest are deleted first
     orphan_age_s: Positive = 3600.0  # orphaned blobs are deleted at this age
     health_host: str = "127.0.0.1"  # the address of the health port
     health_port: int = 0  # serves liveness, readiness and metrics; 0: none
@@ -72,6 +78,8 @@ class ProcessorSettings(CommonSettings, frozen=True, kw_only=True):
             raise ValueError(f"HEADRACE_TRANSCRIBER is invalid: {problem}")
         if self.transcriber == NO_ENGINE and not self.providers:
             raise ValueError("HEADRACE_TRANSCRIBER=none needs HEADRACE_PROVIDERS")
+        if self.derived_least_bytes > self.derived_most_bytes:
+            raise ValueError("HEADRACE_DERIVED_LEAST_BYTES is above HEADRACE_DERIVED_MOST_BYTES")
         for name in ("webhook_secret", "webhook_previous_secret"):
             secret = getattr(self, name)
             if secret and not is_webhook_secret(secret.reveal()):

@@ -13,11 +13,11 @@ from shared.settings import PREFIX
 
 _BOTH = """
 database_url database_pooler database_direct_url redis_url storage_url storage_timeout_s storage_retry_s
-max_upload_bytes fetch_schemes log_format log_level otlp_url trace_sample failpoints
+max_upload_bytes min_free_bytes fetch_schemes log_format log_level otlp_url trace_sample failpoints
 """
 _INGEST = """
 host port auth allowed_hosts ingest_processes fsync idempotency_hours upload_expires_hours access_log_sample metrics_dir
-min_free_bytes presigned_uploads presigned_downloads cors_origins quota_bytes_a_day quota_audio_seconds_a_day
+presigned_uploads presigned_downloads cors_origins quota_bytes_a_day quota_audio_seconds_a_day
 quota_jobs_queued quota_uploads_at_once rate_limit rate_burst tenant_rate_limit max_connections
 max_connections_of_address max_event_streams max_event_streams_of_tenant max_event_streams_of_key max_open_uploads
 max_upload_parts max_ended_uploads unread_answer_bytes renders_at_once render_cache_bytes
@@ -25,10 +25,12 @@ subtitle_max_chars subtitle_max_lines subtitle_max_seconds
 """
 _PROCESSOR = """
 transcriber providers model device model_dir denoiser noisereduce_stationary denoise_strength slots deliveries
-threads scratch_dir chunk_threshold_s chunk_s max_audio_seconds retry_waits_s lease_s stage_timeout_s
+threads scratch_dir chunk_threshold_s chunk_s max_audio_seconds derived_ratio derived_least_bytes derived_most_bytes
+retry_waits_s lease_s stage_timeout_s
 slowest_speed child_memory_bytes grace_s poll_s fetch_timeout_s fetch_silence_s webhook_secret
 webhook_previous_secret webhook_timeout_s webhook_waits_s webhook_allow_private webhook_schemes webhook_ports
-retention_s retention_audio_s retention_webhook_log_s orphan_age_s health_host health_port
+retention_s retention_audio_s retention_webhook_log_s failed_chunks_s failed_chunks_bytes
+orphan_age_s health_host health_port
 """
 _PROVIDER_SETTINGS = """
 url model key times max_bytes max_seconds timeout_s silence_s failures cool_down_s

@@ -34,6 +34,7 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
     storage_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 30.0  # the longest that one request to a bucket may take
     storage_retry_s: Annotated[float, msgspec.Meta(ge=0)] = 10.0  # a failed request is not retried after this time
     max_upload_bytes: Annotated[int, msgspec.Meta(ge=1)] = 5 << 30  # a larger upload gets 413
+    min_free_bytes: Annotated[int, msgspec.Meta(ge=0)] = 1 << 30  # stays free on local disks; 0: no reserve
     fetch_schemes: tuple[Literal["http", "https"], ...] = ("http", "https")  # allowed in `audio_url`
     log_format: Literal["json", "console"] = "console"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

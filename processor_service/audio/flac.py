@@ -9,25 +9,42 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from processor_service.audio.scratch_files import GrowingFile
 from processor_service.audio.source import Block, block_frames
+from processor_service.errors import storage_full
 
 COMPRESSION = 0.5  # FLAC's level 4: 400 times real time at 44.1 kHz stereo, 12 % smaller than level 1
 
 
 class FlacWriter:
-    """Writes a FLAC file. Blocks are (frames, channels) from -1 to 1; decoded integers are kept exactly."""
+    """Writes a FLAC file. Blocks are (frames, channels) from -1 to 1; decoded integers are kept exactly.
+
+    `write` and `close` raise TaskError when the file exceeds the limits of scratch_files.py.
+    """
 
     def __init__(self, path: Path, sample_rate_hz: int, channels: int, bit_depth: int) -> None:
         self.path = path
         self.frames = 0
         self._bit_depth = bit_depth
+        self._size = GrowingFile(path)
+        self._step_frames = block_frames(sample_rate_hz)
         self._file = soundfile.SoundFile(
             path, "w", sample_rate_hz, channels, f"PCM_{bit_depth}", format="FLAC", compression_level=COMPRESSION
         )
 
     def write(self, block: Block) -> None:
+        for start in range(0, len(block), self._step_frames):
+            self._write(block[start : start + self._step_frames])
+            self._size.grew()
+
+    def _write(self, block: Block) -> None:
         # Not as floats: libsndfile scales them by 32767, readers by 32768. Integers come back unchanged.
-        self._file.write(_to_int16(block) if self._bit_depth == 16 else _to_int24_in_32(block))
+        try:
+            self._file.write(_to_int16(block) if self._bit_depth == 16 else _to_int24_in_32(block))
+        except soundfile.LibsndfileError as error:
+            if self._size.is_disk_full():
+                raise storage_full() from error
+            raise
         self.frames += len(block)
 
     def __enter__(self) -> Self:
@@ -36,9 +53,19 @@ class FlacWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        if error is None:
+            self.close()
+        else:
+            self.abandon()
 
     def close(self) -> None:
+        """Write what is buffered. A closed file stays as it is."""
+        if not self._file.closed:
+            self._file.close()
+            self._size.grew()
+
+    def abandon(self) -> None:
+        """Close a file that will not be used."""
         self._file.close()
 
 

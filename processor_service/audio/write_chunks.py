@@ -134,7 +134,7 @@ class _Splitter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._writer.close()
+        self._writer.abandon()
 
     def add(self, block: Block) -> None:
         self.peak = max(self.peak, float(np.abs(block).max(initial=0.0)))

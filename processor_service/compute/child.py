@@ -15,6 +15,7 @@ from typing import BinaryIO
 import msgspec
 
 from processor_service.audio.load_mono import load_mono_16k
+from processor_service.audio.scratch_files import limit_writes, write_file
 from processor_service.compute import resource_limits
 from processor_service.compute.messages import (
     REPLIES_FD,
@@ -47,9 +48,10 @@ from processor_service.compute.requests import (
     split,
     warm_up_audio,
 )
-from processor_service.errors import TaskError
+from processor_service.errors import TaskError, storage_full
 from processor_service.transcribers.engines import load_transcriber
 from processor_service.transcribers.transcriber import Transcriber
+from shared.disk_reserve import is_full
 from shared.schemas.failures import FailureCode
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -72,6 +74,7 @@ def main() -> None:
     while (request := read_request(requests)) is not None:
         if isinstance(request, Allow):
             resource_limits.allow_cpu(request.cpu_s)
+            limit_writes(request.writes)
         elif isinstance(request, Warm):
             engine = _warm(request)
             send(Ready())
@@ -115,10 +118,19 @@ def _answer(engine: Engine, request: Request, send: Send) -> Reply:
         return _done(engine, request, send)
     except TaskError as error:
         return _failed(error.code, error.message, transient=error.transient)
+    except OSError as error:
+        if is_full(error):
+            full = storage_full()
+            return _failed(full.code, full.message, transient=True)
+        return _internal()
     except Exception as error:  # noqa: BLE001 - a defect fails one request, not the warm child
         if resource_limits.is_out_of_memory(error):
             os._exit(resource_limits.OUT_OF_MEMORY_STATUS)  # libraries may be in a broken state: count it as a crash
-        return _failed(FailureCode.INTERNAL, "An internal error stopped the processing.", transient=True)
+        return _internal()
+
+
+def _internal() -> RequestFailed:
+    return _failed(FailureCode.INTERNAL, "An internal error stopped the processing.", transient=True)
 
 
 def _done(engine: Engine, request: Request, send: Send) -> Reply:  # noqa: PLR0911 - one return a request
@@ -177,7 +189,7 @@ def _find_voices(request: FindVoices, progress: Callable[[float], None]) -> Repl
     audio = load_mono_16k(Path(chunk.path), lead_frames, lead_frames + core_frames)
     offset_s = chunk.core_start_frame / chunk.sample_rate_hz
     voices = find_voices(load_nets(request.weights), audio, offset_s=offset_s, on_progress=progress)
-    Path(request.voices_path).write_bytes(msgspec.msgpack.encode(voices))
+    write_file(Path(request.voices_path), msgspec.msgpack.encode(voices))
     return VoicesFound()
 
 

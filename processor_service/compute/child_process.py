@@ -17,6 +17,7 @@ from typing import TypeVar
 
 import msgspec
 
+from processor_service.audio.scratch_files import WriteLimits
 from processor_service.compute.messages import (
     HEADER,
     Allow,
@@ -52,6 +53,8 @@ LOGGED_BYTES = 64 << 10  # a child; limits output in a loop
 KEPT_BYTES = 16 << 10
 DRAIN_S = 1.0  # to read what a dead child left in the pipe
 EXTENSION_LIST = "\nExtension modules:"  # the long list at the end of Python's crash report
+
+NOTHING_TO_WRITE = WriteLimits(most_bytes=0)
 
 OnReply = Callable[[Reply], Awaitable[None]]
 R = TypeVar("R", bound=Reply)
@@ -99,8 +102,15 @@ class ComputeChild:
     def pid(self) -> int:
         return self._process.pid
 
-    async def ask(
-        self, request: Request, expected: type[R], *, time_limit: TimeLimit, cpu_s: int, on_reply: OnReply | None = None
+    async def ask(  # noqa: PLR0913 - three limits and a callback, all by name
+        self,
+        request: Request,
+        expected: type[R],
+        *,
+        time_limit: TimeLimit,
+        cpu_s: int,
+        writes: WriteLimits = NOTHING_TO_WRITE,
+        on_reply: OnReply | None = None,
     ) -> R:
         """Send a request and return its answer. Earlier replies go to `on_reply`, whose time does not count.
 
@@ -110,7 +120,7 @@ class ComputeChild:
         """
         self._stderr.forget()
         try:
-            reply = await self._converse(request, time_limit, cpu_s, on_reply)
+            reply = await self._converse(request, time_limit, Allow(cpu_s=cpu_s, writes=writes), on_reply)
             if not isinstance(reply, (expected, RequestFailed)):
                 raise BrokenReplyError(f"answered {type(request).__name__} with {type(reply).__name__}")
         except (_ChildEndedError, BrokenReplyError) as error:
@@ -137,10 +147,10 @@ class ComputeChild:
             os.killpg(self._process.pid, signal.SIGKILL)
         await self._status(KILL_S)
 
-    async def _converse(self, request: Request, time_limit: TimeLimit, cpu_s: int, on_reply: OnReply | None) -> Reply:
+    async def _converse(self, request: Request, time_limit: TimeLimit, allow: Allow, on_reply: OnReply | None) -> Reply:
         replies, clock = Replies(self._stdout), asyncio.get_running_loop().time
         left_s = time_limit.total_s
-        await self._within(left_s, self._send(frame(Allow(cpu_s=cpu_s)) + frame(request)))
+        await self._within(left_s, self._send(frame(allow) + frame(request)))
         while True:
             asked_at = clock()
             reply = await self._within(min(left_s, time_limit.idle_s), replies.read())

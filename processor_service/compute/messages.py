@@ -5,6 +5,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from processor_service.audio.scratch_files import WriteLimits
 from processor_service.audio.write_chunks import ChunkFile, PreparedAudio
 from processor_service.denoisers.denoiser import DenoiserSettings
 from processor_service.diarization.weights import SpeakerWeights
@@ -23,9 +24,10 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Allow(_Message, frozen=True, kw_only=True):
-    """The CPU time that the next request may use. Not answered."""
+    """The CPU time that the next request may use, and what it may write. Not answered."""
 
     cpu_s: int
+    writes: WriteLimits = WriteLimits()
 
 
 class Warm(_Message, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+from processor_service.audio.scratch_files import WriteLimits
 from processor_service.compute.child_process import ComputeChild, OnReply, R
 from processor_service.compute.messages import Request, Warm
 from processor_service.compute.resource_limits import TimeLimit, cpu_allowance_s
@@ -35,14 +36,22 @@ class Slot:
         self._exchange = exchange
 
     async def ask(
-        self, request: Request, expected: type[R], *, time_limit: TimeLimit, on_reply: OnReply | None = None
+        self,
+        request: Request,
+        expected: type[R],
+        *,
+        time_limit: TimeLimit,
+        writes: WriteLimits,
+        on_reply: OnReply | None = None,
     ) -> R:
         """As ComputeChild.ask. A child that died between requests is replaced; it is not a crash of the task."""
         if not self.child.is_alive:
             self.child = await self._exchange(self.child)
         cpu_s = cpu_allowance_s(time_limit, self._most_threads)
         began_s = time.perf_counter()
-        reply = await self.child.ask(request, expected, time_limit=time_limit, cpu_s=cpu_s, on_reply=on_reply)
+        reply = await self.child.ask(
+            request, expected, time_limit=time_limit, cpu_s=cpu_s, writes=writes, on_reply=on_reply
+        )
         took_s = time.perf_counter() - began_s
         count_answer(request, reply, took_s)
         note_answer(request, took_s)

@@ -12,13 +12,15 @@ from uuid import UUID
 
 import asyncpg
 
+from processor_service.maintenance.failed_chunks import ChunkBounds, KeptChunks, beyond_bounds, forget_chunks
 from shared.blobs import blob_keys
-from shared.blobs.blob_store import BlobStore
+from shared.blobs.blob_store import BlobFacts, BlobStore
 from shared.telemetry.logs import Log
 
 log = Log(__name__)
 
 BATCH = 5000
+DEFAULT_BOUNDS = ChunkBounds()
 MARGIN_S = 3600.0  # for a bucket's clock that is behind, and for a job in creation
 
 AGO = "SELECT now() - make_interval(secs => $1)"
@@ -29,10 +31,13 @@ DELETE FROM direct_uploads WHERE id IN (
     ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED)
 """
 
-# A FAILED job keeps its chunks for a redrive.
+# A job needs the chunks of one generation. A FAILED job keeps them while a redrive can continue with them.
 WANTED = """
-SELECT id, status IN ('QUEUED', 'PROCESSING', 'FAILED') AS wants_chunks FROM jobs
-WHERE id = ANY($1::uuid[]) AND blobs_erased_at IS NULL
+SELECT id, completed_at, status = 'FAILED' AS has_failed, CASE
+    WHEN status IN ('QUEUED', 'PROCESSING') OR status = 'FAILED' AND chunk_count > 0 AND audio_erased_at IS NULL
+        AND EXISTS (SELECT 1 FROM tasks t WHERE t.job_id = jobs.id AND t.state = 'dead' AND t.dismissed_at IS NULL)
+    THEN coalesce(chunk_generation, generation) END AS chunks_of
+FROM jobs WHERE id = ANY($1::uuid[]) AND blobs_erased_at IS NULL
 """
 
 # Takes the id of an uncommitted job before its blobs are deleted: a late commit of a frozen process then fails. The
@@ -56,45 +61,64 @@ WHERE u.lease_token = blob.token OR EXISTS (
 """
 
 
-Unwanted = Callable[[Sequence[str]], Awaitable[Sequence[str]]]  # which of these keys to delete
+Unwanted = Callable[[Sequence[BlobFacts]], Awaitable[Sequence[str]]]  # which of these blobs to delete
 
 
 async def _collect(blobs: BlobStore, prefix: str, before: dt.datetime, unwanted_of: Unwanted) -> int:
     """Delete the unwanted blobs under a prefix that are older than `before`. Return their number."""
     collected = 0
     async for page in blobs.walk(prefix):
-        if unwanted := await unwanted_of([blob.key for blob in page if blob.modified_at < before]):
+        if unwanted := await unwanted_of([blob for blob in page if blob.modified_at < before]):
             await blobs.delete_keys(unwanted)
             collected += len(unwanted)
     return collected
 
 
 class OrphanCollector:
-    """Deletes orphans of jobs older than `older_than_s`."""
+    """Deletes orphans of jobs older than `older_than_s`, and chunks of failed jobs beyond the bounds."""
 
-    def __init__(self, pool: asyncpg.Pool, blobs: BlobStore, *, older_than_s: float) -> None:
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        blobs: BlobStore,
+        *,
+        older_than_s: float,
+        failed: ChunkBounds = DEFAULT_BOUNDS,
+    ) -> None:
         self._pool = pool
         self._blobs = blobs
         self._older_than_s = older_than_s
+        self._failed = failed
 
     async def __call__(self, connection: asyncpg.Connection) -> None:
         """Walk through the store once."""
         before = await connection.fetchval(AGO, self._older_than_s)
         swept = await asyncio.to_thread(self._blobs.sweep_partial, before=before)
-        orphans = await _collect(self._blobs, blob_keys.ALL_JOBS, before, partial(self._unwanted, connection))
+        kept: dict[UUID, KeptChunks] = {}
+        orphans = await _collect(self._blobs, blob_keys.ALL_JOBS, before, partial(self._unwanted, connection, kept))
+        since = await connection.fetchval(AGO, self._failed.kept_s)
+        beyond = beyond_bounds(kept.values(), since=since, most_bytes=self._failed.most_bytes)
+        await forget_chunks(self._pool, self._blobs, beyond)
         if swept or orphans:
             log.info("orphans_collected", blobs=orphans, partial_uploads=swept)
 
-    async def _unwanted(self, connection: asyncpg.Connection, keys: Sequence[str]) -> list[str]:
-        owners = {key: blob_keys.job_of(key) for key in keys}
-        ids = {job_id for job_id in owners.values() if job_id}
-        wants_chunks = {row["id"]: row["wants_chunks"] for row in await connection.fetch(WANTED, list(ids))}
-        unowned = {job_id for job_id in ids - wants_chunks.keys() if await self._take_id(job_id)}
-        return [
-            key
-            for key, job_id in owners.items()
-            if job_id in unowned or (blob_keys.is_of_chunk(key) and not wants_chunks.get(job_id, True))
-        ]
+    async def _unwanted(
+        self, connection: asyncpg.Connection, kept: dict[UUID, KeptChunks], blobs: Sequence[BlobFacts]
+    ) -> list[str]:
+        """Return the keys to delete. Add the chunks that failed jobs keep to `kept`."""
+        ids = {job_id for blob in blobs if (job_id := blob_keys.job_of(blob.key))}
+        jobs = {row["id"]: row for row in await connection.fetch(WANTED, list(ids))}
+        unowned = {job_id for job_id in ids - jobs.keys() if await self._take_id(job_id)}
+        unwanted = []
+        for blob in blobs:
+            job_id, generation = blob_keys.job_of(blob.key), blob_keys.chunk_generation_of(blob.key)
+            job = jobs.get(job_id)
+            if job_id in unowned or (job and generation is not None and generation != job["chunks_of"]):
+                unwanted.append(blob.key)
+            elif job and generation is not None and job["has_failed"]:
+                before = kept[job["id"]].bytes if job["id"] in kept else 0
+                kept[job["id"]] = KeptChunks(job["id"], job["completed_at"], before + blob.size)
+        return unwanted
 
     async def _take_id(self, job_id: UUID) -> bool:
         """Commit the id as an erased job, on a separate connection. Return whether the job is erased."""
@@ -125,15 +149,15 @@ class PartCollector:
             log.info("upload_parts_collected", blobs=collected)
 
 
-async def _unwanted(connection: asyncpg.Connection, keys: Sequence[str]) -> list[str]:
-    parts = [(key, *part) for key in keys if (part := blob_keys.upload_part_of(key))]
+async def _unwanted(connection: asyncpg.Connection, blobs: Sequence[BlobFacts]) -> list[str]:
+    parts = [(blob.key, *part) for blob in blobs if (part := blob_keys.upload_part_of(blob.key))]
     columns = [list(column) for column in zip(*parts, strict=True)] or [[], [], [], []]
     wanted = {row["key"] for row in await connection.fetch(WANTED_PARTS, *columns)}
     return [key for key, *_ in parts if key not in wanted]
 
 
-async def _all(keys: Sequence[str]) -> Sequence[str]:
-    return keys
+async def _all(blobs: Sequence[BlobFacts]) -> Sequence[str]:
+    return [blob.key for blob in blobs]
 
 
 class DirectCollector:

@@ -24,6 +24,9 @@ from shared.schemas.transcript import Transcript
 async def chunk(work: Work) -> ChunkDone:
     """Process and store one chunk; its transcript last. A diarization of a finished job needs its voices only."""
     require_nets(work)
+    job_id, generation, ordinal = work.task.job_id, work.task.chunk_generation, work.task.ordinal
+    keys = (blob_keys.chunk_denoised, blob_keys.chunk_voices, blob_keys.chunk_transcript)
+    await work.open_budget(*(key(job_id, generation, ordinal) for key in keys))
     file = await _chunk_file(work)
     if work.task.text_generation is None:
         voices_share = voices_share_of(work.task.options)
@@ -40,12 +43,12 @@ async def _store(
     job_id, generation, ordinal = work.task.job_id, work.task.chunk_generation, work.task.ordinal
     failpoint("chunk.before_put")
     if denoised:
-        await work.blobs.put(blob_keys.chunk_denoised(job_id, generation, ordinal), denoised)
+        await work.put(blob_keys.chunk_denoised(job_id, generation, ordinal), denoised)
     if voices:
-        await work.blobs.put(blob_keys.chunk_voices(job_id, generation, ordinal), voices)
+        await work.put(blob_keys.chunk_voices(job_id, generation, ordinal), voices)
     failpoint("chunk.between_puts")
     if transcript:
-        await work.blobs.put(blob_keys.chunk_transcript(job_id, generation, ordinal), msgspec.json.encode(transcript))
+        await work.put(blob_keys.chunk_transcript(job_id, generation, ordinal), msgspec.json.encode(transcript))
     failpoint("chunk.after_put")
 
 

@@ -47,7 +47,7 @@ async def store_results(work: Work, transcript: Transcript, denoised: Path | Non
     job_id, generation = work.task.job_id, work.task.generation
     failpoint("results.before_denoised")
     if denoised:
-        await work.blobs.put(blob_keys.denoised(job_id, generation), denoised)
+        await work.put(blob_keys.denoised(job_id, generation), denoised)
     failpoint("results.before_transcript")
-    await work.blobs.put(blob_keys.transcript(job_id, generation), msgspec.json.encode(transcript))
+    await work.put(blob_keys.transcript(job_id, generation), msgspec.json.encode(transcript))
     failpoint("results.after_transcript")

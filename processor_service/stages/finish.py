@@ -18,6 +18,8 @@ from shared.schemas.transcript import Transcript
 
 async def finish(work: Work) -> JobDone:
     """Merge, join, store. The chunks are deleted after the job ended."""
+    job_id, generation = work.task.job_id, work.task.generation
+    await work.open_budget(blob_keys.denoised(job_id, generation), blob_keys.transcript(job_id, generation))
     if work.task.text_generation is not None:
         return await label_again(work, work.task.text_generation, await _voices(work))
     transcripts = [await _chunk_transcript(work, ordinal) for ordinal in range(work.task.chunk_count)]

@@ -12,6 +12,7 @@ from processor_service.audio.write_chunks import ChunkFile, PreparedAudio
 from processor_service.compute.messages import ChunkWritten, Prepared, Reply, SplitSource
 from processor_service.stages import time_limits
 from processor_service.stages.chunk import transcribe_and_denoise
+from processor_service.stages.derived_bytes import budget_bytes
 from processor_service.stages.diarize import label_again, require_nets
 from processor_service.stages.final_transcript import final_transcript, store_results
 from processor_service.stages.speakers import chunk_voices, label_speakers, voices_share_of
@@ -32,8 +33,10 @@ async def prepare(work: Work) -> Split | JobDone:
     source = await work.local_file(blob_keys.source(work.task.job_id), "source")
     if work.task.is_unhashed:
         await work.record_sha256(await asyncio.to_thread(_sha256, source))
+    source_bytes = source.stat().st_size
+    work.derived.open(budget_bytes(work.settings, source_bytes))
     chunks = _ChunkUploads(work)
-    prepared = await _split(work, source, chunks)
+    prepared = await _split(work, source, source_bytes, chunks)
     warnings = _warnings(prepared)
     if len(chunks.inputs) > 1:
         await chunks.upload_rest()
@@ -47,7 +50,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-async def _split(work: Work, source: Path, chunks: "_ChunkUploads") -> PreparedAudio:
+async def _split(work: Work, source: Path, source_bytes: int, chunks: "_ChunkUploads") -> PreparedAudio:
     request = SplitSource(
         source_path=str(source),
         out_dir=str(work.scratch),
@@ -56,7 +59,6 @@ async def _split(work: Work, source: Path, chunks: "_ChunkUploads") -> PreparedA
         max_audio_s=work.settings.max_audio_seconds,
         track=work.task.options.track,
     )
-    source_bytes = source.stat().st_size  # noqa: ASYNC240 - instant, and the file is local
     time_limit = time_limits.splitting(work.settings, source_bytes=source_bytes)
     reply = await work.ask(request, Prepared, time_limit=time_limit, span=(0, DECODING_SHARE), on_reply=chunks.written)
     return reply.audio
@@ -107,12 +109,13 @@ class _ChunkUploads:
             chunk = self._pending.pop(0)
             path = Path(chunk.path)
             failpoint("prepare.before_chunk_put")
-            await self._work.blobs.put(blob_keys.chunk_audio(task.job_id, task.chunk_generation, chunk.ordinal), path)
+            await self._work.put(blob_keys.chunk_audio(task.job_id, task.chunk_generation, chunk.ordinal), path)
             failpoint("prepare.after_chunk_put")
             path.unlink()  # noqa: ASYNC240 - instant, and the scratch folder is local
 
     def only_file(self) -> ChunkFile:
         (chunk,) = self._pending
+        self._work.derived.charge(Path(chunk.path).stat().st_size)
         return chunk
 
 

@@ -80,7 +80,7 @@ async def _denoised(work: Work, request: ProcessChunk, time_limit: TimeLimit) ->
     """Denoise the chunk if requested, without reporting progress. Return the request marked as denoised."""
     if request.denoised_path is None or request.is_denoised:
         return request
-    await work.slot.ask(DenoiseChunk(what=request), Denoised, time_limit=time_limit)
+    await work.ask(DenoiseChunk(what=request), Denoised, time_limit=time_limit, span=None)
     return msgspec.structs.replace(request, is_denoised=True)
 
 

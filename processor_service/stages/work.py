@@ -5,16 +5,19 @@ from pathlib import Path
 
 import msgspec
 
+from processor_service.audio.scratch_files import WriteLimits
 from processor_service.compute.child_process import OnReply, R
 from processor_service.compute.messages import Progress, Reply, Request
 from processor_service.compute.pool import Slot
 from processor_service.compute.resource_limits import TimeLimit
-from processor_service.errors import PermanentError
+from processor_service.errors import PermanentError, too_much_audio
 from processor_service.models.cache import ModelCache, ModelError
 from processor_service.providers.openai_api import OpenAIApi
 from processor_service.settings import ProcessorSettings
+from processor_service.stages.derived_bytes import DerivedBytes, budget_bytes, stored_bytes
 from processor_service.tasks.leases import ClaimedTask
 from processor_service.transcribers.engines import NO_ENGINE, find_model, needs_weights
+from shared.blobs import blob_keys
 from shared.blobs.blob_store import BlobStore
 from shared.schemas.failures import FailureCode
 
@@ -37,6 +40,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     settings: ProcessorSettings
     providers: tuple[OpenAIApi, ...] = ()  # in the order in which they are asked
     scratch: Path
+    derived: DerivedBytes = msgspec.field(default_factory=DerivedBytes)
     fetch_source: Callable[[], Awaitable[None]] = nothing_to_fetch  # stores the source of an `audio_url`
     record_sha256: Callable[[str], Awaitable[None]] = nothing_to_record  # of a direct upload to the bucket
     report_progress: Callable[[float], None]
@@ -48,18 +52,43 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
         expected: type[R],
         *,
         time_limit: TimeLimit,
-        span: tuple[float, float] = (0, 1),
+        span: tuple[float, float] | None = (0, 1),
         on_reply: OnReply | None = None,
     ) -> R:
-        """Send a request to the child; report its progress as the `span` of the task's progress."""
+        """Send a request to the child within the budget; report its progress as the `span` of the task's progress."""
 
         async def on_any_reply(reply: Reply) -> None:
             if isinstance(reply, Progress):
-                self.report_progress(span[0] + reply.fraction * (span[1] - span[0]))
+                if span is not None:
+                    self.report_progress(span[0] + reply.fraction * (span[1] - span[0]))
             elif on_reply is not None:
                 await on_reply(reply)
 
-        return await self.slot.ask(request, expected, time_limit=time_limit, on_reply=on_any_reply)
+        writes = WriteLimits(most_bytes=self.derived.left_bytes, min_free_bytes=self.settings.min_free_bytes)
+        try:
+            return await self.slot.ask(request, expected, time_limit=time_limit, writes=writes, on_reply=on_any_reply)
+        except PermanentError as error:
+            if error.code is FailureCode.TOO_MUCH_AUDIO:  # the child knows only what was left
+                raise too_much_audio(self.derived.most_bytes) from error
+            raise
+
+    async def open_budget(self, *rewritten: str) -> None:
+        """Open the account of a task that follows `prepare`. `rewritten` are the keys that it writes.
+
+        Only denoised audio is large enough to look up what the other tasks of the job have stored.
+        """
+        task = self.task
+        generations = {task.generation, task.chunk_generation} if task.options.denoise else ()
+        folders = [blob_keys.derived(task.job_id, generation) for generation in generations]
+        blobs = [blob for folder in folders async for page in self.blobs.walk(folder) for blob in page]
+        most_bytes = budget_bytes(self.settings, task.source_bytes or 0)
+        self.derived.open(most_bytes, spent_bytes=stored_bytes(blobs, rewritten=rewritten))
+
+    async def put(self, key: str, data: bytes | Path) -> None:
+        """Store a derived blob. Raise AudioError beyond the budget, BlobStoreFullError at the disk's reserve."""
+        size = len(data) if isinstance(data, bytes) else data.stat().st_size  # noqa: ASYNC240 - instant, local
+        self.derived.charge(size)
+        await self.blobs.put(key, data)
 
     async def local_file(self, key: str, name: str) -> Path:
         """Return a blob as a local file: the store's own file if it is local, else a copy in the scratch folder."""

@@ -34,6 +34,7 @@ class PollingWorker(Worker):
     """arq's worker, with the time of its last poll for the liveness check."""
 
     last_poll_s = 0.0  # on the monotonic clock; 0: not yet
+    may_start: Callable[[], bool] = staticmethod(lambda: True)  # asked before each job
 
     async def _poll_iteration(self) -> None:
         await super()._poll_iteration()
@@ -52,7 +53,7 @@ class PollingWorker(Worker):
     async def start_jobs(self, job_ids: list[bytes]) -> None:
         """Start jobs one by one: a connection that breaks while arq watches a key would end arq's main loop."""
         for job_id in await self._not_running(job_ids):
-            if self.job_counter >= self.max_jobs:
+            if self.job_counter >= self.max_jobs or not self.may_start():
                 return
             try:
                 await super().start_jobs([job_id])
@@ -99,7 +100,9 @@ def connect(redis_url: str, *, timeout_s: float = 2.0, retries: int = ONCE) -> A
 
 def compute_worker(processor: Processor) -> PollingWorker:
     """Return the worker of prepare, chunk and finish tasks."""
-    return _worker(processor, dispatch.COMPUTE_QUEUE, run_compute_task, at_once=processor.settings.slots)
+    worker = _worker(processor, dispatch.COMPUTE_QUEUE, run_compute_task, at_once=processor.settings.slots)
+    worker.may_start = processor.disks.may_claim
+    return worker
 
 
 def delivery_worker(processor: Processor) -> PollingWorker:

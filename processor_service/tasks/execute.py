@@ -16,7 +16,8 @@ from redis.exceptions import RedisError
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from processor_service.compute.pool import ComputePool, Slot
-from processor_service.errors import LeaseLostError
+from processor_service.disks import Disks
+from processor_service.errors import LeaseLostError, TaskError
 from processor_service.maintenance.dead_letters import DeadLetterList
 from processor_service.maintenance.loop import run_locked
 from processor_service.models.cache import ModelCache
@@ -29,7 +30,7 @@ from processor_service.stages.finish import finish
 from processor_service.stages.prepare import prepare
 from processor_service.stages.work import Work
 from processor_service.tasks.leases import ClaimedTask, Leases, claim
-from processor_service.tasks.outcomes import Crashed, Interrupted, JobDone, LeaseLost, Outcome
+from processor_service.tasks.outcomes import Crashed, Interrupted, JobDone, LeaseLost, Outcome, StorageFull
 from processor_service.tasks.retry import RetryPolicy
 from processor_service.tasks.settle import AfterCommit, settle
 from processor_service.telemetry.metrics import LEASE_LOST, UNSETTLED, count_lost, count_settled
@@ -60,6 +61,7 @@ class Processor(msgspec.Struct, frozen=True, kw_only=True):
     blobs: BlobStore
     models: ModelCache
     scratch: Scratch
+    disks: Disks
     compute: ComputePool
     leases: Leases
     dead_letters: DeadLetterList
@@ -140,6 +142,8 @@ async def _compute(processor: Processor, task: ClaimedTask, slot: Slot) -> Outco
 
 async def _conclude(processor: Processor, task: ClaimedTask, outcome: Outcome) -> None:
     """Commit the outcome, then do what follows the commit."""
+    if isinstance(outcome, StorageFull) and task.kind is TaskKind.PREPARE:
+        await _return_space(processor, task)
     try:
         after_commit = await _settle(processor, task, outcome)
     except LeaseLostError:
@@ -154,7 +158,8 @@ async def _conclude(processor: Processor, task: ClaimedTask, outcome: Outcome) -
     count_settled(task.kind, outcome, has_dead_letter=after_commit.has_dead_letter)
     _log_outcome(task, outcome)
     await _publish(processor, after_commit)
-    if isinstance(outcome, JobDone):
+    has_failed_to_split = task.kind is TaskKind.PREPARE and after_commit.has_dead_letter
+    if isinstance(outcome, JobDone) or has_failed_to_split:  # no task will read the chunks
         await _drop_chunks(processor, task)
 
 
@@ -178,6 +183,13 @@ async def _publish(processor: Processor, after_commit: AfterCommit) -> None:
         failpoint("publish.after")
     except (RedisError, *DATABASE_ERRORS) as error:
         log.warning("publish_failed", error=f"{type(error).__name__}: {error}")
+
+
+async def _return_space(processor: Processor, task: ClaimedTask) -> None:
+    """Delete the chunks that this attempt has stored: the next attempt writes them again, and the disk is full."""
+    with contextlib.suppress(TaskError, BlobStoreError, *DATABASE_ERRORS):
+        await processor.leases.confirm(task)
+        await processor.blobs.delete(blob_keys.chunks(task.job_id, task.generation))
 
 
 async def _drop_chunks(processor: Processor, task: ClaimedTask) -> None:

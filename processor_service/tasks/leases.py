@@ -12,10 +12,11 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from processor_service.errors import ChildCrashError, TaskError, TransientError
-from processor_service.tasks.outcomes import Crashed, Failed, Interrupted, LeaseLost, Outcome
+from processor_service.errors import ChildCrashError, TaskError, TransientError, storage_full
+from processor_service.tasks.outcomes import Crashed, Failed, Interrupted, LeaseLost, Outcome, StorageFull
 from processor_service.telemetry.metrics import RUNNING
-from shared.blobs.blob_errors import BlobNotFoundError, BlobStoreError
+from shared.blobs.blob_errors import BlobNotFoundError, BlobStoreError, BlobStoreFullError
+from shared.disk_reserve import is_full
 from shared.failpoints import failpoint
 from shared.schemas.failures import Failure, FailureCode
 from shared.schemas.options import JobOptions
@@ -31,7 +32,7 @@ TRACEBACK_CHARS = 8000  # the end of a stored traceback
 
 # The fields of ClaimedTask, of a task `t` and its job `j`.
 CLAIMED_TASK = """t.id, t.job_id, t.generation, t.kind, t.ordinal, t.lease_token, t.attempts, t.crashes, t.input,
-       j.options, j.tenant, j.text_generation, j.chunk_count, j.warnings,
+       j.options, j.tenant, j.text_generation, j.chunk_count, j.warnings, j.source_bytes,
        coalesce(j.chunk_generation, t.generation) AS chunk_generation,
        CASE WHEN j.source_sha256 IS NULL THEN j.source_url END AS source_url,
        j.source_sha256 IS NULL AND j.source_url IS NULL AS is_unhashed"""
@@ -122,6 +123,7 @@ class ClaimedTask(msgspec.Struct, frozen=True, kw_only=True):
     chunk_generation: int  # part of the keys of the chunks' blobs
     warnings: tuple[ResultWarning, ...]
     text_generation: int | None = None  # whose text gets other speakers; None: the job is transcribed
+    source_bytes: int | None = None
     source_url: str | None = None  # set while the source must be fetched
     is_unhashed: bool = False  # the client uploaded the source directly to the bucket
 
@@ -186,7 +188,8 @@ class Leases:
         except ChildCrashError as error:
             return Crashed(redact(str(error)))
         except Exception as error:  # noqa: BLE001 - the one place where an exception becomes an outcome
-            return Failed(failure_of(error))
+            failure = failure_of(error)
+            return StorageFull(failure) if failure.code is FailureCode.STORAGE_FULL else Failed(failure)
         finally:
             RUNNING[task.kind].dec()
             del self._held[task.id]
@@ -249,6 +252,8 @@ def _lease_lost() -> TransientError:
 def failure_of(error: BaseException) -> Failure:
     """Return the failure to store for an exception that ended an attempt."""
     trace = redact("".join(traceback.format_exception(error)))[-TRACEBACK_CHARS:]
+    if isinstance(error, BlobStoreFullError) or is_full(error):
+        error = storage_full().with_traceback(error.__traceback__)
     match error:
         case TaskError():
             return Failure(

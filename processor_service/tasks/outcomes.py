@@ -78,6 +78,12 @@ class Postponed(msgspec.Struct, frozen=True):
     wait_s: float
 
 
+class StorageFull(msgspec.Struct, frozen=True):
+    """A disk has only its reserve left. This does not count as an attempt; the task frees its slot and waits."""
+
+    failure: Failure
+
+
 class Failed(msgspec.Struct, frozen=True):
     """The attempt failed; `retry` decides whether another one follows."""
 
@@ -99,4 +105,4 @@ class LeaseLost(msgspec.Struct, frozen=True):
 
 
 Delivery = Delivered | NotDelivered | Postponed
-Outcome = Split | ChunkDone | JobDone | Delivery | Failed | Crashed | Interrupted | LeaseLost
+Outcome = Split | ChunkDone | JobDone | Delivery | StorageFull | Failed | Crashed | Interrupted | LeaseLost

@@ -15,6 +15,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     waits_s: tuple[float, ...]  # after the first, second, … failed attempt; their number limits the attempts
     longest_retry_after_s: float  # caps the wait that a server requests
+    full_disk_wait_s: float = 15.0  # until the next look at a full disk; these do not count as attempts
     retry_after_shortens: bool = True  # False: a server can only lengthen a wait, never exhaust its attempts early
 
 

@@ -155,6 +155,10 @@ class _Settlement:
             case outcomes.Postponed(wait_s):
                 await self._wait(wait_s)
                 return AfterCommit()
+            case outcomes.StorageFull(failure):
+                await self._wait(self._policy.full_disk_wait_s)
+                await self._record_failure(failure)
+                return AfterCommit()
             case outcomes.Failed(failure):
                 return await self._failed(failure)
             case Crashed(message):

@@ -6,7 +6,16 @@ Names are stable: dashboards and alerts use them. No label contains a job or a t
 from processor_service.audio.write_chunks import ChunkFile
 from processor_service.compute import messages
 from processor_service.denoisers import DENOISERS
-from processor_service.tasks.outcomes import Crashed, Failed, Interrupted, LeaseLost, NotDelivered, Outcome, Postponed
+from processor_service.tasks.outcomes import (
+    Crashed,
+    Failed,
+    Interrupted,
+    LeaseLost,
+    NotDelivered,
+    Outcome,
+    Postponed,
+    StorageFull,
+)
 from processor_service.telemetry.traces import note_outcome
 from processor_service.transcribers.engines import ENGINES, NO_ENGINE
 from processor_service.webhooks.delivery_result import Answer, Blocked, NoAnswer, Result, Unsigned
@@ -80,6 +89,17 @@ CHILD_RESTARTS = METRIC_REGISTRY.counter(
     "Compute child processes replaced after a crash, a timeout or a cancellation.",
 )
 
+DISKS = ("scratch", "storage")
+DISK_FREE = METRIC_REGISTRY.gauges_by(
+    ("disk", DISKS), "headrace_processor_disk_free_bytes", "Free bytes of the local disks; 0 for a bucket."
+)
+DISK_FULL = METRIC_REGISTRY.gauges_by(
+    ("disk", DISKS), "headrace_processor_disk_full", "1 while a disk has only HEADRACE_MIN_FREE_BYTES left."
+)
+DISK_WAITS = METRIC_REGISTRY.counter(
+    "headrace_processor_disk_waits_total", "Tasks that were put back to wait for free disk space."
+)
+
 STAGE_SPEED = METRIC_REGISTRY.histograms_by(
     BY_STAGE,
     "headrace_processor_stage_speed_ratio",
@@ -118,6 +138,7 @@ OUTCOME_LABELS = {
     Crashed: "crashed",
     Interrupted: "interrupted",
     Postponed: "postponed",
+    StorageFull: "postponed",
     LeaseLost: LEASE_LOST,
 }
 
@@ -131,7 +152,9 @@ def count_settled(kind: TaskKind, outcome: Outcome, *, has_dead_letter: bool) ->
     """Count an attempt whose outcome was committed."""
     ATTEMPTS[kind, outcome_label(outcome)].inc()
     note_outcome(outcome_label(outcome))
-    if isinstance(outcome, NotDelivered | Failed):
+    if isinstance(outcome, StorageFull):
+        DISK_WAITS.inc()
+    if isinstance(outcome, NotDelivered | Failed | StorageFull):
         FAILURES[outcome.failure.code].inc()
     if has_dead_letter:
         DEAD_LETTERS[kind].inc()

@@ -1,9 +1,10 @@
 """The errors of the blob store, and the translation of the library's errors into them."""
 
-import errno
 import re
 
 from obstore.exceptions import NotFoundError
+
+from shared.disk_reserve import FULL
 
 # Obstore's text repeats the server's answer, in which S3 may echo signed headers, such as a session token. A log line
 # keeps only the status and the code of the answer, and no query of a URL.
@@ -48,7 +49,6 @@ def says_full(description: str) -> bool:
     return f"answered with {FULL_STATUS}" in description
 
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MISSING = (FileNotFoundError, NotFoundError)
 
 

@@ -1,11 +1,13 @@
 """The keys in the blob store: of jobs, of unfinished uploads and of presigned uploads."""
 
 import contextlib
+import re
 from uuid import UUID
 
 ALL_JOBS = "jobs"
 ALL_UPLOADS = "uploads"
 ALL_DIRECT = "direct"
+OF_CHUNK = re.compile(r"/g(\d+)/chunks/")
 DIRECT_KEPT_S = 24 * 3600.0  # a presigned upload may become a job for this long; then it is deleted
 
 
@@ -17,9 +19,10 @@ def job_of(key: str) -> UUID | None:
     return None
 
 
-def is_of_chunk(key: str) -> bool:
-    """Whether the blob is needed only until its job has ended."""
-    return "/chunks/" in key
+def chunk_generation_of(key: str) -> int | None:
+    """Return the generation that made a blob of a chunk; None for other blobs."""
+    found = OF_CHUNK.search(key)
+    return int(found[1]) if found else None
 
 
 def job(job_id: UUID) -> str:
@@ -32,13 +35,14 @@ def source(job_id: UUID) -> str:
     return f"jobs/{job_id}/source"
 
 
-def _generation(job_id: UUID, generation: int) -> str:
+def derived(job_id: UUID, generation: int) -> str:
+    """The prefix of all blobs that a generation has made."""
     return f"jobs/{job_id}/g{generation}"
 
 
 def chunks(job_id: UUID, generation: int) -> str:
     """The prefix of all chunks of a generation."""
-    return f"{_generation(job_id, generation)}/chunks/"
+    return f"{derived(job_id, generation)}/chunks/"
 
 
 def chunk_audio(job_id: UUID, generation: int, ordinal: int) -> str:
@@ -58,11 +62,11 @@ def chunk_voices(job_id: UUID, generation: int, ordinal: int) -> str:
 
 
 def denoised(job_id: UUID, generation: int) -> str:
-    return f"{_generation(job_id, generation)}/denoised.flac"
+    return f"{derived(job_id, generation)}/denoised.flac"
 
 
 def transcript(job_id: UUID, generation: int) -> str:
-    return f"{_generation(job_id, generation)}/transcript.json"
+    return f"{derived(job_id, generation)}/transcript.json"
 
 
 def upload(upload_id: UUID) -> str:

@@ -6,7 +6,6 @@ Everything streams. A put that does not finish leaves nothing behind; a blob is 
 import asyncio
 import contextlib
 import datetime as dt
-import os
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from obstore.store import AzureStore, GCSStore, LocalStore, ObjectStore, S3Store
 from shared.blobs.blob_errors import MISSING, BlobNotFoundError, BlobStoreError, says_no_bucket, wrapped
 from shared.blobs.bucket import open_bucket, put_into_bucket
 from shared.blobs.local_files import sync, write_whole
+from shared.disk_reserve import DiskReserve, free_bytes, require_room
 from shared.secret import Secret
 
 READ_BYTES = 1 << 20
@@ -40,6 +40,7 @@ class BlobFacts(NamedTuple):
 
     key: str
     modified_at: dt.datetime
+    size: int
 
 
 class BlobLook(NamedTuple):
@@ -69,12 +70,19 @@ class BlobStore:
     """Blobs by key. Raises BlobNotFoundError for a missing key, BlobStoreError for everything else."""
 
     def __init__(
-        self, storage_url: str, *, fsync: bool = False, timeout_s: float = 30.0, retry_s: float = 10.0
+        self,
+        storage_url: str,
+        *,
+        fsync: bool = False,
+        timeout_s: float = 30.0,
+        retry_s: float = 10.0,
+        min_free_bytes: int = 0,
     ) -> None:
         """Open the store of a URL and create a missing local folder. Raise BlobStoreError when it cannot be opened.
 
         `fsync`: a put into a local folder returns when the bytes are on disk. Buckets give their own guarantees.
         `timeout_s`, `retry_s`: for buckets, see `open_bucket`.
+        `min_free_bytes`: a write that would leave less on a local disk raises BlobStoreFullError.
         """
         parts = urlsplit(storage_url)
         self._root = Path(unquote(parts.path)) if parts.scheme == "file" else None
@@ -87,6 +95,8 @@ class BlobStore:
         except (BaseError, OSError, ValueError) as error:
             raise wrapped(error) from error
         self._copying = partial(open_bucket, storage_url, timeout_s=max(timeout_s, COPY_TIMEOUT_S), retry_s=retry_s)
+        self._min_free_bytes = min_free_bytes
+        self._reserve = DiskReserve(self._root, min_free_bytes) if self._root else None
         self._syncers = ThreadPoolExecutor(SYNCERS, "fsync") if fsync and self._root else None
 
     async def put(self, key: str, data: bytes | Path | AsyncIterable[bytes]) -> None:
@@ -95,7 +105,10 @@ class BlobStore:
             if self._root is None:
                 await put_into_bucket(self._store, key, data)
             else:
-                await obstore.put_async(self._store, key, data, chunk_size=PART_BYTES, max_concurrency=PARTS_IN_FLIGHT)
+                admitted = await self._admitted(data)
+                await obstore.put_async(
+                    self._store, key, admitted, chunk_size=PART_BYTES, max_concurrency=PARTS_IN_FLIGHT
+                )
                 await self._sync(key)
 
     async def put_small(self, key: str, data: bytes) -> None:
@@ -104,10 +117,32 @@ class BlobStore:
             await self.put(key, data)
             return
         try:
+            await self._require_room(len(data))
             write_whole(f"{self._root}/{key}", data)
             await self._sync(key)
         except OSError as error:
             raise wrapped(error) from error
+
+    async def _require_room(self, more_bytes: int) -> None:
+        """Raise ReserveError, an OSError, if a write of so many bytes would use the reserve of a local disk."""
+        if self._reserve is not None:
+            await self._reserve.require(more_bytes)
+
+    async def _admitted(self, data: bytes | Path | AsyncIterable[bytes]) -> bytes | Path | AsyncIterable[bytes]:
+        """Ask the reserve for all bytes of the data before they are written; for a stream, piece by piece."""
+        if isinstance(data, bytes):
+            await self._require_room(len(data))
+        elif isinstance(data, Path):
+            await self._require_room(data.stat().st_size)  # noqa: ASYNC240 - instant, and the file is local
+        else:
+            await self._require_room(0)
+            return self._piecewise(data)
+        return data
+
+    async def _piecewise(self, stream: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+        async for piece in stream:
+            await self._require_room(len(piece))
+            yield piece
 
     async def _sync(self, key: str) -> None:
         """Sync a local blob. Delete it if the sync fails."""
@@ -154,10 +189,12 @@ class BlobStore:
             yield bytes(piece)
 
     async def download(self, key: str, path: Path) -> None:
-        """Stream a blob into a local file."""
+        """Stream a blob into a local file. The reserve applies to that file's disk."""
         size = await self.size(key)
-        with path.open("wb") as file:
+        with self._wrapping(), path.open("wb") as file:
+            await asyncio.to_thread(require_room, path.parent, self._min_free_bytes, size)
             async for piece in self.read(key, 0, size, piece_bytes=DOWNLOAD_BYTES):
+                await asyncio.to_thread(require_room, path.parent, self._min_free_bytes, len(piece))
                 file.write(piece)
 
     async def look(self, key: str, head_bytes: int) -> BlobLook:
@@ -174,8 +211,15 @@ class BlobStore:
         """Copy a blob inside the store, not through this process. Buckets copy at most 5 GB."""
         # With a longer timeout: the request is answered when the copy is complete.
         store = self._copying() if isinstance(self._store, SIGNING) else self._store
+        if self._reserve is not None:
+            await self._require_copy(key)
         with self._wrapping():
             await obstore.copy_async(store, key, new_key)
+
+    async def _require_copy(self, key: str) -> None:
+        size = await self.size(key)
+        with self._wrapping():
+            await self._require_room(size)
 
     async def download_url(self, key: str, *, expires_s: float) -> str | None:
         """Return a presigned URL to download the blob, or None for a local folder. Sends no request."""
@@ -201,10 +245,9 @@ class BlobStore:
         if self._root is None:
             return None
         try:
-            disk = os.statvfs(self._root)
+            return free_bytes(self._root)
         except OSError as error:
             raise wrapped(error) from error
-        return disk.f_bavail * disk.f_frsize
 
     async def delete(self, prefix: str) -> None:
         """Delete every blob under a prefix; a missing one is not an error."""
@@ -231,7 +274,7 @@ class BlobStore:
         """List all blobs under a prefix, in pages, in no defined order."""
         with self._wrapping():
             async for page in obstore.list(self._store, prefix):
-                yield [BlobFacts(meta["path"], meta["last_modified"]) for meta in page]
+                yield [BlobFacts(meta["path"], meta["last_modified"], meta["size"]) for meta in page]
 
     def sweep_partial(self, *, before: dt.datetime) -> int:
         """Delete partial files of killed processes from a local folder and return how many. No-op for a bucket."""

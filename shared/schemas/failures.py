@@ -14,6 +14,7 @@ class FailureCode(StrEnum):
     UNDECODABLE_AUDIO = "undecodable_audio"  # no decoder can read the bytes
     EMPTY_AUDIO = "empty_audio"  # it decodes but has no samples
     AUDIO_TOO_LONG = "audio_too_long"  # longer than HEADRACE_MAX_AUDIO_SECONDS
+    TOO_MUCH_AUDIO = "too_much_audio"  # decoded, it takes more than HEADRACE_DERIVED_… allows for a source of its size
     NO_AUDIO_TRACK = "no_audio_track"  # a video or container without sound
     UNSUPPORTED_CODEC = "unsupported_codec"  # the container is known, the codec is not
     UNSUPPORTED_AUDIO = "unsupported_audio"  # sample rate or channel count out of bounds
@@ -31,6 +32,7 @@ class FailureCode(StrEnum):
     WEBHOOK_REFUSED = "webhook_refused"  # the endpoint did not answer 2xx
     WEBHOOK_BLOCKED = "webhook_blocked"  # the service may not connect to the endpoint's address
     STORAGE_UNAVAILABLE = "storage_unavailable"  # the blob store failed; transient
+    STORAGE_FULL = "storage_full"  # a disk has only HEADRACE_MIN_FREE_BYTES left; transient, and not an attempt
     TIMEOUT = "timeout"  # a stage took longer than its timeout; transient
     POISON = "poison"  # it crashed or lost its worker three times
     INTERNAL = "internal"  # a defect of Headrace; the operator sees its traceback in the dead letter

@@ -4,7 +4,7 @@ import pytest
 
 from ingest_service.errors import OutageError
 from ingest_service.jobs.wait_estimate import Pace, estimated_wait_s, pace_of
-from ingest_service.settings import GIB, IngestSettings
+from ingest_service.settings import IngestSettings
 from ingest_service.uploads.receive import FreeSpace, has_room
 from shared.blobs.blob_store import BlobStore
 from tests.support.ingest.raw_http import connected, head
@@ -53,7 +53,7 @@ async def test_too_large_takes_precedence_over_storage_full(settings: IngestSett
 
 
 async def test_free_space_is_cached(storage_url: str) -> None:
-    space = FreeSpace(BlobStore(storage_url), GIB)
+    space = FreeSpace(BlobStore(storage_url), 1 << 30)
     await space.require(0)
     space._free_bytes = 0  # a cached value: the disk is full
     with pytest.raises(OutageError, match="storage_full"):

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from processor_service.maintenance.erase import Eraser, Retention
+from processor_service.maintenance.failed_chunks import ChunkBounds, KeptChunks, beyond_bounds
 from processor_service.maintenance.loop import run_locked
 from processor_service.maintenance.storage import OrphanCollector
 from processor_service.tasks.outcomes import Delivered, DeliveryAttempt, NotDelivered
@@ -31,6 +32,8 @@ UPDATE jobs SET status = $2, completed_at = now() - make_interval(secs => $3), f
     metadata = $5
 WHERE id = $1
 """
+
+DEAD_CHUNK = "INSERT INTO tasks (id, job_id, kind, state) VALUES ($1, $2, 'chunk', 'dead')"
 
 Files = set[str]
 
@@ -56,6 +59,14 @@ async def _job(database: asyncpg.Pool, submit: Submit, blobs: BlobStore, status:
     await database.execute(END_JOB, job_id, status, ended_s_ago, OPTIONS, METADATA)
     for key in (blob_keys.source(job_id), blob_keys.transcript(job_id, 1), blob_keys.chunk_audio(job_id, 1, 0)):
         await blobs.put(key, b"x")
+    return job_id
+
+
+async def _failed_job(database: asyncpg.Pool, submit: Submit, blobs: BlobStore, ended_s_ago: float) -> UUID:
+    """A job whose only chunk is dead, which a redrive can continue."""
+    job_id = await _job(database, submit, blobs, "FAILED", ended_s_ago)
+    await database.execute("UPDATE jobs SET chunk_count = 1, chunk_generation = 1 WHERE id = $1", job_id)
+    await database.execute(DEAD_CHUNK, new_id(), job_id)
     return job_id
 
 
@@ -111,7 +122,7 @@ async def test_orphans_are_collected_when_they_are_old(
     unrecorded = new_id()
     await blobs.put(blob_keys.source(unrecorded), b"x")
     running = await _job(database, submit, blobs, "PROCESSING", 0)
-    failed = await _job(database, submit, blobs, "FAILED", 0)
+    failed = await _failed_job(database, submit, blobs, 0)
     completed = await _job(database, submit, blobs, "COMPLETED", 0)
     await blobs.put("other/blob", b"x")
     before = _files(storage_url)
@@ -213,3 +224,67 @@ async def test_the_end_of_a_delivery_removes_the_address_of_an_erased_job(
     row = await job_row(database, job_id)
     assert (row["webhook_url"], row["webhook_secret"]) == (None, None)
     assert await database.fetchval("SELECT answer FROM webhook_attempts") is None
+
+
+NO_REDRIVE = {
+    "it failed before it was split": "UPDATE jobs SET chunk_count = 0, chunk_generation = NULL WHERE id = $1",
+    "its dead letter was dismissed": "UPDATE tasks SET dismissed_at = now() WHERE job_id = $1 AND kind = 'chunk'",
+    "its audio was erased": "UPDATE jobs SET audio_erased_at = now() WHERE id = $1",
+    "it was redriven from the start": "UPDATE jobs SET status = 'QUEUED', generation = 2, chunk_generation = NULL "
+    "WHERE id = $1",
+}
+
+
+@pytest.mark.parametrize("reason", NO_REDRIVE)
+async def test_chunks_that_no_redrive_can_use_are_collected(
+    reason: str, database: asyncpg.Pool, submit: Submit, blobs: BlobStore, storage_url: str
+) -> None:
+    job_id = await _failed_job(database, submit, blobs, 0)
+    await database.execute(NO_REDRIVE[reason], job_id)
+    _make_old(storage_url)
+
+    await run_locked(database, "orphans", OrphanCollector(database, blobs, older_than_s=HOUR_S))
+
+    assert _files(storage_url) == {blob_keys.source(job_id), blob_keys.transcript(job_id, 1)}
+
+
+async def test_chunks_of_failed_jobs_are_kept_for_a_time(
+    database: asyncpg.Pool, submit: Submit, blobs: BlobStore, storage_url: str
+) -> None:
+    old, young = [await _failed_job(database, submit, blobs, ended) for ended in (2 * HOUR_S, 0)]
+    _make_old(storage_url)
+    bounds = ChunkBounds(kept_s=HOUR_S)
+
+    await run_locked(database, "orphans", OrphanCollector(database, blobs, older_than_s=HOUR_S, failed=bounds))
+
+    chunks = {key for key in _files(storage_url) if "/chunks/" in key}
+    assert chunks == {blob_keys.chunk_audio(young, 1, 0)}
+    assert (await job_row(database, old))["chunk_count"] == 0  # a redrive starts from the source
+    assert (await job_row(database, young))["chunk_count"] == 1
+
+
+async def test_chunks_of_failed_jobs_are_kept_up_to_a_size(
+    database: asyncpg.Pool, submit: Submit, blobs: BlobStore, storage_url: str
+) -> None:
+    jobs = [await _failed_job(database, submit, blobs, ended) for ended in (30, 20, 10)]
+    for job_id in jobs:
+        await blobs.put(blob_keys.chunk_denoised(job_id, 1, 0), b"x" * 9)
+    _make_old(storage_url)
+
+    collector = OrphanCollector(database, blobs, older_than_s=HOUR_S, failed=ChunkBounds(most_bytes=20))
+    await run_locked(database, "orphans", collector)
+
+    chunks = {blob_keys.job_of(key) for key in _files(storage_url) if "/chunks/" in key}
+    assert chunks == set(jobs[1:])
+    assert all(blob_keys.source(job_id) in _files(storage_url) for job_id in jobs)
+
+
+def test_the_oldest_failed_jobs_are_beyond_the_bounds_first() -> None:
+    now = dt.datetime.now(dt.UTC)
+    jobs = [KeptChunks(new_id(), now - dt.timedelta(seconds=age_s), 10) for age_s in (3, 1, 2)]
+    ids = [one.job_id for one in jobs]
+
+    assert beyond_bounds(jobs, since=now - dt.timedelta(seconds=9), most_bytes=30) == []
+    assert beyond_bounds(jobs, since=now - dt.timedelta(seconds=9), most_bytes=20) == [ids[0]]
+    assert beyond_bounds(jobs, since=now - dt.timedelta(seconds=1.5), most_bytes=99) == [ids[2], ids[0]]
+    assert beyond_bounds(jobs, since=now - dt.timedelta(seconds=9), most_bytes=0) == [ids[1], ids[2], ids[0]]

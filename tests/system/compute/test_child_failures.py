@@ -13,7 +13,7 @@ from processor_service.compute.messages import ChunkProcessed, Joined, Progress,
 from processor_service.compute.resource_limits import TimeLimit
 from processor_service.errors import ChildCrashError, TransientError
 from tests.support.stack.launched import until
-from tests.system.compute.conftest import LONG, MEMORY_BYTES, Model, Pool, files, group
+from tests.system.compute.conftest import ANY, LONG, MEMORY_BYTES, Model, Pool, files, group
 
 pytestmark = pytest.mark.process
 
@@ -75,7 +75,7 @@ async def test_the_workers_own_time_does_not_count(started: Pool, model: Model) 
         await asyncio.sleep(1.5)
 
     async with started() as pool, pool.slot() as slot:
-        reply = await slot.ask(model.request(), ChunkProcessed, time_limit=TimeLimit(1.0), on_reply=slowly)
+        reply = await slot.ask(model.request(), ChunkProcessed, time_limit=TimeLimit(1.0), writes=ANY, on_reply=slowly)
         assert reply.transcript.text == "tick tick"
 
 
@@ -135,7 +135,7 @@ async def test_an_answer_to_another_request_is_a_crash(started: Pool, model: Mod
     async with started() as pool, pool.slot() as slot:
         killed_pid = slot.child.pid
         with pytest.raises(ChildCrashError, match="answered ProcessChunk with ChunkProcessed"):
-            await slot.ask(model.request(), Joined, time_limit=LONG)
+            await slot.ask(model.request(), Joined, time_limit=LONG, writes=ANY)
         assert not group(killed_pid)
 
 

@@ -13,7 +13,7 @@ from shared.schemas.options import JobOptions
 from tests.support.acceptance.client import words_of
 from tests.support.clips import JFK
 from tests.support.models import model_for
-from tests.system.compute.conftest import LONG
+from tests.system.compute.conftest import ANY, LONG
 
 pytestmark = pytest.mark.process
 
@@ -39,7 +39,7 @@ async def test_an_engine_transcribes_a_clip_within_the_limits_of_a_child(engine:
     try:
         await pool.start()
         async with pool.slot() as slot:
-            reply = await slot.ask(request, ChunkProcessed, time_limit=LONG)
+            reply = await slot.ask(request, ChunkProcessed, time_limit=LONG, writes=ANY)
     finally:
         await pool.stop()
 

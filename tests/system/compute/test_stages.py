@@ -1,6 +1,6 @@
 """The stages with a real child and a real blob store, without a database."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -11,7 +11,7 @@ import soundfile
 
 from processor_service.audio.load_mono import SAMPLE_RATE_HZ, load_mono_16k
 from processor_service.compute.pool import ComputePool
-from processor_service.errors import ChildCrashError, PermanentError
+from processor_service.errors import AudioError, ChildCrashError, PermanentError, TransientError
 from processor_service.models.cache import ModelCache
 from processor_service.settings import ProcessorSettings
 from processor_service.stages.chunk import chunk
@@ -23,10 +23,12 @@ from processor_service.tasks.outcomes import JobDone, Outcome, Split
 from shared.blobs import blob_keys
 from shared.blobs.blob_store import BlobStore
 from shared.ids import new_id
+from shared.schemas.failures import FailureCode
 from shared.schemas.options import JobOptions
 from shared.schemas.states import TaskKind
 from shared.schemas.transcript import Transcript, WarningCode
 from shared.secret import Secret
+from tests.support.audio.amplified import repeating_mov
 from tests.support.clips import GUTENBERG, NARRATIVE
 from tests.support.models import speaker_weights
 from tests.system.compute.conftest import RATE_HZ, Model, Pool
@@ -34,6 +36,8 @@ from tests.system.compute.conftest import RATE_HZ, Model, Pool
 pytestmark = pytest.mark.process
 
 JOB = new_id()
+NO_LIMITS: dict[str, int] = {}
+MORE_THAN_ANY_DISK = 1 << 60
 Stage = Callable[[Work], Awaitable[Outcome]]
 Do = Callable[..., Awaitable[Outcome]]
 
@@ -64,7 +68,13 @@ def do(pool: ComputePool, blobs: BlobStore, model: Model, storage_url: str, tmp_
     )
 
     async def do_one(
-        stage: Stage, kind: TaskKind, *, timeout_s: float = 120.0, models: Path = tmp_path, **fields: object
+        stage: Stage,
+        kind: TaskKind,
+        *,
+        timeout_s: float = 120.0,
+        models: Path = tmp_path,
+        limits: Mapping[str, int] = NO_LIMITS,
+        **fields: object,
     ) -> Outcome:
         scratch = tmp_path / f"{kind}-{new_id()}"
         scratch.mkdir()
@@ -74,7 +84,7 @@ def do(pool: ComputePool, blobs: BlobStore, model: Model, storage_url: str, tmp_
                 slot=slot,
                 blobs=blobs,
                 models=ModelCache(models),
-                settings=msgspec.structs.replace(settings, stage_timeout_s=timeout_s),
+                settings=msgspec.structs.replace(settings, stage_timeout_s=timeout_s, **limits),
                 scratch=scratch,
                 report_progress=lambda _: None,
                 report_stage=_nothing,
@@ -249,3 +259,50 @@ async def test_a_stage_that_never_ends_is_a_crash(do: Do, blobs: BlobStore, tmp_
     options = JobOptions(denoise=False, prompt="HANG")
     with pytest.raises(ChildCrashError, match="took longer than 2 s"):  # 0.5 s, plus 3 s and context at ten-fold speed
         await do(prepare, TaskKind.PREPARE, timeout_s=0.5, options=options)
+
+
+async def _stored_bytes(blobs: BlobStore, prefix: str) -> int:
+    return sum([blob.size async for page in blobs.walk(prefix) for blob in page])
+
+
+async def test_a_small_file_that_decodes_to_very_much_is_refused_within_its_budget(
+    do: Do, blobs: BlobStore, tmp_path: Path
+) -> None:
+    path = tmp_path / "repeating.mov"
+    assert repeating_mov(path, repeats=5000) > 1000 * path.stat().st_size
+    await blobs.put(blob_keys.source(JOB), path)
+
+    with pytest.raises(AudioError) as failure:
+        await do(prepare, TaskKind.PREPARE)
+
+    assert failure.value.code is FailureCode.TOO_MUCH_AUDIO
+    assert await _stored_bytes(blobs, blob_keys.derived(JOB, 1)) <= 64 << 20
+
+
+async def test_the_denoised_audio_of_all_chunks_has_one_budget(do: Do, blobs: BlobStore, tmp_path: Path) -> None:
+    await _upload(blobs, tmp_path, seconds=8)
+    options = JobOptions(denoise=True)
+    split = await do(prepare, TaskKind.PREPARE, options=options)
+    assert isinstance(split, Split)
+    spent = await _stored_bytes(blobs, blob_keys.derived(JOB, 1))
+    tasks = [{"ordinal": n, "input": msgspec.Raw(msgspec.json.encode(one))} for n, one in enumerate(split.chunks)]
+    await do(chunk, TaskKind.CHUNK, options=options, **tasks[0])
+    one = await _stored_bytes(blobs, blob_keys.derived(JOB, 1)) - spent
+    limits = {"derived_most_bytes": spent + one * 3 // 2, "derived_least_bytes": 1}
+
+    await do(chunk, TaskKind.CHUNK, options=options, limits=limits, source_bytes=1 << 20, **tasks[0])  # again
+    with pytest.raises(AudioError) as failure:
+        await do(chunk, TaskKind.CHUNK, options=options, limits=limits, source_bytes=1 << 20, **tasks[1])
+
+    assert failure.value.code is FailureCode.TOO_MUCH_AUDIO
+
+
+@pytest.mark.parametrize("seconds", [1, 8])
+async def test_no_stage_writes_to_the_reserve(seconds: int, do: Do, blobs: BlobStore, tmp_path: Path) -> None:
+    await _upload(blobs, tmp_path, seconds=seconds)
+
+    with pytest.raises(TransientError) as failure:
+        await do(prepare, TaskKind.PREPARE, limits={"min_free_bytes": MORE_THAN_ANY_DISK})
+
+    assert failure.value.code is FailureCode.STORAGE_FULL
+    assert await _stored_bytes(blobs, blob_keys.derived(JOB, 1)) == 0
