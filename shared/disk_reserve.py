@@ -45,7 +45,8 @@ class DiskReserve:
     def __init__(self, folder: Path, min_free_bytes: int) -> None:
         self._folder = folder
         self._min_free_bytes = min_free_bytes
-        self._left_bytes = 0
+        self._left_bytes: int | None = None  # None: not measured yet
+        self._first = asyncio.Lock()
         self._measured_at_s = float("-inf")
         self._thread = ThreadPoolExecutor(1, "disk-reserve")  # starts with the first measurement
 
@@ -53,11 +54,22 @@ class DiskReserve:
         """Admit a write of so many bytes. Raise ReserveError if it would use the reserve."""
         if not self._min_free_bytes:
             return
-        loop = asyncio.get_running_loop()
-        if loop.time() - self._measured_at_s > CACHED_S:
-            self._measured_at_s = loop.time()  # first: concurrent writes use the previous measurement
-            free = await loop.run_in_executor(self._thread, free_bytes, self._folder)
-            self._left_bytes = free - self._min_free_bytes
-        if more_bytes > self._left_bytes:
+        left_bytes = await self._measured()
+        if more_bytes > left_bytes:
             raise ReserveError
-        self._left_bytes -= more_bytes
+        self._left_bytes = left_bytes - more_bytes
+
+    async def _measured(self) -> int:
+        """Return what is left above the reserve, by a measurement that is fresh enough."""
+        if self._left_bytes is None:
+            async with self._first:  # concurrent writes wait for the first measurement, and use the previous one later
+                return await self._measure() if self._left_bytes is None else self._left_bytes
+        if asyncio.get_running_loop().time() - self._measured_at_s > CACHED_S:
+            return await self._measure()
+        return self._left_bytes
+
+    async def _measure(self) -> int:
+        loop = asyncio.get_running_loop()
+        self._measured_at_s = loop.time()
+        self._left_bytes = await loop.run_in_executor(self._thread, free_bytes, self._folder) - self._min_free_bytes
+        return self._left_bytes

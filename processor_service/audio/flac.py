@@ -13,6 +13,7 @@ from processor_service.audio.scratch_files import GrowingFile
 from processor_service.audio.source import Block, block_frames
 from processor_service.errors import storage_full
 
+SAMPLE_BYTES = 2  # as counted against the budget
 COMPRESSION = 0.5  # FLAC's level 4: 400 times real time at 44.1 kHz stereo, 12 % smaller than level 1
 
 
@@ -35,7 +36,7 @@ class FlacWriter:
     def write(self, block: Block) -> None:
         for start in range(0, len(block), self._step_frames):
             self._write(block[start : start + self._step_frames])
-            self._size.grew()
+            self._size.grew(sample_bytes=block[start : start + self._step_frames].size * SAMPLE_BYTES)
 
     def _write(self, block: Block) -> None:
         # Not as floats: libsndfile scales them by 32767, readers by 32768. Integers come back unchanged.

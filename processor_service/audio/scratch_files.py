@@ -11,6 +11,8 @@ import msgspec
 from processor_service.errors import storage_full, too_much_audio
 from shared.disk_reserve import NEARLY_NOTHING_BYTES, ReserveError, free_bytes, is_full, require_room
 
+MOST_COMPRESSED = 20  # silence takes no space, but its decoding takes time: so many times the budget before compression
+
 
 class WriteLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What a request may write: so many bytes (None: any number), and none of the disk's reserve."""
@@ -25,6 +27,7 @@ class _Written:
     def __init__(self, limits: WriteLimits) -> None:
         self.limits = limits
         self.bytes = 0
+        self.sample_bytes = 0
 
 
 _written = _Written(WriteLimits())
@@ -43,8 +46,12 @@ class GrowingFile:
         self._path = path
         self._counted_bytes = 0
 
-    def grew(self) -> None:
-        """Raise AudioError beyond the budget, TransientError when the disk has only its reserve left."""
+    def grew(self, sample_bytes: int = 0) -> None:
+        """Raise AudioError beyond the budget, TransientError when the disk has only its reserve left.
+
+        `sample_bytes` is the size of the samples before their compression.
+        """
+        _count_samples(sample_bytes)
         size = self._path.stat().st_size
         _count(self._path, size - self._counted_bytes)
         self._counted_bytes = size
@@ -63,6 +70,13 @@ def write_file(path: Path, data: bytes) -> None:
         if is_full(error):
             raise storage_full() from error
         raise
+
+
+def _count_samples(more_bytes: int) -> None:
+    most_bytes = _written.limits.most_bytes
+    _written.sample_bytes += more_bytes
+    if most_bytes is not None and _written.sample_bytes > most_bytes * MOST_COMPRESSED:
+        raise too_much_audio(most_bytes)
 
 
 def _count(path: Path, more_bytes: int) -> None:

@@ -11,19 +11,23 @@ def _atom(kind: bytes, *parts: bytes) -> bytes:
     return struct.pack(">I4s", 8 + len(body), kind) + body
 
 
-def repeating_mov(
-    path: Path, *, repeats: int, channels: int = 2, rate_hz: int = 48_000, chunk_frames: int = 8192
-) -> int:
-    """Write a MOV whose `stco` names its only chunk of noise `repeats` times. Return its decoded bytes."""
-    noise = np.random.default_rng(0).integers(-(1 << 14), 1 << 14, (chunk_frames, channels), np.int16).tobytes()
-    frames = repeats * chunk_frames
+CHUNK_FRAMES = 8192
+
+
+def repeating_mov(path: Path, *, repeats: int, channels: int = 2, rate_hz: int = 48_000, peak: int = 1 << 14) -> int:
+    """Write a MOV whose `stco` names its only chunk of noise `repeats` times. Return its decoded bytes.
+
+    A `peak` of 0 makes it silent.
+    """
+    noise = np.random.default_rng(0).integers(-peak, peak + 1, (CHUNK_FRAMES, channels), np.int16).tobytes()
+    frames = repeats * CHUNK_FRAMES
     ftyp = _atom(b"ftyp", b"qt  ", struct.pack(">I", 0x200), b"qt  ")
     audio = struct.pack(">6xHHHIHHHHI", 1, 0, 0, 0, channels, 16, 0, 0, rate_hz << 16)
     table = _atom(
         b"stbl",
         _atom(b"stsd", struct.pack(">II", 0, 1), _atom(b"sowt", audio)),
         _atom(b"stts", struct.pack(">IIII", 0, 1, frames, 1)),
-        _atom(b"stsc", struct.pack(">IIIII", 0, 1, 1, chunk_frames, 1)),
+        _atom(b"stsc", struct.pack(">IIIII", 0, 1, 1, CHUNK_FRAMES, 1)),
         _atom(b"stsz", struct.pack(">III", 0, 2 * channels, frames)),
         _atom(b"stco", struct.pack(">II", 0, repeats), struct.pack(">I", len(ftyp) + 8) * repeats),
     )

@@ -122,6 +122,22 @@ async def test_a_chunk_of_sound_that_is_named_again_and_again_is_refused(
     assert sum(path.stat().st_size for path in out.iterdir()) < 10 * MEBIBYTE
 
 
+async def test_a_small_file_with_hours_of_silence_is_refused_although_it_takes_no_space(
+    started: Pool, tmp_path: Path
+) -> None:
+    source = tmp_path / "silent.mov"
+    assert repeating_mov(source, repeats=2500, channels=8, peak=0) > 300 * MEBIBYTE
+    request = SplitSource(
+        source_path=str(source), out_dir=str(tmp_path), threshold_s=1800, chunk_s=600, max_audio_s=86400
+    )
+    async with started() as pool, pool.slot() as slot:
+        with pytest.raises(PermanentError) as failure:
+            await slot.ask(request, Prepared, time_limit=LONG, writes=WriteLimits(most_bytes=8 * MEBIBYTE))
+        assert (await slot.ask(request, Prepared, time_limit=LONG, writes=WriteLimits(most_bytes=64 * MEBIBYTE))).audio
+
+    assert failure.value.code is FailureCode.TOO_MUCH_AUDIO
+
+
 async def test_the_limit_of_one_request_does_not_bind_the_next(started: Pool, model: Model, tmp_path: Path) -> None:
     async with started() as pool, pool.slot() as slot:
         with pytest.raises(PermanentError):

@@ -1,5 +1,6 @@
 """The blob store keeps the reserve of its disk, whichever way it is written to."""
 
+import asyncio
 import errno
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -66,6 +67,12 @@ async def test_concurrent_writes_share_what_one_measurement_found(tmp_path: Path
 
     assert is_full(refusal.value)
     assert not is_full(OSError(errno.EIO, "broken"))
+
+
+async def test_writes_that_arrive_before_the_first_measurement_wait_for_it(tmp_path: Path) -> None:
+    reserve = DiskReserve(tmp_path, 1)
+
+    await asyncio.gather(*(reserve.require(1) for _ in range(100)))
 
 
 async def test_a_stream_is_refused_in_its_middle_and_leaves_nothing(tmp_path: Path) -> None:
