@@ -100,6 +100,7 @@ def process(pool: ComputePool, model: Model, storage_url: str, tmp_path: Path) -
                 report_progress=lambda _: None,
                 report_stage=_nothing,
             )
+            work.derived.open(1 << 30)
             transcript, denoised = await transcribe_and_denoise(work, _chunk(path, span_s, ordinal))
         assert (denoised is not None and denoised.is_file()) == work.task.options.denoise
         return transcript
