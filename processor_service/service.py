@@ -35,7 +35,7 @@ from processor_service.scratch import open_scratch
 from processor_service.settings import ProcessorSettings
 from processor_service.sources.fetch_source import SourceFetcher
 from processor_service.sources.open_url import open_source_session
-from processor_service.tasks.arq_worker import PollingWorker, compute_worker, connect, delivery_worker
+from processor_service.tasks.arq_worker import PollingWorker, compute_worker, connect, delivery_worker, fetch_worker
 from processor_service.tasks.execute import DEAD_LETTERS, Processor
 from processor_service.tasks.leases import Leases
 from processor_service.telemetry.traces import attempts_traced
@@ -111,7 +111,7 @@ async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncI
             leases=leases,
             dead_letters=DeadLetterList(redis),
             http=http,
-            sources=SourceFetcher(http=sources, blobs=blobs, leases=leases, settings=settings),
+            sources=SourceFetcher.open(http=sources, blobs=blobs, leases=leases, settings=settings),
             providers=providers,
         )
 
@@ -141,7 +141,7 @@ async def _unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) 
 
 async def _work(processor: Processor, stop: asyncio.Event) -> int:
     logging.getLogger("arq").setLevel(logging.WARNING)
-    workers = [compute_worker(processor), delivery_worker(processor)]
+    workers = [compute_worker(processor), fetch_worker(processor), delivery_worker(processor)]
     async with health.serve(processor, workers):
         background = [asyncio.create_task(loop) for loop in _loops(processor)]
         polling = [asyncio.create_task(worker.main()) for worker in workers]

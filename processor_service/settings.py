@@ -46,6 +46,10 @@ class ProcessorSettings(CommonSettings, frozen=True, kw_only=True):
     child_memory_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0  # of a compute child; 0: 4 GiB and 3 times the model
     grace_s: Positive = 10.0  # how long a stopping worker lets running tasks finish
     poll_s: Positive = 0.1  # between two reads of a queue
+    fetches: Annotated[int, msgspec.Meta(ge=1)] = 16  # concurrent fetches of sources at an `audio_url`
+    fetches_per_tenant: Annotated[int, msgspec.Meta(ge=1)] = 8  # of these; fewer while other tenants fetch
+    fetches_per_host: Annotated[int, msgspec.Meta(ge=1)] = 8  # the same for one server
+    fetch_least_bytes_per_s: Annotated[int, msgspec.Meta(ge=1)] = 4096  # a slower server fails; more for large sources
     fetch_timeout_s: Positive = 3600.0  # for fetching one source
     fetch_silence_s: Positive = 30.0  # for its server to answer or to send data
     webhook_secret: Secret = Secret("")  # signs the webhooks of jobs without their own secret

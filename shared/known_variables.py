@@ -25,12 +25,12 @@ subtitle_max_chars subtitle_max_lines subtitle_max_seconds
 """
 _PROCESSOR = """
 transcriber providers model device model_dir denoiser noisereduce_stationary denoise_strength slots deliveries
-threads scratch_dir chunk_threshold_s chunk_s max_audio_seconds derived_ratio derived_least_bytes derived_most_bytes
-retry_waits_s lease_s stage_timeout_s
-slowest_speed child_memory_bytes grace_s poll_s fetch_timeout_s fetch_silence_s webhook_secret
+threads scratch_dir chunk_threshold_s chunk_s max_audio_seconds derived_ratio derived_least_bytes
+derived_most_bytes retry_waits_s lease_s stage_timeout_s slowest_speed child_memory_bytes grace_s poll_s fetches
+fetches_per_tenant fetches_per_host fetch_least_bytes_per_s fetch_timeout_s fetch_silence_s webhook_secret
 webhook_previous_secret webhook_timeout_s webhook_waits_s webhook_allow_private webhook_schemes webhook_ports
-retention_s retention_audio_s retention_webhook_log_s failed_chunks_s failed_chunks_bytes
-orphan_age_s health_host health_port
+retention_s retention_audio_s retention_webhook_log_s failed_chunks_s failed_chunks_bytes orphan_age_s
+health_host health_port
 """
 _PROVIDER_SETTINGS = """
 url model key times max_bytes max_seconds timeout_s silence_s failures cool_down_s

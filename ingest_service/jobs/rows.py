@@ -13,14 +13,14 @@ from ingest_service.database import Database
 from ingest_service.jobs.queries import job_erased, no_such_job, parse_job_id
 from shared.ids import new_id
 from shared.queue.dispatch import Dispatch
-from shared.queue.task_costs import cost_of_row
+from shared.queue.task_costs import TO_FETCH, cost_of_row, is_fetch
 from shared.schemas.states import JOB_TERMINAL, JobStatus, TaskKind, TaskState
 
-LOCK_JOB = """
+LOCK_JOB = f"""
     SELECT id, tenant, status, generation, options, metadata, webhook_url, container, source_bytes, duration_s,
-           channels, chunk_count, text_generation, results_generation, erased_at, audio_erased_at
+           channels, chunk_count, text_generation, results_generation, erased_at, audio_erased_at, {TO_FETCH} AS to_fetch
     FROM jobs WHERE tenant = $1 AND id = $2 FOR UPDATE
-"""
+"""  # noqa: S608 - constants
 
 
 class LockedJob(NamedTuple):
@@ -70,7 +70,7 @@ async def insert_tasks(connection: Any, job: Any, generation: int, tasks: Iterab
     rows = [(new_id(), job["id"], generation, task.kind, task.ordinal, task.state, task.input_json) for task in tasks]
     await connection.executemany(INSERT_TASK, rows)
     return tuple(
-        Dispatch(task_id, 1, kind, job["tenant"], cost_of_row(kind, job))
+        Dispatch(task_id, 1, kind, job["tenant"], cost_of_row(kind, job), to_fetch=is_fetch(kind, job))
         for task_id, _, _, kind, _, state, _ in rows
         if state is TaskState.DISPATCHED
     )

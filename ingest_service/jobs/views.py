@@ -35,7 +35,7 @@ def show_job(row: Mapping[str, Any], queue: Queue | None) -> JobView:
         started_at=row["started_at"],
         completed_at=row["completed_at"],
         queue_position=position.position if position else None,
-        estimated_wait_s=estimated_wait_s(queue.pace, position.bytes_ahead) if queue and position else None,
+        estimated_wait_s=wait_of(row, queue, position),
         audio=audio_facts(row),
         attempts=attempts(row),
         next_attempt_at=next_attempt_at(row),
@@ -56,6 +56,18 @@ def position_of(row: Mapping[str, Any], queue: Queue | None) -> QueuePosition | 
     return queue.backlogs.position(row["tenant"], jobs, float(size))
 
 
+def wait_of(row: Mapping[str, Any], queue: Queue | None, position: QueuePosition | None) -> float | None:
+    """Return how long a queued job waits; None before its source is fetched, which may take any time."""
+    if queue is None or position is None or is_fetched_later(row):
+        return None
+    return estimated_wait_s(queue.pace, position.bytes_ahead)
+
+
+def is_fetched_later(row: Mapping[str, Any]) -> bool:
+    """Return whether the source is at a URL, and not stored yet."""
+    return row["container"] is None
+
+
 def progress(row: Mapping[str, Any]) -> float:
     """Return the progress from 0 to 1: of the chunks if there are several, otherwise of the only task."""
     if row["status"] == JobStatus.COMPLETED:
@@ -69,13 +81,16 @@ def progress(row: Mapping[str, Any]) -> float:
 
 def attempts(row: Mapping[str, Any]) -> int:
     """Return the number of attempts of the task with the most attempts."""
-    return 0 if row["status"] == JobStatus.QUEUED or row["started_at"] is None else max(1, row["attempts_begun"] or 0)
+    begun = row["attempts_begun"] or 0
+    if row["status"] == JobStatus.QUEUED or row["started_at"] is None:
+        return begun if is_fetched_later(row) else 0
+    return max(1, begun)
 
 
 def next_attempt_at(row: Mapping[str, Any]) -> dt.datetime | None:
     """Return when a waiting task of the job is attempted again, if one waits."""
     at: dt.datetime | None = row["next_attempt_at"]
-    return at if row["status"] == JobStatus.PROCESSING else None
+    return None if JobStatus(row["status"]) in JOB_TERMINAL else at
 
 
 def audio_facts(row: Mapping[str, Any]) -> AudioFacts:

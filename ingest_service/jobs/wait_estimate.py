@@ -119,7 +119,7 @@ PACE = """
     ), underway AS (
         SELECT duration_s, source_bytes,
                CASE WHEN chunk_count > 1 THEN tasks::float / chunk_count ELSE 1 - progress END AS part_left
-        FROM jobs JOIN running ON jobs.id = running.job_id
+        FROM jobs JOIN running ON jobs.id = running.job_id WHERE status <> 'QUEUED' -- its source is only fetched
     )
     SELECT audio_s::float, bytes::float, busy_s::float,
            (SELECT coalesce(sum(duration_s * part_left), 0) FROM underway)::float AS left_s,

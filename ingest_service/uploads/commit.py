@@ -22,7 +22,7 @@ from ingest_service.telemetry.metrics import COMMIT_BATCH
 from shared.failpoints import failpoint
 from shared.ids import new_id
 from shared.queue.dispatch import Dispatch
-from shared.queue.task_costs import cost_s, guess_s
+from shared.queue.task_costs import FETCH_COST_S, cost_s, guess_s
 from shared.schemas.options import SubmitOptions, encode_submission
 from shared.schemas.states import TaskKind
 from shared.secret import Secret
@@ -112,8 +112,10 @@ def job_row(  # noqa: PLR0913 - properties of the source, named at each call
 
 def first_task(row: JobRow) -> Dispatch:
     """The dispatch of a row's `prepare` task."""
+    to_fetch = row.source_url is not None
     cost = cost_s(TaskKind.PREPARE, source_bytes=row.source_bytes, container=row.container)
-    return Dispatch(row.task_id, 1, TaskKind.PREPARE, row.tenant, cost)
+    cost = FETCH_COST_S if to_fetch else cost
+    return Dispatch(row.task_id, 1, TaskKind.PREPARE, row.tenant, cost, to_fetch=to_fetch)
 
 
 def fingerprint(source: str, options: SubmitOptions) -> str:

@@ -15,8 +15,9 @@ import asyncpg
 from processor_service.maintenance.rescue import DISPATCH_COLUMNS, dispatches_of
 from shared.connections.redis import Redis
 from shared.failpoints import failpoint
-from shared.queue.dispatch import ARQ_IN_PROGRESS_KEY_PREFIX, COMPUTE_QUEUE, DELIVERY_QUEUE, Dispatch, dispatch_of
+from shared.queue.dispatch import ARQ_IN_PROGRESS_KEY_PREFIX, QUEUES, Dispatch, dispatch_of
 from shared.queue.enqueue import dequeue
+from shared.queue.task_costs import TO_FETCH
 from shared.schemas.states import TaskKind
 from shared.telemetry.logs import Log
 
@@ -27,11 +28,11 @@ BATCHES_A_RUN = 25
 RECENT_S = 4.0  # for an enqueue in progress
 UNCLAIMED_S = 5.0  # from arq's claim to ours; a worker whose child restarts may be slower, and then claims nothing
 
-DISPATCHED = """
-SELECT id, dispatch_no, kind FROM tasks
-WHERE state = 'dispatched' AND dispatched_at < now() - make_interval(secs => $1) AND id > $2
-ORDER BY id LIMIT $3
-"""
+DISPATCHED = f"""
+SELECT t.id, dispatch_no, kind, kind = 'prepare' AND {TO_FETCH} AS to_fetch FROM tasks t JOIN jobs j ON j.id = t.job_id
+WHERE state = 'dispatched' AND dispatched_at < now() - make_interval(secs => $1) AND t.id > $2
+ORDER BY t.id LIMIT $3
+"""  # noqa: S608 - constants
 
 REDISPATCH = f"""
 UPDATE tasks t SET dispatch_no = t.dispatch_no + 1, dispatched_at = now()
@@ -98,19 +99,19 @@ class Reconciler:
 
 
 def _dispatches(rows: Sequence[asyncpg.Record]) -> list[Dispatch]:
-    return [Dispatch(row["id"], row["dispatch_no"], TaskKind(row["kind"])) for row in rows]
+    return [Dispatch(row["id"], row["dispatch_no"], TaskKind(row["kind"]), to_fetch=row["to_fetch"]) for row in rows]
 
 
 class Pruner:
     """Removes outdated dispatches from arq's queues: of ended tasks, and those that a newer dispatch replaced.
 
     A process that is killed between its commit and its enqueue leaves them. arq would keep them for days and read them
-    before all others. Walks through both queues, some pages a run, and starts over.
+    before all others. Walks through all queues, some pages a run, and starts over.
     """
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._cursors = dict.fromkeys((COMPUTE_QUEUE, DELIVERY_QUEUE), 0)
+        self._cursors = dict.fromkeys(QUEUES, 0)
 
     async def __call__(self, connection: asyncpg.Connection) -> None:
         """Prune the next pages of each queue."""

@@ -17,7 +17,7 @@ from processor_service.tasks.settle import settle_lost
 from processor_service.telemetry.metrics import count_settled
 from shared.failpoints import failpoint
 from shared.queue.dispatch import Dispatch
-from shared.queue.task_costs import cost_of_row
+from shared.queue.task_costs import TO_FETCH, cost_of_row, is_fetch
 from shared.schemas.states import TaskKind
 from shared.telemetry.logs import Log
 
@@ -26,8 +26,8 @@ log = Log(__name__)
 BATCH = 500
 
 # What a dispatch needs of a task `t` and its job `j`.
-DISPATCH_COLUMNS = """t.id, t.dispatch_no, t.kind, t.started_at IS NOT NULL AS has_begun,
-    j.tenant, j.source_bytes, j.container, j.duration_s, j.chunk_count"""
+DISPATCH_COLUMNS = f"""t.id, t.dispatch_no, t.kind, t.started_at IS NOT NULL AS has_begun,
+    tenant, source_bytes, container, duration_s, chunk_count, {TO_FETCH} AS to_fetch"""
 
 WAKE = f"""
 UPDATE tasks t SET state = 'dispatched', dispatch_no = dispatch_no + 1, dispatched_at = now(), not_before = NULL
@@ -113,6 +113,14 @@ async def wake(connection: asyncpg.Connection) -> list[Dispatch]:
 def dispatches_of(rows: Sequence[asyncpg.Record]) -> list[Dispatch]:
     """Convert rows with DISPATCH_COLUMNS."""
     return [
-        Dispatch(row["id"], row["dispatch_no"], kind, row["tenant"], cost_of_row(kind, row), row["has_begun"])
+        Dispatch(
+            row["id"],
+            row["dispatch_no"],
+            kind,
+            row["tenant"],
+            cost_of_row(kind, row),
+            row["has_begun"],
+            is_fetch(kind, row),
+        )
         for row, kind in ((row, TaskKind(row["kind"])) for row in rows)
     ]

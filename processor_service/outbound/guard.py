@@ -119,7 +119,12 @@ class GuardedConnector(aiohttp.TCPConnector):
     """Connects to allowed addresses only; skips the forbidden ones of a host with several addresses."""
 
     def __init__(
-        self, resolver: AbstractResolver, *, allow_private: AllowPrivate, receive_buffer_bytes: int | None = None
+        self,
+        resolver: AbstractResolver,
+        *,
+        allow_private: AllowPrivate,
+        receive_buffer_bytes: int | None = None,
+        limit_per_host: int = 0,
     ) -> None:
         self._allow_private = allow_private
         self._receive_buffer_bytes = receive_buffer_bytes
@@ -129,6 +134,7 @@ class GuardedConnector(aiohttp.TCPConnector):
             socket_factory=self._open_socket,
             force_close=True,
             limit=0,  # the number of tasks is limited, and each uses one connection
+            limit_per_host=limit_per_host,
         )
 
     async def connect(self, *args: Any, **kwargs: Any) -> Connection:

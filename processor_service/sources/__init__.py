@@ -1,1 +1,1 @@
-"""Sources that clients name by URL: `prepare` fetches and stores them first, as if they were uploaded."""
+"""Sources that clients name by URL: fetched and stored without a compute slot, before `prepare`."""

@@ -7,8 +7,9 @@ A broken connection is continued by another one (`Range`) if an ETag or a date p
 import asyncio
 import datetime as dt
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from email.utils import parsedate_to_datetime
+from typing import TypeVar
 
 import aiohttp
 import msgspec
@@ -18,6 +19,8 @@ from processor_service.outbound.http_errors import retry_after_s, why_broken
 from processor_service.settings import ProcessorSettings
 from processor_service.sources.open_url import open_url
 
+T = TypeVar("T")
+
 RETRYABLE_STATUSES = frozenset({408, 421, 425, 429})  # and all 5xx
 REFUSALS = {
     204: "has no content at this URL (204)",
@@ -26,7 +29,6 @@ REFUSALS = {
     404: "did not find it (404)",
     410: "no longer has it (410)",
 }
-LEAST_BYTES_PER_S = 4096  # a fetch holds a compute slot; telephone speech needs more than this
 RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(?:(\d{1,18})|\*)", re.ASCII)
 WAITS_S = (0.2, 1.0, 3.0)  # before the next connection, while consecutive ones receive less than LITTLE_BYTES
 LITTLE_BYTES = 64 << 10
@@ -49,6 +51,7 @@ class Download:
         self._source: Source | None = None
         self._response: aiohttp.ClientResponse | None = None
         self._offset = 0
+        self._pace = Pace(settings)
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """Yield all bytes, in pieces that are not empty. Raises errors.SourceChangedError, or TaskError."""
@@ -75,12 +78,14 @@ class Download:
 
     async def _connection(self) -> AsyncIterator[bytes]:
         """Yield what one connection receives, from the offset where the previous one ended."""
-        pace = Pace(self._settings.fetch_silence_s)
-        self._response = response = await open_url(self._http, self._url, self._headers(), self._settings)
+        opening = open_url(self._http, self._url, self._headers(), self._settings)
+        self._response = response = await (self._pace.waiting(opening) if self._source else opening)
+        self._pace.start_window(self._offset)
         try:
             source = self._source = self._checked(response)
-            while piece := await pace.next(response.content.readany):
+            while piece := await self._pace.waiting(response.content.readany()):
                 self._offset += len(piece)
+                self._pace.received(self._offset, source.total_bytes or 0)
                 self._check_size(self._offset)
                 yield piece
         except (aiohttp.ClientError, OSError) as error:
@@ -121,25 +126,48 @@ class Download:
 
 
 class Pace:
-    """Enforces the least rate of one connection. Counts only the time spent waiting for the server."""
+    """Enforces the least rate of one download. Counts only the time spent waiting for the server.
 
-    def __init__(self, window_s: float) -> None:
-        self._window_s = window_s
+    A connection below `fetch_least_bytes_per_s` is replaced. The whole download must be faster by what its size needs
+    to end within `fetch_timeout_s`, and may be one window late: another connection does not make a server faster.
+    """
+
+    def __init__(self, settings: ProcessorSettings) -> None:
+        self._settings = settings
+        self._window_s = settings.fetch_silence_s
         self._waited_s = 0.0
-        self._arrived = 0
+        self._window_began = 0.0, 0  # time waited and bytes received before it
 
-    async def next(self, read: Callable[[], Awaitable[bytes]]) -> bytes:
-        """Return the next piece. Raise errors.SourceBrokenError when the rate over a window is too low."""
+    async def waiting(self, answer: Awaitable[T]) -> T:
+        """Await what the server sends; count the time."""
         clock = asyncio.get_running_loop().time
         began_s = clock()
-        piece = await read()
-        self._waited_s += clock() - began_s
-        self._arrived += len(piece)
-        if self._waited_s >= self._window_s:
-            if self._arrived < self._waited_s * LEAST_BYTES_PER_S:
-                raise errors.SourceBrokenError("sends too slowly")
-            self._waited_s, self._arrived = 0.0, 0
-        return piece
+        try:
+            return await answer
+        finally:
+            self._waited_s += clock() - began_s
+
+    def start_window(self, offset: int) -> None:
+        """Start a window: a new connection is judged by itself."""
+        self._window_began = self._waited_s, offset
+
+    def received(self, offset: int, total_bytes: int) -> None:
+        """Judge the rate at the end of a window. Raises errors.SourceBrokenError, or TaskError."""
+        began_s, began_at = self._window_began
+        window_s = self._waited_s - began_s
+        if window_s < self._window_s:
+            return
+        least = self._settings.fetch_least_bytes_per_s
+        if offset < (self._waited_s - self._window_s) * least_bytes_per_s(max(offset, total_bytes), self._settings):
+            raise errors.source_unavailable("sends too slowly for the size of the source")
+        self._window_began = self._waited_s, offset
+        if offset - began_at < window_s * least:
+            raise errors.SourceBrokenError("sends too slowly")
+
+
+def least_bytes_per_s(size_bytes: int, settings: ProcessorSettings) -> float:
+    """Return the least average rate for a source of a size: it rises with the size."""
+    return settings.fetch_least_bytes_per_s + size_bytes / settings.fetch_timeout_s
 
 
 def refusal_of(status: int, headers: Mapping[str, str]) -> errors.PermanentError | errors.SourceBrokenError:

@@ -1,5 +1,6 @@
-"""Fetches the source of a job with an `audio_url` into the blob store and records its facts: the start of `prepare`.
+"""Fetches the source of a job with an `audio_url` into the blob store: before `prepare`, and without a compute slot.
 
+A tenant and a host have their shares of a process's concurrent fetches; what exceeds them waits without a connection.
 A completely stored source is never fetched again, not by another attempt nor after a redrive. Logs contain only the
 host of the URL.
 """
@@ -12,9 +13,13 @@ import msgspec
 from yarl import URL
 
 from processor_service.errors import PermanentError, SourceChangedError, source_unavailable
+from processor_service.outbound.guard import host_of
+from processor_service.outbound.shares import Shares
 from processor_service.settings import ProcessorSettings
 from processor_service.sources.download import Download
-from processor_service.tasks.leases import ClaimedTask, FetchedSource, Leases
+from processor_service.sources.open_url import parsed_url
+from processor_service.tasks.leases import ClaimedTask, Leases
+from processor_service.tasks.outcomes import Fetched, Postponed
 from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobNotFoundError
 from shared.blobs.blob_store import BlobStore
@@ -26,6 +31,7 @@ from shared.telemetry.logs import Log
 log = Log(__name__)
 
 MAX_STARTS = 3  # from the first byte
+SPREAD_S = 0.1  # between the returns of tasks that exceed a share
 
 
 class SourceFetcher(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,15 +41,33 @@ class SourceFetcher(msgspec.Struct, frozen=True, kw_only=True):
     blobs: BlobStore
     leases: Leases
     settings: ProcessorSettings
+    tenants: Shares
+    hosts: Shares
 
-    async def fetch(self, task: ClaimedTask) -> None:
-        """Do nothing for an upload or a source that was recorded before. Raises TaskError, or BlobStoreError."""
-        if task.source_url is None:
-            return
-        source = _Fetch(self, task, task.source_url)
-        facts = await source.stored() or await source.fetched()
-        await self.leases.record_source(task, facts)
-        log.info("source_fetched", container=facts.container, bytes=facts.bytes)
+    @classmethod
+    def open(
+        cls, *, http: aiohttp.ClientSession, blobs: BlobStore, leases: Leases, settings: ProcessorSettings
+    ) -> "SourceFetcher":
+        """Return a fetcher with the shares that the settings give."""
+        return cls(
+            http=http,
+            blobs=blobs,
+            leases=leases,
+            settings=settings,
+            tenants=Shares(settings.fetches, most_each=settings.fetches_per_tenant, spread_s=SPREAD_S),
+            hosts=Shares(settings.fetches, most_each=settings.fetches_per_host, spread_s=SPREAD_S),
+        )
+
+    async def fetch(self, task: ClaimedTask) -> Fetched | Postponed:
+        """Store the source of a task that has a URL. Raises TaskError, or BlobStoreError."""
+        url = task.source_url or ""
+        host = host_of(parsed_url(url)) or ""
+        if wait_s := self.tenants.wait_s(task.tenant) or self.hosts.wait_s(host):
+            log.info("fetch_postponed", host=host, wait_s=round(wait_s, 1))
+            return Postponed(wait_s)
+        with self.tenants.counted(task.tenant), self.hosts.counted(host):
+            source = _Fetch(self, task, url)
+            return await source.stored() or await source.fetched()
 
 
 class _Fetch:
@@ -55,7 +79,7 @@ class _Fetch:
         self._url = url
         self._key = blob_keys.source(task.job_id)
 
-    async def stored(self) -> FetchedSource | None:
+    async def stored(self) -> Fetched | None:
         """Return the facts of a stored source; None if there is none. A lost worker stored it and did not record it."""
         blobs = self._fetcher.blobs
         try:
@@ -65,7 +89,7 @@ class _Fetch:
         pieces = blobs.read(self._key, 0, size)
         return await _facts(pieces, _read_through)
 
-    async def fetched(self) -> FetchedSource:
+    async def fetched(self) -> Fetched:
         """Fetch and store the source; return its facts."""
         timeout_s = self._fetcher.settings.fetch_timeout_s
         try:
@@ -74,7 +98,7 @@ class _Fetch:
         except TimeoutError:
             raise source_unavailable(f"took longer than {timeout_s:.0f} s to send the source") from None
 
-    async def _start_until_whole(self) -> FetchedSource:
+    async def _start_until_whole(self) -> Fetched:
         reason = ""
         for _ in range(MAX_STARTS):
             try:
@@ -84,7 +108,7 @@ class _Fetch:
                 log.warning("source_download_restarted", host=URL(self._url).host, reason=reason)
         raise source_unavailable(reason)
 
-    async def _once(self) -> FetchedSource:
+    async def _once(self) -> Fetched:
         download = Download(self._fetcher.http, self._url, self._fetcher.settings)
         try:
             return await _facts(download.pieces(), self._store)
@@ -101,15 +125,13 @@ class _Fetch:
         await self._fetcher.leases.confirm(self._task)
 
 
-async def _facts(
-    pieces: AsyncIterator[bytes], consume: Callable[[AsyncIterator[bytes]], Awaitable[None]]
-) -> FetchedSource:
+async def _facts(pieces: AsyncIterator[bytes], consume: Callable[[AsyncIterator[bytes]], Awaitable[None]]) -> Fetched:
     """Check that the source starts like audio, then consume the pieces and return their facts."""
     head = await read_head(pieces, needs_more)
     container = _container(head[:HEAD_BYTES])
     measured = MeasuredStream(head, pieces)
     await consume(measured.pieces())
-    return FetchedSource(container=container, bytes=measured.bytes, sha256=measured.sha256)
+    return Fetched(container=container, bytes=measured.bytes, sha256=measured.sha256)
 
 
 def _container(head: bytes) -> str:

@@ -29,7 +29,9 @@ def open_source_session(
 ) -> aiohttp.ClientSession:
     """Open the guarded session for all sources of a process, without cookies or a proxy from the environment."""
     connector = GuardedConnector(
-        resolver or Resolver(at_once=settings.slots), allow_private=settings.webhook_allow_private
+        resolver or Resolver(at_once=settings.fetches),
+        allow_private=settings.webhook_allow_private,
+        limit_per_host=settings.fetches_per_host,  # for redirects too, which name their host late
     )
     return aiohttp.ClientSession(
         connector=connector,
@@ -45,7 +47,7 @@ async def open_url(
     http: aiohttp.ClientSession, url: str, headers: Mapping[str, str], settings: ProcessorSettings
 ) -> aiohttp.ClientResponse:
     """Return the answer after all redirects. Raises SourceBrokenError, or TaskError for a refused URL."""
-    target = _parsed(url)
+    target = parsed_url(url)
     for _ in range(MAX_REDIRECTS + 1):
         if reason := refusal_of_url(target, schemes=settings.fetch_schemes, ports=settings.webhook_ports):
             raise source_blocked(reason)
@@ -76,7 +78,7 @@ def _location(status: int, headers: Mapping[str, str]) -> str | None:
     return headers.get("location") if status in REDIRECTS else None
 
 
-def _parsed(url: str) -> URL:
+def parsed_url(url: str) -> URL:
     """Return the URL without normalization, which would break signatures; an empty URL, refused later, if invalid."""
     try:
         parsed, written = URL(url), urlsplit(url)
@@ -95,6 +97,6 @@ def _parsed(url: str) -> URL:
 
 def _joined(base: URL, location: str) -> URL:
     try:
-        return _parsed(urljoin(str(base), location))
+        return parsed_url(urljoin(str(base), location))
     except ValueError:
         return URL()

@@ -1,4 +1,4 @@
-"""Prepare: fetch the source if it was not uploaded; probe, decode and split it.
+"""Prepare: probe, decode and split the source.
 
 The same attempt also transcribes and finishes a short file.
 """
@@ -29,7 +29,6 @@ DECODING_SHARE = 0.1  # of a short file's processing time
 async def prepare(work: Work) -> Split | JobDone:
     """Split the source into chunks; finish the job at once when there is only one chunk."""
     require_nets(work)
-    await work.fetch_source()
     source = await work.local_file(blob_keys.source(work.task.job_id), "source")
     if work.task.is_unhashed:
         await work.record_sha256(await asyncio.to_thread(_sha256, source))

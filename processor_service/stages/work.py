@@ -22,10 +22,6 @@ from shared.blobs.blob_store import BlobStore
 from shared.schemas.failures import FailureCode
 
 
-async def nothing_to_fetch() -> None:
-    """Do nothing: the source was uploaded."""
-
-
 async def nothing_to_record(_: str) -> None:
     """Do nothing: the source's SHA-256 is known."""
 
@@ -41,7 +37,6 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     providers: tuple[OpenAIApi, ...] = ()  # in the order in which they are asked
     scratch: Path
     derived: DerivedBytes = msgspec.field(default_factory=DerivedBytes)
-    fetch_source: Callable[[], Awaitable[None]] = nothing_to_fetch  # stores the source of an `audio_url`
     record_sha256: Callable[[str], Awaitable[None]] = nothing_to_record  # of a direct upload to the bucket
     report_progress: Callable[[float], None]
     report_stage: Callable[[str], Awaitable[None]]

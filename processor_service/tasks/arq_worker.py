@@ -1,4 +1,4 @@
-"""The two arq workers of a processor: one takes compute tasks, one a slot; the other delivers webhooks.
+"""The arq workers of a processor: one takes compute tasks, one a slot; one fetches sources; one delivers webhooks.
 
 arq only dispatches. Its own retries, results, aborts and timeouts are off or out of reach.
 """
@@ -15,7 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from processor_service.tasks.execute import Processor, run_compute_task, run_delivery
+from processor_service.tasks.execute import Processor, run_compute_task, run_delivery, run_fetch
 from shared.connections.redis import open_redis_pool
 from shared.queue import dispatch
 from shared.queue.fair_shares import advance_virtual_time
@@ -103,6 +103,11 @@ def compute_worker(processor: Processor) -> PollingWorker:
     worker = _worker(processor, dispatch.COMPUTE_QUEUE, run_compute_task, at_once=processor.settings.slots)
     worker.may_start = processor.disks.may_claim
     return worker
+
+
+def fetch_worker(processor: Processor) -> PollingWorker:
+    """Return the worker that fetches sources."""
+    return _worker(processor, dispatch.FETCH_QUEUE, run_fetch, at_once=processor.settings.fetches)
 
 
 def delivery_worker(processor: Processor) -> PollingWorker:

@@ -30,7 +30,7 @@ from processor_service.stages.finish import finish
 from processor_service.stages.prepare import prepare
 from processor_service.stages.work import Work
 from processor_service.tasks.leases import ClaimedTask, Leases, claim
-from processor_service.tasks.outcomes import Crashed, Interrupted, JobDone, LeaseLost, Outcome, StorageFull
+from processor_service.tasks.outcomes import Crashed, Fetched, Interrupted, JobDone, LeaseLost, Outcome, StorageFull
 from processor_service.tasks.retry import RetryPolicy
 from processor_service.tasks.settle import AfterCommit, settle
 from processor_service.telemetry.metrics import LEASE_LOST, UNSETTLED, count_lost, count_settled
@@ -83,7 +83,23 @@ async def run_compute_task(context: dict[str, Any], task_id: str, dispatch_no: i
     async with processor.compute.slot() as slot:
         if task := await _claim(processor, task_id, dispatch_no):
             with _attempt_context(processor, task):
-                await _conclude(processor, task, await _compute(processor, task, slot))
+                # An earlier version enqueues a task of an `audio_url` here: it returns to the queue for fetches.
+                outcome = Interrupted() if task.to_fetch else await _compute(processor, task, slot)
+                await _conclude(processor, task, outcome)
+
+
+async def run_fetch(context: dict[str, Any], task_id: str, dispatch_no: int) -> None:
+    """Fetch the source of a prepare task, without a compute slot. Then the task returns to the queue."""
+    processor: Processor = context["processor"]
+    if task := await _claim(processor, task_id, dispatch_no):
+        with _attempt_context(processor, task):
+            await _conclude(processor, task, await _fetch(processor, task))
+
+
+async def _fetch(processor: Processor, task: ClaimedTask) -> Outcome:
+    if not task.to_fetch:
+        return Interrupted()  # another attempt stored the source: what is left needs a compute slot
+    return await processor.leases.hold(task, processor.sources.fetch(task))
 
 
 async def run_delivery(context: dict[str, Any], task_id: str, dispatch_no: int) -> None:
@@ -132,7 +148,6 @@ async def _compute(processor: Processor, task: ClaimedTask, slot: Slot) -> Outco
             settings=processor.settings,
             providers=processor.providers,
             scratch=scratch,
-            fetch_source=lambda: processor.sources.fetch(task),
             record_sha256=lambda sha256: processor.leases.record_sha256(task, sha256),
             report_progress=lambda fraction: processor.leases.report(task, fraction),
             report_stage=lambda stage: processor.leases.record_stage(task, stage),
@@ -210,5 +225,7 @@ def _log_outcome(task: ClaimedTask, outcome: Outcome) -> None:
         log.warning("task_crashed", crash=task.crashes + 1, error=outcome.message.partition("\n")[0])
     elif isinstance(outcome, Interrupted):
         log.info("task_returned_to_queue")
+    elif isinstance(outcome, Fetched):
+        log.info("source_fetched", container=outcome.container, bytes=outcome.bytes)
     elif not isinstance(outcome, LeaseLost):
         log.info("task_done", outcome=name)

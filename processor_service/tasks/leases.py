@@ -18,6 +18,7 @@ from processor_service.telemetry.metrics import RUNNING
 from shared.blobs.blob_errors import BlobNotFoundError, BlobStoreError, BlobStoreFullError
 from shared.disk_reserve import is_full
 from shared.failpoints import failpoint
+from shared.queue.task_costs import TO_FETCH
 from shared.schemas.failures import Failure, FailureCode
 from shared.schemas.options import JobOptions
 from shared.schemas.states import TaskKind
@@ -34,11 +35,11 @@ TRACEBACK_CHARS = 8000  # the end of a stored traceback
 CLAIMED_TASK = """t.id, t.job_id, t.generation, t.kind, t.ordinal, t.lease_token, t.attempts, t.crashes, t.input,
        j.options, j.tenant, j.text_generation, j.chunk_count, j.warnings, j.source_bytes,
        coalesce(j.chunk_generation, t.generation) AS chunk_generation,
-       CASE WHEN j.source_sha256 IS NULL THEN j.source_url END AS source_url,
+       CASE WHEN t.kind = 'prepare' AND j.source_sha256 IS NULL THEN j.source_url END AS source_url,
        j.source_sha256 IS NULL AND j.source_url IS NULL AS is_unhashed"""
 
 # The first claim turns a QUEUED job to PROCESSING and locks it before the task, the lock order of all statements. Later
-# claims do not wait for the job's row.
+# claims do not wait for the job's row. A job whose source is being fetched stays QUEUED: it waits for a slot.
 CLAIM = f"""
 WITH queued AS (
     SELECT id FROM jobs WHERE id = (SELECT job_id FROM tasks WHERE id = $1) AND status = 'QUEUED' FOR UPDATE
@@ -50,7 +51,7 @@ WITH queued AS (
     RETURNING *
 ), started AS (
     UPDATE jobs SET status = 'PROCESSING', started_at = coalesce(started_at, now())
-    WHERE id = (SELECT job_id FROM claimed WHERE kind <> 'deliver') AND status = 'QUEUED'
+    WHERE id = (SELECT job_id FROM claimed WHERE kind <> 'deliver') AND status = 'QUEUED' AND NOT {TO_FETCH}
 )
 SELECT {CLAIMED_TASK} FROM claimed t JOIN jobs j ON j.id = t.job_id
 """  # noqa: S608 - constants
@@ -73,36 +74,12 @@ UPDATE jobs SET stage = $3 WHERE id = (
     SELECT job_id FROM tasks WHERE id = $1 AND lease_token = $2 AND state = 'running')
 """
 
-# Locks the job's row first, as all statements do. The bytes count towards the quota when they are first known.
-RECORD_SOURCE = """
-WITH job AS (SELECT id, tenant, source_bytes FROM jobs WHERE id = $2 FOR UPDATE),
-held AS (SELECT job_id FROM tasks WHERE id = $1 AND lease_token = $3 AND state = 'running'),
-recorded AS (
-    UPDATE jobs SET container = $4, source_bytes = $5, source_sha256 = $6
-    FROM job, held WHERE jobs.id = job.id AND held.job_id = job.id
-    RETURNING jobs.id
-), counted AS (
-    INSERT INTO tenant_usage AS used (tenant, day, shard, bytes)
-    SELECT job.tenant, usage_day(), usage_shard(), $5 FROM job, recorded WHERE job.source_bytes IS NULL
-    ON CONFLICT (tenant, day, shard) DO UPDATE SET bytes = used.bytes + excluded.bytes
-)
-SELECT id FROM recorded
-"""
-
 RECORD_SHA256 = """
 UPDATE jobs SET source_sha256 = $3 WHERE id = (
     SELECT job_id FROM tasks WHERE id = $1 AND lease_token = $2 AND state = 'running')
 """
 
 CONFIRM = "SELECT 1 FROM tasks WHERE id = $1 AND lease_token = $2 AND state = 'running'"
-
-
-class FetchedSource(msgspec.Struct, frozen=True):
-    """The facts of a stored source."""
-
-    container: str
-    bytes: int
-    sha256: str
 
 
 class ClaimedTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,6 +103,11 @@ class ClaimedTask(msgspec.Struct, frozen=True, kw_only=True):
     source_bytes: int | None = None
     source_url: str | None = None  # set while the source must be fetched
     is_unhashed: bool = False  # the client uploaded the source directly to the bucket
+
+    @property
+    def to_fetch(self) -> bool:
+        """Whether the task begins by fetching its source."""
+        return self.source_url is not None
 
     def __repr__(self) -> str:
         return repr_hiding(self, "source_url")  # its query may hold a signature
@@ -202,12 +184,6 @@ class Leases:
     async def record_stage(self, task: ClaimedTask, stage: str) -> None:
         """Write the stage that the client sees."""
         await self._pool.execute(RECORD_STAGE, task.id, task.lease_token, stage)
-
-    async def record_source(self, task: ClaimedTask, facts: FetchedSource) -> None:
-        """Write the facts of a fetched source. Raise TaskError when the lease is lost."""
-        fields = facts.container, facts.bytes, facts.sha256
-        if not await self._pool.fetchval(RECORD_SOURCE, task.id, task.job_id, task.lease_token, *fields):
-            raise _lease_lost()
 
     async def record_sha256(self, task: ClaimedTask, sha256: str) -> None:
         """Write the hash of a source that the ingest did not receive itself."""

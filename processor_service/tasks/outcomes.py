@@ -30,6 +30,14 @@ class ChunkInput(msgspec.Struct, frozen=True, kw_only=True):
         return ChunkFile(path=path, ordinal=ordinal, **msgspec.structs.asdict(self))
 
 
+class Fetched(msgspec.Struct, frozen=True):
+    """The source of an `audio_url` is stored. The task returns to the queue, for a compute slot."""
+
+    container: str
+    bytes: int
+    sha256: str
+
+
 class Split(msgspec.Struct, frozen=True):
     """Prepare cut a long file; its chunks become tasks."""
 
@@ -73,7 +81,7 @@ class NotDelivered(msgspec.Struct, frozen=True):
 
 
 class Postponed(msgspec.Struct, frozen=True):
-    """Nothing was attempted: the host has its share of the deliveries. The task frees its slot and waits."""
+    """Nothing was attempted: the host, or the tenant, has its share of the requests. The task waits without a slot."""
 
     wait_s: float
 
@@ -105,4 +113,4 @@ class LeaseLost(msgspec.Struct, frozen=True):
 
 
 Delivery = Delivered | NotDelivered | Postponed
-Outcome = Split | ChunkDone | JobDone | Delivery | StorageFull | Failed | Crashed | Interrupted | LeaseLost
+Outcome = Fetched | Split | ChunkDone | JobDone | Delivery | StorageFull | Failed | Crashed | Interrupted | LeaseLost

@@ -67,6 +67,22 @@ WAIT = "UPDATE tasks SET not_before = now() + make_interval(secs => $2) WHERE id
 
 REDISPATCH = "UPDATE tasks SET dispatch_no = dispatch_no + 1, dispatched_at = now() WHERE id = $1 RETURNING dispatch_no"
 
+# The bytes count towards the quota when they are first known. The compute stage has attempts of its own.
+RECORD_SOURCE = """
+WITH before AS (SELECT tenant, source_bytes FROM jobs WHERE id = $1),
+recorded AS (UPDATE jobs SET container = $2, source_bytes = $3, source_sha256 = $4 WHERE id = $1)
+INSERT INTO tenant_usage AS used (tenant, day, shard, bytes)
+SELECT tenant, usage_day(), usage_shard(), $3 FROM before WHERE source_bytes IS NULL
+ON CONFLICT (tenant, day, shard) DO UPDATE SET bytes = used.bytes + excluded.bytes
+"""
+FETCHED = "UPDATE tasks SET attempts = 0, crashes = 0, started_at = NULL WHERE id = $1"
+
+# A job whose source could not be fetched fails without a slot: both changes in one transaction.
+START_JOB = """
+UPDATE jobs SET status = 'PROCESSING', started_at = coalesce(started_at, now())
+WHERE id = $1 AND generation = $2 AND status = 'QUEUED'
+"""
+
 # The seconds count towards the quota once: a job that is prepared again or redriven has a duration already.
 RECORD_AUDIO = """
 WITH unknown AS (SELECT tenant FROM jobs WHERE id = $1 AND duration_s IS NULL),
@@ -138,6 +154,8 @@ class _Settlement:
 
     async def carry_out(self, outcome: Outcome) -> AfterCommit:  # noqa: C901, PLR0911 - one return an outcome
         match outcome:
+            case outcomes.Fetched():
+                return await self._fetched(outcome)
             case outcomes.Split():
                 return await self._split(outcome)
             case outcomes.ChunkDone():
@@ -168,6 +186,14 @@ class _Settlement:
                 return AfterCommit((await self._redispatch(),))
             case outcomes.LeaseLost():
                 raise LeaseLostError
+
+    async def _fetched(self, source: outcomes.Fetched) -> AfterCommit:
+        await self._leave_running(TaskState.DISPATCHED)
+        await self._db.execute(RECORD_SOURCE, self._task.job_id, source.container, source.bytes, source.sha256)
+        await self._db.execute(FETCHED, self._task.id)
+        dispatch_no = await self._db.fetchval(REDISPATCH, self._task.id)
+        cost = cost_s(TaskKind.PREPARE, source_bytes=source.bytes, container=source.container)
+        return AfterCommit((Dispatch(self._task.id, dispatch_no, TaskKind.PREPARE, self._task.tenant, cost),))
 
     async def _split(self, outcome: outcomes.Split) -> AfterCommit:
         await self._leave_running(TaskState.DONE)
@@ -217,6 +243,8 @@ class _Settlement:
         await self._record_failure(failure, attempts=0 if crashes else 1, crashes=crashes)
         dispatches: tuple[Dispatch, ...] = ()
         if self._task.kind is not TaskKind.DELIVER:
+            if self._task.to_fetch:
+                await self._db.execute(START_JOB, self._task.job_id, self._task.generation)
             dispatches = await end_job(self._db, self._task, JobStatus.FAILED, failure=failure)
             await self._db.execute(CANCEL_TASKS, self._task.job_id, self._task.generation)
         return AfterCommit(dispatches, has_dead_letter=True)
@@ -251,7 +279,8 @@ class _Settlement:
 
     async def _redispatch(self) -> Dispatch:
         dispatch_no = await self._db.fetchval(REDISPATCH, self._task.id)
-        return Dispatch(self._task.id, dispatch_no, self._task.kind, self._task.tenant, has_begun=True)
+        task = self._task
+        return Dispatch(task.id, dispatch_no, task.kind, task.tenant, has_begun=True, to_fetch=task.to_fetch)
 
 
 async def end_job(

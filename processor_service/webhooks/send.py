@@ -5,9 +5,7 @@ The session keeps nothing between requests: no cookies, no connections, no proxy
 
 import asyncio
 import contextlib
-import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 
 import aiohttp
@@ -17,48 +15,12 @@ from yarl import URL
 
 from processor_service.outbound.guard import GuardedConnector, Resolver, TargetRefusedError
 from processor_service.outbound.http_errors import why_broken
+from processor_service.outbound.shares import Shares
 from processor_service.settings import ProcessorSettings
 from processor_service.webhooks.delivery_result import Answer, Blocked, NoAnswer
 
 STORED_BYTES = 500  # of an answer's body
-SHORTEST_WAIT_S = 0.5
 MAX_ANSWER_BYTES = 64 << 10  # with headers; the receive buffer is no larger, so the endpoint sends little more
-
-
-class HostShares:
-    """Shares a process's concurrent deliveries between hosts, so that a slow host never takes all of them.
-
-    A host may have as many requests in progress as there are free ones, as switches share their buffers (Choudhury and
-    Hahne's dynamic threshold, 1998): one busy host gets half, several get equal shares, and a new host finds one free.
-    """
-
-    def __init__(self, at_once: int, *, clock_s: Callable[[], float] = time.monotonic) -> None:
-        self._at_once = at_once
-        self._clock_s = clock_s
-        self._started_s: defaultdict[str, list[float]] = defaultdict(list)
-
-    def wait_s(self, host: str) -> float:
-        """Return how long a request to the host must wait; 0: it may start.
-
-        The wait is the age of the host's oldest request: short for a fast host, longer for one that hangs.
-        """
-        started_s = self._started_s.get(host)
-        free = self._at_once - sum(map(len, self._started_s.values()))
-        if not started_s or len(started_s) < free:
-            return 0.0
-        return max(SHORTEST_WAIT_S, self._clock_s() - min(started_s))
-
-    @contextlib.contextmanager
-    def counted(self, host: str) -> Iterator[None]:
-        """Count a request as in progress for the length of a block."""
-        started_s = self._clock_s()
-        self._started_s[host].append(started_s)
-        try:
-            yield
-        finally:
-            self._started_s[host].remove(started_s)
-            if not self._started_s[host]:
-                del self._started_s[host]
 
 
 def open_webhook_session(
@@ -76,7 +38,7 @@ def open_webhook_session(
     )
 
 
-def host_shares_of(http: aiohttp.ClientSession) -> HostShares:
+def host_shares_of(http: aiohttp.ClientSession) -> Shares:
     """Return the host shares of a session. Raise TypeError for a session without a guard: it must not send."""
     if not isinstance(http.connector, WebhookConnector):
         raise TypeError("Webhooks require a session from `open_webhook_session`.")
@@ -129,7 +91,7 @@ class WebhookConnector(GuardedConnector):
     """A guarded connector that shares deliveries between hosts and limits the bytes of each answer."""
 
     def __init__(self, settings: ProcessorSettings, resolver: AbstractResolver) -> None:
-        self.host_shares = HostShares(settings.deliveries)
+        self.host_shares = Shares(settings.deliveries)
         super().__init__(resolver, allow_private=settings.webhook_allow_private, receive_buffer_bytes=MAX_ANSWER_BYTES)
 
     async def connect(self, *args: Any, **kwargs: Any) -> Connection:

@@ -12,6 +12,8 @@ from shared.schemas.states import TaskKind
 
 COMPUTE_QUEUE = "arq:queue"
 DELIVERY_QUEUE = "arq:queue:deliver"  # separate: a slow webhook endpoint never holds a transcription slot
+FETCH_QUEUE = "arq:queue:fetch"  # nor does the slow server of an `audio_url`
+QUEUES = (COMPUTE_QUEUE, DELIVERY_QUEUE, FETCH_QUEUE)
 ARQ_JOB_KEY_PREFIX = "arq:job:"
 ARQ_IN_PROGRESS_KEY_PREFIX = "arq:in-progress:"
 ARQ_RETRY_KEY_PREFIX = "arq:retry:"
@@ -30,6 +32,7 @@ class Dispatch(msgspec.Struct, frozen=True):
     tenant: str = "default"  # whose share of the queue it uses
     cost_s: int = 1  # its part of that share; see shared/queue/task_costs.py
     has_begun: bool = False  # an attempt began before: its cost was charged then
+    to_fetch: bool = False  # a prepare task whose source is at a URL: it is fetched first
 
     @property
     def arq_id(self) -> str:
@@ -42,7 +45,9 @@ class Dispatch(msgspec.Struct, frozen=True):
 
     @property
     def queue(self) -> str:
-        return DELIVERY_QUEUE if self.kind is TaskKind.DELIVER else COMPUTE_QUEUE
+        if self.kind is TaskKind.DELIVER:
+            return DELIVERY_QUEUE
+        return FETCH_QUEUE if self.to_fetch else COMPUTE_QUEUE
 
 
 def processor_name(host: str, pid: int) -> str:
@@ -63,7 +68,7 @@ def dispatch_of(arq_id: str, queue: str) -> Dispatch | None:
     task_id, _, number = arq_id.rpartition(".")
     try:
         kind = TaskKind.DELIVER if queue == DELIVERY_QUEUE else TaskKind.PREPARE
-        return Dispatch(UUID(task_id), int(number), kind)
+        return Dispatch(UUID(task_id), int(number), kind, to_fetch=queue == FETCH_QUEUE)
     except ValueError:
         return None
 

@@ -54,8 +54,10 @@ def arguments_of(dispatch: Dispatch, *, enqueued_at_ms: int) -> tuple[str | int 
 def rule_of(dispatch: Dispatch) -> str:
     """Return the rule that scores a dispatch: a row of the table in README.md.
 
-    Every delivery attempt is charged, so that an endpoint that is down does not delay others.
+    Every attempt to deliver or to fetch is charged, so that a server that is down does not delay others.
     """
+    if dispatch.to_fetch:
+        return TaskKind.DELIVER.value
     return "begun" if dispatch.has_begun and dispatch.kind is not TaskKind.DELIVER else dispatch.kind.value
 
 

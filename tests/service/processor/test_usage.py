@@ -6,13 +6,12 @@ import asyncpg
 
 from processor_service.maintenance.expire import fold_usage
 from processor_service.maintenance.loop import run_locked
-from processor_service.tasks.leases import FetchedSource, Leases
-from processor_service.tasks.outcomes import Failed, Interrupted, JobDone, Split
+from processor_service.tasks.outcomes import Failed, Fetched, Interrupted, JobDone, Split
 from processor_service.tasks.settle import settle
 from tests.service.processor.conftest import Claim, Submit
 from tests.service.processor.test_settle import AUDIO, DAMAGED, POLICY, SPANS
 
-FACTS = FetchedSource(container="mp3", bytes=1234, sha256="ab")
+FACTS = Fetched(container="mp3", bytes=1234, sha256="ab")
 SUMS = "SELECT sum(uploads), sum(bytes), sum(audio_s) FROM tenant_usage WHERE tenant = 'default' AND day = usage_day()"
 REDRIVE = "UPDATE jobs SET status = 'PROCESSING', generation = generation + 1"
 
@@ -51,11 +50,10 @@ async def test_undecodable_audio_counts_no_seconds(database: asyncpg.Pool, submi
 
 
 async def test_the_bytes_of_a_url_count_once(database: asyncpg.Pool, submit: Submit, claim_task: Claim) -> None:
-    task = await claim_task(await submit())
+    task_id = await submit()
     await database.execute("UPDATE jobs SET source_bytes = NULL, source_sha256 = NULL, container = NULL")
-    leases = Leases(database, lease_s=15)
     for _ in range(2):
-        await leases.record_source(task, FACTS)
+        await settle(database, await claim_task(task_id), FACTS, policy=POLICY)
     assert await used(database) == (0, FACTS.bytes, 0)
 
 

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from processor_service.errors import TaskError
+from processor_service.tasks.outcomes import Fetched
 from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobNotFoundError
 from shared.blobs.blob_store import BlobStore
@@ -33,17 +34,17 @@ OTHER = b"fLaC" + random.Random(1).randbytes(300_000)
 DATES = ("last-modified: Mon, 02 Nov 2026 10:00:00 GMT", "date: Mon, 02 Nov 2026 10:00:01 GMT")
 
 
-async def test_the_source_is_stored_and_its_facts_are_recorded(
-    claim_url: ClaimUrl, fetcher_with: FetcherWith, database: asyncpg.Pool, blobs: BlobStore
+FACTS = Fetched("flac", len(AUDIO), hashlib.sha256(AUDIO).hexdigest())
+
+
+async def test_the_source_is_stored_and_its_facts_are_returned(
+    claim_url: ClaimUrl, fetcher_with: FetcherWith, blobs: BlobStore
 ) -> None:
     async with Server(serving(AUDIO)).listening() as server:
         task = await claim_url(server.url)
-        await (await fetcher_with()).fetch(task)
+        assert await (await fetcher_with()).fetch(task) == FACTS
 
     assert await blobs.get(blob_keys.source(task.job_id)) == AUDIO
-    job = await job_row(database, task.job_id)
-    assert (job["container"], job["source_bytes"]) == ("flac", len(AUDIO))
-    assert job["source_sha256"] == hashlib.sha256(AUDIO).hexdigest()
     (asked,) = server.asked
     assert (asked.target, asked.headers["accept-encoding"]) == ("/talk.wav?signature=s3cret", "identity")
     assert not {"range", "cookie", "authorization", "referer"} & asked.headers.keys()
@@ -310,18 +311,15 @@ async def test_failure_messages_do_not_contain_the_url(fail: Fail) -> None:
 
 
 async def test_a_completely_stored_source_is_not_fetched_again(
-    claim_url: ClaimUrl, fetcher_with: FetcherWith, database: asyncpg.Pool, blobs: BlobStore
+    claim_url: ClaimUrl, fetcher_with: FetcherWith, blobs: BlobStore
 ) -> None:
     """Its worker was killed before it recorded the facts."""
     async with Server(serving(OTHER)).listening() as server:
         task = await claim_url(server.url)
         await blobs.put(blob_keys.source(task.job_id), AUDIO)
-        await (await fetcher_with()).fetch(task)
+        assert await (await fetcher_with()).fetch(task) == FACTS
 
     assert server.asked == []
-    job = await job_row(database, task.job_id)
-    assert (job["container"], job["source_bytes"]) == ("flac", len(AUDIO))
-    assert job["source_sha256"] == hashlib.sha256(AUDIO).hexdigest()
 
 
 async def test_a_worker_that_lost_its_lease_stores_nothing(

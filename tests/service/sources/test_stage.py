@@ -1,4 +1,4 @@
-"""A job with an `audio_url`, through `prepare` with a real child under a lease, to what the client sees."""
+"""A job with an `audio_url`, through its fetch and `prepare` with a real child, to what the client sees."""
 
 import hashlib
 import io
@@ -15,10 +15,11 @@ import soundfile
 
 from processor_service.compute.pool import ComputePool
 from processor_service.models.cache import ModelCache
+from processor_service.sources.fetch_source import SourceFetcher
 from processor_service.stages.prepare import prepare
 from processor_service.stages.work import Work
 from processor_service.tasks.leases import ClaimedTask, claim
-from processor_service.tasks.outcomes import Outcome
+from processor_service.tasks.outcomes import Fetched, Outcome
 from processor_service.tasks.retry import RetryPolicy
 from processor_service.tasks.settle import settle
 from shared.blobs import blob_keys
@@ -53,10 +54,19 @@ async def pool(started: Pool) -> AsyncIterator[ComputePool]:
 def attempt(
     pool: ComputePool, fetcher_with: FetcherWith, model: Model, database: asyncpg.Pool, tmp_path: Path
 ) -> Attempt:
-    """Run a claimed `prepare` task and settle it."""
+    """Fetch the source of a claimed task, if it has a URL, and settle it; then prepare it, if it was fetched."""
 
     async def attempt_one(task: ClaimedTask, *, policy: RetryPolicy = NO_MORE, **values: object) -> Outcome:
         fetcher = await fetcher_with(transcriber="scripted", model=str(model.folder), slowest_speed=10.0, **values)
+        if task.to_fetch:
+            outcome = await fetcher.leases.hold(task, fetcher.fetch(task))
+            await settle(database, task, outcome, policy=policy)
+            if not isinstance(outcome, Fetched):
+                return outcome
+            task = await claim_again(database, task.id)
+        return await prepare_one(fetcher, task, policy)
+
+    async def prepare_one(fetcher: SourceFetcher, task: ClaimedTask, policy: RetryPolicy) -> Outcome:
         folder = tmp_path / str(new_id())
         folder.mkdir()
         async with pool.slot() as slot:
@@ -67,7 +77,6 @@ def attempt(
                 models=ModelCache(tmp_path),
                 settings=fetcher.settings,
                 scratch=folder,
-                fetch_source=lambda: fetcher.fetch(task),
                 report_progress=lambda fraction: fetcher.leases.report(task, fraction),
                 report_stage=lambda stage: fetcher.leases.record_stage(task, stage),
             )
