@@ -152,16 +152,16 @@ class Pace:
         self._window_began = self._waited_s, offset
 
     def received(self, offset: int, total_bytes: int) -> None:
-        """Judge the rate at the end of a window. Raises errors.SourceBrokenError, or TaskError."""
+        """Judge the download, and the connection at the end of a window. Raises SourceBrokenError, or TaskError."""
+        least_of_all = least_bytes_per_s(max(offset, total_bytes), self._settings)
+        if offset < (self._waited_s - self._window_s) * least_of_all:
+            raise errors.source_unavailable("sends too slowly for the size of the source")
         began_s, began_at = self._window_began
         window_s = self._waited_s - began_s
         if window_s < self._window_s:
             return
-        least = self._settings.fetch_least_bytes_per_s
-        if offset < (self._waited_s - self._window_s) * least_bytes_per_s(max(offset, total_bytes), self._settings):
-            raise errors.source_unavailable("sends too slowly for the size of the source")
         self._window_began = self._waited_s, offset
-        if offset - began_at < window_s * least:
+        if offset - began_at < window_s * self._settings.fetch_least_bytes_per_s:
             raise errors.SourceBrokenError("sends too slowly")
 
 

@@ -13,7 +13,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from processor_service.scratch import LOCK
-from shared.queue.dispatch import COMPUTE_QUEUE, DELIVERY_QUEUE
+from shared.queue.dispatch import QUEUES
 from shared.schemas.failures import DEAD_LETTER_LIST
 from tests.support.stack.launched import alive
 from tests.tools.chaos.facts import Change, DeadTask, EventRow, Facts, JobRow, Leftovers, TaskRow
@@ -39,7 +39,6 @@ OPEN_TRANSACTIONS = """
 SELECT pid, application_name, query FROM pg_stat_activity
 WHERE usename = $1 AND state LIKE 'idle in transaction%' AND state_change < now() - interval '2 s'
 """
-QUEUES = (COMPUTE_QUEUE, DELIVERY_QUEUE)
 
 S = TypeVar("S", bound=msgspec.Struct)
 
