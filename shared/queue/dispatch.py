@@ -84,6 +84,10 @@ def deserialize(data: bytes) -> dict[str, object]:
 
 
 def arq_payload(dispatch: Dispatch, *, enqueued_at_ms: int) -> bytes:
-    """The value of `arq:job:<id>`: function name and arguments in arq's layout."""
+    """The value of `arq:job:<id>`: function name and arguments in arq's layout.
+
+    arq ignores `o`, which must come last: fair_shares.lua reads and changes the end of the payload.
+    """
     arguments = (str(dispatch.task_id), dispatch.dispatch_no)
-    return serialize({"t": None, "f": ARQ_FUNCTION, "a": arguments, "k": {}, "et": enqueued_at_ms})
+    owner = f" {dispatch.tenant} {dispatch.cost_s} {0:015}"
+    return serialize({"t": None, "f": ARQ_FUNCTION, "a": arguments, "k": {}, "et": enqueued_at_ms, "o": owner})

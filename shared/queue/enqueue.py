@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from shared.connections.redis import Redis
 from shared.failpoints import failpoint
 from shared.queue.dispatch import ARQ_IN_PROGRESS_KEY_PREFIX, ARQ_JOB_KEY_PREFIX, ARQ_RETRY_KEY_PREFIX, Dispatch
-from shared.queue.fair_shares import ENQUEUE_SCRIPT, arguments_for, arguments_of, keys_of
+from shared.queue.fair_shares import arguments_of, call
 
 BATCH = 500  # dispatches a call: Redis serves nothing else during a call, which takes some milliseconds
 KEYS_OF_A_DISPATCH = (ARQ_JOB_KEY_PREFIX, ARQ_IN_PROGRESS_KEY_PREFIX, ARQ_RETRY_KEY_PREFIX)
@@ -28,15 +28,14 @@ async def enqueue(redis: Redis, dispatches: Sequence[Dispatch]) -> None:
     queues: dict[str, list[Dispatch]] = {}
     for dispatch in dispatches:
         queues.setdefault(dispatch.queue, []).append(dispatch)
-    script = redis.register_script(ENQUEUE_SCRIPT)
     now_ms = time.time_ns() // 1_000_000  # for arq's record only: it decides nothing
     failpoint("enqueue.before_exec")
     for queue, batch in queues.items():
         for at in range(0, len(batch), BATCH):
-            arguments = arguments_for(queue)
+            arguments: list[str | int | bytes] = []
             for dispatch in batch[at : at + BATCH]:
                 arguments += arguments_of(dispatch, enqueued_at_ms=now_ms)
-            await script(keys=keys_of(queue), args=arguments)
+            await call(redis, queue, "enqueue", arguments)
     failpoint("enqueue.after_exec")
 
 

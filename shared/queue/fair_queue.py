@@ -123,6 +123,9 @@ class FairQueue:
         self._clock: int | None = None
         self._now = MIN_SCORE
         self._finish_before: dict[str, int] = {}
+        self._dispatches: dict[str, Dispatch] = {}
+        self._debts: dict[str, int] = {}
+        self._paid: dict[str, int] = {}  # of each task: the debt that its score accounts for
 
     @property
     def waiting(self) -> int:
@@ -140,19 +143,46 @@ class FairQueue:
         for dispatch in dispatches:
             previous = dispatch.previous.arq_id if dispatch.dispatch_no > 1 else ""
             if dispatch.arq_id not in self._all.of:
-                kept = self._all.of.get(previous)
+                kept, debt = self._all.of.get(previous), self._debts.get(dispatch.tenant, 0)
+                self._dispatches[dispatch.arq_id] = dispatch
+                self._paid[dispatch.arq_id] = debt if kept is None else self._paid[previous]
                 self._add(dispatch, self._start_of(dispatch) if kept is None else kept)
             self.end(previous)
 
     def take(self) -> str | None:
-        """Return the waiting task with the lowest score; it runs from now on."""
-        if (found := self._waiting.lowest()) is None:
+        """Return the waiting task with the lowest score, after all debts; it runs from now on."""
+        while (found := self._waiting.lowest()) and found[0] <= MAX_SCORE and self._pay_debt(found[1], found[0]):
+            pass
+        if found is None:
             return None
         start, name = found
         self._waiting.remove(name)
         if start <= MAX_SCORE:
             self._clock = max(self._clock or 0, start)
         return name
+
+    def correct(self, tenant: str, late_s: int) -> None:
+        """Charge a tenant for more seconds than were guessed; for less, if negative."""
+        self._set_now()
+        self._finish_times.put(tenant, max(self._now, min(MAX_SCORE, self._finish_time_of(tenant) + late_s)))
+        if late_s > 0:
+            self._debts[tenant] = self._debts.get(tenant, 0) + late_s
+            self._gaps.pop(tenant, None)
+
+    def _pay_debt(self, name: str, score: int) -> bool:
+        """Postpone a waiting task by what its tenant came to owe since it was scored. Return whether it did."""
+        dispatch = self._dispatches[name]
+        owed_s = self._debts.get(dispatch.tenant, 0) - self._paid[name]
+        if owed_s <= 0:
+            return False
+        start = min(MAX_SCORE, score + owed_s)
+        self._add(dispatch, start)
+        self._paid[name] += owed_s
+        chunks = self._chunks.get(dispatch.tenant, [])
+        for old in [one for one in chunks if one[2] is dispatch]:
+            chunks.remove(old)
+            insort(chunks, (start, *old[1:]), key=lambda one: one[:2])
+        return True
 
     def end(self, name: str) -> None:
         """Remove a task that ended, or that a newer dispatch replaced."""
@@ -169,7 +199,7 @@ class FairQueue:
         if head is None:
             now = max(now, max(self._finish_times.of.values(), default=MIN_SCORE))
         if now > MAX_SCORE:
-            now, self._finish_times, self._gaps = MIN_SCORE, _Scores(), {}
+            now, self._finish_times, self._gaps, self._debts = MIN_SCORE, _Scores(), {}, {}
         self._clock = self._now = now
         self._remove_idle()
 
@@ -180,6 +210,7 @@ class FairQueue:
                 return
             self._finish_times.remove(found[1])
             self._gaps.pop(found[1], None)
+            self._debts.pop(found[1], None)
             self._chunks.pop(found[1], None)
 
     def _start_of(self, dispatch: Dispatch) -> int:
@@ -216,9 +247,10 @@ class FairQueue:
         chunks = self._chunks.get(tenant, [])
         at = bisect_left(chunks, (start_from, ""), key=lambda one: one[:2])
         while at < len(chunks) and chunks[at][0] < until:
-            if chunks[at][2].arq_id in self._waiting.of:
+            if chunks[at][2].arq_id not in self._waiting.of:
+                del chunks[at]
+            elif not self._pay_debt(chunks[at][2].arq_id, chunks[at][0]):
                 return chunks[at]
-            del chunks[at]
         return None
 
     def _use_gap(self, tenant: str, cost_s: int, until: int) -> int | None:

@@ -1,6 +1,8 @@
 """Calls of fair_shares.lua, which scores dispatches so that each tenant gets its fair share. README.md describes it."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from shared.connections.redis import Redis
 from shared.queue.dispatch import (
@@ -13,7 +15,7 @@ from shared.queue.dispatch import (
 )
 from shared.schemas.states import TaskKind
 
-ENQUEUE_SCRIPT = Path(__file__).with_name("fair_shares.lua").read_text(encoding="utf-8")
+SCRIPT = Path(__file__).with_name("fair_shares.lua").read_text(encoding="utf-8")
 VIRTUAL_TIME_KEY = "headrace:virtual-time"  # sorted set: the virtual time of each queue
 MIN_SCORE = 2  # the score before it is 1; arq reads a score of 0 as none
 MAX_SCORE = 10**12  # arq reads it as due: in milliseconds it is the year 2001; in seconds of audio 30,000 years
@@ -25,8 +27,13 @@ def keys_of(queue: str) -> tuple[str, str, str, str]:
     return queue, VIRTUAL_TIME_KEY, f"headrace:tails:{queue}", f"headrace:rooms:{queue}"
 
 
+def debts_key(queue: str) -> str:
+    """The last of the script's KEYS: the debts of tenants."""
+    return f"headrace:debts:{queue}"
+
+
 def arguments_for(queue: str) -> list[str | int | bytes]:
-    """ARGV of the script that come before the dispatches."""
+    """ARGV of the script that all operations have."""
     return [
         f"headrace:line:{queue}:",
         PAYLOAD_TTL_MS,
@@ -59,6 +66,26 @@ def rule_of(dispatch: Dispatch) -> str:
     if dispatch.to_fetch:
         return TaskKind.DELIVER.value
     return "begun" if dispatch.has_begun and dispatch.kind is not TaskKind.DELIVER else dispatch.kind.value
+
+
+async def call(redis: Redis, queue: str, operation: str, arguments: Sequence[str | int | bytes]) -> Any:
+    """Call the script with an operation: `enqueue`, `correct` or `next`."""
+    script = redis.register_script(SCRIPT)
+    return await script(keys=(*keys_of(queue), debts_key(queue)), args=[operation, *arguments_for(queue), *arguments])
+
+
+async def correct_cost(redis: Redis, queue: str, tenant: str, late_s: int) -> None:
+    """Charge the tenant of a task for `late_s` seconds more than were guessed; less, if negative.
+
+    All its waiting tasks are postponed by what it owes, each when its turn comes.
+    """
+    if late_s:
+        await call(redis, queue, "correct", (tenant, late_s))
+
+
+async def next_tasks(redis: Redis, queue: str, wanted: int, waiting: Sequence[bytes], *, is_all: bool) -> list[bytes]:
+    """Return the tasks to start, at least `wanted` if there are so many, of those that wait, in the queue's order."""
+    return list(await call(redis, queue, "next", (wanted, int(is_all), *waiting)))
 
 
 async def advance_virtual_time(redis: Redis, queue: str, tag: int) -> None:

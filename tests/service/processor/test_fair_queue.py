@@ -14,7 +14,7 @@ from shared.ids import new_id
 from shared.queue.dispatch import ARQ_IN_PROGRESS_KEY_PREFIX, COMPUTE_QUEUE, DELIVERY_QUEUE, Dispatch
 from shared.queue.enqueue import enqueue
 from shared.queue.fair_queue import Backlog, Backlogs, FairQueue
-from shared.queue.fair_shares import MAX_SCORE, advance_virtual_time
+from shared.queue.fair_shares import MAX_SCORE, advance_virtual_time, correct_cost, next_tasks
 from shared.schemas.states import TaskKind
 
 
@@ -42,6 +42,13 @@ class Redispatch(NamedTuple):
     number: int
 
 
+class Correct(NamedTuple):
+    """A task of a tenant was longer or shorter than guessed."""
+
+    tenant: str
+    late_s: int
+
+
 COSTS_S = st.one_of(st.integers(1, 900), st.sampled_from([1, 60, 600, MAX_SCORE // 2]))
 COMPUTE_KINDS = st.sampled_from([TaskKind.PREPARE, TaskKind.CHUNK, TaskKind.CHUNK, TaskKind.FINISH])
 PUTS = st.builds(Put, COMPUTE_KINDS, st.sampled_from("abc"), st.lists(COSTS_S, min_size=1, max_size=8))
@@ -49,8 +56,13 @@ DELIVERIES = st.builds(
     Put, st.just(TaskKind.DELIVER), st.sampled_from("abc"), st.lists(COSTS_S, min_size=1, max_size=4)
 )
 OTHERS = st.one_of(
-    st.builds(Take), st.builds(Take), st.builds(End, st.integers(0, 99)), st.builds(Redispatch, st.integers(0, 99))
+    st.builds(Take),
+    st.builds(Take),
+    st.builds(End, st.integers(0, 99)),
+    st.builds(Redispatch, st.integers(0, 99)),
+    st.builds(Correct, st.sampled_from("abc"), st.one_of(st.integers(-900, 900), st.just(MAX_SCORE))),
 )
+Step = Put | Take | End | Redispatch | Correct
 
 
 class Both:
@@ -63,7 +75,7 @@ class Both:
         self.running: list[str] = []
         self.present: dict[str, Dispatch] = {}
 
-    async def step(self, step: Put | Take | End | Redispatch) -> None:
+    async def step(self, step: Step) -> None:
         match step:
             case Put():
                 await self._put([Dispatch(new_id(), 1, step.kind, step.tenant, cost_s) for cost_s in step.costs_s])
@@ -73,6 +85,9 @@ class Both:
                 await self._end(self.running.pop(step.number % len(self.running)))
             case Redispatch() if self.present:
                 await self._redispatch(list(self.present)[step.number % len(self.present)])
+            case Correct():
+                await correct_cost(self.redis, self.queue, step.tenant, step.late_s)
+                self.model.correct(step.tenant, step.late_s)
         found = await self.redis.zrange(self.queue, 0, -1, withscores=True)
         assert {name.decode(): int(score) for name, score in found} == self.model.scores
 
@@ -82,13 +97,14 @@ class Both:
         self.model.put(dispatches)
 
     async def _take(self) -> None:
-        members = await self.redis.zrange(self.queue, 0, -1, withscores=True)
-        waiting = [(name.decode(), int(score)) for name, score in members if name.decode() not in self.running]
+        members = await self.redis.zrange(self.queue, 0, -1)
+        waiting = [name for name in members if name.decode() not in self.running]
+        first = await next_tasks(self.redis, self.queue, 1, waiting, is_all=True)
         taken = self.model.take()
-        assert taken == (waiting[0][0] if waiting else None)
+        assert taken == (first[0].decode() if first else None)
         if taken is not None:
             await self.redis.set(ARQ_IN_PROGRESS_KEY_PREFIX + taken, b"1")
-            await advance_virtual_time(self.redis, self.queue, waiting[0][1])
+            await advance_virtual_time(self.redis, self.queue, int(await self.redis.zscore(self.queue, taken) or 0))
             self.running.append(taken)
 
     async def _end(self, name: str) -> None:
@@ -105,7 +121,7 @@ class Both:
         await self._put([msgspec.structs.replace(old, dispatch_no=old.dispatch_no + 1, has_begun=has_begun)])
 
 
-async def expect_equal_scores(redis_url: str, queue: str, steps: list[Put | Take | End | Redispatch]) -> None:
+async def expect_equal_scores(redis_url: str, queue: str, steps: list[Step]) -> None:
     async with Redis.from_url(redis_url) as redis:
         await redis.flushall()
         both = Both(redis, queue)
@@ -122,7 +138,7 @@ def test_the_model_gives_every_dispatch_the_score_that_the_script_gives(
 
         @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
         @given(st.lists(puts | OTHERS, min_size=1, max_size=40))
-        def holds(steps: list[Put | Take | End | Redispatch]) -> None:
+        def holds(steps: list[Step]) -> None:
             runner.run(expect_equal_scores(redis_url, queue, steps))
 
         holds()
