@@ -36,10 +36,11 @@ async def prepare(work: Work) -> Split | JobDone:
     work.derived.open(budget_bytes(work.settings, source_bytes))
     chunks = _ChunkUploads(work)
     prepared = await _split(work, source, source_bytes, chunks)
+    await work.record_audio(prepared)
     warnings = _warnings(prepared)
     if len(chunks.inputs) > 1:
         await chunks.upload_rest()
-        return Split(prepared, tuple(chunks.inputs), warnings)
+        return Split(prepared.duration_s, tuple(chunks.inputs), warnings)
     await work.report_stage(Stage.TRANSCRIBE)
     return await _finish_inline(work, chunks.only_file(), prepared, warnings)
 
@@ -80,7 +81,7 @@ async def _finish_inline(
         warnings=(*warnings, *labelled.warnings),
     )
     await store_results(work, merged, denoised)
-    return JobDone(merged.warnings, prepared)
+    return JobDone(merged.warnings)
 
 
 class _ChunkUploads:

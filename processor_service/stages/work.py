@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from processor_service.audio.scratch_files import WriteLimits
+from processor_service.audio.write_chunks import PreparedAudio
 from processor_service.compute.child_process import OnReply, R
 from processor_service.compute.messages import Progress, Reply, Request
 from processor_service.compute.pool import Slot
@@ -26,6 +27,10 @@ async def nothing_to_record(_: str) -> None:
     """Do nothing: the source's SHA-256 is known."""
 
 
+async def no_audio_to_record(_: PreparedAudio) -> None:
+    """Do nothing: another task recorded the facts of the audio."""
+
+
 class Work(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt of a compute task."""
 
@@ -38,6 +43,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     scratch: Path
     derived: DerivedBytes = msgspec.field(default_factory=DerivedBytes)
     record_sha256: Callable[[str], Awaitable[None]] = nothing_to_record  # of a direct upload to the bucket
+    record_audio: Callable[[PreparedAudio], Awaitable[None]] = no_audio_to_record
     report_progress: Callable[[float], None]
     report_stage: Callable[[str], Awaitable[None]]
 

@@ -18,7 +18,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from processor_service.tasks.execute import Processor, run_compute_task, run_delivery, run_fetch
 from shared.connections.redis import open_redis_pool
 from shared.queue import dispatch
-from shared.queue.fair_shares import advance_virtual_time
+from shared.queue.fair_shares import advance_virtual_time, next_tasks
 from shared.telemetry.logs import Log
 
 log = Log(__name__)
@@ -52,7 +52,7 @@ class PollingWorker(Worker):
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
         """Start jobs one by one: a connection that breaks while arq watches a key would end arq's main loop."""
-        for job_id in await self._not_running(job_ids):
+        for job_id in await self._in_fair_order(await self._not_running(job_ids), is_all=len(job_ids) < READ_LIMIT):
             if self.job_counter >= self.max_jobs or not self.may_start():
                 return
             try:
@@ -73,6 +73,17 @@ class PollingWorker(Worker):
             log.warning("queue_read_failed", queue=self.queue_name, error=f"{type(error).__name__}: {error}")
             return []
         return [job_id for job_id, mark in zip(job_ids, running, strict=True) if mark is None]
+
+    async def _in_fair_order(self, waiting: list[bytes], *, is_all: bool) -> list[bytes]:
+        """Return the first tasks after those whose tenants owe were postponed."""
+        free = self.max_jobs - self.job_counter
+        if free <= 0 or not waiting or self.queue_name != dispatch.COMPUTE_QUEUE:
+            return waiting
+        try:
+            return await next_tasks(self.pool, self.queue_name, free, waiting, is_all=is_all)
+        except (RedisError, OSError) as error:
+            log.warning("queue_order_failed", queue=self.queue_name, error=f"{type(error).__name__}: {error}")
+            return []
 
     async def run_job(self, job_id: str, score: int) -> None:
         """Run a job after writing the queue's virtual time to Redis, from which enqueuing computes new scores."""

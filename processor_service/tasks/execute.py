@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential
 
+from processor_service.audio.write_chunks import PreparedAudio
 from processor_service.compute.pool import ComputePool, Slot
 from processor_service.disks import Disks
 from processor_service.errors import LeaseLostError, TaskError
@@ -40,7 +41,9 @@ from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobStoreError
 from shared.blobs.blob_store import BlobStore
 from shared.failpoints import failpoint
+from shared.queue.dispatch import COMPUTE_QUEUE
 from shared.queue.enqueue import enqueue
+from shared.queue.fair_shares import correct_cost
 from shared.schemas.states import TaskKind
 from shared.telemetry import logs
 
@@ -149,10 +152,20 @@ async def _compute(processor: Processor, task: ClaimedTask, slot: Slot) -> Outco
             providers=processor.providers,
             scratch=scratch,
             record_sha256=lambda sha256: processor.leases.record_sha256(task, sha256),
+            record_audio=lambda audio: _record_audio(processor, task, audio),
             report_progress=lambda fraction: processor.leases.report(task, fraction),
             report_stage=lambda stage: processor.leases.record_stage(task, stage),
         )
         return await processor.leases.hold(task, STAGES[task.kind](work))
+
+
+async def _record_audio(processor: Processor, task: ClaimedTask, audio: PreparedAudio) -> None:
+    """Record the facts of decoded audio, and correct the tenant's share of the queue, which was guessed from bytes."""
+    late_s = await processor.leases.record_audio(task, audio)
+    try:
+        await correct_cost(processor.redis, COMPUTE_QUEUE, task.tenant, late_s)
+    except (RedisError, OSError) as error:  # the share stays as it was guessed
+        log.warning("cost_not_corrected", error=f"{type(error).__name__}: {error}")
 
 
 async def _conclude(processor: Processor, task: ClaimedTask, outcome: Outcome) -> None:

@@ -12,13 +12,14 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from processor_service.audio.write_chunks import PreparedAudio
 from processor_service.errors import ChildCrashError, TaskError, TransientError, storage_full
 from processor_service.tasks.outcomes import Crashed, Failed, Interrupted, LeaseLost, Outcome, StorageFull
 from processor_service.telemetry.metrics import RUNNING
 from shared.blobs.blob_errors import BlobNotFoundError, BlobStoreError, BlobStoreFullError
 from shared.disk_reserve import is_full
 from shared.failpoints import failpoint
-from shared.queue.task_costs import TO_FETCH
+from shared.queue.task_costs import TO_FETCH, cost_s
 from shared.schemas.failures import Failure, FailureCode
 from shared.schemas.options import JobOptions
 from shared.schemas.states import TaskKind
@@ -77,6 +78,24 @@ UPDATE jobs SET stage = $3 WHERE id = (
 RECORD_SHA256 = """
 UPDATE jobs SET source_sha256 = $3 WHERE id = (
     SELECT job_id FROM tasks WHERE id = $1 AND lease_token = $2 AND state = 'running')
+"""
+
+# The facts of the decoded audio, before it is transcribed: a job that is cancelled then has used these seconds, too.
+# They count once: a job that is prepared again or redriven has a duration already.
+RECORD_AUDIO = """
+WITH held AS (
+    SELECT job_id FROM tasks WHERE id = $1 AND lease_token = $2 AND state = 'running'
+), unknown AS (
+    SELECT tenant, source_bytes, container FROM jobs WHERE id = (SELECT job_id FROM held) AND duration_s IS NULL
+), recorded AS (
+    UPDATE jobs SET duration_s = $3, sample_rate_hz = $4, channels = $5, codec = $6, tracks = $7
+    WHERE id = (SELECT job_id FROM held)
+), counted AS (
+    INSERT INTO tenant_usage AS used (tenant, day, shard, audio_s)
+    SELECT tenant, usage_day(), usage_shard(), $3 FROM unknown
+    ON CONFLICT (tenant, day, shard) DO UPDATE SET audio_s = used.audio_s + excluded.audio_s
+)
+SELECT unknown.tenant IS NOT NULL AS is_new, source_bytes, container FROM held LEFT JOIN unknown ON true
 """
 
 CONFIRM = "SELECT 1 FROM tasks WHERE id = $1 AND lease_token = $2 AND state = 'running'"
@@ -188,6 +207,18 @@ class Leases:
     async def record_sha256(self, task: ClaimedTask, sha256: str) -> None:
         """Write the hash of a source that the ingest did not receive itself."""
         await self._pool.execute(RECORD_SHA256, task.id, task.lease_token, sha256)
+
+    async def record_audio(self, task: ClaimedTask, audio: PreparedAudio) -> int:
+        """Write the facts of the decoded audio. Return by how much its cost exceeds the guess. Raise TaskError."""
+        tracks = msgspec.json.encode(audio.track_choice.listed()).decode()
+        facts = audio.duration_s, audio.sample_rate_hz, audio.channels, audio.codec, tracks
+        row = await self._pool.fetchrow(RECORD_AUDIO, task.id, task.lease_token, *facts)
+        if row is None:
+            raise _lease_lost()
+        if not row["is_new"]:
+            return 0
+        guessed = cost_s(TaskKind.PREPARE, source_bytes=row["source_bytes"], container=row["container"])
+        return cost_s(TaskKind.PREPARE, duration_s=audio.duration_s) - guessed
 
     async def confirm(self, task: ClaimedTask) -> None:
         """Raise TaskError when the lease is lost."""

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from processor_service.audio.write_chunks import ChunkFile, PreparedAudio
+from processor_service.audio.write_chunks import ChunkFile
 from shared.schemas.failures import Failure
 from shared.schemas.transcript import ResultWarning
 
@@ -41,7 +41,7 @@ class Fetched(msgspec.Struct, frozen=True):
 class Split(msgspec.Struct, frozen=True):
     """Prepare cut a long file; its chunks become tasks."""
 
-    prepared: PreparedAudio
+    duration_s: float
     chunks: tuple[ChunkInput, ...]
     warnings: tuple[ResultWarning, ...]
 
@@ -51,10 +51,9 @@ class ChunkDone(msgspec.Struct, frozen=True):
 
 
 class JobDone(msgspec.Struct, frozen=True):
-    """The results are stored. `prepared` is set when one prepare task did the whole job."""
+    """The results are stored."""
 
     warnings: tuple[ResultWarning, ...]
-    prepared: PreparedAudio | None = None
 
 
 class DeliveryAttempt(msgspec.Struct, frozen=True, kw_only=True):

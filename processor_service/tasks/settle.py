@@ -8,7 +8,6 @@ updates the list of dead letters.
 import asyncpg
 import msgspec
 
-from processor_service.audio.write_chunks import PreparedAudio
 from processor_service.errors import LeaseLostError
 from processor_service.tasks import outcomes
 from processor_service.tasks.leases import ClaimedTask
@@ -81,18 +80,6 @@ FETCHED = "UPDATE tasks SET attempts = 0, crashes = 0, started_at = NULL WHERE i
 START_JOB = """
 UPDATE jobs SET status = 'PROCESSING', started_at = coalesce(started_at, now())
 WHERE id = $1 AND generation = $2 AND status = 'QUEUED'
-"""
-
-# The seconds count towards the quota once: a job that is prepared again or redriven has a duration already.
-RECORD_AUDIO = """
-WITH unknown AS (SELECT tenant FROM jobs WHERE id = $1 AND duration_s IS NULL),
-recorded AS (
-    UPDATE jobs SET duration_s = $2, sample_rate_hz = $3, channels = $4, codec = $5, tracks = $6
-    WHERE id = $1
-)
-INSERT INTO tenant_usage AS used (tenant, day, shard, audio_s)
-SELECT tenant, usage_day(), usage_shard(), $2 FROM unknown
-ON CONFLICT (tenant, day, shard) DO UPDATE SET audio_s = used.audio_s + excluded.audio_s
 """
 
 START_CHUNKS = """
@@ -197,13 +184,12 @@ class _Settlement:
 
     async def _split(self, outcome: outcomes.Split) -> AfterCommit:
         await self._leave_running(TaskState.DONE)
-        await self._record_audio(outcome.prepared)
         await self._db.execute(START_CHUNKS, self._task.job_id, len(outcome.chunks), _json(outcome.warnings))
         chunks = [
             await insert_task(self._db, self._task, TaskKind.CHUNK, ordinal, chunk)
             for ordinal, chunk in enumerate(outcome.chunks)
         ]
-        cost = cost_s(TaskKind.CHUNK, duration_s=outcome.prepared.duration_s, chunk_count=len(chunks))
+        cost = cost_s(TaskKind.CHUNK, duration_s=outcome.duration_s, chunk_count=len(chunks))
         return AfterCommit(tuple(msgspec.structs.replace(chunk, cost_s=cost) for chunk in chunks))
 
     async def _chunk_done(self) -> AfterCommit:
@@ -213,8 +199,6 @@ class _Settlement:
 
     async def _job_done(self, outcome: outcomes.JobDone) -> AfterCommit:
         await self._leave_running(TaskState.DONE)
-        if outcome.prepared:
-            await self._record_audio(outcome.prepared)
         return AfterCommit(await end_job(self._db, self._task, JobStatus.COMPLETED, warnings=outcome.warnings))
 
     async def _failed(self, failure: Failure) -> AfterCommit:
@@ -264,17 +248,6 @@ class _Settlement:
     async def _complete(self, attempt: outcomes.DeliveryAttempt) -> None:
         await self._db.execute(
             COMPLETE_ATTEMPT, attempt.id, attempt.duration_ms, attempt.status, attempt.error, attempt.answer
-        )
-
-    async def _record_audio(self, audio: PreparedAudio) -> None:
-        await self._db.execute(
-            RECORD_AUDIO,
-            self._task.job_id,
-            audio.duration_s,
-            audio.sample_rate_hz,
-            audio.channels,
-            audio.codec,
-            msgspec.json.encode(audio.track_choice.listed()).decode(),
         )
 
     async def _redispatch(self) -> Dispatch:

@@ -10,7 +10,7 @@ import pytest
 from processor_service.audio.tracks import TrackChoice
 from processor_service.audio.write_chunks import PreparedAudio
 from processor_service.errors import LeaseLostError
-from processor_service.tasks.leases import ClaimedTask, claim
+from processor_service.tasks.leases import ClaimedTask, Leases, claim
 from processor_service.tasks.outcomes import (
     ChunkDone,
     ChunkInput,
@@ -76,7 +76,8 @@ async def test_a_short_job_is_completed_and_its_webhook_dispatched(
 ) -> None:
     task = await claim_task(await submit(webhook_url="http://client/hook"))
 
-    after_commit = await _settle(database, task, JobDone((), AUDIO))
+    await Leases(database, lease_s=15).record_audio(task, AUDIO)
+    after_commit = await _settle(database, task, JobDone(()))
 
     job = await job_row(database, task.job_id)
     assert (job["status"], job["stage"], job["duration_s"], job["channels"]) == ("COMPLETED", "finish", 12.5, 2)
@@ -95,7 +96,7 @@ async def test_chunks_that_end_at_the_same_moment_create_one_finish_task(
     database: asyncpg.Pool, submit: Submit, claim_task: Claim
 ) -> None:
     prepare = await claim_task(await submit())
-    split = await _settle(database, prepare, Split(AUDIO, SPANS, ()))
+    split = await _settle(database, prepare, Split(AUDIO.duration_s, SPANS, ()))
     assert [(one.tenant, one.cost_s, one.has_begun) for one in split.dispatches] == 2 * [("default", 7, False)]
     chunks = [await claim_task(one.task_id) for one in split.dispatches]
     assert [one.ordinal for one in chunks] == [0, 1]
@@ -138,7 +139,7 @@ async def test_a_permanent_failure_is_a_dead_letter_and_a_failed_job(
 
 async def test_a_dead_chunk_cancels_its_siblings(database: asyncpg.Pool, submit: Submit, claim_task: Claim) -> None:
     prepare = await claim_task(await submit())
-    first, second = (await _settle(database, prepare, Split(AUDIO, SPANS, ()))).dispatches
+    first, second = (await _settle(database, prepare, Split(AUDIO.duration_s, SPANS, ()))).dispatches
     running = await claim_task(second.task_id)
 
     await _settle(database, await claim_task(first.task_id), Failed(DAMAGED))
@@ -152,7 +153,7 @@ async def test_a_dead_delivery_leaves_the_job_completed(
     database: asyncpg.Pool, submit: Submit, claim_task: Claim
 ) -> None:
     task = await claim_task(await submit(webhook_url="http://client/hook"))
-    (dispatch,) = (await _settle(database, task, JobDone((), AUDIO))).dispatches
+    (dispatch,) = (await _settle(database, task, JobDone(()))).dispatches
 
     await _settle(database, await claim_task(dispatch.task_id), Failed(DAMAGED))
 
@@ -192,7 +193,7 @@ async def test_a_failed_delivery_waits_and_its_row_shows_the_next_attempt(
 
 async def _deliver_task(database: asyncpg.Pool, submit: Submit, claim_task: Claim) -> Dispatch:
     task = await claim_task(await submit(webhook_url="http://client/hook"))
-    (dispatch,) = (await _settle(database, task, JobDone((), AUDIO))).dispatches
+    (dispatch,) = (await _settle(database, task, JobDone(()))).dispatches
     return dispatch
 
 
@@ -226,7 +227,7 @@ async def test_the_third_crash_is_poison(database: asyncpg.Pool, submit: Submit,
 
 
 @pytest.mark.parametrize(
-    "outcome", [JobDone((), AUDIO), Split(AUDIO, SPANS, ()), Failed(DAMAGED), Interrupted(), Crashed("x")]
+    "outcome", [JobDone(()), Split(AUDIO.duration_s, SPANS, ()), Failed(DAMAGED), Interrupted(), Crashed("x")]
 )
 async def test_a_stale_workers_writes_are_rejected(
     database: asyncpg.Pool, submit: Submit, claim_task: Claim, outcome: Outcome

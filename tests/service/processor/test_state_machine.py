@@ -238,7 +238,7 @@ class Life(RuleBasedStateMachine):
     def _succeed(self, lease: ClaimedTask, *, is_long: bool) -> None:
         match lease.kind:
             case TaskKind.PREPARE:
-                self._settle(lease, Split(AUDIO, (SPAN, SPAN), ()) if is_long else JobDone((), AUDIO))
+                self._settle(lease, Split(AUDIO.duration_s, (SPAN, SPAN), ()) if is_long else JobDone(()))
             case TaskKind.CHUNK:
                 self._settle(lease, ChunkDone())
             case TaskKind.FINISH:

@@ -3,10 +3,13 @@
 from typing import Any
 
 import asyncpg
+import pytest
 
+from processor_service.errors import TransientError
 from processor_service.maintenance.expire import fold_usage
 from processor_service.maintenance.loop import run_locked
-from processor_service.tasks.outcomes import Failed, Fetched, Interrupted, JobDone, Split
+from processor_service.tasks.leases import Leases
+from processor_service.tasks.outcomes import Failed, Fetched, Interrupted, Split
 from processor_service.tasks.settle import settle
 from tests.service.processor.conftest import Claim, Submit
 from tests.service.processor.test_settle import AUDIO, DAMAGED, POLICY, SPANS
@@ -20,28 +23,46 @@ async def used(database: asyncpg.Pool) -> tuple[Any, ...]:
     return tuple(await database.fetchrow(SUMS))
 
 
-async def test_seconds_count_when_a_short_file_is_done(
+async def test_seconds_count_when_the_audio_is_decoded(
     database: asyncpg.Pool, submit: Submit, claim_task: Claim
 ) -> None:
+    """Not when the job is done: it may be cancelled before."""
+    leases = Leases(database, lease_s=15)
     for _ in range(2):
-        await settle(database, await claim_task(await submit()), JobDone((), AUDIO), policy=POLICY)
+        await leases.record_audio(await claim_task(await submit()), AUDIO)
     assert await used(database) == (0, 0, 2 * AUDIO.duration_s)
 
 
 async def test_seconds_count_once_after_a_retry_or_redrive(
     database: asyncpg.Pool, submit: Submit, claim_task: Claim
 ) -> None:
-    task_id = await submit()
+    leases, task_id = Leases(database, lease_s=15), await submit()
     await settle(database, await claim_task(task_id), Interrupted(), policy=POLICY)
     assert await used(database) == (None, None, None)
-    await settle(database, await claim_task(task_id), Split(AUDIO, SPANS, ()), policy=POLICY)
+    task = await claim_task(task_id)
+    assert await leases.record_audio(task, AUDIO) == 12
+    await settle(database, task, Interrupted(), policy=POLICY)
+    task = await claim_task(task_id)
+    assert await leases.record_audio(task, AUDIO) == 0
+    await settle(database, task, Split(AUDIO.duration_s, SPANS, ()), policy=POLICY)
     assert await used(database) == (0, 0, AUDIO.duration_s)
     await database.execute("UPDATE tasks SET state = 'dispatched' WHERE id = $1", task_id)
     await database.execute("DELETE FROM tasks WHERE kind = 'chunk'")
     await database.execute("UPDATE tasks SET generation = generation + 1")
     await database.execute(REDRIVE)
-    await settle(database, await claim_task(task_id), JobDone((), AUDIO), policy=POLICY)
+    assert await leases.record_audio(await claim_task(task_id), AUDIO) == 0
     assert await used(database) == (0, 0, AUDIO.duration_s)
+
+
+async def test_a_worker_that_lost_its_lease_counts_no_seconds(
+    database: asyncpg.Pool, submit: Submit, claim_task: Claim
+) -> None:
+    task = await claim_task(await submit())
+    await database.execute("UPDATE tasks SET lease_token = lease_token + 1")
+    with pytest.raises(TransientError):
+        await Leases(database, lease_s=15).record_audio(task, AUDIO)
+    assert await used(database) == (None, None, None)
+    assert await database.fetchval("SELECT duration_s FROM jobs") is None
 
 
 async def test_undecodable_audio_counts_no_seconds(database: asyncpg.Pool, submit: Submit, claim_task: Claim) -> None:

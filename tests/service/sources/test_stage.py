@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 import soundfile
 
+from processor_service.audio.write_chunks import PreparedAudio
 from processor_service.compute.pool import ComputePool
 from processor_service.models.cache import ModelCache
 from processor_service.sources.fetch_source import SourceFetcher
@@ -69,6 +70,10 @@ def attempt(
     async def prepare_one(fetcher: SourceFetcher, task: ClaimedTask, policy: RetryPolicy) -> Outcome:
         folder = tmp_path / str(new_id())
         folder.mkdir()
+
+        async def record_audio(audio: PreparedAudio) -> None:
+            await fetcher.leases.record_audio(task, audio)
+
         async with pool.slot() as slot:
             work = Work(
                 task=task,
@@ -78,6 +83,7 @@ def attempt(
                 settings=fetcher.settings,
                 scratch=folder,
                 report_progress=lambda fraction: fetcher.leases.report(task, fraction),
+                record_audio=record_audio,
                 report_stage=lambda stage: fetcher.leases.record_stage(task, stage),
             )
             outcome = await fetcher.leases.hold(task, prepare(work))
