@@ -8,7 +8,6 @@ from pathlib import Path
 
 import msgspec
 
-from processor_service.audio.write_chunks import PreparedAudio
 from processor_service.diarization.weights import find_weights
 from processor_service.errors import PermanentError
 from processor_service.stages.final_transcript import store_results
@@ -27,9 +26,7 @@ def require_nets(work: Work) -> None:
         raise PermanentError(FailureCode.MODEL_UNAVAILABLE, message)
 
 
-async def label_again(
-    work: Work, text_generation: int, voices: Sequence[Path | None], prepared: PreparedAudio | None = None
-) -> JobDone:
+async def label_again(work: Work, text_generation: int, voices: Sequence[Path | None]) -> JobDone:
     """Store the text of a generation with the speakers of these voices."""
     key = blob_keys.transcript(work.task.job_id, text_generation)
     before = msgspec.json.decode(await work.blobs.get(key), type=Transcript)
@@ -42,7 +39,7 @@ async def label_again(
         warnings=(*transcript.warnings, *labelled.warnings),
     )
     await store_results(work, transcript, None)
-    return JobDone(transcript.warnings, prepared)
+    return JobDone(transcript.warnings)
 
 
 def without_speakers(transcript: Transcript) -> Transcript:

@@ -69,7 +69,7 @@ async def _finish_inline(
 ) -> JobDone:
     if work.task.text_generation is not None:
         voices = await chunk_voices(work, chunk, span=(DECODING_SHARE, 1))
-        return await label_again(work, work.task.text_generation, [voices], prepared)
+        return await label_again(work, work.task.text_generation, [voices])
     until = 1 - voices_share_of(work.task.options)
     transcript, denoised = await transcribe_and_denoise(work, chunk, span=(DECODING_SHARE, until))
     labelled = await label_speakers(work, [transcript], [await chunk_voices(work, chunk, span=(until, 1))])
