@@ -22,7 +22,7 @@ from processor_service.tasks.arq_worker import PollingWorker, connect
 from shared.ids import new_id
 from shared.queue.dispatch import ARQ_FUNCTION, COMPUTE_QUEUE, DELIVERY_QUEUE, Dispatch, deserialize, serialize
 from shared.queue.enqueue import BATCH, enqueue
-from shared.queue.fair_shares import MAX_SCORE, MIN_SCORE, VIRTUAL_TIME_KEY, advance_virtual_time
+from shared.queue.fair_shares import MAX_SCORE, MIN_SCORE, VIRTUAL_TIME_KEY, advance_virtual_time, correct_cost
 from shared.queue.task_costs import FINISH_S, LONGEST_WHOLE_S, UNKNOWN_S, cost_s
 from shared.schemas.states import TaskKind
 from tests.support.processor.fleet import Fleet, Taken, spread_of, work_of
@@ -304,6 +304,28 @@ async def test_a_real_worker_takes_another_tenants_file_next(redis_url: str) -> 
         assert taken.index(str(other.task_id)) == 5
         virtual_time = await pool.zscore(VIRTUAL_TIME_KEY, COMPUTE_QUEUE)
         assert virtual_time == MIN_SCORE + (len(taken) - 2) * 60  # the worker advanced virtual time
+
+
+async def test_a_real_worker_postpones_the_tasks_of_a_tenant_that_owes(redis_url: str) -> None:
+    """Its tasks wait already, at a guess of one second each; the first turns out to last hours."""
+    hostile = [Dispatch(new_id(), 1, TaskKind.PREPARE, "hostile", 1) for _ in range(50)]
+    honest = [Dispatch(new_id(), 1, TaskKind.PREPARE, "honest", 60) for _ in range(10)]
+    taken: list[str] = []
+
+    async def run_task(_context: dict[Any, Any], task_id: str, _dispatch_no: int) -> None:
+        taken.append(task_id)
+        if task_id == str(hostile[0].task_id):
+            await correct_cost(pool, COMPUTE_QUEUE, "hostile", 10_000)
+
+    async with Redis.from_url(redis_url) as pool:
+        await enqueue(pool, hostile)
+        await enqueue(pool, honest)
+        worker = one_slot(redis_url, run_task, tasks=60)
+        await worker.main()
+        await worker.close()
+
+    assert len(taken) >= 59
+    assert {str(one.task_id) for one in (hostile[0], *honest)} == set(taken[:11])
 
 
 def one_slot(redis_url: str, run_task: Any, *, tasks: int) -> PollingWorker:
