@@ -9,6 +9,7 @@ from processor_service.denoisers import DENOISERS
 from processor_service.tasks.outcomes import (
     Crashed,
     Failed,
+    Fetched,
     Interrupted,
     LeaseLost,
     NotDelivered,
@@ -28,7 +29,7 @@ SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30)
 WAITS = (0.1, 0.5, 1, 5, 15, 60, 300, 1800, 7200, 6 * 3600, 24 * 3600, 3 * 24 * 3600)
 SPEEDS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
-OUTCOMES = ("done", "failed", "crashed", "interrupted", "lease_lost", "postponed", "unsettled")
+OUTCOMES = ("done", "failed", "crashed", "interrupted", "lease_lost", "postponed", "fetched", "unsettled")
 OTHER = "other"
 MAINTENANCE = (
     *("wake", "rescue", "reconcile", "prune", "dead_letters", "erase", "idempotency_keys", "orphans", "uploads"),
@@ -50,7 +51,7 @@ METRIC_REGISTRY = MetricRegistry()
 ATTEMPTS = METRIC_REGISTRY.counters_by(
     (("kind", "outcome"), [(kind, outcome) for kind in TaskKind for outcome in OUTCOMES]),
     "headrace_processor_attempts_total",
-    "Ended attempts of tasks, by outcome. Interrupted and postponed ones are not counted as attempts of the task.",
+    "Ended attempts of tasks, by outcome. Interrupted, postponed and fetched ones are no attempts of the task.",
 )
 FAILURES = METRIC_REGISTRY.counters_by(
     ("code", FailureCode), "headrace_processor_failures_total", "Failed attempts, by failure code."
@@ -139,6 +140,7 @@ OUTCOME_LABELS = {
     Interrupted: "interrupted",
     Postponed: "postponed",
     StorageFull: "postponed",
+    Fetched: "fetched",
     LeaseLost: LEASE_LOST,
 }
 

@@ -25,6 +25,7 @@ from processor_service.tasks.outcomes import (
     Delivered,
     DeliveryAttempt,
     Failed,
+    Fetched,
     Interrupted,
     JobDone,
     LeaseLost,
@@ -71,6 +72,7 @@ TRANSCRIPT = Transcript(text="", language="en", duration=10, segments=(), engine
         (Interrupted(), "interrupted"),
         (LeaseLost(), "lease_lost"),
         (Postponed(1.0), "postponed"),
+        (Fetched("mp3", 1, "ab"), "fetched"),
     ],
 )
 def test_each_outcome_has_a_label(outcome: Outcome, label: str) -> None:
