@@ -5,9 +5,8 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from shared.queue.dispatch import COMPUTE_QUEUE, DELIVERY_QUEUE
+from shared.queue.dispatch import COMPUTE_QUEUE, DELIVERY_QUEUE, FETCH_QUEUE
 from shared.queue.fair_shares import MIN_SCORE
-from shared.queue.task_costs import UNKNOWN_S
 from shared.schemas.failures import FailureCode
 from shared.schemas.states import JobStatus
 from tests.support.ingest import records
@@ -30,11 +29,12 @@ async def line_grew_to(redis: Redis, end: int, queue: str = COMPUTE_QUEUE) -> No
     await until(did)
 
 
-async def test_an_upload_is_charged_by_its_bytes_and_a_url_by_a_guess(ingest: Ingest, redis: Redis) -> None:
+async def test_an_upload_is_charged_by_its_bytes_and_a_url_when_it_was_fetched(ingest: Ingest, redis: Redis) -> None:
     await ingest.submit(wav(6_400_000 - 44))
     await line_grew_to(redis, MIN_SCORE + 100)
     await ingest.post(b'{"audio_url": "http://audio.example/a"}', headers={"Content-Type": "application/json"})
-    await line_grew_to(redis, MIN_SCORE + 100 + UNKNOWN_S)
+    await line_grew_to(redis, MIN_SCORE + 1, FETCH_QUEUE)
+    await line_grew_to(redis, MIN_SCORE + 100)
 
 
 async def test_a_redrive_is_charged_for_the_chunks_that_are_done_again(ingest: Ingest, redis: Redis) -> None:
