@@ -1,6 +1,6 @@
 """The cost of a task in the queue: seconds of audio, guessed from the bytes until the audio is decoded.
 
-Costs only order the queue. A wrong guess gives a tenant a little more or less than its share, and loses nothing.
+Costs only order the queue. A wrong guess is corrected when the audio is decoded (`fair_shares.correct_cost`).
 """
 
 from collections.abc import Mapping
