@@ -12,8 +12,9 @@ local queue, clock, finish_times, gaps, debts = KEYS[1], KEYS[2], KEYS[3], KEYS[
 local chunks_prefix, ttl_ms, job_prefix, running_prefix, retry_prefix = unpack(ARGV, 2, 6)
 local min_start, max_start, max_idle_removed = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 
+local anyone_owes = redis.call('EXISTS', debts) == 1
 local function debt_of(tenant)
-  return tonumber(redis.call('HGET', debts, tenant) or 0)
+  return anyone_owes and tonumber(redis.call('HGET', debts, tenant) or 0) or 0
 end
 
 local function owner_of(id)
@@ -22,6 +23,7 @@ end
 
 -- Postpones a waiting task by what its tenant came to owe since it was scored. Returns its new score; nil: nothing.
 local function pay_debt(id, score)
+  if not anyone_owes then return nil end
   local tenant, cost, paid = owner_of(id)
   local owed = tenant and debt_of(tenant) - tonumber(paid) or 0
   if owed <= 0 then return nil end
@@ -60,7 +62,7 @@ local function next_tasks(wanted, is_all, ids)
 end
 
 if ARGV[1] == 'next' then
-  if redis.call('EXISTS', debts) == 0 then return {unpack(ARGV, 12)} end
+  if not anyone_owes then return {unpack(ARGV, 12)} end
   return next_tasks(tonumber(ARGV[10]), ARGV[11] == '1', {unpack(ARGV, 12)})
 end
 
