@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from processor_service.telemetry.metrics import DISK_FREE, DISK_FULL
-from shared.disk_reserve import free_bytes
+from shared.disk_reserve import free_disk_bytes
 from shared.telemetry.logs import Log
 
 log = Log(__name__)
@@ -40,7 +40,7 @@ class Disks:
         before = self.full
         for name, folder in self._folders.items():
             try:
-                free = await asyncio.to_thread(free_bytes, folder)
+                free = await asyncio.to_thread(free_disk_bytes, folder)
             except OSError as error:
                 log.warning("disk_not_measured", disk=name, error=str(error))
                 continue

@@ -22,7 +22,7 @@ class ReserveError(OSError):
         super().__init__(errno.ENOSPC, "the disk has no more free space than its reserve")
 
 
-def free_bytes(folder: Path) -> int:
+def free_disk_bytes(folder: Path) -> int:
     """Return the bytes that this process may still write to the folder's disk. Raises OSError."""
     disk = os.statvfs(folder)
     return disk.f_bavail * disk.f_frsize
@@ -30,7 +30,7 @@ def free_bytes(folder: Path) -> int:
 
 def require_room(folder: Path, min_free_bytes: int, more_bytes: int = 0) -> None:
     """Raise ReserveError if writing so many more bytes would use the reserve. 0: no reserve."""
-    if min_free_bytes and free_bytes(folder) - more_bytes < min_free_bytes:
+    if min_free_bytes and free_disk_bytes(folder) - more_bytes < min_free_bytes:
         raise ReserveError
 
 
@@ -71,5 +71,7 @@ class DiskReserve:
     async def _measure(self) -> int:
         loop = asyncio.get_running_loop()
         self._measured_at_s = loop.time()
-        self._left_bytes = await loop.run_in_executor(self._thread, free_bytes, self._folder) - self._min_free_bytes
+        self._left_bytes = (
+            await loop.run_in_executor(self._thread, free_disk_bytes, self._folder) - self._min_free_bytes
+        )
         return self._left_bytes

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from processor_service.errors import storage_full, too_much_audio
-from shared.disk_reserve import NEARLY_NOTHING_BYTES, ReserveError, free_bytes, is_full, require_room
+from shared.disk_reserve import NEARLY_NOTHING_BYTES, ReserveError, free_disk_bytes, is_full, require_room
 
 MOST_COMPRESSED = 20  # silence takes no space, but its decoding takes time: so many times the budget before compression
 
@@ -58,7 +58,7 @@ class GrowingFile:
 
     def is_disk_full(self) -> bool:
         """Whether the disk is full: libraries do not say why a write failed."""
-        return free_bytes(self._path.parent) < NEARLY_NOTHING_BYTES
+        return free_disk_bytes(self._path.parent) < NEARLY_NOTHING_BYTES
 
 
 def write_file(path: Path, data: bytes) -> None:

@@ -21,7 +21,7 @@ from obstore.store import AzureStore, GCSStore, LocalStore, ObjectStore, S3Store
 from shared.blobs.blob_errors import MISSING, BlobNotFoundError, BlobStoreError, says_no_bucket, wrapped
 from shared.blobs.bucket import open_bucket, put_into_bucket
 from shared.blobs.local_files import sync, write_whole
-from shared.disk_reserve import DiskReserve, free_bytes, require_room
+from shared.disk_reserve import DiskReserve, free_disk_bytes, require_room
 from shared.secret import Secret
 
 READ_BYTES = 1 << 20
@@ -245,7 +245,7 @@ class BlobStore:
         if self._root is None:
             return None
         try:
-            return free_bytes(self._root)
+            return free_disk_bytes(self._root)
         except OSError as error:
             raise wrapped(error) from error
 

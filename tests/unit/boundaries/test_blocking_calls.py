@@ -20,6 +20,7 @@ BLOCKING = re.compile(
 ALLOWED = {
     "shared/blobs/blob_store.py put_small": "a write to the disk's cache costs less than a thread",
     "shared/blobs/blob_store.py _sync": "removes a blob whose sync failed",
+    "shared/blobs/blob_store.py _admitted": "only the processor stores files by path",
     "shared/blobs/blob_store.py download": "only the processor calls it",
     "ingest_service/jobs/renders.py get": "short texts in scripts with spaces, which need no dictionary",
     "ingest_service/services.py open_services": "reads certificates, before the first request",
@@ -28,6 +29,7 @@ FOR_TESTS = {"failpoint"}  # touches files only when a test orders a fault
 # Coroutine → why it may use the shared threads.
 SHARED_THREADS = {
     "ingest_service/routes/monitoring.py get_metrics": "reads metrics files; no upload uses these threads",
+    "shared/blobs/blob_store.py download": "only the processor downloads files",
     "shared/blobs/bucket.py _parts": "only the processor stores files",
 }
 

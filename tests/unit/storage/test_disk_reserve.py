@@ -10,7 +10,7 @@ import pytest
 
 from shared.blobs.blob_errors import BlobStoreFullError
 from shared.blobs.blob_store import BlobStore
-from shared.disk_reserve import DiskReserve, ReserveError, free_bytes, is_full
+from shared.disk_reserve import DiskReserve, ReserveError, free_disk_bytes, is_full
 from tests.unit.boundaries.test_writes_are_guarded import GUARDED
 
 MORE_THAN_ANY_DISK = 1 << 60
@@ -57,8 +57,8 @@ async def test_a_write_that_would_use_the_reserve_is_refused(way: str, tmp_path:
 
 
 async def test_concurrent_writes_share_what_one_measurement_found(tmp_path: Path) -> None:
-    reserve = DiskReserve(tmp_path, free_bytes(tmp_path) // 2)
-    third = free_bytes(tmp_path) // 5
+    reserve = DiskReserve(tmp_path, free_disk_bytes(tmp_path) // 2)
+    third = free_disk_bytes(tmp_path) // 5
     await reserve.require(third)
     await reserve.require(third)
 
@@ -76,7 +76,7 @@ async def test_writes_that_arrive_before_the_first_measurement_wait_for_it(tmp_p
 
 
 async def test_a_stream_is_refused_in_its_middle_and_leaves_nothing(tmp_path: Path) -> None:
-    blobs = BlobStore(tmp_path.as_uri(), min_free_bytes=free_bytes(tmp_path) - (256 << 20))
+    blobs = BlobStore(tmp_path.as_uri(), min_free_bytes=free_disk_bytes(tmp_path) - (256 << 20))
 
     async def endless() -> AsyncIterator[bytes]:
         while True:
