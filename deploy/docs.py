@@ -21,9 +21,10 @@ from ingest_service.problem_types import PROBLEM_TYPES
 from ingest_service.settings import IngestSettings
 from processor_service.providers.provider_settings import ProviderSettings
 from processor_service.settings import ProcessorSettings
+from shared.environment import PREFIX
 from shared.schemas.failures import FailureCode
 from shared.schemas.transcript import WarningCode
-from shared.settings import PREFIX, CommonSettings, group_prefix
+from shared.settings import CommonSettings, group_prefix
 
 ROOT = Path(__file__).parents[1]
 SETTING = re.compile(r"((?:#(?!HEADRACE_| ---)[^\n]*\n)+)#?(HEADRACE_[A-Z_<>]+)=(.*)")

@@ -7,7 +7,6 @@ time: an advisory lock lets one work. Migrations are never undone.
 
 import argparse
 import asyncio
-import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -19,6 +18,7 @@ import asyncpg
 from deploy.schema.apply import Limits, Report, apply
 from deploy.schema.migration import Migration, MigrationError, Phase, choose, due, read_migrations
 from shared.connections.postgres import PoolerFoundError, refuse_poolers
+from shared.environment import take_environment
 
 __all__ = ["MIGRATIONS", "Limits", "MigrationError", "Phase", "find_due", "migrate"]
 
@@ -115,7 +115,7 @@ async def _keep_sha256(connection: Any, migrations: Sequence[Migration]) -> None
 def main(arguments: Sequence[str] | None = None) -> int:
     """Migrate the database of HEADRACE_DATABASE_URL and return the exit status."""
     asked = _parser().parse_args(arguments)
-    database_url = os.environ.get("HEADRACE_DATABASE_URL")
+    database_url = take_environment().get("HEADRACE_DATABASE_URL")
     if not database_url:
         print("HEADRACE_DATABASE_URL is not set", file=sys.stderr)
         return 1

@@ -5,9 +5,9 @@ above 1 this process supervises. It starts each serving process with `--listener
 """
 
 import asyncio
-import os
 import socket
 import sys
+from collections.abc import Mapping
 
 from ingest_service.server.supervisor import CANNOT_START, CannotStartError, allow_open_files, bind_each, supervise
 from ingest_service.settings import IngestSettings
@@ -15,6 +15,7 @@ from ingest_service.telemetry.metrics import metrics_folder
 from shared import failpoints
 from shared.blobs.blob_errors import BlobStoreError
 from shared.blobs.blob_store import BlobStore
+from shared.environment import take_environment
 from shared.known_variables import unknown_variables
 from shared.settings import SettingsError, load_settings
 from shared.telemetry.logs import Log, configure
@@ -25,9 +26,10 @@ log = Log("ingest_service")
 def main(arguments: list[str]) -> int:
     """Serve until SIGTERM or SIGINT. Return the exit status."""
     is_child = arguments[:1] == ["--listener"]
-    unknown = [] if is_child else unknown_variables(os.environ)  # the parent has logged them
+    environ = take_environment()
+    unknown = [] if is_child else unknown_variables(environ)  # the parent has logged them
     try:
-        settings = load_settings(IngestSettings, os.environ)
+        settings = load_settings(IngestSettings, environ)
         configure(settings.log_format, settings.log_level)
         for variable in unknown:
             log.warning("unknown_setting", **variable._asdict())
@@ -35,7 +37,7 @@ def main(arguments: list[str]) -> int:
         allow_open_files()
         if is_child:
             return serve_for_parent(settings, socket.socket(fileno=int(arguments[1])))
-        return serve_all(settings)
+        return serve_all(settings, environ)
     except SettingsError as error:  # the missing setting may be a misspelled variable
         return complain(*map(str, unknown), str(error))
     except CannotStartError as error:
@@ -49,7 +51,7 @@ def complain(*lines: str) -> int:
     return CANNOT_START
 
 
-def serve_all(settings: IngestSettings) -> int:
+def serve_all(settings: IngestSettings, environ: Mapping[str, str]) -> int:
     """Serve in this process, or supervise several serving processes."""
     if settings.ingest_processes == 1:
         from ingest_service.server.serve import open_app, serve  # a supervisor does not need it
@@ -61,7 +63,7 @@ def serve_all(settings: IngestSettings) -> int:
         return 0
     check_store(settings)
     with metrics_folder(settings.metrics_dir) as folder:
-        return asyncio.run(supervise(listen(settings), environ={"HEADRACE_METRICS_DIR": folder}))
+        return asyncio.run(supervise(listen(settings), {**environ, "HEADRACE_METRICS_DIR": folder}))
 
 
 def serve_for_parent(settings: IngestSettings, listener: socket.socket) -> int:

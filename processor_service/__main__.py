@@ -1,6 +1,5 @@
 """`python -m processor_service`: reads the settings and runs the processor until SIGTERM."""
 
-import os
 import sys
 
 import asyncpg
@@ -11,6 +10,7 @@ from processor_service.models.cache import ModelError
 from processor_service.service import serve
 from processor_service.settings import ProcessorSettings
 from shared import failpoints
+from shared.environment import take_environment
 from shared.known_variables import unknown_variables
 from shared.settings import SettingsError, load_settings
 from shared.telemetry import logs
@@ -21,9 +21,10 @@ log = Log("processor_service")
 
 def main() -> int:
     """Return the exit status: 0 after an orderly stop, 1 after a failure, 2 for invalid settings."""
-    unknown = unknown_variables(os.environ)
+    environ = take_environment()
+    unknown = unknown_variables(environ)
     try:
-        settings = load_settings(ProcessorSettings, os.environ)
+        settings = load_settings(ProcessorSettings, environ)
     except SettingsError as error:  # one that is not set may be set under a name that is almost right
         return _report(2, *map(str, unknown), str(error))
     try:

@@ -39,7 +39,7 @@ from processor_service.tasks.arq_worker import PollingWorker, compute_worker, co
 from processor_service.tasks.execute import DEAD_LETTERS, Processor
 from processor_service.tasks.leases import Leases
 from processor_service.telemetry.traces import attempts_traced
-from processor_service.transcribers.engines import find_model, open_cache
+from processor_service.transcribers.engines import ENGINES, find_model, open_cache
 from processor_service.webhooks.send import open_webhook_session
 from shared.blobs.blob_store import BlobStore
 from shared.queue.dispatch import processor_name
@@ -71,10 +71,24 @@ async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncI
     """Open the processor and warm its children. Yield None when a stop was requested before that."""
     models = open_cache(settings.transcriber, Path(settings.model_dir))
     warm = _warm(settings, models)
+    model = [Path(warm.model_path)] if Path(warm.model_path) != Path() else []
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(attempts_traced(settings.otlp_url.reveal(), settings.trace_sample))
         scratch = await stack.enter_async_context(open_scratch(settings.scratch_dir))
-        compute = ComputePool(warm, slots=settings.slots, threads=settings.threads, scratch=scratch.folder)
+        blobs = BlobStore(
+            settings.storage_url,
+            timeout_s=settings.storage_timeout_s,
+            retry_s=settings.storage_retry_s,
+            min_free_bytes=settings.min_free_bytes,
+        )
+        compute = ComputePool(
+            warm,
+            slots=settings.slots,
+            threads=settings.threads,
+            scratch=scratch.folder,
+            readable=[models.folder, *model, *filter(None, [blobs.local_path("")])],
+            writable=model if ENGINES[settings.transcriber].writes_beside_model else [],
+        )
         stack.push_async_callback(compute.stop)
         if not await _unless_stopped(compute.start(), stop):
             yield None
@@ -92,12 +106,6 @@ async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncI
         sources = await stack.enter_async_context(open_source_session(settings))
         providers = await stack.enter_async_context(open_providers(settings.providers))
         leases = Leases(database, lease_s=settings.lease_s)
-        blobs = BlobStore(
-            settings.storage_url,
-            timeout_s=settings.storage_timeout_s,
-            retry_s=settings.storage_retry_s,
-            min_free_bytes=settings.min_free_bytes,
-        )
         yield Processor(
             name=processor_name(socket.gethostname(), os.getpid()),
             settings=settings,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import NamedTuple
 
-from shared.settings import PREFIX
+from shared.environment import PREFIX
 
 _BOTH = """
 database_url database_pooler database_direct_url redis_url storage_url storage_timeout_s storage_retry_s

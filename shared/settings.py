@@ -2,7 +2,7 @@
 
 Field `redis_url` is `HEADRACE_REDIS_URL`; tuples are comma-separated. A tuple of Structs is a list of names, each with
 settings of its own: for `HEADRACE_PROVIDERS=a,b`, `HEADRACE_PROVIDER_A_URL` and so on.
-No other module reads the environment.
+`shared/environment.py` reads the environment.
 """
 
 import typing
@@ -13,9 +13,9 @@ import msgspec
 
 from shared.connections.postgres import Pooler, why_no_database
 from shared.connections.redis_url import why_no_redis
+from shared.environment import PREFIX
 from shared.secret import Secret, decode_secret
 
-PREFIX = "HEADRACE_"
 S = TypeVar("S", bound="CommonSettings")
 
 

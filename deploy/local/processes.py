@@ -17,6 +17,7 @@ from typing import IO
 
 from deploy.local.unprivileged import as_nobody
 
+SERVER_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
@@ -74,6 +75,11 @@ class Processes:
             while orphans := _children_of(os.getpid()) - self._started:
                 for pid in orphans:
                     _kill(pid)
+
+
+def server_environ() -> dict[str, str]:
+    """Return the environment of the database servers: none of the services' settings and secrets."""
+    return {name: os.environ[name] for name in SERVER_VARIABLES if name in os.environ}
 
 
 def adopt_orphans() -> None:

@@ -12,9 +12,10 @@ from deploy.local.servers import LOOK_EVERY_S
 from deploy.local.settings import base_url
 from deploy.local.terminal import LocalStackError
 from processor_service.transcribers.engines import needs_weights
-from shared.settings import PREFIX
+from shared.environment import PREFIX
 
 START_TIMEOUT_S = 60.0
+MODEL_SETTINGS = ("HEADRACE_MODEL_DIR", "HEADRACE_TRANSCRIBER")
 
 
 async def start_service(processes: Processes, module: str, settings: Mapping[str, str]) -> Process:
@@ -32,7 +33,8 @@ async def prepare_model(processes: Processes, settings: Mapping[str, str]) -> No
     if not needs_weights(settings["HEADRACE_TRANSCRIBER"]):
         return
     command = [sys.executable, "-m", "processor_service.models", settings["HEADRACE_MODEL"]]
-    process = await processes.start(command, env=_environ(settings))
+    needed = {name: settings[name] for name in MODEL_SETTINGS}  # it runs pip, which gets no secret
+    process = await processes.start(command, env=_environ(needed))
     try:
         if await process.wait() != 0:
             raise LocalStackError(f"Cannot prepare the model {settings['HEADRACE_MODEL']}; see the line above.")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deploy.local.data_dir import PRIVATE_FOLDER
 from deploy.local.ports import LOOPBACK, free_port
-from deploy.local.processes import Processes
+from deploy.local.processes import Processes, server_environ
 from deploy.local.terminal import LocalStackError, explain
 
 CONFIGURATION = """
@@ -49,7 +49,7 @@ class Valkey:
 
     async def start(self) -> Process:
         with self._log.open("wb") as log:
-            process = await self._processes.start([binary(), "-"], stdin=PIPE, output=log)
+            process = await self._processes.start([binary(), "-"], env=server_environ(), stdin=PIPE, output=log)
         await _write_stdin(process, self._configuration())
         return process
 

@@ -6,7 +6,6 @@ a rotation, alone.
 
 import argparse
 import asyncio
-import os
 import sys
 from typing import Any
 
@@ -18,6 +17,7 @@ from ingest_service.auth.webhook_secrets import DAY_S, Rotation, rotate_secret
 from ingest_service.database import CONNECT_TIMEOUT_S, STATEMENT_TIMEOUT_S, UNAVAILABLE, begun
 from ingest_service.errors import RefusedError
 from shared.connections.tenancy import ALL_TENANTS
+from shared.environment import take_environment
 
 OPERATE = "operate"  # with `admin`: metrics and tracebacks of the whole service, not of the tenant alone
 CREATE_TENANT = "INSERT INTO tenants (name) VALUES ($1) ON CONFLICT DO NOTHING"
@@ -31,7 +31,7 @@ class CommandError(Exception):
 def main(arguments: list[str]) -> int:
     """Run the command and return the exit status."""
     chosen = _parser().parse_args(arguments)
-    database_url = os.environ.get("HEADRACE_DATABASE_URL")
+    database_url = take_environment().get("HEADRACE_DATABASE_URL")
     try:
         if not database_url:
             raise CommandError("HEADRACE_DATABASE_URL is not set")

@@ -74,9 +74,9 @@ def allow_open_files() -> None:
 async def supervise(listeners: Sequence[socket.socket], environ: Mapping[str, str]) -> int:
     """Run a process for each socket until SIGTERM or SIGINT. Return the exit status when all have ended.
 
-    The processes inherit our environment, with `environ` added.
+    `environ` is the environment of the processes.
     """
-    supervisor = _Supervisor({**os.environ, **environ})
+    supervisor = _Supervisor(environ)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, supervisor.stop)

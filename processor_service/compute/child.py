@@ -1,6 +1,6 @@
-"""A compute child: `python -m processor_service.compute.child`, started by `pool`. It handles one request at a time.
+"""A compute child: `isolation` starts it, by request of `pool`. It handles one request at a time.
 
-It has no access to the database, Redis, the blob store or secrets. It receives paths, and writes files and replies.
+It has no access to the network, the database, Redis or secrets. It receives paths, and writes files and replies.
 """
 
 import ctypes
@@ -60,8 +60,8 @@ PROGRESS_STEP = 0.001  # the least progress that is sent
 Send = Callable[[Reply], None]
 
 
-def main() -> None:
-    """Answer requests from standard input until it closes."""
+def main(missing: tuple[str, ...]) -> None:
+    """Answer requests from standard input until it closes. `missing`: the steps of isolation that were refused."""
     _die_with_the_worker()
     requests, replies = _take_pipes()
     resource_limits.limit_process()
@@ -77,7 +77,7 @@ def main() -> None:
             limit_writes(request.writes)
         elif isinstance(request, Warm):
             engine = _warm(request)
-            send(Ready())
+            send(Ready(missing=missing))
         elif engine is not None:
             send(_answer(engine, request, send))
 
@@ -92,7 +92,9 @@ def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
     """Reserve standard output for replies; send what libraries print to standard error."""
     os.dup2(0, REQUESTS_FD, inheritable=False)
     os.dup2(1, REPLIES_FD, inheritable=False)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
     os.dup2(2, 1)
     sys.stdout = sys.stderr
     return os.fdopen(REQUESTS_FD, "rb"), os.fdopen(REPLIES_FD, "wb")
@@ -199,7 +201,3 @@ def _find_turns(request: FindTurns) -> Reply:
 
     chunks = [msgspec.msgpack.decode(Path(path).read_bytes(), type=Voices) for path in request.voices_paths]
     return TurnsFound(turns=speaker_turns(chunks, at_least=request.at_least, at_most=request.at_most))
-
-
-if __name__ == "__main__":
-    main()

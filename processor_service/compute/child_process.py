@@ -11,7 +11,7 @@ import signal
 import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -81,17 +81,25 @@ class ComputeChild:
         self._stderr = StandardError(process.stderr, process.pid)
         self._temporary = temporary
         self._is_killed = False
+        self.missing: tuple[str, ...] = ()  # what `isolation` could not do
 
     @classmethod
-    async def start(cls, warm: Warm, *, threads: int, scratch: Path) -> "ComputeChild":
-        """Start a child and wait until its model is warm. `kill` deletes its temporary folder in `scratch`."""
+    async def start(
+        cls, warm: Warm, *, threads: int, scratch: Path, readable: Sequence[Path] = (), writable: Sequence[Path] = ()
+    ) -> "ComputeChild":
+        """Start a child and wait until its model is warm. `kill` deletes its temporary folder in `scratch`.
+
+        Besides programs, it can read the paths of `readable` and write to `scratch` and those of `writable`.
+        """
         temporary = Path(tempfile.mkdtemp(prefix="child-", dir=scratch))
-        child = cls(await launch(threads=threads, temporary=temporary), temporary)
+        child = cls(await launch(readable, [scratch, *writable], threads=threads, temporary=temporary), temporary)
         try:
-            await child.ask(warm, Ready, time_limit=WARM_UP_LIMIT, cpu_s=cpu_allowance_s(WARM_UP_LIMIT, threads))
+            cpu_s = cpu_allowance_s(WARM_UP_LIMIT, threads)
+            ready = await child.ask(warm, Ready, time_limit=WARM_UP_LIMIT, cpu_s=cpu_s)
         except BaseException:
             await child.kill()
             raise
+        child.missing = ready.missing
         return child
 
     @property
@@ -205,12 +213,15 @@ def _error_of(reply: RequestFailed) -> PermanentError | TransientError:
     return error
 
 
-async def launch(*, threads: int, temporary: Path) -> Process:
+async def launch(readable: Sequence[Path], writable: Sequence[Path], *, threads: int, temporary: Path) -> Process:
     """Start a child in its own session; it waits for requests. Its temporary files go to `temporary`."""
+    paths = [os.pathsep.join(str(path.resolve()) for path in each) for each in (readable, writable)]
     return await asyncio.create_subprocess_exec(
         sys.executable,
+        "-P",  # no code from the current folder
         "-m",
-        "processor_service.compute.child",
+        "processor_service.compute.isolation",
+        *paths,
         stdin=PIPE,
         stdout=PIPE,
         stderr=PIPE,
@@ -226,6 +237,8 @@ def _environment(threads: int, temporary: Path) -> dict[str, str]:
     return inherited | {
         "PYTHONPATH": os.pathsep.join(paths),
         "TMPDIR": str(temporary),
+        "NUMBA_CACHE_DIR": str(temporary),  # it holds code: no child writes what another one runs
+        "LOGNAME": "headrace",  # libraries ask for a name, which the child's user may not have
         "OMP_NUM_THREADS": str(threads),
         "OMP_WAIT_POLICY": "PASSIVE",  # idle threads sleep and leave the cores to other slots
         "MALLOC_ARENA_MAX": "2",  # one arena for each thread would keep freed audio resident

@@ -107,7 +107,9 @@ class FindTurns(_Message, frozen=True, kw_only=True):
 
 
 class Ready(_Message, frozen=True, kw_only=True):
-    """The model is warm."""
+    """The model is warm. `missing`: the steps of isolation that the system refuses."""
+
+    missing: tuple[str, ...]
 
 
 class Progress(_Message, frozen=True, kw_only=True):

@@ -6,7 +6,8 @@ A child that died, hung or was interrupted is replaced.
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from processor_service.audio.scratch_files import WriteLimits
@@ -61,12 +62,23 @@ class Slot:
 class ComputePool:
     """As many warm children as there are slots."""
 
-    def __init__(self, warm: Warm, *, slots: int, threads: int, scratch: Path) -> None:
+    def __init__(  # noqa: PLR0913 - what a child may use
+        self,
+        warm: Warm,
+        *,
+        slots: int,
+        threads: int,
+        scratch: Path,
+        readable: Sequence[Path] = (),
+        writable: Sequence[Path] = (),
+    ) -> None:
+        """`readable`, `writable`: the paths that the children can open besides programs and `scratch`."""
         self.slots = slots
         self.busy = 0  # slots in use
-        self._warm = warm
         self._threads = threads
-        self._scratch = scratch
+        self._start = partial(
+            ComputeChild.start, warm, threads=threads, scratch=scratch, readable=readable, writable=writable
+        )
         self._idle: asyncio.Queue[ComputeChild] = asyncio.Queue()
         self._children: set[ComputeChild] = set()
         self._restarts: set[asyncio.Task[None]] = set()
@@ -131,7 +143,9 @@ class ComputePool:
                 return
 
     async def _start_child(self) -> ComputeChild:
-        child = await ComputeChild.start(self._warm, threads=self._threads, scratch=self._scratch)
+        child = await self._start()
         self._children.add(child)
         log.info("compute_child_warm", pid=child.pid)
+        if child.missing:
+            log.warning("compute_child_not_isolated", pid=child.pid, missing=", ".join(child.missing))
         return child

@@ -3,7 +3,6 @@
 The kernel kills a child that exceeds them. They apply on Linux; on other systems only the worker's time limit applies.
 """
 
-import contextlib
 import faulthandler
 import math
 import resource
@@ -24,7 +23,6 @@ OPEN_FILES = 256
 SMALL_FILES_BYTES = 64 << 20  # what libraries write besides our audio
 SAMPLE_BYTES = 4  # of FLAC at most: three, and the frames' headers
 OUT_OF_MEMORY_STATUS = 137  # as a shell shows SIGKILL, by which the kernel's OOM killer ends a process
-OOM_SCORE_ADJ = "500"  # the kernel's OOM killer prefers the child to its worker
 
 EXCEEDED = {
     -signal.SIGXCPU: "exceeded its CPU time limit",
@@ -105,8 +103,6 @@ def limit_process() -> None:
             faulthandler.register(number, all_threads=False, chain=True)
         _limit(resource.RLIMIT_NOFILE, OPEN_FILES)
         limit_files(SMALL_FILES_BYTES)
-        with contextlib.suppress(OSError):
-            Path("/proc/self/oom_score_adj").write_text(OOM_SCORE_ADJ)
 
 
 class MemoryLimit:

@@ -4,19 +4,20 @@ The name `speakers` fetches the weights for the option `diarize`, which all engi
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 from processor_service.diarization.weights import SPEAKERS, fetch_weights
 from processor_service.models.cache import ModelCache, ModelError, is_path, locate
 from processor_service.transcribers.engines import DEFAULT_ENGINE, open_cache, why_unavailable
+from shared.environment import take_environment
 
 
 def main() -> int:
     """Print progress to standard error. Return 0 when the model is in the cache and intact, else 1."""
-    default_dir = os.environ.get("HEADRACE_MODEL_DIR", "~/.cache/headrace/models")
-    default_engine = os.environ.get("HEADRACE_TRANSCRIBER", DEFAULT_ENGINE)
+    environ = take_environment()
+    default_dir = environ.get("HEADRACE_MODEL_DIR", "~/.cache/headrace/models")
+    default_engine = environ.get("HEADRACE_TRANSCRIBER", DEFAULT_ENGINE)
     parser = argparse.ArgumentParser(prog="python -m processor_service.models", description=__doc__)
     parser.add_argument("name", help="a model such as tiny.en or base, a path, or speakers")
     parser.add_argument("--dir", default=default_dir, help="the cache folder; default: HEADRACE_MODEL_DIR")

@@ -31,6 +31,7 @@ class EngineSpec(msgspec.Struct, frozen=True, kw_only=True):
     loader: str  # `module:class` in this package, imported when the engine is loaded
     form: Form | None = None  # how its weights are stored; None: it needs no weights
     extra_module: str = ""  # a module that only the extra of the engine's name installs
+    writes_beside_model: bool = False  # no real engine does
 
 
 NO_ENGINE = "none"  # remote engines do all the work
@@ -39,7 +40,7 @@ ENGINES = {
     DEFAULT_ENGINE: EngineSpec(loader="openai_whisper:OpenAIWhisper", form=Form.CHECKPOINT),
     "faster-whisper": EngineSpec(loader="faster_whisper:FasterWhisper", form=Form.FOLDER, extra_module="ctranslate2"),
     NO_ENGINE: EngineSpec(loader="no_engine:NoEngine"),
-    "scripted": EngineSpec(loader="scripted:Scripted"),  # for tests
+    "scripted": EngineSpec(loader="scripted:Scripted", writes_beside_model=True),  # for tests
 }
 
 

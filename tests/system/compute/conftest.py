@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -77,9 +77,11 @@ def started(model: Model, scratch: Path) -> Pool:
     """Start a pool of warm children for a block."""
 
     @contextlib.asynccontextmanager
-    async def start(*, slots: int = 1, memory_bytes: int = MEMORY_BYTES) -> AsyncIterator[ComputePool]:
+    async def start(
+        *, slots: int = 1, memory_bytes: int = MEMORY_BYTES, writable: Sequence[Path] = ()
+    ) -> AsyncIterator[ComputePool]:
         warm = Warm(engine="scripted", model_path=str(model.folder), memory_bytes=memory_bytes)
-        pool = ComputePool(warm, slots=slots, threads=1, scratch=scratch)
+        pool = ComputePool(warm, slots=slots, threads=1, scratch=scratch, writable=[model.folder.parent, *writable])
         try:
             await pool.start()
             yield pool

@@ -35,7 +35,13 @@ async def test_an_engine_transcribes_a_clip_within_the_limits_of_a_child(engine:
     request = ProcessChunk(
         chunk=chunk, options=JobOptions(denoise=False), model_path=model, threads=1, denoised_path=None
     )
-    pool = ComputePool(Warm(engine=engine, model_path=model, device="cpu"), slots=1, threads=2, scratch=scratch)
+    pool = ComputePool(
+        Warm(engine=engine, model_path=model, device="cpu"),
+        slots=1,
+        threads=2,
+        scratch=scratch,
+        readable=[Path(model), Path(JFK.path)],
+    )
     try:
         await pool.start()
         async with pool.slot() as slot:

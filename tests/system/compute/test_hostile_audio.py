@@ -37,7 +37,7 @@ async def test_a_decompression_bomb_is_refused_as_too_long_in_little_memory(
     request = SplitSource(
         source_path=str(bomb), out_dir=str(out), threshold_s=1800.0, chunk_s=600.0, max_audio_s=3600.0
     )
-    async with started() as pool, pool.slot() as slot:
+    async with started(writable=[bomb.parent]) as pool, pool.slot() as slot:
         pid = slot.child.pid
         with pytest.raises(PermanentError) as failure:
             await slot.ask(request, Prepared, time_limit=LONG, writes=ANY)

@@ -12,8 +12,9 @@ from deploy.docs import documents, examples
 from ingest_service.settings import IngestSettings
 from processor_service.providers.provider_settings import ProviderSettings
 from processor_service.settings import ProcessorSettings
+from shared.environment import PREFIX
 from shared.schemas.options import SubmitOptions
-from shared.settings import PREFIX, group_prefix, load_settings
+from shared.settings import group_prefix, load_settings
 from tests.support.documents.markdown import DOCUMENTS, anchors, blocks, links
 from tests.support.stack.launched import ROOT
 

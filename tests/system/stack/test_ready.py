@@ -31,10 +31,6 @@ async def lines_until(process: Process, words: str) -> list[str]:
     raise AssertionError(lines)
 
 
-def environ_of(pid: int) -> bytes:
-    return Path(f"/proc/{pid}/environ").read_bytes()
-
-
 async def processors(url: str) -> str:
     async with aiohttp.ClientSession() as client, client.get(f"{url}/health/ready") as answer:
         return str((await answer.json())["processors"]["status"])
@@ -92,7 +88,6 @@ async def test_an_unknown_variable_is_reported_once(tmp_path: Path) -> None:
     async with stack.started() as launcher:
         await line_with(launcher, READY)
         await until(lambda: "processor-0" in stack.pids())
-        assert all(b"HEADRACE_MODLE" not in environ_of(stack.pids()[name]) for name in ("ingest", "processor-0"))
         assert "HEADRACE_MODLE" not in stack.settings()
         launcher.send_signal(signal.SIGTERM)
         output, errors = (text.decode() for text in await asyncio.wait_for(launcher.communicate(), TIMEOUT_S))

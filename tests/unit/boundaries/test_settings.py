@@ -8,8 +8,9 @@ import pytest
 from ingest_service.settings import IngestSettings
 from processor_service.providers.provider_settings import ProviderSettings
 from processor_service.settings import ProcessorSettings
+from shared.environment import PREFIX
 from shared.known_variables import PROVIDER_ENDINGS, SETTINGS, unknown_variables
-from shared.settings import PREFIX, SettingsError, group_prefix, load_settings
+from shared.settings import SettingsError, group_prefix, load_settings
 from tests.support.stack.launched import ROOT
 
 REQUIRED = {

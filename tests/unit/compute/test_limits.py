@@ -72,8 +72,8 @@ def test_out_of_memory_errors_of_libraries_are_recognized(error: Exception, is_o
 
 
 async def test_replies_are_read_one_by_one() -> None:
-    stream_replies = _replies_of(frame(Progress(fraction=0.5)) + frame(Ready()))
-    assert [await stream_replies.read(), await stream_replies.read()] == [Progress(fraction=0.5), Ready()]
+    stream_replies = _replies_of(frame(Progress(fraction=0.5)) + frame(Ready(missing=())))
+    assert [await stream_replies.read(), await stream_replies.read()] == [Progress(fraction=0.5), Ready(missing=())]
     with pytest.raises(asyncio.IncompleteReadError):
         await stream_replies.read()
 
@@ -85,7 +85,7 @@ async def test_replies_are_read_one_by_one() -> None:
         b"\xff" * 64,
         HEADER.pack(5) + b"\xc1junk",
         HEADER.pack(0),
-        frame(Ready()).replace(b"Ready", b"Reads"),
+        frame(Ready(missing=())).replace(b"Ready", b"Reads"),
     ],
     ids=["too long", "noise", "no message", "nothing", "unknown"],
 )
@@ -106,7 +106,7 @@ async def test_replies_are_limited_in_total_size(monkeypatch: pytest.MonkeyPatch
 
 async def test_replies_are_limited_in_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replies, "MAX_REPLIES", 3)
-    stream_replies = _replies_of(frame(Ready()) * 4)
+    stream_replies = _replies_of(frame(Ready(missing=())) * 4)
     for _ in range(3):
         await stream_replies.read()
     with pytest.raises(BrokenReplyError):

@@ -9,7 +9,8 @@ import pytest
 from ingest_service.settings import IngestSettings
 from processor_service.providers.provider_settings import ProviderSettings
 from processor_service.settings import ProcessorSettings
-from shared.settings import PREFIX, group_prefix
+from shared.environment import PREFIX
+from shared.settings import group_prefix
 from tests.support.deployables.composed import SERVICES
 from tests.support.deployables.manifests import FOLDER, read
 from tests.support.documents.markdown import DOCUMENTS
