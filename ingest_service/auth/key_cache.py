@@ -15,6 +15,7 @@ import msgspec
 
 from ingest_service.auth.api_keys import digest_of, id_in
 from ingest_service.auth.caller import Caller, Scope
+from ingest_service.auth.key_watch import KeyWatch
 from ingest_service.database import Database
 from ingest_service.errors import OutageError, RefusedError
 from shared.connections.tenancy import ALL_TENANTS
@@ -49,6 +50,7 @@ class KeyCache:
         self._asking: asyncio.Task[None] | None = None
         self._is_listening = False
         self._changes = 0  # changes received
+        self.watch = KeyWatch(find)
 
     async def caller(self, presented: bytes) -> Caller:
         """Return the caller of a key. RefusedError `unauthorized`; OutageError if the key needs a query."""
@@ -72,6 +74,7 @@ class KeyCache:
     def invalidate(self, key_id: str) -> None:
         """Remove a key that changed; an empty id means all keys."""
         self._changes += 1  # the answer of a query under way may be outdated
+        self.watch.check()
         if key_id:
             self._cached.pop(key_id, None)
         else:
@@ -117,7 +120,8 @@ class KeyCache:
             self._cached[key_id] = _CachedKey(key.digest, key.caller, now_s + for_s)
 
     async def close(self) -> None:
-        """Cancel the query under way."""
+        """Cancel the queries under way."""
+        await self.watch.close()
         if self._asking:
             self._asking.cancel()
             with suppress(asyncio.CancelledError):

@@ -5,8 +5,8 @@ events; the first successful poll sends the changes.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 
 from ingest_service.database import Database
 from ingest_service.jobs.queries import job_erased, no_such_job
@@ -173,13 +173,17 @@ HEADERS = {
 
 
 async def stream_events(
-    watcher: JobWatcher, key: JobKey, state: JobState, last_event_id: str | None
+    watcher: JobWatcher,
+    key: JobKey,
+    state: JobState,
+    last_event_id: str | None,
+    until_invalid: Callable[[Callable[[], None]], AbstractContextManager[None]],
 ) -> AsyncGenerator[bytes]:
-    """Stream a job's states as server-sent events until the job has ended.
+    """Stream a job's states as server-sent events until the job has ended, or the API key of the client.
 
     Begin with `state`, unless it is the state that `last_event_id` names.
     """
-    with watcher.listening(key, state) as listener:
+    with watcher.listening(key, state) as listener, until_invalid(listener.end):
         yield RECONNECT
         if state.event_id != last_event_id:
             yield event(key.job_id, state)
@@ -191,6 +195,6 @@ async def stream_events(
                 yield HEARTBEAT
                 continue
             if changed is None:
-                return  # the process stops, or the job's row is gone; the client learns which when it reconnects
+                return  # the process stops, or the job's row or the key is gone; the client learns which later
             state = changed
             yield event(key.job_id, state)

@@ -14,9 +14,12 @@ from ingest_service.auth.key_cache import KeyCache, LiveKey
 from ingest_service.errors import OutageError, RefusedError
 from ingest_service.settings import IngestSettings
 from shared.secret import Secret
-from tests.support.ingest.api_keys import bearer, guarded, new_key, status_of
+from tests.support.ingest import records
+from tests.support.ingest.api_keys import WAV_TYPE, bearer, guarded, new_key, status_of
+from tests.support.ingest.following import following
 from tests.support.ingest.proxy import proxied
 from tests.support.ingest.serving import Ingest, until
+from tests.support.ingest.sounds import wav
 from tests.support.servers import as_owner
 
 LISTENER = "application_name = 'headrace-ingest-keys'"
@@ -209,3 +212,27 @@ async def revoke_directly(settings: IngestSettings, key_id: str) -> None:
         await connection.execute("UPDATE api_keys SET revoked_at = now() WHERE id = $1", key_id)
     finally:
         await connection.close()
+
+
+@pytest.mark.parametrize("column", ["revoked_at", "expires_at"])
+async def test_an_event_stream_ends_with_its_key(settings: IngestSettings, column: str) -> None:
+    """In every process, and only the streams of that key."""
+    made, other = await new_key(settings, "acme", purpose="a"), await new_key(settings, "acme", purpose="b")
+    async with guarded(settings) as one, guarded(settings) as two:
+        async with one.client.post(
+            f"{one.url}/v1/jobs", data=wav(), headers={**bearer(made.key), **WAV_TYPE}
+        ) as answer:
+            job_id = (await answer.json())["job_id"]
+        async with (
+            following(one, job_id, key=made.key) as first,
+            following(two, job_id, key=made.key) as second,
+            following(two, job_id, key=other.key) as kept,
+        ):
+            for stream in (first, second, kept):
+                assert await stream.next()
+                await stream.other()
+            await one.sql(f"UPDATE api_keys SET {column} = now() WHERE id = $1", made.key_id)  # noqa: S608 - constants
+            await first.ends()
+            await second.ends()
+            await records.start(one, job_id)
+            assert (await kept.next()).data["status"] == "PROCESSING"

@@ -60,8 +60,11 @@ class Stream:
 
 
 @asynccontextmanager
-async def following(ingest: Ingest, job_id: str, last_event_id: str | None = None) -> AsyncIterator[Stream]:
+async def following(
+    ingest: Ingest, job_id: str, last_event_id: str | None = None, key: str | None = None
+) -> AsyncIterator[Stream]:
     headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
+    headers |= {"X-API-Key": key} if key else {}
     async with ingest.client.get(f"{ingest.url}/v1/jobs/{job_id}/events", headers=headers) as answer:
         assert answer.status == 200, await answer.text()
         yield Stream(answer)

@@ -192,9 +192,8 @@ async def test_an_invalid_index_is_built_again(empty_database_url: str, folder: 
 async def test_the_command_lists_and_applies_and_reports(
     empty_database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("HEADRACE_DATABASE_URL", empty_database_url)
-
     async def said(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setenv("HEADRACE_DATABASE_URL", empty_database_url)  # the command takes it out of the environment
         status = await asyncio.to_thread(command.main, arguments)
         return status, "".join(capsys.readouterr())
 
