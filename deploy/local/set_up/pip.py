@@ -15,7 +15,9 @@ from deploy.local.set_up.environment import last_line, python_of, site_packages
 from deploy.local.set_up.surroundings import NotFoundError, SetUpError, say
 
 CONSTRAINTS = Path("deploy/constraints.txt")
-INPUTS = (Path("pyproject.toml"), CONSTRAINTS)
+HASHES = Path("deploy/hashes.txt")
+INPUTS = (Path("pyproject.toml"), CONSTRAINTS, HASHES)
+SOURCE_ONLY = re.compile(r"openai-whisper==")
 TORCH = re.compile(r"torch==[^\s;+]+")
 FIRST_METADATA_PIP = (25, 3)  # older versions download a whole wheel to read its dependencies
 PROGRESS_EVERY = 20
@@ -136,13 +138,27 @@ def _followed(lines: Iterable[str], log: IO[str], count: int) -> Iterator[str]:
 
 def install_packages(pip: Pip) -> None:
     """Install them without their dependencies. Raise SetUpError."""
-    lines = [line for line in _pins() if not TORCH.match(line)]
-    pins = pip.venv / "packages.txt"
-    pins.write_text("\n".join(lines) + "\n")
-    say(f"installing {len(lines)} packages besides torch")
-    pip.install(["--no-deps", "--requirement", str(pins)], "Cannot install the packages", len(lines))
+    install_wheels(pip)
+    sources = [line for line in _hashed_pins() if SOURCE_ONLY.match(line)]
+    if sources:  # built with the tools among the wheels, which were compared with their hashes
+        _install(pip, sources, ["--no-build-isolation"])
     headrace = ["--no-deps", "--no-build-isolation", "--editable", "."]
     pip.install(headrace, "Cannot install Headrace itself")
+
+
+def install_wheels(pip: Pip) -> None:
+    """Install all packages except torch and those that have no wheel. Raise SetUpError."""
+    wheels = [line for line in _hashed_pins() if not TORCH.match(line) and not SOURCE_ONLY.match(line)]
+    say(f"installing {len(wheels)} packages besides torch")
+    _install(pip, wheels, ["--only-binary", ":all:"])
+
+
+def _install(pip: Pip, lines: list[str], options: list[str]) -> None:
+    """Install exactly these files: pip compares the sha256 of each."""
+    pins = pip.venv / "packages.txt"
+    pins.write_text("\n".join(lines) + "\n")
+    checked = ["--no-deps", "--require-hashes", *options, "--requirement", str(pins)]
+    pip.install(checked, "Cannot install the packages", len(lines))
 
 
 def torch_pin() -> str:
@@ -153,6 +169,14 @@ def torch_pin() -> str:
     raise SetUpError(f"{CONSTRAINTS} has no pin for torch.")
 
 
-def _pins() -> list[str]:
-    lines = map(str.strip, CONSTRAINTS.read_text().splitlines())
+def _hashed_pins() -> list[str]:
+    """Return the pins with the sha256 of their files. Raise SetUpError unless they are those of the constraints."""
+    hashed = _pins(HASHES)
+    if [line.split(" --hash=")[0] for line in hashed] != _pins():
+        raise SetUpError(f"{HASHES} is not that of {CONSTRAINTS}. Run: make lock ARGS=--hashes")
+    return hashed
+
+
+def _pins(path: Path = CONSTRAINTS) -> list[str]:
+    lines = map(str.strip, path.read_text().splitlines())
     return [line for line in lines if line and not line.startswith("#")]

@@ -3,6 +3,7 @@
 `Machine.default` imitates PyPI: its torch is the GPU build. `Machine.pytorch` imitates PyTorch's index.
 """
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -58,8 +59,8 @@ def write_wheel(folder: Path, name: str, version: str, files: Mapping[str, str],
     path = folder / f"{stem}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as wheel:
         for file, text in whole.items():
-            wheel.writestr(file, text)
-        wheel.writestr(record, "".join(f"{file},,\n" for file in [*whole, record]))
+            wheel.writestr(zipfile.ZipInfo(file), text)  # the same bytes at any time
+        wheel.writestr(zipfile.ZipInfo(record), "".join(f"{file},,\n" for file in [*whole, record]))
     return path
 
 
@@ -164,6 +165,7 @@ def machine(folder: Path) -> Iterator[Machine]:
     made = Machine(folder, Index(folder / "default"), Index(folder / "pytorch"))
     _write_project(made.venv.parent)
     _write_default_index(made.default.folder)
+    _write_hashes(made.venv.parent, made.default.folder)
     cpu_torch(made.pytorch.folder / "cpu" / "torch")
     (folder / "home").mkdir()
     with made.default.served() as default, made.pytorch.served() as pytorch:
@@ -190,6 +192,14 @@ def _write_project(folder: Path) -> None:
     (folder / "deploy" / "build.py").write_text(BUILD.format(root=str(ROOT), project=str(folder)))
     project = '[project]\nname = "headrace"\nversion = "0.1.0"\n'
     (folder / "pyproject.toml").write_text(PYPROJECT + project)
+
+
+def _write_hashes(project: Path, index: Path) -> None:
+    lines = []
+    for pin in CONSTRAINTS.splitlines()[1:]:
+        [wheel] = (index / pin.partition("==")[0]).glob("*.whl")
+        lines.append(f"{pin} --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n")
+    (project / "deploy" / "hashes.txt").write_text("".join(lines))
 
 
 def _write_default_index(folder: Path) -> None:

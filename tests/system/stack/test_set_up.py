@@ -275,3 +275,17 @@ def test_a_read_only_home(prepared: Machine) -> None:
     give(prepared.venv.parent, nobody)
     prepared.done(prefix=as_user(nobody))
     assert not list(Path(prepared.environ["HOME"]).iterdir())
+
+
+def test_a_package_with_another_hash_is_not_installed(prepared: Machine) -> None:
+    write_wheel(
+        prepared.default.folder / "small-package", "small-package", "1.0", {"small_package/__init__.py": "import os"}
+    )
+    assert "DO NOT MATCH THE HASHES" in prepared.refused()
+    assert "small_package" not in prepared.installed
+
+
+def test_a_lock_without_all_hashes_is_refused(prepared: Machine) -> None:
+    hashes = prepared.venv.parent / "deploy" / "hashes.txt"
+    hashes.write_text(hashes.read_text().partition("\n")[2])
+    assert "make lock" in prepared.refused()
