@@ -11,8 +11,16 @@ from types import ModuleType
 import ingest_service
 import processor_service
 import shared
+from ingest_service.jobs.queries import newest_jobs
+from shared.schemas.states import JobStatus
 
 STATEMENT = re.compile(r"\s*(WITH\s|SELECT\s|INSERT\s+INTO\s|UPDATE\s|DELETE\s+FROM\s|MERGE\s)")
+# The functions that write statements, with all that they can write.
+BUILDERS = {newest_jobs.__name__}
+BUILT: dict[str, dict[str, str]] = {
+    "ingest": {f"newest_jobs({status})": newest_jobs(status) for status in (None, *JobStatus)},
+    "processor": {},
+}
 PACKAGES = {"ingest": ingest_service, "processor": processor_service}
 
 
@@ -21,7 +29,7 @@ def statements_of(service: str) -> dict[str, str]:
     modules = list(_modules(PACKAGES[service]))
     used = {name for module in modules for name in _imported(module)}
     modules += [module for module in _modules(shared) if module.__name__ in used]
-    return {
+    return BUILT[service] | {
         f"{module.__name__}.{name}": value
         for module in modules
         for name, value in vars(module).items()
@@ -35,7 +43,7 @@ def statements_in_functions(service: str) -> set[str]:
         f"{module.__name__}:{node.lineno}"
         for module in (*_modules(PACKAGES[service]), *_modules(shared))
         for function in ast.walk(_tree(module))
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) and function.name not in BUILDERS
         for node in ast.walk(function)
         if isinstance(node, ast.expr)
         if (text := _text(node)) and STATEMENT.match(text) and " FROM " in f"{text} "
