@@ -1,7 +1,8 @@
 """`python -m tests.tools.benchmarks.transcribe`: speed, word errors and memory of Headrace and its engines.
 
 All contenders get the same audio, weights and number of threads, in separate processes, in an order drawn from the
-seed. The scale run follows. Prints tables and, last, one JSON object. The exit status is 1 if a contender failed.
+seed. The CPU time by stage and the scale run follow. Prints tables and, last, one JSON object. The exit status is 1 if
+a contender failed.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import os
 import platform
 import random
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -19,9 +21,10 @@ from statistics import median
 import msgspec
 
 from tests.support.models import MODEL
+from tests.support.stack.launched import ROOT
 from tests.tools.benchmarks import scale
 from tests.tools.benchmarks.contend import Result
-from tests.tools.benchmarks.contenders import BASELINE, CONTENDERS, Contender, run_once
+from tests.tools.benchmarks.contenders import AS_A_CHILD, BASELINE, CONTENDERS, Contender, run_once
 from tests.tools.benchmarks.figures import Figures, as_json, figures, table
 from tests.tools.benchmarks.samples import Sample, sample
 from tests.tools.benchmarks.word_errors import word_error_rate
@@ -36,11 +39,17 @@ def main() -> int:
         rows = _compare(recording, arguments)
         print(f"{recording.name}: {recording.duration_s:.0f} s, {MODEL}, {arguments.threads} threads")
         print(table(rows), flush=True)
+        stages = _stages(recording)
+        print("CPU seconds by stage, one thread:", *(f"{stage} {seconds:.1f}" for stage, seconds in stages.items()))
     efficiencies = scale.efficiencies(scale.measure(arguments.slots, arguments.chunk_takes_s))
     if efficiencies:
         print(scale.table(efficiencies), flush=True)
     scaled = {"chunk_takes_s": arguments.chunk_takes_s, "runs": msgspec.to_builtins(efficiencies)}
-    print(json.dumps({**_conditions(recording, arguments), "contenders": as_json(rows), "scale": scaled}))
+    print(
+        json.dumps(
+            {**_conditions(recording, arguments), "contenders": as_json(rows), "stages": stages, "scale": scaled}
+        )
+    )
     return 1 if any(isinstance(found, str) and found != NOT_INSTALLED for found in rows.values()) else 0
 
 
@@ -97,6 +106,13 @@ def _compare(recording: Sample, arguments: argparse.Namespace) -> dict[str, Figu
     baseline = [result.run_s for result in results.get(BASELINE, [])]
     baseline_s = median(baseline) if baseline else None
     return {name: failures.get(name) or _figures(done, recording, baseline_s) for name, done in results.items()}
+
+
+def _stages(recording: Sample) -> dict[str, float]:
+    command = [sys.executable, "-m", "tests.tools.benchmarks.transcribe_stages", str(recording.audio)]
+    environ = {**os.environ, **AS_A_CHILD, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    output = subprocess.run(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, check=True).stdout
+    return msgspec.json.decode(output.splitlines()[-1], type=dict[str, float])
 
 
 def _timed(contender: Contender, recording: Sample, threads: int) -> Result:
