@@ -1,7 +1,7 @@
 """The engine openai-whisper: a PyTorch checkpoint with 32-bit floats on a CPU and 16-bit floats on a GPU.
 
-A CPU that multiplies bfloat16 computes the products of the encoder and of the audio's attention in it. Word times come
-from the queries of the decoding, so that no text is decoded a second time.
+A CPU that multiplies bfloat16 keeps the audio's keys and values in it (window_decoder.py). Word times come from the
+queries of the decoding, so that no text is decoded a second time.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 import whisper
-from torch.nn.functional import gelu
 from whisper.model import Whisper
 from whisper.timing import dtw
 from whisper.tokenizer import Tokenizer
@@ -76,9 +75,10 @@ class OpenAIWhisper:
         # whisper sets no alignment heads for a model that is loaded by path; word times are poor without them.
         if heads := whisper._ALIGNMENT_HEADS.get(self.model):  # noqa: SLF001 - no public name
             self._model.set_alignment_heads(heads)
-        self._rounds = device == "cpu" and multiplies_bfloat16()
         self._key_weights = alignment_key_weights(self._model)
-        self._vocabulary = Vocabulary(self._model.decoder.token_embedding.weight.detach(), is_rounded=self._rounds)
+        self._vocabulary = Vocabulary(
+            self._model.decoder.token_embedding.weight.detach(), is_rounded=device == "cpu" and multiplies_bfloat16()
+        )
         self.is_multilingual: bool = self._model.is_multilingual
         self.languages: int = self._model.num_languages
         self.mels: int = self._model.dims.n_mels
@@ -107,18 +107,7 @@ class OpenAIWhisper:
     def encode(self, spectrograms: torch.Tensor) -> torch.Tensor:
         """See WhisperModel."""
         on_device = spectrograms.to(self._model.device, self._precision)
-        return torch.cat([self._encode(some) for some in torch.split(on_device, ENCODED_AT_ONCE)])
-
-    def _encode(self, spectrograms: torch.Tensor) -> torch.Tensor:
-        """The forward pass of Whisper's encoder. Only the products are rounded, not the sums between the layers."""
-        encoder = self._model.encoder
-        states = gelu(encoder.conv2(gelu(encoder.conv1(spectrograms)))).transpose(1, 2)
-        states = (states + encoder.positional_embedding).to(self._precision)
-        with torch.autocast(states.device.type, torch.bfloat16, enabled=self._rounds):
-            for block in encoder.blocks:
-                states = block(states)
-        encoded: torch.Tensor = encoder.ln_post(states)
-        return encoded
+        return torch.cat([self._model.encoder(some) for some in torch.split(on_device, ENCODED_AT_ONCE)])
 
     @torch.inference_mode()
     def language_probabilities(self, encoded: torch.Tensor) -> list[dict[str, float]]:
