@@ -1,8 +1,8 @@
 """Runs with slow clients or a full disk. No accepted upload may be lost or delayed beyond the limits."""
 
 import resource
-from pathlib import Path
 
+from tests.tools.chaos.hostile_costs import rss_mb
 from tests.tools.chaos.run import Run
 from tests.tools.chaos.slow_clients import SlowClients
 from tests.tools.chaos.sounds import padded
@@ -45,12 +45,12 @@ async def c8_disk_full(run: Run) -> None:
 async def c9_slow_clients(run: Run) -> None:
     """Hundreds of clients send one byte a second, go silent or reset, while normal clients upload."""
     baseline = await _latencies_s(run)
-    rss_mb = _rss_mb(run)
+    before_mb = rss_mb(run.world.ingest.life.pid)
     async with SlowClients(run.world.url, run.profile.slow_connections, run.rng).connected() as slow:
         run.fault(f"{run.profile.slow_connections} slow clients")
         meanwhile = await _latencies_s(run)
         await slow.until_closed(CLOSED_WITHIN_S + CLOSED_SLACK_S)
-        growth_mb = _rss_mb(run) - rss_mb
+        growth_mb = rss_mb(run.world.ingest.life.pid) - before_mb
     ratio = percentile(meanwhile, 0.99) / percentile(baseline, 0.99)
     run.figures |= {
         "p99_baseline_s": percentile(baseline, 0.99),
@@ -71,8 +71,3 @@ async def c9_slow_clients(run: Run) -> None:
 async def _latencies_s(run: Run) -> list[float]:
     attempts = await run.load.jobs(run.world.short, run.profile.legitimate_uploads, at_once=2)
     return [attempt.answered_at - attempt.sent_at for attempt in attempts]
-
-
-def _rss_mb(run: Run) -> float:
-    pages = int(Path(f"/proc/{run.world.ingest.life.pid}/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / MEBIBYTE

@@ -46,7 +46,7 @@ class Load:
     ) -> None:
         self.attempts: list[Attempt] = []
         self._name = name
-        self._http = http
+        self.http = http  # a run with API keys replaces it
         self._url = url
         self._webhook_url = webhook_url
         self._rng = rng
@@ -109,7 +109,7 @@ class Load:
 
     async def _send(self, attempt: Attempt, data: bytes, options: dict[str, str]) -> None:
         send = send_resumably if attempt.number % RESUMABLE_EACH == 1 else send_whole
-        answer = await send(self._http, self._url, data, options)
+        answer = await send(self.http, self._url, data, options)
         attempt.status, attempt.retry_after, attempt.job_id = answer.status, answer.retry_after, answer.job_id
         attempt.answered_at = time.time()
 

@@ -1,4 +1,4 @@
-"""Sizes of the runs: `short` takes eight minutes and is part of CI; start `long`, over half an hour, by hand."""
+"""Sizes of the runs: `short` takes eleven minutes and is part of CI; start `long`, over half an hour, by hand."""
 
 import msgspec
 
@@ -37,6 +37,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     backlog: int
     throughput_jobs: int
     throughput_drop: float | None  # None: reported only
+    calm_for_s: float
+    hostile_for_s: float
     side_by_side: tuple[tuple[str, ...], ...]  # runs that run in parallel, to save time
     killers: tuple[str, ...]  # what C11's poison does to a child process
 
@@ -73,6 +75,8 @@ SHORT = Profile(
     backlog=40,
     throughput_jobs=8,
     throughput_drop=None,
+    calm_for_s=15.0,
+    hostile_for_s=120.0,
     side_by_side=(("C5", "C16"), ("C9", "C10"), ("C11", "C14", "C15")),
     killers=("CRASH", "OOM", "HANG", "FLOOD"),
 )
@@ -109,6 +113,8 @@ LONG = Profile(
     backlog=400,
     throughput_jobs=60,
     throughput_drop=0.05,
+    calm_for_s=60.0,
+    hostile_for_s=120.0,
     side_by_side=(("C5", "C16"), ("C11", "C14", "C15")),
     killers=("CRASH", "OOM", "HANG", "FLOOD", "SPIN", "CHATTER", "GARBAGE"),
 )

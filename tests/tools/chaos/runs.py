@@ -1,6 +1,14 @@
 """The runs of the chaos plan, by name."""
 
-from tests.tools.chaos import break_clients, break_servers, break_webhooks, break_workers, operate, poison
+from tests.tools.chaos import (
+    break_clients,
+    break_servers,
+    break_tenants,
+    break_webhooks,
+    break_workers,
+    operate,
+    poison,
+)
 from tests.tools.chaos.run import Scenario
 
 RUNS: dict[str, Scenario] = {
@@ -20,4 +28,5 @@ RUNS: dict[str, Scenario] = {
     "C14": break_webhooks.c14_everything_twice,
     "C15": operate.c15_redrive_twice,
     "C16": break_servers.c16_expired_payloads,
+    "C17": break_tenants.c17_hostile_tenant,
 }

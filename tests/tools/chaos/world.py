@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.processes import Processes
 from deploy.local.unprivileged import is_root
+from shared.blobs import blob_keys
 from tests.tools.chaos import servers
 from tests.tools.chaos.golden import CALLS, Golden, golden
 from tests.tools.chaos.profiles import Profile
@@ -81,7 +82,8 @@ class World:
         await self.redis.flushall()
         self.receiver.forget()
         (self.model / CALLS).unlink(missing_ok=True)
-        shutil.rmtree(self.blobs / "jobs", ignore_errors=True)
+        for kind in (blob_keys.ALL_JOBS, blob_keys.ALL_UPLOADS):
+            shutil.rmtree(self.blobs / kind, ignore_errors=True)
         for order in self.failpoints.iterdir():
             order.unlink()
 
