@@ -26,7 +26,7 @@ SYSTEM = ("/bin", "/dev", "/etc", "/gnu", "/lib", "/lib32", "/lib64", "/nix", "/
 DEVICES = "/dev"
 
 PR_SET_KEEPCAPS, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP = 8, 38, 22  # linux/prctl.h
-CAP_DAC_OVERRIDE, CAP_SETUID = 1, 7  # linux/capability.h
+CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_SETUID = 1, 2, 7  # linux/capability.h
 CAPABILITY_VERSION = 0x20080522
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000  # linux/sched.h
 
@@ -61,7 +61,8 @@ def _done(step: Callable[[], None]) -> bool:
 
 def _leave_network() -> None:
     """Enter a network namespace without any interface. Without privileges that takes a user namespace, too."""
-    flags = CLONE_NEWNET if os.geteuid() == 0 else CLONE_NEWNET | CLONE_NEWUSER
+    is_privileged = os.geteuid() == 0 or _may_search()  # a user namespace would take that right away
+    flags = CLONE_NEWNET if is_privileged else CLONE_NEWNET | CLONE_NEWUSER
     user = os.geteuid()
     _checked(_libc.unshare(flags))
     if flags & CLONE_NEWUSER:
@@ -72,9 +73,9 @@ def _leave_network() -> None:
 def _leave_root() -> None:
     """Become another user, if this is root, and give up all capabilities.
 
-    Of root's, the child keeps the right to open files of other users. `_restrict_files` limits which.
+    The child keeps the right to open files of other users, if it has it. `_restrict_files` limits which.
     """
-    kept = 0
+    kept = 1 << CAP_DAC_READ_SEARCH if _may_search() and os.geteuid() != 0 else 0
     if os.geteuid() == 0 and all(_effective_capabilities() >> bit & 1 for bit in (CAP_DAC_OVERRIDE, CAP_SETUID)):
         with contextlib.suppress(OSError):  # a user namespace may not have this user
             _prctl(PR_SET_KEEPCAPS, 1)
@@ -86,6 +87,11 @@ def _leave_root() -> None:
     _checked(_libc.capset(header, struct.pack("6I", kept, kept, 0, 0, 0, 0)))
     if os.geteuid() == 0:
         raise PermissionError
+
+
+def _may_search() -> bool:
+    """Whether this process may read any file, as a service without root whose programs are in root's folder."""
+    return bool(_effective_capabilities() >> CAP_DAC_READ_SEARCH & 1)
 
 
 def _effective_capabilities() -> int:

@@ -49,6 +49,7 @@ NEEDED = {
     ("GET", "/v1/keys"): ADMIN,
     ("DELETE", "/v1/keys/{key_id}"): ADMIN,
     ("GET", "/v1/usage"): READ,
+    ("POST", "/v1/webhooks/secret/rotate"): ADMIN,
     ("GET", "/metrics"): ADMIN,
 }
 OPEN = {("GET", "/health/live"), ("GET", "/health/ready")}

@@ -93,7 +93,8 @@ async def test_an_upload_passes_both_containers_and_both_stop_on_sigterm(
             assert await asyncio.wait_for(process.wait(), TIMEOUT_S) == 0, processor_log.read_text()
     for log in (ingest_log, processor_log):
         assert '"level": "ERROR"' not in log.read_text()
-        assert '"level": "WARNING"' not in log.read_text()
+        warnings = [line for line in log.read_text().splitlines() if '"level": "WARNING"' in line]
+        assert [line for line in warnings if '"missing": "network namespace"' not in line] == []  # a test's `nobody`
 
 
 @pytest.mark.usefixtures("migrated")

@@ -2,12 +2,13 @@
 
 import re
 
+from ingest_service.problem_types import PROBLEM_TYPES
 from tests.support.metrics.scraped import Scraped
 
 NAME = re.compile(r"headrace_(ingest|processor|record|backlog|dead_letters)_[a-z_]+")
 UNITS = ("_seconds", "_bytes", "_ratio", "_size")
 COUNTED = ("_total", "_count", "_sum", "_bucket")
-MAX_VALUES = 60  # per label: more would be identifiers
+MAX_VALUES = len(PROBLEM_TYPES)  # per label: the longest fixed list; more would be identifiers
 IDENTIFYING = {"job", "job_id", "task", "task_id", "tenant", "instance", "host", "url", "key", "pid"}
 
 

@@ -33,7 +33,7 @@ from shared.ids import new_id
 from shared.schemas.failures import FailureCode
 from shared.schemas.options import JobOptions
 from shared.schemas.states import TaskKind
-from shared.schemas.transcript import Transcript
+from shared.schemas.transcript import Transcript, WarningCode
 from shared.secret import Secret
 from tests.support.clips import JFK
 from tests.support.providers.provider import form_of, in_turn, settings_for, transcribing
@@ -175,7 +175,7 @@ async def test_chunks_fail_over_and_the_result_names_the_engine_of_each(process:
     ]
     assert (at_acme.hits, at_spare.hits) == (4, 3)
     assert [3.0 <= _first_word_at(chunks[1]) < 6.0, _first_word_at(chunks[3])] == [True, 8.5]
-    assert [one.code for one in chunks[0].warnings] == []
+    assert [one.code for one in chunks[0].warnings] == [WarningCode.SPEECH_NOT_TRANSCRIBED]  # of 3 s, one word
 
 
 async def test_a_provider_with_an_open_breaker_is_skipped(process: Process, provide: Provide) -> None:
