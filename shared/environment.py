@@ -1,7 +1,7 @@
 """Takes this process' environment, so that no secret of it can be read elsewhere.
 
 Linux shows the environment that a process was started with to every process of its user, in `/proc/<pid>/environ`.
-Whoever reads settings takes them here, first of all; no other module reads the environment.
+Programs read their settings here, first of all. No other module reads the environment.
 """
 
 import ctypes

@@ -1,4 +1,4 @@
-"""Renders transcripts as text, so that nobody's render delays an upload: in processes of their own, few at a time.
+"""Renders transcripts as text without delaying uploads: in processes of their own, few at a time.
 
 In a thread, a render of a day of speech would hold the interpreter for seconds while uploads wait. A tenant has one
 render at a time; its next ones wait, in order. Concurrent requests for the same text share one render, and later ones

@@ -28,7 +28,7 @@ MAX_LISTED, MAX_TEXT = 32, 100  # tracks, and characters of a title
 
 
 class TrackChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """The track to transcribe and, if nobody named it, what else there is. Tracks count from 0."""
+    """The track to transcribe and, without the option `track`, what else there is. Tracks count from 0."""
 
     number: int
     tracks: tuple[AudioTrack, ...] = ()

@@ -84,8 +84,8 @@ def without_inventions(segments: Sequence[Segment]) -> list[Segment]:
 
     A model that hears equal sentences may write more of them than were said; the aligner has no time for these.
     """
-    told = [segment for segment in segments if not _is_guess(segment) and not _is_echo(segment, segments)]
-    return [msgspec.structs.replace(segment, id=number) for number, segment in enumerate(told)]
+    kept = [segment for segment in segments if not _is_guess(segment) and not _is_echo(segment, segments)]
+    return [msgspec.structs.replace(segment, id=number) for number, segment in enumerate(kept)]
 
 
 def _is_guess(segment: Segment) -> bool:
