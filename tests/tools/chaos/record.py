@@ -59,7 +59,12 @@ class Record:
 
     async def empty(self) -> None:
         """Delete all jobs, then insert one of another tenant."""
-        await self.script(EMPTY)
+        while True:
+            try:
+                await self.script(EMPTY)
+                break
+            except asyncpg.DeadlockDetectedError:  # with a statement of the services, which go on
+                await asyncio.sleep(0.1)
         await self.fetch(INSERT_FOREIGN, FOREIGN_TENANT)
 
     async def fetch(self, statement: str, *arguments: Any) -> list[Any]:
