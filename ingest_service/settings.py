@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from ingest_service.quotas.quotas import Quotas
+from ingest_service.quotas.quota_usage import Quotas
 from ingest_service.quotas.rate_limiter import Policy
 from ingest_service.subtitles.cue_size import CueSize, MaxChars, MaxLines, MaxSeconds
 from shared.settings import CommonSettings

@@ -19,7 +19,8 @@ import msgspec
 from ingest_service.errors import LimitError
 from ingest_service.subtitles.cue_size import CueSize
 from ingest_service.subtitles.formats import TextFormat, render_json
-from shared.blobs.blob_store import BlobStore, BlobVersion
+from shared.blobs.blob_facts import BlobVersion
+from shared.blobs.blob_store import BlobStore
 from shared.run_beside import run_beside
 from shared.telemetry.logs import Log
 from shared.unspaced import UNSPACED

@@ -9,7 +9,8 @@ from ingest_service.errors import RefusedError
 from ingest_service.jobs.queries import JobResults
 from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobNotFoundError
-from shared.blobs.blob_store import BlobStore, BlobVersion
+from shared.blobs.blob_facts import BlobVersion
+from shared.blobs.blob_store import BlobStore
 from shared.schemas.states import JobStatus
 
 Variant = Literal["original", "denoised"]

@@ -11,7 +11,7 @@ from litestar.params import QueryParameter
 from ingest_service.auth.caller import Caller, Scope, needs
 from ingest_service.database import Database
 from ingest_service.openapi.document import WRONG_PARAMETER
-from ingest_service.quotas.quotas import Quotas, read_usage_of
+from ingest_service.quotas.quota_usage import Quotas, read_usage_of
 from ingest_service.services import Services
 from shared.schemas.api import DayOfUsage, QuotasInForce, Usage
 

@@ -21,8 +21,9 @@ from ingest_service.uploads.commit import AlsoCommit, JobRow, commit_job, finger
 from ingest_service.uploads.receive import container_of
 from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobNotFoundError, BlobStoreError
+from shared.blobs.blob_facts import BlobLook
 from shared.blobs.blob_keys import DIRECT_KEPT_S
-from shared.blobs.blob_store import BlobLook, BlobStore
+from shared.blobs.blob_store import BlobStore
 from shared.failpoints import failpoint
 from shared.ids import new_id, parse_id
 from shared.media.sniff_container import HEAD_BYTES

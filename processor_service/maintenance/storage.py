@@ -14,7 +14,8 @@ import asyncpg
 
 from processor_service.maintenance.failed_chunks import ChunkBounds, KeptChunks, beyond_bounds, forget_chunks
 from shared.blobs import blob_keys
-from shared.blobs.blob_store import BlobFacts, BlobStore
+from shared.blobs.blob_facts import BlobFacts
+from shared.blobs.blob_store import BlobStore
 from shared.telemetry.logs import Log
 
 log = Log(__name__)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from processor_service.errors import too_much_audio
 from processor_service.settings import ProcessorSettings
-from shared.blobs.blob_store import BlobFacts
+from shared.blobs.blob_facts import BlobFacts
 
 
 def budget_bytes(settings: ProcessorSettings, source_bytes: int) -> int:

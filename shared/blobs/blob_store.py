@@ -7,11 +7,11 @@ import asyncio
 import contextlib
 import datetime as dt
 import re
-from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -19,6 +19,7 @@ from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, LocalStore, ObjectStore, S3Store
 
 from shared.blobs.blob_errors import MISSING, BlobNotFoundError, BlobStoreError, says_no_bucket, wrapped
+from shared.blobs.blob_facts import BlobFacts, BlobLook, BlobVersion, SignedPut
 from shared.blobs.bucket import open_bucket, put_into_bucket
 from shared.blobs.local_files import sync, write_whole
 from shared.disk_reserve import DiskReserve, free_disk_bytes, require_room
@@ -33,37 +34,6 @@ PARTIAL = re.compile(r"#\d+$")  # the name that obstore gives a local file until
 SIGNING = (S3Store, GCSStore, AzureStore)
 AZURE_PUT = {"x-ms-blob-type": "BlockBlob"}  # a signature cannot replace this header
 COPY_TIMEOUT_S = 300.0  # a server may take a minute to copy gigabytes inside the bucket
-
-
-class BlobFacts(NamedTuple):
-    """A blob in a listing."""
-
-    key: str
-    modified_at: dt.datetime
-    size: int
-
-
-class BlobLook(NamedTuple):
-    """A blob's size, first bytes and type."""
-
-    size: int
-    head: bytes
-    media_type: str | None  # as declared when it was stored
-
-
-class BlobVersion(NamedTuple):
-    """A blob's content: its size, and a tag that differs when the content is replaced."""
-
-    key: str
-    size: int
-    tag: str
-
-
-class SignedPut(NamedTuple):
-    """A presigned request that stores one blob. Its URL authorizes the request."""
-
-    url: Secret
-    headers: Mapping[str, str]
 
 
 class BlobStore:

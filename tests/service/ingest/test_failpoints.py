@@ -12,7 +12,8 @@ import pytest
 
 from ingest_service.database import Database
 from ingest_service.errors import CommitUnknownError
-from ingest_service.quotas.quotas import QuotaGate, Quotas
+from ingest_service.quotas.quota_usage import Quotas
+from ingest_service.quotas.quotas import QuotaGate
 from ingest_service.settings import IngestSettings
 from ingest_service.uploads.job_submitter import JobSubmitter
 from ingest_service.uploads.receive import FreeSpace, UploadHead

@@ -14,7 +14,8 @@ from ingest_service.jobs.renders import INLINE_BYTES, RETRY_S, WAITING_OF_TENANT
 from ingest_service.subtitles.cue_size import CueSize
 from ingest_service.subtitles.formats import TextFormat, render
 from shared.blobs import blob_keys
-from shared.blobs.blob_store import BlobStore, BlobVersion
+from shared.blobs.blob_facts import BlobVersion
+from shared.blobs.blob_store import BlobStore
 from shared.schemas.transcript import Segment, Transcript, Word
 from tests.support.ingest import records
 from tests.support.ingest.serving import Ingest, until

@@ -12,7 +12,8 @@ from redis.asyncio import Redis
 from ingest_service.database import Database
 from ingest_service.errors import LimitError
 from ingest_service.quotas.concurrent_uploads import KEY
-from ingest_service.quotas.quotas import QuotaGate, Quotas
+from ingest_service.quotas.quota_usage import Quotas
+from ingest_service.quotas.quotas import QuotaGate
 from ingest_service.settings import IngestSettings
 from ingest_service.uploads.commit import JobRecorder
 from tests.service.ingest.test_idempotency import form
@@ -36,8 +37,8 @@ USED = """
 
 @pytest.fixture(autouse=True)
 def _always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest_service.quotas.quotas.CACHED_S", 0.0)
-    monkeypatch.setattr("ingest_service.quotas.quotas.CACHED_WITHOUT_QUOTAS_S", 0.0)
+    monkeypatch.setattr("ingest_service.quotas.quota_usage.CACHED_S", 0.0)
+    monkeypatch.setattr("ingest_service.quotas.quota_usage.CACHED_WITHOUT_QUOTAS_S", 0.0)
 
 
 async def upload(ingest: Ingest, sound: bytes = SOUND) -> tuple[int, dict[str, Any]]:

@@ -18,8 +18,8 @@ URL_JOB = {"audio_url": "https://example.com/a.mp3"}
 
 @pytest.fixture(autouse=True)
 def _always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest_service.quotas.quotas.CACHED_S", 0.0)
-    monkeypatch.setattr("ingest_service.quotas.quotas.CACHED_WITHOUT_QUOTAS_S", 0.0)
+    monkeypatch.setattr("ingest_service.quotas.quota_usage.CACHED_S", 0.0)
+    monkeypatch.setattr("ingest_service.quotas.quota_usage.CACHED_WITHOUT_QUOTAS_S", 0.0)
 
 
 def refused_by(answer: Answer) -> str:

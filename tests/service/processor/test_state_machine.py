@@ -27,7 +27,8 @@ from ingest_service.errors import RefusedError
 from ingest_service.jobs.cancel import cancel_job
 from ingest_service.jobs.erase import erase_job
 from ingest_service.jobs.redrive import redrive_job
-from ingest_service.quotas.quotas import QuotaGate, Quotas
+from ingest_service.quotas.quota_usage import Quotas
+from ingest_service.quotas.quotas import QuotaGate
 from ingest_service.uploads.notify import DispatchNotifier
 from processor_service.audio.write_chunks import PreparedAudio
 from processor_service.errors import LeaseLostError

@@ -18,7 +18,7 @@ import shared
 from ingest_service.settings import IngestSettings
 from ingest_service.tus.headers import CreationHead
 from ingest_service.uploads.receive import UploadHead
-from shared.blobs.blob_store import SignedPut
+from shared.blobs.blob_facts import SignedPut
 from shared.connections.redis_url import parse_redis_url
 from shared.schemas.options import SubmitOptions, decode_submission, encode_submission
 from shared.secret import Secret

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_service.quotas.quotas import Quotas, Used, Wanted, over_quota, over_quota_each, seconds_to_midnight
+from ingest_service.quotas.quota_usage import Quotas, Used
+from ingest_service.quotas.quotas import Wanted, over_quota, over_quota_each, seconds_to_midnight
 from ingest_service.routes.usage import MAX_DAYS, span_of_days
 
 NOON = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)

@@ -7,7 +7,7 @@ import pytest
 from processor_service.errors import AudioError
 from processor_service.settings import ProcessorSettings
 from processor_service.stages.derived_bytes import DerivedBytes, budget_bytes, stored_bytes
-from shared.blobs.blob_store import BlobFacts
+from shared.blobs.blob_facts import BlobFacts
 from shared.schemas.failures import FailureCode
 from shared.secret import Secret
 
