@@ -42,6 +42,7 @@ from processor_service.telemetry.traces import attempts_traced
 from processor_service.transcribers.engines import ENGINES, find_model, open_cache
 from processor_service.webhooks.send import open_webhook_session
 from shared.blobs.blob_store import BlobStore
+from shared.job_hints import JobHints
 from shared.queue.dispatch import processor_name
 from shared.schemas.states import TaskKind
 from shared.telemetry.logs import Log
@@ -105,7 +106,8 @@ async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncI
         http = await stack.enter_async_context(open_webhook_session(settings))
         sources = await stack.enter_async_context(open_source_session(settings))
         providers = await stack.enter_async_context(open_providers(settings.providers))
-        leases = Leases(database, lease_s=settings.lease_s)
+        hints = await stack.enter_async_context(JobHints.opened(redis))
+        leases = Leases(database, lease_s=settings.lease_s, job_changed=hints.changed)
         yield Processor(
             name=processor_name(socket.gethostname(), os.getpid()),
             settings=settings,
@@ -117,6 +119,7 @@ async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncI
             disks=Disks({"scratch": scratch.folder, "storage": blobs.local_path("")}, settings.min_free_bytes),
             compute=compute,
             leases=leases,
+            hints=hints,
             dead_letters=DeadLetterList(redis),
             http=http,
             sources=SourceFetcher.open(http=sources, blobs=blobs, leases=leases, settings=settings),
@@ -177,7 +180,7 @@ def _loops(processor: Processor) -> list[Coroutine[Any, Any, None]]:
         older_than_s=settings.orphan_age_s,
         failed=ChunkBounds(kept_s=settings.failed_chunks_s, most_bytes=settings.failed_chunks_bytes),
     )
-    rescuer = Rescuer(processor.database, processor.policy(TaskKind.CHUNK))
+    rescuer = Rescuer(processor.database, processor.policy(TaskKind.CHUNK), processor.hints.changed)
     return [
         _heartbeat(processor),
         processor.disks.watch(),

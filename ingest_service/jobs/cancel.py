@@ -35,6 +35,7 @@ async def cancel_job(database: Database, notifier: DispatchNotifier, tenant: str
             )
         dispatches = await cancel_locked(connection, job)
     notifier.notify_soon(*dispatches)
+    notifier.job_changed(job["id"])
 
 
 async def cancel_locked(connection: Any, job: Any) -> tuple[Dispatch, ...]:

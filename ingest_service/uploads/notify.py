@@ -1,4 +1,5 @@
 """Sends the dispatches of committed tasks to Redis, after the answer, in one pipelined round trip per batch.
+Publishes which jobs the ingest itself has changed.
 
 A failure is logged and the batch is dropped: the processor's reconciler enqueues what Redis does not have. A frozen
 Redis delays this loop by a second and uploads not at all.
@@ -7,10 +8,12 @@ Redis delays this loop by a second and uploads not at all.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from uuid import UUID
 
 from redis.asyncio import Redis
 
 from ingest_service.telemetry.metrics import BELL_FAILURES
+from shared.job_hints import JobHints
 from shared.queue.dispatch import Dispatch
 from shared.queue.enqueue import enqueue
 from shared.telemetry.logs import Log
@@ -24,8 +27,9 @@ PAUSE_S = 0.005  # after each batch: under load the batches grow, which saves th
 class DispatchNotifier:
     """Takes dispatches and sends them in the background."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, hints: JobHints) -> None:
         self._redis = redis
+        self._hints = hints
         self._waiting: list[Dispatch] = []
         self._wake = asyncio.Event()
         self._is_ending = False
@@ -35,19 +39,24 @@ class DispatchNotifier:
     @asynccontextmanager
     async def opened(cls, redis: Redis) -> AsyncIterator["DispatchNotifier"]:
         """Run the background task during the block; at the end send what still waits, once."""
-        notifier = cls(redis)
-        sending = asyncio.create_task(notifier._send_forever())
-        try:
-            yield notifier
-        finally:
-            notifier._is_ending = True  # not cancelled: a client that is handling a timeout may swallow a cancellation
-            notifier._wake.set()
-            await sending
+        async with JobHints.opened(redis) as hints:
+            notifier = cls(redis, hints)
+            sending = asyncio.create_task(notifier._send_forever())
+            try:
+                yield notifier
+            finally:
+                notifier._is_ending = True  # not cancelled: a client that handles a timeout may swallow a cancellation
+                notifier._wake.set()
+                await sending
 
     def notify_soon(self, *dispatches: Dispatch) -> None:
         """Send the dispatches of committed tasks soon. Returns at once and never raises."""
         self._waiting += dispatches
         self._wake.set()
+
+    def job_changed(self, job_id: UUID) -> None:
+        """Publish soon that a job has changed, for those who watch it. Call it after the commit."""
+        self._hints.changed(job_id)
 
     async def _send_forever(self) -> None:
         while not self._is_ending:

@@ -4,7 +4,7 @@ A lease must be expired in two consecutive runs, with the same token. After an o
 expired although their workers live; by the second run those have extended them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import asyncpg
@@ -66,8 +66,12 @@ Lease = tuple[UUID, int]
 class Rescuer:
     """Rescues the tasks of lost workers. `run_once` of the maintenance loop."""
 
-    def __init__(self, pool: asyncpg.Pool, policy: RetryPolicy) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, policy: RetryPolicy, job_changed: Callable[[UUID], None] = lambda _: None
+    ) -> None:
+        """`job_changed` is called after a job has failed here."""
         self._pool = pool
+        self._job_changed = job_changed
         self._policy = policy
         self._seen: set[Lease] = set()
 
@@ -97,6 +101,7 @@ class Rescuer:
                 after_commit = await settle_lost(self._pool, task, crash, policy=self._policy)
             except LeaseLostError:
                 continue  # the worker has just extended its lease
+            self._job_changed(task.job_id)
             count_settled(task.kind, crash, has_dead_letter=after_commit.has_dead_letter)
             log.warning("task_poisoned", task_id=task.id, job_id=task.job_id)
             dispatches += after_commit.dispatches

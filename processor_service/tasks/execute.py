@@ -41,6 +41,7 @@ from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobStoreError
 from shared.blobs.blob_store import BlobStore
 from shared.failpoints import failpoint
+from shared.job_hints import JobHints
 from shared.queue.dispatch import COMPUTE_QUEUE
 from shared.queue.enqueue import enqueue
 from shared.queue.fair_shares import correct_cost
@@ -67,6 +68,7 @@ class Processor(msgspec.Struct, frozen=True, kw_only=True):
     disks: Disks
     compute: ComputePool
     leases: Leases
+    hints: JobHints
     dead_letters: DeadLetterList
     http: aiohttp.ClientSession
     sources: SourceFetcher
@@ -133,12 +135,20 @@ def _attempt_context(processor: Processor, task: ClaimedTask) -> Iterator[None]:
 async def _claim(processor: Processor, task_id: str, dispatch_no: int) -> ClaimedTask | None:
     """Claim a task; None also when the database is unavailable: the task stays dispatched, and is reconciled later."""
     try:
-        return await claim(
+        task = await claim(
             processor.database, UUID(task_id), dispatch_no, worker=processor.name, lease_s=processor.settings.lease_s
         )
     except DATABASE_ERRORS as error:
         log.warning("claim_failed", task_id=task_id, error=f"{type(error).__name__}: {error}")
         return None
+    _hint(processor, task)
+    return task
+
+
+def _hint(processor: Processor, task: ClaimedTask | None) -> None:
+    """Publish that the job of a task has changed. Deliveries do not change it."""
+    if task and task.kind is not TaskKind.DELIVER:
+        processor.hints.changed(task.job_id)
 
 
 async def _compute(processor: Processor, task: ClaimedTask, slot: Slot) -> Outcome:
@@ -183,6 +193,7 @@ async def _conclude(processor: Processor, task: ClaimedTask, outcome: Outcome) -
         count_lost(task.kind, UNSETTLED)
         log.error("settle_failed", error=f"{type(error).__name__}: {error}")
         return
+    _hint(processor, task)
     count_settled(task.kind, outcome, has_dead_letter=after_commit.has_dead_letter)
     _log_outcome(task, outcome)
     await _publish(processor, after_commit)

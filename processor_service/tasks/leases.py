@@ -5,7 +5,7 @@ Only the clock of Postgres counts. A worker whose heartbeat finds a lease lost s
 
 import asyncio
 import traceback
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 from uuid import UUID
 
@@ -158,7 +158,7 @@ class _HeldLease:
     def __init__(self, task: ClaimedTask, work: asyncio.Task[Outcome]) -> None:
         self.task = task
         self.work = work
-        self.progress = 0.0
+        self.progress = self.written_progress = 0.0
         self.ended_by: Outcome | None = None
 
     def end(self, outcome: Outcome) -> None:
@@ -169,8 +169,12 @@ class _HeldLease:
 class Leases:
     """The leases of one worker process. One heartbeat statement extends all of them."""
 
-    def __init__(self, pool: asyncpg.Pool, *, lease_s: float) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, *, lease_s: float, job_changed: Callable[[UUID], None] = lambda _: None
+    ) -> None:
+        """`job_changed` is called after each change of a job that a client sees."""
         self._pool = pool
+        self._job_changed = job_changed
         self._lease_s = lease_s
         self._held: dict[UUID, _HeldLease] = {}
         self._stopping = False
@@ -203,6 +207,7 @@ class Leases:
     async def record_stage(self, task: ClaimedTask, stage: str) -> None:
         """Write the stage that the client sees."""
         await self._pool.execute(RECORD_STAGE, task.id, task.lease_token, stage)
+        self._job_changed(task.job_id)
 
     async def record_sha256(self, task: ClaimedTask, sha256: str) -> None:
         """Write the hash of a source that the ingest did not receive itself."""
@@ -236,10 +241,17 @@ class Leases:
         # The timeout limits a frozen connection to one missed heartbeat.
         rows = await self._pool.fetch(HEARTBEAT, ids, tokens, progress, self._lease_s, timeout=self._lease_s / 3)
         kept = {row["id"] for row in rows}
-        for one in held:
-            if one.task.id not in kept:
+        for one, written in zip(held, progress, strict=True):
+            if one.task.id in kept:
+                self._note_written(one, written)
+            else:
                 log.warning("lease_lost", task_id=one.task.id, job_id=one.task.job_id)
                 one.end(LeaseLost())
+
+    def _note_written(self, held: _HeldLease, progress: float) -> None:
+        if progress != held.written_progress:
+            held.written_progress = progress
+            self._job_changed(held.task.job_id)
 
     async def drain(self, grace_s: float) -> None:
         """Let running work finish within `grace_s`, then interrupt the rest."""

@@ -1,5 +1,7 @@
 """Wake, rescue, reconcile and prune, one run at a time, on real Postgres and Valkey."""
 
+from uuid import UUID
+
 import asyncpg
 import pytest
 from redis.asyncio import Redis
@@ -93,7 +95,8 @@ async def test_a_worker_that_extends_its_lease_keeps_its_task(
 
 async def test_the_third_lost_worker_is_poison(database: asyncpg.Pool, submit: Submit, claim_task: Claim) -> None:
     task_id = await submit(webhook_url="http://client/hook")
-    rescuer = Rescuer(database, POLICY)
+    changed: list[UUID] = []
+    rescuer = Rescuer(database, POLICY, changed.append)
     dispatches: list[Dispatch] = []
     for _ in range(3):
         task = await claim_task(task_id, lease_s=0)
@@ -104,6 +107,7 @@ async def test_the_third_lost_worker_is_poison(database: asyncpg.Pool, submit: S
     assert (row["state"], row["crashes"], row["attempts"]) == ("dead", 3, 0)
     job = await job_row(database, task.job_id)
     assert (job["status"], job["error_code"]) == ("FAILED", "poison")
+    assert changed == [task.job_id]
     assert [one.kind for one in dispatches] == [TaskKind.DELIVER]
 
 
