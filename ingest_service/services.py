@@ -16,9 +16,12 @@ from ingest_service.auth.key_cache import KeyCache, find_keys
 from ingest_service.auth.key_listener import listening_for_key_changes
 from ingest_service.database import POOL_SIZE, Database
 from ingest_service.errors import OutageError
+from ingest_service.jobs.cancel import cancel_job
 from ingest_service.jobs.events import JobWatcher
 from ingest_service.jobs.queries import JobReader
 from ingest_service.jobs.renders import Renders
+from ingest_service.jobs.views import JobKey
+from ingest_service.jobs.waiting import Waiters
 from ingest_service.quotas.concurrent_uploads import TenantLimits, open_tenant_limits
 from ingest_service.readiness import Readiness, check_health, see_processors
 from ingest_service.settings import IngestSettings
@@ -56,6 +59,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     renders: Renders
     presigned_downloads: bool
     watcher: JobWatcher
+    waiters: Waiters
     key_cache: KeyCache
     limits: TenantLimits
     backlog: BacklogReader
@@ -84,7 +88,10 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
         redis,
         Database.opened(settings.database_url.reveal(), pool_size, settings.database_pooler) as database,
         DispatchNotifier.opened(redis) as notifier,
-        JobWatcher.opened(database, stopping) as watcher,
+        JobWatcher.opened(database, redis, stopping) as watcher,
+        Waiters(
+            redis, watcher, partial(_cancel, database, notifier), grace_s=settings.hang_up_grace_s
+        ).running() as waiters,
         _open_key_ring(settings, database) as key_cache,
         open_tenant_limits(settings, database, redis) as limits,
         Renders.opened(
@@ -125,6 +132,7 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
             renders=renders,
             presigned_downloads=settings.presigned_downloads,
             watcher=watcher,
+            waiters=waiters,
             key_cache=key_cache,
             limits=limits,
             backlog=_backlog_reader(database),
@@ -143,6 +151,10 @@ async def _open_key_ring(settings: IngestSettings, database: Database) -> AsyncI
             yield keys
     finally:
         await keys.close()
+
+
+async def _cancel(database: Database, notifier: DispatchNotifier, key: JobKey) -> None:
+    await cancel_job(database, notifier, key.tenant, str(key.job_id))
 
 
 def _backlog_reader(database: Database) -> BacklogReader:

@@ -72,6 +72,9 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
     max_event_streams: Bound = 10_000
     max_event_streams_of_tenant: Bound = 5_000
     max_event_streams_of_key: Bound = 2_500
+    hang_up_grace_s: Annotated[float, msgspec.Meta(ge=0)] = (
+        30.0  # a job made for a waiting request is cancelled so long after the last of these disconnected
+    )
     max_open_uploads: Bound = 1_000  # of a tenant: resumable and presigned uploads that are not jobs yet
     max_upload_parts: Bound = 10_000  # of a resumable upload; each request adds one, and a long one every 64 MiB
     max_ended_uploads: Bound = 20_000  # of a tenant: expired and terminated uploads, which are kept for days

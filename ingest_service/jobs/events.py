@@ -1,23 +1,30 @@
-"""Stream a job's events: poll the states of all watched jobs with one query, since thousands of clients may watch.
+"""Watch jobs for the clients that follow them or wait for them: read the states of many jobs with one query.
 
-A listener stores the newest state only, however slowly its client reads. While Postgres is unavailable there are no
-events; the first successful poll sends the changes.
+The jobs that hints name are read at once, and all watched jobs every few seconds, since a hint may be lost. Without a
+connection for hints, all are read every half second. A listener stores the newest state only, however slowly its client
+reads. While Postgres is unavailable there are no events; the first successful poll sends the changes.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
+from uuid import UUID
+
+from redis.asyncio import Redis
 
 from ingest_service.database import Database
+from ingest_service.jobs.hints import HintReceiver
 from ingest_service.jobs.queries import job_erased, no_such_job
 from ingest_service.jobs.views import STATES, JobKey, JobState, event, key_of, state_of
 from ingest_service.telemetry.metrics import EVENT_LISTENERS, EVENT_QUERIES
 from shared.connections.tenancy import ALL_TENANTS
+from shared.run_beside import run_beside
 from shared.telemetry.logs import Log
 from shared.telemetry.outages import Outages
 
-POLL_S = 0.5
-PAUSE_FACTOR = 4.0  # a slow database is polled less often: pause for at least so many times the last poll's duration
+POLL_S = 5.0  # while hints arrive
+BLIND_POLL_S = 0.5  # while they may get lost, or the last poll failed
+PAUSE_FACTOR = 4.0  # a slow database is read less often: pause for at least so many times the last read's duration
 
 Found = dict[JobKey, JobState]
 
@@ -48,29 +55,28 @@ class Listener:
 
 
 class JobWatcher:
-    """Polls the jobs of all listeners of a process. Does nothing without listeners."""
+    """Watches the jobs of all listeners of a process. Does nothing without listeners."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, redis: Redis) -> None:
+        self.hints = HintReceiver(redis, self._on_hint, self._on_loss)
         self._database = database
         self._listeners: dict[JobKey, set[Listener]] = {}
+        self._keys: dict[UUID, JobKey] = {}  # of the jobs with listeners
+        self._hinted: set[JobKey] = set()
         self._requested: dict[JobKey, asyncio.Future[JobState | None]] = {}
         self._wake = asyncio.Event()
+        self._polled_s = self._free_at_s = 0.0  # the end of the last poll; the end of the pause after the last read
+        self._has_failed = False
         self._is_stopping = False
         self._outages = Outages(Log(__name__), "event_polling_failed", "event_polling_resumed")
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, database: Database, stopping: asyncio.Event) -> AsyncIterator["JobWatcher"]:
+    async def opened(cls, database: Database, redis: Redis, stopping: asyncio.Event) -> AsyncIterator["JobWatcher"]:
         """Run a watcher during the block. End all listeners when `stopping` is set."""
-        watcher = cls(database)
-        tasks = [asyncio.create_task(watcher._poll_forever()), asyncio.create_task(watcher._end_all(stopping))]
-        try:
+        watcher = cls(database, redis)
+        async with watcher.hints.running(), run_beside(watcher._read_forever()), run_beside(watcher._end_all(stopping)):
             yield watcher
-        finally:
-            for task in tasks:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
 
     async def get(self, key: JobKey) -> JobState:
         """Return a job's current state. Concurrent calls share one query.
@@ -93,15 +99,18 @@ class JobWatcher:
         if self._is_stopping:
             listener.end()
         self._listeners.setdefault(key, set()).add(listener)
+        self._keys[key.job_id] = key
         EVENT_LISTENERS.inc()
         self._wake.set()
         try:
-            yield listener
+            with self.hints.watching(key.job_id):
+                yield listener
         finally:
             EVENT_LISTENERS.dec()
             self._listeners[key].remove(listener)
             if not self._listeners[key]:
                 del self._listeners[key]
+                self._keys.pop(key.job_id, None)
 
     async def _end_all(self, stopping: asyncio.Event) -> None:
         await stopping.wait()
@@ -110,37 +119,61 @@ class JobWatcher:
             for listener in listeners:
                 listener.end()
 
-    async def _poll_forever(self) -> None:
-        clock = asyncio.get_running_loop().time
-        due_s = clock()
-        while True:
-            await self._wait_until(due_s)
-            began_s = clock()
-            await self._poll(listeners=began_s >= due_s)
-            if began_s >= due_s:
-                due_s = clock() + max(POLL_S, PAUSE_FACTOR * (clock() - began_s))
+    def _on_hint(self, job_id: UUID) -> None:
+        if key := self._keys.get(job_id):
+            self._hinted.add(key)
+            self._wake.set()
 
-    async def _wait_until(self, due_s: float) -> None:
-        """Wait for a call of `get`, or for the next poll if there are listeners."""
+    def _on_loss(self) -> None:
+        self._wake.set()  # the next poll is due earlier
+
+    async def _read_forever(self) -> None:
+        clock = asyncio.get_running_loop().time
+        while True:
+            await self._wait()
+            began_s = clock()
+            is_poll = bool(self._listeners) and began_s >= self._poll_at_s()
+            due = self._due(is_poll=is_poll) if began_s >= self._free_at_s else set()
+            await self._read(due, is_poll=is_poll)
+            if is_poll:
+                self._polled_s = clock()
+            if due:
+                self._free_at_s = clock() + PAUSE_FACTOR * (clock() - began_s)
+
+    def _due(self, *, is_poll: bool) -> set[JobKey]:
+        hinted, self._hinted = self._hinted, set()
+        return set(self._listeners) if is_poll else hinted & self._listeners.keys()
+
+    def _poll_at_s(self) -> float:
+        every_s = POLL_S if self.hints.is_healthy and not self._has_failed else BLIND_POLL_S
+        return max(self._polled_s + every_s, self._free_at_s)
+
+    async def _wait(self) -> None:
+        """Wait for a call of `get`, for hints, or for the next poll if there are listeners."""
+        due_s = self._poll_at_s() if self._listeners else None
+        if self._hinted:
+            due_s = self._free_at_s
         with suppress(TimeoutError):
-            async with asyncio.timeout_at(due_s if self._listeners else None):
+            async with asyncio.timeout_at(due_s):
                 await self._wake.wait()
         self._wake.clear()
 
-    async def _poll(self, *, listeners: bool) -> None:
-        """Answer the calls of `get` and, if `listeners`, update the listeners."""
+    async def _read(self, due: set[JobKey], *, is_poll: bool) -> None:
+        """Answer the calls of `get`, and update the listeners of the jobs that are due."""
         requested, self._requested = self._requested, {}
-        keys = requested.keys() | self._listeners.keys() if listeners else requested.keys()
+        keys = due | requested.keys()
         if not keys:
             return
         try:
             found = await self._find(keys)
         except Exception as error:  # noqa: BLE001 - the streams survive every error
+            self._has_failed = True
             self._outages.failed(error, listeners=len(self._listeners))
             for answer in requested.values():
                 answer.set_exception(error)
                 answer.exception()  # mark as retrieved: the caller may have been cancelled
         else:
+            self._has_failed = self._has_failed and not is_poll
             self._outages.worked()
             for key, answer in requested.items():
                 answer.set_result(found.get(key))

@@ -18,6 +18,12 @@ END_CHUNK = "UPDATE tasks SET state = 'done' WHERE id = $1"
 COUNT_CHUNK = "UPDATE jobs SET chunks_done = chunks_done + 1 WHERE id = $1"
 
 
+async def change(ingest: Ingest, job_id: str, query: str, *arguments: object) -> None:
+    """Change a job as the processor does: commit, then publish a hint."""
+    await ingest.sql(query, *arguments)
+    await ingest.hint(job_id)
+
+
 async def listeners(ingest: Ingest) -> float:
     return (await scrape(ingest)).get("event_listeners")
 
@@ -54,7 +60,7 @@ async def test_a_short_job_is_followed_to_its_end(ingest: Ingest) -> None:
         await records.start(ingest, job_id)
         seen.append(await stream.next())
         for progress in (0.25, 0.5):
-            await ingest.sql(SET_PROGRESS, task["id"], progress)
+            await change(ingest, job_id, SET_PROGRESS, task["id"], progress)
             seen.append(await stream.next())
         await records.complete(ingest, job_id)
         seen.append(await stream.next())
@@ -80,7 +86,7 @@ async def test_progress_grows_by_windows_and_by_finished_chunks(ingest: Ingest) 
             (END_CHUNK, (chunks[0],)),
             (COUNT_CHUNK, (job_id,)),
         ]:
-            await ingest.sql(query, *arguments)
+            await change(ingest, job_id, query, *arguments)
             seen.append(await stream.next())
         _, job = await ingest.get(f"/v1/jobs/{job_id}")
     assert [event.data["progress"] for event in seen] == [0.1, 0.206, 0.312, 0.419, 0.419]
@@ -161,7 +167,7 @@ async def test_a_deleted_row_ends_the_stream(ingest: Ingest) -> None:
     job_id = await ingest.submit(wav())
     async with following(ingest, job_id) as stream:
         await stream.next()
-        await ingest.sql("DELETE FROM jobs WHERE id = $1", job_id)
+        await change(ingest, job_id, "DELETE FROM jobs WHERE id = $1", job_id)
         await stream.ends()
 
 

@@ -14,6 +14,7 @@ from ingest_service.database import Database
 from ingest_service.jobs.events import JobWatcher, Listener
 from ingest_service.jobs.views import JobKey, JobState
 from ingest_service.settings import IngestSettings
+from shared.connections.redis import open_redis
 from shared.ids import new_id
 from shared.schemas.states import JobStatus, Stage
 from tests.support.ingest.following import Stream, following
@@ -66,8 +67,10 @@ async def test_2000_listeners_on_one_process(settings: IngestSettings) -> None:
         assert (await scrape(ingest)).get("event_listeners") == LISTENERS
 
         await ingest.sql("UPDATE jobs SET status = 'PROCESSING'")
+        await ingest.hint(*jobs)
         second = await asyncio.gather(*(stream.next() for stream in streams))
         await ingest.sql("UPDATE jobs SET status = 'COMPLETED'")
+        await ingest.hint(*jobs)
         third = await asyncio.gather(*(stream.next() for stream in streams))
         await asyncio.gather(*(stream.ends() for stream in streams))
         queries = (await scrape(ingest)).get("event_queries_total")
@@ -119,7 +122,8 @@ async def test_jobs_without_listeners_are_not_polled(settings: IngestSettings) -
     key = JobKey("default", new_id())
     async with (
         Database.opened(settings.database_url.reveal()) as database,
-        JobWatcher.opened(database, asyncio.Event()) as watcher,
+        open_redis(settings.redis_url.reveal()) as redis,
+        JobWatcher.opened(database, redis, asyncio.Event()) as watcher,
     ):
         with watcher.listening(key, state(0)), watcher.listening(key, state(0)) as listener:
             assert set(watcher._listeners) == {key}

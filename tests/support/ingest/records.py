@@ -1,4 +1,4 @@
-"""Write to the database what the processor writes for a job."""
+"""Write to the database what the processor writes for a job, and publish hints as it does."""
 
 from typing import Any
 from uuid import UUID
@@ -50,6 +50,7 @@ async def end_task(ingest: Ingest, task_id: UUID, state: str, code: FailureCode 
 async def end_job(ingest: Ingest, job_id: str, status: JobStatus, code: FailureCode | None = None) -> str:
     """End a job as `settle` does: with its event, and a deliver task if it has a webhook. Return the event's id."""
     (job,) = await ingest.sql(END_JOB, job_id, status, code, code and "It broke.")
+    await ingest.hint(job_id)
     event = event_id(job["id"], job["generation"], EventType.of(status))
     if job["webhook_url"]:
         body = event_body(job["id"], status, ended_at=job["completed_at"], metadata_json=job["metadata"])
@@ -81,6 +82,7 @@ async def start(ingest: Ingest, job_id: str) -> None:
         "WHERE job_id = $1 AND state = 'dispatched'",
         job_id,
     )
+    await ingest.hint(job_id)
 
 
 async def insert_task(  # noqa: PLR0913

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import aiohttp
 import asyncpg
@@ -20,6 +21,8 @@ from ingest_service.server.serve import Server, bounded_protocol
 from ingest_service.server.supervisor import bind
 from ingest_service.settings import IngestSettings
 from shared.blobs.blob_store import BlobStore
+from shared.connections.redis import open_redis
+from shared.job_hints import JobHints
 from tests.support.servers import as_owner
 
 
@@ -63,6 +66,11 @@ class Ingest:
             return list(await connection.fetch(query, *arguments))
         finally:
             await connection.close()
+
+    async def hint(self, *job_ids: str) -> None:
+        """Publish that jobs have changed, as the processor does after each commit."""
+        async with open_redis(self.settings.redis_url.reveal()) as redis, JobHints.opened(redis) as hints:
+            hints.changed(*map(UUID, map(str, job_ids)))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[asyncpg.Connection]:

@@ -1,0 +1,136 @@
+"""Receives the hints that jobs have changed: one connection to Redis a process, open only while a job is watched.
+
+Each watched job has a channel of its own, so that a process does not read the hints of jobs that others watch. Redis
+confirms each subscription. A confirmation counts as a hint: what changed before it was not received. So after a lost
+connection every watched job is read again.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+from uuid import UUID
+
+from redis.asyncio import Redis
+
+from shared.ids import parse_id
+from shared.job_hints import CHANNEL, channel_of
+from shared.run_beside import run_beside, run_until_first_ends
+from shared.telemetry.logs import Log
+from shared.telemetry.outages import Outages
+
+HEARTBEAT_S = 1.0
+DEAD_AFTER_S = 3.0  # without an answer to a heartbeat: a frozen server, or a dead network
+RECONNECT_AFTER_S = 0.5
+BATCH = 1000  # channels in one command
+
+
+class HintReceiver:
+    """The subscriptions of one process."""
+
+    def __init__(self, redis: Redis, on_hint: Callable[[UUID], None], on_loss: Callable[[], None]) -> None:
+        """`on_hint` gets the job's id; `on_loss` is called when hints may get lost from now on."""
+        self.is_healthy = False  # hints of all watched jobs arrive, or their confirmations will
+        self._redis = redis
+        self._on_hint = on_hint
+        self._on_loss = on_loss
+        self._watched: Counter[UUID] = Counter()
+        self._confirmed: set[UUID] = set()
+        self._to_change: dict[UUID, None] = {}  # to subscribe or unsubscribe
+        self._wake = asyncio.Event()
+        self._outages = Outages(Log(__name__), "job_hints_disconnected", "job_hints_reconnected")
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Receive hints during the block. Connects in the background."""
+        async with run_beside(self._run_forever()):
+            yield
+
+    @contextmanager
+    def watching(self, job_id: UUID) -> Iterator[None]:
+        """Receive the hints of a job during the block. The first hint comes as soon as no later one can be missed."""
+        self._watched[job_id] += 1
+        if job_id in self._confirmed:
+            self._on_hint(job_id)
+        self._change(job_id)
+        try:
+            yield
+        finally:
+            self._watched[job_id] -= 1
+            if not self._watched[job_id]:
+                del self._watched[job_id]
+                self._change(job_id)
+
+    def _change(self, job_id: UUID) -> None:
+        self._to_change[job_id] = None
+        self._wake.set()
+
+    async def _run_forever(self) -> None:
+        while True:
+            while not self._watched:
+                await self._wake.wait()
+                self._wake.clear()
+            try:
+                await self._receive()
+            except Exception as error:  # noqa: BLE001 - the receiver must reconnect after any error
+                self._outages.failed(error, jobs=len(self._watched))
+                await asyncio.sleep(RECONNECT_AFTER_S)
+
+    async def _receive(self) -> None:
+        """Receive on one connection, until no job is watched. Raise the client's errors, and TimeoutError."""
+        self._to_change = dict.fromkeys(self._watched)
+        pubsub = self._redis.pubsub()
+        try:
+            await self._send_changes(pubsub)  # before the first read, which needs a connection
+            await run_until_first_ends(
+                self._send_until_unwatched(pubsub), self._read_forever(pubsub), _beat_forever(pubsub)
+            )
+        finally:
+            self.is_healthy = False
+            self._confirmed.clear()
+            self._on_loss()
+            await pubsub.aclose()  # type: ignore[no-untyped-call]
+
+    async def _send_until_unwatched(self, pubsub: Any) -> None:
+        while self._watched:
+            await self._wake.wait()
+            self._wake.clear()
+            await self._send_changes(pubsub)
+
+    async def _send_changes(self, pubsub: Any) -> None:
+        """Subscribe to newly watched jobs, and unsubscribe from the others, in few commands."""
+        changed, self._to_change = list(self._to_change), {}
+        for first in range(0, len(changed), BATCH):
+            batch = changed[first : first + BATCH]
+            if added := [channel_of(job_id) for job_id in batch if job_id in self._watched]:
+                await pubsub.subscribe(*added)
+            if gone := [job_id for job_id in batch if job_id not in self._watched]:
+                self._confirmed.difference_update(gone)
+                await pubsub.unsubscribe(*map(channel_of, gone))
+
+    async def _read_forever(self, pubsub: Any) -> None:
+        while True:
+            message = await pubsub.get_message(timeout=DEAD_AFTER_S)
+            if message is None:
+                raise TimeoutError("Redis sends nothing")
+            if not self.is_healthy:
+                self.is_healthy = True
+                self._outages.worked()
+            self._take(message)
+
+    def _take(self, message: dict[str, Any]) -> None:
+        channel: bytes | None = message["channel"]
+        job_id = parse_id(channel.decode().removeprefix(CHANNEL)) if channel else None
+        if job_id is None or job_id not in self._watched:
+            return
+        if message["type"] == "subscribe":
+            self._confirmed.add(job_id)
+        if message["type"] in {"subscribe", "message"}:
+            self._on_hint(job_id)
+
+
+async def _beat_forever(pubsub: Any) -> None:
+    while True:
+        await asyncio.sleep(HEARTBEAT_S)
+        await pubsub.ping()
