@@ -4,7 +4,7 @@ Outside of a request, notes are dropped. So use cases do not depend on a request
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from uuid import UUID
@@ -13,7 +13,7 @@ from uuid import UUID
 class RequestRecord:
     """One request. Times are seconds of `time.perf_counter`."""
 
-    __slots__ = ("accepted_job", "began_s", "commit_began_s", "commit_s", "problem", "status", "waited_s")
+    __slots__ = ("accepted_job", "began_s", "commit_began_s", "commit_s", "end_upload", "problem", "status", "waited_s")
 
     def __init__(self) -> None:
         self.began_s = time.perf_counter()
@@ -23,6 +23,7 @@ class RequestRecord:
         self.status = 0  # of the answer; 0: no answer yet
         self.problem: str | None = None  # a code of PROBLEM_TYPES
         self.accepted_job: UUID | None = None
+        self.end_upload: Callable[[], None] = lambda: None  # counts the upload; a repeat changes nothing
 
     def elapsed_s(self) -> float:
         """Return the time since the request's head was read."""
@@ -48,6 +49,12 @@ def note_accepted(job_id: UUID) -> None:
     """Note the job that the upload became."""
     if record := CURRENT_REQUEST.get():
         record.accepted_job = job_id
+
+
+def note_upload_ended() -> None:
+    """Note that the upload is complete although its answer waits."""
+    if record := CURRENT_REQUEST.get():
+        record.end_upload()
 
 
 @contextmanager

@@ -69,16 +69,26 @@ def recorded(own_id: str, *, upload: bool) -> Iterator[RequestRecord]:
     record = RequestRecord()
     token = CURRENT_REQUEST.set(record)
     if upload:
-        metrics.UPLOADS_OPEN.inc()
+        _begin_upload(record, own_id)
     try:
         with bound(request_id=own_id):
             yield record
     finally:
         CURRENT_REQUEST.reset(token)
-        if upload:
-            metrics.UPLOADS_OPEN.dec()
-            count_upload(record)
-            trace_upload(record, own_id)
+        record.end_upload()
+
+
+def _begin_upload(record: RequestRecord, own_id: str) -> None:
+    """Count an open upload until `record.end_upload` is called first."""
+
+    def end() -> None:
+        record.end_upload = lambda: None
+        metrics.UPLOADS_OPEN.dec()
+        count_upload(record)
+        trace_upload(record, own_id)
+
+    metrics.UPLOADS_OPEN.inc()
+    record.end_upload = end
 
 
 def _is_logged(record: RequestRecord, sample: float) -> bool:

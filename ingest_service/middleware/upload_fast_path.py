@@ -42,7 +42,10 @@ def with_upload_fast_path(app: ASGIApp, services: Callable[[], Services]) -> ASG
 def _is_usual_upload(scope: HTTPScope) -> bool:
     if scope["method"] != "POST" or scope["path"] not in ONLY_FORM or scope["root_path"]:
         return False
-    return all(USUAL_HOST.fullmatch(value) for name, value in scope["headers"] if name == b"host")
+    for name, value in scope["headers"]:
+        if name == b"prefer" or (name == b"host" and not USUAL_HOST.fullmatch(value)):  # it may want to wait
+            return False
+    return True
 
 
 async def _accept(services: Services, scope: HTTPScope, receive: Receive, send: Send) -> None:

@@ -11,6 +11,14 @@ from ingest_service.middleware.access_log import is_upload
 from ingest_service.middleware.problems import send_problem
 from ingest_service.quotas.concurrent_uploads import TenantLimits, UploadSlot
 
+RELEASE_KEY = "headrace.release_upload_slot"  # in the ASGI scope, if the upload has a slot
+
+
+async def release_slot(scope: Any) -> None:
+    """Release the slot of an upload that is complete although its answer waits."""
+    if RELEASE_KEY in scope:
+        await scope[RELEASE_KEY]()
+
 
 def with_upload_slots(app: ASGIApp, limits: Callable[[], TenantLimits]) -> ASGIApp:
     """Wrap an ASGI application whose requests are authenticated. The server opens `limits` after this call."""
@@ -27,6 +35,8 @@ def with_upload_slots(app: ASGIApp, limits: Callable[[], TenantLimits]) -> ASGIA
         if slot is None:
             await app(scope, receive, send)
             return
+
+        scope[RELEASE_KEY] = slot.release
 
         async def send_after(message: Any) -> None:
             await slot.release()  # before the answer: the client may send its next upload at once

@@ -15,7 +15,7 @@ from litestar.openapi.spec import Components, Example, OpenAPIResponse, Operatio
 from ingest_service.auth.caller import OPEN
 from ingest_service.problem_types import PROBLEM_TYPES
 from ingest_service.readiness import Readiness
-from shared.schemas.api import JobAccepted, Problem
+from shared.schemas.api import JobAccepted, JobView, Problem
 
 EXAMPLE_JOB_ID = "019aa3c5-7a3e-7bd0-9c46-0d6c2f1f7f10"
 
@@ -92,6 +92,11 @@ _SUBMIT_CODES = (
     "unsupported_content_type unsupported_media unsupported_content_encoding storage_full quota_exceeded rate_limited"
 ).split()
 _ACCEPTED: Specs = {
+    201: ResponseSpec(
+        JobView,
+        generate_examples=False,
+        description="With `Prefer: wait`: the job was over in time. It may have failed.",
+    ),
     202: ResponseSpec(
         JobAccepted,
         generate_examples=False,

@@ -105,7 +105,14 @@ DIGESTS = Schema(
     type=OpenAPIType.STRING,
     description="RFC 9530: `sha-256=:base64:` or `sha-512=:base64:`, comma-separated. Other algorithms are ignored.",
 )
+PREFER = Parameter(
+    name="Prefer",
+    param_in="header",
+    schema=Schema(type=OpenAPIType.STRING),
+    description="RFC 7240: `wait=N` waits at most N seconds (1 to 60) for the end of the job. Others are ignored.",
+)
 HEADERS = [
+    PREFER,
     Parameter(
         name="Idempotency-Key",
         param_in="header",
@@ -164,6 +171,14 @@ class AnyUpload(Operation):
         raw = dict.fromkeys(("audio/*", "video/*", "application/octet-stream"), RAW_BODY)
         self.request_body = RequestBody(content={FORM_TYPE: FORM_BODY, **raw, JSON_TYPE: JSON_BODY}, required=True)
         self.parameters = [*_query_parameters(), *HEADERS]
+
+
+@dataclass
+class Waiting(Operation):
+    """Adds the header with which a request waits for a job."""
+
+    def __post_init__(self) -> None:
+        self.parameters = [*(self.parameters or []), PREFER]
 
 
 def _query_parameters() -> list[Any]:

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
-from litestar import Request, delete, get, post
+from litestar import Request, Response, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
@@ -11,20 +11,33 @@ from ingest_service.auth.caller import Caller, Scope, needs
 from ingest_service.jobs.cancel import cancel_job
 from ingest_service.jobs.diarize import diarize_job, read_speaker_options
 from ingest_service.jobs.erase import erase_job
+from ingest_service.jobs.queries import parse_job_id
 from ingest_service.jobs.views import JOB_CURSOR, decode_cursor
 from ingest_service.openapi.document import CANCEL, DIARIZE, NOT_FOUND, ONE_JOB, WRONG_PARAMETER
 from ingest_service.openapi.speakers import SpeakersBody
+from ingest_service.openapi.uploads import Waiting
+from ingest_service.routes.prefer import applied, finished_job, wanted_wait_s
 from ingest_service.services import Services
 from shared.schemas.api import JobAccepted, JobList, JobView, Links
 from shared.schemas.states import JobStatus
 
 
-@get("/v1/jobs/{job_id:str}", responses=ONE_JOB, opt=needs(Scope.READ), summary="Get a job")
+@get("/v1/jobs/{job_id:str}", operation_class=Waiting, responses=ONE_JOB, opt=needs(Scope.READ), summary="Get a job")
 async def get_job(
-    job_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
-) -> JobView:
-    """A job's state. While it is QUEUED, `queue_position` counts from 1 and `estimated_wait_s` estimates the wait."""
-    return await services.jobs.get(caller.tenant, job_id)
+    job_id: FromPath[str],
+    request: Request[Any, Any, Any],
+    caller: NamedDependency[Caller],
+    services: NamedDependency[Services],
+) -> Response[JobView]:
+    """A job's state. While it is QUEUED, `queue_position` counts from 1 and `estimated_wait_s` estimates the wait.
+
+    With `Prefer: wait=N`, the answer comes when the job is over, but at the latest after N seconds.
+    """
+    if wait_s := wanted_wait_s(request.scope["headers"]):
+        job = await finished_job(services, caller, parse_job_id(job_id), wait_s, request.receive)
+        if job is not None:
+            return Response(job, headers=applied(wait_s))
+    return Response(await services.jobs.get(caller.tenant, job_id))
 
 
 @get("/v1/jobs", responses=WRONG_PARAMETER, opt=needs(Scope.READ), summary="List jobs")

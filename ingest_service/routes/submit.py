@@ -4,17 +4,22 @@
 """
 
 from typing import Any
+from uuid import UUID
 
 from litestar import Request, Response, post
 from litestar.di import NamedDependency
 
-from ingest_service.auth.caller import Caller, Scope, needs
+from ingest_service.auth.caller import Caller, Scope, caller_of, needs
+from ingest_service.errors import IngestError
 from ingest_service.middleware.upload_fast_path import accept_upload
+from ingest_service.middleware.upload_slots import release_slot
 from ingest_service.openapi.document import SUBMIT, SUBMIT_ANY
 from ingest_service.openapi.uploads import PRESIGNED, AnyUpload, FormUpload
+from ingest_service.request_record import note_upload_ended
+from ingest_service.routes.prefer import applied, finished_job, wanted_wait_s
 from ingest_service.services import Services
 from ingest_service.uploads.presigned_uploads import PATH
-from shared.schemas.api import DirectUpload, JobAccepted
+from shared.schemas.api import DirectUpload, JobView
 
 
 @post(
@@ -26,11 +31,12 @@ from shared.schemas.api import DirectUpload, JobAccepted
     opt=needs(Scope.SUBMIT),
     summary="Submit audio",
 )
-async def submit_job(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[JobAccepted]:
+async def submit_job(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[Any]:
     """Store the audio and queue a job. The answer comes when both are safe, before the transcription.
 
     For a URL, the answer comes when the job is committed; the audio is fetched when the job starts. For an `upload_id`,
-    it comes when the bucket has copied the uploaded bytes.
+    it comes when the bucket has copied the uploaded bytes. With `Prefer: wait=N`, the answer is 201 with the finished
+    job if that is over within N seconds.
     """
     return await _accept(request, services, only_form=False)
 
@@ -44,14 +50,32 @@ async def submit_job(request: Request[Any, Any, Any], services: NamedDependency[
     opt=needs(Scope.SUBMIT),
     summary="Submit audio as a form",
 )
-async def upload_audio(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[JobAccepted]:
+async def upload_audio(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[Any]:
     """The same as `POST /v1/jobs`, for multipart forms only."""
     return await _accept(request, services, only_form=True)
 
 
-async def _accept(request: Request[Any, Any, Any], services: Services, *, only_form: bool) -> Response[JobAccepted]:
+async def _accept(request: Request[Any, Any, Any], services: Services, *, only_form: bool) -> Response[Any]:
     body = await accept_upload(services, request.scope, request.receive, only_form=only_form)
-    return Response(body, status_code=202, headers={"Location": body.links.self})
+    location = {"Location": body.links.self}
+    wait_s = wanted_wait_s(request.scope["headers"])
+    job = await _finished(request, services, body.job_id, wait_s) if wait_s else None
+    if wait_s and job:
+        return Response(job, status_code=201, headers=location | applied(wait_s))
+    return Response(body, status_code=202, headers=location)
+
+
+async def _finished(request: Request[Any, Any, Any], services: Services, job_id: str, wait_s: int) -> JobView | None:
+    """Return the job if it is over within `wait_s`, and the key may read it. The job is safe whatever happens here."""
+    caller = caller_of(request.scope)
+    if Scope.READ not in caller.scopes:
+        return None
+    await release_slot(request.scope)
+    note_upload_ended()
+    try:
+        return await finished_job(services, caller, UUID(job_id), wait_s, request.receive)
+    except IngestError:
+        return None
 
 
 @post(PATH, responses=PRESIGNED, status_code=201, opt=needs(Scope.SUBMIT), summary="Get a URL to upload to")

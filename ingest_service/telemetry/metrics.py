@@ -38,9 +38,9 @@ BELL_FAILURES = METRIC_REGISTRY.counter(
 DATABASE_OUTAGES = METRIC_REGISTRY.counter(
     "headrace_ingest_database_outages_total", "Requests that failed because the database was unavailable."
 )
-EVENT_LISTENERS = METRIC_REGISTRY.gauge("headrace_ingest_event_listeners", "Open event streams.")
+EVENT_LISTENERS = METRIC_REGISTRY.gauge("headrace_ingest_event_listeners", "Open event streams and waiting requests.")
 EVENT_QUERIES = METRIC_REGISTRY.counter(
-    "headrace_ingest_event_queries_total", "Queries for event streams. Each query reads all watched jobs."
+    "headrace_ingest_event_queries_total", "Queries for event streams and waiting requests. Each query reads many jobs."
 )
 ANSWERS_ABORTED = METRIC_REGISTRY.counter(
     "headrace_ingest_answers_aborted_total", "Connections closed because their clients read a large answer too slowly."

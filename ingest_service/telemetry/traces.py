@@ -33,7 +33,7 @@ def trace_upload(record: RequestRecord, request_id: str) -> None:
             "headrace.request_id": request_id,
             "headrace.client_wait_s": round(record.waited_s, 6),
             "headrace.store_s": round(record.store_s(), 6),
-            "http.response.status_code": record.status,
+            **({"http.response.status_code": record.status} if record.status else {}),  # an answer may wait for its job
         },
     )
     spans.send(upload)
