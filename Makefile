@@ -17,7 +17,7 @@ INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 FORCE:
-.PHONY: FORCE help demo run test test-fast test-full record-contracts check bench-ingest bench-transcribe bench-denoise bench-diarize bench-scaling chaos fleet fuzz dead-letters redrive limits api-key revoke-key lock platforms sbom audit test-install docs
+.PHONY: FORCE help demo run test test-fast test-full record-contracts check bench-ingest bench-transcribe bench-denoise bench-diarize bench-scaling bench-waiting chaos fleet fuzz dead-letters redrive limits api-key revoke-key lock platforms sbom audit test-install docs
 
 help: # list the targets
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -103,6 +103,9 @@ bench-diarize: $(READY) $(SPEAKERS) ## measure diarization: FOLDER (recordings a
 
 bench-scaling: $(READY) ## measure small runs and single costs, simulate large loads: ARGS (--kept: measure nothing; --write: write the tables and plots of docs/scaling.md); prints one JSON object last
 	@$(RUN) tests.tools.benchmarks.scaling $(ARGS)
+
+bench-waiting: $(READY) ## measure requests that wait for their jobs: REPEATS (10), REQUESTS (1000), SECONDS (20); prints one JSON object last
+	@$(RUN) tests.tools.benchmarks.waiting --repeats $(or $(REPEATS),10) --requests $(or $(REQUESTS),1000) --seconds $(or $(SECONDS),20)
 
 ##@ Maintain
 

@@ -9,6 +9,7 @@ from processor_service.maintenance.dead_letters import PROJECTED
 from processor_service.maintenance.loop import LOCK_CLASS
 from shared.blobs import blob_keys
 from shared.connections import tenancy
+from shared.job_hints import channel_of
 from shared.queue import dispatch as messages
 from shared.queue import fair_shares
 from shared.queue.dispatch import Dispatch
@@ -34,6 +35,7 @@ def names() -> dict[str, object]:
         "redis scores": [fair_shares.MIN_SCORE, fair_shares.MAX_SCORE],
         "redis key of rates": shared_buckets.KEY,
         "redis key of processors": [messages.PROCESSOR_SEEN_KEY, messages.PROCESSOR_SEEN_TTL_MS],
+        "redis channel of a job": channel_of(ID),
         "redis lists": [DEAD_LETTER_LIST, PROJECTED],
         "arq function": messages.ARQ_FUNCTION,
         "arq id": Dispatch(ID, 3, TaskKind.CHUNK).arq_id,
