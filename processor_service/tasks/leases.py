@@ -158,7 +158,8 @@ class _HeldLease:
     def __init__(self, task: ClaimedTask, work: asyncio.Task[Outcome]) -> None:
         self.task = task
         self.work = work
-        self.progress = self.written_progress = 0.0
+        self.progress = 0.0
+        self.written = 0.0  # progress in the database
         self.ended_by: Outcome | None = None
 
     def end(self, outcome: Outcome) -> None:
@@ -249,8 +250,8 @@ class Leases:
                 one.end(LeaseLost())
 
     def _note_written(self, held: _HeldLease, progress: float) -> None:
-        if progress != held.written_progress:
-            held.written_progress = progress
+        if progress != held.written:
+            held.written = progress
             self._job_changed(held.task.job_id)
 
     async def drain(self, grace_s: float) -> None:
