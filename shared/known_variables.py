@@ -37,6 +37,7 @@ url model key times max_bytes max_seconds timeout_s silence_s failures cool_down
 """
 
 SETTINGS = frozenset(PREFIX + name.upper() for name in (_BOTH + _INGEST + _PROCESSOR).split())
+CLIENT_VARIABLES = frozenset({"HEADRACE_URL", "HEADRACE_API_KEY"})  # of the command `headrace`: no service reads them
 PROVIDER_ENDINGS = tuple(name.upper() for name in _PROVIDER_SETTINGS.split())
 PROVIDER = re.compile(rf"{PREFIX}PROVIDER_([A-Z0-9_]+?)_({'|'.join(PROVIDER_ENDINGS)})")
 ANY_PROVIDER = re.compile(rf"{PREFIX}PROVIDER_([A-Z0-9]+)_[A-Z0-9_]+")
@@ -67,7 +68,9 @@ def unknown_variables(environ: Mapping[str, str]) -> list[UnknownVariable]:
     return [
         UnknownVariable(name, _nearest(name, providers))
         for name in names
-        if name not in SETTINGS and not PROVIDER.fullmatch(name) and not _is_from_kubernetes(name, services)
+        if name not in SETTINGS | CLIENT_VARIABLES
+        and not PROVIDER.fullmatch(name)
+        and not _is_from_kubernetes(name, services)
     ]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from deploy.local.ports import LOOPBACK
 from deploy.local.terminal import LocalStackError
 from processor_service.transcribers.engines import DEFAULT_ENGINE
-from shared.known_variables import UnknownVariable, unknown_variables
+from shared.known_variables import CLIENT_VARIABLES, UnknownVariable, unknown_variables
 
 MAX_PROCESSORS = 64
 
@@ -59,7 +59,7 @@ class Choices:
     def of(cls, environ: Mapping[str, str]) -> "Choices":
         """Read and check the options. Raise LocalStackError."""
         unknown = unknown_variables(environ)
-        unknown_names = {one.name for one in unknown}
+        left_out = {one.name for one in unknown} | CLIENT_VARIABLES
         return cls(
             port=_whole_number("PORT", environ.get("PORT") or "8000", 1, 65535),
             data_dir=Path(environ.get("DATA_DIR") or ".headrace").expanduser(),
@@ -67,7 +67,7 @@ class Choices:
             overrides={
                 name: value
                 for name, value in environ.items()
-                if name.startswith("HEADRACE_") and value and name not in unknown_names
+                if name.startswith("HEADRACE_") and value and name not in left_out
             },
             unknown=tuple(unknown),
             job=environ.get("JOB") or "",

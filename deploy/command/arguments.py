@@ -1,0 +1,243 @@
+"""The arguments of `headrace`. Parse and check; no effects.
+
+`transcribe` takes whisper's words, joined by `-` or `_`. What only the service can decide, such as whisper's
+`--device`, is accepted and named in a note.
+"""
+
+import argparse
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NoReturn
+
+import msgspec
+
+from deploy.command.errors import UsageError
+from deploy.command.outputs import FORMATS, STDOUT
+from deploy.command.transcribe import Wanted
+from shared.schemas.language_names import language_code
+from shared.schemas.options import JobOptions
+from shared.schemas.states import JobStatus
+
+ALL = "all"
+TRUTH = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
+SWITCHES = frozenset({"--word-timestamps", "--diarize"})  # whisper wants a value, other tools none: both are right
+LINE_COLUMNS = range(10, 201)
+LINES_OF_CUE = range(1, 5)
+# whisper's options about how a model runs.
+LEFT_TO_THE_SERVICE = (
+    "device threads fp16 model_dir verbose temperature best_of beam_size patience length_penalty suppress_tokens "
+    "suppress_regex condition_on_previous_text carry_initial_prompt temperature_increment_on_fallback "
+    "compression_ratio_threshold logprob_threshold no_speech_threshold prepend_punctuations append_punctuations "
+    "highlight_words max_words_per_line hallucination_silence_threshold"
+).split()
+EXIT_STATUS = "exit status: 0 all done, 1 something failed, 2 usage, 130 interrupted"
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}. See: {self.prog} --help")
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse the arguments. Raise UsageError."""
+    return _parser().parse_args(normalized(arguments))
+
+
+def normalized(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with `-` in the names of options, and with a value for each switch."""
+    found: list[str] = []
+    for number, argument in enumerate(arguments):
+        if argument == "--":
+            return [*found, *arguments[number:]]
+        name, equals, value = argument.partition("=")
+        if name.startswith("--"):
+            name = name.replace("_", "-")
+        found.append(name + equals + value)
+        following = arguments[number + 1].lower() if number + 1 < len(arguments) else ""
+        if name in SWITCHES and not equals and following not in TRUTH:
+            found[-1] = f"{name}=true"
+    return found
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="headrace", description="Transcribe audio with Headrace.", epilog=EXIT_STATUS)
+    parser.add_argument("--version", action="version", version=f"headrace {version('headrace')}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    common = _common()
+    _add_transcribe(commands, common)
+    _add_jobs(commands, common)
+    _add_operations(commands, common)
+    return parser
+
+
+def _common(default: str | None = None) -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False, allow_abbrev=False, argument_default=default)
+    of_service = common.add_argument_group("service")
+    of_service.add_argument("--url", help="its address (HEADRACE_URL; http://127.0.0.1:8000)")
+    of_service.add_argument("--api-key", metavar="KEY", help="better in HEADRACE_API_KEY: other users see arguments")
+    common.add_argument("--json", action="store_true", default=default or False, help="print JSON, one object a line")
+    return common
+
+
+def _add(commands: Any, common: argparse.ArgumentParser, name: str, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, parents=[common], help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False
+    )
+    return parser
+
+
+def _add_transcribe(commands: Any, common: argparse.ArgumentParser) -> None:
+    parser = _add(commands, common, "transcribe", "transcribe files, folders and URLs, and write the transcripts")
+    parser.epilog = f"Options may be joined by _ as whisper's are. {EXIT_STATUS}"
+    parser.add_argument("inputs", nargs="+", metavar="FILE|FOLDER|URL")
+    _add_outputs(parser.add_argument_group("outputs"))
+    _add_recognition(parser.add_argument_group("recognition"))
+    _add_work(parser.add_argument_group("work"))
+    for name in LEFT_TO_THE_SERVICE:
+        parser.add_argument(f"--{name.replace('_', '-')}", help=argparse.SUPPRESS)
+
+
+def _add_outputs(group: Any) -> None:
+    formats = f"{', '.join(FORMATS)}; several with commas; {ALL} (default)"
+    group.add_argument("-f", "--output-format", default=ALL, metavar="FORMAT", help=formats)
+    group.add_argument("-o", "--output-dir", metavar="DIR", help="default: beside each file; - prints one format")
+    group.add_argument("--max-line-width", type=_whole(LINE_COLUMNS), metavar="N", help="columns of a subtitle line")
+    group.add_argument("--max-line-count", type=_whole(LINES_OF_CUE), metavar="N", help="lines of a subtitle")
+
+
+def _add_recognition(group: Any) -> None:
+    group.add_argument("--model", help="a model of the service")
+    group.add_argument("--language", help="a code or an English name; default: detected")
+    group.add_argument(
+        "--task", choices=("transcribe", "translate"), default="transcribe", help="translate: to English"
+    )
+    group.add_argument("--initial-prompt", metavar="TEXT", help="names and words to expect")
+    group.add_argument("--word-timestamps", type=_truth, metavar="BOOL", help="the times of words (default: true)")
+    group.add_argument("--diarize", type=_truth, default=False, metavar="BOOL", help="name the speakers")
+    for name in ("num", "min", "max"):
+        group.add_argument(f"--{name}-speakers", type=int, metavar="N", help="implies --diarize")
+
+
+def _add_work(group: Any) -> None:
+    group.add_argument("-j", "--jobs", type=_whole(range(1, 257)), default=8, metavar="N", help="sources at once (8)")
+    group.add_argument("--force", action="store_true", help="also transcribe what is up to date")
+    group.add_argument("--erase", action="store_true", help="erase audio and transcript on the service when written")
+    group.add_argument("--watch", action="store_true", help="stay, and transcribe what comes into the folders")
+    group.add_argument("--every", type=_seconds, default=2.0, metavar="S", help="how often --watch looks (2)")
+
+
+def _add_jobs(commands: Any, common: argparse.ArgumentParser) -> None:
+    jobs = _add(commands, common, "jobs", "list jobs, newest first")
+    jobs.add_argument("--status", type=str.upper, choices=[each.value for each in JobStatus], metavar="STATUS")
+    jobs.add_argument("--limit", type=_whole(range(1, 1_000_001)), default=50, metavar="N", help="at most N (50)")
+    for name, text, several in (
+        ("show", "show a job", False),
+        ("events", "follow a job to its end", False),
+        ("cancel", "cancel jobs", True),
+        ("delete", "erase jobs: audio, transcript, metadata", True),
+    ):
+        _add(commands, common, name, text).add_argument("job", nargs="+" if several else None, metavar="JOB")
+
+
+def _add_operations(commands: Any, common: argparse.ArgumentParser) -> None:
+    letters = _add(commands, common, "dead-letters", "list tasks that failed permanently, oldest first")
+    letters.add_argument("--code", metavar="CODE", help="those that failed with this code")
+    redrive = _add(commands, common, "redrive", "start failed jobs again")
+    which = redrive.add_mutually_exclusive_group(required=True)
+    which.add_argument("job", nargs="*", default=[], metavar="JOB")
+    which.add_argument("--all", action="store_true", help="all dead letters")
+    which.add_argument("--code", metavar="CODE", help="those that failed with this code")
+    usage = _add(commands, common, "usage", "show what was used by day, and the quotas")
+    usage.add_argument("--from", dest="first", metavar="YYYY-MM-DD")
+    usage.add_argument("--to", dest="last", metavar="YYYY-MM-DD")
+    keys = _add(commands, common, "keys", "list, create and revoke API keys")
+    actions = keys.add_subparsers(dest="action", metavar="ACTION")
+    common = _common(argparse.SUPPRESS)  # what was given before the action counts
+    _add(actions, common, "list", "list keys (default)")
+    create = _add(actions, common, "create", "create a key, and print it once")
+    create.add_argument("--scopes", required=True, help="of submit,read,admin")
+    create.add_argument("--purpose", default="default")
+    create.add_argument("--expires-days", type=int, metavar="N")
+    _add(actions, common, "revoke", "revoke keys").add_argument("key", nargs="+", metavar="KEY_ID")
+
+
+def wanted_of(chosen: argparse.Namespace) -> Wanted:
+    """Return what to make of each source. Raise UsageError."""
+    size = {"max_chars": chosen.max_line_width, "max_lines": chosen.max_line_count}
+    formats = formats_of(chosen.output_format)
+    output_dir = None if chosen.output_dir is None else Path(chosen.output_dir).expanduser()
+    if output_dir == STDOUT and (len(formats) > 1 or chosen.json or chosen.watch):
+        raise UsageError("`-o -` prints one format: choose it with -f, without --json and --watch")
+    return Wanted(
+        options=options_of(chosen),
+        formats=formats,
+        output_dir=output_dir,
+        cue_size={name: value for name, value in size.items() if value is not None},
+        jobs_at_once=1 if output_dir == STDOUT else chosen.jobs,
+        force=chosen.force,
+        erase=chosen.erase,
+        as_json=chosen.json,
+    )
+
+
+def formats_of(text: str) -> tuple[str, ...]:
+    """Return the formats, each once. Raise UsageError."""
+    names = [each.strip().lower().removeprefix(".") for each in text.split(",")]
+    unknown = [each for each in names if each not in {*FORMATS, ALL}]
+    if unknown:
+        raise UsageError(f"There is no output format {unknown[0]!r}. Choose of {', '.join((*FORMATS, ALL))}")
+    return FORMATS if ALL in names else tuple(dict.fromkeys(names))
+
+
+def options_of(chosen: argparse.Namespace) -> JobOptions:
+    """Return the job's options. Raise UsageError."""
+    speakers = {name: getattr(chosen, name) for name in ("num_speakers", "min_speakers", "max_speakers")}
+    given: dict[str, Any] = {
+        "task": chosen.task,
+        "model": chosen.model,
+        "language": None if chosen.language in {None, "auto"} else language_code(chosen.language),
+        "prompt": chosen.initial_prompt or None,
+        "diarize": chosen.diarize or any(speakers.values()),
+        "denoise": False,  # no denoised recording is fetched
+        **speakers,
+    }
+    if chosen.word_timestamps is not None:
+        given["word_timestamps"] = chosen.word_timestamps
+    try:
+        return msgspec.convert(given, JobOptions)
+    except msgspec.ValidationError as error:
+        raise UsageError(
+            f"{str(error).replace(' - at `$.', ': `').replace('`prompt`', '`--initial-prompt`')}"
+        ) from None
+
+
+def left_to_the_service(chosen: argparse.Namespace) -> list[str]:
+    """Return whisper's options that were given and change nothing."""
+    return [f"--{name}" for name in LEFT_TO_THE_SERVICE if getattr(chosen, name) is not None]
+
+
+def _truth(text: str) -> bool:
+    try:
+        return TRUTH[text.lower()]
+    except KeyError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false") from None
+
+
+def _whole(allowed: range) -> Any:
+    def parse_whole(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and int(text) in allowed):
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {allowed[0]} to {allowed[-1]}")
+        return int(text)
+
+    return parse_whole
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.05 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time from 0.05 to 3600 seconds")
+    return seconds
