@@ -17,7 +17,7 @@ INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 FORCE:
-.PHONY: FORCE help demo run test test-fast test-full record-contracts check bench-ingest bench-transcribe bench-denoise bench-diarize bench-scaling bench-waiting chaos fleet fuzz dead-letters redrive limits api-key revoke-key lock platforms sbom audit test-install docs
+.PHONY: FORCE help demo run transcribe test test-fast test-full record-contracts check bench-ingest bench-transcribe bench-denoise bench-diarize bench-scaling bench-waiting chaos fleet fuzz dead-letters redrive limits api-key revoke-key lock platforms sbom audit test-install docs
 
 help: # list the targets
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,10 @@ demo: $(READY) ## start the stack, transcribe the bundled clip, verify the webho
 
 run: $(READY) $(SPEAKERS) ## run the stack until Ctrl-C: PORT (8000), DATA_DIR (.headrace), PROCESSORS (1)
 	@$(RUN) deploy.local run
+
+transcribe: $(READY) $(SPEAKERS) ## write transcripts beside audio files: FILES (files, folders, URLs), FORMAT (srt; all), ARGS (of `headrace transcribe`)
+	@$(if $(FILES),,echo "Name what to transcribe: make transcribe FILES=\"talk.mp3 folder\" FORMAT=srt" >&2; exit 2;) \
+	$(RUN) deploy.command transcribe --output-format "$(or $(FORMAT),srt)" $(ARGS) -- $(FILES)
 
 ##@ Test
 

@@ -204,12 +204,19 @@ def options_of(chosen: argparse.Namespace) -> JobOptions:
     }
     if chosen.word_timestamps is not None:
         given["word_timestamps"] = chosen.word_timestamps
+    if not _is_text(given["prompt"] or ""):
+        raise UsageError("`--initial-prompt` is not UTF-8")
     try:
         return msgspec.convert(given, JobOptions)
     except msgspec.ValidationError as error:
         raise UsageError(
             f"{str(error).replace(' - at `$.', ': `').replace('`prompt`', '`--initial-prompt`')}"
         ) from None
+
+
+def _is_text(argument: str) -> bool:
+    """Whether an argument was valid UTF-8."""
+    return argument.encode(errors="replace").decode() == argument
 
 
 def left_to_the_service(chosen: argparse.Namespace) -> list[str]:

@@ -17,7 +17,7 @@ from deploy.command.arguments import left_to_the_service, parse, wanted_of
 from deploy.command.errors import CommandError, UsageError
 from deploy.command.operate import COMMANDS
 from deploy.command.outputs import plan_bases
-from deploy.command.own_stack import own_stack
+from deploy.command.own_stack import own_stack, why_impossible
 from deploy.command.report import Report, opened_report, write_line
 from deploy.command.retries import FOREVER, Retries
 from deploy.command.sources import find_sources
@@ -143,6 +143,8 @@ async def _service(
         if url is None:
             url = DEFAULT_URL
             if not await answers(url, as_headrace=True):
+                if reason := why_impossible():
+                    raise CommandError(f"No service answers at {url}. Set --url or HEADRACE_URL. ({reason}.)")
                 report.note(f"No service answers at {url}: starting one for this run. Use --url for another.")
                 url, is_own = await exits.enter_async_context(own_stack(environ, chosen.model, report.note)), True
         elif not chosen.watch:

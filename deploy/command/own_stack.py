@@ -30,9 +30,6 @@ async def own_stack(environ: Mapping[str, str], model: str | None, note: Callabl
 
     Its data are in DATA_DIR, or else in a temporary folder that is removed.
     """
-    missing = [name for name in NEEDED if find_spec(name) is None]
-    if missing:
-        raise CommandError(f"This installation cannot start a stack ({missing[0]} is not installed). Set --url.")
     with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
         ours, processes = _environ(environ, Path(folder), model), Processes()
         process = await processes.start([sys.executable, "-m", "deploy.local", "run"], env=ours, output=PIPE)
@@ -47,6 +44,12 @@ async def own_stack(environ: Mapping[str, str], model: str | None, note: Callabl
             await processes.end(process, signal.SIGTERM, STOP_S)
 
 
+def why_impossible() -> str | None:
+    """Return why this installation cannot start a stack; None if it can."""
+    missing = next((name for name in NEEDED if find_spec(name) is None), None)
+    return f"{missing} is not installed" if missing else None
+
+
 async def _started(process: Process, note: Callable[[str], None]) -> str:
     """Return the URL when the stack accepts uploads; its processor may still load its model. Raise CommandError."""
     last: deque[str] = deque(maxlen=SHOWN_LINES)
@@ -54,7 +57,7 @@ async def _started(process: Process, note: Callable[[str], None]) -> str:
         last.append(line)
         if found := READY.search(line):
             return found[1]
-        if not line.startswith("{"):  # the services' logs
+        if not line.startswith("applied migration"):
             note(line)
     raise CommandError(f"The stack did not start: {' '.join(last) or 'no message'}")
 

@@ -77,32 +77,32 @@ def describe_state(state: JobEvent | JobView) -> str:
 
 
 class Lines:
-    """One line for each step."""
+    """One line when a source begins, and one when it ends."""
 
     def __init__(self, write: Callable[[str], None] = write_line) -> None:
         self._write = write
-        self._steps: dict[str, str] = {}
+        self._begun: set[str] = set()
 
     def expect(self, count: int) -> None:
         pass
 
     def sent(self, source: Source, done_bytes: int, all_bytes: int) -> None:  # noqa: ARG002 - the protocol's
-        self._step(source, f"uploading {all_bytes / MEGABYTE:.1f} MB")
+        self._begin(source, f"uploading {all_bytes / MEGABYTE:.1f} MB")
 
     def changed(self, source: Source, state: JobEvent | JobView) -> None:
-        self._step(source, describe_state(state))
+        self._begin(source, f"job {state.job_id}")
 
     def ended(self, source: Source, outcome: Outcome) -> None:
-        self._steps.pop(source.id, None)
+        self._begun.discard(source.id)
         self._write(describe(outcome))
 
     def note(self, text: str) -> None:
         self._write(text)
 
-    def _step(self, source: Source, step: str) -> None:
-        if self._steps.get(source.id) != step:
-            self._steps[source.id] = step
-            self._write(f"{source.name}: {step}")
+    def _begin(self, source: Source, text: str) -> None:
+        if source.id not in self._begun:
+            self._begun.add(source.id)
+            self._write(f"{source.name}: {text}")
 
 
 class Silent(Lines):
@@ -111,7 +111,7 @@ class Silent(Lines):
     def ended(self, source: Source, outcome: Outcome) -> None:
         pass
 
-    def _step(self, source: Source, step: str) -> None:
+    def _begin(self, source: Source, text: str) -> None:
         pass
 
 

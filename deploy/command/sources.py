@@ -63,7 +63,8 @@ def find_sources(inputs: Iterable[str]) -> list[Source]:
 
 def _expanded(text: str) -> Iterator[Source]:
     if text.lower().startswith(URL_SCHEMES):
-        yield Source(id=text, name=printable(_without_secrets(text)))
+        url = text.encode(errors="replace").decode()
+        yield Source(id=url, name=printable(_without_secrets(url)))
         return
     path = Path(text).expanduser()
     if not path.is_dir():

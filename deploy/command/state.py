@@ -56,7 +56,7 @@ class State:
 
     def work(self, url: str, source: Source, stat: Stat | None, options: bytes) -> Work:
         """Return the work in progress on a source with these options, or new work."""
-        facts = [url, source.id, stat, options.decode()]
+        facts = [url, _text(source.id), stat, options.decode()]
         work_id = hashlib.sha256(msgspec.json.encode(facts)).hexdigest()
         row = self._database.execute("SELECT fields FROM work WHERE id = ?", (work_id,)).fetchone()
         if row is not None:

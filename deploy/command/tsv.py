@@ -11,5 +11,6 @@ def render_tsv(stored: bytes) -> bytes:
     lines = ["start\tend\ttext"]
     for segment in transcript.segments:
         text = " ".join(segment.text.split())
-        lines.append(f"{round(segment.start * 1000)}\t{round(segment.end * 1000)}\t{text}")
+        if text:
+            lines.append(f"{round(segment.start * 1000)}\t{round(segment.end * 1000)}\t{text}")
     return ("\n".join(lines) + "\n").encode()

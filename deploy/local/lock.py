@@ -21,7 +21,14 @@ from deploy.local.platforms import MACHINES, PYTHONS
 CONSTRAINTS = Path("deploy/constraints.txt")
 BENCH, BENCH_CONSTRAINTS = "bench", Path("deploy/constraints-bench.txt")  # the file's header gives the purpose
 AUDIT, AUDIT_CONSTRAINTS = "audit", Path("deploy/constraints-audit.txt")
-DEPLOYED = ("ingest", "processor", "faster-whisper", "deepfilternet", "otel")  # extras with a requirements file
+DEPLOYED = (
+    "ingest",
+    "processor",
+    "command",
+    "faster-whisper",
+    "deepfilternet",
+    "otel",
+)  # extras with a requirements file
 HASHED = {
     CONSTRAINTS: Path("deploy/hashes.txt"),
     BENCH_CONSTRAINTS: Path("deploy/hashes-bench.txt"),

@@ -7,23 +7,25 @@ import asyncio
 import json
 import os
 import sys
+from argparse import Namespace
 from asyncio.subprocess import PIPE
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
-from urllib.parse import quote, urlencode
 
-import aiohttp
 import asyncpg
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
-from yarl import URL
 
+from deploy.command import operate as command
+from deploy.command.api import opened_api
+from deploy.command.errors import CommandError
+from deploy.command.retries import ONCE
 from deploy.local.data_dir import DataDir, read_stack_env
 from deploy.local.settings import Choices, QuotaChoices, base_url
-from deploy.local.terminal import LocalStackError, say
+from deploy.local.terminal import LocalStackError, say, warn
 from shared.connections.tenancy import begin
 from shared.schemas.failures import DEAD_LETTER_LIST
+from shared.secret import Secret
 
 
 async def create_api_key(choices: Choices) -> None:
@@ -76,42 +78,26 @@ async def print_dead_letters(choices: Choices) -> None:
 
 
 ALL = "all"
-TIMEOUT = aiohttp.ClientTimeout(total=3600)  # a hundred thousand dead letters take minutes
 
 
 async def redrive(choices: Choices) -> None:
-    """`redrive`: redrive JOB=<id>, JOB=all, or all jobs with one CODE. Raise LocalStackError."""
-    path = URL(_path(choices.job, choices.code), encoded=True)
+    """`redrive`: redrive JOB=<id>, JOB=all, or all jobs with one CODE: `headrace redrive`. Raise LocalStackError."""
+    wanted = _wanted(choices.job, choices.code)
     settings = read_stack_env(DataDir(choices.data_dir).stack_env)
-    say(_describe(await _post(base_url(settings), path, choices.api_key)))
+    key = Secret(choices.api_key)
+    try:
+        async with opened_api(base_url(settings), key, retries=ONCE, note=warn) as api:
+            await command.redrive(api, wanted)
+    except CommandError as error:
+        raise LocalStackError(f"Not redriven: {error}") from error
 
 
-def _path(job: str, code: str) -> str:
-    if job and job != ALL:
-        if code:
-            raise LocalStackError("Give JOB=<id> or CODE=<failure code>, not both.")
-        return f"/v1/dead-letters/{quote(job, safe='')}/redrive"
+def _wanted(job: str, code: str) -> Namespace:
+    if job and job != ALL and code:
+        raise LocalStackError("Give JOB=<id> or CODE=<failure code>, not both.")
     if not (job or code):
         raise LocalStackError("Choose what to redrive: make redrive JOB=<id>, JOB=all, or CODE=<failure code>.")
-    return "/v1/dead-letters/redrive" + (f"?{urlencode({'code': code})}" if code else "")
-
-
-async def _post(url: str, path: URL, api_key: str) -> dict[str, Any]:
-    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-    try:
-        async with aiohttp.ClientSession(url, timeout=TIMEOUT, headers=headers) as client, client.post(path) as answer:
-            body: dict[str, Any] = await answer.json(content_type=None)
-    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise LocalStackError(f"The ingest service at {url} does not answer: {error}") from error
-    if answer.status >= 400:
-        raise LocalStackError(f"Not redriven: {body.get('detail', answer.status)}")
-    return body
-
-
-def _describe(answer: Mapping[str, Any]) -> str:
-    if "job_id" in answer:
-        return f"redriven: job {answer['job_id']} is {answer['status']}"
-    return f"redriven: {answer['redriven']} dead letters"
+    return Namespace(job=[job] if job not in {"", ALL} else [], code=code or None, json=False)
 
 
 DEFAULT = "default"

@@ -45,7 +45,9 @@ class Stack(NamedTuple):
 @pytest_asyncio.fixture(scope="module")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     data_dir, port = tmp_path_factory.mktemp("readme") / "data", str(free_port())
-    environ = {**_environ(), "PORT": port, "DATA_DIR": str(data_dir), "HEADRACE_MODEL": "tiny.en"}
+    of_stack = {"PORT": port, "DATA_DIR": str(data_dir), "HEADRACE_MODEL": "tiny.en"}
+    of_command = {"HEADRACE_URL": f"http://{LOOPBACK}:{port}", "XDG_STATE_HOME": str(data_dir.with_name("state"))}
+    environ = {**_environ(), **of_stack, **of_command}
     process = await asyncio.create_subprocess_exec(
         "bash", "-c", PRELUDE + RUN.text, cwd=ROOT, env=environ, stdout=PIPE, stderr=PIPE, start_new_session=True
     )
