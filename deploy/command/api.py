@@ -18,6 +18,7 @@ from shared.schemas.api import Problem
 from shared.secret import Secret
 
 DEFAULT_URL = "http://127.0.0.1:8000"
+NOTED_AT = 2  # attempts before an outage is shown
 TIMEOUT = httpx.Timeout(60, connect=10, pool=None)
 ALIVE = b'"alive"'
 T = TypeVar("T")
@@ -30,6 +31,7 @@ class Api:
         self.http = http
         self.retries = retries
         self._note = note
+        self._is_noted = False
 
     async def send(self, method: str, path: str, *, retries: Retries | None = None, **request: Any) -> httpx.Response:
         """Send a request, again after temporary failures. The caller makes sure that a repeat does no harm.
@@ -44,8 +46,7 @@ class Api:
                 wait_s = (retries or self.retries).wait_s(error, attempt, time.monotonic() - began_s)
                 if wait_s is None:
                     raise
-                if attempt == 2:
-                    self._note(f"{error} Trying again.")
+                self.note_outage(error, attempt)
                 attempt += 1
                 await asyncio.sleep(wait_s)
 
@@ -53,11 +54,18 @@ class Api:
         """Send a request. Raise ApiError or UnreachableError."""
         try:
             answer = await self.http.request(method, path, **request)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise unreachable(self.address, error) from error
         if answer.status_code >= 300:  # redirects are not followed: the key is for this address
             raise problem_of(answer)
+        self._is_noted = False
         return answer
+
+    def note_outage(self, error: CommandError, attempt: int) -> None:
+        """Show an outage that lasts, once."""
+        if attempt >= NOTED_AT and not self._is_noted:
+            self._is_noted = True
+            self._note(f"{error} Trying again.")
 
     async def get(self, kind: type[T], path: str, **request: Any) -> T:
         """GET a JSON resource. Raise ApiError or UnreachableError."""
@@ -89,7 +97,7 @@ def problem_of(answer: httpx.Response) -> ApiError:
     return ApiError(answer.status_code, problem.code, problem.detail or problem.title, after_s)
 
 
-def unreachable(address: str, error: httpx.TransportError) -> UnreachableError:
+def unreachable(address: str, error: httpx.RequestError) -> UnreachableError:
     """Return the error of a connection that was refused or broke."""
     return UnreachableError(f"{address} does not answer ({str(error) or type(error).__name__}).")
 

@@ -16,9 +16,9 @@ from deploy.command.api import DEFAULT_URL, Api, answers, checked_url, opened_ap
 from deploy.command.arguments import left_to_the_service, parse, wanted_of
 from deploy.command.errors import CommandError, UsageError
 from deploy.command.operate import COMMANDS
-from deploy.command.outputs import plan_bases
+from deploy.command.outputs import STDOUT, plan_bases
 from deploy.command.own_stack import own_stack, why_impossible
-from deploy.command.report import Report, opened_report, write_line
+from deploy.command.report import Report, opened_report, show_cursor, write_line
 from deploy.command.retries import FOREVER, Retries
 from deploy.command.sources import find_sources
 from deploy.command.state import State, state_path
@@ -28,7 +28,7 @@ from shared.secret import Secret
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SIGNALLED = 128  # plus the signal's number, as shells say it: 130 after Ctrl-C
-FIRST_ANSWER_S = 10.0
+FIRST_ANSWER_S = 5.0
 LOOK_EVERY_S = 0.5
 BRIEFLY = Retries(outage_s=5.0, busy_s=60.0)  # of commands at which a person waits
 
@@ -56,6 +56,7 @@ async def _until_signalled(chosen: argparse.Namespace, environ: Mapping[str, str
 
     def stop(number: int) -> None:
         if received:
+            show_cursor()
             os._exit(SIGNALLED + number)
         received.append(number)
         work.cancel()
@@ -89,7 +90,10 @@ def _given_url(chosen: argparse.Namespace, environ: Mapping[str, str]) -> str | 
 
 async def _transcribe(chosen: argparse.Namespace, environ: Mapping[str, str], key: Secret) -> int:
     wanted, url = wanted_of(chosen), _given_url(chosen, environ)
-    with closing(_opened_state(environ)) as state, opened_report(as_json=chosen.json) as report:
+    with (
+        closing(_opened_state(environ)) as state,
+        opened_report(as_json=chosen.json, prints=wanted.output_dir == STDOUT) as report,
+    ):
         if ignored := left_to_the_service(chosen):
             report.note(f"{', '.join(ignored)}: ignored, the service decides")
         service = partial(_service, chosen, environ, url, key, report)

@@ -59,7 +59,7 @@ async def stream_events(api: Api, job_id: str) -> AsyncIterator[JobEvent]:
                     yield event
                     if event.status in JOB_TERMINAL:
                         return
-    except httpx.TransportError as error:
+    except httpx.RequestError as error:
         raise unreachable(api.address, error) from error
 
 

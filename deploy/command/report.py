@@ -116,14 +116,21 @@ class Silent(Lines):
 
 
 @contextmanager
-def opened_report(*, as_json: bool) -> Iterator[Report]:
-    """Choose the report: bars on a terminal, unless JSON lines go there, too."""
+def opened_report(*, as_json: bool, prints: bool) -> Iterator[Report]:
+    """Choose the report: bars on a terminal, unless results are printed on it (`prints`)."""
     if as_json:
         yield Silent()
-    elif sys.stderr.isatty():
+    elif sys.stderr.isatty() and not (prints and sys.stdout.isatty()):
         from deploy.command.bars import opened_bars  # rich takes a while to import
 
         with opened_bars() as bars:
             yield bars
     else:
         yield Lines()
+
+
+def show_cursor() -> None:
+    """Show the terminal's cursor, which bars hide: for an end that leaves no block."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\x1b[?25h\n")
+        sys.stderr.flush()

@@ -111,6 +111,7 @@ class _Upload:
                 wait_s = self._wait_s(error, failures, time.monotonic() - failing_since_s)
                 if wait_s is None:
                     raise
+                self._api.note_outage(error, failures)
                 failures += 1
                 await asyncio.sleep(wait_s)
 

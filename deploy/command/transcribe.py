@@ -15,7 +15,7 @@ from deploy.command.report import Outcome, Report, write_json
 from deploy.command.retries import is_temporary
 from deploy.command.sources import Source, Stat, printable
 from deploy.command.state import State, Work
-from deploy.command.submit import Submission, find_uploaded_job, submit
+from deploy.command.submit import GONE, Submission, find_uploaded_job, submit
 from deploy.command.tsv import render_tsv
 from shared.schemas.api import JobView, ProblemInJob
 from shared.schemas.options import JobOptions
@@ -111,10 +111,13 @@ class Batch:
         """Whether an earlier run submitted the job, and it did not fail since. Otherwise the work begins again."""
         if work.job_id is None:
             return False
-        with suppress(ApiError):
+        try:
             job = await self._api.get(JobView, f"/v1/jobs/{work.job_id}")
             if job.status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
                 return True
+        except ApiError as error:
+            if error.status not in GONE:
+                raise
         fresh = self._state.renewed(work)
         work.idempotency_key, work.upload, work.job_id = fresh.idempotency_key, None, None
         return False

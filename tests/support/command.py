@@ -40,14 +40,14 @@ class Command:
         self._environ = {**kept, **ours, **({"HEADRACE_URL": url} if url else {}), **environ}
         self._folder = folder
 
-    async def start(self, *arguments: str | Path) -> Process:
+    async def start(self, *arguments: str | Path, stderr: int = PIPE) -> Process:
         """Start it in the folder."""
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "deploy.command", *map(str, arguments)),
             cwd=self._folder,
             env=self._environ,
             stdout=PIPE,
-            stderr=PIPE,
+            stderr=stderr,
             limit=1 << 20,
         )
 

@@ -5,11 +5,12 @@ import re
 import msgspec
 import pytest
 
+from deploy.local.settings import Choices
 from ingest_service.settings import IngestSettings
 from processor_service.providers.provider_settings import ProviderSettings
 from processor_service.settings import ProcessorSettings
 from shared.environment import PREFIX
-from shared.known_variables import PROVIDER_ENDINGS, SETTINGS, unknown_variables
+from shared.known_variables import CLIENT_VARIABLES, PROVIDER_ENDINGS, SETTINGS, unknown_variables
 from shared.settings import SettingsError, group_prefix, load_settings
 from tests.support.stack.launched import ROOT
 
@@ -67,6 +68,14 @@ def test_an_invalid_setting_is_named_and_its_value_is_not_repeated(name: str, va
 )
 def test_provider_variables_are_known_without_a_list_of_providers(name: str) -> None:
     assert unknown_variables({name: "x", "PATH": "/bin", "HEADRACEX": "1"}) == []
+
+
+@pytest.mark.parametrize("name", sorted(CLIENT_VARIABLES))
+def test_variables_of_the_command_are_known_and_reach_no_service(name: str) -> None:
+    environ = {name: "secret", "HEADRACE_MODEL": "tiny"}
+
+    assert unknown_variables(environ) == []
+    assert Choices.of(environ).overrides == {"HEADRACE_MODEL": "tiny"}
 
 
 def test_variables_that_kubernetes_sets_for_a_service_are_known() -> None:

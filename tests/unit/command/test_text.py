@@ -9,10 +9,10 @@ import msgspec
 import pytest
 
 from deploy.command.api import checked_url, is_loopback, shown_url
-from deploy.command.errors import UsageError
+from deploy.command.errors import SourceError, UsageError
 from deploy.command.follow import parse_line
 from deploy.command.report import Outcome, describe
-from deploy.command.submit import metadata
+from deploy.command.submit import metadata, read_part
 from deploy.command.tables import table
 from deploy.command.tsv import render_tsv
 from shared.schemas.api import ProblemInJob
@@ -66,6 +66,20 @@ def test_tus_metadata_carry_any_file_name() -> None:
 
     assert set(pairs) == {"filename", "options"}
     assert all(value.isascii() for value in pairs.values())
+
+
+async def test_a_part_of_a_file_is_read_in_pieces_and_a_shorter_file_is_an_error(tmp_path: Path) -> None:
+    path, sent = tmp_path / "a.wav", list[int]()
+    path.write_bytes(bytes(range(256)) * 4000)
+
+    part = b"".join([piece async for piece in read_part(path, 1000, 600_000, sent.append)])
+
+    assert part == path.read_bytes()[1000:601_000]
+    assert sent[-1] == 601_000
+    assert len(sent) > 1
+    with pytest.raises(SourceError, match="shorter"):
+        async for _ in read_part(path, 1_000_000, 100_000, sent.append):
+            pass
 
 
 @pytest.mark.parametrize(
