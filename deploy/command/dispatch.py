@@ -20,7 +20,7 @@ from deploy.command.outputs import STDOUT, plan_bases
 from deploy.command.own_stack import own_stack, why_impossible
 from deploy.command.report import Report, opened_report, show_cursor, write_line
 from deploy.command.retries import FOREVER, Retries
-from deploy.command.sources import find_sources
+from deploy.command.sources import find_sources, missing_paths
 from deploy.command.state import State, state_path
 from deploy.command.transcribe import Batch, Wanted, known_outcome, show
 from deploy.command.watch import watch
@@ -108,6 +108,8 @@ Service = Callable[[], AbstractAsyncContextManager[tuple[Api, bool]]]
 async def _watch(chosen: argparse.Namespace, service: Service, state: State, wanted: Wanted, report: Report) -> int:
     async with service() as (api, is_own):
         wanted = _erasing(wanted, is_own=is_own)
+        for text in missing_paths(chosen.inputs):
+            report.note(f"{text} does not exist; it is transcribed when it comes.")
         await watch(Batch(api, state, wanted, report), state, wanted, chosen.inputs, chosen.every)
     return 0
 

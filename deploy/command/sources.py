@@ -61,6 +61,13 @@ def find_sources(inputs: Iterable[str]) -> list[Source]:
     return list(found.values())
 
 
+def missing_paths(inputs: Iterable[str]) -> list[str]:
+    """Return the inputs that are neither URLs nor exist."""
+    return [
+        text for text in inputs if not text.lower().startswith(URL_SCHEMES) and not Path(text).expanduser().exists()
+    ]
+
+
 def _expanded(text: str) -> Iterator[Source]:
     if text.lower().startswith(URL_SCHEMES):
         url = text.encode(errors="replace").decode()

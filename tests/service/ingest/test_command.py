@@ -7,9 +7,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from aiohttp import web
 
 from deploy.command.api import opened_api
 from deploy.command.errors import ApiError
+from deploy.command.follow import wait_for_end
 from deploy.command.report import Lines
 from deploy.command.retries import Retries
 from deploy.command.sources import find_sources
@@ -20,7 +22,7 @@ from shared.ids import new_id
 from shared.schemas.failures import FailureCode
 from shared.schemas.options import JobOptions
 from shared.secret import Secret
-from tests.support.command import Command
+from tests.support.command import Command, until
 from tests.support.ingest import records
 from tests.support.ingest.api_keys import guarded, new_key
 from tests.support.ingest.serving import Ingest
@@ -157,6 +159,44 @@ async def test_a_lost_answer_makes_no_second_job(ingest: Ingest, tmp_path: Path)
     assert str(job["id"]) == job_id
     assert state.work(url, source, source.stat(), b"{}").job_id == job_id
     assert notes == []
+
+
+@asynccontextmanager
+async def without_streams(ingest: Ingest) -> AsyncIterator[str]:
+    """A proxy that lets no event stream through."""
+    application = web.Application()
+
+    async def forward(request: web.Request) -> web.Response:
+        if request.path.endswith("/events"):
+            return web.Response(status=502, text="<html>Bad Gateway</html>", content_type="text/html")
+        async with ingest.client.get(ingest.url + request.path) as answer:
+            return web.Response(status=answer.status, body=await answer.read(), content_type="application/json")
+
+    application.router.add_get("/{path:.*}", forward)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_job_is_polled_where_no_stream_gets_through(ingest: Ingest) -> None:
+    job_id = await ingest.submit(wav())
+    seen: list[str] = []
+
+    async with (
+        without_streams(ingest) as url,
+        opened_api(url, Secret(""), retries=Retries(), note=print) as api,
+    ):
+        waiting = asyncio.create_task(wait_for_end(api, job_id, lambda state: seen.append(state.status)))
+        await until(lambda: asyncio.sleep(0, result=bool(seen)))
+        await records.complete(ingest, job_id)
+        job = await waiting
+
+    assert job.status == "COMPLETED"
+    assert (seen[0], seen[-1]) == ("QUEUED", "COMPLETED")
 
 
 async def test_a_refusal_is_not_repeated(ingest: Ingest, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The `pip install` lines of docs/operations.md, run as printed, with an unconfigured pip.
+"""The `pip install` lines of docs/operations.md and docs/command.md, run as printed, with an unconfigured pip.
 
 PyTorch's index is answered on loopback with the CPU build that this machine has; the default index is the real one.
 """
@@ -22,18 +22,20 @@ from tests.support.models import model_for
 from tests.support.stack.launched import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.process]
-DOCUMENT = "docs/operations.md"
+OPERATIONS, COMMAND_PAGE = "docs/operations.md", "docs/command.md"
 TORCH = "torch==2.13.0"
 HEAVY = ("torch", "numpy", "scipy")
 
 
-def printed() -> list[str]:
+def printed(document: str) -> list[str]:
     """Return the commands without comments."""
-    lines = re.findall(r"^(pip install .*)$", (ROOT / DOCUMENT).read_text(), re.MULTILINE)
+    lines = re.findall(r"^(pip install .*)$", (ROOT / document).read_text(), re.MULTILINE)
     return [line.partition("#")[0].strip() for line in lines]
 
 
-INGEST, PROCESSOR = printed()[:2], printed()[2:]
+INGEST, PROCESSOR = printed(OPERATIONS)[:2], printed(OPERATIONS)[2:]
+COMMAND = printed(COMMAND_PAGE)
+SERVICES = ("litestar", "arq", "asyncpg")
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +94,17 @@ def test_the_ingest_is_installed_without_torch(unconfigured: dict[str, str], tmp
     names = {line.partition("==")[0] for line in distributions(programs).splitlines()}
     assert names.isdisjoint(HEAVY)
     subprocess.run([programs / "python", "-c", "import ingest_service.app, deploy.migrate"], cwd=tmp_path, check=True)
+
+
+def test_the_command_is_installed_without_the_services(unconfigured: dict[str, str], tmp_path: Path) -> None:
+    programs = installed_by(COMMAND, tmp_path, unconfigured)
+
+    names = {line.partition("==")[0] for line in distributions(programs).splitlines()}
+    assert names.isdisjoint({*HEAVY, *SERVICES})
+    headrace, home = str(programs / "headrace"), {"HOME": str(tmp_path)}
+    assert subprocess.run([headrace, "--version"], check=True, capture_output=True).stdout.startswith(b"headrace ")
+    refused = subprocess.run([headrace, "jobs"], check=False, capture_output=True, env=home, text=True)
+    assert (refused.returncode, "Traceback" in refused.stderr) == (1, False)
 
 
 def test_the_processor_is_installed_for_cpus_and_can_transcribe(unconfigured: dict[str, str], tmp_path: Path) -> None:

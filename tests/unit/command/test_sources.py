@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deploy.command.errors import SourceError
-from deploy.command.sources import find_sources, name_of_url, printable
+from deploy.command.sources import find_sources, missing_paths, name_of_url, printable
 
 
 def test_a_folder_is_searched_for_audio_by_name(tmp_path: Path) -> None:
@@ -59,3 +59,7 @@ def test_any_name_can_be_shown() -> None:
     undecodable = os.fsdecode(b"\xff\x1b[2J.wav")
 
     assert printable(undecodable) == "?\N{REPLACEMENT CHARACTER}[2J.wav"
+
+
+def test_missing_paths_are_named(tmp_path: Path) -> None:
+    assert missing_paths([str(tmp_path), str(tmp_path / "x"), "https://a.example/x"]) == [str(tmp_path / "x")]
