@@ -7,33 +7,10 @@ from processor_service.providers.plan_pieces import Timeline, length_s
 from processor_service.providers.read_answer import ProviderSegment, ProviderTranscript, ProviderWord
 from processor_service.transcribers.segments import RecognizedWindow, TimedWord, segments_of
 from processor_service.transcribers.transcriber import Span, word
-from shared.schemas.options import LANGUAGES, JobOptions
+from shared.schemas.languages import find_language
+from shared.schemas.options import JobOptions
 from shared.schemas.transcript import ResultWarning, Segment, Transcript, WarningCode, Word
 from shared.unspaced import joined_text
-
-# English language names, as in Whisper's model card, each before its code: OpenAI answers "english", others "en".
-NAMED = """
-afrikaans af, albanian sq, amharic am, arabic ar, armenian hy, assamese as, azerbaijani az, bashkir ba, basque eu,
-belarusian be, bengali bn, bosnian bs, breton br, bulgarian bg, burmese my, cantonese yue, castilian es, catalan ca,
-chinese zh, croatian hr, czech cs, danish da, dutch nl, english en, estonian et, faroese fo, finnish fi, flemish nl,
-french fr, galician gl, georgian ka, german de, greek el, gujarati gu, haitian creole ht, haitian ht, hausa ha,
-hawaiian haw, hebrew he, hindi hi, hungarian hu, icelandic is, indonesian id, italian it, japanese ja, javanese jw,
-kannada kn, kazakh kk, khmer km, korean ko, lao lo, latin la, latvian lv, letzeburgesch lb, lingala ln, lithuanian lt,
-luxembourgish lb, macedonian mk, malagasy mg, malay ms, malayalam ml, maltese mt, mandarin zh, maori mi, marathi mr,
-moldavian ro, moldovan ro, mongolian mn, myanmar my, nepali ne, norwegian no, nynorsk nn, occitan oc, panjabi pa,
-pashto ps, persian fa, polish pl, portuguese pt, punjabi pa, pushto ps, romanian ro, russian ru, sanskrit sa,
-serbian sr, shona sn, sindhi sd, sinhala si, sinhalese si, slovak sk, slovenian sl, somali so, spanish es,
-sundanese su, swahili sw, swedish sv, tagalog tl, tajik tg, tamil ta, tatar tt, telugu te, thai th, tibetan bo,
-turkish tr, turkmen tk, ukrainian uk, urdu ur, uzbek uz, valencian ca, vietnamese vi, welsh cy, yiddish yi, yoruba yo
-"""
-CODES = {name: code for name, _, code in (one.strip().rpartition(" ") for one in NAMED.split(","))}
-
-
-def language_code(language: str | None) -> str | None:
-    """The code of a language that a provider gave by name or code; None for an unknown one."""
-    name = (language or "").strip().lower()
-    return name if name in LANGUAGES else CODES.get(name)
-
 
 DEFAULT_PROBABILITY = 1.0  # where the provider sends none
 
@@ -44,7 +21,7 @@ def transcript_of(transcript: ProviderTranscript, spans: Sequence[Span], options
     has_words = all(one.words for one in segments)
     return Transcript(
         text=joined_text(one.text for one in segments),
-        language="en" if options.task == "translate" else language_code(transcript.language) or options.language,
+        language="en" if options.task == "translate" else find_language(transcript.language or "") or options.language,
         duration=spans[-1][1],
         segments=segments,
         warnings=() if has_words or not options.word_timestamps else (_WORD_TIMES_MISSING,),

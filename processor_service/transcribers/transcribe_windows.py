@@ -32,7 +32,8 @@ from processor_service.transcribers.whisper_model import (
     known_language,
     tokenizer_for,
 )
-from shared.schemas.options import LANGUAGES, JobOptions
+from shared.schemas.languages import LANGUAGES
+from shared.schemas.options import JobOptions
 from shared.schemas.transcript import ResultWarning, Segment, Transcript, WarningCode
 from shared.unspaced import joined_text
 

@@ -9,14 +9,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from shared.schemas.languages import LANGUAGES
 from shared.secret import Secret, decode_secret, encode_secret, secret_schema
-
-# The language codes that Whisper's multilingual models were trained on.
-LANGUAGES = frozenset(
-    "af am ar as az ba be bg bn bo br bs ca cs cy da de el en es et eu fa fi fo fr gl gu ha haw he hi hr ht hu hy "
-    "id is it ja jw ka kk km kn ko la lb ln lo lt lv mg mi mk ml mn mr ms mt my ne nl nn no oc pa pl ps pt ro ru sa "
-    "sd si sk sl sn so sq sr su sv sw ta te tg th tk tl tr tt uk ur uz vi yi yo yue zh".split()
-)
 
 # Patterns end in `$(?!\n)`, because in Python `$` also matches before a final line break.
 Language = Annotated[str, msgspec.Meta(extra_json_schema={"enum": sorted(LANGUAGES)})]

@@ -4,14 +4,13 @@ import itertools
 from collections.abc import Sequence
 
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processor_service.providers.place_answer import CODES, language_code, transcript_of
+from processor_service.providers.place_answer import transcript_of
 from processor_service.providers.read_answer import ProviderSegment, ProviderTranscript, ProviderWord, read_answer
 from processor_service.transcribers.transcriber import Span
-from shared.schemas.options import LANGUAGES, JobOptions
+from shared.schemas.options import JobOptions
 from shared.schemas.transcript import Transcript, WarningCode
 from tests.support.providers.provider import verbose_answer
 
@@ -107,15 +106,3 @@ def test_times_are_in_order_within_the_spans(words: list[Span], segments: list[S
 def _apart(spans: list[Span]) -> list[Span]:
     edges = sorted(edge for span in spans for edge in span)
     return list(zip(edges[::2], edges[1::2], strict=True))
-
-
-@pytest.mark.parametrize(
-    ("language", "code"),
-    [("english", "en"), ("English ", "en"), ("de", "de"), ("klingon", None), ("", None), (None, None)],
-)
-def test_languages_are_recognized_by_name_and_code(language: str | None, code: str | None) -> None:
-    assert language_code(language) == code
-
-
-def test_every_language_has_a_name() -> None:
-    assert set(CODES.values()) == LANGUAGES
