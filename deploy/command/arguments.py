@@ -15,7 +15,7 @@ import msgspec
 from deploy.command.errors import UsageError
 from deploy.command.outputs import FORMATS, STDOUT
 from deploy.command.transcribe import Wanted
-from shared.schemas.language_names import language_code
+from shared.schemas.languages import find_language
 from shared.schemas.options import JobOptions
 from shared.schemas.states import JobStatus
 
@@ -148,6 +148,8 @@ def _add_operations(commands: Any, common: argparse.ArgumentParser) -> None:
     which.add_argument("job", nargs="*", default=[], metavar="JOB")
     which.add_argument("--all", action="store_true", help="all dead letters")
     which.add_argument("--code", metavar="CODE", help="those that failed with this code")
+    for parser in (letters, redrive):
+        parser.add_argument("--tenant", help="with the operator's key: another tenant, or * for all")
     usage = _add(commands, common, "usage", "show what was used by day, and the quotas")
     usage.add_argument("--from", dest="first", metavar="YYYY-MM-DD")
     usage.add_argument("--to", dest="last", metavar="YYYY-MM-DD")
@@ -196,7 +198,7 @@ def options_of(chosen: argparse.Namespace) -> JobOptions:
     given: dict[str, Any] = {
         "task": chosen.task,
         "model": chosen.model,
-        "language": None if chosen.language in {None, "auto"} else language_code(chosen.language),
+        "language": None if chosen.language in {None, "auto"} else find_language(chosen.language) or chosen.language,
         "prompt": chosen.initial_prompt or None,
         "diarize": chosen.diarize or any(speakers.values()),
         "denoise": False,  # no denoised recording is fetched

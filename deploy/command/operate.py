@@ -112,20 +112,23 @@ async def delete_jobs(api: Api, chosen: argparse.Namespace) -> None:
 
 
 async def list_dead_letters(api: Api, chosen: argparse.Namespace) -> None:
-    letters = [letter async for letter in _dead_letters(api, chosen.code)]
+    letters = [letter async for letter in _dead_letters(api, _given({"code": chosen.code, "tenant": chosen.tenant}))]
     if chosen.json:
         for letter in letters:
             write_result(letter)
         return
-    rows = ((one.job_id, one.task_kind, one.code, one.attempts, one.last_failed_at, one.message) for one in letters)
-    write(table(("JOB", "TASK", "CODE", "ATTEMPTS", "FAILED", "MESSAGE"), rows))
+    rows = (
+        (one.job_id, one.tenant, one.task_kind, one.code, one.attempts, one.last_failed_at, one.message)
+        for one in letters
+    )
+    write(table(("JOB", "TENANT", "TASK", "CODE", "ATTEMPTS", "FAILED", "MESSAGE"), rows))
 
 
-async def _dead_letters(api: Api, code: str | None) -> AsyncIterator[DeadLetter]:
+async def _dead_letters(api: Api, query: Mapping[str, str]) -> AsyncIterator[DeadLetter]:
     cursor = None
     while True:
-        query = {"code": code, "limit": PAGE, "cursor": cursor}
-        page = await api.get(DeadLetterList, "/v1/dead-letters", params=_given(query))
+        of_page = _given({"limit": PAGE, "cursor": cursor})
+        page = await api.get(DeadLetterList, "/v1/dead-letters", params={**query, **of_page})
         for letter in page.dead_letters:
             yield letter
         cursor = page.next_cursor
@@ -137,10 +140,11 @@ async def redrive(api: Api, chosen: argparse.Namespace) -> None:
     """Redrive the named jobs, or all, or those with one code. A redrive is sent once: a repeat could be another."""
     for job_id in chosen.job:
         path = f"/v1/dead-letters/{quote(job_id, safe='')}/redrive"
-        job = decode(await api.send("POST", path, retries=ONCE, timeout=None), JobAccepted)
+        query = _given({"tenant": chosen.tenant})
+        job = decode(await api.send("POST", path, params=query, retries=ONCE, timeout=None), JobAccepted)
         _say(chosen, job, f"redriven: job {job.job_id} is {job.status}")
     if not chosen.job:
-        query = _given({"code": chosen.code})
+        query = _given({"code": chosen.code, "tenant": chosen.tenant})
         answer = await api.send("POST", "/v1/dead-letters/redrive", params=query, retries=ONCE, timeout=None)
         redriven = decode(answer, Redriven)
         _say(chosen, redriven, f"redriven: {redriven.redriven} dead letters")

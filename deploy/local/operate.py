@@ -97,7 +97,7 @@ def _wanted(job: str, code: str) -> Namespace:
         raise LocalStackError("Give JOB=<id> or CODE=<failure code>, not both.")
     if not (job or code):
         raise LocalStackError("Choose what to redrive: make redrive JOB=<id>, JOB=all, or CODE=<failure code>.")
-    return Namespace(job=[job] if job not in {"", ALL} else [], code=code or None, json=False)
+    return Namespace(job=[job] if job not in {"", ALL} else [], code=code or None, tenant=None, json=False)
 
 
 DEFAULT = "default"

@@ -1,8 +1,6 @@
 """What the command prints and reads: tables, outcomes, events, tsv, addresses."""
 
-import ast
 import datetime as dt
-from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
@@ -16,8 +14,7 @@ from deploy.command.submit import metadata, read_part
 from deploy.command.tables import table
 from deploy.command.tsv import render_tsv
 from shared.schemas.api import ProblemInJob
-from shared.schemas.language_names import CODES, LANGUAGE_NAMES
-from shared.schemas.options import LANGUAGES, JobOptions
+from shared.schemas.options import JobOptions
 from shared.schemas.transcript import Segment, Transcript
 
 
@@ -108,19 +105,3 @@ def test_credentials_of_an_address_are_not_shown() -> None:
 @pytest.mark.parametrize(("host", "expected"), [("localhost", True), ("127.0.0.9", True), ("::1", True), ("a", False)])
 def test_no_proxy_stands_before_this_machine(host: str, expected: bool) -> None:  # noqa: FBT001 - a parameter
     assert is_loopback(host) is expected
-
-
-def test_the_names_of_languages_are_whispers() -> None:
-    spec = find_spec("whisper")
-    assert spec is not None
-    assert spec.origin is not None
-    tree = ast.parse(Path(spec.origin).with_name("tokenizer.py").read_text())
-    (names,) = (
-        ast.literal_eval(node.value)
-        for node in tree.body
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "LANGUAGES"
-    )
-
-    assert set(LANGUAGE_NAMES) == LANGUAGES
-    assert names == LANGUAGE_NAMES
-    assert set(CODES.values()) == LANGUAGES
