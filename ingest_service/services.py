@@ -109,7 +109,13 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
         ) as resumable,
     ):
         submitter = JobSubmitter(
-            database, blobs, free_space, settings.max_upload_bytes, settings.fetch_schemes, quotas=limits.quotas
+            database,
+            blobs,
+            free_space,
+            settings.max_upload_bytes,
+            settings.fetch_schemes,
+            quotas=limits.quotas,
+            attach_s=settings.attach_s,
         )
         yield Services(
             submitter=submitter,

@@ -46,6 +46,9 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
     ingest_processes: Annotated[int, msgspec.Meta(ge=1)] = usable_cores()  # serving processes; 1: without a supervisor
     fsync: bool = False  # sync the audio to a local disk before the answer; Postgres has its own setting
     idempotency_hours: Annotated[float, msgspec.Meta(gt=0)] = 24.0  # how long an answer is kept for its Idempotency-Key
+    attach_s: Annotated[float, msgspec.Meta(ge=0)] = (
+        600.0  # a repeat gets the job of an equal request so long after its end
+    )
     upload_expires_hours: Annotated[float, msgspec.Meta(gt=0)] = 24.0  # of a resumable upload, from its last part
     access_log_sample: Annotated[float, msgspec.Meta(ge=0, le=1)] = (
         1.0  # the fraction of successful requests that is logged

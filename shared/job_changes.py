@@ -18,7 +18,7 @@ INSERT_EVENT = "INSERT INTO webhook_events (id, job_id, generation, type, body) 
 
 ERASE_JOB = """
     UPDATE jobs SET erased_at = now(), metadata = NULL, filename = NULL, source_url = NULL, error_message = NULL,
-        options = $2
+        attach_key = NULL, options = $2
     WHERE id = $1 AND erased_at IS NULL
 """
 DISMISS_TASKS = """

@@ -18,7 +18,7 @@ from shared.schemas.states import JOB_TERMINAL, JobStatus, TaskKind, TaskState
 
 LOCK_JOB = f"""
     SELECT id, tenant, status, generation, options, metadata, webhook_url, container, source_bytes, duration_s,
-           channels, chunk_count, text_generation, results_generation, erased_at, audio_erased_at,
+           channels, chunk_count, text_generation, results_generation, erased_at, audio_erased_at, interactive,
            {TO_FETCH} AS to_fetch
     FROM jobs WHERE tenant = $1 AND id = $2 FOR UPDATE
 """  # noqa: S608 - constants
@@ -71,7 +71,15 @@ async def insert_tasks(connection: Any, job: Any, generation: int, tasks: Iterab
     rows = [(new_id(), job["id"], generation, task.kind, task.ordinal, task.state, task.input_json) for task in tasks]
     await connection.executemany(INSERT_TASK, rows)
     return tuple(
-        Dispatch(task_id, 1, kind, job["tenant"], cost_of_row(kind, job), to_fetch=is_fetch(kind, job))
+        Dispatch(
+            task_id,
+            1,
+            kind,
+            job["tenant"],
+            cost_of_row(kind, job),
+            to_fetch=is_fetch(kind, job),
+            interactive=job["interactive"],
+        )
         for task_id, _, _, kind, _, state, _ in rows
         if state is TaskState.DISPATCHED
     )

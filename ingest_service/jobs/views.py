@@ -12,7 +12,7 @@ import msgspec
 
 from ingest_service.errors import RefusedError
 from ingest_service.jobs.wait_estimate import Queue, estimated_wait_s
-from shared.queue.fair_queue import QueuePosition
+from shared.queue.backlogs import QueuePosition
 from shared.schemas.api import AudioFacts, JobEvent, JobView, Links, ProblemInJob
 from shared.schemas.audio_tracks import AudioTrack
 from shared.schemas.states import JOB_TERMINAL, JobStatus, Stage

@@ -1,7 +1,7 @@
 """Estimates how long a QUEUED job waits before its work starts, from how long recent jobs took.
 
 Estimate: the audio ahead of it, over the audio that the fleet finishes in a second of work. Fair shares decide what is
-ahead: `shared.queue.fair_queue.Backlogs`. The length of audio that is not decoded yet is guessed from its bytes.
+ahead: `shared.queue.backlogs.Backlogs`. The length of audio that is not decoded yet is guessed from its bytes.
 Without recent jobs there is no estimate.
 """
 
@@ -15,7 +15,7 @@ import msgspec
 
 from ingest_service.database import Database
 from shared.connections.tenancy import ALL_TENANTS
-from shared.queue.fair_queue import Backlog, Backlogs
+from shared.queue.backlogs import Backlog, Backlogs
 
 EXACT_JOBS = 200  # of a tenant's queue, the next ones first; the positions of others are estimated
 

@@ -95,7 +95,7 @@ async def accept_upload(services: Services, scope: HTTPScope, receive: Receive, 
     declared = [",".join(lines) for lines in fields if lines]  # a field may have several lines
     accepted = await _submit(services, caller.tenant, key, head, with_checked_digests(receive, declared))
     if isinstance(accepted, AcceptedJob):
-        services.notifier.notify_soon(accepted.first_task)
+        services.notifier.notify_soon(*accepted.dispatches)
         note_accepted(accepted.job_id)
     return JobAccepted(job_id=str(accepted.job_id), status=JobStatus.QUEUED, links=Links.of(accepted.job_id))
 

@@ -21,7 +21,6 @@ from shared.blobs.blob_errors import BlobStoreError
 from shared.blobs.blob_store import BlobStore
 from shared.failpoints import failpoint
 from shared.ids import new_id
-from shared.queue.dispatch import Dispatch
 from shared.telemetry.logs import Log
 
 log = Log(__name__)
@@ -33,7 +32,7 @@ class CommitJob(Protocol):
     async def __call__(self, tenant: str, upload: WholeUpload, *, reserved_bytes: int) -> AcceptedJob: ...
 
 
-Notify = Callable[[Dispatch], None]
+Notify = Callable[..., None]  # gets dispatches
 
 
 class UploadCompleter:
@@ -91,7 +90,7 @@ class UploadCompleter:
         with committing():
             accepted = await self._commit_job(upload.tenant, whole, reserved_bytes=size)
         note_accepted(job_id)
-        self._notify(accepted.first_task)
+        self._notify(*accepted.dispatches)
 
     async def _bytes_of(self, upload_id: UUID, parts: Sequence[Part]) -> AsyncIterator[bytes]:
         for part in parts:

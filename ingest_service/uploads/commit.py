@@ -8,7 +8,8 @@ import asyncio
 import contextvars
 import hashlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -41,9 +42,10 @@ AlsoCommit = Callable[[Any, UUID, str], Awaitable[None]]  # gets the connection,
 INSERT_JOBS_AND_FIRST_TASKS = """
     WITH job AS (
         INSERT INTO jobs (id, tenant, options, metadata, webhook_url, webhook_secret,
-                          filename, container, source_bytes, source_sha256, source_url)
+                          filename, container, source_bytes, source_sha256, source_url, interactive, attach_key)
         SELECT * FROM unnest($1::uuid[], $2::text[], $3::json[], $4::json[], $5::text[], $6::text[],
-                             $7::text[], $8::text[], $9::bigint[], $10::text[], $12::text[])
+                             $7::text[], $8::text[], $9::bigint[], $10::text[], $12::text[],
+                             $13::bool[], $14::text[])
     ), counted AS (
         INSERT INTO tenant_usage AS used (tenant, day, shard, uploads, bytes)
         SELECT tenant, usage_day(), usage_shard(), count(*), coalesce(sum(bytes), 0)
@@ -71,6 +73,8 @@ class JobRow(NamedTuple):
     source_sha256: str | None  # None also for a presigned upload: not known yet
     task_id: UUID
     source_url: str | None = None
+    interactive: bool = False  # a client waits for the job
+    attach_key: str | None = None  # equal requests attach to the job
 
 
 def columns_of(rows: Sequence[JobRow]) -> list[tuple[Any, ...]]:
@@ -92,6 +96,8 @@ def job_row(  # noqa: PLR0913 - properties of the source, named at each call
     source_sha256: str | None = None,
     filename: str | None = None,
     source_url: str | None = None,
+    interactive: bool = False,
+    attach_key: str | None = None,
 ) -> JobRow:
     """The row of a new job, whose source is stored or at a URL."""
     return JobRow(
@@ -107,6 +113,8 @@ def job_row(  # noqa: PLR0913 - properties of the source, named at each call
         source_sha256=source_sha256,
         task_id=new_id(),
         source_url=source_url,
+        interactive=interactive,
+        attach_key=attach_key,
     )
 
 
@@ -115,7 +123,7 @@ def first_task(row: JobRow) -> Dispatch:
     to_fetch = row.source_url is not None
     cost = cost_s(TaskKind.PREPARE, source_bytes=row.source_bytes, container=row.container)
     cost = FETCH_COST_S if to_fetch else cost
-    return Dispatch(row.task_id, 1, TaskKind.PREPARE, row.tenant, cost, to_fetch=to_fetch)
+    return Dispatch(row.task_id, 1, TaskKind.PREPARE, row.tenant, cost, to_fetch=to_fetch, interactive=row.interactive)
 
 
 def fingerprint(source: str, options: SubmitOptions) -> str:
@@ -271,30 +279,17 @@ def _unknown(cause: BaseException) -> CommitUnknownError:
     return unknown
 
 
-async def commit_job(  # noqa: PLR0913 - what one transaction writes
-    database: Database,
-    quotas: QuotaGate,
-    row: JobRow,
-    identity: str,
-    *,
-    also: AlsoCommit | None,
-    claim: Claim | None = None,
-) -> Dispatch:
-    """Commit one job in its own transaction, after `claim` and with what `also` writes. Return its first task.
+@asynccontextmanager
+async def transaction_of(database: Database, row: JobRow) -> AsyncIterator[Any]:
+    """Run the block in a transaction of its own, on the connection that it yields, and commit it.
 
-    `identity` is the fingerprint that `also` gets. Raises LimitError or OutageError (nothing was written),
-    CommitUnknownError, and what `claim` and `also` raise.
+    Raises LimitError or OutageError (nothing was written), CommitUnknownError, and what the block raises.
     """
     committing = False  # from here until the answer to COMMIT, the job may or may not exist
     try:
         async with database.connection() as connection:
             async with begun(connection, row.tenant):
-                if claim:
-                    await claim(connection)
-                await quotas.require(connection, wanted_by(row))
-                await connection.execute(INSERT_JOBS_AND_FIRST_TASKS, *columns_of([row]))
-                if also:
-                    await also(connection, row.job_id, identity)
+                yield connection
                 failpoint("submit.before_commit")
                 committing = True
             failpoint("submit.after_commit")
@@ -306,4 +301,31 @@ async def commit_job(  # noqa: PLR0913 - what one transaction writes
             raise
         log.warning("commit_unknown", job_id=str(row.job_id))
         raise CommitUnknownError("database_unavailable", DATABASE_UNAVAILABLE) from error
+
+
+async def insert_job(connection: Any, quotas: QuotaGate, row: JobRow) -> None:
+    """Insert a job and its first task. Raise LimitError if it is over a quota."""
+    await quotas.require(connection, wanted_by(row))
+    await connection.execute(INSERT_JOBS_AND_FIRST_TASKS, *columns_of([row]))
+
+
+async def commit_job(  # noqa: PLR0913 - what one transaction writes
+    database: Database,
+    quotas: QuotaGate,
+    row: JobRow,
+    identity: str,
+    *,
+    also: AlsoCommit | None,
+    claim: Claim | None = None,
+) -> Dispatch:
+    """Commit one job in its own transaction, after `claim` and with what `also` writes. Return its first task.
+
+    `identity` is the fingerprint that `also` gets. Raises what `transaction_of`, `claim` and `also` raise.
+    """
+    async with transaction_of(database, row) as connection:
+        if claim:
+            await claim(connection)
+        await insert_job(connection, quotas, row)
+        if also:
+            await also(connection, row.job_id, identity)
     return first_task(row)

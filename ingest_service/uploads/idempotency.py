@@ -136,7 +136,16 @@ class IdempotentSubmitter:
         self._submitter = submitter
         self._keys = keys
 
-    async def submit(self, tenant: str, key: str, head: UploadHead, receive: Receive) -> AcceptedJob | StoredResponse:
+    async def submit(  # noqa: PLR0913 - the wishes of one request
+        self,
+        tenant: str,
+        key: str,
+        head: UploadHead,
+        receive: Receive,
+        *,
+        interactive: bool = False,
+        attach: bool = False,
+    ) -> AcceptedJob | StoredResponse:
         """Return a new job, or the job that the key created before.
 
         Raises what `JobSubmitter.submit` raises, and RefusedError `idempotency_in_progress` or `idempotency_mismatch`.
@@ -144,7 +153,7 @@ class IdempotentSubmitter:
         claim = await self._keys.claim(tenant, key)
         if isinstance(claim, StoredResponse):
             return await self._again(claim, head, receive)
-        return await self._first(claim, head, receive)
+        return await self._first(claim, head, receive, interactive=interactive, attach=attach)
 
     async def _again(self, answered: StoredResponse, head: UploadHead, receive: Receive) -> StoredResponse:
         if await self._submitter.fingerprint(head, receive) != answered.fingerprint:
@@ -152,13 +161,17 @@ class IdempotentSubmitter:
             raise RefusedError("idempotency_mismatch", detail)
         return answered
 
-    async def _first(self, claim: Claim, head: UploadHead, receive: Receive) -> AcceptedJob:
+    async def _first(
+        self, claim: Claim, head: UploadHead, receive: Receive, *, interactive: bool, attach: bool
+    ) -> AcceptedJob:
         async def complete(connection: Any, job_id: UUID, fingerprint: str) -> None:
             await self._keys.complete(connection, claim, job_id, fingerprint)
 
         try:
             async with self._keys.held(claim):
-                return await self._submitter.submit(claim.tenant, head, receive, also=complete)
+                return await self._submitter.submit(
+                    claim.tenant, head, receive, also=complete, interactive=interactive, attach=attach
+                )
         except CommitUnknownError:
             raise  # the key may have its answer; if not, the claim expires
         except BaseException:  # a cancelled request must not keep its key

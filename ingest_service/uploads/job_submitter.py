@@ -12,9 +12,10 @@ import msgspec
 from litestar.types import Receive
 
 from ingest_service.database import Database
-from ingest_service.errors import CommitUnknownError, OutageError
+from ingest_service.errors import CommitUnknownError, LimitError, OutageError
 from ingest_service.quotas.quotas import QuotaGate
 from ingest_service.request_record import committing
+from ingest_service.uploads.attach import Attacher
 from ingest_service.uploads.commit import AlsoCommit, JobRecorder, JobRow, commit_job, fingerprint, first_task, job_row
 from ingest_service.uploads.form import OVERHEAD_BYTES
 from ingest_service.uploads.from_url import UrlJob, is_json, read_json_job
@@ -30,10 +31,15 @@ log = Log(__name__)
 
 
 class AcceptedJob(msgspec.Struct, frozen=True):
-    """A committed job and the dispatch of its first task."""
+    """A committed job and the dispatches to enqueue: of its first task, or none for a job of an equal request."""
 
     job_id: UUID
-    first_task: Dispatch
+    dispatches: tuple[Dispatch, ...]
+
+    @property
+    def attached(self) -> bool:
+        """Whether an equal request had made the job before."""
+        return not self.dispatches
 
 
 class JobSubmitter:
@@ -48,8 +54,10 @@ class JobSubmitter:
         fetch_schemes: Collection[str],
         *,
         quotas: QuotaGate,
+        attach_s: float,
     ) -> None:
         self._quotas = quotas
+        self._attacher = Attacher(database, quotas, ended_s=attach_s)
         self.recorder = JobRecorder(database, self._quotas)
         self._database = database
         self._blobs = blobs
@@ -58,31 +66,66 @@ class JobSubmitter:
         self._fetch_schemes = fetch_schemes
         self._direct = DirectSubmitter(database, blobs, self._quotas, max_upload_bytes)
 
-    async def submit(
-        self, tenant: str, head: UploadHead, receive: Receive, *, also: AlsoCommit | None = None
+    async def submit(  # noqa: PLR0913 - the wishes of one request
+        self,
+        tenant: str,
+        head: UploadHead,
+        receive: Receive,
+        *,
+        also: AlsoCommit | None = None,
+        interactive: bool = False,
+        attach: bool = False,
     ) -> AcceptedJob:
         """Receive and commit one job.
 
+        `interactive`: a client waits for the job, so it goes before the backlog. `attach`: return the job of an equal
+        request, if there is one. Both apply to audio in the body.
         After an IngestError or BlobStoreError neither a blob nor a row remains, except after CommitUnknownError.
         """
-        await self._quotas.precheck(tenant, _least_bytes(head))
+        await self._precheck(tenant, _least_bytes(head), attach=attach)
         if is_json(head):
             job = await read_json_job(head, receive, self._fetch_schemes)
-            return AcceptedJob(job.job_id, await self._submit_named(tenant, job, also))
+            return AcceptedJob(job.job_id, (await self._submit_named(tenant, job, also),))
         await self._free_space.require(min(head.content_length or 0, self._max_upload_bytes))
         receiver = UploadReceiver(self._blobs, new_id(), self._max_upload_bytes)
         try:
             upload = await receiver.receive(head, receive)
             with committing():
-                if also is None:
-                    return await record_job(self.recorder, tenant, upload)
-                row, identity = _row(tenant, upload), fingerprint(upload.audio.sha256, upload.options)
-                return AcceptedJob(row.job_id, await commit_job(self._database, self._quotas, row, identity, also=also))
+                if attach:
+                    accepted = await self._attach_or_commit(tenant, upload, also, interactive=interactive)
+                elif also is None:
+                    return await record_job(self.recorder, tenant, upload, interactive=interactive)
+                else:
+                    return await self._commit(tenant, upload, also, interactive=interactive)
         except CommitUnknownError:
             raise
         except BaseException:  # a cancelled request must not leave its audio
             await asyncio.shield(_discard(receiver))
             raise
+        if accepted.attached:
+            await asyncio.shield(_discard(receiver))
+        return accepted
+
+    async def _precheck(self, tenant: str, least_bytes: int, *, attach: bool) -> None:
+        """Check the quotas, except for a request that may attach to a job: the commit checks them."""
+        try:
+            await self._quotas.precheck(tenant, least_bytes)
+        except LimitError:
+            if not attach or not await self._attacher.may_attach(tenant):
+                raise
+
+    async def _attach_or_commit(
+        self, tenant: str, upload: Upload, also: AlsoCommit | None, *, interactive: bool
+    ) -> AcceptedJob:
+        identity = fingerprint(upload.audio.sha256, upload.options)
+        row = _row(tenant, upload, interactive=interactive, attach_key=identity)
+        if found := await self._attacher.commit(row, identity, also=also):
+            return AcceptedJob(found, ())
+        return AcceptedJob(row.job_id, (first_task(row),))
+
+    async def _commit(self, tenant: str, upload: Upload, also: AlsoCommit, *, interactive: bool) -> AcceptedJob:
+        row, identity = _row(tenant, upload, interactive=interactive), fingerprint(upload.audio.sha256, upload.options)
+        return AcceptedJob(row.job_id, (await commit_job(self._database, self._quotas, row, identity, also=also),))
 
     async def _submit_named(self, tenant: str, job: UrlJob | DirectJob, also: AlsoCommit | None) -> Dispatch:
         if isinstance(job, DirectJob):
@@ -117,21 +160,23 @@ async def _discard(receiver: UploadReceiver) -> None:
         log.warning("discard_failed", error=str(error))
 
 
-async def record_job(recorder: JobRecorder, tenant: str, upload: Upload, *, reserved_bytes: int = 0) -> AcceptedJob:
+async def record_job(
+    recorder: JobRecorder, tenant: str, upload: Upload, *, reserved_bytes: int = 0, interactive: bool = False
+) -> AcceptedJob:
     """Commit the job and its `prepare` task in a batch.
 
     Raises OutageError or LimitError (nothing was written), or CommitUnknownError.
     """
-    row = _row(tenant, upload)
+    row = _row(tenant, upload, interactive=interactive)
     try:
         await recorder.record(row, reserved_bytes=reserved_bytes)
     except asyncpg.UniqueViolationError as error:
         # this process was frozen so long that the orphan collector took the id
         raise OutageError("storage_unavailable", "Committing the upload took too long. Send it again.") from error
-    return AcceptedJob(row.job_id, first_task(row))
+    return AcceptedJob(row.job_id, (first_task(row),))
 
 
-def _row(tenant: str, upload: Upload) -> JobRow:
+def _row(tenant: str, upload: Upload, *, interactive: bool, attach_key: str | None = None) -> JobRow:
     audio = upload.audio
     return job_row(
         tenant,
@@ -141,4 +186,6 @@ def _row(tenant: str, upload: Upload) -> JobRow:
         source_bytes=audio.bytes,
         source_sha256=audio.sha256,
         filename=upload.filename,
+        interactive=interactive,
+        attach_key=attach_key,
     )

@@ -27,7 +27,7 @@ BATCH = 500
 
 # What a dispatch needs of a task `t` and its job `j`.
 DISPATCH_COLUMNS = f"""t.id, t.dispatch_no, t.kind, t.started_at IS NOT NULL AS has_begun,
-    tenant, source_bytes, container, duration_s, chunk_count, {TO_FETCH} AS to_fetch"""
+    tenant, interactive, source_bytes, container, duration_s, chunk_count, {TO_FETCH} AS to_fetch"""
 
 WAKE = f"""
 UPDATE tasks t SET state = 'dispatched', dispatch_no = dispatch_no + 1, dispatched_at = now(), not_before = NULL
@@ -126,6 +126,7 @@ def dispatches_of(rows: Sequence[asyncpg.Record]) -> list[Dispatch]:
             cost_of_row(kind, row),
             row["has_begun"],
             is_fetch(kind, row),
+            row["interactive"],
         )
         for row, kind in ((row, TaskKind(row["kind"])) for row in rows)
     ]

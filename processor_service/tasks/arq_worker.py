@@ -18,7 +18,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from processor_service.tasks.execute import Processor, run_compute_task, run_delivery, run_fetch
 from shared.connections.redis import open_redis_pool
 from shared.queue import dispatch
-from shared.queue.fair_shares import advance_virtual_time, next_tasks
+from shared.queue.fair_shares import INTERACTIVE_SHARE, next_tasks, record_start
 from shared.telemetry.logs import Log
 
 log = Log(__name__)
@@ -34,6 +34,7 @@ class PollingWorker(Worker):
     """arq's worker, with the time of its last poll for the liveness check."""
 
     last_poll_s = 0.0  # on the monotonic clock; 0: not yet
+    interactive_share = INTERACTIVE_SHARE
     may_start: Callable[[], bool] = staticmethod(lambda: True)  # asked before each job
 
     async def _poll_iteration(self) -> None:
@@ -80,7 +81,9 @@ class PollingWorker(Worker):
         if free <= 0 or not waiting or self.queue_name != dispatch.COMPUTE_QUEUE:
             return waiting
         try:
-            return await next_tasks(self.pool, self.queue_name, free, waiting, is_all=is_all)
+            return await next_tasks(
+                self.pool, self.queue_name, free, waiting, is_all=is_all, share=self.interactive_share
+            )
         except (RedisError, OSError) as error:
             log.warning("queue_order_failed", queue=self.queue_name, error=f"{type(error).__name__}: {error}")
             return []
@@ -88,7 +91,7 @@ class PollingWorker(Worker):
     async def run_job(self, job_id: str, score: int) -> None:
         """Run a job after writing the queue's virtual time to Redis, from which enqueuing computes new scores."""
         try:
-            await advance_virtual_time(self.pool, self.queue_name, score)
+            await record_start(self.pool, self.queue_name, job_id, score, share=self.interactive_share)
         except (RedisError, OSError) as error:  # the next job writes a newer time
             log.warning("virtual_time_not_written", arq_id=job_id, error=f"{type(error).__name__}: {error}")
         await super().run_job(job_id, score)
@@ -113,6 +116,7 @@ def compute_worker(processor: Processor) -> PollingWorker:
     """Return the worker of prepare, chunk and finish tasks."""
     worker = _worker(processor, dispatch.COMPUTE_QUEUE, run_compute_task, at_once=processor.settings.slots)
     worker.may_start = processor.disks.may_claim
+    worker.interactive_share = processor.settings.interactive_share
     return worker
 
 

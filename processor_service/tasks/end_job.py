@@ -76,7 +76,7 @@ async def insert_task(
     task_id = new_id()
     input_json = _json(task_input) if task_input else None
     await connection.execute(INSERT_TASK, task_id, parent.job_id, parent.generation, kind, ordinal, input_json)
-    return Dispatch(task_id, 1, kind, parent.tenant, cost_s(kind))
+    return Dispatch(task_id, 1, kind, parent.tenant, cost_s(kind), interactive=parent.interactive)
 
 
 def _json(value: object) -> str:

@@ -173,7 +173,7 @@ async def _record_audio(processor: Processor, task: ClaimedTask, audio: Prepared
     """Record the facts of decoded audio, and correct the tenant's share of the queue, which was guessed from bytes."""
     late_s = await processor.leases.record_audio(task, audio)
     try:
-        await correct_cost(processor.redis, COMPUTE_QUEUE, task.tenant, late_s)
+        await correct_cost(processor.redis, COMPUTE_QUEUE, task.tenant, late_s, interactive=task.interactive)
     except (RedisError, OSError) as error:  # the share stays as it was guessed
         log.warning("cost_not_corrected", error=f"{type(error).__name__}: {error}")
 

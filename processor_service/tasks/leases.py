@@ -34,7 +34,7 @@ TRACEBACK_CHARS = 8000  # the end of a stored traceback
 
 # The fields of ClaimedTask, of a task `t` and its job `j`.
 CLAIMED_TASK = """t.id, t.job_id, t.generation, t.kind, t.ordinal, t.lease_token, t.attempts, t.crashes, t.input,
-       j.options, j.tenant, j.text_generation, j.chunk_count, j.warnings, j.source_bytes,
+       j.options, j.tenant, j.interactive, j.text_generation, j.chunk_count, j.warnings, j.source_bytes,
        coalesce(j.chunk_generation, t.generation) AS chunk_generation,
        CASE WHEN t.kind = 'prepare' AND j.source_sha256 IS NULL THEN j.source_url END AS source_url,
        j.source_sha256 IS NULL AND j.source_url IS NULL AS is_unhashed"""
@@ -119,6 +119,7 @@ class ClaimedTask(msgspec.Struct, frozen=True, kw_only=True):
     chunk_generation: int  # part of the keys of the chunks' blobs
     warnings: tuple[ResultWarning, ...]
     text_generation: int | None = None  # whose text gets other speakers; None: the job is transcribed
+    interactive: bool = False  # a client waits for the job
     source_bytes: int | None = None
     source_url: str | None = None  # set while the source must be fetched
     is_unhashed: bool = False  # the client uploaded the source directly to the bucket

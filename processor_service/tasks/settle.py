@@ -168,7 +168,9 @@ class _Settlement:
         await self._db.execute(FETCHED, self._task.id)
         dispatch_no = await self._db.fetchval(REDISPATCH, self._task.id)
         cost = cost_s(TaskKind.PREPARE, source_bytes=source.bytes, container=source.container)
-        return AfterCommit((Dispatch(self._task.id, dispatch_no, TaskKind.PREPARE, self._task.tenant, cost),))
+        task = self._task
+        prepare = Dispatch(task.id, dispatch_no, TaskKind.PREPARE, task.tenant, cost, interactive=task.interactive)
+        return AfterCommit((prepare,))
 
     async def _split(self, outcome: outcomes.Split) -> AfterCommit:
         await self._leave_running(TaskState.DONE)
@@ -241,7 +243,15 @@ class _Settlement:
     async def _redispatch(self) -> Dispatch:
         dispatch_no = await self._db.fetchval(REDISPATCH, self._task.id)
         task = self._task
-        return Dispatch(task.id, dispatch_no, task.kind, task.tenant, has_begun=True, to_fetch=task.to_fetch)
+        return Dispatch(
+            task.id,
+            dispatch_no,
+            task.kind,
+            task.tenant,
+            has_begun=True,
+            to_fetch=task.to_fetch,
+            interactive=task.interactive,
+        )
 
 
 def _json(value: object) -> str:

@@ -33,6 +33,7 @@ class Dispatch(msgspec.Struct, frozen=True):
     cost_s: int = 1  # its part of that share; see shared/queue/task_costs.py
     has_begun: bool = False  # an attempt began before: its cost was charged then
     to_fetch: bool = False  # a prepare task whose source is at a URL: it is fetched first
+    interactive: bool = False  # a client waits for its job
 
     @property
     def arq_id(self) -> str:
@@ -89,5 +90,10 @@ def arq_payload(dispatch: Dispatch, *, enqueued_at_ms: int) -> bytes:
     arq ignores `o`, which must come last: fair_shares.lua reads and changes the end of the payload.
     """
     arguments = (str(dispatch.task_id), dispatch.dispatch_no)
-    owner = f" {dispatch.tenant} {dispatch.cost_s} {0:015}"
+    owner = f" {dispatch.tenant} {charged_s(dispatch)} {0:015}"
     return serialize({"t": None, "f": ARQ_FUNCTION, "a": arguments, "k": {}, "et": enqueued_at_ms, "o": owner})
+
+
+def charged_s(dispatch: Dispatch) -> int:
+    """Return what is charged when the task starts: nothing if an attempt began before."""
+    return 0 if dispatch.has_begun else dispatch.cost_s

@@ -1,82 +1,26 @@
-"""A model of the queue without Redis. README.md describes the algorithm.
+"""A model of the queue without Redis: it gives every dispatch the score that fair_shares.lua gives it.
 
-`FairQueue` gives every dispatch the score that fair_shares.lua gives it. `Backlogs` is the same order computed
-from the total that waits for each tenant, for estimates.
+README.md describes the algorithm.
 """
 
-import heapq
-from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Sequence
-from itertools import accumulate
+from bisect import bisect_left, insort
+from collections.abc import Sequence
 
-import msgspec
-
-from shared.queue.dispatch import Dispatch
-from shared.queue.fair_shares import MAX_IDLE_REMOVED, MAX_SCORE, MIN_SCORE, rule_of
+from shared.queue.dispatch import Dispatch, charged_s
+from shared.queue.fair_shares import (
+    BAND,
+    INTERACTIVE_SHARE,
+    MAX_IDLE_REMOVED,
+    MAX_SCORE,
+    MIN_SCORE,
+    is_interactive,
+    rule_of,
+)
+from shared.queue.interactive_class import InteractiveClass
+from shared.queue.score_set import ScoreSet
 from shared.schemas.states import TaskKind
 
 UNBOUNDED = MAX_SCORE * 2
-ROUNDING = 1e-6  # of a job: sums of floats may be too small by less
-
-
-class Backlog(msgspec.Struct, frozen=True, kw_only=True):
-    """What waits for one tenant. The size of a source that is not downloaded yet counts as 0 bytes."""
-
-    tenant: str
-    jobs: int
-    bytes: float  # of those jobs
-    chunk_bytes: float  # of waiting chunks of long files; the tenant's jobs start in between
-
-
-class QueuePosition(msgspec.Struct, frozen=True):
-    """The position of a queued job, from 1, and the bytes of work that start before it."""
-
-    position: int
-    bytes_ahead: float
-
-
-class Backlogs:
-    """What waits for all tenants, with sums so that a position costs the same however many tenants and jobs wait."""
-
-    def __init__(self, backlogs: Iterable[Backlog] = ()) -> None:
-        by_bytes = sorted(backlogs, key=lambda one: one.bytes)
-        self._of = {one.tenant: one for one in by_bytes}
-        self._bytes = [one.bytes for one in by_bytes]
-        self._jobs_up_to = _sums(one.jobs for one in by_bytes)
-        self._jobs_a_byte_up_to = _sums(one.jobs / one.bytes if one.bytes else 0.0 for one in by_bytes)
-        self._totals = sorted(one.bytes + one.chunk_bytes for one in by_bytes)
-        self._totals_up_to = _sums(self._totals)
-
-    def position(self, tenant: str, jobs_ahead: int, bytes_ahead: float) -> QueuePosition:
-        """Return the position of a job that has this many jobs and bytes of its own tenant ahead of it.
-
-        Until it starts, every other tenant gets as many bytes as its own, if that many wait. Fair shares start now:
-        what a tenant got before does not count.
-        """
-        own = self._of.get(tenant) or Backlog(tenant=tenant, jobs=0, bytes=0, chunk_bytes=0)
-        share_bytes = bytes_ahead + min(own.chunk_bytes, bytes_ahead)
-        if share_bytes <= 0:
-            return QueuePosition(1 + jobs_ahead, share_bytes)
-        jobs = self._jobs_started(share_bytes) - own.jobs * _part_started(own.bytes, share_bytes)
-        all_bytes = self._bytes_started(share_bytes) - min(own.bytes + own.chunk_bytes, share_bytes)
-        return QueuePosition(1 + jobs_ahead + int(jobs + ROUNDING), share_bytes + all_bytes)
-
-    def _jobs_started(self, share_bytes: float) -> float:
-        shorter = bisect_right(self._bytes, share_bytes)
-        rates = self._jobs_a_byte_up_to
-        return self._jobs_up_to[shorter] + share_bytes * (rates[-1] - rates[shorter])
-
-    def _bytes_started(self, share_bytes: float) -> float:
-        shorter = bisect_right(self._totals, share_bytes)
-        return self._totals_up_to[shorter] + share_bytes * (len(self._totals) - shorter)
-
-
-def _sums(values: Iterable[float]) -> list[float]:
-    return list(accumulate(values, initial=0.0))
-
-
-def _part_started(backlog_bytes: float, share_bytes: float) -> float:
-    return 1 if backlog_bytes <= share_bytes else share_bytes / backlog_bytes
 
 
 class _Gap:
@@ -88,36 +32,15 @@ class _Gap:
         self.postpone_from = postpone_from
 
 
-class _Scores:
-    """A sorted set: the lowest score first, ties by name. Stale heap entries are skipped when they come up."""
-
-    def __init__(self) -> None:
-        self.of: dict[str, int] = {}
-        self._heap: list[tuple[int, str]] = []
-
-    def put(self, name: str, score: int) -> None:
-        self.of[name] = score
-        heapq.heappush(self._heap, (score, name))
-
-    def remove(self, name: str) -> None:
-        self.of.pop(name, None)
-
-    def lowest(self) -> tuple[int, str] | None:
-        while self._heap:
-            score, name = self._heap[0]
-            if self.of.get(name) == score:
-                return score, name
-            heapq.heappop(self._heap)
-        return None
-
-
 class FairQueue:
-    """One queue: what waits and what runs, by arq id. Nothing expires."""
+    """One queue: what waits and what runs, by arq id. Nothing expires. Without a prefix, names mean the backlog."""
 
-    def __init__(self) -> None:
-        self._all = _Scores()  # a running task keeps its score until it ends, as in arq
-        self._waiting = _Scores()
-        self._finish_times = _Scores()
+    def __init__(self, share: float = INTERACTIVE_SHARE) -> None:
+        """`share` of the work goes to the interactive class while other tasks wait."""
+        self._interactive = InteractiveClass(share)
+        self._all = ScoreSet()  # a running task keeps its score until it ends, as in arq
+        self._waiting = ScoreSet()
+        self._finish_times = ScoreSet()
         self._gaps: dict[str, _Gap] = {}
         self._chunks: dict[str, list[tuple[int, str, Dispatch]]] = {}
         self._clock: int | None = None
@@ -129,41 +52,82 @@ class FairQueue:
 
     @property
     def waiting(self) -> int:
-        return len(self._waiting.of)
+        return len(self._waiting.of) + len(self._interactive.waiting.of)
 
     @property
     def scores(self) -> dict[str, int]:
         """The scores of all that waits or runs."""
-        return self._all.of
+        return self._all.of | self._interactive.all.of
 
     def put(self, dispatches: Sequence[Dispatch]) -> None:
         """Enqueue a batch."""
         self._set_now()
+        self._interactive.forget_now()
         self._finish_before = {}
         for dispatch in dispatches:
             previous = dispatch.previous.arq_id if dispatch.dispatch_no > 1 else ""
-            if dispatch.arq_id not in self._all.of:
-                kept, debt = self._all.of.get(previous), self._debts.get(dispatch.tenant, 0)
+            if self._score_of(dispatch.arq_id) is None:
+                kept = self._score_of(previous)
                 self._dispatches[dispatch.arq_id] = dispatch
+                score = self._start_of(dispatch) if kept is None else kept
+                debt = self._debts_of(score).get(dispatch.tenant, 0)
                 self._paid[dispatch.arq_id] = debt if kept is None else self._paid[previous]
-                self._add(dispatch, self._start_of(dispatch) if kept is None else kept)
+                self._add(dispatch, score)
             self.end(previous)
 
     def take(self) -> str | None:
-        """Return the waiting task with the lowest score, after all debts; it runs from now on."""
-        while (found := self._waiting.lowest()) and found[0] <= MAX_SCORE and self._pay_debt(found[1], found[0]):
-            pass
-        if found is None:
+        """Return the next task, after all debts; it runs from now on."""
+        other = self._first_of_backlog()
+        if name := self._next_interactive(others_wait=other is not None):
+            self._interactive.start(name)
+            tenant, cost_s = self._charge_of(name)
+            if other is not None and cost_s:
+                self._charge_interactive(tenant, cost_s)
+            return name
+        if other is None:
             return None
-        start, name = found
+        start, name = other
         self._waiting.remove(name)
         if start <= MAX_SCORE:
             self._clock = max(self._clock or 0, start)
+            self._interactive.earn(self._charge_of(name)[1])
         return name
 
-    def correct(self, tenant: str, late_s: int) -> None:
+    def _first_of_backlog(self) -> tuple[int, str] | None:
+        while (found := self._waiting.lowest()) and found[0] <= MAX_SCORE and self._pay_debt(found[1], found[0]):
+            pass
+        return found
+
+    def _next_interactive(self, *, others_wait: bool) -> str | None:
+        """Return the interactive task that goes next, or None if there is none or the backlog goes first."""
+        for name in self._interactive.in_order():
+            self._pay_debt(name, self._interactive.waiting.of[name])
+        if others_wait:
+            return self._interactive.first_within_bounds(self._clock or MIN_SCORE, self._charge_of)
+        return next(iter(self._interactive.in_order()), None)
+
+    def _charge_of(self, name: str) -> tuple[str, int]:
+        dispatch = self._dispatches[name]
+        return dispatch.tenant, charged_s(dispatch)
+
+    def _charge_interactive(self, tenant: str, seconds: int) -> None:
+        now = self._clock or MIN_SCORE
+        self._interactive.charge(tenant, seconds, now)
+        finish = max(now, self._finish_times.of.get(tenant, now))
+        self._finish_times.put(tenant, min(MAX_SCORE, max(now, finish + seconds)))
+        if finish > now and seconds > 0:
+            self._debts[tenant] = self._debts.get(tenant, 0) + seconds
+            self._gaps.pop(tenant, None)
+
+    def correct(self, tenant: str, late_s: int, *, interactive: bool = False) -> None:
         """Charge a tenant for more seconds than were guessed; for less, if negative."""
         self._set_now()
+        if interactive:
+            self._interactive.forget_now()
+            self._interactive.correct(tenant, late_s)
+            if self._waiting.of:
+                self._charge_interactive(tenant, late_s)
+            return
         self._finish_times.put(tenant, max(self._now, min(MAX_SCORE, self._finish_time_of(tenant) + late_s)))
         if late_s > 0:
             self._debts[tenant] = self._debts.get(tenant, 0) + late_s
@@ -172,10 +136,10 @@ class FairQueue:
     def _pay_debt(self, name: str, score: int) -> bool:
         """Postpone a waiting task by what its tenant came to owe since it was scored. Return whether it did."""
         dispatch = self._dispatches[name]
-        owed_s = self._debts.get(dispatch.tenant, 0) - self._paid[name]
+        owed_s = self._debts_of(score).get(dispatch.tenant, 0) - self._paid[name]
         if owed_s <= 0:
             return False
-        start = min(MAX_SCORE, score + owed_s)
+        start = min(MAX_SCORE if score >= 0 else MAX_SCORE - BAND, score + owed_s)
         self._add(dispatch, start)
         self._paid[name] += owed_s
         chunks = self._chunks.get(dispatch.tenant, [])
@@ -186,12 +150,22 @@ class FairQueue:
 
     def end(self, name: str) -> None:
         """Remove a task that ended, or that a newer dispatch replaced."""
-        self._all.remove(name)
-        self._waiting.remove(name)
+        for scores in (self._all, self._waiting, self._interactive.all, self._interactive.waiting):
+            scores.remove(name)
 
-    def _add(self, dispatch: Dispatch, start: int) -> None:
-        self._all.put(dispatch.arq_id, start)
-        self._waiting.put(dispatch.arq_id, start)
+    def _add(self, dispatch: Dispatch, score: int) -> None:
+        everything, waiting = (
+            (self._interactive.all, self._interactive.waiting) if score < 0 else (self._all, self._waiting)
+        )
+        everything.put(dispatch.arq_id, score)
+        waiting.put(dispatch.arq_id, score)
+
+    def _score_of(self, name: str) -> int | None:
+        score = self._all.of.get(name)
+        return self._interactive.all.of.get(name) if score is None else score
+
+    def _debts_of(self, score: int) -> dict[str, int]:
+        return self._interactive.debts if score < 0 else self._debts
 
     def _set_now(self) -> None:
         head = self._all.lowest()
@@ -199,8 +173,10 @@ class FairQueue:
         if head is None:
             now = max(now, max(self._finish_times.of.values(), default=MIN_SCORE))
         if now > MAX_SCORE:
-            now, self._finish_times, self._gaps, self._debts = MIN_SCORE, _Scores(), {}, {}
+            now, self._finish_times, self._gaps, self._debts = MIN_SCORE, ScoreSet(), {}, {}
+            self._interactive.uses = {}
         self._clock = self._now = now
+        self._interactive.remove_uses(now)
         self._remove_idle()
 
     def _remove_idle(self) -> None:
@@ -215,6 +191,8 @@ class FairQueue:
 
     def _start_of(self, dispatch: Dispatch) -> int:
         rule, tenant, cost_s = rule_of(dispatch), dispatch.tenant, dispatch.cost_s
+        if is_interactive(dispatch):
+            return self._interactive.score_of(dispatch)
         if rule == "begun":
             return self._now - 1
         if rule == TaskKind.DELIVER:

@@ -1,20 +1,29 @@
--- Adds dispatches to a queue; corrects a cost; finds the next tasks. The score of a task is its virtual start time.
--- README.md describes the algorithm; fair_queue.py is the same in Python.
+-- Adds dispatches to a queue; corrects a cost; finds the next tasks; charges for a task that starts. The score of a task
+-- is its virtual start time, minus `band` for interactive tasks. README.md describes the algorithm; fair_queue.py and
+-- interactive_class.py are the same in Python.
 --
--- ARGV: the operation, eight constants, and what the operation needs.
+-- ARGV: the operation, ten constants, and what the operation needs.
 -- finish_times: of each tenant with tasks, its virtual finish time.
 -- gaps: of each tenant, "<start> <left> <next>": where the gap that its chunks left starts, how many seconds of it are
 --   left, and the virtual start time from which the next chunk may be postponed.
 -- chunks: of one tenant, "<cost> <arq id>" of the chunks that may be postponed, by virtual start time.
 -- debts: of each tenant, the seconds by which its tasks took longer than was guessed, in total. A task's payload ends with
 --   "<tenant> <cost> <debt>": the debt that its score accounts for, in 15 digits.
-local queue, clock, finish_times, gaps, debts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+-- class_finish_times, class_debts: the same of the interactive class, which has its own virtual time.
+-- uses: of each tenant, the virtual finish time of the interactive tasks that it started.
+-- credit: the seconds of audio that the class may start before tasks of the backlog; absent: all of `ahead`.
+local queue, clock, finish_times, gaps, debts, class_finish_times, class_debts, uses, credit = unpack(KEYS)
 local chunks_prefix, ttl_ms, job_prefix, running_prefix, retry_prefix = unpack(ARGV, 2, 6)
 local min_start, max_start, max_idle_removed = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local ahead, max_looked_at = tonumber(ARGV[10]), tonumber(ARGV[11])
+local band = 2 * max_start
+local class_clock = queue .. ':interactive'
+local page = 100
 
-local anyone_owes = redis.call('EXISTS', debts) == 1
-local function debt_of(tenant)
-  return anyone_owes and tonumber(redis.call('HGET', debts, tenant) or 0) or 0
+local owing = {[debts] = redis.call('EXISTS', debts) == 1}
+local function debt_of(tenant, of_class)
+  if owing[of_class] == nil then owing[of_class] = redis.call('EXISTS', of_class) == 1 end
+  return owing[of_class] and tonumber(redis.call('HGET', of_class, tenant) or 0) or 0
 end
 
 local function owner_of(id)
@@ -23,11 +32,12 @@ end
 
 -- Postpones a waiting task by what its tenant came to owe since it was scored. Returns its new score; nil: nothing.
 local function pay_debt(id, score)
-  if not anyone_owes then return nil end
+  local of_class = score < 0 and class_debts or debts
+  if owing[of_class] == false then return nil end
   local tenant, cost, paid = owner_of(id)
-  local owed = tenant and debt_of(tenant) - tonumber(paid) or 0
+  local owed = tenant and debt_of(tenant, of_class) - tonumber(paid) or 0
   if owed <= 0 then return nil end
-  local start = math.min(max_start, score + owed)
+  local start = math.min(score < 0 and max_start - band or max_start, score + owed)
   redis.call('ZADD', queue, start, id)
   redis.call('SETRANGE', job_prefix .. id, redis.call('STRLEN', job_prefix .. id) - 15, string.format('%015.0f', paid + owed))
   local chunk = cost .. ' ' .. id
@@ -61,21 +71,125 @@ local function next_tasks(wanted, is_all, ids)
   return found
 end
 
-if ARGV[1] == 'next' then
-  if not anyone_owes then return {unpack(ARGV, 12)} end
-  return next_tasks(tonumber(ARGV[10]), ARGV[11] == '1', {unpack(ARGV, 12)})
+-- The tasks of the backlog that wait, first at least `wanted` if there are so many; and whether these are all.
+local function backlog(wanted)
+  local found, at, are_all = {}, 0, false
+  repeat
+    local ids = redis.call('ZRANGEBYSCORE', queue, 0, '+inf', 'LIMIT', at, page)
+    for _, id in ipairs(ids) do
+      if redis.call('EXISTS', running_prefix .. id) == 0 then table.insert(found, id) end
+    end
+    at, are_all = at + page, #ids < page
+  until are_all or #found >= wanted
+  return found, are_all
 end
 
-local head = redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')[2]
+local function charge_of(id)
+  local tenant, cost = owner_of(id)
+  return tenant or '', tonumber(cost or 0)
+end
+
+local function virtual_time()
+  return tonumber(redis.call('ZSCORE', clock, queue) or min_start)
+end
+
+local function use_of(tenant)
+  return tonumber(redis.call('ZSCORE', uses, tenant) or 0)
+end
+
+-- The first `wanted` of both classes: an interactive task goes first while its class and its tenant are within their
+-- bounds. What the tasks found would be charged counts for those after them.
+local function of_both_classes(wanted, rate, interactive, others)
+  local found, used, left, now = {}, {}, tonumber(redis.call('GET', credit) or ahead), virtual_time()
+  local function first_within_bounds()
+    for at, id in ipairs(interactive) do
+      local tenant, cost = charge_of(id)
+      if (used[tenant] or use_of(tenant)) <= now + ahead then
+        return left >= math.min(cost, ahead) and at or nil
+      end
+    end
+  end
+  while #found < wanted and (interactive[1] or others[1]) do
+    local at = others[1] and first_within_bounds() or nil
+    if not others[1] then at = 1 end
+    local id = table.remove(at and interactive or others, at or 1)
+    local tenant, cost = charge_of(id)
+    if not at then
+      left = math.min(ahead, left + cost * rate)
+    elseif others[1] then
+      left = left - cost
+      used[tenant] = math.max(now, used[tenant] or use_of(tenant)) + cost
+    end
+    table.insert(found, id)
+  end
+  return found
+end
+
+if ARGV[1] == 'next' then
+  local wanted, is_all, rate = tonumber(ARGV[12]), ARGV[13] == '1', tonumber(ARGV[14])
+  local ids, interactive = {unpack(ARGV, 15)}, {}
+  for _, id in ipairs(ids) do
+    local score = tonumber(redis.call('ZSCORE', queue, id))
+    if score and score >= 0 or #interactive == max_looked_at then break end
+    if score then table.insert(interactive, id) end
+  end
+  if interactive[1] then
+    interactive = next_tasks(max_looked_at, #interactive < max_looked_at, interactive)
+    local others, are_all = backlog(wanted)
+    return of_both_classes(wanted, rate, interactive, next_tasks(wanted, are_all, others))
+  end
+  if not owing[debts] then return ids end
+  return next_tasks(wanted, is_all, ids)
+end
+
+local function set_credit(seconds)
+  if seconds >= ahead then return redis.call('DEL', credit) end
+  redis.call('SET', credit, string.format('%.17g', seconds), 'PX', ttl_ms)
+end
+
+-- Charges a tenant for interactive work while others wait: it uses the credit of its class and its own share.
+local function charge_interactive(tenant, seconds)
+  local now = virtual_time()
+  set_credit(tonumber(redis.call('GET', credit) or ahead) - seconds)
+  redis.call('ZADD', uses, math.min(max_start, math.max(now, math.max(now, use_of(tenant)) + seconds)), tenant)
+  redis.call('PEXPIRE', uses, ttl_ms)
+  local finish = math.max(now, tonumber(redis.call('ZSCORE', finish_times, tenant) or now))
+  redis.call('ZADD', finish_times, math.min(max_start, math.max(now, finish + seconds)), tenant)
+  redis.call('PEXPIRE', finish_times, ttl_ms)
+  if finish > now and seconds > 0 then -- its tasks that wait are postponed
+    redis.call('HINCRBY', debts, tenant, string.format('%.0f', seconds))
+    redis.call('PEXPIRE', debts, ttl_ms)
+    redis.call('HDEL', gaps, tenant)
+  end
+end
+
+if ARGV[1] == 'start' then
+  local id, score, rate = ARGV[12], tonumber(ARGV[13]), tonumber(ARGV[14])
+  if score > max_start then return end -- not ours
+  redis.call('ZADD', clock, 'GT', score < 0 and score + band or score, score < 0 and class_clock or queue)
+  local left = redis.call('GET', credit)
+  if score < 0 or left then
+    local tenant, cost = charge_of(id)
+    if score >= 0 then
+      set_credit(tonumber(left) + cost * rate)
+    elseif cost > 0 and backlog(1)[1] then
+      charge_interactive(tenant, cost)
+    end
+  end
+  return
+end
+
+local head = redis.call('ZRANGEBYSCORE', queue, 0, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
 local now = tonumber(redis.call('ZSCORE', clock, queue) or head or min_start)
 if not head then -- the queue is empty: all debts are cancelled
   now = math.max(now, tonumber(redis.call('ZREVRANGE', finish_times, 0, 0, 'WITHSCORES')[2] or min_start))
 end
 if now > max_start then -- virtual time is used up, or the head has a score that is not ours
   now = min_start
-  redis.call('DEL', finish_times, gaps, debts)
+  redis.call('DEL', finish_times, gaps, debts, uses)
 end
 redis.call('ZADD', clock, now, queue)
+redis.call('ZREMRANGEBYSCORE', uses, '-inf', now)
 
 local idle = redis.call('ZRANGEBYSCORE', finish_times, '-inf', now, 'LIMIT', 0, max_idle_removed)
 for _, tenant in ipairs(idle) do
@@ -140,8 +254,42 @@ local function use_gap(tenant, cost, until_start)
   return gap
 end
 
+local class_now = nil -- the virtual time of the interactive class, when it is needed
+local function set_class_now()
+  class_now = tonumber(redis.call('ZSCORE', clock, class_clock) or min_start)
+  if redis.call('ZCOUNT', queue, '-inf', '(0') == 0 then -- no task of the class is left: all its debts are cancelled
+    class_now = math.max(class_now, tonumber(redis.call('ZREVRANGE', class_finish_times, 0, 0, 'WITHSCORES')[2] or 0))
+  end
+  if class_now > max_start then
+    class_now = min_start
+    redis.call('DEL', class_finish_times, class_debts)
+  end
+  redis.call('ZADD', clock, class_now, class_clock)
+  for _, flow in ipairs(redis.call('ZRANGEBYSCORE', class_finish_times, '-inf', class_now)) do
+    redis.call('ZREM', class_finish_times, flow)
+    redis.call('HDEL', class_debts, flow)
+  end
+end
+
+local function class_finish_time_of(flow)
+  return math.min(max_start, math.max(class_now, tonumber(redis.call('ZSCORE', class_finish_times, flow) or class_now)))
+end
+
+-- The score of an interactive task. A long file does not delay its tenant's short ones: its chunks are a flow of their own.
+local function interactive_score_of(rule, tenant, cost)
+  if not class_now then set_class_now() end
+  if rule == 'begun' then return class_now - 1 - band end
+  local flow = rule == 'chunk' and tenant .. ' chunks' or tenant
+  local start = class_finish_time_of(flow)
+  redis.call('ZADD', class_finish_times, start + cost, flow)
+  redis.call('PEXPIRE', class_finish_times, ttl_ms)
+  return (rule == 'finish' and class_now - 1 or start) - band
+end
+
 local finish_before = {} -- of each tenant, before this batch: chunks of one file do not postpone each other
 local function start_of(rule, tenant, cost, id)
+  local of_class = string.match(rule, '^interactive (.*)$')
+  if of_class then return interactive_score_of(of_class, tenant, cost) end
   if rule == 'begun' then return now - 1 end
   if rule == 'deliver' then return append(tenant, cost) end
   if rule == 'finish' then
@@ -153,8 +301,22 @@ local function start_of(rule, tenant, cost, id)
   return use_gap(tenant, cost, '(' .. finish_before[tenant]) or append_chunk(tenant, cost, id)
 end
 
+if ARGV[1] == 'correct' and ARGV[14] == '1' then -- the same of an interactive task
+  local tenant, late = ARGV[12], tonumber(ARGV[13])
+  set_class_now()
+  local finish = math.max(class_now, math.min(max_start, class_finish_time_of(tenant) + late))
+  redis.call('ZADD', class_finish_times, finish, tenant)
+  redis.call('PEXPIRE', class_finish_times, ttl_ms)
+  if late > 0 then
+    redis.call('HINCRBY', class_debts, tenant, string.format('%.0f', late))
+    redis.call('PEXPIRE', class_debts, ttl_ms)
+  end
+  if backlog(1)[1] then charge_interactive(tenant, late) end
+  return
+end
+
 if ARGV[1] == 'correct' then -- a task of the tenant took so much longer, or shorter, than was guessed
-  local tenant, late = ARGV[10], tonumber(ARGV[11])
+  local tenant, late = ARGV[12], tonumber(ARGV[13])
   redis.call('ZADD', finish_times, math.max(now, math.min(max_start, finish_time_of(tenant) + late)), tenant)
   if late > 0 then
     redis.call('HINCRBY', debts, tenant, string.format('%.0f', late))
@@ -164,14 +326,16 @@ if ARGV[1] == 'correct' then -- a task of the tenant took so much longer, or sho
   return
 end
 
-for at = 10, #ARGV, 6 do
+for at = 12, #ARGV, 6 do
   local id, previous, rule, tenant, cost, payload = unpack(ARGV, at, at + 5)
-  local paid = debt_of(tenant)
-  if not redis.call('ZSCORE', queue, id) then
-    local kept = previous ~= '' and redis.call('ZSCORE', queue, previous)
-    if kept then paid = tonumber(select(3, owner_of(previous)) or paid) end
-    redis.call('ZADD', queue, kept or start_of(rule, tenant, tonumber(cost), id), id)
+  local score = redis.call('ZSCORE', queue, id)
+  local kept = not score and previous ~= '' and redis.call('ZSCORE', queue, previous)
+  if not score then
+    score = kept or start_of(rule, tenant, tonumber(cost), id)
+    redis.call('ZADD', queue, score, id)
   end
+  local paid = debt_of(tenant, tonumber(score) < 0 and class_debts or debts)
+  if kept then paid = tonumber(select(3, owner_of(previous)) or paid) end
   if paid > 0 then payload = string.sub(payload, 1, -16) .. string.format('%015.0f', paid) end
   redis.call('SET', job_prefix .. id, payload, 'PX', ttl_ms, 'NX')
   if previous ~= '' then

@@ -110,7 +110,7 @@ async def test_a_request_cancelled_during_its_commit_keeps_its_audio(ingest: Ing
         async with ingest.transaction() as connection:
             await connection.execute(SLOW_COMMIT)
         quotas, space = QuotaGate(database, Quotas()), FreeSpace(ingest.blobs, 0)
-        submitter = JobSubmitter(database, ingest.blobs, space, 10 * MIB, ("https",), quotas=quotas)
+        submitter = JobSubmitter(database, ingest.blobs, space, 10 * MIB, ("https",), quotas=quotas, attach_s=0)
         head = UploadHead(content_type="audio/wav", boundary=None, content_length=None, query="")
         request = asyncio.create_task(submitter.submit("default", head, _whole_body))
         await until(ingest.somebody_waits_for_a_lock)

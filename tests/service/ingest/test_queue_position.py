@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.queue.fair_queue import Backlog, Backlogs, QueuePosition
+from shared.queue.backlogs import Backlog, Backlogs, QueuePosition
 from tests.support.ingest.records import start
 from tests.support.ingest.serving import Ingest
 from tests.support.ingest.sounds import wav

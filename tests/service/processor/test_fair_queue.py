@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from shared.ids import new_id
+from shared.queue.backlogs import Backlog, Backlogs
 from shared.queue.dispatch import ARQ_IN_PROGRESS_KEY_PREFIX, COMPUTE_QUEUE, DELIVERY_QUEUE, Dispatch
 from shared.queue.enqueue import enqueue
-from shared.queue.fair_queue import Backlog, Backlogs, FairQueue
-from shared.queue.fair_shares import MAX_SCORE, advance_virtual_time, correct_cost, next_tasks
+from shared.queue.fair_queue import FairQueue
+from shared.queue.fair_shares import MAX_SCORE, correct_cost, next_tasks, record_start
 from shared.schemas.states import TaskKind
 
 
@@ -24,10 +25,13 @@ class Put(NamedTuple):
     kind: TaskKind
     tenant: str
     costs_s: list[int]
+    interactive: bool = False
 
 
 class Take(NamedTuple):
-    """A worker takes the next task."""
+    """A worker takes the next tasks."""
+
+    times: int
 
 
 class End(NamedTuple):
@@ -47,20 +51,22 @@ class Correct(NamedTuple):
 
     tenant: str
     late_s: int
+    interactive: bool = False
 
 
 COSTS_S = st.one_of(st.integers(1, 900), st.sampled_from([1, 60, 600, MAX_SCORE // 2]))
 COMPUTE_KINDS = st.sampled_from([TaskKind.PREPARE, TaskKind.CHUNK, TaskKind.CHUNK, TaskKind.FINISH])
-PUTS = st.builds(Put, COMPUTE_KINDS, st.sampled_from("abc"), st.lists(COSTS_S, min_size=1, max_size=8))
+BATCHES = st.lists(COSTS_S, min_size=1, max_size=8)
+PUTS = st.builds(Put, COMPUTE_KINDS, st.sampled_from("abc"), BATCHES, st.booleans())
 DELIVERIES = st.builds(
     Put, st.just(TaskKind.DELIVER), st.sampled_from("abc"), st.lists(COSTS_S, min_size=1, max_size=4)
 )
 OTHERS = st.one_of(
-    st.builds(Take),
-    st.builds(Take),
+    st.builds(Take, st.integers(1, 3)),
+    st.builds(Take, st.integers(1, 12)),
     st.builds(End, st.integers(0, 99)),
     st.builds(Redispatch, st.integers(0, 99)),
-    st.builds(Correct, st.sampled_from("abc"), st.one_of(st.integers(-900, 900), st.just(MAX_SCORE))),
+    st.builds(Correct, st.sampled_from("abc"), st.one_of(st.integers(-900, 900), st.just(MAX_SCORE)), st.booleans()),
 )
 Step = Put | Take | End | Redispatch | Correct
 
@@ -78,16 +84,23 @@ class Both:
     async def step(self, step: Step) -> None:
         match step:
             case Put():
-                await self._put([Dispatch(new_id(), 1, step.kind, step.tenant, cost_s) for cost_s in step.costs_s])
+                await self._put(
+                    [
+                        Dispatch(new_id(), 1, step.kind, step.tenant, cost_s, interactive=step.interactive)
+                        for cost_s in step.costs_s
+                    ]
+                )
             case Take():
-                await self._take()
+                for _ in range(step.times):
+                    await self._take()
             case End() if self.running:
                 await self._end(self.running.pop(step.number % len(self.running)))
             case Redispatch() if self.present:
                 await self._redispatch(list(self.present)[step.number % len(self.present)])
             case Correct():
-                await correct_cost(self.redis, self.queue, step.tenant, step.late_s)
-                self.model.correct(step.tenant, step.late_s)
+                if step.late_s:
+                    await correct_cost(self.redis, self.queue, step.tenant, step.late_s, interactive=step.interactive)
+                    self.model.correct(step.tenant, step.late_s, interactive=step.interactive)
         found = await self.redis.zrange(self.queue, 0, -1, withscores=True)
         assert {name.decode(): int(score) for name, score in found} == self.model.scores
 
@@ -104,7 +117,7 @@ class Both:
         assert taken == (first[0].decode() if first else None)
         if taken is not None:
             await self.redis.set(ARQ_IN_PROGRESS_KEY_PREFIX + taken, b"1")
-            await advance_virtual_time(self.redis, self.queue, int(await self.redis.zscore(self.queue, taken) or 0))
+            await record_start(self.redis, self.queue, taken, int(await self.redis.zscore(self.queue, taken) or 0))
             self.running.append(taken)
 
     async def _end(self, name: str) -> None:
@@ -137,7 +150,7 @@ def test_the_model_gives_every_dispatch_the_score_that_the_script_gives(
     with asyncio.Runner() as runner:
 
         @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-        @given(st.lists(puts | OTHERS, min_size=1, max_size=40))
+        @given(st.lists(puts | OTHERS, min_size=1, max_size=40) | st.lists(puts | OTHERS, min_size=30, max_size=60))
         def holds(steps: list[Step]) -> None:
             runner.run(expect_equal_scores(redis_url, queue, steps))
 

@@ -22,7 +22,7 @@ from processor_service.tasks.arq_worker import PollingWorker, connect
 from shared.ids import new_id
 from shared.queue.dispatch import ARQ_FUNCTION, COMPUTE_QUEUE, DELIVERY_QUEUE, Dispatch, deserialize, serialize
 from shared.queue.enqueue import BATCH, enqueue
-from shared.queue.fair_shares import MAX_SCORE, MIN_SCORE, VIRTUAL_TIME_KEY, advance_virtual_time, correct_cost
+from shared.queue.fair_shares import MAX_SCORE, MIN_SCORE, VIRTUAL_TIME_KEY, correct_cost, record_start
 from shared.queue.task_costs import FINISH_S, LONGEST_WHOLE_S, UNKNOWN_S, cost_s
 from shared.schemas.states import TaskKind
 from tests.support.processor.fleet import Fleet, Taken, spread_of, work_of
@@ -203,7 +203,7 @@ async def test_every_score_is_valid_for_arq(fleet: Fleet) -> None:
     await fleet.enqueue_new("a", [MAX_SCORE] * 2)
     scores = [score for _, score in await fleet.redis.zrange(COMPUTE_QUEUE, 0, -1, withscores=True)]
     assert max(scores) == MAX_SCORE
-    await advance_virtual_time(fleet.redis, COMPUTE_QUEUE, MAX_SCORE + 1)
+    await record_start(fleet.redis, COMPUTE_QUEUE, first.arq_id, MAX_SCORE + 1)
     assert await fleet.virtual_time() == MIN_SCORE
     (again,) = await fleet.enqueue_new("a", [60], has_begun=True)
     assert await fleet.redis.zscore(COMPUTE_QUEUE, again.arq_id) >= 1

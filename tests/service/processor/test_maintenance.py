@@ -65,6 +65,34 @@ async def test_maintenance_dispatches_carry_their_tenant_and_cost(
         assert await run_locked(database, "reconcile", Reconciler(redis)) == by_age
 
 
+async def test_maintenance_dispatches_keep_the_class_of_their_job(
+    database: asyncpg.Pool, redis_url: str, submit: Submit, claim_task: Claim
+) -> None:
+    waiting, unknown, lost = await submit(), await submit(), await submit()
+    await database.execute("UPDATE jobs SET interactive = true")
+    await settle(
+        database,
+        await claim_task(waiting),
+        Failed(Failure(code=FailureCode.TIMEOUT, message="slow", transient=True)),
+        policy=RetryPolicy(waits_s=(0.0,), longest_retry_after_s=0),
+    )
+    await database.execute("UPDATE tasks SET not_before = now() WHERE id = $1", waiting)
+    await database.execute(AGE, unknown)
+    await claim_task(lost, lease_s=0)
+    rescuer = Rescuer(database, POLICY)
+    async with Redis.from_url(redis_url) as redis:
+        dispatches = [
+            *await run_locked(database, "reconcile", Reconciler(redis)),
+            *await run_locked(database, "wake", wake),
+            *await run_locked(database, "rescue", rescuer),
+            *await run_locked(database, "rescue", rescuer),
+        ]
+        assert {one.task_id for one in dispatches} == {waiting, unknown, lost}
+        assert all(one.interactive for one in dispatches)
+        await enqueue(redis, dispatches)
+        assert await redis.zcount(COMPUTE_QUEUE, "-inf", "(0") == 3
+
+
 async def test_a_task_is_rescued_when_its_lease_is_expired_in_two_runs(
     database: asyncpg.Pool, submit: Submit, claim_task: Claim
 ) -> None:

@@ -92,6 +92,21 @@ async def test_a_short_job_is_completed_and_its_webhook_dispatched(
     assert (body["type"], body["data"]["status"], body["data"]["error"]) == ("job.completed", "COMPLETED", None)
 
 
+@pytest.mark.parametrize("interactive", [False, True])
+async def test_every_task_of_a_job_has_the_jobs_class(
+    database: asyncpg.Pool, submit: Submit, claim_task: Claim, interactive: object
+) -> None:
+    task_id = await submit()
+    await database.execute("UPDATE jobs SET interactive = $1", interactive)
+    prepare = await claim_task(task_id)
+    again = (await _settle(database, prepare, Interrupted())).dispatches
+    split = (await _settle(database, await claim_task(task_id), Split(AUDIO.duration_s, SPANS, ()))).dispatches
+    (none,) = [await _settle(database, await claim_task(one.task_id), ChunkDone()) for one in split[:1]]
+    finish = (await _settle(database, await claim_task(split[1].task_id), ChunkDone())).dispatches
+    assert none.dispatches == ()
+    assert [one.interactive for one in (*again, *split, *finish)] == [interactive] * 4
+
+
 async def test_chunks_that_end_at_the_same_moment_create_one_finish_task(
     database: asyncpg.Pool, submit: Submit, claim_task: Claim
 ) -> None:

@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 from redis.asyncio import Redis
 
+from processor_service.tasks.arq_worker import READ_LIMIT
 from shared.ids import new_id
 from shared.queue.dispatch import ARQ_IN_PROGRESS_KEY_PREFIX, ARQ_JOB_KEY_PREFIX, COMPUTE_QUEUE, Dispatch
 from shared.queue.enqueue import enqueue
-from shared.queue.fair_shares import VIRTUAL_TIME_KEY, advance_virtual_time
+from shared.queue.fair_shares import INTERACTIVE_SHARE, VIRTUAL_TIME_KEY, next_tasks, record_start
 from shared.schemas.states import TaskKind
 
 
@@ -24,11 +25,13 @@ class Taken(NamedTuple):
 class Fleet:
     """Enqueues tasks, and takes the task with the lowest score that does not run yet."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, share: float = INTERACTIVE_SHARE) -> None:
         self.redis = redis
+        self.share = share  # of the interactive class
         self.taken: list[Taken] = []
         self.running: dict[str, Dispatch] = {}
         self._by_id: dict[str, Dispatch] = {}
+        self._has_classes = False
         self._ends: list[tuple[int, str]] = []
         self._now_s = 0
 
@@ -38,31 +41,32 @@ class Fleet:
         return list(self._by_id.values())
 
     async def enqueue_new(
-        self, tenant: str, costs_s: Sequence[int], kind: TaskKind = TaskKind.PREPARE, *, has_begun: bool = False
+        self, tenant: str, costs_s: Sequence[int], kind: TaskKind = TaskKind.PREPARE, **more: bool
     ) -> list[Dispatch]:
         """Enqueue new tasks of a tenant."""
-        tasks = [Dispatch(new_id(), 1, kind, tenant, cost_s, has_begun) for cost_s in costs_s]
+        tasks = [Dispatch(new_id(), 1, kind, tenant, cost_s, **more) for cost_s in costs_s]
         await self.enqueue(tasks)
         return tasks
 
     async def enqueue(self, dispatches: Sequence[Dispatch]) -> None:
         self._by_id |= {one.arq_id: one for one in dispatches}
+        self._has_classes |= any(one.interactive for one in dispatches)
         await enqueue(self.redis, dispatches)
 
     async def take(self) -> Dispatch | None:
         """Start the next task in a free slot. Return None if no task waits."""
-        first = await self.redis.zrange(COMPUTE_QUEUE, 0, len(self.running), withscores=True)
-        for member, score in first:
-            if member.decode() not in self.running:
-                return await self._begin(member.decode(), int(score))
-        return None
+        first = await self.redis.zrange(COMPUTE_QUEUE, 0, READ_LIMIT if self._has_classes else len(self.running))
+        waiting = [member for member in first if member.decode() not in self.running]
+        if self._has_classes:
+            waiting = await next_tasks(self.redis, COMPUTE_QUEUE, 1, waiting, is_all=False, share=self.share)
+        if not waiting:
+            return None
+        return await self._begin(waiting[0].decode(), int(await self.redis.zscore(COMPUTE_QUEUE, waiting[0]) or 0))
 
     async def _begin(self, arq_id: str, tag: int) -> Dispatch:
         dispatch = self.running[arq_id] = self._by_id[arq_id]
-        async with self.redis.pipeline(transaction=False) as pipe:
-            pipe.set(ARQ_IN_PROGRESS_KEY_PREFIX + arq_id, "1")
-            await advance_virtual_time(pipe, COMPUTE_QUEUE, tag)
-            await pipe.execute()
+        await self.redis.set(ARQ_IN_PROGRESS_KEY_PREFIX + arq_id, "1")
+        await record_start(self.redis, COMPUTE_QUEUE, arq_id, tag, share=self.share)
         heappush(self._ends, (self._now_s + dispatch.cost_s, arq_id))
         self.taken.append(Taken(dispatch, tag))
         return dispatch

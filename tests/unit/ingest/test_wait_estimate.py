@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ingest_service.jobs.wait_estimate import EXACT_JOBS, Queue, queues_of
-from shared.queue.fair_queue import Backlog, Backlogs
+from shared.queue.backlogs import Backlog, Backlogs
 
 
 def walk(backlogs: Sequence[Backlog], tenant: str, jobs_ahead: int, bytes_ahead: float) -> tuple[float, float]:
