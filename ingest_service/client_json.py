@@ -3,6 +3,7 @@
 Deep nesting exhausts the stack of parsers and encoders, ours and those of every client that reads it back.
 """
 
+import re
 from itertools import accumulate
 from typing import Any, TypeVar, cast
 
@@ -10,10 +11,13 @@ import msgspec
 from litestar import Request
 
 from ingest_service.errors import RefusedError
+from shared.allowed_values import allowed
 
 MAX_DEPTH = 32  # arrays and objects inside each other
 MAX_METADATA_BYTES = 16 << 10  # as JSON without spaces: a page of jobs holds 200
 MAX_NODES = MAX_METADATA_BYTES // 2 + 2  # arrays and objects: no more fit into metadata
+METADATA_FORM = f"JSON of at most {MAX_METADATA_BYTES} bytes and {MAX_DEPTH} levels"
+BYTE = re.compile(r"\(byte (\d+)\)\Z")
 NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 OPENING = b"[{"
 
@@ -37,7 +41,17 @@ def decode_json(text: bytes | str, wanted: type[T], *, enclosing: int = 0) -> T:
     except RecursionError:
         raise _too_deep() from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ClientJsonError(str(error)) from error
+        raise ClientJsonError(_why_no_json(error, data, wanted)) from error
+
+
+def _why_no_json(error: Exception, data: bytes, wanted: Any) -> str:
+    """Return a sentence about text that is not JSON, or not of the wanted type. It repeats none of the text."""
+    if not data.strip():
+        return "it is empty"
+    if isinstance(error, msgspec.ValidationError) and wanted is not object:
+        return f"the value is not {allowed(wanted)}"
+    at = BYTE.search(str(error))
+    return f"it is no valid JSON at byte {at[1]}" if at else "it is no valid JSON, or it ends too early"
 
 
 def is_shallow(data: bytes, max_depth: int) -> bool:
@@ -82,4 +96,4 @@ class BoundedRequest(Request[Any, Any, Any]):
         try:
             return decode_json(body or b"null", cast(type[Any], Any), enclosing=1)
         except ClientJsonError as error:
-            raise RefusedError("invalid_json", f"The body is invalid JSON: {error}.") from error
+            raise RefusedError("invalid_json", f"The body must be JSON: {error}.") from error

@@ -8,8 +8,6 @@ IngestError                    a code of PROBLEM_TYPES and a detail for the clie
 └── ClientGoneError            the client closed the connection
 """
 
-import re
-
 
 class IngestError(Exception):
     """The base. `code` is a key of PROBLEM_TYPES; an empty `detail` stands for the table's detail."""
@@ -45,12 +43,3 @@ class ClientGoneError(IngestError):
 
     def __init__(self) -> None:
         super().__init__("client_gone", "The connection was closed before the upload was complete.")
-
-
-# msgspec repeats a value that is none of the allowed ones; it may be a secret in the wrong field.
-ECHOED = re.compile(r"(Invalid enum value) .*?( - at `[^`\n]*`)?\Z", re.DOTALL)
-
-
-def why_invalid(error: object) -> str:
-    """Return the message of a validation error without the client's value."""
-    return ECHOED.sub(r"\1\2", str(error))

@@ -42,6 +42,7 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         "missing_audio_file": (400, "Missing audio file", "Send the audio as the form's file field."),
         "invalid_form": (400, "Invalid form", "Send a valid multipart/form-data body."),
         "invalid_option": (400, "Invalid option", "Send only documented options, with allowed values."),
+        "model_unavailable": (400, "Model not available", "Name a model that a processor has, or leave `model` out."),
         "invalid_json": (400, "Invalid JSON", "Send a valid JSON object."),
         "invalid_digest": (400, "Invalid digest", "Send the digest as RFC 9530 defines it: `sha-256=:base64:`."),
         "digest_mismatch": (400, "Digest mismatch", "Send the body that the digest was computed of."),
@@ -51,7 +52,11 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         "too_large": (413, "Upload too large", "Send less data."),
         "unsupported_content_type": (415, "Unsupported content type", "Send a form, audio bytes or JSON."),
         "unsupported_media": (415, "Unsupported media", "Send audio or video in a supported format."),
-        "unsupported_content_encoding": (415, "Unsupported content encoding", "Send no Content-Encoding."),
+        "unsupported_content_encoding": (
+            415,
+            "Unsupported content encoding",
+            "`Content-Encoding` must be `identity` or absent.",
+        ),
         "idempotency_mismatch": (422, "Idempotency-Key reused", "Use a new Idempotency-Key for a different request."),
         "client_gone": (499, "Client closed the connection", "Keep the connection open until the answer."),
         # quotas and rate limits
@@ -84,6 +89,7 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         "job_cancelled": (409, "Job cancelled", "Submit the audio again."),
         "job_erased": (410, "Job erased", "Submit the audio again."),
         "audio_erased": (410, "Audio erased", "Submit the audio again."),
+        "precondition_failed": (412, "Precondition failed", "The content changed. Ask for it without `If-Match`."),
         "range_not_satisfiable": (416, "Range not satisfiable", "Ask for a range that starts before the end."),
         # changing
         "no_dead_letter": (404, "No dead letter", "Only jobs with a dead letter can be redriven or discarded."),
@@ -105,7 +111,11 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         "unsupported_upgrade": (400, "Unsupported upgrade", "Send the body over HTTP/1.1, without Upgrade."),
         "request_stalled": (408, "Request stalled", "Send the whole request head within 20 seconds."),
         "head_too_large": (431, "Request head too large", "Send at most 32 KiB and 100 headers before the body."),
-        "unsupported_transfer_encoding": (501, "Unsupported transfer coding", "Use chunked transfer coding or none."),
+        "unsupported_transfer_encoding": (
+            501,
+            "Unsupported transfer coding",
+            "`Transfer-Encoding` must be `chunked` or absent.",
+        ),
         "method_not_allowed": (405, "Method not allowed", "Use a method that `Allow` lists."),
     }.items()
 }

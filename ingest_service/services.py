@@ -16,6 +16,7 @@ from ingest_service.auth.key_cache import KeyCache, find_keys
 from ingest_service.auth.key_listener import listening_for_key_changes
 from ingest_service.database import POOL_SIZE, Database
 from ingest_service.errors import OutageError
+from ingest_service.installed_models import InstalledModels
 from ingest_service.jobs.cancel import cancel_job
 from ingest_service.jobs.events import JobWatcher
 from ingest_service.jobs.queries import JobReader
@@ -55,6 +56,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     blobs: BlobStore
     database: Database
     redis: Redis
+    installed_models: InstalledModels
     cue_size: CueSize
     renders: Renders
     presigned_downloads: bool
@@ -97,6 +99,7 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
         Renders.opened(
             blobs, stopping, at_once=settings.renders_at_once, cache_bytes=settings.render_cache_bytes
         ) as renders,
+        InstalledModels.opened(redis) as installed_models,
         open_resumable_uploads(
             database,
             blobs,
@@ -104,6 +107,7 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
             partial(record_job, JobRecorder(database, limits.quotas)),
             notifier.notify_soon,
             limits.quotas,
+            require_model=installed_models.require,
             max_bytes=settings.max_upload_bytes,
             expires_s=settings.upload_expires_hours * 3600,
         ) as resumable,
@@ -116,6 +120,7 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
             settings.fetch_schemes,
             quotas=limits.quotas,
             attach_s=settings.attach_s,
+            require_model=installed_models.require,
         )
         yield Services(
             submitter=submitter,
@@ -134,6 +139,7 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
             blobs=blobs,
             database=database,
             redis=redis,
+            installed_models=installed_models,
             cue_size=settings.cue_size,
             renders=renders,
             presigned_downloads=settings.presigned_downloads,

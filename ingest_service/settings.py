@@ -25,10 +25,23 @@ def usable_cores() -> int:
 
 
 # Scheme, host and port as a browser sends them: lower case, no path, no slash at the end.
-Origin = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9+.-]*://(\[[0-9a-f:]+\]|[a-z0-9._-]+)(:[0-9]+)?$")]
+Origin = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[a-z][a-z0-9+.-]*://(\[[0-9a-f:]+\]|[a-z0-9._-]+)(:[0-9]+)?$(?!\n)",
+        description="an origin as browsers send it: scheme, host and port in lower case, such as "
+        "https://app.example.com or http://localhost:3000. There is no wildcard",
+    ),
+]
 
 # A name or an address as a `Host` header has it, without the port; an IPv6 address without brackets.
-HostName = Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9_-][a-z0-9._-]*|[0-9a-f:]+)$(?!\n)")]
+HostName = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^([a-z0-9_-][a-z0-9._-]*|[0-9a-f:]+)$(?!\n)",
+        description="a host name or address in lower case, without port and brackets, such as headrace.example.com",
+    ),
+]
 
 
 Quota = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
+from shared.allowed_values import allowed
 from shared.connections.postgres import Pooler, why_no_database
 from shared.connections.redis_url import why_no_redis
 from shared.environment import PREFIX
@@ -30,7 +31,13 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
     database_pooler: Pooler = "none"  # the pooler before the database; one that is not named here is refused
     database_direct_url: Secret = Secret("")  # bypasses the pooler for what needs a session; empty: none
     redis_url: Secret
-    storage_url: Annotated[str, msgspec.Meta(pattern=r"^(file|s3|gs|az)://[^/@]*(/|$)")]  # no credentials
+    storage_url: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"^(file|s3|gs|az)://[^/@]*(/|$)",
+            description="a URL without credentials, such as file:///data, s3://bucket, gs://bucket or az://container",
+        ),
+    ]
     storage_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 30.0  # the longest that one request to a bucket may take
     storage_retry_s: Annotated[float, msgspec.Meta(ge=0)] = 10.0  # a failed request is not retried after this time
     max_upload_bytes: Annotated[int, msgspec.Meta(ge=1)] = 5 << 30  # a larger upload gets 413
@@ -103,8 +110,10 @@ def _read_item(name: str, prefix: str, item_type: type[msgspec.Struct], environ:
 
 def _parse(variable: str, text: str, hint: Any) -> Any:
     plain = typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
-    value: Any = [part.strip() for part in text.split(",")] if typing.get_origin(plain) is tuple else text
+    item = typing.get_args(plain)[0] if typing.get_origin(plain) is tuple else None
+    value: Any = [part.strip() for part in text.split(",")] if item else text
     try:
         return msgspec.convert(value, hint, strict=False, dec_hook=decode_secret)
-    except msgspec.ValidationError as error:
-        raise SettingsError(f"{variable} is invalid: {error}") from None
+    except msgspec.ValidationError:
+        wanted = f"a list, separated by commas, each {allowed(item)}" if item else allowed(hint)
+        raise SettingsError(f"{variable} must be {wanted}") from None

@@ -13,13 +13,15 @@ import asyncpg
 import msgspec
 
 from ingest_service.auth.api_keys import NewApiKey, create_key, id_in, is_key_id
+from ingest_service.auth.caller import Scope
 from ingest_service.auth.webhook_secrets import DAY_S, Rotation, rotate_secret
 from ingest_service.database import CONNECT_TIMEOUT_S, STATEMENT_TIMEOUT_S, UNAVAILABLE, begun
 from ingest_service.errors import RefusedError
+from shared.allowed_values import why_refused
 from shared.connections.tenancy import ALL_TENANTS
 from shared.environment import take_environment
 
-OPERATE = "operate"  # with `admin`: metrics and tracebacks of the whole service, not of the tenant alone
+OPERATE = "operate"  # metrics, tracebacks and dead letters of the whole service, not of the tenant alone
 CREATE_TENANT = "INSERT INTO tenants (name) VALUES ($1) ON CONFLICT DO NOTHING"
 REVOKE = "UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1 RETURNING tenant"
 
@@ -70,7 +72,7 @@ async def rotate(database_url: str, chosen: argparse.Namespace) -> None:
     try:
         wanted = msgspec.convert({"previous_valid_s": chosen.previous_valid_s}, Rotation, strict=False)
     except msgspec.ValidationError as error:
-        raise CommandError(f"invalid rotation: {error}") from None
+        raise CommandError(f"invalid rotation: {why_refused(error, Rotation)}") from None
     connection = await _connect(database_url)
     try:
         async with begun(connection, ALL_TENANTS):
@@ -100,12 +102,15 @@ async def revoke(database_url: str, chosen: argparse.Namespace) -> None:
 
 def _wanted(chosen: argparse.Namespace, scopes: list[str]) -> NewApiKey:
     values: dict[str, Any] = {"scopes": scopes}
+    only_operates = chosen.scopes.strip() == OPERATE
+    values |= {"scopes": [Scope.READ]} if only_operates else {}
     values |= {"purpose": chosen.purpose} if chosen.purpose else {}
     values |= {"expires_days": chosen.expires_days} if chosen.expires_days else {}
     try:
-        return msgspec.convert(values, NewApiKey, strict=False)
+        wanted = msgspec.convert(values, NewApiKey, strict=False)
+        return msgspec.structs.replace(wanted, scopes=[]) if only_operates else wanted
     except msgspec.ValidationError as error:
-        raise CommandError(f"invalid key: {error}") from None
+        raise CommandError(f"invalid key: {why_refused(error, NewApiKey)}") from None
 
 
 async def _connect(database_url: str) -> Any:
@@ -126,7 +131,9 @@ def _parser() -> argparse.ArgumentParser:
     creating = commands.add_parser("create", help="create an API key, and its tenant if it is new")
     creating.add_argument("--tenant", required=True)
     creating.add_argument(
-        "--scopes", required=True, help="comma-separated: submit, read, admin; with admin also operate"
+        "--scopes",
+        required=True,
+        help="comma-separated: submit, read, admin (of the tenant), operate (metrics, dead letters of all)",
     )
     creating.add_argument("--purpose", default="", help="what the key is for; each purpose may have two live keys")
     creating.add_argument("--expires-days", default="", help="days until the key expires; default: never")

@@ -20,6 +20,7 @@ from shared.telemetry.logs import Log
 log = Log(__name__)
 
 PURPOSE = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+PURPOSE_FORM = "1 to 63 letters, digits, dots, underscores and hyphens, the first a letter or digit"
 MAX_EXPIRES_DAYS = 3650
 
 
@@ -27,12 +28,12 @@ class NewApiKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """The body of `POST /v1/keys`."""
 
     scopes: Annotated[list[Scope], msgspec.Meta(min_length=1, max_length=len(Scope))]
-    purpose: Annotated[str, msgspec.Meta(pattern=PURPOSE)] = "default"
+    purpose: Annotated[str, msgspec.Meta(pattern=PURPOSE, description=PURPOSE_FORM)] = "default"
     expires_days: Annotated[int, msgspec.Meta(ge=1, le=MAX_EXPIRES_DAYS)] | None = None  # None: never
 
     def __post_init__(self) -> None:
         if not re.fullmatch(PURPOSE, self.purpose) or self.purpose.endswith("\n"):  # `$` accepts a trailing newline
-            raise ValueError("`purpose` may contain letters, digits, `.`, `_` and `-`")
+            raise ValueError(f"`purpose` must be {PURPOSE_FORM}")
 
 
 class ApiKeyView(msgspec.Struct, frozen=True, kw_only=True):

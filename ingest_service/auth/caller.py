@@ -28,7 +28,9 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str
     scopes: frozenset[Scope]
     key_id: str | None = None  # None: keys are not required
-    operates: bool = False  # sees the whole service: its metrics, tracebacks. Only the operator's command gives it
+    operates: bool = (
+        False  # sees the whole service: metrics, tracebacks, dead letters of all tenants; see `auth create`
+    )
 
 
 LOCAL = Caller(tenant="default", scopes=frozenset(Scope), operates=True)  # the caller where keys are not required
@@ -54,22 +56,38 @@ def require(caller: Caller, needed: Scope) -> None:
         raise RefusedError("forbidden", f"This API key does not have the scope `{needed}`.")
 
 
+def tenant_for(caller: Caller, named: str | None) -> str:
+    """Return the tenant that a request acts for: the caller's, or for the operator the named one or ALL_TENANTS.
+
+    Raise RefusedError `forbidden` for any other caller.
+    """
+    if named is None or named == caller.tenant:
+        return caller.tenant
+    if not caller.operates:
+        raise RefusedError("forbidden", "Only the operator's key may name another `tenant`. Leave the parameter out.")
+    return named
+
+
 # Each route declares its scope with `opt=needs(…)`. A route that declares none requires `admin`.
 
 NEEDS = "needs_scope"
 SHOWS = "shows_secret"
+FOR_OPERATOR = "for_operator"
 OPEN: Mapping[str, None] = {NEEDS: None}  # for routes that need no key
 
 
-def needs(scope: Scope, *, gives_secret: bool = False) -> dict[str, Any]:
-    """The `opt` of a route. One that answers with a secret is closed to pages in browsers where keys are not needed."""
-    return {NEEDS: scope, SHOWS: gives_secret}
+def needs(scope: Scope, *, gives_secret: bool = False, or_operator: bool = False) -> dict[str, Any]:
+    """The `opt` of a route. One that answers with a secret is closed to pages in browsers where keys are not needed.
+
+    `or_operator`: the operator's key needs no scope.
+    """
+    return {NEEDS: scope, SHOWS: gives_secret, FOR_OPERATOR: or_operator}
 
 
 def require_scope(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Guard all routes: raise RefusedError `unauthorized` or `forbidden` unless the request is allowed."""
     needed = handler.opt.get(NEEDS, Scope.ADMIN)
-    if needed is not None:
+    if needed is not None and not (handler.opt.get(FOR_OPERATOR) and caller_of(connection.scope).operates):
         require(caller_of(connection.scope), needed)
     if handler.opt.get(SHOWS) and caller_of(connection.scope).key_id is None:
         _refuse_pages(connection.scope["headers"])

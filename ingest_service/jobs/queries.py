@@ -18,8 +18,9 @@ from shared.schemas.states import JobStatus
 
 # Columns by name: after a migration adds one, Postgres would refuse statements that were prepared with a star.
 JOB_COLUMNS = """
-    id, tenant, status, stage, generation, metadata, container, source_bytes, source_sha256, duration_s, sample_rate_hz,
-    channels, tracks, chunk_count, warnings, error_code, error_message, created_at, started_at, completed_at, erased_at
+    id, tenant, status, stage, generation, metadata, filename, container, source_bytes, source_sha256, duration_s,
+    sample_rate_hz, channels, tracks, chunk_count, warnings, error_code, error_message, created_at, started_at,
+    completed_at, erased_at
 """
 # The jobs of `page`, with facts of their tasks and of the queue. An attempt counts when it begins. Deliveries do not
 # count. Only the head of the tenant's queue is read, once for all jobs of the page, however long the queue is.
@@ -65,7 +66,7 @@ def newest_jobs(status: JobStatus | None) -> str:
 
 RESULTS_OF_JOB = """
     SELECT status, generation, text_generation, results_generation, container, options, error_message, erased_at,
-           audio_erased_at
+           audio_erased_at, filename
     FROM jobs WHERE tenant = $1 AND id = $2
 """
 
@@ -81,6 +82,7 @@ class JobResults(msgspec.Struct, frozen=True):
     options: JobOptions
     error_message: str | None
     audio_is_erased: bool
+    filename: str | None = None  # as the client sent it
 
 
 def parse_job_id(text: str) -> UUID:
@@ -92,7 +94,7 @@ def parse_job_id(text: str) -> UUID:
 
 def no_such_job() -> RefusedError:
     """Return the refusal for a job that does not exist, or is another tenant's."""
-    return RefusedError("not_found", "There is no job with this id.")
+    return RefusedError("not_found", "There is no job with this id. Use the `job_id` that the submission answered.")
 
 
 def job_erased() -> RefusedError:
@@ -126,6 +128,7 @@ class JobReader:
             options,
             row["error_message"],
             audio_is_erased=row["audio_erased_at"] is not None,
+            filename=row["filename"],
         )
 
     async def list(self, tenant: str, status: JobStatus | None, limit: int, after: UUID | None) -> JobList:

@@ -13,11 +13,13 @@ import msgspec
 from ingest_service.database import Database
 from ingest_service.errors import RefusedError
 from ingest_service.jobs.pages import cut, page_of
+from ingest_service.jobs.queries import no_such_job, parse_job_id
 from ingest_service.jobs.rows import LockedJob, NewTask, insert_tasks, locked_job
 from ingest_service.jobs.views import DeadLetterPosition, encode_dead_letter_cursor
 from ingest_service.jobs.webhooks import deliver_again, event_of
 from ingest_service.quotas.quotas import QuotaGate
 from ingest_service.uploads.notify import DispatchNotifier
+from shared.connections.tenancy import ALL_TENANTS
 from shared.queue.dispatch import Dispatch
 from shared.schemas.api import DeadLetterList
 from shared.schemas.failures import FailureCode, StoredFailure, dead_letter
@@ -32,6 +34,7 @@ DEAD_TASKS = """
     SELECT id, generation, kind, input, failure FROM tasks
     WHERE job_id = $1 AND state = 'dead' AND dismissed_at IS NULL ORDER BY id FOR UPDATE
 """
+OWNER = "SELECT tenant FROM jobs WHERE id = $1"
 DISMISS = "UPDATE tasks SET dismissed_at = now() WHERE id = ANY($1::uuid[])"
 
 
@@ -51,10 +54,11 @@ async def redrive_job(  # noqa: PLR0913, PLR0917 - what the transaction needs
     job_id: str,
     code: FailureCode | None = None,
 ) -> RedrivenJob:
-    """Redrive a job with dead letters, of one code or of all.
+    """Redrive a job with dead letters, of one code or of all. `tenant`: the job's, or ALL_TENANTS.
 
     Raise RefusedError `no_dead_letter`, `job_erased`, …; LimitError if the job would exceed the quota of queued jobs.
     """
+    tenant = await _owner(database, tenant, job_id)
     async with locked_job(database, tenant, job_id) as locked:
         dead = await _dead_letters(locked, code)
         if _only_deliveries(dead):
@@ -63,7 +67,7 @@ async def redrive_job(  # noqa: PLR0913, PLR0917 - what the transaction needs
             redriven = await _restart(locked)
             await quotas.require_room_in_queue(locked.connection, tenant)
     notifier.notify_soon(*redriven.dispatches)
-    log.info("job_redriven", job_id=job_id, dead_letters=redriven.dead_letters)
+    log.info("job_redriven", job_id=job_id, tenant=tenant, dead_letters=redriven.dead_letters)
     return redriven
 
 
@@ -72,9 +76,9 @@ async def redrive_jobs(
 ) -> int:
     """Redrive all jobs with dead letters, of one code or of all. Return the number of dismissed dead letters."""
     redriven = 0
-    async for job_id in _jobs_with_dead_letters(database, tenant, code):
+    async for owner, job_id in _jobs_with_dead_letters(database, tenant, code):
         try:
-            redriven += (await redrive_job(database, notifier, quotas, tenant, job_id, code)).dead_letters
+            redriven += (await redrive_job(database, notifier, quotas, owner, job_id, code)).dead_letters
         except RefusedError as refusal:  # another request redrove it, its audio was erased, or the queue is full
             log.info("job_not_redriven", job_id=job_id, code=refusal.code)
     return redriven
@@ -82,20 +86,34 @@ async def redrive_jobs(
 
 async def dismiss_dead_letters(database: Database, tenant: str, job_id: str) -> None:
     """Remove a job's dead letters from the list for good. Raise RefusedError `no_dead_letter`."""
+    tenant = await _owner(database, tenant, job_id)
     async with locked_job(database, tenant, job_id, even_erased=True) as locked:
         dead = await _dead_letters(locked, None)
         await locked.connection.execute(DISMISS, [task["id"] for task in dead])
-    log.info("dead_letters_dismissed", job_id=job_id, dead_letters=len(dead))
+    log.info("dead_letters_dismissed", job_id=job_id, tenant=tenant, dead_letters=len(dead))
 
 
-async def _jobs_with_dead_letters(database: Database, tenant: str, code: FailureCode | None) -> AsyncIterator[str]:
-    """Yield job ids, oldest dead letter first. Jobs that die during the walk are left out, so that it ends."""
+async def _owner(database: Database, tenant: str, job_id: str) -> str:
+    """Return the tenant of a job if `tenant` is ALL_TENANTS. The change is then made for that tenant only."""
+    if tenant != ALL_TENANTS:
+        return tenant
+    async with database.reading(ALL_TENANTS) as connection:
+        owner: str | None = await connection.fetchval(OWNER, parse_job_id(job_id))
+    if owner is None:
+        raise no_such_job()
+    return owner
+
+
+async def _jobs_with_dead_letters(
+    database: Database, tenant: str, code: FailureCode | None
+) -> AsyncIterator[tuple[str, str]]:
+    """Yield tenants and job ids, oldest dead letter first. Jobs that die meanwhile are left out, so that it ends."""
     async with database.reading(tenant) as connection:
         until = await connection.fetchval("SELECT now()")
     after: DeadLetterPosition | None = None
     while rows := await fetch_dead_letters(database, tenant, code, BATCH, after, until):
         for row in rows:
-            yield str(row["job_id"])
+            yield row["tenant"], str(row["job_id"])
         after = position_of(rows[-1])
 
 
@@ -196,7 +214,7 @@ _SELECT = r"""
     SELECT t.id, t.finished_at, t.job_id, t.generation, t.kind, t.ordinal, t.failure, t.attempts, t.first_failed_at,
            t.last_failed_at, j.tenant, j.options
     FROM tasks t JOIN jobs j ON j.id = t.job_id
-    WHERE j.tenant = $1 AND t.state = 'dead' AND t.dismissed_at IS NULL
+    WHERE ($1::text = '*' OR j.tenant = $1) AND t.state = 'dead' AND t.dismissed_at IS NULL
         AND ($2::text IS NULL OR t.failure::text ~ ('^\s*{\s*"code"\s*:\s*"' || $2 || '"'))
         AND ($3::timestamptz IS NULL OR (t.finished_at, t.id) > ($3, $4::uuid))
         AND ($5::timestamptz IS NULL OR t.finished_at <= $5)
@@ -214,7 +232,7 @@ async def list_dead_letters(  # noqa: PLR0913 - a query and its viewer
     *,
     for_operator: bool,
 ) -> DeadLetterList:
-    """Return a page of dead letters, of one failure code or of all, starting after `after`."""
+    """Return a page of dead letters of a tenant or of ALL_TENANTS, of one failure code or of all, after `after`."""
     page = cut(await fetch_dead_letters(database, tenant, code, limit + 1, after), limit)
     next_cursor = encode_dead_letter_cursor(position_of(page.rows[-1])) if page.has_more else None
     letters = tuple(dead_letter(row, for_operator=for_operator) for row in page.rows)

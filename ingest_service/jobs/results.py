@@ -6,6 +6,8 @@ from typing import Literal
 import msgspec
 
 from ingest_service.errors import RefusedError
+from ingest_service.jobs.download_names import audio_name, result_name
+from ingest_service.jobs.media_types import MEDIA_TYPES, UNKNOWN_TYPE
 from ingest_service.jobs.queries import JobResults
 from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobNotFoundError
@@ -17,66 +19,22 @@ Variant = Literal["original", "denoised"]
 
 NOT_READY = {JobStatus.FAILED: "job_failed", JobStatus.CANCELLED: "job_cancelled"}
 
-# Container → media type and file extension. Never a type that a browser renders as a page.
-MEDIA_TYPES = {
-    "wav": ("audio/wav", "wav"),
-    "rf64": ("audio/wav", "wav"),
-    "w64": ("audio/x-w64", "w64"),
-    "aiff": ("audio/aiff", "aiff"),
-    "caf": ("audio/x-caf", "caf"),
-    "au": ("audio/basic", "au"),
-    "flac": ("audio/flac", "flac"),
-    "ogg": ("audio/ogg", "ogg"),
-    "mp3": ("audio/mpeg", "mp3"),
-    "aac": ("audio/aac", "aac"),
-    "m4a": ("audio/mp4", "m4a"),
-    "mp4": ("video/mp4", "mp4"),
-    "mov": ("video/quicktime", "mov"),
-    "3gp": ("video/3gpp", "3gp"),
-    "webm": ("video/webm", "webm"),
-    "mkv": ("video/x-matroska", "mkv"),
-    "asf": ("video/x-ms-asf", "asf"),
-    "wavpack": ("audio/x-wavpack", "wv"),
-    "ac3": ("audio/ac3", "ac3"),
-    "amr": ("audio/amr", "amr"),
-    "avi": ("video/x-msvideo", "avi"),
-    "flv": ("video/x-flv", "flv"),
-    "mpegts": ("video/mp2t", "ts"),
-    "mpegps": ("video/mpeg", "mpg"),
-    "xwma": ("audio/x-ms-wma", "xwma"),
-    "voc": ("audio/x-voc", "voc"),
-    "sph": ("audio/x-nist", "sph"),
-    "ircam": ("audio/x-ircam", "sf"),
-    "8svx": ("audio/x-8svx", "8svx"),
-    "ape": ("audio/x-ape", "ape"),
-    "tta": ("audio/x-tta", "tta"),
-    "tak": ("audio/x-tak", "tak"),
-    "shn": ("audio/x-shorten", "shn"),
-    "dsf": ("audio/x-dsf", "dsf"),
-    "dff": ("audio/x-dff", "dff"),
-    "latm": ("audio/mp4a-latm", "loas"),
-    "mpc": ("audio/x-musepack", "mpc"),
-    "truehd": ("audio/vnd.dolby.mlp", "thd"),
-    "dts": ("audio/vnd.dts", "dts"),
-    "oma": ("audio/x-oma", "oma"),
-    "gsm": ("audio/x-gsm", "gsm"),
-    "qcp": ("audio/qcelp", "qcp"),
-    "dss": ("audio/x-dss", "dss"),
-    "rm": ("audio/vnd.rn-realaudio", "rm"),
-    "mxf": ("application/mxf", "mxf"),
-    "nut": ("video/x-nut", "nut"),
-    "wtv": ("video/x-ms-wtv", "wtv"),
-}
-UNKNOWN_TYPE = ("application/octet-stream", "bin")
-
 
 class AudioBlob(msgspec.Struct, frozen=True, kw_only=True):
     """An existing audio blob, with its media type and file name."""
 
-    key: str
-    size: int
+    version: BlobVersion
     media_type: str
     filename: str
+
+    @property
+    def key(self) -> str:
+        return self.version.key
+
+    @property
+    def size(self) -> int:
+        """The length in bytes."""
+        return self.version.size
 
 
 async def find_audio(blobs: BlobStore, job: JobResults, variant: Variant) -> AudioBlob:
@@ -92,10 +50,10 @@ async def find_audio(blobs: BlobStore, job: JobResults, variant: Variant) -> Aud
     media_type, extension = MEDIA_TYPES.get(job.container, UNKNOWN_TYPE)
     key = blob_keys.source(job.job_id)
     try:
-        size = await blobs.size(key)
+        version = await blobs.version(key)
     except BlobNotFoundError:
         raise RefusedError("not_found", "The audio of this job is no longer stored.") from None
-    return AudioBlob(key=key, size=size, media_type=media_type, filename=f"{job.job_id}.{extension}")
+    return AudioBlob(version=version, media_type=media_type, filename=audio_name(job.filename, job.job_id, extension))
 
 
 async def _find_denoised(blobs: BlobStore, job: JobResults) -> AudioBlob:
@@ -106,10 +64,11 @@ async def _find_denoised(blobs: BlobStore, job: JobResults) -> AudioBlob:
     require_results(job)
     key = blob_keys.denoised(job.job_id, job.text_generation)
     try:
-        size = await blobs.size(key)
+        version = await blobs.version(key)
     except BlobNotFoundError:
         raise RefusedError("no_denoised_audio", "This job has no denoised audio.") from None
-    return AudioBlob(key=key, size=size, media_type="audio/flac", filename=f"{job.job_id}.denoised.flac")
+    filename = result_name(job.filename, job.job_id, "denoised.flac")
+    return AudioBlob(version=version, media_type="audio/flac", filename=filename)
 
 
 async def find_transcript(blobs: BlobStore, job: JobResults) -> BlobVersion:

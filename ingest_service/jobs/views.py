@@ -28,6 +28,7 @@ def show_job(row: Mapping[str, Any], queue: Queue | None) -> JobView:
     position = position_of(row, queue)
     return JobView(
         job_id=str(row["id"]),
+        filename=row["filename"],
         status=status,
         stage=Stage(row["stage"]),
         progress=progress(row),
@@ -197,6 +198,9 @@ JOB_CURSOR = "^[A-Za-z0-9_-]{21}[AQgw]$"  # 16 bytes; the last letter encodes tw
 DEAD_LETTER_CURSOR = "^A[A-Za-z0-3][A-Za-z0-9_-]{30}$"  # 24 bytes; the first eight are a time from 1970 to 9999
 
 
+CURSOR_FORM = "the `next_cursor` of a page of the same list"
+
+
 class DeadLetterPosition(NamedTuple):
     """A position in the list of dead letters."""
 
@@ -246,4 +250,4 @@ def _decode(cursor: str) -> bytes:
 
 
 def _invalid_cursor() -> RefusedError:
-    return RefusedError("invalid_parameter", "Invalid `cursor`. Use the `next_cursor` of a page.")
+    return RefusedError("invalid_parameter", f"`cursor` must be {CURSOR_FORM}.")

@@ -1,7 +1,7 @@
 """Log one line a request, give the request an id that all its log lines carry, and count uploads.
 
-The line has the path template, never the path itself. It has no query, no content, and no header but `X-Request-Id`.
-The answer has the id in `X-Request-Id` and the durations in `Server-Timing`.
+The line has the path template, and the path itself only if no route has it. It has no query, no content, and no header
+but `X-Request-Id`. The answer has the id in `X-Request-Id` and the durations in `Server-Timing`.
 """
 
 import random
@@ -28,6 +28,8 @@ log = Log("ingest_service.access")
 QUIET_PATHS = frozenset({"/health/live", "/health/ready", "/metrics"})  # polled every few seconds: debug if successful
 UPLOAD_PATHS = frozenset({"/v1/jobs", "/api/upload-audio"})
 RESUMABLE_PATH, RESUMABLE_METHODS = "/v1/uploads", frozenset({"POST", "PATCH"})
+UNKNOWN, NOT_FOUND = "unknown", 404
+MAX_SHOWN_PATH = 200
 ID_HEADER = b"x-request-id"
 ID_BYTES = 16
 VALID_ID = re.compile(rb"[A-Za-z0-9._~+/=:@-]{1,128}")
@@ -97,9 +99,15 @@ def _is_logged(record: RequestRecord, sample: float) -> bool:
 
 
 def _log_request(scope: Any, record: RequestRecord) -> None:
-    template = scope.get("path_template", "unknown")
+    template = scope.get("path_template", UNKNOWN)
     emit = log.debug if template in QUIET_PATHS and record.status < 400 else log.info
-    known = {"job_id": _job_id(scope, record), "code": record.problem, "key_id": key_id_of(scope)}
+    not_found = _shown_path(scope["path"]) if template == UNKNOWN and record.status == NOT_FOUND else None
+    known = {
+        "not_found_path": not_found,
+        "job_id": _job_id(scope, record),
+        "code": record.problem,
+        "key_id": key_id_of(scope),
+    }
     emit(
         "request",
         method=scope.get("method"),
@@ -108,6 +116,12 @@ def _log_request(scope: Any, record: RequestRecord) -> None:
         ms=round(record.elapsed_s() * 1000, 1),
         **{name: value for name, value in known.items() if value},
     )
+
+
+def _shown_path(path: str) -> str:
+    """Return a path for the log: printable, at most MAX_SHOWN_PATH characters, without what may be a secret."""
+    shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in path[:MAX_SHOWN_PATH])
+    return f"{shown}…" if len(path) > MAX_SHOWN_PATH else shown
 
 
 def _job_id(scope: Any, record: RequestRecord) -> str | None:

@@ -12,13 +12,14 @@ from ingest_service.middleware.answer_headers import adding_headers
 REQUEST_HEADERS = (
     b"Authorization, X-API-Key, Content-Type, X-Request-Id, Idempotency-Key, Prefer, Content-Digest, Repr-Digest, "
     b"Range, Last-Event-ID, Tus-Resumable, Upload-Length, Upload-Offset, Upload-Metadata, Upload-Checksum, "
+    b"If-Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, "
     b"Upload-Defer-Length, X-HTTP-Method-Override"
 )
 EXPOSED_HEADERS = (
     b"Location, Retry-After, Server-Timing, Content-Disposition, Content-Range, Accept-Ranges, Accept-Encoding, "
     b"RateLimit, RateLimit-Policy, Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm, "
     b"Upload-Length, Upload-Defer-Length, Upload-Offset, Upload-Metadata, Upload-Expires, Headrace-Job-Id, "
-    b"Content-Location, X-Request-Id, Preference-Applied"
+    b"Content-Location, X-Request-Id, Preference-Applied, ETag"
 )
 PREFLIGHT_MAX_AGE_S = b"600"
 PREFLIGHT = [

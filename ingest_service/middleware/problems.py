@@ -5,18 +5,19 @@ Clients see the texts of `problem_types` or the exception's own detail. Tracebac
 
 from functools import cache
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap, Send
 
-from ingest_service.errors import IngestError, LimitError, OutageError, why_invalid
+from ingest_service.errors import IngestError, LimitError, OutageError
 from ingest_service.middleware.answer_headers import missing_security_headers
 from ingest_service.problem_types import PROBLEM_TYPES
 from ingest_service.readiness import OUTAGES
 from ingest_service.request_record import note_problem
+from shared.allowed_values import allowed, why_refused
 from shared.blobs.blob_errors import BlobStoreError, BlobStoreFullError
 from shared.schemas.api import Problem
 from shared.telemetry.logs import Log
@@ -70,18 +71,28 @@ def answer_http_exception(request: AnyRequest, error: HTTPException) -> Response
     """Answer the framework's exceptions: no route, wrong method, invalid parameters."""
     if error.status_code >= 500:
         return answer_defect(request, error)
-    parameters = _invalid_parameters(error)
-    if parameters:
-        return problem("invalid_parameter", "; ".join(parameters))
+    if parameters := _invalid_parameters(request, error):
+        return problem("invalid_parameter", f"{'; '.join(parameters)}.")
     code = CODE_OF_STATUS.get(error.status_code, "invalid_request")
     return problem(code, "", dict(error.headers or {}))  # the framework's text may have the path and the query
 
 
-def _invalid_parameters(error: HTTPException) -> list[str]:
-    items = error.extra if isinstance(error.extra, list) else []
-    return [
-        f"`{item['key']}`: {why_invalid(item['message'])}" for item in items if isinstance(item, dict) and "key" in item
-    ]
+def _invalid_parameters(request: AnyRequest, error: HTTPException) -> list[str]:
+    """Return a sentence for each invalid parameter, or for the first invalid field of the body."""
+    items = [item for item in error.extra or () if isinstance(item, dict) and "key" in item]
+    if (
+        items
+        and any(item.get("source") == "body" for item in items)
+        and isinstance(error.__cause__, msgspec.ValidationError)
+    ):
+        return [why_refused(error.__cause__, cast(Any, request.route_handler).signature_model, within="data")]
+    return [_why_invalid(request.route_handler, item["key"].partition(".")[0]) for item in items]
+
+
+def _why_invalid(handler: Any, argument: str) -> str:
+    """Return what a parameter must be. Its name may differ from that of the handler's argument."""
+    name = getattr(handler.parsed_fn_signature.parameters[argument].kwarg_definition, "name", None) or argument
+    return f"`{name}` must be {allowed(handler.signature_model.__annotations__[argument])}"
 
 
 def answer_defect(_: AnyRequest | None, error: Exception) -> Response[Problem]:

@@ -87,8 +87,8 @@ _LINKS = {
     "events": f"/v1/jobs/{EXAMPLE_JOB_ID}/events",
 }
 _SUBMIT_CODES = (
-    "empty_upload missing_audio_file invalid_form invalid_option invalid_json invalid_digest digest_mismatch "
-    "invalid_idempotency_key idempotency_in_progress idempotency_mismatch upload_stalled too_large "
+    "empty_upload missing_audio_file invalid_form invalid_option model_unavailable invalid_json invalid_digest "
+    "digest_mismatch invalid_idempotency_key idempotency_in_progress idempotency_mismatch upload_stalled too_large "
     "unsupported_content_type unsupported_media unsupported_content_encoding storage_full quota_exceeded rate_limited"
 ).split()
 _ACCEPTED: Specs = {
@@ -112,8 +112,10 @@ SUBMIT_ANY: Specs = {**_ACCEPTED, **problems(*_SUBMIT_CODES, *_OF_DIRECT)}
 AUDIO: Specs = {
     200: ResponseSpec(bytes, generate_examples=False, description="The audio", media_type="audio/*"),
     206: ResponseSpec(bytes, generate_examples=False, description="The requested range", media_type="audio/*"),
+    304: ResponseSpec(None, generate_examples=False, description="The client has this content, by its preconditions"),
     307: ResponseSpec(None, generate_examples=False, description="A URL of the bucket, if presigned downloads are on"),
     **problems("job_erased", "audio_erased"),
+    **problems("precondition_failed"),
     **problems("range_not_satisfiable"),
 }
 

@@ -78,7 +78,9 @@ TRANSCRIPT: Mapping[int, ResponseSpec] = {
         description="The transcript in the requested format",
         examples=[Example(id="json", value=_EXAMPLE_TRANSCRIPT)],
     ),
+    304: ResponseSpec(None, generate_examples=False, description="The client has this text, by its `If-None-Match`"),
     **problems("rate_limited", "too_many_renders"),
+    **problems("precondition_failed"),
 }
 
 

@@ -1,4 +1,4 @@
-"""`/v1/dead-letters`: list, redrive and discard tasks that failed permanently."""
+"""`/v1/dead-letters`: list, redrive and discard tasks that failed permanently, for the operator those of any tenant."""
 
 from typing import Annotated
 
@@ -6,43 +6,58 @@ from litestar import delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from ingest_service.auth.caller import Caller, Scope, needs
+from ingest_service.auth.caller import Caller, Scope, needs, tenant_for
 from ingest_service.jobs.redrive import dismiss_dead_letters, list_dead_letters, redrive_job, redrive_jobs
-from ingest_service.jobs.views import DEAD_LETTER_CURSOR, decode_dead_letter_cursor
+from ingest_service.jobs.views import CURSOR_FORM, DEAD_LETTER_CURSOR, decode_dead_letter_cursor
 from ingest_service.openapi.document import DISMISS, REDRIVE, WRONG_PARAMETER
 from ingest_service.services import Services
+from shared.connections.tenancy import TENANT_OR_ALL
 from shared.schemas.api import DeadLetterList, JobAccepted, Links, Redriven
 from shared.schemas.failures import FailureCode
 
+TENANT_FORM = "the name of a tenant, or `*` for all tenants; other tenants than the key's need the operator's key"
+AnyTenant = Annotated[str | None, QueryParameter(pattern=TENANT_OR_ALL, description=TENANT_FORM)]
 
-@get("/v1/dead-letters", responses=WRONG_PARAMETER, opt=needs(Scope.ADMIN), summary="List dead letters")
-async def get_dead_letters(
+
+@get(
+    "/v1/dead-letters", responses=WRONG_PARAMETER, opt=needs(Scope.ADMIN, or_operator=True), summary="List dead letters"
+)
+async def get_dead_letters(  # noqa: PLR0913 - one for each query parameter
     caller: NamedDependency[Caller],
     services: NamedDependency[Services],
+    *,
     code: FromQuery[FailureCode | None] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
-    cursor: Annotated[str | None, QueryParameter(pattern=DEAD_LETTER_CURSOR)] = None,
+    cursor: Annotated[str | None, QueryParameter(pattern=DEAD_LETTER_CURSOR, description=CURSOR_FORM)] = None,
+    tenant: AnyTenant = None,
 ) -> DeadLetterList:
     """Tasks that failed permanently, oldest first. `next_cursor` is the `cursor` of the next page; null on the last.
 
     `traceback` is empty for a key that is not the operator's.
     """
     after = None if cursor is None else decode_dead_letter_cursor(cursor)
-    return await list_dead_letters(services.database, caller.tenant, code, limit, after, for_operator=caller.operates)
+    return await list_dead_letters(
+        services.database, tenant_for(caller, tenant), code, limit, after, for_operator=caller.operates
+    )
 
 
 @post(
     "/v1/dead-letters/{job_id:str}/redrive",
     responses=REDRIVE,
     status_code=202,
-    opt=needs(Scope.ADMIN),
+    opt=needs(Scope.ADMIN, or_operator=True),
     summary="Redrive a job",
 )
 async def redrive_one(
-    job_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
+    job_id: FromPath[str],
+    caller: NamedDependency[Caller],
+    services: NamedDependency[Services],
+    tenant: AnyTenant = None,
 ) -> JobAccepted:
     """Start a FAILED job again; finished chunks are kept. If only its webhook failed, deliver the webhook again."""
-    redriven = await redrive_job(services.database, services.notifier, services.limits.quotas, caller.tenant, job_id)
+    redriven = await redrive_job(
+        services.database, services.notifier, services.limits.quotas, tenant_for(caller, tenant), job_id
+    )
     return JobAccepted(job_id=job_id, status=redriven.status, links=Links.of(job_id))
 
 
@@ -50,22 +65,37 @@ async def redrive_one(
     "/v1/dead-letters/redrive",
     responses=WRONG_PARAMETER,
     status_code=200,
-    opt=needs(Scope.ADMIN),
+    opt=needs(Scope.ADMIN, or_operator=True),
     summary="Redrive all dead letters",
 )
 async def redrive_all(
-    caller: NamedDependency[Caller], services: NamedDependency[Services], code: FromQuery[FailureCode | None] = None
+    caller: NamedDependency[Caller],
+    services: NamedDependency[Services],
+    code: FromQuery[FailureCode | None] = None,
+    tenant: AnyTenant = None,
 ) -> Redriven:
-    """Redrive all jobs with dead letters, or those that failed with one `code`."""
+    """Redrive all jobs of the tenant with dead letters, or those that failed with one `code`."""
     return Redriven(
-        redriven=await redrive_jobs(services.database, services.notifier, services.limits.quotas, caller.tenant, code)
+        redriven=await redrive_jobs(
+            services.database, services.notifier, services.limits.quotas, tenant_for(caller, tenant), code
+        )
     )
 
 
-@delete("/v1/dead-letters/{job_id:str}", responses=DISMISS, opt=needs(Scope.ADMIN), summary="Discard a dead letter")
-async def discard(job_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]) -> None:
+@delete(
+    "/v1/dead-letters/{job_id:str}",
+    responses=DISMISS,
+    opt=needs(Scope.ADMIN, or_operator=True),
+    summary="Discard a dead letter",
+)
+async def discard(
+    job_id: FromPath[str],
+    caller: NamedDependency[Caller],
+    services: NamedDependency[Services],
+    tenant: AnyTenant = None,
+) -> None:
     """Remove a job's dead letters from the list. The job does not change, and can no longer be redriven."""
-    await dismiss_dead_letters(services.database, caller.tenant, job_id)
+    await dismiss_dead_letters(services.database, tenant_for(caller, tenant), job_id)
 
 
 ROUTES = (get_dead_letters, redrive_one, redrive_all, discard)

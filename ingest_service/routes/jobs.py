@@ -12,7 +12,7 @@ from ingest_service.jobs.cancel import cancel_job
 from ingest_service.jobs.diarize import diarize_job, read_speaker_options
 from ingest_service.jobs.erase import erase_job
 from ingest_service.jobs.queries import parse_job_id
-from ingest_service.jobs.views import JOB_CURSOR, decode_cursor
+from ingest_service.jobs.views import CURSOR_FORM, JOB_CURSOR, decode_cursor
 from ingest_service.openapi.document import CANCEL, DIARIZE, NOT_FOUND, ONE_JOB, WRONG_PARAMETER
 from ingest_service.openapi.speakers import SpeakersBody
 from ingest_service.openapi.uploads import Waiting
@@ -46,7 +46,7 @@ async def list_jobs(
     services: NamedDependency[Services],
     status: FromQuery[JobStatus | None] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
-    cursor: Annotated[str | None, QueryParameter(pattern=JOB_CURSOR)] = None,
+    cursor: Annotated[str | None, QueryParameter(pattern=JOB_CURSOR, description=CURSOR_FORM)] = None,
 ) -> JobList:
     """Jobs, newest first. `next_cursor` is the `cursor` of the next page; null on the last."""
     after = None if cursor is None else decode_cursor(cursor)

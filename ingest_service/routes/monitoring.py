@@ -34,7 +34,7 @@ async def ready(services: NamedDependency[Services]) -> Response[Readiness]:
     return Response(readiness, status_code=200 if readiness.ready else 503)
 
 
-@get("/metrics", responses=METRICS, opt=needs(Scope.ADMIN), summary="Get the metrics")
+@get("/metrics", responses=METRICS, opt=needs(Scope.ADMIN, or_operator=True), summary="Get the metrics")
 async def get_metrics(caller: NamedDependency[Caller], services: NamedDependency[Services]) -> Response[str]:
     """Metrics as Prometheus text, summed over the processes that share a metrics folder.
 

@@ -58,7 +58,9 @@ def parse_checksum(header: str | None) -> Checksum | None:
     except (binascii.Error, ValueError):
         digest = b""
     if len(digest) != hashlib.new(algorithm, usedforsecurity=False).digest_size:
-        raise RefusedError("invalid_upload", f"`Upload-Checksum` is not a base64-encoded {algorithm} digest.")
+        raise RefusedError(
+            "invalid_upload", f"`Upload-Checksum` must be `{algorithm}`, a blank and the digest as base64."
+        )
     return Checksum(algorithm, digest)
 
 
@@ -122,19 +124,21 @@ def _pairs(header: str) -> Iterator[tuple[str, bytes]]:
         name, _, encoded = pair.strip().partition(" ")
         if not name:
             if header.strip():
-                raise RefusedError("invalid_option", "`Upload-Metadata` has a value without a name.")
+                raise RefusedError(
+                    "invalid_option", "`Upload-Metadata` must be pairs of a name and base64, separated by commas."
+                )
             return
         try:
             yield name, base64.b64decode(encoded.strip(), validate=True)
         except (binascii.Error, ValueError) as error:
-            raise invalid_option(name, "is not base64 in `Upload-Metadata`") from error
+            raise invalid_option(name, "must be base64 in `Upload-Metadata`") from error
 
 
 def _text(name: str, value: bytes) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError as error:
-        raise invalid_option(name, "is not UTF-8 text") from error
+        raise invalid_option(name, "must be UTF-8 text") from error
 
 
 def _shown(pairs: dict[str, bytes]) -> str | None:
@@ -172,7 +176,9 @@ def read_patch(headers: Mapping[str, str]) -> PatchHead:
     _require_offset_type(headers)
     offset_bytes = _number(headers, "Upload-Offset")
     if offset_bytes is None:
-        raise RefusedError("invalid_upload", "`Upload-Offset` is missing.")
+        raise RefusedError(
+            "invalid_upload", "`Upload-Offset` is missing. It must be a number of bytes: the offset that HEAD returns."
+        )
     return PatchHead(
         offset_bytes=offset_bytes,
         length_bytes=_number(headers, "Upload-Length"),
@@ -189,7 +195,7 @@ def read_creation(headers: Mapping[str, str]) -> CreationHead:
     if length_bytes == 0:
         raise RefusedError("empty_upload", "The upload has no bytes.")
     if "Upload-Concat" in headers:
-        raise RefusedError("invalid_upload", "Concatenation is not supported.")
+        raise RefusedError("invalid_upload", "`Upload-Concat` must be absent: concatenation is not supported.")
     metadata = headers.get("Upload-Metadata")
     return CreationHead(length_bytes=length_bytes, metadata=metadata, first=_first_bytes(headers))
 

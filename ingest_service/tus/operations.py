@@ -17,6 +17,7 @@ from ingest_service.tus.parts import PartReceiver, too_long
 from ingest_service.tus.upload_leases import Hold, UploadLeases
 from ingest_service.tus.upload_rows import Upload, UploadRows
 from ingest_service.uploads.body import too_large
+from ingest_service.uploads.parse_options import RequireModel
 from ingest_service.uploads.receive import FreeSpace
 from shared.blobs.blob_store import BlobStore
 from shared.telemetry.logs import Log
@@ -33,6 +34,7 @@ class ResumableUploads(msgspec.Struct, frozen=True, kw_only=True):
     completer: UploadCompleter
     free_space: FreeSpace
     quotas: QuotaGate
+    require_model: RequireModel
     max_bytes: int
 
 
@@ -45,6 +47,7 @@ async def open_resumable_uploads(  # noqa: PLR0913, PLR0917 - dependencies, name
     notify: Notify,
     quotas: QuotaGate,
     *,
+    require_model: RequireModel,
     max_bytes: int,
     expires_s: float,
 ) -> AsyncIterator[ResumableUploads]:
@@ -58,6 +61,7 @@ async def open_resumable_uploads(  # noqa: PLR0913, PLR0917 - dependencies, name
             completer=UploadCompleter(blobs, rows, commit_job, notify, quotas),
             free_space=free_space,
             quotas=quotas,
+            require_model=require_model,
             max_bytes=max_bytes,
         )
 
@@ -71,7 +75,9 @@ async def create_upload(uploads: ResumableUploads, tenant: str, head: CreationHe
         raise too_large(uploads.max_bytes)
     await uploads.quotas.precheck(tenant, head.length_bytes or 0)
     await uploads.free_space.require(head.length_bytes or 0)
-    upload = await uploads.rows.create(tenant, head.length_bytes, read_metadata(head.metadata))
+    metadata = read_metadata(head.metadata)
+    uploads.require_model(metadata.options.model)
+    upload = await uploads.rows.create(tenant, head.length_bytes, metadata)
     if head.first is None:
         return upload
     try:

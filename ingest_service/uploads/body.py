@@ -156,6 +156,7 @@ class StartedAwaitable:
 
 # `Content-Digest` and `Repr-Digest` (RFC 9530). No content coding is accepted, so both are digests of the body's bytes.
 
+DIGEST_FIELDS = "`Content-Digest` and `Repr-Digest`"
 MAX_MEMBERS = 16  # of a digest field; RFC 9530 registers fewer algorithms
 ALGORITHMS = {"sha-256": hashlib.sha256, "sha-512": hashlib.sha512}
 # A member of a structured dictionary whose value is a byte sequence (RFC 9651, 3.2 and 3.3.5); parameters are ignored.
@@ -198,11 +199,11 @@ def parse_digests(header: str) -> list[Digest]:
     An algorithm that is named twice is refused: hashing the body once for each name would stop the event loop.
     """
     if header.count(",") >= MAX_MEMBERS:
-        raise RefusedError("invalid_digest", f"A digest field may have {MAX_MEMBERS} members.")
+        raise RefusedError("invalid_digest", f"{DIGEST_FIELDS} may have {MAX_MEMBERS} members.")
     members = [MEMBER.fullmatch(member) for member in header.split(",")] if header.strip() else []
     names = [match[1] for match in map(_present, members)]
     if len(names) > len(set(names)):
-        raise RefusedError("invalid_digest", "A digest field may name each algorithm once.")
+        raise RefusedError("invalid_digest", f"{DIGEST_FIELDS} may name each algorithm once.")
     return [_digest(match[1], match[2]) for match in map(_present, members) if match[1] in ALGORITHMS]
 
 
@@ -214,7 +215,7 @@ def _compare(declared: Sequence[Digest], found: Mapping[str, bytes]) -> None:
 
 def _present(match: re.Match[str] | None) -> re.Match[str]:
     if match is None:
-        raise RefusedError("invalid_digest", "Invalid digest field. Send `sha-256=:base64:`.")
+        raise RefusedError("invalid_digest", f"{DIGEST_FIELDS} must be `sha-256=:base64:` or `sha-512=:base64:`.")
     return match
 
 
@@ -224,5 +225,5 @@ def _digest(algorithm: str, text: str) -> Digest:
     except binascii.Error:
         value = b""
     if len(value) != ALGORITHMS[algorithm]().digest_size:
-        raise RefusedError("invalid_digest", f"The {algorithm} digest has the wrong length.")
+        raise RefusedError("invalid_digest", f"{DIGEST_FIELDS} must have the base64 of a whole {algorithm} digest.")
     return Digest(algorithm, value)

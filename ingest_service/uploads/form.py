@@ -110,11 +110,11 @@ def split_form(body: bytes, boundary: str) -> list[WholePart]:
 
 def _text(name: str, data: bytes | bytearray) -> str:
     if len(data) > MAX_FIELD_BYTES:
-        raise RefusedError("invalid_option", f"`{name[:64]}` is longer than {MAX_FIELD_BYTES} bytes.")
+        raise RefusedError("invalid_option", f"`{name[:64]}` may have at most {MAX_FIELD_BYTES} bytes.")
     try:
         return data.decode()
     except UnicodeDecodeError:
-        raise RefusedError("invalid_option", f"`{name[:64]}` is not UTF-8 text.") from None
+        raise RefusedError("invalid_option", f"`{name[:64]}` must be UTF-8 text.") from None
 
 
 class FormParser:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Collection
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import msgspec
@@ -13,10 +12,11 @@ from ingest_service.client_json import ClientJsonError, decode_json
 from ingest_service.errors import RefusedError
 from ingest_service.uploads.body import read_body
 from ingest_service.uploads.commit import fingerprint
-from ingest_service.uploads.parse_options import OptionCollector, invalid_option
+from ingest_service.uploads.parse_options import OptionCollector, RequireModel, any_model, invalid_option
 from ingest_service.uploads.presigned_uploads import UPLOAD_FIELD, DirectJob, parse_upload_id
 from ingest_service.uploads.receive import UploadHead, add_query_options
 from shared.ids import new_id
+from shared.schemas.called_urls import FORM, why_never_called
 from shared.schemas.options import SubmitOptions
 from shared.secret import repr_hiding
 
@@ -24,8 +24,7 @@ URL_FIELD = "audio_url"
 JSON_TYPE = "application/json"
 MAX_JSON_BYTES = 128 << 10  # the largest metadata may need three times its bytes for escapes
 MAX_URL_CHARS = 4096  # a presigned URL has 1000 to 2000
-# Without credentials, and without characters that URL parsers read differently.
-URL = re.compile(r"(?i:https?)://[^\s\\/?#@]+(?:[/?#][^\s\\\x00-\x1f\x7f]*)?")
+BLANK = re.compile(r"[\s\\]")  # URL parsers read these differently
 
 
 class UrlJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,22 +45,16 @@ class UrlJob(msgspec.Struct, frozen=True, kw_only=True):
 def checked_url(value: Any, schemes: Collection[str]) -> str:
     """Check the URL's form; the processor checks its address. RefusedError `invalid_option`."""
     if not isinstance(value, str):
-        raise invalid_option(URL_FIELD, "is missing" if value is None else "is not a string")
+        raise invalid_option(URL_FIELD, f"is missing: it {FORM}" if value is None else FORM)
     if len(value) > MAX_URL_CHARS:
-        raise invalid_option(URL_FIELD, f"is longer than {MAX_URL_CHARS} characters")
-    if not URL.fullmatch(value) or not _has_host_and_port(value):
-        raise invalid_option(URL_FIELD, "must be an http or https URL without user name and password")
-    if urlsplit(value).scheme not in schemes:
+        raise invalid_option(URL_FIELD, f"may have at most {MAX_URL_CHARS} characters")
+    if problem := why_never_called(value):
+        raise invalid_option(URL_FIELD, problem)
+    if BLANK.search(value):
+        raise invalid_option(URL_FIELD, "must not contain blanks and backslashes: write `%20` and `%5C`")
+    if value.partition(":")[0].lower() not in schemes:
         raise invalid_option(URL_FIELD, f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
     return value
-
-
-def _has_host_and_port(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
 
 
 def is_json(head: UploadHead) -> bool:
@@ -69,7 +62,9 @@ def is_json(head: UploadHead) -> bool:
     return head.content_type == JSON_TYPE and not head.only_form
 
 
-async def read_json_job(head: UploadHead, receive: Receive, schemes: Collection[str]) -> UrlJob | DirectJob:
+async def read_json_job(
+    head: UploadHead, receive: Receive, schemes: Collection[str], require_model: RequireModel = any_model
+) -> UrlJob | DirectJob:
     """Read the submission in a JSON body. Raises RefusedError or ClientGoneError."""
     if (head.content_length or 0) > MAX_JSON_BYTES:
         raise _too_large()
@@ -79,10 +74,16 @@ async def read_json_job(head: UploadHead, receive: Receive, schemes: Collection[
     if UPLOAD_FIELD in values:
         upload_id = _upload_id(values)
         options.add_values(values)
-        return DirectJob(job_id=new_id(), upload_id=upload_id, options=options.options())
+        return DirectJob(job_id=new_id(), upload_id=upload_id, options=_checked(options, require_model))
     url = checked_url(values.pop(URL_FIELD, None), schemes)
     options.add_values(values)
-    return UrlJob(job_id=new_id(), audio_url=url, options=options.options())
+    return UrlJob(job_id=new_id(), audio_url=url, options=_checked(options, require_model))
+
+
+def _checked(collector: OptionCollector, require_model: RequireModel) -> SubmitOptions:
+    options = collector.options()
+    require_model(options.model)
+    return options
 
 
 def _upload_id(values: dict[str, Any]) -> UUID:
@@ -91,7 +92,7 @@ def _upload_id(values: dict[str, Any]) -> UUID:
         raise invalid_option(UPLOAD_FIELD, f"and `{URL_FIELD}` cannot both be given")
     text = values.pop(UPLOAD_FIELD)
     if not isinstance(text, str):
-        raise invalid_option(UPLOAD_FIELD, "is not a string")
+        raise invalid_option(UPLOAD_FIELD, "must be the text that `POST /v1/uploads/presigned` answered")
     return parse_upload_id(text)
 
 
@@ -112,4 +113,4 @@ def _object(data: bytes) -> dict[str, Any]:
     try:
         return decode_json(data, dict[str, Any], enclosing=1)
     except ClientJsonError as error:
-        raise RefusedError("invalid_json", f"The body is not a JSON object: {error}.") from error
+        raise RefusedError("invalid_json", f"The body must be a JSON object: {error}.") from error

@@ -125,7 +125,9 @@ def idempotency_key(headers: Sequence[str]) -> str | None:
     if not headers:
         return None
     if len(headers) > 1 or not KEY.fullmatch(headers[0]):
-        raise RefusedError("invalid_idempotency_key", "An Idempotency-Key must have 1 to 255 visible ASCII characters.")
+        raise RefusedError(
+            "invalid_idempotency_key", "`Idempotency-Key` must be 1 to 255 visible ASCII characters, sent once."
+        )
     return headers[0]
 
 

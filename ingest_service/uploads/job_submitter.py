@@ -19,6 +19,7 @@ from ingest_service.uploads.attach import Attacher
 from ingest_service.uploads.commit import AlsoCommit, JobRecorder, JobRow, commit_job, fingerprint, first_task, job_row
 from ingest_service.uploads.form import OVERHEAD_BYTES
 from ingest_service.uploads.from_url import UrlJob, is_json, read_json_job
+from ingest_service.uploads.parse_options import RequireModel, any_model
 from ingest_service.uploads.presigned_uploads import DirectJob, DirectSubmitter
 from ingest_service.uploads.receive import FreeSpace, Upload, UploadHead, UploadReceiver
 from shared.blobs.blob_errors import BlobStoreError
@@ -55,8 +56,10 @@ class JobSubmitter:
         *,
         quotas: QuotaGate,
         attach_s: float,
+        require_model: RequireModel = any_model,
     ) -> None:
         self._quotas = quotas
+        self._require_model = require_model
         self._attacher = Attacher(database, quotas, ended_s=attach_s)
         self.recorder = JobRecorder(database, self._quotas)
         self._database = database
@@ -84,10 +87,10 @@ class JobSubmitter:
         """
         await self._precheck(tenant, _least_bytes(head), attach=attach)
         if is_json(head):
-            job = await read_json_job(head, receive, self._fetch_schemes)
+            job = await read_json_job(head, receive, self._fetch_schemes, self._require_model)
             return AcceptedJob(job.job_id, (await self._submit_named(tenant, job, also),))
         await self._free_space.require(min(head.content_length or 0, self._max_upload_bytes))
-        receiver = UploadReceiver(self._blobs, new_id(), self._max_upload_bytes)
+        receiver = UploadReceiver(self._blobs, new_id(), self._max_upload_bytes, self._require_model)
         try:
             upload = await receiver.receive(head, receive)
             with committing():
@@ -134,7 +137,10 @@ class JobSubmitter:
         return await commit_job(self._database, self._quotas, row, job.fingerprint, also=also)
 
     async def fingerprint(self, head: UploadHead, receive: Receive) -> str:
-        """Receive an upload and return its fingerprint. Keeps nothing; raises what `submit` raises."""
+        """Receive an upload and return its fingerprint. Keeps nothing; raises what `submit` raises.
+
+        The model may be gone: a repeat gets the first answer all the same.
+        """
         if is_json(head):
             return (await read_json_job(head, receive, self._fetch_schemes)).fingerprint
         receiver = UploadReceiver(self._blobs, new_id(), self._max_upload_bytes)

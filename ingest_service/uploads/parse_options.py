@@ -3,19 +3,28 @@
 An option that is unknown, repeated or invalid is refused by name.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import msgspec
 
-from ingest_service.client_json import ClientJsonError, check_metadata, decode_json
-from ingest_service.errors import RefusedError, why_invalid
+from ingest_service.client_json import METADATA_FORM, ClientJsonError, check_metadata, decode_json
+from ingest_service.errors import RefusedError
+from shared.allowed_values import allowed
+from shared.schemas.called_urls import why_never_called
 from shared.schemas.options import SubmitOptions
 from shared.secret import Secret, decode_secret
 
 OPTION_TYPES: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(SubmitOptions)}
 JSON_FIELD = "options"
 MAX_SHOWN_CHARS = 64  # of a client's option name, in an error message
+
+
+RequireModel = Callable[[str | None], None]  # raises RefusedError for a model that no processor has
+
+
+def any_model(_: str | None) -> None:
+    """Require nothing of a model."""
 
 
 class OptionCollector:
@@ -43,7 +52,7 @@ class OptionCollector:
 
     def _convert(self, name: str, value: Any, *, from_text: bool) -> Any:
         if name not in self._only:
-            raise invalid_option(name, f"is not an option. Options: {', '.join(self._only)}")
+            raise unknown_option(name, self._only)
         return _convert(name, value, from_text=from_text)
 
     def _keep(self, name: str, value: Any) -> None:
@@ -64,26 +73,37 @@ def invalid_option(name: str, why: str) -> RefusedError:
     return RefusedError("invalid_option", f"`{name[:MAX_SHOWN_CHARS]}` {why}.")
 
 
+def unknown_option(name: str, known: Collection[str]) -> RefusedError:
+    """The error for a name that is not an option."""
+    return invalid_option(name, f"is not an option. Options: {', '.join(known)}")
+
+
 def _convert(name: str, value: Any, *, from_text: bool) -> Any:
+    if name == "metadata":
+        return _metadata(value, from_text=from_text)
     try:
-        if name == "metadata":
-            return _metadata(decode_json(value, object) if from_text else value)
         converted = msgspec.convert(value, OPTION_TYPES[name], strict=not from_text, dec_hook=decode_secret)
-    except (msgspec.MsgspecError, ClientJsonError) as error:
-        raise invalid_option(name, f"is invalid: {why_invalid(error)}") from error
+    except msgspec.MsgspecError as error:
+        raise invalid_option(name, f"must be {allowed(OPTION_TYPES[name])}") from error
     shown = converted.reveal() if isinstance(converted, Secret) else converted
     if isinstance(shown, str) and "\x00" in shown:
-        raise invalid_option(name, "contains a NUL character")
+        raise invalid_option(name, "must not contain a NUL character")
+    if name == "webhook_url" and shown and (problem := why_never_called(shown)):
+        raise invalid_option(name, problem)
     return converted
 
 
-def _metadata(value: Any) -> Any:
-    check_metadata(value)
-    return value
+def _metadata(value: Any, *, from_text: bool) -> Any:
+    try:
+        decoded = decode_json(value, object) if from_text else value
+        check_metadata(decoded)
+    except ClientJsonError as error:
+        raise invalid_option("metadata", f"must be {METADATA_FORM}: {error}") from error
+    return decoded
 
 
 def _json_object(text: str | bytes) -> dict[str, Any]:
     try:
         return decode_json(text, dict[str, Any], enclosing=1)
     except ClientJsonError as error:
-        raise invalid_option(JSON_FIELD, f"is not a JSON object: {error}") from error
+        raise invalid_option(JSON_FIELD, f"must be a JSON object: {error}") from error

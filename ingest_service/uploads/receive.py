@@ -16,7 +16,15 @@ from litestar.types import Receive
 from ingest_service.errors import OutageError, RefusedError
 from ingest_service.uploads.body import limited, read_body, read_small_body, too_large
 from ingest_service.uploads.form import OVERHEAD_BYTES, FormPart, read_form, split_form
-from ingest_service.uploads.parse_options import OptionCollector
+from ingest_service.uploads.parse_options import (
+    JSON_FIELD,
+    MAX_SHOWN_CHARS,
+    OPTION_TYPES,
+    OptionCollector,
+    RequireModel,
+    any_model,
+    unknown_option,
+)
 from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobStoreError
 from shared.blobs.blob_store import BlobStore
@@ -30,7 +38,9 @@ from shared.telemetry.logs import Log
 log = Log(__name__)
 
 AUDIO_FIELD = "audio_file"
+OTHER_AUDIO_FIELDS = frozenset({"file", "audio"})  # what clients of other services send; only as a file
 FORM_TYPE = "multipart/form-data"
+AUDIO_HINT = f"The audio goes into `{AUDIO_FIELD}`, as a file."
 MAX_FILENAME_CHARS = 255
 SMALL_BYTES = 64 << 10  # the largest body held in memory; ten thousand slow clients may send one each
 FREE_SPACE_CACHED_S = 1.0
@@ -70,11 +80,14 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
 class UploadReceiver:
     """Receives the upload of one job."""
 
-    def __init__(self, blobs: BlobStore, job_id: UUID, max_upload_bytes: int) -> None:
+    def __init__(
+        self, blobs: BlobStore, job_id: UUID, max_upload_bytes: int, require_model: RequireModel = any_model
+    ) -> None:
         self._blobs = blobs
         self._job_id = job_id
         self._max_bytes = max_upload_bytes
         self._options = OptionCollector()
+        self._require_model = require_model
         self._audio: StoredAudio | None = None
         self._filename: str | None = None
 
@@ -120,7 +133,7 @@ class UploadReceiver:
             await self._receive_form(_one_piece(body), boundary)
             return
         for part in parts:
-            if part.name == AUDIO_FIELD:
+            if self._is_audio(part.name, part.filename):
                 self._begin_audio(part.filename)
                 await self._store_small(part.content)
             else:
@@ -131,17 +144,28 @@ class UploadReceiver:
         if len(audio) > self._max_bytes:
             await self._store(_one_piece(audio))
             return
-        self._options.options()
+        self._checked_options()
         self._audio = await store_small_audio(self._blobs, blob_keys.source(self._job_id), audio)
         failpoint("upload.after_blob")
 
     async def _receive_form(self, body: AsyncIterator[bytes], boundary: str) -> None:
         async for part in read_form(body, boundary):
-            if part.name == AUDIO_FIELD:
+            if self._is_audio(part.name, part.filename):
                 await self._receive_audio(part)
             else:
                 self._options.add(part.name, await part.text())
         self._require_audio()
+
+    def _is_audio(self, name: str, filename: str | None) -> bool:
+        """Return whether a part is the audio, otherwise it is an option. Raise RefusedError before its content."""
+        if name == AUDIO_FIELD or (name in OTHER_AUDIO_FIELDS and filename is not None):
+            return True
+        if name == JSON_FIELD or name in OPTION_TYPES:
+            return False
+        if filename is None and name not in OTHER_AUDIO_FIELDS:
+            raise unknown_option(name, OPTION_TYPES)
+        detail = f"{AUDIO_HINT} The form has `{name[:MAX_SHOWN_CHARS]}`."
+        raise RefusedError("invalid_form" if self._audio else "missing_audio_file", detail)
 
     async def _receive_audio(self, part: FormPart) -> None:
         self._begin_audio(part.filename)
@@ -149,24 +173,29 @@ class UploadReceiver:
 
     def _begin_audio(self, filename: str | None) -> None:
         if self._audio:
-            raise RefusedError("invalid_form", f"The form has two parts named `{AUDIO_FIELD}`.")
-        self._options.options()  # report invalid options before gigabytes arrive
+            raise RefusedError("invalid_form", f"The form has two files of audio. Send one `{AUDIO_FIELD}`.")
+        self._checked_options()  # report invalid options before gigabytes arrive
         self._filename = clean_filename(filename)
 
     def _require_audio(self) -> None:
         if not self._audio:
-            raise RefusedError("missing_audio_file", f"The form has no part named `{AUDIO_FIELD}`.")
+            raise RefusedError("missing_audio_file", f"{AUDIO_HINT} The form has no such part.")
 
     async def _store(self, audio: AsyncIterator[bytes]) -> None:
-        self._options.options()
+        self._checked_options()
         pieces = limited(audio, self._max_bytes, self._max_bytes)
         self._audio = await store_audio(self._blobs, blob_keys.source(self._job_id), pieces)
         failpoint("upload.after_blob")
 
+    def _checked_options(self) -> SubmitOptions:
+        options = self._options.options()
+        self._require_model(options.model)
+        return options
+
     def _upload(self) -> Upload:
         if not self._audio:
             raise RefusedError("empty_upload", "The upload has no bytes.")
-        options = self._options.options()
+        options = self._checked_options()
         return Upload(job_id=self._job_id, audio=self._audio, filename=self._filename, options=options)
 
 

@@ -43,6 +43,12 @@ class ModelCache:
         """The path of a fetched model, unverified; None when it is not in the cache."""
         return self.path(name) if self._receipt(name).is_file() and is_model(self.path(name), self.form) else None
 
+    def names(self) -> list[str]:
+        """The names of all fetched models, unverified."""
+        ending = ".json" if self.form is Form.CHECKPOINT else f"{self.form}.json"
+        receipts = self.folder.glob(f"*{ending}")
+        return [name for name in (path.name.removesuffix(ending) for path in receipts) if self.find(name)]
+
     def verify(self, name: str) -> Path:
         """Return the path of a model after comparing its digest with the receipt. Raise ModelError."""
         path = self.find(name)

@@ -13,11 +13,11 @@ import msgspec
 from yarl import URL
 
 from processor_service.errors import PermanentError, SourceChangedError, source_unavailable
+from processor_service.outbound.exact_url import exact_url
 from processor_service.outbound.guard import host_of
 from processor_service.outbound.shares import Shares
 from processor_service.settings import ProcessorSettings
 from processor_service.sources.download import Download
-from processor_service.sources.open_url import parsed_url
 from processor_service.tasks.leases import ClaimedTask, Leases
 from processor_service.tasks.outcomes import Fetched, Postponed
 from shared.blobs import blob_keys
@@ -61,7 +61,7 @@ class SourceFetcher(msgspec.Struct, frozen=True, kw_only=True):
     async def fetch(self, task: ClaimedTask) -> Fetched | Postponed:
         """Store the source of a task that has a URL. Raises TaskError, or BlobStoreError."""
         url = task.source_url or ""
-        host = host_of(parsed_url(url)) or ""
+        host = host_of(exact_url(url)) or ""
         if wait_s := self.tenants.wait_s(task.tenant) or self.hosts.wait_s(host):
             log.info("fetch_postponed", host=host, wait_s=round(wait_s, 1))
             return Postponed(wait_s)

@@ -4,15 +4,15 @@ The answer is returned before its body is read; the caller closes it.
 """
 
 import asyncio
-import re
 from collections.abc import Mapping
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from processor_service.errors import SourceBrokenError, source_blocked, source_refused
+from processor_service.outbound.exact_url import exact_url
 from processor_service.outbound.guard import GuardedConnector, Resolver, TargetRefusedError, refusal_of_url
 from processor_service.outbound.http_errors import why_broken
 from processor_service.settings import ProcessorSettings
@@ -20,7 +20,6 @@ from processor_service.settings import ProcessorSettings
 READ_BYTES = 256 << 10
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 5
-VISIBLE_ASCII = re.compile(r"[!-~]+")
 HEADERS = {"accept": "audio/*, video/*, */*;q=0.5", "accept-encoding": "identity", "user-agent": "Headrace/1"}
 
 
@@ -47,7 +46,7 @@ async def open_url(
     http: aiohttp.ClientSession, url: str, headers: Mapping[str, str], settings: ProcessorSettings
 ) -> aiohttp.ClientResponse:
     """Return the answer after all redirects. Raises SourceBrokenError, or TaskError for a refused URL."""
-    target = parsed_url(url)
+    target = exact_url(url)
     for _ in range(MAX_REDIRECTS + 1):
         if reason := refusal_of_url(target, schemes=settings.fetch_schemes, ports=settings.webhook_ports):
             raise source_blocked(reason)
@@ -78,25 +77,8 @@ def _location(status: int, headers: Mapping[str, str]) -> str | None:
     return headers.get("location") if status in REDIRECTS else None
 
 
-def parsed_url(url: str) -> URL:
-    """Return the URL without normalization, which would break signatures; an empty URL, refused later, if invalid."""
-    try:
-        parsed, written = URL(url), urlsplit(url)
-        if not VISIBLE_ASCII.fullmatch(url) or not parsed.raw_authority:
-            return parsed
-        return URL.build(
-            scheme=parsed.scheme,
-            authority=parsed.raw_authority,
-            path=written.path or "/",
-            query_string=written.query,
-            encoded=True,
-        )
-    except ValueError:
-        return URL()
-
-
 def _joined(base: URL, location: str) -> URL:
     try:
-        return parsed_url(urljoin(str(base), location))
+        return exact_url(urljoin(str(base), location))
     except ValueError:
         return URL()

@@ -3,6 +3,7 @@
 arq only dispatches. Its own retries, results, aborts and timeouts are off or out of reach.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -15,9 +16,11 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from processor_service.models.servable import servable_models
 from processor_service.tasks.execute import Processor, run_compute_task, run_delivery, run_fetch
 from shared.connections.redis import open_redis_pool
 from shared.queue import dispatch
+from shared.queue.announced_models import ANNOUNCES, announce_models
 from shared.queue.fair_shares import INTERACTIVE_SHARE, next_tasks, record_start
 from shared.telemetry.logs import Log
 
@@ -42,14 +45,17 @@ class PollingWorker(Worker):
         self.last_poll_s = time.monotonic()
 
     async def record_health(self) -> None:
-        """Write arq's health key of this process, and one key that all processors share.
+        """Write arq's health key of this process, one key that all processors share, and the models it can run.
 
-        The ingest reads the shared key: a search for the keys of processes would scan every key in Redis.
+        The ingest reads the shared keys: a search for the keys of processes would scan every key in Redis.
         """
         before = self._last_health_check
         await super().record_health()
         if self._last_health_check != before and self.queue_name == dispatch.COMPUTE_QUEUE:
-            await self.pool.psetex(dispatch.PROCESSOR_SEEN_KEY, dispatch.PROCESSOR_SEEN_TTL_MS, b"")
+            await self.pool.psetex(dispatch.PROCESSOR_SEEN_KEY, dispatch.PROCESSOR_SEEN_TTL_MS, ANNOUNCES)
+            processor: Processor = self.ctx["processor"]
+            names = await asyncio.to_thread(servable_models, processor.settings, processor.models)  # reads a folder
+            await announce_models(self.pool, names)
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
         """Start jobs one by one: a connection that breaks while arq watches a key would end arq's main loop."""

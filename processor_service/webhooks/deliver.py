@@ -16,6 +16,7 @@ from standardwebhooks.webhooks import EmptyWebhookSecretError
 from yarl import URL
 
 from processor_service.errors import PermanentError
+from processor_service.outbound.exact_url import exact_url
 from processor_service.outbound.guard import host_of, refusal_of_url
 from processor_service.settings import ProcessorSettings
 from processor_service.tasks.leases import ClaimedTask
@@ -87,18 +88,10 @@ async def _read_event(pool: asyncpg.Pool, task: ClaimedTask) -> _Event:
         id=event_id,
         body=row["body"],
         ordered_at=row["ordered_at"],
-        url=_parsed(row["webhook_url"] or ""),
+        url=exact_url(row["webhook_url"] or ""),
         secret=None if row["webhook_secret"] is None else Secret(row["webhook_secret"]),
         tenant_secrets=tuple(map(Secret, row["tenant_secrets"])),
     )
-
-
-def _parsed(url: str) -> URL:
-    """Return the URL, or an empty one, which is refused later."""
-    try:
-        return URL(url)
-    except ValueError:
-        return URL()
 
 
 async def _attempt(

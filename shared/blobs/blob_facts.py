@@ -24,11 +24,12 @@ class BlobLook(NamedTuple):
 
 
 class BlobVersion(NamedTuple):
-    """A blob's content: its size, and a tag that differs when the content is replaced."""
+    """A blob's content: its size, a tag that differs when the content is replaced, and when it was stored."""
 
     key: str
     size: int
     tag: str
+    modified_at: dt.datetime
 
 
 class SignedPut(NamedTuple):

@@ -136,11 +136,12 @@ class BlobStore:
         return (await self.version(key)).size
 
     async def version(self, key: str) -> BlobVersion:
-        """Return the length in bytes and the tag of the content."""
+        """Return the length in bytes, the tag of the content and when it was stored."""
         try:
             with self._wrapping():
                 found = await obstore.head_async(self._store, key)
-                return BlobVersion(key, found["size"], found["e_tag"] or found["last_modified"].isoformat())
+                modified_at = found["last_modified"]
+                return BlobVersion(key, found["size"], found["e_tag"] or modified_at.isoformat(), modified_at)
         except BlobNotFoundError:
             if self._root is None:
                 await self.check()  # HEAD does not say that the bucket is missing: that is not a missing blob

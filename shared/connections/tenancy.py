@@ -8,6 +8,7 @@ import re
 
 ALL_TENANTS = "*"  # for the processor, and for what ingest does for several tenants at once
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+TENANT_OR_ALL = r"^(?:\*|[a-z0-9][a-z0-9._-]{0,62})$(?!\n)"
 
 
 def begin(*tenants: str) -> str:

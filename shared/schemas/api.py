@@ -73,6 +73,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     """A job as the client sees it."""
 
     job_id: str
+    filename: str | None = None  # as the client sent it, for display; never a path to write to
     status: JobStatus
     stage: Stage
     progress: float

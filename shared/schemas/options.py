@@ -12,18 +12,42 @@ import msgspec
 from shared.schemas.languages import LANGUAGES
 from shared.secret import Secret, decode_secret, encode_secret, secret_schema
 
+LANGUAGE_CODES = f"one of Whisper's language codes: {', '.join(sorted(LANGUAGES))}"
+
+# A description says what a pattern allows: refusals repeat it after "must be" (shared/allowed_values.py).
 # Patterns end in `$(?!\n)`, because in Python `$` also matches before a final line break.
 Language = Annotated[str, msgspec.Meta(extra_json_schema={"enum": sorted(LANGUAGES)})]
 Languages = Annotated[
-    str, msgspec.Meta(pattern=r"^[a-z]{2,3}(?:,[a-z]{2,3}){0,7}$(?!\n)", description="codes, separated by commas")
+    str,
+    msgspec.Meta(
+        pattern=r"^[a-z]{2,3}(?:,[a-z]{2,3}){0,7}$(?!\n)",
+        description="1 to 8 language codes, separated by commas, such as `en,fr`",
+    ),
 ]
-ModelName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)")]
+ModelName = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)",
+        description="the name of a model, such as `base`: at most 64 letters, digits, dots, underscores and hyphens",
+    ),
+]
 SpeakerCount = Annotated[int, msgspec.Meta(ge=1, le=64)]
 TrackNumber = Annotated[int, msgspec.Meta(ge=0, le=255)]
-Prompt = Annotated[str, msgspec.Meta(max_length=10_000, pattern=r"^[^\x00]*$")]
+Prompt = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=10_000, pattern=r"^[^\x00]*$", description="text of at most 10,000 characters, without NUL"
+    ),
+]
 # No credentials: the attempts' log shows the host, and receivers verify the signature.
 WebhookUrl = Annotated[
-    str, msgspec.Meta(pattern=r"^https?://[^\s/?#@]+(?:[/?#][^\x00-\x1f\x7f]*)?$(?!\n)", max_length=2000)
+    str,
+    msgspec.Meta(
+        pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\\/?#@]+(?:[/?#][^\x00-\x1f\x7f]*)?$(?!\n)",
+        max_length=2000,
+        description="an http or https URL of at most 2000 characters, without user name and password, such as "
+        "https://example.com/hook",
+    ),
 ]
 WEBHOOK_SECRET_FORM = "`whsec_` and the base64 of 12 to 128 random bytes"  # noqa: S105 - the form of one
 WebhookSecret = Annotated[
@@ -66,9 +90,9 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def __post_init__(self) -> None:
         if self.language is not None and self.language not in LANGUAGES:
-            raise ValueError("`language` must be one of Whisper's language codes")
+            raise ValueError(f"`language` must be {LANGUAGE_CODES}")
         if not LANGUAGES.issuperset(self.allowed_languages):
-            raise ValueError("`languages` must be Whisper's language codes, separated by commas")
+            raise ValueError(f"`languages` must be separated by commas, each {LANGUAGE_CODES}")
         if self.language and self.languages and self.language not in self.allowed_languages:
             raise ValueError("`language` must be one of `languages`")
         if self.transcribe_from == "denoised" and not self.denoise:

@@ -50,23 +50,24 @@ async def test_no_answer_renders_as_a_page(ingest: Ingest) -> None:
     assert all(name + b": " + value in refused for name, value in SECURITY_HEADERS)
 
 
-HOSTILE_NAMES = [
-    "../../etc/passwd",
-    'a"; filename="b.html',
-    "a\u202egpj.html",
-    "音声.html",
-    "a\r\nX-Injected: 1",
-    "x" * 3000,
-]
+HOSTILE_NAMES = {
+    "../../etc/passwd": 'filename="passwd.wav"',
+    'a"; filename="b.html': "filename=\"a__ filename=_b.html.wav\"; filename*=UTF-8''a_%3B%20filename%3D_b.html.wav",
+    "a\u202egpj.html": 'filename="agpj.html.wav"',
+    "音声.html": "filename=\"__.html.wav\"; filename*=UTF-8''%E9%9F%B3%E5%A3%B0.html.wav",
+    "a\r\nX-Injected: 1": 'filename="aX-Injected_ 1.wav"',
+    "x" * 3000: f'filename="{"x" * 200}.wav"',
+}
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
-async def test_a_download_is_an_attachment_with_our_file_name(ingest: Ingest, name: str) -> None:
+async def test_a_download_is_an_attachment_with_a_safe_file_name(ingest: Ingest, name: str) -> None:
     form = {"Content-Type": "multipart/form-data; boundary=x"}
     status, body = await ingest.post(file_body("x", name, wav()), headers=form)
     assert status == 202, body
     _, headers = await answer_headers(ingest, "GET", f"/v1/jobs/{body['job_id']}/audio")
-    assert headers["Content-Disposition"] == f'attachment; filename="{body["job_id"]}.wav"'
+    assert headers["Content-Disposition"] == f"attachment; {HOSTILE_NAMES[name]}"
+    assert "X-Injected" not in headers
     assert headers["Content-Type"] == "audio/wav"
 
 

@@ -54,12 +54,25 @@ async def test_a_key_is_created_with_its_tenant_used_and_revoked(settings: Inges
         await until(is_refused)
 
 
+@pytest.mark.parametrize(("scopes", "stored"), [("operate", []), ("admin,operate", ["admin"])])
+async def test_a_key_of_the_operator(settings: IngestSettings, scopes: str, stored: list[str]) -> None:
+    async with guarded(settings) as ingest:
+        made = await command(settings.database_url.reveal(), "create", "--tenant=operations", f"--scopes={scopes}")
+        assert made.status == 0, made
+        assert scopes.replace(",", ", ") in made.errors
+        assert [tuple(row) for row in await ingest.sql("SELECT scopes, operates FROM api_keys")] == [(stored, True)]
+        assert await status_of(ingest, made.output, "/v1/dead-letters?tenant=*") == 200
+        assert await status_of(ingest, made.output, "/v1/keys") == (200 if stored else 403)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("create", "--tenant=Acme Corp", "--scopes=read"), "tenant"),
-        (("create", "--tenant=acme", "--scopes=write"), "write"),
+        (("create", "--tenant=acme", "--scopes=write"), "`submit`, `read` or `admin`"),
         (("create", "--tenant=acme", "--scopes="), "scopes"),
+        (("create", "--tenant=acme", "--scopes=operates"), "scopes"),
+        (("create", "--tenant=acme", "--scopes=operate,write"), "scopes"),
         (("create", "--tenant=acme", "--scopes=read", "--expires-days=soon"), "expires_days"),
         (("create", "--tenant=acme", "--scopes=read", "--purpose=two words"), "purpose"),
         (("revoke", "0123456789abcdef"), "not found"),

@@ -53,6 +53,7 @@ def arguments(job_id: Any) -> dict[str, tuple[str, list[Any]]]:
         "redrive.DEAD_TASKS": (redrive.DEAD_TASKS, of_task),
         "redrive.CHUNKS": (redrive.CHUNKS, [job_id, 1]),
         "redrive.DEAD_LETTERS": (redrive.DEAD_LETTERS, ["default", None, None, None, None, 51]),
+        "redrive.OWNER": (redrive.OWNER, of_task),
         "webhooks.ATTEMPTS": (webhooks.ATTEMPTS, of_job),
         "webhooks.NEWEST_EVENT": (webhooks.NEWEST_EVENT, of_task),
         "webhooks.DELIVERIES": (webhooks.DELIVERIES, [job_id, 1]),

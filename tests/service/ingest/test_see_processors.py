@@ -11,12 +11,13 @@ from redis.asyncio import Redis
 
 from ingest_service.readiness import SEEN_WITHIN_S
 from ingest_service.settings import IngestSettings
+from shared.queue.announced_models import Announced, announced_models
 from shared.queue.dispatch import PROCESSOR_SEEN_KEY, PROCESSOR_SEEN_TTL_MS
 from tests.support.ingest.serving import Ingest, serving, until
 
 
 @asynccontextmanager
-async def processor(settings: IngestSettings) -> AsyncIterator[asyncio.subprocess.Process]:
+async def processor(settings: IngestSettings, **changes: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """An idle processor of the same stack."""
     ours = {
         "HEADRACE_DATABASE_URL": settings.database_url.reveal(),
@@ -24,6 +25,7 @@ async def processor(settings: IngestSettings) -> AsyncIterator[asyncio.subproces
         "HEADRACE_STORAGE_URL": settings.storage_url,
         "HEADRACE_TRANSCRIBER": "scripted",
         "HEADRACE_LOG_LEVEL": "WARNING",
+        **changes,
     }
     clean = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "processor_service", env=clean | ours)
@@ -71,6 +73,17 @@ async def test_one_of_several_processors_is_enough(settings: IngestSettings) -> 
         await one.wait()
         await forget(settings)
         await until(lambda: is_seen(ingest), timeout_s=60)
+
+
+async def test_a_processor_announces_its_models(settings: IngestSettings) -> None:
+    provider = {"HEADRACE_PROVIDERS": "acme", "HEADRACE_PROVIDER_ACME_URL": "http://127.0.0.1:1/v1"}
+    only_remote = {"HEADRACE_TRANSCRIBER": "none", "HEADRACE_PROVIDER_ACME_MODEL": "whisper-9", **provider}
+    async with Redis.from_url(settings.redis_url.reveal()) as redis, processor(settings, **only_remote):
+
+        async def are_announced() -> bool:
+            return await announced_models(redis) == Announced(frozenset({"whisper-9"}), is_complete=True)
+
+        await until(are_announced, timeout_s=60)
 
 
 async def test_no_processor_was_ever_seen(ingest: Ingest) -> None:

@@ -44,6 +44,15 @@ async def test_the_event_arrives_as_it_was_stored_and_verifies(attempt_at: Attem
     assert request.headers["user-agent"] == "Headrace/1"
 
 
+@pytest.mark.parametrize("target", ["/%7E%40%2F%zz?x=%7e&y=%2F", "/a/../b//./c;d?{e}", "//x", "/?", "/(a)'!*,$&+=:@"])
+async def test_the_url_is_called_as_it_was_written(attempt_at: AttemptAt, target: str) -> None:
+    async with Endpoint(answering(status(200))).listening() as endpoint:
+        written = endpoint.url.partition("/hook")[0].replace("http://", "HTTP://") + target
+        delivered(await attempt_at(written))
+
+    assert endpoint.received[0].target == target.removesuffix("?")
+
+
 @pytest.mark.parametrize("code", [300, 301, 400, 401, 404, 422, 500, 502, 503, 599])
 async def test_other_statuses_are_transient(attempt_at: AttemptAt, code: int) -> None:
     failure = await _failure(attempt_at, answering(status(code)))
@@ -229,14 +238,21 @@ async def test_https_to_a_server_without_tls_fails(attempt_at: AttemptAt) -> Non
     assert endpoint.received == []
 
 
-@pytest.mark.parametrize("name", ["unknown.invalid", "a..b", "a" * 70])
-async def test_an_unknown_host_is_transient(attempt_at: AttemptAt, name: str) -> None:
-    failure = not_delivered(await attempt_at(f"http://{name}/hook")).failure
+async def test_an_unknown_host_is_transient(attempt_at: AttemptAt) -> None:
+    failure = not_delivered(await attempt_at("http://unknown.invalid/hook")).failure
 
     assert (failure.transient, failure.message) == (
         True,
         "The webhook endpoint has a host name that could not be resolved.",
     )
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 70, "2130706433", "127.1", "x:0x1", "x:99999", "x:0"])
+async def test_a_host_that_can_never_be_called_is_permanent(attempt_at: AttemptAt, host: str) -> None:
+    """Jobs of earlier versions may have such a URL."""
+    failure = not_delivered(await attempt_at(f"http://{host}/hook")).failure
+
+    assert (failure.code, failure.transient) == (FailureCode.WEBHOOK_BLOCKED, False)
 
 
 async def test_a_cancelled_attempt_closes_its_connection(attempt_at: AttemptAt) -> None:

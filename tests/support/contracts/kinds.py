@@ -123,6 +123,7 @@ TRANSCRIPT = Transcript(
 TRACK = AudioTrack(number=0, codec="aac", language="eng", title="Main", channels=2, duration=12.5, transcribed=True)
 JOB_VIEW = api.JobView(
     job_id=str(JOB_ID),
+    filename="Größe 1.wav",
     status=JobStatus.FAILED,
     stage=Stage.TRANSCRIBE,
     progress=0.5,

@@ -10,8 +10,8 @@ from processor_service.maintenance.loop import LOCK_CLASS
 from shared.blobs import blob_keys
 from shared.connections import tenancy
 from shared.job_hints import channel_of
+from shared.queue import announced_models, fair_shares
 from shared.queue import dispatch as messages
-from shared.queue import fair_shares
 from shared.queue.dispatch import Dispatch
 from shared.queue.task_costs import cost_s
 from shared.schemas.failures import DEAD_LETTER_LIST
@@ -38,6 +38,11 @@ def names() -> dict[str, object]:
         "redis key of rates": shared_buckets.KEY,
         "redis key of processors": [messages.PROCESSOR_SEEN_KEY, messages.PROCESSOR_SEEN_TTL_MS],
         "redis channel of a job": channel_of(ID),
+        "redis key of models": [
+            announced_models.MODELS_KEY,
+            announced_models.ANY_MODEL,
+            announced_models.ANNOUNCES.decode(),
+        ],
         "redis lists": [DEAD_LETTER_LIST, PROJECTED],
         "arq function": messages.ARQ_FUNCTION,
         "arq id": Dispatch(ID, 3, TaskKind.CHUNK).arq_id,

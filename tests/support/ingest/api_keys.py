@@ -18,7 +18,12 @@ WAV_TYPE = {"Content-Type": "audio/wav"}
 
 
 async def new_key(
-    settings: IngestSettings, tenant: str, *scopes: Scope, purpose: str = "default", expires_days: int | None = None
+    settings: IngestSettings,
+    tenant: str,
+    *scopes: Scope,
+    purpose: str = "default",
+    expires_days: int | None = None,
+    operates: bool = False,
 ) -> CreatedApiKey:
     """Create a key, by default with all scopes, and its tenant if it is new."""
     wanted = NewApiKey(scopes=list(scopes or EVERYTHING), purpose=purpose, expires_days=expires_days)
@@ -26,7 +31,7 @@ async def new_key(
     try:
         async with connection.transaction():
             await connection.execute(CREATE_TENANT, tenant)
-            return await create_key(connection, tenant, wanted)
+            return await create_key(connection, tenant, wanted, operates=operates)
     finally:
         await connection.close()
 

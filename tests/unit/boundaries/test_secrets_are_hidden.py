@@ -131,7 +131,7 @@ def test_settings_errors_hide_passwords(variable: str) -> None:
 
 def test_a_storage_url_with_credentials_is_rejected() -> None:
     environ = {"HEADRACE_DATABASE_URL": "postgresql://db/x", "HEADRACE_REDIS_URL": "redis://redis"}
-    with pytest.raises(SettingsError, match="HEADRACE_STORAGE_URL is invalid") as caught:
+    with pytest.raises(SettingsError, match="HEADRACE_STORAGE_URL must be a URL without credentials") as caught:
         load_settings(IngestSettings, environ | {"HEADRACE_STORAGE_URL": "s3://key:pa55@bucket/prefix"})
     assert "pa55" not in str(caught.value)
     kept = load_settings(IngestSettings, environ | {"HEADRACE_STORAGE_URL": "file:///a@b/blobs"})

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest_service.errors import RefusedError
-from ingest_service.jobs.results import MEDIA_TYPES
+from ingest_service.jobs.media_types import MEDIA_TYPES
 from ingest_service.uploads.parse_options import OPTION_TYPES, OptionCollector
 from ingest_service.uploads.receive import clean_filename
 from shared.media.sniff_container import FIXED_MAGIC, HEAD_BYTES, sniff_container

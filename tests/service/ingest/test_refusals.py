@@ -1,0 +1,149 @@
+"""Every parameter, header and path value that is refused: the answer names it and says what is allowed."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+from litestar.params import HeaderParameter, QueryParameter
+from litestar.routes import HTTPRoute
+
+from ingest_service.app import create_app
+from ingest_service.settings import IngestSettings
+from shared.ids import new_id
+from tests.support.ingest.serving import Ingest
+from tests.support.ingest.sounds import wav
+from tests.support.refusals import assert_is_a_sentence
+
+BAD = ("", "*", "nonsense!", "-1", "0", "99999999999999999999", "nan", "1.5", "x" * 3000, "\x00", "[")
+WAV = {"Content-Type": "audio/wav"}
+JSON = {"Content-Type": "application/json"}
+TUS = {"Tus-Resumable": "1.0.0"}
+
+
+class Parameter(NamedTuple):
+    method: str
+    path: str
+    name: str
+
+
+def query_parameters(settings: IngestSettings) -> Iterator[Parameter]:
+    """Yield every query parameter that has a type of its own."""
+    for route in create_app(settings).routes:
+        if isinstance(route, HTTPRoute) and not route.path.startswith("/schema"):
+            for handler in route.route_handlers:
+                for name, parameter in handler.parsed_fn_signature.parameters.items():
+                    given = parameter.kwarg_definition
+                    if isinstance(given, QueryParameter) and not isinstance(given, HeaderParameter):
+                        method = next(iter(handler.http_methods))
+                        yield Parameter(str(method), route.path_format, given.name or name)
+
+
+async def test_every_query_parameter(ingest: Ingest) -> None:
+    parameters = list(query_parameters(ingest.settings))
+    assert len(parameters) >= 12
+    for method, path, name in parameters:
+        refused = 0
+        for value in BAD:
+            url = ingest.url + path.replace("{job_id}", str(new_id()))
+            async with ingest.client.request(method, url, params={name: value}) as answer:
+                if answer.status != 400:
+                    assert answer.status in {200, 404}, (method, path, name, value)
+                    continue
+                refused += 1
+                if method != "HEAD":
+                    problem = await answer.json(content_type="application/problem+json")
+                    assert problem["code"] == "invalid_parameter"
+                    assert f"`{name}`" in problem["detail"]
+                    assert_is_a_sentence(problem["detail"])
+        assert refused, (method, path, name)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/v1/jobs?status=done", "`status` must be `QUEUED`, `PROCESSING`, `COMPLETED`, `FAILED` or `CANCELLED`"),
+        ("/v1/jobs?limit=0", "`limit` must be a whole number from 1 to 200"),
+        ("/v1/jobs?cursor=x", "`cursor` must be the `next_cursor` of a page"),
+        ("/v1/jobs?cursor=" + "A" * 22, None),
+        ("/v1/dead-letters?cursor=x", "`cursor` must be the `next_cursor` of a page"),
+        ("/v1/dead-letters?cursor=" + "A" * 31 + "/", "`cursor` must be the `next_cursor` of a page"),
+        ("/v1/dead-letters?code=x", "`undecodable_audio`"),
+        ("/v1/usage?from=yesterday", "`from` must be a date such as `2026-01-31`"),
+        ("/v1/usage?to=2026-02-30", "`to` must be a date such as `2026-01-31`"),
+        (f"/v1/jobs/{new_id()}/transcript?format=pdf", "`format` must be `json`, `rttm`, `srt`"),
+        (f"/v1/jobs/{new_id()}/audio?variant=x", "`variant` must be `denoised` or `original`"),
+    ],
+)
+async def test_a_parameter_says_what_is_allowed(ingest: Ingest, path: str, said: str | None) -> None:
+    status, problem = await ingest.get(path)
+
+    assert status == (400 if said else 200)
+    assert said is None or said in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "named"),
+    [
+        ("POST", "/v1/jobs", {**WAV, "Idempotency-Key": "a b"}, "Idempotency-Key"),
+        ("POST", "/v1/jobs", {**WAV, "Idempotency-Key": "x" * 300}, "Idempotency-Key"),
+        ("POST", "/v1/jobs", {**WAV, "Content-Digest": "md5"}, "Content-Digest"),
+        ("POST", "/v1/jobs", {**WAV, "Repr-Digest": "sha-256=:AAAA:"}, "Repr-Digest"),
+        ("POST", "/v1/jobs", {**WAV, "Content-Encoding": "gzip"}, "Content-Encoding"),
+        ("POST", "/v1/jobs", {"Content-Type": "text/csv"}, "text/csv"),
+        ("POST", "/v1/uploads", {"Tus-Resumable": "9", "Upload-Length": "1"}, "Tus-Resumable"),
+        ("POST", "/v1/uploads", {**TUS, "Upload-Length": "x"}, "Upload-Length"),
+        ("POST", "/v1/uploads", {**TUS, "Upload-Length": "-1"}, "Upload-Length"),
+        ("POST", "/v1/uploads", {**TUS, "Upload-Defer-Length": "2"}, "Upload-Defer-Length"),
+        ("POST", "/v1/uploads", {**TUS, "Upload-Length": "9", "Upload-Metadata": "task !"}, "task"),
+        ("POST", "/v1/uploads", {**TUS, "Upload-Length": "9", "Upload-Metadata": "task eA=="}, "task"),
+        ("POST", "/v1/uploads", {**TUS, "Upload-Length": "9", "Upload-Metadata": ",task eA=="}, "Upload-Metadata"),
+        ("POST", "/v1/uploads", {**TUS, "Upload-Length": "9", "Upload-Concat": "partial"}, "Upload-Concat"),
+    ],
+)
+async def test_every_header(ingest: Ingest, method: str, path: str, headers: dict[str, str], named: str) -> None:
+    data = None if path == "/v1/uploads" else wav()
+    async with ingest.client.request(method, ingest.url + path, data=data, headers=headers) as answer:
+        problem = await answer.json(content_type=None)
+
+    assert 400 <= answer.status < 500
+    assert named in problem["detail"]
+    assert_is_a_sentence(problem["detail"])
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "said"),
+    [
+        ("/v1/keys", {}, "`scopes` is missing. It must be a list"),
+        ("/v1/keys", {"scopes": ["operate"]}, "`scopes` must be `submit`, `read` or `admin`"),
+        ("/v1/keys", {"scopes": ["read"], "purpose": "-"}, "`purpose` must be 1 to 63 letters"),
+        ("/v1/keys", {"scopes": ["read"], "sk_live_secret": 1}, "`sk_live_secret` is not a field"),
+        ("/v1/keys", [], "must be an object with the fields"),
+        ("/v1/webhooks/secret/rotate", {"previous_valid_s": "x"}, "`previous_valid_s` must be a whole number"),
+    ],
+)
+async def test_every_body(ingest: Ingest, path: str, body: Any, said: str) -> None:
+    async with ingest.client.post(ingest.url + path, json=body) as answer:
+        problem = await answer.json(content_type=None)
+
+    assert (answer.status, problem["code"]) == (400, "invalid_parameter")
+    assert said in problem["detail"]
+    assert_is_a_sentence(problem["detail"])
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"audio_url": 1}', b"nonsense", b'"\xff"'])
+async def test_a_body_that_is_no_json_object(ingest: Ingest, body: bytes) -> None:
+    status, problem = await ingest.post(body, headers=JSON)
+
+    assert status == 400
+    assert_is_a_sentence(problem["detail"])
+
+
+@pytest.mark.parametrize(
+    "text", ["x", "0", "{}", "019aa3c5-7a3e-7bd0-9c46-0d6c2f1f7f1", "019AA3C57A3E7BD09C460D6C2F1F7F10"]
+)
+async def test_a_job_id_of_another_form_is_unknown(ingest: Ingest, text: str) -> None:
+    status, problem = await ingest.get(f"/v1/jobs/{text}")
+
+    assert (status, problem["code"]) == (404, "not_found")
+    assert "`job_id`" in problem["detail"]
+    assert_is_a_sentence(problem["detail"])
