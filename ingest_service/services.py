@@ -23,6 +23,7 @@ from ingest_service.jobs.queries import JobReader
 from ingest_service.jobs.renders import Renders
 from ingest_service.jobs.views import JobKey
 from ingest_service.jobs.waiting import Waiters
+from ingest_service.jobs.window_feed import WindowFeed
 from ingest_service.quotas.concurrent_uploads import TenantLimits, open_tenant_limits
 from ingest_service.readiness import Readiness, check_health, see_processors
 from ingest_service.settings import IngestSettings
@@ -62,6 +63,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     presigned_downloads: bool
     watcher: JobWatcher
     waiters: Waiters
+    windows: WindowFeed
     key_cache: KeyCache
     limits: TenantLimits
     backlog: BacklogReader
@@ -94,6 +96,7 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
         Waiters(
             redis, watcher, partial(_cancel, database, notifier), grace_s=settings.hang_up_grace_s
         ).running() as waiters,
+        WindowFeed.opened(redis) as windows,
         _open_key_ring(settings, database) as key_cache,
         open_tenant_limits(settings, database, redis) as limits,
         Renders.opened(
@@ -145,6 +148,7 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
             presigned_downloads=settings.presigned_downloads,
             watcher=watcher,
             waiters=waiters,
+            windows=windows,
             key_cache=key_cache,
             limits=limits,
             backlog=_backlog_reader(database),

@@ -38,6 +38,7 @@ from processor_service.sources.open_url import open_source_session
 from processor_service.tasks.arq_worker import PollingWorker, compute_worker, connect, delivery_worker, fetch_worker
 from processor_service.tasks.execute import DEAD_LETTERS, Processor
 from processor_service.tasks.leases import Leases
+from processor_service.tasks.publish_windows import WindowPublisher
 from processor_service.telemetry.traces import attempts_traced
 from processor_service.transcribers.engines import ENGINES, find_model, open_cache
 from processor_service.webhooks.send import open_webhook_session
@@ -51,6 +52,7 @@ from shared.telemetry.outages import Outages
 log = Log(__name__)
 
 BEATS_PER_LEASE = 5  # two may be missed; the next one detects a cancellation
+PROGRESS_EVERY_S = 1.0  # the least time between heartbeats that only write progress
 STATEMENT_TIMEOUT_S = 30.0
 CLOSE_S = 2.0  # for closing the connections to Redis
 FORCED_EXIT_S = 10.0  # in addition to two grace periods, for draining and settling: a longer stop hangs
@@ -103,6 +105,7 @@ async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncI
             )
         )
         redis = await stack.enter_async_context(connect(settings.redis_url.reveal()))
+        windows = await stack.enter_async_context(WindowPublisher.opened(redis))
         http = await stack.enter_async_context(open_webhook_session(settings))
         sources = await stack.enter_async_context(open_source_session(settings))
         providers = await stack.enter_async_context(open_providers(settings.providers))
@@ -124,6 +127,7 @@ async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncI
             http=http,
             sources=SourceFetcher.open(http=sources, blobs=blobs, leases=leases, settings=settings),
             providers=providers,
+            windows=windows,
         )
 
 
@@ -201,8 +205,12 @@ def _loops(processor: Processor) -> list[Coroutine[Any, Any, None]]:
 
 async def _heartbeat(processor: Processor) -> None:
     outages = Outages(log, "heartbeat_failed", "heartbeat_recovered")
+    every_s = processor.settings.lease_s / BEATS_PER_LEASE
     while True:
-        await asyncio.sleep(processor.settings.lease_s / BEATS_PER_LEASE)
+        await asyncio.sleep(min(PROGRESS_EVERY_S, every_s))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, every_s - PROGRESS_EVERY_S)):
+                await processor.leases.progressed()
         try:
             await processor.leases.beat()
         except Exception as error:  # noqa: BLE001 - the next heartbeat extends the leases, or they are lost

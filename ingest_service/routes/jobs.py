@@ -97,6 +97,7 @@ async def diarize(
 async def erase(job_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]) -> None:
     """Erase the audio, the results and the client's metadata. A job that has not ended is cancelled first."""
     await erase_job(services.database, services.notifier, services.blobs, caller.tenant, job_id)
+    await services.windows.delete(parse_job_id(job_id))
 
 
 ROUTES = (get_job, list_jobs, cancel, diarize, erase)

@@ -12,10 +12,12 @@ from ingest_service.client_json import METADATA_FORM, ClientJsonError, check_met
 from ingest_service.errors import RefusedError
 from shared.allowed_values import allowed
 from shared.schemas.called_urls import why_never_called
-from shared.schemas.options import SubmitOptions
+from shared.schemas.options import INTERNAL_OPTIONS, SubmitOptions
 from shared.secret import Secret, decode_secret
 
-OPTION_TYPES: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(SubmitOptions)}
+OPTION_TYPES: dict[str, Any] = {
+    field.name: field.type for field in msgspec.structs.fields(SubmitOptions) if field.name not in INTERNAL_OPTIONS
+}
 JSON_FIELD = "options"
 MAX_SHOWN_CHARS = 64  # of a client's option name, in an error message
 

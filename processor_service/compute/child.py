@@ -142,7 +142,7 @@ def _done(engine: Engine, request: Request, send: Send) -> Reply:  # noqa: PLR09
             return split(request, send, progress, limit_files=resource_limits.limit_files)
         case ProcessChunk(chunk=chunk):
             resource_limits.limit_files(resource_limits.denoised_file_bytes(chunk))
-            return process_chunk(engine, request, progress)
+            return process_chunk(engine, request, progress, send)
         case DenoiseChunk(what=what):
             resource_limits.limit_files(resource_limits.denoised_file_bytes(what.chunk))
             return denoise_only(request, progress)

@@ -15,22 +15,18 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
-
 from processor_service.audio.scratch_files import WriteLimits
 from processor_service.compute.messages import (
-    HEADER,
     Allow,
-    ChunkWritten,
-    Progress,
+    EarlyReply,
     Ready,
     Reply,
     Request,
     RequestFailed,
     Warm,
-    decode_reply,
     frame,
 )
+from processor_service.compute.replies import BrokenReplyError, Replies
 from processor_service.compute.resource_limits import TimeLimit, cpu_allowance_s, describe_exit
 from processor_service.errors import ChildCrashError, PermanentError, TransientError
 from shared.telemetry.logs import Log
@@ -44,9 +40,6 @@ EXIT_S = 2.0  # between the end of a child's pipe and its exit
 POLL_S = 0.005
 TRACE_S = 0.5  # for a child to print its stack
 KILL_S = 5.0  # SIGKILL takes longer only when the kernel hangs
-# A day of fast speech, five words a second of 120 bytes each, is 52 MB; a chunk's transcript is a hundredth of that.
-MAX_BYTES = 64 << 20
-MAX_REPLIES = 100_000  # a child sends a few thousand progress messages, and one for each chunk
 READ_BYTES = 16 << 10
 PAUSE_S = 0.05  # output within this time is one log event
 LOGGED_BYTES = 64 << 10  # a child; limits output in a loop
@@ -59,10 +52,6 @@ NOTHING_TO_WRITE = WriteLimits(most_bytes=0)
 OnReply = Callable[[Reply], Awaitable[None]]
 R = TypeVar("R", bound=Reply)
 T = TypeVar("T")
-
-
-class BrokenReplyError(Exception):
-    """The child sent an invalid reply."""
 
 
 class _ChildEndedError(Exception):
@@ -162,7 +151,7 @@ class ComputeChild:
         while True:
             asked_at = clock()
             reply = await self._within(min(left_s, time_limit.idle_s), replies.read())
-            if not isinstance(reply, Progress | ChunkWritten):
+            if not isinstance(reply, EarlyReply):
                 return reply
             left_s -= clock() - asked_at
             if on_reply is not None:
@@ -243,28 +232,6 @@ def _environment(threads: int, temporary: Path) -> dict[str, str]:
         "OMP_WAIT_POLICY": "PASSIVE",  # idle threads sleep and leave the cores to other slots
         "MALLOC_ARENA_MAX": "2",  # one arena for each thread would keep freed audio resident
     }
-
-
-class Replies:
-    """The replies to one request, limited in bytes and number: a broken child may send anything."""
-
-    def __init__(self, stream: asyncio.StreamReader) -> None:
-        self._stream = stream
-        self._left_bytes = MAX_BYTES
-        self._left = MAX_REPLIES
-
-    async def read(self) -> Reply:
-        """Return the next reply. Raises BrokenReplyError, or IncompleteReadError at the end of the stream."""
-        length = HEADER.unpack(await self._stream.readexactly(HEADER.size))[0]
-        self._left_bytes -= length
-        self._left -= 1
-        if self._left_bytes < 0 or self._left < 0:
-            raise BrokenReplyError("sent more than the limit for replies")
-        body = await self._stream.readexactly(length)
-        try:
-            return decode_reply(body)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise BrokenReplyError("sent an invalid reply") from error
 
 
 class StandardError:

@@ -13,6 +13,7 @@ from processor_service.providers.plan_pieces import ChannelPieces
 from shared.schemas.failures import FailureCode
 from shared.schemas.options import JobOptions
 from shared.schemas.transcript import Transcript, Turn
+from shared.schemas.windows import WindowSegment
 
 HEADER = struct.Struct(">I")
 # The child's pipes. Libraries write to standard output.
@@ -124,6 +125,13 @@ class ChunkWritten(_Message, frozen=True, kw_only=True):
     chunk: ChunkFile
 
 
+class WindowTranscribed(_Message, frozen=True, kw_only=True):
+    """Segments of the chunk whose text is final, in order; comes before ChunkProcessed, with `stream_windows` only."""
+
+    segments: tuple[WindowSegment, ...]
+    is_last: bool = False
+
+
 class Prepared(_Message, frozen=True, kw_only=True):
     audio: PreparedAudio
 
@@ -168,7 +176,8 @@ class RequestFailed(_Message, frozen=True, kw_only=True):
 Request = Warm | SplitSource | ProcessChunk | DenoiseChunk | EncodePieces | FindVoices | FindTurns | JoinDenoised
 ToChild = Allow | Request
 FinalReply = Prepared | ChunkProcessed | Denoised | PiecesEncoded | VoicesFound | TurnsFound | Joined
-Reply = Ready | Progress | ChunkWritten | FinalReply | RequestFailed
+EarlyReply = Progress | ChunkWritten | WindowTranscribed
+Reply = Ready | EarlyReply | FinalReply | RequestFailed
 
 _encoder = msgspec.msgpack.Encoder()
 _request_decoder: msgspec.msgpack.Decoder[ToChild] = msgspec.msgpack.Decoder(ToChild)

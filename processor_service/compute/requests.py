@@ -26,6 +26,7 @@ from processor_service.compute.messages import (
     SplitSource,
 )
 from processor_service.compute.resource_limits import MODELS_LOADED, audio_file_bytes
+from processor_service.compute.stream_chunk import SendWindow, ignore_window
 from processor_service.compute.transcribe_chunk import (
     channels_of,
     load_sounds,
@@ -95,7 +96,9 @@ def split(
     return Prepared(audio=audio)
 
 
-def process_chunk(engine: Engine, request: ProcessChunk, progress: OnProgress) -> Reply:
+def process_chunk(
+    engine: Engine, request: ProcessChunk, progress: OnProgress, send_window: SendWindow = ignore_window
+) -> Reply:
     """Denoise and transcribe one chunk. The option `transcribe_from` decides which audio the transcriber reads."""
     answered = request.provider_transcripts
     transcriber = RemoteTranscripts(answered) if answered else engine.transcriber(Path(request.model_path))
@@ -105,7 +108,9 @@ def process_chunk(engine: Engine, request: ProcessChunk, progress: OnProgress) -
         denoised_in_s = _denoise(request, _part(progress, 0, 1 - TRANSCRIBING_SHARE))
     began_s = time.perf_counter()
     share = (1 - TRANSCRIBING_SHARE, 1.0) if from_denoised else (0.0, TRANSCRIBING_SHARE)
-    transcript = transcribe_chunk(transcriber, request, _part(progress, *share), from_denoised=from_denoised)
+    transcript = transcribe_chunk(
+        transcriber, request, _part(progress, *share), from_denoised=from_denoised, send_window=send_window
+    )
     transcribed_in_s = time.perf_counter() - began_s
     if not from_denoised:
         denoised_in_s = _denoise(request, _part(progress, TRANSCRIBING_SHARE, 1))

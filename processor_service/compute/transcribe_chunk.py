@@ -14,13 +14,16 @@ from processor_service.audio.level import levelled
 from processor_service.audio.load_mono import blocks_16k, load_mono_16k
 from processor_service.audio.write_chunks import ChunkFile
 from processor_service.compute.messages import ProcessChunk
-from processor_service.transcribers.holes import Hole, fill_holes, hole_warnings
-from processor_service.transcribers.snap_times import snap_times
+from processor_service.compute.stream_chunk import ChunkStream, SendWindow, ignore_window
+from processor_service.transcribers.holes import Hole, HoleFiller, hole_warnings
+from processor_service.transcribers.segments import main_language
+from processor_service.transcribers.snap_times import snap_times, snapped
 from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray, Span, Transcriber, shifted
+from processor_service.transcribers.transcriber import OnProgress as EngineProgress
 from processor_service.transcribers.warnings import sound_warnings
 from processor_service.transcribers.windows import apart, plan_windows
 from shared.schemas.options import JobOptions
-from shared.schemas.transcript import EngineUse, ResultWarning, Transcript, WarningCode
+from shared.schemas.transcript import EngineUse, ResultWarning, Segment, Transcript, WarningCode
 from shared.unspaced import joined_text
 
 CONTEXT_S = 2.0  # on both sides, for speech detection: it needs time to distinguish speech from a breath
@@ -51,18 +54,28 @@ class Sound(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def transcribe_chunk(
-    transcriber: Transcriber, request: ProcessChunk, progress: OnProgress, *, from_denoised: bool
+    transcriber: Transcriber,
+    request: ProcessChunk,
+    progress: OnProgress,
+    *,
+    from_denoised: bool,
+    send_window: SendWindow = ignore_window,
 ) -> Transcript:
-    """Return the transcript of the core, in the source's time, with the overlap beyond a cut through speech."""
+    """Return the transcript of the core, in the source's time, with the overlap beyond a cut through speech.
+
+    `send_window` gets the text of the core while it is transcribed, if the options ask for it.
+    """
     span = span_to_transcribe(request, from_denoised=from_denoised)
-    channels = channels_of(request)
+    channels, (start_s, end_s) = channels_of(request), _core_span(request.chunk)
+    stream = ChunkStream(send_window, (start_s, end_s), span.start_s)
     parts = []
     for number, sound in enumerate(load_sounds(span, channels)):
-        part = _transcribe(transcriber, request, span, sound, _share(progress, number, len(channels)))
+        part = _transcribe(transcriber, request, span, sound, _share(progress, number, len(channels)), stream)
         parts.append(part if sound.channel is None else as_channel(part, sound.channel))
     merged = merge_channels(parts)
-    start_s, end_s = _core_span(request.chunk)
     in_source = shifted(merged, span.start_s)
+    if request.options.stream_windows:
+        stream.end(in_source.segments)
     use = EngineUse(engine=merged.engine, model=merged.model, start=round(start_s, 3), end=round(end_s, 3))
     return msgspec.structs.replace(
         in_source,
@@ -86,31 +99,59 @@ def _in_core(warnings: Sequence[ResultWarning], start_s: float, end_s: float) ->
             yield msgspec.structs.replace(one, start=max(one.start, start_s), end=min(one.end, end_s))
 
 
-def _transcribe(
-    transcriber: Transcriber, request: ProcessChunk, span: TranscribedSpan, sound: Sound, progress: OnProgress
+def _transcribe(  # noqa: PLR0913, PLR0917 - one step of transcribe_chunk
+    transcriber: Transcriber,
+    request: ProcessChunk,
+    span: TranscribedSpan,
+    sound: Sound,
+    progress: OnProgress,
+    stream: ChunkStream,
 ) -> Transcript:
     audio = sound.audio
     duration_s = len(audio) / SAMPLE_RATE_HZ
-    speech: list[Span] = [(0.0, duration_s)]
+    is_streamed = request.options.stream_windows and sound.channel is None  # channels are merged in order of time
+    options = msgspec.structs.replace(request.options, stream_windows=is_streamed)
     if not transcriber.wants_speech_only:
-        return transcriber.transcribe(audio, speech, request.options, threads=request.threads, on_progress=progress)
+        whole = (0.0, duration_s)
+        return transcriber.transcribe(
+            audio, [whole], options, threads=request.threads, on_progress=_both(progress, stream.add)
+        )
     speech = speech_in(sound)
     heard = levelled(audio, speech)
+    language, known = request.options.language, list[Segment]()
 
-    def transcribe(windows: Sequence[Span], options: JobOptions, on_progress: OnProgress) -> Transcript:
+    def transcribe(windows: Sequence[Span], options: JobOptions, on_progress: EngineProgress) -> Transcript:
         text = transcriber.transcribe(heard, windows, options, threads=request.threads, on_progress=on_progress)
         return snap_times(text, speech)
 
-    first = transcribe(plan_windows(speech, duration_s), request.options, progress)
-    options = msgspec.structs.replace(request.options, language=first.language or request.options.language)
-
     def transcribe_holes(holes: Sequence[Hole]) -> Transcript:
         windows = [window for hole in holes for window in plan_windows(hole, duration_s)]
-        return transcribe(apart(windows), options, lambda _: None)
+        in_language = msgspec.structs.replace(options, language=language, stream_windows=False)
+        return transcribe(apart(windows), in_language, lambda *_: None)
 
-    transcript = fill_holes(first, speech, transcribe_holes)
+    def add(segments: Sequence[Segment]) -> None:
+        nonlocal language
+        known.extend(segments)
+        language = request.options.language or main_language(known)
+        stream.add(filler.add(snapped(segments, speech)))
+
+    filler = HoleFiller(speech, transcribe_holes)
+    first = transcribe(plan_windows(speech, duration_s), options, _both(progress, add))
+    language = first.language or request.options.language
+    transcript = filler.end(first)
     warnings = (*hole_warnings(speech, transcript.segments), *sound_warnings(audio, speech, is_end=span.is_end))
     return msgspec.structs.replace(transcript, warnings=(*transcript.warnings, *warnings))
+
+
+def _both(progress: OnProgress, add: Callable[[Sequence[Segment]], None]) -> EngineProgress:
+    """Give the progress of an engine and its segments to two functions."""
+
+    def on_progress(fraction: float, segments: Sequence[Segment]) -> None:
+        progress(fraction)
+        if segments:
+            add(segments)
+
+    return on_progress
 
 
 def _share(progress: OnProgress, number: int, count: int) -> OnProgress:

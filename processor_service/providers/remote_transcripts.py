@@ -1,8 +1,8 @@
 """A transcriber that returns the transcripts of a remote engine, so that the later steps need not distinguish them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray, Span
+from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray, OnProgress, Span
 from shared.schemas.options import JobOptions
 from shared.schemas.transcript import Transcript
 
@@ -27,10 +27,10 @@ class RemoteTranscripts:
         options: JobOptions,  # noqa: ARG002 - Protocol
         *,
         threads: int,  # noqa: ARG002 - Protocol
-        on_progress: Callable[[float], None],
+        on_progress: OnProgress,
     ) -> Transcript:
         """See Transcriber."""
-        on_progress(1.0)
+        on_progress(1.0, ())
         if audio is self._audio:
             return Transcript(text="", language=None, duration=len(audio) / SAMPLE_RATE_HZ, segments=())
         self._audio = audio

@@ -6,7 +6,7 @@ import msgspec
 
 from processor_service.audio.split import MAX_CONTEXT_S
 from processor_service.audio.write_chunks import ChunkFile
-from processor_service.compute.messages import ChunkProcessed, ProcessChunk
+from processor_service.compute.messages import ChunkProcessed, ProcessChunk, Reply, WindowTranscribed
 from processor_service.errors import PermanentError, TaskError
 from processor_service.providers.failover import serving
 from processor_service.stages import time_limits
@@ -19,6 +19,7 @@ from shared.blobs import blob_keys
 from shared.failpoints import failpoint
 from shared.schemas.options import JobOptions
 from shared.schemas.transcript import Transcript
+from shared.schemas.windows import Window
 
 
 async def chunk(work: Work) -> ChunkDone:
@@ -76,8 +77,24 @@ async def transcribe_and_denoise(
         span = (span[0] + ANSWERED * (span[1] - span[0]), span[1])
     else:
         request = msgspec.structs.replace(request, model_path=_local_model(work, failure))
-    reply = await work.ask(request, ChunkProcessed, time_limit=time_limit, span=span)
+    on_reply = _WindowReplies(work, chunk.ordinal)
+    reply = await work.ask(request, ChunkProcessed, time_limit=time_limit, span=span, on_reply=on_reply)
     return reply.transcript, denoised
+
+
+class _WindowReplies:
+    """Publishes the windows of a chunk, numbered from 0 in each attempt."""
+
+    def __init__(self, work: Work, ordinal: int) -> None:
+        self._publish = work.publish_window
+        self._ordinal = ordinal
+        self._published = 0
+
+    async def __call__(self, reply: Reply) -> None:
+        if isinstance(reply, WindowTranscribed):
+            window = Window(chunk=self._ordinal, number=self._published, segments=reply.segments, is_last=reply.is_last)
+            self._publish(window)
+            self._published += 1
 
 
 def _request(work: Work, chunk: ChunkFile, denoised: Path | None) -> ProcessChunk:

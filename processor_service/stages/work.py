@@ -21,10 +21,15 @@ from processor_service.transcribers.engines import NO_ENGINE, find_model, needs_
 from shared.blobs import blob_keys
 from shared.blobs.blob_store import BlobStore
 from shared.schemas.failures import FailureCode
+from shared.schemas.windows import Window
 
 
 async def nothing_to_record(_: str) -> None:
     """Do nothing: the source's SHA-256 is known."""
+
+
+def no_window_to_publish(_: Window) -> None:
+    """Do nothing: no client streams the job's text."""
 
 
 async def no_audio_to_record(_: PreparedAudio) -> None:
@@ -44,6 +49,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     derived: DerivedBytes = msgspec.field(default_factory=DerivedBytes)
     record_sha256: Callable[[str], Awaitable[None]] = nothing_to_record  # of a direct upload to the bucket
     record_audio: Callable[[PreparedAudio], Awaitable[None]] = no_audio_to_record
+    publish_window: Callable[[Window], None] = no_window_to_publish
     report_progress: Callable[[float], None]
     report_stage: Callable[[str], Awaitable[None]]
 

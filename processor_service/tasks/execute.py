@@ -32,6 +32,7 @@ from processor_service.stages.prepare import prepare
 from processor_service.stages.work import Work
 from processor_service.tasks.leases import ClaimedTask, Leases, claim
 from processor_service.tasks.outcomes import Crashed, Fetched, Interrupted, JobDone, LeaseLost, Outcome, StorageFull
+from processor_service.tasks.publish_windows import WindowPublisher
 from processor_service.tasks.retry import RetryPolicy
 from processor_service.tasks.settle import AfterCommit, settle
 from processor_service.telemetry.metrics import LEASE_LOST, UNSETTLED, count_lost, count_settled
@@ -73,6 +74,7 @@ class Processor(msgspec.Struct, frozen=True, kw_only=True):
     http: aiohttp.ClientSession
     sources: SourceFetcher
     providers: tuple[OpenAIApi, ...]
+    windows: WindowPublisher
 
     def policy(self, kind: TaskKind) -> RetryPolicy:
         """Return the retry policy: days for a webhook endpoint, a minute for our own components."""
@@ -163,6 +165,7 @@ async def _compute(processor: Processor, task: ClaimedTask, slot: Slot) -> Outco
             scratch=scratch,
             record_sha256=lambda sha256: processor.leases.record_sha256(task, sha256),
             record_audio=lambda audio: _record_audio(processor, task, audio),
+            publish_window=lambda window: processor.windows.publish(task.job_id, window),
             report_progress=lambda fraction: processor.leases.report(task, fraction),
             report_stage=lambda stage: processor.leases.record_stage(task, stage),
         )

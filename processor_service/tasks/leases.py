@@ -4,7 +4,6 @@ Only the clock of Postgres counts. A worker whose heartbeat finds a lease lost s
 """
 
 import asyncio
-import traceback
 from collections.abc import Callable, Coroutine
 from typing import Any
 from uuid import UUID
@@ -13,14 +12,13 @@ import asyncpg
 import msgspec
 
 from processor_service.audio.write_chunks import PreparedAudio
-from processor_service.errors import ChildCrashError, TaskError, TransientError, storage_full
+from processor_service.errors import ChildCrashError, TransientError
+from processor_service.tasks.failures import failure_of
 from processor_service.tasks.outcomes import Crashed, Failed, Interrupted, LeaseLost, Outcome, StorageFull
 from processor_service.telemetry.metrics import RUNNING
-from shared.blobs.blob_errors import BlobNotFoundError, BlobStoreError, BlobStoreFullError
-from shared.disk_reserve import is_full
 from shared.failpoints import failpoint
 from shared.queue.task_costs import TO_FETCH, cost_s
-from shared.schemas.failures import Failure, FailureCode
+from shared.schemas.failures import FailureCode
 from shared.schemas.options import JobOptions
 from shared.schemas.states import TaskKind
 from shared.schemas.transcript import ResultWarning
@@ -30,7 +28,7 @@ from shared.telemetry.redact import redact
 
 log = Log(__name__)
 
-TRACEBACK_CHARS = 8000  # the end of a stored traceback
+PROGRESS_STEP = 0.05  # of a task: at most 20 heartbeats more
 
 # The fields of ClaimedTask, of a task `t` and its job `j`.
 CLAIMED_TASK = """t.id, t.job_id, t.generation, t.kind, t.ordinal, t.lease_token, t.attempts, t.crashes, t.input,
@@ -180,6 +178,7 @@ class Leases:
         self._lease_s = lease_s
         self._held: dict[UUID, _HeldLease] = {}
         self._stopping = False
+        self._progressed = asyncio.Event()
 
     async def hold(self, task: ClaimedTask, stage: Coroutine[Any, Any, Outcome]) -> Outcome:
         """Run a stage under the task's lease. Every end of the stage becomes an outcome."""
@@ -202,9 +201,15 @@ class Leases:
             del self._held[task.id]
 
     def report(self, task: ClaimedTask, progress: float) -> None:
-        """Set the progress of a task; the next heartbeat writes it."""
+        """Set the progress of a task; the next heartbeat writes it. `progressed` requests one after a large step."""
         if held := self._held.get(task.id):
             held.progress = progress
+            if progress >= held.written + PROGRESS_STEP:
+                self._progressed.set()
+
+    async def progressed(self) -> None:
+        """Wait until a task has progress that is worth a heartbeat of its own."""
+        await self._progressed.wait()
 
     async def record_stage(self, task: ClaimedTask, stage: str) -> None:
         """Write the stage that the client sees."""
@@ -234,6 +239,7 @@ class Leases:
 
     async def beat(self) -> None:
         """Extend every lease; stop the work of the lost ones."""
+        self._progressed.clear()
         held = list(self._held.values())
         if not held:
             return
@@ -268,31 +274,3 @@ class Leases:
 
 def _lease_lost() -> TransientError:
     return TransientError(FailureCode.INTERNAL, "Another worker has the task.")
-
-
-def failure_of(error: BaseException) -> Failure:
-    """Return the failure to store for an exception that ended an attempt."""
-    trace = redact("".join(traceback.format_exception(error)))[-TRACEBACK_CHARS:]
-    if isinstance(error, BlobStoreFullError) or is_full(error):
-        error = storage_full().with_traceback(error.__traceback__)
-    match error:
-        case TaskError():
-            return Failure(
-                code=error.code,
-                message=error.message,
-                transient=error.transient,
-                retry_after_s=error.retry_after_s,
-                traceback=trace,
-            )
-        case TimeoutError():
-            message = "A component of the service did not answer in time."
-            return Failure(code=FailureCode.TIMEOUT, message=message, transient=True, traceback=trace)
-        case BlobNotFoundError():
-            message = "The stored audio no longer exists."
-            return Failure(code=FailureCode.SOURCE_MISSING, message=message, traceback=trace)
-        case BlobStoreError():
-            message = "The blob store did not answer."
-            return Failure(code=FailureCode.STORAGE_UNAVAILABLE, message=message, transient=True, traceback=trace)
-        case _:
-            message = "An internal error stopped the processing."
-            return Failure(code=FailureCode.INTERNAL, message=message, transient=True, traceback=trace)

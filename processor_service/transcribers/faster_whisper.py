@@ -19,8 +19,9 @@ from processor_service.models.cache import Form
 from processor_service.transcribers.prompt import previous_tokens
 from processor_service.transcribers.segments import TimedWord
 from processor_service.transcribers.transcribe_windows import transcribe_windows, warm_up
-from processor_service.transcribers.transcriber import FloatArray, Span
+from processor_service.transcribers.transcriber import FloatArray, OnProgress, Span
 from processor_service.transcribers.whisper_checks import Decoded, decoded_text, suppressed_tokens
+from processor_service.transcribers.whisper_model import OnWindows, ignore_windows
 from processor_service.transcribers.word_times import FRAMES_PER_S, MEDIAN_WIDTH, TokenPath, timed_words
 from shared.schemas.options import JobOptions
 from shared.schemas.transcript import Transcript
@@ -45,18 +46,28 @@ class Workers:
         )
         self._pool = ThreadPoolExecutor(self.count)
 
-    def encode(self, spectrograms: FloatArray) -> FloatArray:
+    def encode(self, spectrograms: FloatArray, on_encoded: OnWindows) -> FloatArray:
         """The encoder's output for spectrograms of shape (windows, mels, frames).
 
         Windows are encoded one by one: not slower on a CPU, and attention takes at least 50 MB for each.
         """
-        return np.concatenate(list(self._pool.map(self._encode_one, spectrograms)))
+        encoded = []
+        for one in self._pool.map(self._encode_one, spectrograms):
+            encoded.append(one)
+            on_encoded(1)
+        return np.concatenate(encoded)
 
-    def distribute(self, work: Callable[[slice], Sequence[Result]], windows: int) -> list[Result]:
+    def distribute(
+        self, work: Callable[[slice], Sequence[Result]], windows: int, on_done: OnWindows = ignore_windows
+    ) -> list[Result]:
         """The results of `work` for all windows, in order. Each worker gets a slice."""
         each = max(1, -(-windows // self.count))
         slices = [slice(first, min(first + each, windows)) for first in range(0, windows, each)]
-        return [result for results in self._pool.map(work, slices) for result in results]
+        done: list[Result] = []
+        for results in self._pool.map(work, slices):
+            done += results
+            on_done(len(results))
+        return done
 
     def _encode_one(self, spectrogram: FloatArray) -> FloatArray:
         return np.array(self.model.encode(stored(spectrogram[None]), to_cpu=True))
@@ -75,10 +86,16 @@ class WindowDecoder:
     """Decodes windows in one language and task: by beam search, or by sampling with the workers of `sampler`."""
 
     def __init__(
-        self, workers: Workers, sampler: Callable[[], Workers], tokenizer: Tokenizer, prompt: str | None
+        self,
+        workers: Workers,
+        sampler: Callable[[], Workers],
+        tokenizer: Tokenizer,
+        prompt: str | None,
+        on_decoded: OnWindows,
     ) -> None:
         self._workers = workers
         self._sampler = sampler
+        self._on_decoded = on_decoded
         self._tokenizer = tokenizer
         self._start = [*previous_tokens(tokenizer, prompt), *tokenizer.sot_sequence_including_notimestamps]
         self._suppressed = suppressed_tokens(tokenizer)
@@ -100,7 +117,7 @@ class WindowDecoder:
             )
             return results
 
-        return [self._decoded(result) for result in workers.distribute(generate, len(features))]
+        return [self._decoded(result) for result in workers.distribute(generate, len(features), self._on_decoded)]
 
     def _decoded(self, result: WhisperGenerationResult) -> Decoded:
         tokens = result.sequences_ids[0]
@@ -139,7 +156,7 @@ class FasterWhisper:
         options: JobOptions,
         *,
         threads: int,
-        on_progress: Callable[[float], None],
+        on_progress: OnProgress,
     ) -> Transcript:
         """See Transcriber."""
         self._use_threads(threads)
@@ -148,18 +165,20 @@ class FasterWhisper:
         finally:
             self._sampling_workers = None
 
-    def encode(self, spectrograms: torch.Tensor) -> FloatArray:
+    def encode(self, spectrograms: torch.Tensor, on_encoded: OnWindows = ignore_windows) -> FloatArray:
         """See WhisperModel."""
-        return self._workers.encode(spectrograms.numpy())
+        return self._workers.encode(spectrograms.numpy(), on_encoded)
 
     def language_probabilities(self, encoded: FloatArray) -> list[dict[str, float]]:
         """See WhisperModel."""
         by_window = self._workers.model.detect_language(stored(encoded))
         return [{token.strip("<|>"): probability for token, probability in one} for one in by_window]
 
-    def decoder(self, tokenizer: Tokenizer, prompt: str | None) -> WindowDecoder:
+    def decoder(
+        self, tokenizer: Tokenizer, prompt: str | None, on_decoded: OnWindows = ignore_windows
+    ) -> WindowDecoder:
         """See WhisperModel."""
-        return WindowDecoder(self._workers, self._sampler, tokenizer, prompt)
+        return WindowDecoder(self._workers, self._sampler, tokenizer, prompt, on_decoded)
 
     def align(
         self, tokenizer: Tokenizer, encoded: FloatArray, decoded: Sequence[Decoded], durations_s: Sequence[float]

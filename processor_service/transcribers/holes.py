@@ -29,23 +29,71 @@ Hole = tuple[Span, ...]  # consecutive regions of speech without a word
 Transcribe = Callable[[Sequence[Hole]], Transcript]  # of holes in order, each in windows of its own
 
 
-def fill_holes(transcript: Transcript, speech: Sequence[Span], transcribe: Transcribe) -> Transcript:
-    """The transcript with segments of `transcribe` for regions of speech without words."""
-    segments = list(transcript.segments)
+class HoleFiller:
+    """Fills the holes of a transcript with segments of `transcribe`. Its first segments may come before the others.
+
+    `speech` holds the regions of speech of the whole audio, in order.
+    """
+
+    def __init__(self, speech: Sequence[Span], transcribe: Transcribe) -> None:
+        self._speech = speech
+        self._transcribe = transcribe
+        self._filled: list[Segment] = []
+        self._waiting: list[Segment] = []
+        self._taken = 0  # segments of the engine
+        self._tried = 0  # pieces of holes
+
+    def add(self, segments: Sequence[Segment]) -> list[Segment]:
+        """Add the next segments of the engine. Return the next segments of the filled transcript.
+
+        A segment of few words waits, since speech without words may follow.
+        """
+        self._waiting += segments
+        count = len(self._waiting)
+        while count and _word_count(self._waiting[count - 1 : count]) <= LONE_WORDS:
+            count -= 1
+        if count == 0:
+            return []
+        ready, self._waiting = self._waiting[:count], self._waiting[count:]
+        return self._fill(ready, ready[-1].end)
+
+    def end(self, transcript: Transcript) -> Transcript:
+        """The filled transcript. It begins with the segments that were added, as they were returned."""
+        self._fill(transcript.segments[self._taken :], float("inf"))
+        return msgspec.structs.replace(
+            transcript,
+            text=joined_text(segment.text for segment in self._filled),
+            segments=tuple(msgspec.structs.replace(segment, id=number) for number, segment in enumerate(self._filled)),
+        )
+
+    def _fill(self, segments: Sequence[Segment], until_s: float) -> list[Segment]:
+        """Fill the holes up to `until_s` between the next segments. The last segment before them is their context."""
+        context = self._filled[-1:]
+        from_s = context[0].start if context else float("-inf")
+        speech = _within(self._speech, (from_s, until_s))
+        most = FEWEST_PIECES + int(_length_s(_within(self._speech, (float("-inf"), until_s))) / PIECE_EVERY_S)
+        filled, tried = _fill([*context, *segments], speech, self._transcribe, most - self._tried)
+        following = [one for one in filled if one.start > from_s]
+        self._filled += following
+        self._taken += len(segments)
+        self._tried += tried
+        return following
+
+
+def _fill(
+    segments: list[Segment], speech: Sequence[Span], transcribe: Transcribe, most: int
+) -> tuple[list[Segment], int]:
+    """Fill holes with at most so many pieces. Return the segments and the number of pieces."""
     tried: set[Hole] = set()
-    most = FEWEST_PIECES + int(_length_s(speech) / PIECE_EVERY_S)
     for longest_s in LONGEST_S:
         holes = untranscribed(speech, segments)
-        pieces = [one for hole in holes for one in divided(hole, longest_s) if one not in tried][: most - len(tried)]
+        pieces = [one for hole in holes for one in divided(hole, longest_s) if one not in tried]
+        pieces = pieces[: max(0, most - len(tried))]
         tried.update(pieces)
         found = transcribe(pieces).segments if pieces else ()
         for piece in pieces:
             segments = _filled(segments, piece, found)
-    return msgspec.structs.replace(
-        transcript,
-        text=joined_text(segment.text for segment in segments),
-        segments=tuple(msgspec.structs.replace(segment, id=number) for number, segment in enumerate(segments)),
-    )
+    return segments, len(tried)
 
 
 def _filled(segments: list[Segment], piece: Hole, found: Sequence[Segment]) -> list[Segment]:

@@ -1,10 +1,10 @@
 """No local engine: for processors that leave all transcription to remote engines. Loads no model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from processor_service.transcribers.engines import NO_ENGINE
-from processor_service.transcribers.transcriber import FloatArray, Span
+from processor_service.transcribers.transcriber import FloatArray, OnProgress, Span
 from shared.schemas.options import JobOptions
 from shared.schemas.transcript import Transcript
 
@@ -29,7 +29,7 @@ class NoEngine:
         options: JobOptions,
         *,
         threads: int,
-        on_progress: Callable[[float], None],
+        on_progress: OnProgress,
     ) -> Transcript:
         """See Transcriber."""
         raise NotImplementedError

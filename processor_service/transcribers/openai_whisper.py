@@ -4,7 +4,7 @@ A CPU that multiplies bfloat16 keeps the audio's keys and values in it (window_d
 queries of the decoding, so that no text is decoded a second time.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -15,8 +15,9 @@ from whisper.tokenizer import Tokenizer
 
 from processor_service.transcribers.segments import TimedWord
 from processor_service.transcribers.transcribe_windows import transcribe_windows, warm_up
-from processor_service.transcribers.transcriber import FloatArray, Span
+from processor_service.transcribers.transcriber import FloatArray, OnProgress, Span
 from processor_service.transcribers.whisper_checks import Decoded
+from processor_service.transcribers.whisper_model import OnWindows, ignore_windows
 from processor_service.transcribers.window_decoder import AttendedText, Vocabulary, WindowDecoder
 from processor_service.transcribers.word_times import FRAMES_PER_S, TokenPath, median_of_seven, timed_words
 from shared.schemas.options import JobOptions
@@ -96,7 +97,7 @@ class OpenAIWhisper:
         options: JobOptions,
         *,
         threads: int,
-        on_progress: Callable[[float], None],
+        on_progress: OnProgress,
     ) -> Transcript:
         """See Transcriber."""
         torch.set_num_threads(threads)
@@ -104,10 +105,14 @@ class OpenAIWhisper:
         return transcribe_windows(self, audio, windows, options, on_progress)
 
     @torch.inference_mode()
-    def encode(self, spectrograms: torch.Tensor) -> torch.Tensor:
+    def encode(self, spectrograms: torch.Tensor, on_encoded: OnWindows = ignore_windows) -> torch.Tensor:
         """See WhisperModel."""
         on_device = spectrograms.to(self._model.device, self._precision)
-        return torch.cat([self._model.encoder(some) for some in torch.split(on_device, ENCODED_AT_ONCE)])
+        encoded = []
+        for some in torch.split(on_device, ENCODED_AT_ONCE):
+            encoded.append(self._model.encoder(some))
+            on_encoded(len(some))
+        return torch.cat(encoded)
 
     @torch.inference_mode()
     def language_probabilities(self, encoded: torch.Tensor) -> list[dict[str, float]]:
@@ -117,9 +122,11 @@ class OpenAIWhisper:
         by_window: list[list[float]] = logits.float().softmax(-1).tolist()
         return [dict(zip(self._languages.all_language_codes, one, strict=True)) for one in by_window]
 
-    def decoder(self, tokenizer: Tokenizer, prompt: str | None) -> WindowDecoder:
+    def decoder(
+        self, tokenizer: Tokenizer, prompt: str | None, on_decoded: OnWindows = ignore_windows
+    ) -> WindowDecoder:
         """See WhisperModel."""
-        return WindowDecoder(self._model, self._vocabulary, tokenizer, prompt)
+        return WindowDecoder(self._model, self._vocabulary, tokenizer, prompt, on_decoded)
 
     def align(
         self, tokenizer: Tokenizer, encoded: torch.Tensor, decoded: Sequence[Decoded], durations_s: Sequence[float]

@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 
 from processor_service.compute.messages import REPLIES_FD, Progress, frame
-from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray, Span, word
+from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray, OnProgress, Span, word
 from shared.schemas.options import JobOptions
 from shared.schemas.transcript import Segment, Transcript
 from shared.unspaced import joined_text
@@ -153,16 +153,18 @@ class Scripted:
         options: JobOptions,
         *,
         threads: int,  # noqa: ARG002 - Protocol
-        on_progress: Callable[[float], None],  # noqa: ARG002 - Protocol
+        on_progress: OnProgress,
     ) -> Transcript:
         duration_s = len(audio) / SAMPLE_RATE_HZ
         self._record_call(audio, duration_s)
-        inject_fault(options.prompt, self._folder)
         seconds = range(int(duration_s))
         starts = seconds[::SEGMENT_S]
         segments = tuple(
             _segment(number, list(seconds[start : start + SEGMENT_S])) for number, start in enumerate(starts)
         )
+        if options.stream_windows:
+            on_progress(0.5, segments[:-1])
+        inject_fault(options.prompt, self._folder)
         return Transcript(
             text=joined_text(segment.text for segment in segments),
             language=options.language or "en",

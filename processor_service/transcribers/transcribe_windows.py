@@ -6,6 +6,7 @@ to window.
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -14,12 +15,12 @@ import whisper
 
 from processor_service.transcribers.choose_language import choose_language, hear_language, shifted_windows
 from processor_service.transcribers.divide_languages import Part, divide_languages
+from processor_service.transcribers.inventions import settled, without_inventions
 from processor_service.transcribers.prompt import PROMPT_SHORTENED, is_too_long, preceding_text, repeats_sentence
 from processor_service.transcribers.segments import RecognizedWindow, TimedWord, main_language, segments_of
-from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray, Span
+from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray, OnProgress, Span
 from processor_service.transcribers.whisper_checks import (
     SILENCE,
-    SILENT_FROM,
     Decoded,
     decode_reliably,
     decode_with_prompt,
@@ -28,20 +29,29 @@ from processor_service.transcribers.whisper_model import (
     SUBSTITUTE,
     Encoded,
     Language,
+    OnWindows,
     WhisperModel,
+    ignore_windows,
     known_language,
     tokenizer_for,
 )
+from processor_service.transcribers.window_progress import WindowProgress
 from shared.schemas.languages import LANGUAGES
 from shared.schemas.options import JobOptions
-from shared.schemas.transcript import ResultWarning, Segment, Transcript, WarningCode
+from shared.schemas.transcript import ResultWarning, Transcript, WarningCode
 from shared.unspaced import joined_text
 
 WINDOWS_AT_ONCE = 8  # more are little faster on a CPU, and each takes memory
+STREAMED_AT_ONCE = 2  # a client waits for their text
 WARM_UP_S = 3
-GUESS_BELOW = 0.3  # confidence of a segment that the model itself takes for silence
-ECHO_WORDS = 4  # shorter repetitions are normal and fast: "no, no, no"
-FASTEST_CHARACTERS_S = 30.0  # fast speech has 20
+
+
+class _Step(NamedTuple):
+    """Windows that were decoded together."""
+
+    windows: int  # decoded so far
+    language: Language  # of the recording
+    recognized: list[RecognizedWindow]
 
 
 def transcribe_windows(
@@ -49,24 +59,17 @@ def transcribe_windows(
     audio: FloatArray,
     windows: Sequence[Span],
     options: JobOptions,
-    on_progress: Callable[[float], None],
+    on_progress: OnProgress,
 ) -> Transcript:
     """See Transcriber.transcribe."""
-    language, allowed = _given_language(model, options), _allowed_languages(model, options)
-    is_given = language is not None
-    recognize = partial(_recognized, model, options)
-    encode = partial(_encode, model, audio)
+    progress = WindowProgress(len(windows), on_progress)
+    language = _given_language(model, options)
     recognized: list[RecognizedWindow] = []
-    for done, batch in _batches(windows):
-        encoded = encode(batch)
-        language = language or choose_language(model, encoded, partial(_encode_shifted, encode, batch), allowed)
-        if is_given:
-            recognized += recognize(batch, encoded, language.code)
-        else:
-            hear = partial(hear_language, model, encoded, allowed)
-            parts = divide_languages(audio, batch, hear, language.code, is_bounded=bool(allowed))
-            recognized += _by_language(batch, encoded, parts, encode, recognize)
-        on_progress(done / len(windows))
+    for step in _steps(model, audio, windows, options, progress):
+        language = step.language
+        recognized += step.recognized
+        is_streamed = options.stream_windows and step.windows < len(windows)
+        progress.done(step.windows, settled(segments_of(recognized), windows[step.windows][0]) if is_streamed else ())
     segments = without_inventions(segments_of(recognized))
     return Transcript(
         text=joined_text(segment.text for segment in segments),
@@ -80,24 +83,30 @@ def transcribe_windows(
     )
 
 
-def without_inventions(segments: Sequence[Segment]) -> list[Segment]:
-    """The segments without guesses in noise, and without repetitions of a neighbour that were too fast for speech.
-
-    A model that hears equal sentences may write more of them than were said; the aligner has no time for these.
-    """
-    kept = [segment for segment in segments if not _is_guess(segment) and not _is_echo(segment, segments)]
-    return [msgspec.structs.replace(segment, id=number) for number, segment in enumerate(kept)]
-
-
-def _is_guess(segment: Segment) -> bool:
-    return segment.no_speech_prob > SILENT_FROM and segment.confidence < GUESS_BELOW
-
-
-def _is_echo(segment: Segment, segments: Sequence[Segment]) -> bool:
-    if len(segment.words) < ECHO_WORDS or len(segment.text) <= FASTEST_CHARACTERS_S * (segment.end - segment.start):
-        return False
-    neighbours = segments[max(0, segment.id - 1) : segment.id + 2]
-    return any(one.id != segment.id and one.text.casefold() == segment.text.casefold() for one in neighbours)
+def _steps(
+    model: WhisperModel[Encoded],
+    audio: FloatArray,
+    windows: Sequence[Span],
+    options: JobOptions,
+    progress: WindowProgress,
+) -> Iterator[_Step]:
+    """Recognize the windows in order."""
+    given, allowed = _given_language(model, options), _allowed_languages(model, options)
+    decoded_at_once = STREAMED_AT_ONCE if options.stream_windows else WINDOWS_AT_ONCE
+    language, encode = given, partial(_encode, model, audio)
+    recognize = partial(_recognized, model, options, progress.decoded)
+    for batch_slice in _slices(len(windows), decoded_at_once if given else WINDOWS_AT_ONCE):
+        batch = windows[batch_slice]
+        progress.begin(len(batch))
+        encoded = encode(batch, progress.encoded)
+        language = language or choose_language(model, encoded, partial(_encode_shifted, encode, batch), allowed)
+        parts = [[(window, language.code)] for window in batch]
+        if not given:
+            hear = partial(hear_language, model, encoded, allowed)
+            parts = divide_languages(audio, batch, hear, language.code, is_bounded=bool(allowed))
+        for some in _slices(len(batch), decoded_at_once):
+            recognized = _by_language(batch[some], encoded[some], parts[some], encode, recognize)
+            yield _Step(batch_slice.start + some.stop, language, recognized)
 
 
 def warm_up(model: WhisperModel[Encoded]) -> None:
@@ -112,8 +121,10 @@ def warm_up(model: WhisperModel[Encoded]) -> None:
     model.align(tokenizer, encoded, [text], [WARM_UP_S])
 
 
-def _encode(model: WhisperModel[Encoded], audio: FloatArray, windows: Sequence[Span]) -> Encoded:
-    return model.encode(_spectrograms(audio, windows, model.mels))
+def _encode(
+    model: WhisperModel[Encoded], audio: FloatArray, windows: Sequence[Span], on_encoded: OnWindows = ignore_windows
+) -> Encoded:
+    return model.encode(_spectrograms(audio, windows, model.mels), on_encoded)
 
 
 def _encode_shifted(encode: Callable[[Sequence[Span]], Encoded], batch: Sequence[Span]) -> Encoded | None:
@@ -133,21 +144,27 @@ def _by_language(
     for code in sorted({code for some in parts for _, code in some}):
         whole = [number for number, some in enumerate(parts) if len(some) == 1 and some[0][1] == code]
         if whole:
-            recognized += recognize([batch[number] for number in whole], encoded[whole], code)
+            some = encoded if len(whole) == len(batch) else encoded[whole]
+            recognized += recognize([batch[number] for number in whole], some, code)
         spans = [span for some in parts if len(some) > 1 for span, language in some if language == code]
         if spans:
             recognized += recognize(spans, encode(spans), code)
     return sorted(recognized, key=lambda window: window.span)
 
 
-def _recognized(
-    model: WhisperModel[Encoded], options: JobOptions, batch: Sequence[Span], encoded: Encoded, language: str
+def _recognized(  # noqa: PLR0913, PLR0917 - the first three are bound once
+    model: WhisperModel[Encoded],
+    options: JobOptions,
+    on_decoded: OnWindows,
+    batch: Sequence[Span],
+    encoded: Encoded,
+    language: str,
 ) -> Iterator[RecognizedWindow]:
     tokenizer = tokenizer_for(model, language, options.task)
     before = preceding_text(options.prompt, language)
-    plain = model.decoder(tokenizer, None)
+    plain = model.decoder(tokenizer, None, on_decoded)
     if before:
-        decoded = decode_with_prompt(model.decoder(tokenizer, before), plain, encoded)
+        decoded = decode_with_prompt(model.decoder(tokenizer, before, on_decoded), plain, encoded)
     else:
         decoded = decode_reliably(plain, encoded)
     decoded = [SILENCE if repeats_sentence(one.text) else one for one in decoded]
@@ -198,8 +215,6 @@ def ignored_options(options: JobOptions, *, is_multilingual: bool, languages: in
     return f"does not know the language {unknown[0]}; {SUBSTITUTE} was used." if unknown else None
 
 
-def _batches(windows: Sequence[Span]) -> Iterator[tuple[int, Sequence[Span]]]:
-    """Batches of windows, each with the number of windows done after it."""
-    for start in range(0, len(windows), WINDOWS_AT_ONCE):
-        batch = windows[start : start + WINDOWS_AT_ONCE]
-        yield start + len(batch), batch
+def _slices(count: int, at_once: int) -> Iterator[slice]:
+    for start in range(0, count, at_once):
+        yield slice(start, min(start + at_once, count))

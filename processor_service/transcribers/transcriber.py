@@ -12,6 +12,7 @@ from shared.schemas.transcript import ResultWarning, Segment, Transcript, Word
 
 Span = tuple[float, float]  # start and end in seconds
 FloatArray = npt.NDArray[np.float32]
+OnProgress = Callable[[float, Sequence[Segment]], None]  # see Transcriber.transcribe
 SAMPLE_RATE_HZ = 16_000
 
 
@@ -32,13 +33,14 @@ class Transcriber(Protocol):
         options: JobOptions,
         *,
         threads: int,
-        on_progress: Callable[[float], None],
+        on_progress: OnProgress,
     ) -> Transcript:
         """Transcribe the windows of 16 kHz mono samples in [-1, 1].
 
         Windows are in seconds, in order and at most 30 s long; they overlap only where they divide speech. Times of
         the transcript are seconds from the first sample, in order, within the audio. `threads` limits the cores used;
-        `on_progress` gets numbers from 0 to 1.
+        `on_progress` gets numbers from 0 to 1. With the option `stream_windows`, it also gets the segments that are
+        final before the end: each once, in order.
         """
 
 
@@ -46,7 +48,7 @@ def shifted(transcript: Transcript, offset_s: float) -> Transcript:
     """The transcript with all times moved by `offset_s`."""
     if offset_s == 0:
         return transcript
-    segments = tuple(_shifted_segment(segment, offset_s) for segment in transcript.segments)
+    segments = tuple(shifted_segment(segment, offset_s) for segment in transcript.segments)
     warnings = tuple(_shifted_warning(warning, offset_s) for warning in transcript.warnings)
     return msgspec.structs.replace(transcript, segments=segments, warnings=warnings)
 
@@ -57,7 +59,8 @@ def _shifted_warning(warning: ResultWarning, offset_s: float) -> ResultWarning:
     return msgspec.structs.replace(warning, start=start, end=end)
 
 
-def _shifted_segment(segment: Segment, offset_s: float) -> Segment:
+def shifted_segment(segment: Segment, offset_s: float) -> Segment:
+    """The segment with all times moved by `offset_s`."""
     words = tuple(
         msgspec.structs.replace(word, start=_moved(word.start, offset_s), end=_moved(word.end, offset_s))
         for word in segment.words

@@ -1,6 +1,6 @@
 """The interface between the engines for Whisper models and the steps that they share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -13,6 +13,11 @@ from processor_service.transcribers.transcriber import FloatArray
 from processor_service.transcribers.whisper_checks import Decoded, Decoder
 
 Encoded = TypeVar("Encoded", torch.Tensor, FloatArray)  # encoded windows, shape (windows, frames, state)
+OnWindows = Callable[[int], None]  # gets how many more windows are done
+
+
+def ignore_windows(_: int) -> None:
+    """Count nothing."""
 
 
 class Language(msgspec.Struct, frozen=True):
@@ -39,13 +44,15 @@ class WhisperModel(Protocol[Encoded]):
     languages: int  # number of languages
     mels: int  # bands of the spectrogram
 
-    def encode(self, spectrograms: torch.Tensor) -> Encoded:
+    def encode(self, spectrograms: torch.Tensor, on_encoded: OnWindows = ignore_windows) -> Encoded:
         """The encoder's output for spectrograms of shape (windows, mels, frames)."""
 
     def language_probabilities(self, encoded: Encoded) -> list[dict[str, float]]:
         """The probability of each language code, for each window or part of it: shape (windows, frames, state)."""
 
-    def decoder(self, tokenizer: Tokenizer, prompt: str | None) -> Decoder[Encoded]:
+    def decoder(
+        self, tokenizer: Tokenizer, prompt: str | None, on_decoded: OnWindows = ignore_windows
+    ) -> Decoder[Encoded]:
         """A decoder for the tokenizer's language. Each window is decoded as if the prompt preceded it."""
 
     def align(

@@ -15,6 +15,7 @@ from whisper.tokenizer import Tokenizer
 
 from processor_service.transcribers.prompt import previous_tokens
 from processor_service.transcribers.whisper_checks import Decoded, decoded_text, suppressed_tokens
+from processor_service.transcribers.whisper_model import OnWindows, ignore_windows
 
 RESCORED = 8  # likeliest tokens whose logits are computed again with 32-bit floats; rounding changes fewer ranks
 
@@ -62,10 +63,18 @@ class Vocabulary:
 class WindowDecoder:
     """Decodes many windows at once, in one language and task. A finished window leaves the batch."""
 
-    def __init__(self, model: Whisper, vocabulary: Vocabulary, tokenizer: Tokenizer, prompt: str | None) -> None:
+    def __init__(
+        self,
+        model: Whisper,
+        vocabulary: Vocabulary,
+        tokenizer: Tokenizer,
+        prompt: str | None,
+        on_decoded: OnWindows = ignore_windows,
+    ) -> None:
         self._model = model
         self._vocabulary = vocabulary
         self._tokenizer = tokenizer
+        self._on_decoded = on_decoded
         previous = previous_tokens(tokenizer, prompt)
         self._start = [*previous, *tokenizer.sot_sequence_including_notimestamps]
         self._sot_at = len(previous)
@@ -92,6 +101,7 @@ class WindowDecoder:
                 if not going:
                     break
                 if len(going) < len(alive):
+                    self._on_decoded(len(alive) - len(going))
                     _keep(cache, audio, going)
                     alive = [alive[row] for row in going]
                 states, queries = self._states([one.tokens[-1:] for one in alive], features, audio, cache)

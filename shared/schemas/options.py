@@ -87,6 +87,7 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     channels: Literal["mix", "separate"] = "mix"
     track: TrackNumber | None = None
     prompt: Prompt | None = None
+    stream_windows: bool = False  # internal: publish the text of windows while they are transcribed
 
     def __post_init__(self) -> None:
         if self.language is not None and self.language not in LANGUAGES:
@@ -108,6 +109,8 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return tuple(dict.fromkeys((self.languages or "").split(","))) if self.languages else ()
 
 
+# Stored options that routes set. Clients cannot send them.
+INTERNAL_OPTIONS = frozenset({"stream_windows"})
 SPEAKER_OPTIONS = ("num_speakers", "min_speakers", "max_speakers")  # a finished job may get others
 
 
@@ -139,10 +142,10 @@ def decode_submission(data: bytes | str) -> SubmitOptions:
 
 
 def submission_schema() -> dict[str, Any]:
-    """The JSON schema of each option by name."""
+    """The JSON schema of each option of clients by name."""
     schema = msgspec.json.schema(SubmitOptions, schema_hook=secret_schema)
     properties: dict[str, Any] = schema["$defs"]["SubmitOptions"]["properties"]
-    return properties
+    return {name: definition for name, definition in properties.items() if name not in INTERNAL_OPTIONS}
 
 
 def without_prompt(options_json: str) -> str:

@@ -28,7 +28,7 @@ from tests.support.connections.tls_redis import TlsRedis
 from tests.support.ingest.api_keys import WAV_TYPE, bearer, guarded, new_key, status_of
 from tests.support.ingest.serving import Ingest, serving, until
 from tests.support.ingest.sounds import wav
-from tests.support.metrics.pair import _processor
+from tests.support.metrics.pair import running_processor
 from tests.support.servers import as_owner
 
 LONG_S = 3600.0
@@ -66,7 +66,7 @@ async def test_jobs_are_completed_over_tls_and_tenants_are_separate(
         tls_settings = msgspec.structs.replace(pooler_settings, database_url=Secret(url), redis_url=Secret(redis.url))
         pooler = {"DATABASE_POOLER": tls_settings.database_pooler, "SLOTS": "1"}
         async with (
-            _processor(tls_settings, pooler),
+            running_processor(tls_settings, pooler),
             requiring_keys(settings, tls_settings, settings.database_url.reveal()) as ingest,
         ):
             keys = (ours, theirs) * (JOBS // 2)

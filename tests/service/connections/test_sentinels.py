@@ -18,7 +18,7 @@ from shared.secret import Secret
 from tests.support.connections.sentinels import Valkeys, watched_valkeys
 from tests.support.ingest.serving import Ingest, serving, until
 from tests.support.ingest.sounds import wav
-from tests.support.metrics.pair import _processor
+from tests.support.metrics.pair import running_processor
 
 pytestmark = pytest.mark.process
 
@@ -31,7 +31,7 @@ async def valkeys(tmp_path: Path) -> AsyncIterator[Valkeys]:
 
 async def test_jobs_are_completed_when_the_master_dies(settings: IngestSettings, valkeys: Valkeys) -> None:
     sentinel_settings = msgspec.structs.replace(settings, redis_url=Secret(valkeys.url))
-    async with _processor(sentinel_settings, {"SLOTS": "1"}), serving(sentinel_settings) as ingest:
+    async with running_processor(sentinel_settings, {"SLOTS": "1"}), serving(sentinel_settings) as ingest:
         running = await ingest.submit(wav(64_000), denoise="false", prompt="SLOW 3")
         await until(lambda: has_status(ingest, running, "PROCESSING"), timeout_s=60)
         waiting = [await ingest.submit(wav(64_000), denoise="false") for _ in range(3)]

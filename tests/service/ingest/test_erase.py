@@ -1,6 +1,7 @@
 """`DELETE /v1/jobs/{job_id}`: the client's data and the results are deleted, a tombstone stays."""
 
 import asyncio
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -8,9 +9,12 @@ import pytest
 from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobNotFoundError
 from shared.blobs.blob_store import BlobStore
+from shared.connections.redis import open_redis
 from shared.ids import new_id
 from shared.schemas.failures import FailureCode
 from shared.schemas.states import JobStatus
+from shared.schemas.windows import Window
+from shared.window_feed import append_windows
 from tests.support.ingest import records
 from tests.support.ingest.serving import Ingest
 from tests.support.ingest.sounds import wav
@@ -34,6 +38,15 @@ async def test_blobs_and_metadata_are_deleted_and_a_tombstone_stays(ingest: Inge
     assert msgspec.json.decode(erased["options"]) == {"language": "en"}
     kept = ("id", "tenant", "generation", "webhook_url", "source_sha256", "source_bytes", "completed_at")
     assert [erased[name] for name in kept] == [job[name] for name in kept]
+
+
+async def test_text_that_was_streamed_is_deleted(ingest: Ingest, redis_url: str) -> None:
+    job_id = await ingest.submit(wav())
+    await records.start(ingest, job_id)
+    async with open_redis(redis_url) as redis:
+        await append_windows(redis, [(UUID(job_id), Window(is_last=True))])
+        assert await ingest.delete(f"/v1/jobs/{job_id}") == 204
+        assert await redis.keys("headrace:windows:*") == []
 
 
 async def test_a_pending_webhook_is_delivered_without_the_metadata(ingest: Ingest) -> None:

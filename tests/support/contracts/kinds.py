@@ -27,6 +27,7 @@ from shared.schemas.options import JobOptions, SubmitOptions
 from shared.schemas.states import JobStatus, Stage, TaskKind
 from shared.schemas.transcript import ResultWarning, Transcript, WarningCode
 from shared.schemas.webhook_events import DeliveryInput, EventType, WebhookEvent, event_body, event_id
+from shared.schemas.windows import Window, WindowSegment
 from shared.secret import Secret, decode_secret, encode_secret
 
 JOB_ID = UUID("01990000-0000-7000-8000-000000000001")
@@ -85,7 +86,7 @@ OPTIONS = JobOptions(
     prompt="Grüße, Zoë",
 )
 COUNTED = JobOptions(diarize=True, num_speakers=2)
-DENOISED = JobOptions(transcribe_from="denoised")
+DENOISED = JobOptions(transcribe_from="denoised", stream_windows=True)
 SUBMITTED = SubmitOptions(
     **msgspec.structs.asdict(OPTIONS),
     webhook_url="https://example.com/hook?a=1",
@@ -204,6 +205,10 @@ KINDS: dict[str, Kind] = {
     ),
     "redis headrace:dead-letters": _kind(DEAD_LETTER),
     "redis headrace:dead-letters:projected": _kind(Projected(length=3, fingerprint="ab")),
+    "redis headrace:windows:*": _kind(
+        Window(chunk=1, number=2, segments=(WindowSegment(start=0.5, end=2.0, text="Grüße"),), is_last=True),
+        write=msgpack,
+    ),
     "row jobs.options": _kind(OPTIONS, DENOISED, COUNTED),
     "row jobs.warnings": _kind(WARNINGS, read_as=tuple[ResultWarning, ...]),
     "row tasks.input of a chunk": _kind(
@@ -226,7 +231,9 @@ KINDS: dict[str, Kind] = {
         read_as=StoredFailure,
     ),
     "row uploads.options": _kind(
-        SUBMITTED, SubmitOptions(transcribe_from="denoised"), SubmitOptions(diarize=True, num_speakers=2)
+        SUBMITTED,
+        SubmitOptions(transcribe_from="denoised", stream_windows=True),
+        SubmitOptions(diarize=True, num_speakers=2),
     ),
     "row webhook_events.body": Kind(
         read_as=WebhookEvent,

@@ -7,6 +7,7 @@ from ingest_service.auth.key_listener import CHANNEL
 from ingest_service.quotas import rate_limiter as shared_buckets
 from processor_service.maintenance.dead_letters import PROJECTED
 from processor_service.maintenance.loop import LOCK_CLASS
+from shared import window_feed
 from shared.blobs import blob_keys
 from shared.connections import tenancy
 from shared.job_hints import channel_of
@@ -43,6 +44,7 @@ def names() -> dict[str, object]:
             announced_models.ANY_MODEL,
             announced_models.ANNOUNCES.decode(),
         ],
+        "redis key of windows": [window_feed.KEY_PREFIX, window_feed.FIELD.decode()],
         "redis lists": [DEAD_LETTER_LIST, PROJECTED],
         "arq function": messages.ARQ_FUNCTION,
         "arq id": Dispatch(ID, 3, TaskKind.CHUNK).arq_id,

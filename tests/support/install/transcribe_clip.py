@@ -13,5 +13,5 @@ from shared.schemas.options import JobOptions
 audio = load_mono_16k(Path(sys.argv[2]))
 windows = plan_windows(speech_regions(audio, FINE), len(audio) / 16_000)
 engine = load_transcriber("openai-whisper", Path(sys.argv[1]))
-transcript = engine.transcribe(audio, windows, JobOptions(), threads=1, on_progress=lambda _: None)
+transcript = engine.transcribe(audio, windows, JobOptions(), threads=1, on_progress=lambda *_: None)
 print(" ".join(segment.text.strip() for segment in transcript.segments))

@@ -55,14 +55,15 @@ async def running_pair(
     )
     async with contextlib.AsyncExitStack() as stack:
         _, ingest_url = await stack.enter_async_context(running(settings))
-        processor_url = await stack.enter_async_context(_processor(settings, processor_settings))
+        processor_url = await stack.enter_async_context(running_processor(settings, processor_settings))
         receiver = await stack.enter_async_context(Receiver(SECRET).listening())
         http = await stack.enter_async_context(aiohttp.ClientSession(ingest_url))
         yield Pair(Client(http), receiver, ingest_url, processor_url)
 
 
 @contextlib.asynccontextmanager
-async def _processor(settings: IngestSettings, chosen: Mapping[str, str]) -> AsyncIterator[str]:
+async def running_processor(settings: IngestSettings, chosen: Mapping[str, str]) -> AsyncIterator[str]:
+    """Run a processor with a scripted transcriber, for an ingest. Return its URL."""
     port = free_port()
     ours = {
         "DATABASE_URL": settings.database_url.reveal(),

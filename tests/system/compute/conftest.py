@@ -39,13 +39,15 @@ class Model:
         lines = path.read_bytes().splitlines() if path.exists() else []
         return [msgspec.json.decode(line, type=Call) for line in lines]
 
-    def request(self, prompt: str | None = None) -> ProcessChunk:
+    def request(self, prompt: str | None = None, seconds: int = 2) -> ProcessChunk:
+        if seconds != 2:
+            soundfile.write(self.path, 0.1 * np.random.default_rng(0).standard_normal(seconds * RATE_HZ), RATE_HZ)
         chunk = ChunkFile(
             path=str(self.path),
             ordinal=0,
             file_start_frame=0,
             core_start_frame=0,
-            core_end_frame=2 * RATE_HZ,
+            core_end_frame=seconds * RATE_HZ,
             sample_rate_hz=RATE_HZ,
             channels=1,
         )

@@ -13,7 +13,7 @@ from ingest_service.settings import IngestSettings
 from processor_service.providers.provider_settings import ProviderSettings
 from processor_service.settings import ProcessorSettings
 from shared.environment import PREFIX
-from shared.schemas.options import SubmitOptions
+from shared.schemas.options import INTERNAL_OPTIONS, SubmitOptions
 from shared.settings import group_prefix, load_settings
 from tests.support.documents.markdown import DOCUMENTS, anchors, blocks, links
 from tests.support.stack.launched import ROOT
@@ -88,4 +88,4 @@ def test_the_table_of_options_is_complete() -> None:
         name for row in re.findall(r"^\| (`[^|]*) \|", section, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
     }
 
-    assert named == set(SubmitOptions.__struct_fields__)
+    assert named == set(SubmitOptions.__struct_fields__) - INTERNAL_OPTIONS

@@ -1,6 +1,6 @@
 """Detected speech is not lost silently: soft voices are heard, and speech without text gets warnings with times."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import jiwer
@@ -16,7 +16,7 @@ from processor_service.audio.write_chunks import ChunkFile, write_chunks
 from processor_service.compute.messages import ProcessChunk
 from processor_service.compute.transcribe_chunk import transcribe_chunk
 from processor_service.transcribers.engines import load_transcriber
-from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray, Span, Transcriber
+from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray, OnProgress, Span, Transcriber
 from shared.schemas.options import JobOptions
 from shared.schemas.transcript import Transcript, WarningCode
 from tests.support.clips import GUTENBERG, PICTURE_BOOKS, WIZARD, Clip
@@ -44,10 +44,10 @@ class Deaf:
         options: JobOptions,  # noqa: ARG002 - Protocol
         *,
         threads: int,  # noqa: ARG002 - Protocol
-        on_progress: Callable[[float], None],
+        on_progress: OnProgress,
     ) -> Transcript:
         """See Transcriber."""
-        on_progress(1.0)
+        on_progress(1.0, ())
         return Transcript(text="", language=None, duration=len(audio) / SAMPLE_RATE_HZ, segments=())
 
 

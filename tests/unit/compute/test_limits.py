@@ -7,11 +7,12 @@ import signal
 import pytest
 
 from processor_service.audio.write_chunks import ChunkFile
-from processor_service.compute import child_process as replies
+from processor_service.compute import replies
 from processor_service.compute import resource_limits as limits
-from processor_service.compute.child_process import BrokenReplyError, Replies
-from processor_service.compute.messages import HEADER, Progress, Ready, Reply, frame
+from processor_service.compute.messages import HEADER, Progress, Ready, Reply, WindowTranscribed, frame
+from processor_service.compute.replies import BrokenReplyError, Replies
 from processor_service.compute.resource_limits import TimeLimit
+from shared.schemas.windows import WindowSegment
 
 GIB = 1 << 30
 
@@ -101,6 +102,16 @@ async def test_replies_are_limited_in_total_size(monkeypatch: pytest.MonkeyPatch
     for _ in range(10):
         await stream_replies.read()
     with pytest.raises(BrokenReplyError):
+        await stream_replies.read()
+
+
+async def test_windows_are_limited_in_total_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    window = WindowTranscribed(segments=(WindowSegment(start=0.0, end=1.0, text="and so on"),))
+    monkeypatch.setattr(replies, "MAX_WINDOW_BYTES", 2 * (len(frame(window)) - HEADER.size))
+    stream_replies = _replies_of(frame(window) + frame(Progress(fraction=0.5)) * 20 + frame(window) * 2)
+    for _ in range(22):
+        await stream_replies.read()
+    with pytest.raises(BrokenReplyError, match="windows"):
         await stream_replies.read()
 
 

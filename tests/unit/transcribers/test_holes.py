@@ -12,8 +12,9 @@ from processor_service.transcribers.holes import (
     MIN_SPEECH_S,
     PIECE_EVERY_S,
     Hole,
+    HoleFiller,
+    Transcribe,
     divided,
-    fill_holes,
     hole_warnings,
     untranscribed,
 )
@@ -40,6 +41,10 @@ def _segment(text: str, start_s: float, confidence: float = 0.9) -> Segment:
 def _transcript(*segments: Segment) -> Transcript:
     text = " ".join(segment.text for segment in segments)
     return Transcript(text=text, language="en", duration=30.0, segments=segments)
+
+
+def fill_holes(transcript: Transcript, speech: Sequence[Span], transcribe: Transcribe) -> Transcript:
+    return HoleFiller(speech, transcribe).end(transcript)
 
 
 def _telling(spoken: Spoken, longest_s: float) -> Callable[[Sequence[Hole]], Transcript]:
@@ -121,6 +126,27 @@ def test_segments_of_low_confidence_are_not_inserted() -> None:
     assert (warning.code, warning.start, warning.end) == (WarningCode.SPEECH_NOT_TRANSCRIBED, 2.9, 9.0)
 
 
+def test_an_omitted_sentence_is_inserted_before_the_end_is_known() -> None:
+    speech = [(0.0, 3.0), (4.5, 10.0), (10.5, 14.0), (15.0, 18.0)]
+    spoken = {0.0: "a b c", 5.0: "d e f g h", 10.5: "i j k", 15.0: "l m n"}
+    first, _, third, fourth = (_segment(text, start_s) for start_s, text in spoken.items())
+    filler = HoleFiller(speech, _telling(spoken, 30.0))
+
+    early = filler.add([first, third])
+    filled = filler.end(_transcript(first, third, fourth))
+
+    assert [one.text for one in early] == ["a b c", "d e f g h", "i j k"]
+    assert filled.text == "a b c d e f g h i j k l m n"
+    assert [one.id for one in filled.segments] == [0, 1, 2, 3]
+
+
+def test_a_segment_of_few_words_waits_for_the_next_one() -> None:
+    filler = HoleFiller([(0.0, 8.0)], _telling({}, 30.0))
+
+    assert [one.text for one in filler.add([_segment("a b c", 0.0), _segment("yes", 3.5)])] == ["a b c"]
+    assert [one.text for one in filler.add([_segment("d e f", 4.5)])] == ["yes", "d e f"]
+
+
 def test_a_complete_transcript_is_unchanged() -> None:
     def transcribe(holes: Sequence[Hole]) -> Transcript:
         raise AssertionError(holes)
@@ -191,6 +217,25 @@ def test_every_second_of_speech_is_in_a_word_or_a_warning(
         silent = [(max(one[0], gap[0]), min(one[1], gap[1])) for one in speech]
         spans = [one for one in silent if one[0] < one[1] and not _is_covered(one, [*words, *warned])]
         assert sum(end_s - start_s for start_s, end_s in spans) < MIN_SPEECH_S + 0.01
+
+
+@given(Steps, Steps, st.integers(0, 3), st.integers(0, 20), st.randoms(use_true_random=False))
+def test_segments_that_are_filled_early_stay_as_they_are(
+    speech_steps: list[float], word_steps: list[float], told: int, early: int, dice: Random
+) -> None:
+    speech, segments = _spans(speech_steps), [_of_three_words(span) for span in _spans(word_steps)]
+
+    def transcribe(holes: Sequence[Hole]) -> Transcript:
+        regions = sorted(dice.sample([one for hole in holes for one in hole], min(told, sum(map(len, holes)))))
+        return _transcript(*map(_of_three_words, regions))
+
+    filler = HoleFiller(speech, transcribe)
+    first = [*filler.add(segments[: early // 2]), *filler.add(segments[early // 2 : early])]
+    filled = filler.end(_transcript(*segments))
+
+    assert [one.words for one in filled.segments[: len(first)]] == [one.words for one in first]
+    words = [one for segment in filled.segments for one in segment.words]
+    assert [one.start for one in words] == sorted(one.start for one in words)
 
 
 def _is_covered(span: Span, covers: Sequence[Span]) -> bool:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from processor_service.transcribers.transcribe_windows import without_inventions
+from processor_service.transcribers.inventions import settled, without_inventions
 from processor_service.transcribers.transcriber import word
 from shared.schemas.transcript import Segment
 
@@ -44,3 +44,29 @@ def test_a_guess_in_noise_is_left_out() -> None:
     )
 
     assert [(one.confidence, one.no_speech_prob) for one in kept] == rated[1:]
+
+
+def test_segments_are_settled_when_later_windows_cannot_change_them() -> None:
+    said = [
+        _segment(0, SENTENCE, 0.0, 2.8),
+        _segment(1, "It is cold.", 3.0, 4.0),
+        _segment(2, "And so", 4.1, 5.0),  # the sentence may go on
+    ]
+
+    assert settled(said, next_start_s=6.0) == said[:2]
+    assert settled(said, next_start_s=4.2) == said[:1]  # the next window has the last words, too
+    assert settled(said[:1], next_start_s=6.0) == []
+
+
+def test_a_segment_that_may_be_a_repetition_is_not_settled() -> None:
+    said = [_segment(0, SENTENCE, 0.0, 2.8), _segment(1, SENTENCE, 3.3, 3.4), _segment(2, "At that", 3.4, 4.0)]
+
+    assert settled(said, next_start_s=6.0) == said[:1]
+    assert [one.start for one in without_inventions(said)] == [0.0, 3.4]
+
+
+def test_settled_segments_are_the_first_of_the_kept_ones() -> None:
+    noise = msgspec.structs.replace(_segment(0, "Thank you.", 0.0, 1.0), confidence=0.1, no_speech_prob=0.9)
+    said = [noise, _segment(1, SENTENCE, 2.0, 4.8), _segment(2, "It is cold.", 5.0, 6.0)]
+
+    assert settled(said, next_start_s=9.0) == without_inventions(said)[:1]
