@@ -30,6 +30,7 @@ from ingest_service.middleware.rate_limit import with_rate_limit
 from ingest_service.middleware.tus_headers import with_tus
 from ingest_service.middleware.upload_fast_path import with_content_coding_check, with_upload_fast_path
 from ingest_service.middleware.upload_slots import with_upload_slots
+from ingest_service.openai_api.errors import with_openai_errors
 from ingest_service.openapi.document import openapi_config
 from ingest_service.openapi.keys import API_KEYS
 from ingest_service.readiness import OUTAGES
@@ -40,6 +41,7 @@ from ingest_service.routes import (
     jobs,
     keys,
     monitoring,
+    openai,
     submit,
     transcript,
     uploads,
@@ -54,7 +56,7 @@ from ingest_service.telemetry.traces import uploads_traced
 from shared.blobs.blob_store import BlobStore
 from shared.telemetry.process_gauges import watching_loop_lag
 
-RESOURCES = (submit, uploads, jobs, events, transcript, audio, webhooks, dead_letters, keys, usage, monitoring)
+RESOURCES = (submit, openai, uploads, jobs, events, transcript, audio, webhooks, dead_letters, keys, usage, monitoring)
 ROUTES = [route for resource in RESOURCES for route in resource.ROUTES]
 
 
@@ -119,6 +121,7 @@ def _wrappers(settings: IngestSettings, state: State) -> list[Callable[[ASGIApp]
         partial(with_access_log, sample=settings.access_log_sample),
         with_security_headers,
         partial(with_cors, origins=settings.cors_origins),
+        with_openai_errors,  # before all that refuses requests
         with_lingering_close,
         *([keyless_guard] if settings.auth == "none" else []),  # before all that acts on a request
         with_tus,  # before authentication: the scope that a request needs depends on the overridden method

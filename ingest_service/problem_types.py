@@ -84,6 +84,8 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         "invalid_parameter": (400, "Invalid parameter", "Send only documented parameters, with allowed values."),
         "not_found": (404, "Not found", "Check the path and the id."),
         "no_denoised_audio": (404, "No denoised audio", "Submit the audio with `denoise=true`."),
+        "model_not_found": (404, "Model not found", "Use a model that `/v1/models` lists."),
+        "still_running": (503, "Job still running", "Send the same request again."),
         "not_ready": (409, "Job not finished", "Try again when the job is COMPLETED."),
         "job_failed": (409, "Job failed", "Read the reason in the job's `error`."),
         "job_cancelled": (409, "Job cancelled", "Submit the audio again."),

@@ -24,6 +24,7 @@ from ingest_service.jobs.renders import Renders
 from ingest_service.jobs.views import JobKey
 from ingest_service.jobs.waiting import Waiters
 from ingest_service.jobs.window_feed import WindowFeed
+from ingest_service.openai_api.models import Models
 from ingest_service.quotas.concurrent_uploads import TenantLimits, open_tenant_limits
 from ingest_service.readiness import Readiness, check_health, see_processors
 from ingest_service.settings import IngestSettings
@@ -67,6 +68,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     key_cache: KeyCache
     limits: TenantLimits
     backlog: BacklogReader
+    models: Models
+    wait_max_s: float
 
     async def check(self) -> Readiness:
         """Return which dependencies are unavailable, and whether a processor runs."""
@@ -152,6 +155,8 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
             key_cache=key_cache,
             limits=limits,
             backlog=_backlog_reader(database),
+            models=Models(settings.model_aliases, tuple),
+            wait_max_s=settings.wait_max_s,
         )
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from ingest_service.openai_api.models import ModelAlias
 from ingest_service.quotas.quota_usage import Quotas
 from ingest_service.quotas.rate_limiter import Policy
 from ingest_service.subtitles.cue_size import CueSize, MaxChars, MaxLines, MaxSeconds
@@ -101,6 +102,10 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
         2  # long transcripts that one serving process renders as text at a time, one of each tenant
     )
     render_cache_bytes: Annotated[int, msgspec.Meta(ge=0)] = 32 << 20  # of rendered text, in each serving process
+    model_aliases: tuple[ModelAlias, ...] = ()  # for OpenAI's clients, added to the usual ones: name=model[+diarize]
+    wait_max_s: Annotated[float, msgspec.Meta(gt=0)] = (
+        3600.0  # the longest time that a request to OpenAI's API waits for its job
+    )
     subtitle_max_chars: MaxChars = 42  # of a line; full-width characters count as two
     subtitle_max_lines: MaxLines = 2
     subtitle_max_seconds: MaxSeconds = 7.0  # the longest time that a cue is shown

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from ingest_service.errors import LimitError
+from ingest_service.openai_api.answers import Answer
 from ingest_service.subtitles.cue_size import CueSize
 from ingest_service.subtitles.formats import TextFormat, render_json
 from shared.blobs.blob_facts import BlobVersion
@@ -28,6 +29,7 @@ from shared.unspaced import UNSPACED
 log = Log(__name__)
 
 INLINE_BYTES = 16 << 10  # of JSON: a minute of speech, rendered in 3 ms; a process takes 100 ms
+INLINE_ANSWER_BYTES = 128 << 10  # for an answer without cues: eight minutes, in as much time
 IS_UNSPACED = re.compile(f"[{UNSPACED}]")  # scripts whose dictionaries take hundreds of milliseconds to load
 WAITING_OF_TENANT = 16  # different renders of a tenant that may wait or run
 RETRY_S = 5
@@ -40,7 +42,7 @@ class RenderKey(NamedTuple):
 
     blob: BlobVersion
     job_id: str
-    wanted: TextFormat
+    wanted: TextFormat | Answer
     size: CueSize
 
 
@@ -81,9 +83,10 @@ class Renders:
 
     async def get(self, tenant: str, key: RenderKey) -> bytes:
         """Return the text. Raise LimitError `too_many_renders`, BlobStoreError."""
-        if key.blob.size <= INLINE_BYTES:
+        is_answer = isinstance(key.wanted, Answer)
+        if key.blob.size <= (INLINE_ANSWER_BYTES if is_answer else INLINE_BYTES):
             stored = await self._blobs.get(key.blob.key)
-            if not IS_UNSPACED.search(stored.decode()):
+            if is_answer or not IS_UNSPACED.search(stored.decode()):
                 return render_json(stored, key.wanted, size=key.size, job_id=key.job_id)
         if (cached := self.cache.find(key)) is not None:
             return cached
@@ -93,6 +96,16 @@ class Renders:
         if task.cancelled():
             raise LimitError("too_many_renders", "The service stops. Try again.", RETRY_S)
         return task.result()
+
+    async def get_in_turn(self, tenant: str, key: RenderKey) -> bytes:
+        """Return the text, however many of the tenant's renders wait. For requests that wait for a job already."""
+        while True:
+            try:
+                return await self.get(tenant, key)
+            except LimitError:
+                if not self._tasks:  # the service stops
+                    raise
+                await asyncio.wait(self._tasks.values(), return_when=asyncio.FIRST_COMPLETED)
 
     def _start(self, tenant: str, key: RenderKey) -> asyncio.Task[bytes]:
         if self._waiting[tenant] >= WAITING_OF_TENANT:
@@ -120,7 +133,8 @@ class Renders:
 
 async def run_process(blobs: BlobStore, key: RenderKey) -> bytes:
     """Render in a process. It gets no environment: ours holds secrets. Raise BlobStoreError or RuntimeError."""
-    arguments = (key.wanted, key.job_id, *map(str, msgspec.structs.astuple(key.size)))
+    wanted = msgspec.json.encode(key.wanted).decode() if isinstance(key.wanted, Answer) else key.wanted
+    arguments = (wanted, key.job_id, *map(str, msgspec.structs.astuple(key.size)))
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "ingest_service.subtitles", *arguments),
         stdin=asyncio.subprocess.PIPE,

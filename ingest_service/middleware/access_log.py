@@ -16,6 +16,7 @@ from litestar.types import ASGIApp, Receive, Send
 
 from ingest_service.auth.caller import key_id_of
 from ingest_service.middleware.answer_headers import Headers, adding_headers
+from ingest_service.openai_api.paths import AUDIO_PATHS
 from ingest_service.readiness import OUTAGES
 from ingest_service.request_record import CURRENT_REQUEST, RequestRecord
 from ingest_service.telemetry import metrics
@@ -137,7 +138,7 @@ def _job_id(scope: Any, record: RequestRecord) -> str | None:
 
 def is_upload(method: str, path: str) -> bool:
     """Return whether a request uploads audio."""
-    if method == "POST" and path.rstrip("/") in UPLOAD_PATHS:
+    if method == "POST" and (path.rstrip("/") in UPLOAD_PATHS or path.startswith(AUDIO_PATHS)):
         return True
     return method in RESUMABLE_METHODS and path.startswith(RESUMABLE_PATH)
 

@@ -1,4 +1,4 @@
-"""Authenticate a request by the key in `Authorization` or `X-API-Key`, before its body is read.
+"""Authenticate a request by the key in `Authorization`, `X-API-Key` or `api-key`, before its body is read.
 
 Each route checks the key's scopes later. Health, the API's description and OPTIONS need no key.
 """
@@ -12,6 +12,7 @@ from ingest_service.auth.caller import CALLER_KEY, LOCAL
 from ingest_service.auth.key_cache import KeyCache, unauthorized
 from ingest_service.middleware.problems import send_problem
 
+KEY_HEADERS = frozenset({b"x-api-key", b"api-key"})  # the second is that of Azure's clients
 OPEN_PATHS = ("/health/", "/schema/")
 OPEN_PATH = "/schema"
 
@@ -47,10 +48,10 @@ def is_open(method: str, path: str) -> bool:
 
 
 def presented_key(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Return the Bearer token, or else the value of X-API-Key. Raise RefusedError `unauthorized`."""
+    """Return the Bearer token, or else the value of another header. Raise RefusedError `unauthorized`."""
     bearers, others = set(), set()
     for name, value in headers:
-        if name == b"x-api-key":
+        if name in KEY_HEADERS:
             others.add(value.strip())
         elif name == b"authorization":
             scheme, _, credentials = value.strip().partition(b" ")

@@ -13,13 +13,15 @@ REQUEST_HEADERS = (
     b"Authorization, X-API-Key, Content-Type, X-Request-Id, Idempotency-Key, Prefer, Content-Digest, Repr-Digest, "
     b"Range, Last-Event-ID, Tus-Resumable, Upload-Length, Upload-Offset, Upload-Metadata, Upload-Checksum, "
     b"If-Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, "
-    b"Upload-Defer-Length, X-HTTP-Method-Override"
+    b"Upload-Defer-Length, X-HTTP-Method-Override, api-key, OpenAI-Organization, OpenAI-Project, X-Stainless-Arch, "
+    b"X-Stainless-Helper-Method, X-Stainless-Lang, X-Stainless-OS, X-Stainless-Package-Version, "
+    b"X-Stainless-Retry-Count, X-Stainless-Runtime, X-Stainless-Runtime-Version, X-Stainless-Timeout"
 )
 EXPOSED_HEADERS = (
     b"Location, Retry-After, Server-Timing, Content-Disposition, Content-Range, Accept-Ranges, Accept-Encoding, "
     b"RateLimit, RateLimit-Policy, Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm, "
     b"Upload-Length, Upload-Defer-Length, Upload-Offset, Upload-Metadata, Upload-Expires, Headrace-Job-Id, "
-    b"Content-Location, X-Request-Id, Preference-Applied, ETag"
+    b"Headrace-Ignored, Content-Location, X-Request-Id, Preference-Applied, ETag"
 )
 PREFLIGHT_MAX_AGE_S = b"600"
 PREFLIGHT = [

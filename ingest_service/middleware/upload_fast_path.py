@@ -90,14 +90,18 @@ async def accept_upload(services: Services, scope: HTTPScope, receive: Receive, 
     """Return the body of the 202 once audio and job are committed. Raises IngestError or BlobStoreError."""
     caller = caller_of(scope)
     require(caller, KeyScope.SUBMIT)  # the fast path runs no guards
-    head, key = _head(scope, only_form=only_form), idempotency_key(_values(scope, b"idempotency-key"))
-    fields = (_values(scope, name) for name in (b"content-digest", b"repr-digest"))
-    declared = [",".join(lines) for lines in fields if lines]  # a field may have several lines
-    accepted = await _submit(services, caller.tenant, key, head, with_checked_digests(receive, declared))
+    head, key = upload_head(scope, only_form=only_form), idempotency_key(_values(scope, b"idempotency-key"))
+    accepted = await _submit(services, caller.tenant, key, head, checked_body(scope, receive))
     if isinstance(accepted, AcceptedJob):
         services.notifier.notify_soon(*accepted.dispatches)
         note_accepted(accepted.job_id)
     return JobAccepted(job_id=str(accepted.job_id), status=JobStatus.QUEUED, links=Links.of(accepted.job_id))
+
+
+def checked_body(scope: HTTPScope, receive: Receive) -> Receive:
+    """Wrap `receive`: the body is compared with the digests of the request's head. Raise RefusedError."""
+    fields = (_values(scope, name) for name in (b"content-digest", b"repr-digest"))
+    return with_checked_digests(receive, [",".join(lines) for lines in fields if lines])  # one may have several lines
 
 
 def _submit(
@@ -112,7 +116,8 @@ def _values(scope: HTTPScope, name: bytes) -> list[str]:
     return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
 
 
-def _head(scope: HTTPScope, *, only_form: bool) -> UploadHead:
+def upload_head(scope: HTTPScope, *, only_form: bool) -> UploadHead:
+    """Return what the head says about the body."""
     headers = dict(scope["headers"])
     content_type, boundary = parse_content_type(headers.get(b"content-type", b"").decode("latin-1"))
     length = headers.get(b"content-length")

@@ -1,6 +1,7 @@
 """The process of one render: a transcript's JSON from standard input, its text to standard output.
 
-Arguments: format, job id, and the fields of CueSize in order. It has no settings, opens no file and no connection.
+Arguments: format (or an `Answer` as JSON), job id, and the fields of CueSize in order. It has no settings, and opens no
+file and no connection.
 """
 
 import os
@@ -8,6 +9,9 @@ import resource
 import sys
 from typing import get_args
 
+import msgspec
+
+from ingest_service.openai_api.answers import Answer
 from ingest_service.subtitles.cue_size import CueSize
 from ingest_service.subtitles.formats import TextFormat, render_json
 
@@ -22,7 +26,11 @@ def main(arguments: list[str]) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_S, MAX_CPU_S))
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     name, job_id, chars, lines, seconds = arguments
-    wanted: TextFormat = next(each for each in get_args(TextFormat) if each == name)
+    wanted: TextFormat | Answer = (
+        msgspec.json.decode(name, type=Answer)
+        if name.startswith("{")
+        else next(each for each in get_args(TextFormat) if each == name)
+    )
     size = CueSize(max_chars=int(chars), max_lines=int(lines), max_seconds=float(seconds))
     text = render_json(sys.stdin.buffer.read(), wanted, size=size, job_id=job_id)
     sys.stdout.buffer.write(text)

@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from ingest_service.openai_api.answers import Answer, render_answer
 from ingest_service.subtitles.cue_size import CueSize
 from ingest_service.subtitles.cues import Cue, make_cues
 from ingest_service.subtitles.display_width import display_width
@@ -20,8 +21,10 @@ MEDIA_TYPES: dict[TextFormat, str] = {
 }
 
 
-def render_json(stored: bytes, wanted: TextFormat, *, size: CueSize, job_id: str) -> bytes:
+def render_json(stored: bytes, wanted: TextFormat | Answer, *, size: CueSize, job_id: str) -> bytes:
     """Render a stored transcript."""
+    if isinstance(wanted, Answer):
+        return render_answer(stored, wanted)
     return render(msgspec.json.decode(stored, type=Transcript), wanted, size=size, job_id=job_id).encode()
 
 

@@ -63,6 +63,11 @@ class FormPart:
                 break
         return _text(self.name, data)
 
+    async def skip(self) -> None:
+        """Read the part to its end, and keep nothing."""
+        async for _ in self.stream():
+            pass
+
 
 class WholePart(NamedTuple):
     """A part of a form that is in memory."""
@@ -76,9 +81,9 @@ class WholePart(NamedTuple):
         return _text(self.name, self.content)
 
 
-async def read_form(body: AsyncIterator[bytes], boundary: str) -> AsyncIterator[FormPart]:
+async def read_form(body: AsyncIterator[bytes], boundary: str, max_parts: int = MAX_PARTS) -> AsyncIterator[FormPart]:
     """Yield the parts in order. Read each to its end. RefusedError `invalid_form` if the form is malformed."""
-    events = _events(body, FormParser(boundary))
+    events = _events(body, FormParser(boundary, max_parts))
     async for event in events:
         if isinstance(event, PartHead):
             yield FormPart(event, events)
@@ -91,9 +96,9 @@ async def _events(body: AsyncIterator[bytes], parser: "FormParser") -> AsyncIter
     parser.end()
 
 
-def split_form(body: bytes, boundary: str) -> list[WholePart]:
+def split_form(body: bytes, boundary: str, max_parts: int = MAX_PARTS) -> list[WholePart]:
     """Return the parts of a whole form; raises the RefusedError `invalid_form` that `read_form` raises."""
-    parser = FormParser(boundary)
+    parser = FormParser(boundary, max_parts)
     parts: list[WholePart] = []
     content: list[bytes] = []
     head: PartHead | None = None
@@ -120,7 +125,7 @@ def _text(name: str, data: bytes | bytearray) -> str:
 class FormParser:
     """A push parser. Raises RefusedError `invalid_form` at the first byte that is certainly wrong."""
 
-    def __init__(self, boundary: str) -> None:
+    def __init__(self, boundary: str, max_parts: int = MAX_PARTS) -> None:
         if not BOUNDARY.fullmatch(boundary):
             raise _malformed("The boundary must have 1 to 200 characters of printable ASCII")
         self._delimiter = b"\r\n--" + boundary.encode()
@@ -128,6 +133,7 @@ class FormParser:
         self._at = 0
         self._step: Callable[[], Iterable[Event] | None] = self._begin  # returns None when it needs more bytes
         self._parts = 0
+        self._max_parts = max_parts
         self._expected_bytes: int | None = None
         self._received_bytes = 0
 
@@ -194,8 +200,8 @@ class FormParser:
 
     def _count_part(self) -> None:
         self._parts += 1
-        if self._parts > MAX_PARTS:
-            raise _malformed(f"It has more than {MAX_PARTS} parts")
+        if self._parts > self._max_parts:
+            raise _malformed(f"It has more than {self._max_parts} parts")
 
     def _epilogue(self) -> None:
         self._at = len(self._data)

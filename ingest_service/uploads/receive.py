@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 from urllib.parse import parse_qsl
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from litestar.types import Receive
 
 from ingest_service.errors import OutageError, RefusedError
 from ingest_service.uploads.body import limited, read_body, read_small_body, too_large
-from ingest_service.uploads.form import OVERHEAD_BYTES, FormPart, read_form, split_form
+from ingest_service.uploads.form import MAX_PARTS, OVERHEAD_BYTES, FormPart, read_form, split_form
 from ingest_service.uploads.parse_options import (
     JSON_FIELD,
     MAX_SHOWN_CHARS,
@@ -47,6 +48,22 @@ FREE_SPACE_CACHED_S = 1.0
 FREE_SPACE_TIMEOUT_S = 2.0
 
 
+class OtherForm(Protocol):
+    """A form with fields of another API than ours."""
+
+    audio_field: str
+    max_parts: int
+
+    def wants(self, name: str) -> bool:
+        """Return whether the field's text must be added. Otherwise it is skipped, whatever its size."""
+
+    def add(self, name: str, text: str) -> None:
+        """Add a field. Raise RefusedError."""
+
+    def options(self) -> SubmitOptions:
+        """Return the options so far; more may be added later. Raise RefusedError."""
+
+
 class UploadHead(msgspec.Struct, frozen=True, kw_only=True):
     """What the head of a request says about its body."""
 
@@ -55,6 +72,7 @@ class UploadHead(msgspec.Struct, frozen=True, kw_only=True):
     content_length: int | None
     query: str
     only_form: bool = False
+    form: OtherForm | None = None  # None: our own form
 
     def __repr__(self) -> str:
         return repr_hiding(self, "query")  # it may contain `webhook_secret`
@@ -86,7 +104,8 @@ class UploadReceiver:
         self._blobs = blobs
         self._job_id = job_id
         self._max_bytes = max_upload_bytes
-        self._options = OptionCollector()
+        self._options: OptionCollector | OtherForm = OptionCollector()
+        self._form: OtherForm | None = None
         self._require_model = require_model
         self._audio: StoredAudio | None = None
         self._filename: str | None = None
@@ -94,7 +113,10 @@ class UploadReceiver:
     async def receive(self, head: UploadHead, receive: Receive) -> Upload:
         """Return the upload. On RefusedError, ClientGoneError or BlobStoreError call `discard`."""
         self._check(head)
-        add_query_options(head, self._options)
+        if head.form is None:
+            add_query_options(head, self._options)
+        else:
+            self._options = self._form = head.form
         if head.content_length is not None and head.content_length <= SMALL_BYTES:
             await self._receive_small(await read_small_body(receive, SMALL_BYTES, self._max_bytes), head.boundary)
         elif head.boundary is None:
@@ -128,7 +150,7 @@ class UploadReceiver:
             await self._store_small(body)
             return
         try:
-            parts = split_form(body, boundary)
+            parts = split_form(body, boundary, self._max_parts)
         except RefusedError:
             await self._receive_form(_one_piece(body), boundary)
             return
@@ -136,7 +158,7 @@ class UploadReceiver:
             if self._is_audio(part.name, part.filename):
                 self._begin_audio(part.filename)
                 await self._store_small(part.content)
-            else:
+            elif self._is_wanted(part.name):
                 self._options.add(part.name, part.text())
         self._require_audio()
 
@@ -149,15 +171,19 @@ class UploadReceiver:
         failpoint("upload.after_blob")
 
     async def _receive_form(self, body: AsyncIterator[bytes], boundary: str) -> None:
-        async for part in read_form(body, boundary):
+        async for part in read_form(body, boundary, self._max_parts):
             if self._is_audio(part.name, part.filename):
                 await self._receive_audio(part)
-            else:
+            elif self._is_wanted(part.name):
                 self._options.add(part.name, await part.text())
+            else:
+                await part.skip()
         self._require_audio()
 
     def _is_audio(self, name: str, filename: str | None) -> bool:
         """Return whether a part is the audio, otherwise it is an option. Raise RefusedError before its content."""
+        if self._form:
+            return name == self._form.audio_field
         if name == AUDIO_FIELD or (name in OTHER_AUDIO_FIELDS and filename is not None):
             return True
         if name == JSON_FIELD or name in OPTION_TYPES:
@@ -167,19 +193,28 @@ class UploadReceiver:
         detail = f"{AUDIO_HINT} The form has `{name[:MAX_SHOWN_CHARS]}`."
         raise RefusedError("invalid_form" if self._audio else "missing_audio_file", detail)
 
+    def _is_wanted(self, name: str) -> bool:
+        return self._form is None or self._form.wants(name)
+
+    @property
+    def _max_parts(self) -> int:
+        return self._form.max_parts if self._form else MAX_PARTS
+
     async def _receive_audio(self, part: FormPart) -> None:
         self._begin_audio(part.filename)
         await self._store(part.stream())
 
     def _begin_audio(self, filename: str | None) -> None:
         if self._audio:
-            raise RefusedError("invalid_form", f"The form has two files of audio. Send one `{AUDIO_FIELD}`.")
+            field = self._form.audio_field if self._form else AUDIO_FIELD
+            raise RefusedError("invalid_form", f"The form has two files of audio. Send one `{field}`.")
         self._checked_options()  # report invalid options before gigabytes arrive
         self._filename = clean_filename(filename)
 
     def _require_audio(self) -> None:
         if not self._audio:
-            raise RefusedError("missing_audio_file", f"{AUDIO_HINT} The form has no such part.")
+            hint = f"The audio goes into `{self._form.audio_field}`, as a file." if self._form else AUDIO_HINT
+            raise RefusedError("missing_audio_file", f"{hint} The form has no such part.")
 
     async def _store(self, audio: AsyncIterator[bytes]) -> None:
         self._checked_options()
@@ -203,7 +238,7 @@ async def _one_piece(body: bytes) -> AsyncIterator[bytes]:
     yield body
 
 
-def add_query_options(head: UploadHead, options: OptionCollector) -> None:
+def add_query_options(head: UploadHead, options: OptionCollector | OtherForm) -> None:
     """Add the options in the query string."""
     for name, text in parse_qsl(head.query, keep_blank_values=True):
         options.add(name, text)

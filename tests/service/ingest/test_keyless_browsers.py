@@ -57,7 +57,10 @@ def requests_of(settings: IngestSettings) -> list[tuple[str, str]]:
 async def code_of(ingest: Ingest, method: str, path: str, **options: Any) -> tuple[int, str]:
     async with ingest.client.request(method, ingest.url + path, allow_redirects=False, **options) as answer:
         text = await answer.text(errors="replace")
-    return answer.status, json.loads(text or "{}").get("code", "") if "problem+json" in answer.content_type else ""
+    if "json" not in answer.content_type:
+        return answer.status, ""
+    body = json.loads(text or "{}")
+    return answer.status, body.get("error", body).get("code", "") if isinstance(body, dict) else ""
 
 
 async def test_every_route_refuses_a_host_that_is_not_allowed(settings: IngestSettings) -> None:

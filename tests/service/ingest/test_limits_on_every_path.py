@@ -26,6 +26,7 @@ ID = "01a22100-8814-70e6-9a02-0c8a2c7661df"
 TUS = {"Tus-Resumable": "1.0.0"}
 URL_JOB = b'{"audio_url": "https://example.com/a.mp3"}'
 BOUNDARY = b'--b\r\nContent-Disposition: form-data; name="audio_file"\r\n\r\n' + SOUND + b"\r\n--b--\r\n"
+FILE_BOUNDARY = BOUNDARY.replace(b"audio_file", b"file")
 FORM = {"Content-Type": "multipart/form-data; boundary=b"}
 # Every way to hand in audio: method, path, headers, body.
 UPLOADS: dict[str, tuple[str, str, dict[str, str], bytes]] = {
@@ -37,6 +38,10 @@ UPLOADS: dict[str, tuple[str, str, dict[str, str], bytes]] = {
     "tus": ("POST", "/v1/uploads", TUS | {"Upload-Length": str(len(SOUND))}, b""),
     "tus, deferred": ("POST", "/v1/uploads", TUS | {"Upload-Defer-Length": "1"}, b""),
     "tus by GET": ("GET", "/v1/uploads", TUS | {"Upload-Length": "9", "X-HTTP-Method-Override": "POST"}, b""),
+    "transcription": ("POST", "/v1/audio/transcriptions", FORM, FILE_BOUNDARY),
+    "translation": ("POST", "/v1/audio/translations", FORM, FILE_BOUNDARY),
+    "azure transcription": ("POST", "/openai/deployments/x/audio/transcriptions", FORM, FILE_BOUNDARY),
+    "azure translation": ("POST", "/openai/deployments/x/audio/translations", FORM, FILE_BOUNDARY),
     "presigned": ("POST", "/v1/uploads/presigned", {}, b""),
 }
 # PATCH needs an upload that exists: test_upload_reservations tests it.
@@ -58,7 +63,8 @@ def test_every_route_that_takes_audio_is_in_the_table(settings: IngestSettings) 
         for path, handler in handlers(settings)
         if handler.opt.get(NEEDS) is Scope.SUBMIT and handler.http_methods & {"POST", "PUT", "PATCH"}
     }
-    assert taking - NO_UPLOADS == {path for _, path, *_ in UPLOADS.values()} | {APPEND}
+    named = {path.replace("/{deployment:str}/", "/x/") for path in taking}
+    assert named - NO_UPLOADS == {path for _, path, *_ in UPLOADS.values()} | {APPEND}
 
 
 async def send(

@@ -25,6 +25,12 @@ TUS = {"Tus-Resumable": "1.0.0"}
 NEEDED = {
     ("POST", "/v1/jobs"): SUBMIT,
     ("POST", "/api/upload-audio"): SUBMIT,
+    ("POST", "/v1/audio/transcriptions"): SUBMIT,
+    ("POST", "/v1/audio/translations"): SUBMIT,
+    ("POST", "/openai/deployments/{deployment}/audio/transcriptions"): SUBMIT,
+    ("POST", "/openai/deployments/{deployment}/audio/translations"): SUBMIT,
+    ("GET", "/v1/models"): READ,
+    ("GET", "/v1/models/{model}"): READ,
     ("GET", "/v1/jobs"): READ,
     ("GET", "/v1/jobs/{job_id}"): READ,
     ("DELETE", "/v1/jobs/{job_id}"): SUBMIT,
@@ -52,6 +58,7 @@ NEEDED = {
     ("POST", "/v1/webhooks/secret/rotate"): ADMIN,
     ("GET", "/metrics"): ADMIN,
 }
+NO_OBJECTS = ("/v1/models/", "/openai/deployments/")  # their parameter is a model
 OPEN = {("GET", "/health/live"), ("GET", "/health/ready")}
 TABLES = (
     "jobs",
@@ -151,7 +158,7 @@ async def test_no_route_shows_objects_of_another_tenant(other: OtherTenant) -> N
             assert status == 404, (method, path)
             assert method == "HEAD" or '"not_found"' in said, said
     assert await other.everything() == before
-    assert len(walked) == len([path for _, path in NEEDED if "{" in path])
+    assert len(walked) == len([path for _, path in NEEDED if "{" in path and not path.startswith(NO_OBJECTS)])
     for path in (f"/v1/jobs/{other.jobs[0]}", f"/v1/jobs/{other.jobs[1]}/webhook-attempts"):
         assert (await asked(other.ingest, "GET", path, other.owner))[0] == 200
     assert (await asked(other.ingest, "HEAD", other.upload, other.owner | TUS))[0] == 200

@@ -1,0 +1,8 @@
+"""The paths of OpenAI's API. A client's base URL ends in `/v1`; Azure's clients name the model in the path."""
+
+AUDIO = "/v1/audio"
+MODELS = "/v1/models"
+AZURE = "/openai/deployments"
+
+AUDIO_PATHS = (f"{AUDIO}/", f"{AZURE}/")  # they take audio
+PATHS = (*AUDIO_PATHS, MODELS, "/openai/")  # their errors are OpenAI's
