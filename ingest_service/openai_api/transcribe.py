@@ -29,7 +29,7 @@ from ingest_service.openai_api.answers import Answer
 from ingest_service.openai_api.errors import answer_failure, error_of, failure_of
 from ingest_service.openai_api.request import Asked, AudioForm, Task
 from ingest_service.openai_api.stream import StreamEnd, StreamFailure, StreamSegment, stream_transcript
-from ingest_service.openai_api.waiting import UNKNOWN, WaitStoppedError, end_of_job, watching, while_connected
+from ingest_service.openai_api.waiting import UNKNOWN, JobWait, WaitStoppedError, waiting_for, while_connected
 from ingest_service.problem_types import PROBLEM_TYPES
 from ingest_service.request_record import note_accepted, note_upload_ended
 from ingest_service.services import Services
@@ -89,9 +89,11 @@ async def _submit(request: AnyRequest, services: Services, caller: Caller, task:
     scope = request.scope
     form = AudioForm(task, services.models, scope["path_params"].get("deployment", ""))
     head = msgspec.structs.replace(upload_head(scope, only_form=True), query="", form=form)
-    accepted = await services.submitter.submit(caller.tenant, head, checked_body(scope, request.receive))
-    services.notifier.notify_soon(accepted.first_task)
-    note_accepted(accepted.job_id)
+    body = checked_body(scope, request.receive)
+    accepted = await services.submitter.submit(caller.tenant, head, body, interactive=True, attach=True)
+    services.notifier.notify_soon(*accepted.dispatches)
+    if not accepted.attached:
+        note_accepted(accepted.job_id)
     await release_slot(scope)
     note_upload_ended()
     asked = form.asked()
@@ -115,8 +117,8 @@ def answer_headers(job_id: object, asked: Asked) -> dict[str, str]:
 async def _end_soon(services: Services, waiting: WaitingRequest) -> JobState | None:
     """Return the last state of the job; None if blanks must be sent meanwhile. Raise WaitStoppedError."""
     longest_s = services.wait_max_s if waiting.is_json else min(REPEAT_AFTER_S, services.wait_max_s)
-    async with watching(services, waiting.caller, waiting.job, longest_s) as listener:
-        return await end_of_job(listener, BLANKS_AFTER_S if waiting.is_json else longest_s + BLANKS_AFTER_S)
+    async with waiting_for(services, waiting.caller, waiting.job, longest_s) as wait:
+        return await wait.end_of_job(BLANKS_AFTER_S if waiting.is_json else longest_s + BLANKS_AFTER_S)
 
 
 def _repeat(waiting: WaitingRequest) -> Response[Any]:
@@ -170,8 +172,9 @@ async def _blanks_and_answer(
     """
     yield b" "
     try:
-        async with watching(services, waiting.caller, waiting.job, services.wait_max_s - BLANKS_AFTER_S) as listener:
-            while (state := await end_of_job(listener, BLANK_EVERY_S)) is None:
+        left_s = services.wait_max_s - BLANKS_AFTER_S
+        async with waiting_for(services, waiting.caller, waiting.job, left_s) as wait:
+            while (state := await wait.end_of_job(BLANK_EVERY_S)) is None:
                 yield b" "
         if state.status is not JobStatus.COMPLETED:
             raise WaitStoppedError
@@ -186,10 +189,10 @@ async def _blanks_and_answer(
 async def _events(services: Services, waiting: WaitingRequest) -> AsyncIterator[bytes]:
     """Yield the transcript's events until the job ends."""
     try:
-        async with watching(services, waiting.caller, waiting.job, services.wait_max_s) as listener:
-            find_end = partial(_end_of_stream, services, waiting)
+        async with waiting_for(services, waiting.caller, waiting.job, services.wait_max_s) as wait:
+            find_end = partial(_end_of_stream, services, waiting, wait)
             job_id = waiting.job.job_id
-            events = stream_transcript(None, listener, job_id=job_id, state=UNKNOWN, find_end=find_end)
+            events = stream_transcript(services.windows, wait.listener, job_id=job_id, state=UNKNOWN, find_end=find_end)
             async with aclosing(events):
                 async for event in events:
                     yield event
@@ -198,12 +201,13 @@ async def _events(services: Services, waiting: WaitingRequest) -> AsyncIterator[
 
 
 async def _end_of_stream(
-    services: Services, waiting: WaitingRequest, state: JobState | None
+    services: Services, waiting: WaitingRequest, wait: JobWait, state: JobState | None
 ) -> StreamEnd | StreamFailure:
     """Return how the stream ends; `state` is the job's last one, if it has ended."""
     try:
         if state is None:
             return _failure(RefusedError("still_running", _not_ended(waiting)))
+        wait.note_end()
         if state.status is not JobStatus.COMPLETED:
             _, body = failure_of(await services.jobs.get(waiting.job.tenant, str(waiting.job.job_id)))
             return StreamFailure(error=msgspec.to_builtins(body.error))

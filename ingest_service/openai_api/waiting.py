@@ -11,6 +11,7 @@ from ingest_service.auth.caller import Caller
 from ingest_service.errors import ClientGoneError
 from ingest_service.jobs.events import Listener
 from ingest_service.jobs.views import JobKey, JobState
+from ingest_service.jobs.waiting import Waiting
 from ingest_service.services import Services
 from shared.schemas.states import JobStatus, Stage
 
@@ -32,37 +33,50 @@ class WaitStoppedError(Exception):
     """The wait ended before the job: it was too long, the process stops, or the client's key or the job is gone."""
 
 
-@asynccontextmanager
-async def watching(services: Services, caller: Caller, key: JobKey, longest_s: float) -> AsyncIterator[Listener]:
-    """Lend a listener whose first state is the current one, and which ends after `longest_s`.
+class JobWait:
+    """A request's wait for its job."""
 
-    The wait counts as an event stream of the caller.
+    def __init__(self, listener: Listener, waiting: Waiting) -> None:
+        self.listener = listener  # its first state is the current one
+        self._waiting = waiting
+
+    async def end_of_job(self, timeout_s: float) -> JobState | None:
+        """Return the job's last state; None if it is not over in time. Raise WaitStoppedError."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while state := await self.listener.next():
+                    if state.is_over:
+                        self.note_end()
+                        return state
+                raise WaitStoppedError
+        return None
+
+    def note_end(self) -> None:
+        """Note that the job is over, so that nothing checks whether it must be cancelled."""
+        self._waiting.end()
+
+
+@asynccontextmanager
+async def waiting_for(services: Services, caller: Caller, key: JobKey, longest_s: float) -> AsyncIterator[JobWait]:
+    """Wait for a job during the block, but no longer than `longest_s`. It counts as an event stream of the caller.
+
+    The job must have been made for a request that waits: it is cancelled some time after the last one has left.
 
     Raise LimitError, RefusedError `not_found` or `job_erased`, and OutageError.
     """
     until_invalid = services.key_cache.watch.until_invalid
     with (
         services.limits.streams.another(caller.tenant, caller.key_id),
+        services.waiters.waiting(key) as waiting,
         services.watcher.listening(key, UNKNOWN) as listener,
         until_invalid(caller.key_id, listener.end),
     ):
         timer = asyncio.get_running_loop().call_later(longest_s, listener.end)
         try:
             listener.update(await services.watcher.get(key))  # what changed before the listener was opened
-            yield listener
+            yield JobWait(listener, waiting)
         finally:
             timer.cancel()
-
-
-async def end_of_job(listener: Listener, timeout_s: float) -> JobState | None:
-    """Return the job's last state; None if it is not over in time. Raise WaitStoppedError."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(timeout_s):
-            while state := await listener.next():
-                if state.is_over:
-                    return state
-            raise WaitStoppedError
-    return None
 
 
 async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:

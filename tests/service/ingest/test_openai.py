@@ -443,3 +443,74 @@ async def test_an_alias_chooses_model_and_speakers(settings: IngestSettings) -> 
 
     options = msgspec.json.decode(row["options"])
     assert (options["model"], options["diarize"]) == ("small.en", True)
+
+
+async def test_a_repeat_attaches_to_the_running_job(ingest: Ingest) -> None:
+    first = asyncio.create_task(ask(ingest))
+    job_id = await new_job(ingest)
+    second = asyncio.create_task(ask(ingest, ("response_format", "text")))
+    third = asyncio.create_task(ask(ingest, ("prompt", "Another job.")))
+    other = await new_job(ingest, 2)
+    await complete(ingest, other)
+    await complete(ingest, job_id)
+
+    found = [await asking for asking in (first, second, third)]
+    assert [one.status for one in found] == [200, 200, 200]
+    assert [one.headers["Headrace-Job-Id"] for one in found] == [job_id, job_id, other]
+
+
+async def test_a_repeat_gets_the_answer_of_a_job_that_has_ended(ingest: Ingest) -> None:
+    first = await answered(ingest)
+    again = await ask(ingest, ("response_format", "srt"))
+
+    assert (again.status, again.headers["Headrace-Job-Id"]) == (200, first.headers["Headrace-Job-Id"])
+    assert again.text.startswith("1\n")
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_the_repeat_after_a_late_failure_gets_its_error(ingest: Ingest) -> None:
+    async with ingest.client.post(ingest.url + TRANSCRIPTIONS, data=form()) as answer:
+        await answer.content.readexactly(1)
+        job_id = await new_job(ingest)
+        await records.fail(ingest, job_id, FailureCode.EMPTY_AUDIO)
+        with pytest.raises(aiohttp.ClientError):
+            await answer.read()
+    again = await ask(ingest)
+
+    assert (again.status, again.error["code"], again.headers["Headrace-Job-Id"]) == (400, "empty_audio", job_id)
+
+
+async def hang_up(ingest: Ingest, *fields: tuple[str, str], number: int = 1) -> str:
+    """Ask, and close the connection while the job runs. Return the job."""
+    asking = asyncio.create_task(ask(ingest, *fields))
+    job_id = await new_job(ingest, number)
+    asking.cancel()
+    await asyncio.wait([asking])
+    return job_id
+
+
+@pytest.mark.parametrize("stream", ["true", "false"])
+async def test_a_job_is_cancelled_after_its_client_has_hung_up(settings: IngestSettings, stream: str) -> None:
+    async with serving(settings, hang_up_grace_s=0.01) as ingest:
+        job_id = await hang_up(ingest, ("stream", stream))
+
+        async def is_cancelled() -> bool:
+            return bool((await ingest.get(f"/v1/jobs/{job_id}"))[1]["status"] == "CANCELLED")
+
+        await until(is_cancelled)
+
+
+async def test_a_job_that_another_request_waits_for_goes_on(settings: IngestSettings) -> None:
+    async with serving(settings, hang_up_grace_s=0.01) as ingest:
+        waiting = asyncio.create_task(ask(ingest))
+        job_id = await new_job(ingest)
+        abandoned = asyncio.create_task(ask(ingest))
+        other = await hang_up(ingest, ("language", "de"), number=2)
+
+        async def is_cancelled() -> bool:
+            return bool((await ingest.get(f"/v1/jobs/{other}"))[1]["status"] == "CANCELLED")
+
+        abandoned.cancel()
+        await until(is_cancelled)  # so long, the first job would have been cancelled, too
+        await complete(ingest, job_id)
+        assert (await waiting).status == 200
