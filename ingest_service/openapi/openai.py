@@ -59,7 +59,7 @@ MODELS: Specs = _errors(*_ACCESS)
 MODEL: Specs = _errors(*_ACCESS, "model_not_found")
 AUDIO: Specs = {
     200: ResponseSpec(
-        Transcription | TranscriptionVerbose | TranscriptionDiarized,
+        Transcription | TranscriptionVerbose | TranscriptionDiarized,  # type: ignore[arg-type] # a union is accepted
         generate_examples=False,
         description="The transcript in the requested format. `Headrace-Job-Id` names the job, `Headrace-Ignored` the "
         "fields without effect.",

@@ -4,7 +4,6 @@ import asyncio
 import io
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, NamedTuple
-from uuid import UUID
 
 import aiohttp
 import msgspec
@@ -13,37 +12,15 @@ import pytest
 from ingest_service.auth.caller import Scope
 from ingest_service.openai_api import transcribe
 from ingest_service.settings import IngestSettings
-from shared.blobs import blob_keys
 from shared.schemas.failures import FailureCode
-from shared.schemas.transcript import Segment, Transcript, Word
 from tests.support.ingest import records
 from tests.support.ingest.api_keys import bearer, guarded, new_key
 from tests.support.ingest.serving import Ingest, serving, until
 from tests.support.ingest.sounds import wav
+from tests.support.ingest.waiting_jobs import TRANSCRIPT, complete, new_job
 
 TRANSCRIPTIONS, TRANSLATIONS = "/v1/audio/transcriptions", "/v1/audio/translations"
 AZURE = "/openai/deployments/whisper-1/audio/transcriptions?api-version=2024-06-01"
-TRANSCRIPT = Transcript(
-    text="Hello there. Good day.",
-    language="en",
-    duration=2.5,
-    segments=(
-        Segment(
-            id=0,
-            start=0.1,
-            end=1.0,
-            text="Hello there.",
-            speaker="SPEAKER_01",
-            confidence=0.5,
-            no_speech_prob=0.01,
-            words=(
-                Word(word="Hello", start=0.1, end=0.5, confidence=0.5),
-                Word(word="there.", start=0.5, end=1.0, confidence=0.5),
-            ),
-        ),
-        Segment(id=1, start=1.2, end=2.4, text="Good day.", speaker="SPEAKER_00", confidence=0.9, no_speech_prob=0.02),
-    ),
-)
 
 
 class Answered(NamedTuple):
@@ -69,21 +46,6 @@ def form(*fields: tuple[str, str], file: bytes | None = None, name: str = "file"
 async def ask(ingest: Ingest, *fields: tuple[str, str], path: str = TRANSCRIPTIONS, **options: Any) -> Answered:
     async with ingest.client.post(ingest.url + path, data=form(*fields), **options) as answer:
         return Answered(answer.status, answer.headers, await answer.text())
-
-
-async def new_job(ingest: Ingest, number: int = 1) -> str:
-    """The id of the newest job, when there are so many."""
-
-    async def there() -> bool:
-        return await ingest.job_count() == number
-
-    await until(there)
-    return str((await ingest.sql("SELECT id FROM jobs ORDER BY id DESC LIMIT 1"))[0]["id"])
-
-
-async def complete(ingest: Ingest, job_id: str, transcript: Transcript = TRANSCRIPT) -> None:
-    await ingest.blobs.put(blob_keys.transcript(UUID(job_id), 1), msgspec.json.encode(transcript))
-    await records.complete(ingest, job_id)
 
 
 async def answered(ingest: Ingest, *fields: tuple[str, str], **options: Any) -> Answered:
