@@ -15,6 +15,7 @@ from ingest_service.settings import IngestSettings
 from shared.schemas.failures import FailureCode
 from tests.support.ingest import records
 from tests.support.ingest.api_keys import bearer, guarded, new_key
+from tests.support.ingest.raw_http import connected, head
 from tests.support.ingest.serving import Ingest, serving, until
 from tests.support.ingest.sounds import wav
 from tests.support.ingest.waiting_jobs import TRANSCRIPT, complete, new_job
@@ -476,3 +477,47 @@ async def test_a_job_that_another_request_waits_for_goes_on(settings: IngestSett
         await until(is_cancelled)  # so long, the first job would have been cancelled, too
         await complete(ingest, job_id)
         assert (await waiting).status == 200
+
+
+async def test_an_early_refusal_does_not_wait_for_the_body(ingest: Ingest) -> None:
+    async with connected(ingest) as (reader, writer):
+        lines = ("Content-Type: multipart/form-data; boundary=b", f"Content-Length: {1 << 50}")
+        writer.write(head(*lines, line=f"POST {TRANSCRIPTIONS} HTTP/1.1"))
+        answer = await reader.readuntil(b"\r\n\r\n")
+        length = int(answer.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+        error = msgspec.json.decode(await reader.readexactly(length))["error"]
+
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert (error["code"], error["param"]) == ("too_large", "file")
+
+
+async def test_the_file_may_come_last(ingest: Ingest) -> None:
+    data = aiohttp.FormData()
+    data.add_field("language", "de")
+    data.add_field("file", io.BytesIO(wav(200_000)), filename="clip.wav")
+    async with asyncio.TaskGroup() as group:
+        posting = group.create_task(ingest.client.post(ingest.url + TRANSCRIPTIONS, data=data))
+        await complete(ingest, await new_job(ingest))
+    async with posting.result() as answer:
+        assert answer.status == 200
+        row = await records.job_row(ingest, answer.headers["Headrace-Job-Id"])
+    assert msgspec.json.decode(row["options"])["language"] == "de"
+
+
+async def test_a_long_form_in_any_order_is_streamed(ingest: Ingest) -> None:
+    fields = [("file", wav(200_000)), ("response_format", b"text"), ("known_speaker_references[]", b"A" * 500_000)]
+    parts = [
+        b'--b\r\nContent-Disposition: form-data; name="%b"%b\r\n\r\n%b\r\n'
+        % (name.encode(), b'; filename="x"' if name == "file" else b"", content)
+        for name, content in fields
+    ]
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    async with asyncio.TaskGroup() as group:
+        body = b"".join(parts) + b"--b--\r\n"
+        posting = group.create_task(
+            ingest.client.post(ingest.url + TRANSCRIPTIONS, data=io.BytesIO(body), headers=headers)
+        )
+        await complete(ingest, await new_job(ingest))
+    async with posting.result() as answer:
+        assert (answer.status, await answer.text()) == (200, "Hello there. Good day.\n")
+        assert answer.headers["Headrace-Ignored"] == "known_speaker_references[]"
