@@ -20,11 +20,17 @@ from shared.schemas.states import JobStatus
 
 PROBLEM_TYPE = b"application/problem+json"
 NAMED = re.compile(r"`([a-z_]+(?:\[\])?)`")  # a detail begins with the field that is wrong
-PARAM_OF_CODE = {"missing_audio_file": "file", "empty_upload": "file", "unsupported_media": "file", "too_large": "file"}
+PARAM_OF_CODE = {
+    "missing_audio_file": "file",
+    "empty_upload": "file",
+    "unsupported_media": "file",
+    "too_large": "file",
+    "model_unavailable": "model",
+}
 TYPE_OF_STATUS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
-# The status of a failed job's answer: 400 for a fault of the audio, 500 for others.
-FAULTS_OF_AUDIO = frozenset(
+# The failures that the client causes: 400. Others are 500.
+FAULTS_OF_REQUEST = frozenset(
     {
         FailureCode.UNDECODABLE_AUDIO,
         FailureCode.EMPTY_AUDIO,
@@ -34,6 +40,7 @@ FAULTS_OF_AUDIO = frozenset(
         FailureCode.UNSUPPORTED_CODEC,
         FailureCode.UNSUPPORTED_AUDIO,
         FailureCode.UNSUPPORTED_MEDIA,
+        FailureCode.MODEL_UNAVAILABLE,
         FailureCode.PROVIDER_REFUSED,
     }
 )
@@ -70,14 +77,8 @@ def failure_of(job: JobView) -> tuple[int, OpenAIError]:
     """Return the status and the body for a job that ended without a transcript."""
     if job.status is JobStatus.CANCELLED or job.error is None:
         return 409, error_of(409, "job_cancelled", "The job was cancelled. Send the request again.")
-    status = _status(job.error.code)
+    status = 400 if job.error.code in FAULTS_OF_REQUEST else 500
     return status, error_of(status, job.error.code, job.error.message)
-
-
-def _status(code: str) -> int:
-    if code == FailureCode.MODEL_UNAVAILABLE:
-        return 404
-    return 400 if code in FAULTS_OF_AUDIO else 500
 
 
 def answer_failure(job: JobView, headers: dict[str, str]) -> Response[OpenAIError]:

@@ -228,7 +228,7 @@ async def test_a_large_upload_is_an_error_object(settings: IngestSettings) -> No
     ("failure", "status", "kind"),
     [
         (FailureCode.UNDECODABLE_AUDIO, 400, "invalid_request_error"),
-        (FailureCode.MODEL_UNAVAILABLE, 404, "invalid_request_error"),
+        (FailureCode.MODEL_UNAVAILABLE, 400, "invalid_request_error"),
         (FailureCode.TIMEOUT, 500, "server_error"),
     ],
 )

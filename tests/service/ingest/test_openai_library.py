@@ -74,7 +74,7 @@ async def test_text_that_takes_long_is_asked_for_again(ingest: Ingest, monkeypat
     ("failure", "error"),
     [
         (FailureCode.NO_AUDIO_TRACK, openai.BadRequestError),
-        (FailureCode.MODEL_UNAVAILABLE, openai.NotFoundError),
+        (FailureCode.MODEL_UNAVAILABLE, openai.BadRequestError),
         (FailureCode.POISON, openai.InternalServerError),
     ],
 )
