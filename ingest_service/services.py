@@ -155,7 +155,7 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
             key_cache=key_cache,
             limits=limits,
             backlog=_backlog_reader(database),
-            models=Models(settings.model_aliases, tuple),
+            models=Models(settings.model_aliases, lambda: installed_models.names or ()),
             wait_max_s=settings.wait_max_s,
         )
 

@@ -88,7 +88,7 @@ async def answer_audio(request: AnyRequest, services: Services, caller: Caller, 
 async def _submit(request: AnyRequest, services: Services, caller: Caller, task: Task) -> WaitingRequest:
     scope = request.scope
     form = AudioForm(task, services.models, scope["path_params"].get("deployment", ""))
-    head = msgspec.structs.replace(upload_head(scope, only_form=True), query="", form=form)
+    head = msgspec.structs.replace(upload_head(scope, only_form=True), form=form)
     body = checked_body(scope, request.receive)
     accepted = await services.submitter.submit(caller.tenant, head, body, interactive=True, attach=True)
     services.notifier.notify_soon(*accepted.dispatches)

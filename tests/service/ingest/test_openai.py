@@ -8,10 +8,13 @@ from typing import Any, NamedTuple
 import aiohttp
 import msgspec
 import pytest
+from redis.asyncio import Redis
 
 from ingest_service.auth.caller import Scope
 from ingest_service.openai_api import transcribe
 from ingest_service.settings import IngestSettings
+from shared.queue.announced_models import ANNOUNCES, announce_models
+from shared.queue.dispatch import PROCESSOR_SEEN_KEY
 from shared.schemas.failures import FailureCode
 from tests.support.ingest import records
 from tests.support.ingest.api_keys import bearer, guarded, new_key
@@ -177,7 +180,7 @@ async def test_a_form_without_its_file_is_refused(ingest: Ingest) -> None:
         error = (await answer.json())["error"]
 
     assert (answer.status, error["param"], error["code"]) == (400, "file", "missing_audio_file")
-    assert error["message"] == "The form has no part named `file`."
+    assert error["message"] == "The audio goes into `file`, as a file. The form has no such part."
 
 
 @pytest.mark.parametrize(
@@ -397,6 +400,22 @@ async def test_the_models_are_listed(settings: IngestSettings) -> None:
         for name in names:
             status, model = await ingest.get(f"/v1/models/{name}")
             assert (status, model["id"], model["object"], type(model["created"])) == (200, name, "model", int)
+
+
+async def test_the_models_of_processors_are_listed_and_chosen(settings: IngestSettings) -> None:
+    async with Redis.from_url(settings.redis_url.reveal()) as redis:
+        await redis.set(PROCESSOR_SEEN_KEY, ANNOUNCES)
+        await announce_models(redis, ("small", "tiny"))
+    async with serving(settings) as ingest:
+
+        async def is_listed() -> bool:
+            return "small" in [model["id"] for model in (await ingest.get("/v1/models"))[1]["data"]]
+
+        await until(is_listed)
+        found = await answered(ingest, ("model", "Systran/faster-whisper-small"))
+        row = await records.job_row(ingest, found.headers["Headrace-Job-Id"])
+
+    assert msgspec.json.decode(row["options"])["model"] == "small"
 
 
 async def test_an_alias_chooses_model_and_speakers(settings: IngestSettings) -> None:

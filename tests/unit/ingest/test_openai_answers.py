@@ -129,7 +129,7 @@ def test_every_problem_has_an_error(code: str) -> None:
     [
         ("invalid_option", "`response_format` must be one of json.", "response_format"),
         ("invalid_option", "`timestamp_granularities[]` is wrong.", "timestamp_granularities[]"),
-        ("missing_audio_file", "The form has no part named `file`.", "file"),
+        ("missing_audio_file", "The audio goes into `file`, as a file.", "file"),
         ("rate_limited", "At most 3 requests.", None),
     ],
 )
