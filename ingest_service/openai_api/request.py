@@ -108,6 +108,7 @@ def read_fields(
     if not chosen.is_known:
         reader.ignore("model")
     language, languages = reader.languages()
+    is_stream = reader.stream()
     options = SubmitOptions(
         task=task,
         model=chosen.model,
@@ -116,9 +117,9 @@ def read_fields(
         languages=languages,
         prompt=reader.prompt(),
         denoise=False,
+        stream_windows=is_stream,
     )
     granularities = reader.granularities(response_format)
-    is_stream = reader.stream()
     reader.check_others()
     return Asked(
         options=options,

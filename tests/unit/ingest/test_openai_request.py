@@ -160,7 +160,7 @@ def test_a_diarized_answer_needs_speakers() -> None:
 def test_booleans(sent: str, *, is_stream: bool, ignored: tuple[str, ...]) -> None:
     found = asked(("stream", sent))
 
-    assert (found.is_stream, found.ignored) == (is_stream, ignored)
+    assert (found.is_stream, found.options.stream_windows, found.ignored) == (is_stream, is_stream, ignored)
 
 
 @pytest.mark.parametrize(
