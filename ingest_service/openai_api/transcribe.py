@@ -82,7 +82,7 @@ async def answer_audio(request: AnyRequest, services: Services, caller: Caller, 
     if state is not None:
         return await _answer(services, waiting, state)
     pieces = _blanks_and_answer(services, waiting, request.scope)
-    return Stream(pieces, media_type="application/json", headers=waiting.headers)
+    return Stream(pieces, media_type="application/json", headers=waiting.headers | HEADERS)
 
 
 async def _submit(request: AnyRequest, services: Services, caller: Caller, task: Task) -> WaitingRequest:
