@@ -27,7 +27,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     languages: bool = False  # also name the detected languages, as gpt-transcribe does
 
 
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
+class AudioUsage(msgspec.Struct, frozen=True, kw_only=True):
     """The length of the audio, as in OpenAI's answers about whisper-1."""
 
     type: Literal["duration"]
@@ -44,7 +44,7 @@ class Transcription(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """The answer `json`."""
 
     text: str
-    usage: Usage
+    usage: AudioUsage
     languages: tuple[SpokenLanguage, ...] | None = None
 
 
@@ -78,7 +78,7 @@ class TranscriptionVerbose(msgspec.Struct, frozen=True, kw_only=True, omit_defau
     language: str
     duration: float
     text: str
-    usage: Usage
+    usage: AudioUsage
     segments: tuple[VerboseSegment, ...] | None = None
     words: tuple[VerboseWord, ...] | None = None
 
@@ -101,7 +101,7 @@ class TranscriptionDiarized(msgspec.Struct, frozen=True, kw_only=True):
     duration: float
     text: str
     segments: tuple[DiarizedSegment, ...]
-    usage: Usage
+    usage: AudioUsage
 
 
 def render_answer(stored: bytes, answer: Answer) -> bytes:
@@ -126,9 +126,9 @@ def plain_answer(transcript: Transcript, *, languages: bool = False) -> Transcri
     )
 
 
-def usage(transcript: Transcript) -> Usage:
+def usage(transcript: Transcript) -> AudioUsage:
     """Return the length of the audio."""
-    return Usage(type="duration", seconds=round(transcript.duration, 3))
+    return AudioUsage(type="duration", seconds=round(transcript.duration, 3))
 
 
 def spoken_languages(transcript: Transcript) -> list[str]:

@@ -48,19 +48,20 @@ def _example(code: str) -> dict[str, object]:
 
 
 _ACCESS = (
-    "invalid_request unauthorized forbidden rate_limited host_not_allowed origin_not_allowed database_unavailable"
+    "invalid_request internal unauthorized forbidden rate_limited host_not_allowed origin_not_allowed "
+    "database_unavailable"
 ).split()
 _AUDIO_CODES = (
     "empty_upload missing_audio_file invalid_form invalid_option model_unavailable invalid_digest digest_mismatch "
     "upload_stalled too_large unsupported_content_type unsupported_media unsupported_content_encoding job_cancelled "
-    "job_erased quota_exceeded too_many_streams too_many_renders internal storage_unavailable still_running "
+    "job_erased quota_exceeded too_many_streams too_many_renders storage_unavailable still_running "
     "storage_full"
 ).split()
 MODELS: Specs = _errors(*_ACCESS)
 MODEL: Specs = _errors(*_ACCESS, "model_not_found")
 AUDIO: Specs = {
     200: ResponseSpec(
-        Transcription | TranscriptionVerbose | TranscriptionDiarized,  # type: ignore[arg-type] # a union is accepted
+        TranscriptionDiarized | TranscriptionVerbose | Transcription,  # type: ignore[arg-type] # a union is accepted
         generate_examples=False,
         description="The transcript in the requested format. `Headrace-Job-Id` names the job, `Headrace-Ignored` the "
         "fields without effect.",

@@ -24,7 +24,7 @@ AnyRequest = Request[Any, Any, Any]
     f"{AUDIO}/transcriptions",
     operation_class=described.AudioUpload,
     operation_id="createTranscription",
-    tags=["OpenAI"],
+    tags=["openai"],
     responses=described.AUDIO,
     status_code=200,
     request_max_body_size=None,  # counted while streaming
@@ -42,7 +42,7 @@ async def create_transcription(
     f"{AUDIO}/translations",
     operation_class=described.TranslationUpload,
     operation_id="createTranslation",
-    tags=["OpenAI"],
+    tags=["openai"],
     responses=described.AUDIO,
     status_code=200,
     request_max_body_size=None,  # counted while streaming
@@ -87,7 +87,7 @@ async def create_azure_translation(
 @get(
     MODELS,
     operation_id="listModels",
-    tags=["OpenAI"],
+    tags=["openai"],
     responses=described.MODELS,
     opt=needs(Scope.READ),
     summary="List models",
@@ -101,7 +101,7 @@ def list_models(services: NamedDependency[Services]) -> ModelList:
 @get(
     f"{MODELS}/{{model:path}}",
     operation_id="getModel",
-    tags=["OpenAI"],
+    tags=["openai"],
     responses=described.MODEL,
     opt=needs(Scope.READ),
     summary="Get a model",

@@ -2,13 +2,16 @@
 
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ingest_service.errors import RefusedError
 from ingest_service.openai_api.models import Models
-from ingest_service.openai_api.request import MAX_TEXT_BYTES, Asked, AudioForm, Task
+from ingest_service.openai_api.request import MAX_TEXT_BYTES, READ, Asked, AudioForm, Task
 from shared.schemas.languages import LANGUAGES
-from shared.schemas.options import SubmitOptions
+from shared.schemas.options import JobOptions, SubmitOptions
 
 MODELS = Models(("mine=small.en", "both=default+diarize"), lambda: ("tiny.en", "large-v3-turbo"))
 
@@ -198,3 +201,36 @@ def test_the_text_of_a_form_is_bounded() -> None:
     form.add("prompt", "x" * MAX_TEXT_BYTES)
     with pytest.raises(RefusedError, match="invalid_form"):
         form.add("prompt", "x")
+
+
+NAMES = [name + ending for name in sorted(READ) for ending in ("", "[]", "[0]", "[key]")]
+TEXTS = [
+    "",
+    "en",
+    "word",
+    "0",
+    "auto",
+    '["a", "\\ud800", "\\u0000"]',
+    "[[[",
+    "{}",
+    "true",
+    "verbose_json",
+    "mine",
+    "NaN",
+]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(NAMES) | st.text(max_size=20), st.sampled_from(TEXTS) | st.text(max_size=50)),
+        max_size=12,
+    )
+)
+def test_any_form_is_read_or_refused(fields: list[tuple[str, str]]) -> None:
+    try:
+        found = asked(*fields)
+    except RefusedError:
+        return
+    stored = msgspec.json.encode(found.options.job_options())
+    msgspec.json.decode(stored, type=JobOptions)
+    ", ".join(found.ignored).encode("ascii")
