@@ -40,7 +40,7 @@ async def test_a_sample_of_successful_and_all_failed_requests_are_logged(
 @pytest.mark.parametrize(
     ("path", "logged"),
     [
-        ("/v1/audio/transcriptions", "/v1/audio/transcriptions"),
+        ("/v1/audio/speech", "/v1/audio/speech"),
         ("/v1/job?api_key=secret", "/v1/job"),
         ("/a%0Ab%1B%5B31m%E2%80%AE", "/a�b�[31m�"),
         ("/%C3%A4%20b", "/ä b"),
