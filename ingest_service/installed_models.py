@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from ingest_service.errors import RefusedError
-from shared.queue.announced_models import ANNOUNCED_WITHIN_S, ANY_MODEL, announced_models
+from shared.queue.announced_models import ANY_MODEL, SEEN_WITHIN_S, announced_models
 from shared.run_beside import run_beside
 from shared.telemetry.logs import Log
 from shared.telemetry.outages import Outages
@@ -44,7 +44,7 @@ class InstalledModels:
     def names(self) -> tuple[str, ...] | None:
         """The names, in order; None while they are not known. A processor may take other names, too."""
         now_s = asyncio.get_running_loop().time()
-        is_known = now_s - self._read_at_s <= ANNOUNCED_WITHIN_S and now_s >= self._unknown_until_s
+        is_known = now_s - self._read_at_s <= SEEN_WITHIN_S and now_s >= self._unknown_until_s
         if not is_known or not self._names:
             return None
         return tuple(sorted(self._names - {ANY_MODEL}))

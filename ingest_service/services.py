@@ -17,7 +17,7 @@ from ingest_service.auth.key_listener import listening_for_key_changes
 from ingest_service.database import POOL_SIZE, Database
 from ingest_service.errors import OutageError
 from ingest_service.installed_models import InstalledModels
-from ingest_service.jobs.cancel import cancel_job
+from ingest_service.jobs.cancel import cancel_abandoned
 from ingest_service.jobs.events import JobWatcher
 from ingest_service.jobs.queries import JobReader
 from ingest_service.jobs.renders import Renders
@@ -140,7 +140,7 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
                 quotas=limits.quotas,
                 are_wanted=settings.presigned_uploads,
             ),
-            jobs=JobReader(database, settings.ingest_processes),
+            jobs=JobReader(database, settings.ingest_processes, settings.interactive_share),
             notifier=notifier,
             blobs=blobs,
             database=database,
@@ -175,7 +175,7 @@ async def _open_key_ring(settings: IngestSettings, database: Database) -> AsyncI
 
 
 async def _cancel(database: Database, notifier: DispatchNotifier, key: JobKey) -> None:
-    await cancel_job(database, notifier, key.tenant, str(key.job_id))
+    await cancel_abandoned(database, notifier, key.tenant, str(key.job_id))
 
 
 def _backlog_reader(database: Database) -> BacklogReader:

@@ -8,7 +8,6 @@ import msgspec
 from processor_service.denoisers import DenoiserSettings, why_not
 from processor_service.providers.provider_settings import ProviderSettings
 from processor_service.transcribers.engines import DEFAULT_ENGINE, NO_ENGINE, why_unavailable
-from shared.queue.fair_shares import INTERACTIVE_SHARE
 from shared.schemas.options import WEBHOOK_SECRET_FORM, is_webhook_secret
 from shared.secret import Secret
 from shared.settings import CommonSettings
@@ -46,9 +45,6 @@ class ProcessorSettings(CommonSettings, frozen=True, kw_only=True):
     slowest_speed: Positive = 0.1  # … its audio at this speed (seconds of audio a second)
     child_memory_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0  # of a compute child; 0: 4 GiB and 3 times the model
     grace_s: Positive = 10.0  # how long a stopping worker lets running tasks finish
-    interactive_share: Annotated[float, msgspec.Meta(ge=0.01, le=0.9)] = (
-        INTERACTIVE_SHARE  # of the audio that starts while other jobs wait, for jobs that clients wait for
-    )
     poll_s: Positive = 0.1  # between two reads of a queue
     fetches: Annotated[int, msgspec.Meta(ge=1)] = 16  # concurrent fetches of sources at an `audio_url`
     fetches_per_tenant: Annotated[int, msgspec.Meta(ge=1)] = 8  # of these; fewer while other tenants fetch

@@ -13,7 +13,7 @@ from shared.environment import PREFIX
 
 _BOTH = """
 database_url database_pooler database_direct_url redis_url storage_url storage_timeout_s storage_retry_s
-max_upload_bytes min_free_bytes fetch_schemes log_format log_level otlp_url trace_sample failpoints
+max_upload_bytes min_free_bytes fetch_schemes interactive_share log_format log_level otlp_url trace_sample failpoints
 """
 _INGEST = """
 host port auth allowed_hosts ingest_processes fsync idempotency_hours attach_s upload_expires_hours access_log_sample
@@ -27,7 +27,7 @@ _PROCESSOR = """
 transcriber providers model device model_dir denoiser noisereduce_stationary denoise_strength slots deliveries
 threads scratch_dir chunk_threshold_s chunk_s max_audio_seconds derived_ratio derived_least_bytes
 derived_most_bytes retry_waits_s lease_s stage_timeout_s slowest_speed child_memory_bytes grace_s poll_s
-interactive_share fetches fetches_per_tenant fetches_per_host fetch_least_bytes_per_s fetch_timeout_s fetch_silence_s
+fetches fetches_per_tenant fetches_per_host fetch_least_bytes_per_s fetch_timeout_s fetch_silence_s
 webhook_secret webhook_previous_secret webhook_timeout_s webhook_waits_s webhook_allow_private webhook_schemes
 webhook_ports retention_s retention_audio_s retention_webhook_log_s failed_chunks_s failed_chunks_bytes orphan_age_s
 health_host health_port

@@ -15,6 +15,7 @@ from shared.allowed_values import allowed
 from shared.connections.postgres import Pooler, why_no_database
 from shared.connections.redis_url import why_no_redis
 from shared.environment import PREFIX
+from shared.queue.fair_shares import INTERACTIVE_SHARE
 from shared.secret import Secret, decode_secret
 
 S = TypeVar("S", bound="CommonSettings")
@@ -43,6 +44,9 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_upload_bytes: Annotated[int, msgspec.Meta(ge=1)] = 5 << 30  # a larger upload gets 413
     min_free_bytes: Annotated[int, msgspec.Meta(ge=0)] = 1 << 30  # stays free on local disks; 0: no reserve
     fetch_schemes: tuple[Literal["http", "https"], ...] = ("http", "https")  # allowed in `audio_url`
+    interactive_share: Annotated[float, msgspec.Meta(ge=0.01, le=0.9)] = (
+        INTERACTIVE_SHARE  # of jobs that clients wait for, in the audio that starts while other jobs wait
+    )
     log_format: Literal["json", "console"] = "console"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     otlp_url: Secret = Secret("")  # of the collector for traces; empty: none are sent

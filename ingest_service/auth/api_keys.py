@@ -172,5 +172,5 @@ async def list_keys(connection: Any, tenant: str) -> ApiKeyList:
 async def revoke_key(connection: Any, tenant: str, key_id: str) -> None:
     """Revoke a key; a repeat is no error. RefusedError `not_found`. The commit notifies all processes."""
     if not is_key_id(key_id) or await connection.fetchval(REVOKE, tenant, key_id) is None:
-        raise RefusedError("not_found", "API key not found.")
+        raise RefusedError("not_found", "API key not found. Use a `key_id` of `GET /v1/keys`.")
     log.info("api_key_revoked", tenant=tenant, key_id=key_id)

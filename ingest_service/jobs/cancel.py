@@ -38,6 +38,19 @@ async def cancel_job(database: Database, notifier: DispatchNotifier, tenant: str
     notifier.job_changed(job["id"])
 
 
+async def cancel_abandoned(database: Database, notifier: DispatchNotifier, tenant: str, job_id: str) -> None:
+    """Cancel a job that nothing waits for, unless a request has just attached to it. Raise what `cancel_job` raises.
+
+    Such a request waits for the job a moment after its commit; then it cancels the job itself when it leaves.
+    """
+    async with locked_job(database, tenant, job_id) as (connection, job):
+        if has_ended(job) or job["was_attached_lately"]:
+            return
+        dispatches = await cancel_locked(connection, job)
+    notifier.notify_soon(*dispatches)
+    notifier.job_changed(job["id"])
+
+
 async def cancel_locked(connection: Any, job: Any) -> tuple[Dispatch, ...]:
     """Cancel a locked job that has not ended. Return what to enqueue after the commit."""
     ended_at = await connection.fetchval(CANCEL_JOB, job["id"])

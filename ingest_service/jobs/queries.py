@@ -12,6 +12,7 @@ from ingest_service.jobs.pages import cut, page_of
 from ingest_service.jobs.views import encode_cursor, show_job
 from ingest_service.jobs.wait_estimate import EXACT_JOBS, Queue, QueueReader
 from shared.ids import parse_id
+from shared.queue.fair_shares import INTERACTIVE_SHARE
 from shared.schemas.api import JobList, JobView
 from shared.schemas.options import JobOptions
 from shared.schemas.states import JobStatus
@@ -19,20 +20,27 @@ from shared.schemas.states import JobStatus
 # Columns by name: after a migration adds one, Postgres would refuse statements that were prepared with a star.
 JOB_COLUMNS = """
     id, tenant, status, stage, generation, metadata, filename, container, source_bytes, source_sha256, duration_s,
-    sample_rate_hz, channels, tracks, chunk_count, warnings, error_code, error_message, created_at, started_at,
-    completed_at, erased_at
+    sample_rate_hz, channels, tracks, chunk_count, interactive, warnings, error_code, error_message, created_at,
+    started_at, completed_at, erased_at
 """
 # The jobs of `page`, with facts of their tasks and of the queue. An attempt counts when it begins. Deliveries do not
-# count. Only the head of the tenant's queue is read, once for all jobs of the page, however long the queue is.
+# count. Only the heads of the tenant's two queues are read, once for all jobs of the page, however long the queues are.
 WITH_TASKS_AND_QUEUE = f"""
-    , queue AS (
-        SELECT id, row_number() OVER (ORDER BY id) - 1 AS jobs_ahead,
-               sum(bytes) OVER (ORDER BY id) - bytes AS bytes_ahead
+    , interactive_head AS (
+        SELECT id, coalesce(source_bytes, 0) AS bytes FROM jobs
+        WHERE status = 'QUEUED' AND interactive AND tenant = $1 AND EXISTS (SELECT 1 FROM page WHERE status = 'QUEUED')
+        ORDER BY id LIMIT {EXACT_JOBS}
+    ), head AS (
+        SELECT id, coalesce(source_bytes, 0) AS bytes -- unknown for a URL that was not fetched
+        FROM jobs WHERE status = 'QUEUED' AND tenant = $1 AND EXISTS (SELECT 1 FROM page WHERE status = 'QUEUED')
+        ORDER BY id LIMIT {EXACT_JOBS}
+    ), queue AS (
+        SELECT id, row_number() OVER (PARTITION BY class ORDER BY id) - 1 AS jobs_ahead,
+               sum(bytes) OVER (PARTITION BY class ORDER BY id) - bytes AS bytes_ahead
         FROM (
-            SELECT id, coalesce(source_bytes, 0) AS bytes -- unknown for a URL that was not fetched
-            FROM jobs WHERE status = 'QUEUED' AND tenant = $1 AND EXISTS (SELECT 1 FROM page WHERE status = 'QUEUED')
-            ORDER BY id LIMIT {EXACT_JOBS}
-        ) AS head
+            SELECT 1 AS class, * FROM interactive_head
+            UNION ALL SELECT 0, * FROM head WHERE id NOT IN (SELECT id FROM interactive_head)
+        ) AS both_heads
     )
     SELECT page.*, queue.jobs_ahead, queue.bytes_ahead, work.*
     FROM page LEFT JOIN queue USING (id)
@@ -105,9 +113,9 @@ def job_erased() -> RefusedError:
 class JobReader:
     """Reads jobs. All methods raise RefusedError `not_found` or `job_erased`, and OutageError."""
 
-    def __init__(self, database: Database, processes: int = 1) -> None:
+    def __init__(self, database: Database, processes: int = 1, interactive_share: float = INTERACTIVE_SHARE) -> None:
         self._database = database
-        self._queue = QueueReader(database, processes)
+        self._queue = QueueReader(database, processes, interactive_share)
 
     async def get(self, tenant: str, job_id: str) -> JobView:
         """Return the client's view of a job."""

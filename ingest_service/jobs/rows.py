@@ -19,6 +19,7 @@ from shared.schemas.states import JOB_TERMINAL, JobStatus, TaskKind, TaskState
 LOCK_JOB = f"""
     SELECT id, tenant, status, generation, options, metadata, webhook_url, container, source_bytes, duration_s,
            channels, chunk_count, text_generation, results_generation, erased_at, audio_erased_at, interactive,
+           coalesce(attached_at > now() - interval '10 s', false) AS was_attached_lately,
            {TO_FETCH} AS to_fetch
     FROM jobs WHERE tenant = $1 AND id = $2 FOR UPDATE
 """  # noqa: S608 - constants

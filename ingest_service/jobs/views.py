@@ -53,8 +53,8 @@ def position_of(row: Mapping[str, Any], queue: Queue | None) -> QueuePosition | 
         return None
     jobs, size = row["jobs_ahead"], row["bytes_ahead"]
     if jobs is None:  # beyond the head of the queue
-        jobs, size = queue.ahead_of(row["tenant"], row["id"])
-    return queue.backlogs.position(row["tenant"], jobs, float(size))
+        jobs, size = queue.ahead_of(row["tenant"], row["id"], interactive=row["interactive"])
+    return queue.position(row["tenant"], jobs, float(size), interactive=row["interactive"])
 
 
 def wait_of(row: Mapping[str, Any], queue: Queue | None, position: QueuePosition | None) -> float | None:

@@ -1,13 +1,13 @@
 """Estimates how long a QUEUED job waits before its work starts, from how long recent jobs took.
 
 Estimate: the audio ahead of it, over the audio that the fleet finishes in a second of work. Fair shares decide what is
-ahead: `shared.queue.backlogs.Backlogs`. The length of audio that is not decoded yet is guessed from its bytes.
+ahead: `shared.queue.backlogs`. The length of audio that is not decoded yet is guessed from its bytes.
 Without recent jobs there is no estimate.
 """
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -15,7 +15,9 @@ import msgspec
 
 from ingest_service.database import Database
 from shared.connections.tenancy import ALL_TENANTS
-from shared.queue.backlogs import Backlog, Backlogs
+from shared.queue.backlogs import Backlog, Backlogs, QueuedWork, QueuePosition
+from shared.queue.fair_shares import INTERACTIVE_AHEAD_S, credit_rate
+from shared.queue.task_costs import COMPRESSED_BYTES_A_SECOND
 
 EXACT_JOBS = 200  # of a tenant's queue, the next ones first; the positions of others are estimated
 
@@ -25,6 +27,11 @@ QUEUED = """
     SELECT tenant, count(*) AS jobs, sum(coalesce(source_bytes, 0))::float AS bytes,
            min(id::text)::uuid AS first_id, max(id::text)::uuid AS last_id
     FROM jobs WHERE status = 'QUEUED' GROUP BY tenant, left(id::text, 7)
+"""
+# The jobs of these that clients wait for; usually few.
+INTERACTIVE = """
+    SELECT tenant, count(*) AS jobs, sum(coalesce(source_bytes, 0))::float AS bytes
+    FROM jobs WHERE status = 'QUEUED' AND interactive GROUP BY tenant
 """
 # The chunks of started long files that no slot has.
 CHUNKS = """
@@ -82,10 +89,23 @@ def queues_of(rows: Iterable[Any]) -> dict[str, TenantQueue]:
     return {tenant: TenantQueue(spans) for tenant, spans in of_tenant.items()}
 
 
-def backlogs_of(queues: Mapping[str, TenantQueue], chunks: Iterable[Any]) -> Backlogs:
-    """Combine the queues with the rows of CHUNKS."""
-    chunk_bytes: dict[str, float] = {row["tenant"]: row["bytes"] or 0.0 for row in chunks}
+def work_of(
+    queues: Mapping[str, TenantQueue], chunks: Iterable[Any], interactive: Sequence[Any], share: float
+) -> QueuedWork:
+    """Combine the queues with the rows of CHUNKS and INTERACTIVE."""
+    urgent = [Backlog(tenant=row["tenant"], jobs=row["jobs"], bytes=row["bytes"], chunk_bytes=0) for row in interactive]
     totals = {tenant: queue.total for tenant, queue in queues.items()}
+    for one in urgent:
+        jobs, size = totals.get(one.tenant, Ahead(0, 0.0))
+        totals[one.tenant] = Ahead(max(0, jobs - one.jobs), max(0.0, size - one.bytes))
+    return QueuedWork(
+        backlog=_backlogs_of(totals, {row["tenant"]: row["bytes"] or 0.0 for row in chunks}),
+        interactive=Backlogs(urgent),
+        rate=credit_rate(share),
+    )
+
+
+def _backlogs_of(totals: Mapping[str, Ahead], chunk_bytes: Mapping[str, float]) -> Backlogs:
     return Backlogs(
         Backlog(tenant=tenant, jobs=total.jobs, bytes=total.bytes, chunk_bytes=chunk_bytes.get(tenant, 0.0))
         for tenant in totals.keys() | chunk_bytes.keys()
@@ -158,11 +178,20 @@ class Queue(msgspec.Struct, frozen=True):
     """The facts from which positions and waits are estimated."""
 
     pace: Pace | None = None
-    backlogs: Backlogs = Backlogs()
+    work: QueuedWork = QueuedWork()
     queues: Mapping[str, TenantQueue] = {}
 
-    def ahead_of(self, tenant: str, job_id: UUID) -> Ahead:
-        """Estimate what of its tenant is ahead of a job that is not among the next EXACT_JOBS."""
+    def position(self, tenant: str, jobs_ahead: int, bytes_ahead: float, *, interactive: bool) -> QueuePosition:
+        """Estimate the position of a job that has so much of its tenant and class ahead of it."""
+        per_byte = self.pace.audio_s_per_byte if self.pace else 1 / COMPRESSED_BYTES_A_SECOND
+        lead_bytes = INTERACTIVE_AHEAD_S / per_byte
+        return self.work.position(tenant, jobs_ahead, bytes_ahead, interactive=interactive, lead_bytes=lead_bytes)
+
+    def ahead_of(self, tenant: str, job_id: UUID, *, interactive: bool = False) -> Ahead:
+        """Estimate what of its tenant and class is ahead of a job that is not among the next EXACT_JOBS."""
+        if interactive:
+            urgent = self.work.interactive.of(tenant)
+            return Ahead(max(EXACT_JOBS, urgent.jobs - 1), urgent.bytes)
         queue = self.queues.get(tenant)
         estimated = queue.ahead_of(job_id) if queue else Ahead(0, 0.0)
         return estimated._replace(jobs=max(EXACT_JOBS, estimated.jobs))
@@ -171,8 +200,9 @@ class Queue(msgspec.Struct, frozen=True):
 class QueueReader:
     """Reads the queue, at most once in MAX_AGE_S."""
 
-    def __init__(self, database: Database, processes: int = 1) -> None:
+    def __init__(self, database: Database, processes: int, interactive_share: float) -> None:
         self._database = database
+        self._share = interactive_share
         self._processes = processes
         self._queue = Queue()
         self._due_s = float("-inf")
@@ -193,4 +223,5 @@ class QueueReader:
         async with self._database.reading(ALL_TENANTS) as connection:
             pace = pace_of(await connection.fetchrow(PACE))
             queues = queues_of(await connection.fetch(QUEUED))
-            return Queue(pace, backlogs_of(queues, await connection.fetch(CHUNKS)), queues)
+            interactive = await connection.fetch(INTERACTIVE)
+            return Queue(pace, work_of(queues, await connection.fetch(CHUNKS), interactive, self._share), queues)

@@ -60,7 +60,10 @@ def parse_upload_id(text: str) -> UUID:
 
 def no_such_upload() -> RefusedError:
     """The error for an unknown upload, or another tenant's."""
-    return RefusedError("not_found", "Upload not found.")
+    return RefusedError(
+        "not_found",
+        "Upload not found. Use the `upload_id` that `POST /v1/uploads/presigned` answered, or the tus `Location`.",
+    )
 
 
 async def require_upload(database: Database, tenant: str, upload_id: UUID) -> None:

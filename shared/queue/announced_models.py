@@ -13,7 +13,8 @@ from shared.queue.dispatch import PROCESSOR_SEEN_KEY
 MODELS_KEY = "headrace:models"
 ANY_MODEL = "*"  # announced by an engine that takes every name
 ANNOUNCES = b"models"  # the value of PROCESSOR_SEEN_KEY of a processor that announces its models
-ANNOUNCED_WITHIN_S = 15.0  # processors announce every 5 s: two may be missed
+SEEN_WITHIN_S = 15.0  # processors announce every 5 s: two may be missed
+ANNOUNCED_WITHIN_S = 300.0  # a processor that restarts may load its model for minutes
 KEPT_MS = 24 * 3600 * 1000
 
 ANNOUNCE = """
@@ -32,7 +33,10 @@ async def announce_models(redis: Redis, names: Collection[str]) -> None:
 
 
 class Announced(NamedTuple):
-    """The names that were announced lately, perhaps with ANY_MODEL, and whether the last processor seen announces."""
+    """The names that were announced lately, perhaps with ANY_MODEL, and whether the last processor seen announces.
+
+    There are no names if no processor has been seen for SEEN_WITHIN_S.
+    """
 
     names: frozenset[str]
     is_complete: bool
@@ -45,6 +49,7 @@ async def announced_models(redis: Redis) -> Announced:
         pipeline.zrange(MODELS_KEY, 0, -1, withscores=True)
         pipeline.get(PROCESSOR_SEEN_KEY)
         (seconds, microseconds), scored, seen = await pipeline.execute()
-    oldest_ms = seconds * 1000 + microseconds / 1000 - ANNOUNCED_WITHIN_S * 1000
-    names = frozenset(name.decode() for name, at_ms in scored if at_ms >= oldest_ms)
+    age_s = {name.decode(): seconds + microseconds / 1e6 - at_ms / 1000 for name, at_ms in scored}
+    is_running = min(age_s.values(), default=SEEN_WITHIN_S) < SEEN_WITHIN_S
+    names = frozenset(name for name, each_s in age_s.items() if is_running and each_s < ANNOUNCED_WITHIN_S)
     return Announced(names, is_complete=seen == ANNOUNCES)

@@ -19,7 +19,7 @@ from tests.support.connections.tls_redis import TlsRedis
 from tests.support.ingest.following import Event, Stream, following
 from tests.support.ingest.serving import Ingest, serving, until
 from tests.support.ingest.sounds import wav
-from tests.support.metrics.pair import _processor
+from tests.support.metrics.pair import running_processor
 
 pytestmark = pytest.mark.process
 
@@ -42,7 +42,7 @@ async def pair(
             redis = await stack.enter_async_context(running(TlsRedis(tmp_path, certificates)))
             settings = msgspec.structs.replace(settings, redis_url=Secret(redis.url))
         chosen = {"SLOTS": "1", "CHUNK_THRESHOLD_S": "30", "CHUNK_S": "20", "LEASE_S": "1"}
-        await stack.enter_async_context(_processor(settings, chosen))
+        await stack.enter_async_context(running_processor(settings, chosen))
         yield await stack.enter_async_context(serving(settings))
 
 
@@ -91,7 +91,7 @@ async def test_after_a_failover_hints_arrive_again(settings: IngestSettings, tmp
                 return await has_subscriber(redis)
 
         await until(is_subscribed, timeout_s=60)
-        await stack.enter_async_context(_processor(settings, {"SLOTS": "1"}))
+        await stack.enter_async_context(running_processor(settings, {"SLOTS": "1"}))
         assert (await events(stream))[-1].data["status"] == "COMPLETED"
 
 

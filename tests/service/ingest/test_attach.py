@@ -10,18 +10,22 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 from litestar.types import Receive
+from redis.asyncio import Redis
 
 from ingest_service.database import Database
 from ingest_service.errors import LimitError, RefusedError
-from ingest_service.quotas.quotas import QuotaGate, Quotas
+from ingest_service.jobs.cancel import cancel_abandoned
+from ingest_service.quotas.quota_usage import Quotas
+from ingest_service.quotas.quotas import QuotaGate
 from ingest_service.settings import IngestSettings
 from ingest_service.uploads.idempotency import IdempotencyKeys, IdempotentSubmitter, StoredResponse
 from ingest_service.uploads.job_submitter import AcceptedJob, JobSubmitter
+from ingest_service.uploads.notify import DispatchNotifier
 from ingest_service.uploads.receive import FreeSpace, UploadHead
 from shared.blobs.blob_store import BlobStore
 from shared.schemas.states import JobStatus
 from tests.support.ingest import records
-from tests.support.ingest.serving import Ingest, until
+from tests.support.ingest.serving import Ingest, serving, until
 from tests.support.ingest.sounds import MIB, wav
 
 ATTACH_S = 600.0
@@ -207,8 +211,8 @@ async def test_the_second_of_two_requests_makes_the_job_if_the_first_is_rolled_b
 async def test_a_repeat_uses_no_quota_and_is_not_refused(
     ingest: Ingest, settings: IngestSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ingest_service.quotas.quotas.CACHED_S", 0.0)
-    monkeypatch.setattr("ingest_service.quotas.quotas.CACHED_WITHOUT_QUOTAS_S", 0.0)
+    monkeypatch.setattr("ingest_service.quotas.quota_usage.CACHED_S", 0.0)
+    monkeypatch.setattr("ingest_service.quotas.quota_usage.CACHED_WITHOUT_QUOTAS_S", 0.0)
     for quotas in (Quotas(jobs_queued=1), Quotas(bytes_a_day=len(wav()))):
         async with process(settings, quotas) as requests:
             tenant = f"tenant-{quotas.jobs_queued}"
@@ -259,3 +263,18 @@ async def test_without_attach_equal_requests_make_jobs_as_before(ingest: Ingest,
     await assert_jobs(ingest, *(job.job_id for job in jobs))
     rows = await ingest.sql("SELECT interactive, attach_key FROM jobs ORDER BY id")
     assert [(row["interactive"], row["attach_key"]) for row in rows] == [(True, None), (True, None), (False, None)]
+
+
+async def test_an_abandoned_job_is_not_cancelled_just_after_a_request_attached_to_it(
+    settings: IngestSettings, requests: Requests
+) -> None:
+    """The request's commit comes a moment before it waits for the job."""
+    async with serving(settings) as ingest, Database.opened(settings.database_url.reveal()) as database:
+        job_id = str((await requests.submit()).job_id)
+        await requests.submit()
+        async with Redis.from_url(settings.redis_url.reveal()) as redis, DispatchNotifier.opened(redis) as notifier:
+            await cancel_abandoned(database, notifier, "default", job_id)
+            assert (await records.job_row(ingest, job_id))["status"] == JobStatus.QUEUED
+            await ingest.sql("UPDATE jobs SET attached_at = attached_at - interval '1 minute'")
+            await cancel_abandoned(database, notifier, "default", job_id)
+    assert (await records.job_row(ingest, job_id))["status"] == JobStatus.CANCELLED

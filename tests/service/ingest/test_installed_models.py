@@ -18,6 +18,7 @@ from shared.queue.announced_models import (
     ANNOUNCES,
     ANY_MODEL,
     MODELS_KEY,
+    SEEN_WITHIN_S,
     Announced,
     announce_models,
     announced_models,
@@ -78,7 +79,12 @@ async def test_a_model_that_was_not_announced_lately_is_gone(redis: Any) -> None
     assert models.names == ("base",)
     with pytest.raises(RefusedError):
         models.require("small")
-    await make_older(redis, "base", ANNOUNCED_WITHIN_S + 1)
+
+    await announce(redis, "tiny")
+    await make_older(redis, "tiny", SEEN_WITHIN_S + 1)  # of a processor that restarts
+    assert (await known(redis)).names == ("base", "tiny")
+
+    await make_older(redis, "base", SEEN_WITHIN_S + 1)
     models = await known(redis)
     assert models.names is None  # no processor runs: the job waits
     models.require("small")

@@ -60,6 +60,7 @@ def arguments(job_id: Any) -> dict[str, tuple[str, list[Any]]]:
         "webhooks.COUNT_DELIVERIES": (webhooks.COUNT_DELIVERIES, of_task),
         "wait_estimate.PACE": (wait_estimate.PACE, []),
         "wait_estimate.CHUNKS": (wait_estimate.CHUNKS, []),
+        "wait_estimate.INTERACTIVE": (wait_estimate.INTERACTIVE, []),
         **{
             f"newest_jobs({status})": (queries.newest_jobs(status), ["default", status, after, 201])
             for status in (None, *JobStatus)

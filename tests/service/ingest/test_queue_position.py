@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.queue.backlogs import Backlog, Backlogs, QueuePosition
+from shared.queue.backlogs import Backlog, Backlogs, QueuedWork, QueuePosition
 from tests.support.ingest.records import start
 from tests.support.ingest.serving import Ingest
 from tests.support.ingest.sounds import wav
@@ -36,6 +36,31 @@ def test_a_tenants_first_file_is_next_regardless_of_another_tenants_backlog() ->
     assert backlogs.position("own", jobs_ahead=0, bytes_ahead=0) == QueuePosition(1, 0)
 
 
+BUSY = Backlogs([backlog("own", 10, 1000), backlog("other", 10, 1000)])
+CLIENTS = Backlogs([backlog("own", 5, 50), backlog("client", 5, 50)])
+
+
+@pytest.mark.parametrize(
+    ("interactive", "lead_bytes", "position"),
+    [
+        (False, 1000, QueuePosition(1 + 3 + 3 + 10, 700)),  # the class is ahead as a whole
+        (False, 0, QueuePosition(1 + 3 + 3 + 10, 700)),  # at a rate of 1, too: 600 bytes are ahead in the backlog
+        (True, 1000, QueuePosition(1 + 3 + 5, 350)),
+        (True, 150, QueuePosition(1 + 3 + 5 + 2, 550)),  # 200 bytes of the class are beyond its lead
+    ],
+)
+def test_the_position_in_both_classes(interactive: object, lead_bytes: float, position: QueuePosition) -> None:
+    work = QueuedWork(backlog=BUSY, interactive=CLIENTS, rate=1.0)
+    ahead = {"jobs_ahead": 3, "bytes_ahead": 300}
+    assert work.position("own", **ahead, interactive=bool(interactive), lead_bytes=lead_bytes) == position
+
+
+@pytest.mark.parametrize("jobs_ahead", [0, 3])
+def test_without_interactive_jobs_a_position_is_that_in_the_backlog(jobs_ahead: int) -> None:
+    found = QueuedWork(backlog=BUSY).position("own", jobs_ahead, 300, interactive=False, lead_bytes=1e9)
+    assert found == BUSY.position("own", jobs_ahead, 300)
+
+
 @pytest.fixture
 def _always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ingest_service.jobs.wait_estimate.MAX_AGE_S", -1)
@@ -66,6 +91,17 @@ async def test_backlogs_are_read_from_the_database(ingest: Ingest) -> None:
     _, job = await ingest.get(f"/v1/jobs/{ours[1]}")
     # 60 s of each of their four chunks that run, and one of our files each of ours and theirs: 360 s at 6 a second
     assert job["estimated_wait_s"] == pytest.approx(60, abs=0.2)
+
+
+@pytest.mark.usefixtures("_always_fresh")
+async def test_a_job_that_a_client_waits_for_is_ahead_of_the_backlog(ingest: Ingest) -> None:
+    backlog = [await ingest.submit(wav()) for _ in range(4)]
+    urgent = [await ingest.submit(wav()) for _ in range(2)]
+    await ingest.sql("UPDATE jobs SET interactive = true WHERE id = ANY($1::uuid[])", urgent)
+    assert await positions(ingest, urgent) == [1, 2]
+    assert await positions(ingest, backlog) == [3, 4, 5, 6]
+    await ingest.sql("UPDATE jobs SET tenant = 'other' WHERE interactive")
+    assert await positions(ingest, backlog) == [3, 4, 5, 6]
 
 
 async def positions(ingest: Ingest, job_ids: list[str]) -> list[int]:

@@ -99,7 +99,7 @@ async def streams(ingest: Ingest, redis_url: str) -> AsyncIterator[Streams]:
     async with (
         open_redis(redis_url) as redis,
         Database.opened(url, 2) as database,
-        JobWatcher.opened(database, stopping) as watcher,
+        JobWatcher.opened(database, redis, stopping) as watcher,
         WindowFeed.opened(redis) as feed,
     ):
         yield Streams(ingest, watcher, feed, redis)

@@ -69,7 +69,7 @@ async def _stream(ingest: Ingest, redis_url: str, job_id: UUID) -> list[dict[str
     async with (
         open_redis(redis_url) as redis,
         Database.opened(ingest.settings.database_url.reveal(), 2) as database,
-        JobWatcher.opened(database, ingest.stopping) as watcher,
+        JobWatcher.opened(database, redis, ingest.stopping) as watcher,
         WindowFeed.opened(redis) as feed,
     ):
         state = await watcher.get(key)

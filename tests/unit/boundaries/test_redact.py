@@ -6,7 +6,7 @@ import traceback
 
 import pytest
 
-from processor_service.tasks.leases import failure_of
+from processor_service.tasks.failures import failure_of
 from shared.telemetry.logs import ConsoleFormatter, JsonFormatter
 from shared.telemetry.redact import redact
 

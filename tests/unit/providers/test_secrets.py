@@ -9,7 +9,7 @@ from processor_service.providers.openai_api import OpenAIApi
 from processor_service.providers.plan_pieces import ChannelPieces, Piece
 from processor_service.providers.post_audio import open_session
 from processor_service.settings import ProcessorSettings
-from processor_service.tasks.leases import failure_of
+from processor_service.tasks.failures import failure_of
 from shared.schemas.failures import Failure
 from shared.schemas.options import JobOptions
 from shared.secret import Secret
