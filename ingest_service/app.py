@@ -23,6 +23,7 @@ from ingest_service.middleware.authentication import with_authentication, withou
 from ingest_service.middleware.bounded_answers import HeldAnswers, with_bounded_answers
 from ingest_service.middleware.canonical_path import with_canonical_path
 from ingest_service.middleware.cors import with_cors
+from ingest_service.middleware.head import with_head
 from ingest_service.middleware.keyless_guard import with_keyless_guard
 from ingest_service.middleware.lingering_close import with_lingering_close
 from ingest_service.middleware.problems import HANDLERS
@@ -31,12 +32,13 @@ from ingest_service.middleware.tus_headers import with_tus
 from ingest_service.middleware.upload_fast_path import with_content_coding_check, with_upload_fast_path
 from ingest_service.middleware.upload_slots import with_upload_slots
 from ingest_service.openai_api.errors import with_openai_errors
-from ingest_service.openapi.document import openapi_config
+from ingest_service.openapi.complete import openapi_config
 from ingest_service.openapi.keys import API_KEYS
 from ingest_service.readiness import OUTAGES
 from ingest_service.routes import (
     audio,
     dead_letters,
+    docs,
     events,
     jobs,
     keys,
@@ -56,7 +58,21 @@ from ingest_service.telemetry.traces import uploads_traced
 from shared.blobs.blob_store import BlobStore
 from shared.telemetry.process_gauges import watching_loop_lag
 
-RESOURCES = (submit, openai, uploads, jobs, events, transcript, audio, webhooks, dead_letters, keys, usage, monitoring)
+RESOURCES = (
+    submit,
+    openai,
+    uploads,
+    jobs,
+    events,
+    transcript,
+    audio,
+    webhooks,
+    dead_letters,
+    keys,
+    usage,
+    monitoring,
+    docs,
+)
 ROUTES = [route for resource in RESOURCES for route in resource.ROUTES]
 
 
@@ -102,16 +118,17 @@ def create_app(settings: IngestSettings, stopping: asyncio.Event | None = None) 
 def create_asgi(settings: IngestSettings, stopping: asyncio.Event | None = None) -> ASGIApp:
     """Return the application as the server runs it. The wrappers get HTTP requests only."""
     app = create_app(settings, stopping)
-    wrapped = reduce(lambda inner, wrap: wrap(inner), reversed(_wrappers(settings, app.state)), cast(ASGIApp, app))
+    wrapped = reduce(lambda inner, wrap: wrap(inner), reversed(_wrappers(settings, app)), cast(ASGIApp, app))
     return lambda scope, receive, send: (wrapped if scope["type"] == ScopeType.HTTP else app)(scope, receive, send)
 
 
-def _wrappers(settings: IngestSettings, state: State) -> list[Callable[[ASGIApp], ASGIApp]]:
+def _wrappers(settings: IngestSettings, app: Litestar) -> list[Callable[[ASGIApp], ASGIApp]]:
     """All wrappers in their order: the first is the outermost and receives a request first.
 
     A wrapper returns the awaitable of the inner application where it can, instead of being a coroutine function. Each
     coroutine would cost every open upload a kilobyte, and there may be ten thousand.
     """
+    state = app.state
     authentication = partial(with_authentication, keys=lambda: _services(state).key_cache)
     keyless_guard = partial(with_keyless_guard, hosts=settings.allowed_hosts, origins=settings.cors_origins)
     rate_limit = partial(with_rate_limit, limits=lambda: _services(state).limits)
@@ -130,6 +147,7 @@ def _wrappers(settings: IngestSettings, state: State) -> list[Callable[[ASGIApp]
         partial(with_upload_slots, limits=lambda: _services(state).limits),
         with_content_coding_check,
         partial(with_upload_fast_path, services=lambda: _services(state)),
+        partial(with_head, routes=app),
     ]
 
 

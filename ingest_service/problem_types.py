@@ -83,6 +83,11 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         # reading
         "invalid_parameter": (400, "Invalid parameter", "Send only documented parameters, with allowed values."),
         "not_found": (404, "Not found", "Check the path and the id."),
+        "docs_not_installed": (
+            404,
+            "No viewer of the API",
+            "Run `make browser-modules` to install the viewer. The document itself is at `/schema`.",
+        ),
         "no_denoised_audio": (404, "No denoised audio", "Submit the audio with `denoise=true`."),
         "model_not_found": (404, "Model not found", "Use a model that `/v1/models` lists."),
         "still_running": (503, "Job still running", "Send the same request again."),

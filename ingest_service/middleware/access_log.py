@@ -27,7 +27,7 @@ from shared.telemetry.logs import Log, bound
 log = Log("ingest_service.access")
 
 QUIET_PATHS = frozenset({"/health/live", "/health/ready", "/metrics"})  # polled every few seconds: debug if successful
-UPLOAD_PATHS = frozenset({"/v1/jobs", "/api/upload-audio"})
+UPLOAD_PATHS = frozenset({"/v1/jobs", "/v1/jobs/remote", "/api/upload-audio"})
 RESUMABLE_PATH, RESUMABLE_METHODS = "/v1/uploads", frozenset({"POST", "PATCH"})
 UNKNOWN, NOT_FOUND = "unknown", 404
 MAX_SHOWN_PATH = 200

@@ -13,8 +13,8 @@ from ingest_service.auth.key_cache import KeyCache, unauthorized
 from ingest_service.middleware.problems import send_problem
 
 KEY_HEADERS = frozenset({b"x-api-key", b"api-key"})  # the second is that of Azure's clients
-OPEN_PATHS = ("/health/", "/schema/")
-OPEN_PATH = "/schema"
+OPEN_FOLDERS = ("/health/", "/schema/", "/docs/")
+OPEN_PATHS = frozenset({"/schema", "/docs"})
 
 
 def with_authentication(app: ASGIApp, keys: Callable[[], KeyCache]) -> ASGIApp:
@@ -44,7 +44,7 @@ def without_authentication(app: ASGIApp) -> ASGIApp:
 
 def is_open(method: str, path: str) -> bool:
     """Return whether a request needs no key."""
-    return method == "OPTIONS" or path == OPEN_PATH or path.startswith(OPEN_PATHS)
+    return method == "OPTIONS" or path in OPEN_PATHS or path.startswith(OPEN_FOLDERS)
 
 
 def presented_key(headers: Iterable[tuple[bytes, bytes]]) -> bytes:

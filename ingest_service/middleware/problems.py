@@ -14,6 +14,7 @@ from litestar.types import ExceptionHandlersMap, Send
 
 from ingest_service.errors import IngestError, LimitError, OutageError
 from ingest_service.middleware.answer_headers import missing_security_headers
+from ingest_service.middleware.head import allowed_methods
 from ingest_service.problem_types import PROBLEM_TYPES
 from ingest_service.readiness import OUTAGES
 from ingest_service.request_record import note_problem
@@ -74,7 +75,10 @@ def answer_http_exception(request: AnyRequest, error: HTTPException) -> Response
     if parameters := _invalid_parameters(request, error):
         return problem("invalid_parameter", f"{'; '.join(parameters)}.")
     code = CODE_OF_STATUS.get(error.status_code, "invalid_request")
-    return problem(code, "", dict(error.headers or {}))  # the framework's text may have the path and the query
+    headers = dict(error.headers or {})
+    if "allow" in headers:
+        headers["allow"] = allowed_methods(headers["allow"].split(", "))
+    return problem(code, "", headers)  # the framework's text may have the path and the query
 
 
 def _invalid_parameters(request: AnyRequest, error: HTTPException) -> list[str]:

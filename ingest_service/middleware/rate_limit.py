@@ -59,7 +59,7 @@ def _all_keys_of(caller: Caller) -> str:
 
 def is_free(scope: HTTPScope) -> bool:
     """Return whether a request is not counted: one that needs no key, or the operator's monitoring."""
-    if scope["path"] == METRICS_PATH and scope["method"] == "GET":
+    if scope["path"] == METRICS_PATH and scope["method"] in {"GET", "HEAD"}:
         return caller_of(scope).operates
     return is_open(scope["method"], scope["path"])
 

@@ -1,18 +1,21 @@
-"""The OpenAPI document at `/schema`, with the problems of each route and examples.
-
-It is served as JSON only: the usual viewers load code from other servers.
-"""
+"""The problems of each route in the OpenAPI document, and examples."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from litestar import Router
-from litestar.openapi import OpenAPIConfig, ResponseSpec
-from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, Example, OpenAPIResponse, Operation, SecurityRequirement
+from litestar.openapi import ResponseSpec
+from litestar.openapi.spec import (
+    Components,
+    Example,
+    OpenAPIMediaType,
+    OpenAPIResponse,
+    Operation,
+    Schema,
+    SecurityRequirement,
+)
+from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
-from ingest_service.auth.caller import OPEN
 from ingest_service.problem_types import PROBLEM_TYPES
 from ingest_service.readiness import Readiness
 from shared.schemas.api import JobAccepted, JobView, Problem
@@ -44,17 +47,20 @@ def _example(code: str) -> dict[str, object]:
     return {"type": "about:blank", "title": kind.title, "status": kind.status, "code": code, "detail": kind.detail}
 
 
+# Of every route. The 400 replaces the framework's own description, which routes with parameters would have.
+ANY_ROUTE: Specs = problems("invalid_request", "internal")
 # Of every route that needs a key, or, without keys, a loopback host and no foreign page.
-ACCESS = problems("unauthorized", "forbidden", "rate_limited", "host_not_allowed", "origin_not_allowed")
+ACCESS = {
+    **ANY_ROUTE,
+    **problems("unauthorized", "forbidden", "rate_limited", "host_not_allowed", "origin_not_allowed"),
+}
 UNAVAILABLE = ACCESS | problems("database_unavailable", "storage_unavailable")
-# Replaces the framework's own description of 400 for routes with parameters.
-ANY_REQUEST = ACCESS | problems("invalid_request")
-NOT_FOUND: Specs = ANY_REQUEST | problems("not_found", "database_unavailable")
+NOT_FOUND: Specs = ACCESS | problems("not_found", "database_unavailable")
 WRONG_PARAMETER: Specs = ACCESS | problems("invalid_parameter", "database_unavailable")
-ONE_JOB: Specs = ANY_REQUEST | problems("not_found", "job_erased", "database_unavailable")
-CANCEL: Specs = ANY_REQUEST | problems("not_found", "job_ended", "job_erased", "database_unavailable")
-SEND_AGAIN: Specs = ANY_REQUEST | problems("not_found", "not_ended", "no_webhook", "job_erased", "database_unavailable")
-DIARIZE: Specs = ANY_REQUEST | problems(
+ONE_JOB: Specs = ACCESS | problems("not_found", "job_erased", "database_unavailable")
+CANCEL: Specs = ACCESS | problems("not_found", "job_ended", "job_erased", "database_unavailable")
+SEND_AGAIN: Specs = ACCESS | problems("not_found", "not_ended", "no_webhook", "job_erased", "database_unavailable")
+DIARIZE: Specs = ACCESS | problems(
     "invalid_option",
     "not_found",
     "not_ended",
@@ -67,17 +73,16 @@ DIARIZE: Specs = ANY_REQUEST | problems(
     "rate_limited",
     "database_unavailable",
 )
-REDRIVE: Specs = ANY_REQUEST | problems(
-    "not_found", "no_dead_letter", "job_erased", "audio_erased", "database_unavailable"
-)
-DISMISS: Specs = ANY_REQUEST | problems("not_found", "no_dead_letter", "database_unavailable")
+REDRIVE: Specs = ACCESS | problems("not_found", "no_dead_letter", "job_erased", "audio_erased", "database_unavailable")
+DISMISS: Specs = ACCESS | problems("not_found", "no_dead_letter", "database_unavailable")
 RESULT_PROBLEMS: Specs = UNAVAILABLE | problems(
     "invalid_parameter", "not_found", "no_denoised_audio", "not_ready", "job_failed", "job_cancelled", "job_erased"
 )
 READY: Specs = {
+    **ANY_ROUTE,
     503: ResponseSpec(
         Readiness, generate_examples=False, description="Uploads are refused; `away` names the unavailable dependencies"
-    )
+    ),
 }
 
 _LINKS = {
@@ -107,7 +112,7 @@ _ACCEPTED: Specs = {
 }
 SUBMIT: Specs = {**_ACCEPTED, **problems(*_SUBMIT_CODES)}
 _OF_DIRECT = ("not_found", "upload_gone", "upload_not_there", "upload_claimed")
-SUBMIT_ANY: Specs = {**_ACCEPTED, **problems(*_SUBMIT_CODES, *_OF_DIRECT)}
+SUBMIT_REMOTE: Specs = {**_ACCEPTED, **problems(*_SUBMIT_CODES, *_OF_DIRECT)}
 
 AUDIO: Specs = {
     200: ResponseSpec(bytes, generate_examples=False, description="The audio", media_type="audio/*"),
@@ -139,22 +144,8 @@ class MediaTypes(Operation):
     """Add the media types of video and of unknown containers: the framework describes one type only."""
 
     def __post_init__(self) -> None:
+        described = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY))
         for status in ("200", "206"):
             response = (self.responses or {}).get(status)
-            if isinstance(response, OpenAPIResponse) and response.content is not None:
-                described = response.content["audio/*"]
-                response.content |= dict.fromkeys(("video/*", "application/octet-stream"), described)
-
-
-def openapi_config(version: str, *, security: Security | None = None) -> OpenAPIConfig:
-    """Return the configuration. `security`: how to send an API key, if keys are needed."""
-    return OpenAPIConfig(
-        title="Headrace",
-        version=version,
-        description="Accepts audio at any rate and transcribes it asynchronously. Errors are problem+json.",
-        use_handler_docstrings=True,
-        components=security.schemes if security else Components(),
-        security=list(security.either) if security else None,
-        openapi_router=Router("/schema", route_handlers=[], include_in_schema=False, opt=OPEN),
-        render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
-    )
+            if isinstance(response, OpenAPIResponse):
+                response.content = dict.fromkeys(("audio/*", "video/*", "application/octet-stream"), described)

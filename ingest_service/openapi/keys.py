@@ -17,7 +17,7 @@ from litestar.openapi.spec.enums import OpenAPIType
 from ingest_service.auth.api_keys import MAX_EXPIRES_DAYS, PURPOSE, CreatedApiKey
 from ingest_service.auth.caller import Scope
 from ingest_service.auth.webhook_secrets import DAY_S, MAX_PREVIOUS_VALID_S, NewWebhookSecret
-from ingest_service.openapi.document import ACCESS, ANY_REQUEST, NOT_FOUND, Security, Specs, problems
+from ingest_service.openapi.document import ACCESS, NOT_FOUND, Security, Specs, problems
 
 _BEARER = SecurityScheme(type="http", scheme="bearer", description="`Authorization: Bearer hr_…`")
 _HEADER = SecurityScheme(
@@ -70,7 +70,7 @@ class CreateKey(Operation):
 
 CREATE: Specs = {
     201: ResponseSpec(CreatedApiKey, generate_examples=False, description="The new key, shown only here"),
-    **ANY_REQUEST,
+    **ACCESS,
     **problems("invalid_parameter", "invalid_request"),
     **problems("unauthorized", "forbidden", "origin_not_allowed", "page_not_allowed"),
     **problems("too_many_keys", "too_large", "unsupported_content_type", "database_unavailable"),
@@ -105,7 +105,7 @@ class RotateSecret(Operation):
 
 ROTATE: Specs = {
     201: ResponseSpec(NewWebhookSecret, generate_examples=False, description="The new secret, shown only here"),
-    **ANY_REQUEST,
+    **ACCESS,
     **problems("unauthorized", "forbidden", "origin_not_allowed", "page_not_allowed"),
     **problems("invalid_parameter", "invalid_request"),
     **problems("too_many_secrets", "too_large", "unsupported_content_type", "database_unavailable"),

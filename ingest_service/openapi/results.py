@@ -12,17 +12,10 @@ from litestar.openapi.spec.enums import OpenAPIType
 from ingest_service.jobs.views import JobState, event
 from ingest_service.openapi.document import EXAMPLE_JOB_ID, ONE_JOB, problems
 from ingest_service.subtitles.cue_size import CueSize
-from ingest_service.subtitles.formats import MEDIA_TYPES, render
+from ingest_service.subtitles.formats import MEDIA_TYPES, render, text_type
+from shared.schemas.api import JobEvent
 from shared.schemas.states import JobStatus, Stage
 from shared.schemas.transcript import Transcript
-
-
-class ServerSentEvent(msgspec.Struct, frozen=True):
-    """One event of the stream, as a client's library returns it."""
-
-    id: str
-    data: str
-
 
 _STATE = JobState(
     generation=1,
@@ -37,7 +30,7 @@ _EXAMPLE = event(UUID(EXAMPLE_JOB_ID), _STATE).decode()
 
 EVENTS: Mapping[int, ResponseSpec] = {
     200: ResponseSpec(
-        ServerSentEvent,
+        str | JobEvent,  # type: ignore[arg-type] # a union has a schema, too
         generate_examples=False,
         description="A stream of unnamed events, each with an `id`; their `data` is a JobEvent as JSON",
         media_type="text/event-stream",
@@ -75,8 +68,15 @@ TRANSCRIPT: Mapping[int, ResponseSpec] = {
     200: ResponseSpec(
         Transcript,
         generate_examples=False,
-        description="The transcript in the requested format",
+        description="The transcript",
         examples=[Example(id="json", value=_EXAMPLE_TRANSCRIPT)],
+    ),
+    304: ResponseSpec(None, generate_examples=False, description="The client has this text, by its `If-None-Match`"),
+    **problems("precondition_failed"),
+}
+TEXT: Mapping[int, ResponseSpec] = {
+    200: ResponseSpec(
+        str, generate_examples=False, description="The transcript in the requested format", media_type="text/plain"
     ),
     304: ResponseSpec(None, generate_examples=False, description="The client has this text, by its `If-None-Match`"),
     **problems("rate_limited", "too_many_renders"),
@@ -85,22 +85,30 @@ TRANSCRIPT: Mapping[int, ResponseSpec] = {
 
 
 @dataclass
+class OnlyJson(Operation):
+    """Leave out the parameters of text formats, which another route describes."""
+
+    def __post_init__(self) -> None:
+        self.parameters = [one for one in self.parameters or () if getattr(one, "param_in", "") != "query"]
+
+
+@dataclass
 class TextFormats(Operation):
-    """Add the text formats: the framework describes one media type only."""
+    """Describe each format by an example: the framework describes one media type only."""
 
     def __post_init__(self) -> None:
         response = (self.responses or {}).get("200")
-        if isinstance(response, OpenAPIResponse) and response.content is not None:
-            response.content |= _text_formats()
+        if isinstance(response, OpenAPIResponse):
+            response.content = _text_formats()
 
 
 def _text_formats() -> dict[str, OpenAPIMediaType]:
-    """Return the text formats by media type. Two formats share text/plain."""
+    """Return the text formats by media type. Most formats share text/plain."""
     transcript = msgspec.convert(_EXAMPLE_TRANSCRIPT, Transcript)
     described: dict[str, OpenAPIMediaType] = {}
-    for name, media_type in MEDIA_TYPES.items():
+    for name in MEDIA_TYPES:
         text = render(transcript, name, size=CueSize(), job_id=EXAMPLE_JOB_ID)
-        kind = media_type.partition(";")[0]
+        kind = text_type(name).partition(";")[0]
         same = described.setdefault(kind, OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING), examples={}))
         same.examples = {**(same.examples or {}), name: Example(summary=f"`format={name}`", value=text)}
     return described

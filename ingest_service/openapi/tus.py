@@ -8,12 +8,19 @@ from litestar.openapi import ResponseSpec
 from litestar.openapi.spec import OpenAPIMediaType, Operation, Parameter, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
-from ingest_service.openapi.document import ACCESS, Specs, problems
+from ingest_service.openapi.document import ACCESS, ANY_ROUTE, Specs, problems
 from ingest_service.tus.headers import ALGORITHMS, OFFSET_TYPE, VERSION
 
 BYTES = Schema(type=OpenAPIType.INTEGER, minimum=0)
 TEXT = Schema(type=OpenAPIType.STRING)
-BODY = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY))
+# The type that generators know. tus clients send another.
+BODY = {
+    "application/octet-stream": OpenAPIMediaType(
+        schema=Schema(
+            type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY, description=f"tus clients send `{OFFSET_TYPE}`."
+        )
+    )
+}
 CHECKSUM = Schema(type=OpenAPIType.STRING, pattern=rf"^({'|'.join(ALGORITHMS)}) [A-Za-z0-9+/]+=*$")
 
 
@@ -53,7 +60,7 @@ class Create(Operation):
 
     def __post_init__(self) -> None:
         self.parameters = _with_parameters(self.parameters, TUS_RESUMABLE, LENGTH, DEFERRED, METADATA, SUM)
-        self.request_body = RequestBody(content={OFFSET_TYPE: BODY}, required=False)
+        self.request_body = RequestBody(content=BODY, required=False)
 
 
 @dataclass
@@ -62,7 +69,7 @@ class Append(Operation):
 
     def __post_init__(self) -> None:
         self.parameters = _with_parameters(self.parameters, TUS_RESUMABLE, OFFSET, LENGTH, SUM)
-        self.request_body = RequestBody(content={OFFSET_TYPE: BODY}, required=True)
+        self.request_body = RequestBody(content=BODY, required=True)
 
 
 def _with_parameters(given: Sequence[Any] | None, *more: Parameter) -> list[Any]:
@@ -79,9 +86,10 @@ STORING = ACCESS | problems(
     *("unsupported_media", "storage_full", "quota_exceeded", "rate_limited"),
     *("database_unavailable", "storage_unavailable"),
 )
-OPTIONS: Specs = _answer(
-    204, "The features, in `Tus-Version`, `Tus-Extension`, `Tus-Checksum-Algorithm` and `Tus-Max-Size`"
-)
+OPTIONS: Specs = {
+    **_answer(204, "The features, in `Tus-Version`, `Tus-Extension`, `Tus-Checksum-Algorithm` and `Tus-Max-Size`"),
+    **ANY_ROUTE,
+}
 CREATE: Specs = {
     **_answer(201, "Created. `Location` names it; `Upload-Offset` is the number of stored bytes."),
     **STORING,

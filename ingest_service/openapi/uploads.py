@@ -1,11 +1,14 @@
-"""Bodies and options of uploads in the OpenAPI document, written by hand: handlers read the body as a stream."""
+"""Bodies and options of uploads in the OpenAPI document, written by hand: handlers read the body as a stream.
+
+Each operation has one structured body, because generators of clients use one of several only. The routes accept more
+than the document says: options in the query, and JSON at `/v1/jobs`. The descriptions and docs/api.md name these.
+"""
 
 from dataclasses import dataclass
 from typing import Any
 
 from litestar.openapi import ResponseSpec
 from litestar.openapi.spec import (
-    Encoding,
     Example,
     OpenAPIMediaType,
     Operation,
@@ -24,6 +27,7 @@ from shared.media.sniff_container import ACCEPTED
 from shared.schemas.api import DirectUpload
 from shared.schemas.options import submission_schema
 
+RAW_TYPE = "application/octet-stream"
 EXAMPLE_UPLOAD_ID = EXAMPLE_JOB_ID
 _EXAMPLE = {
     "upload_id": EXAMPLE_UPLOAD_ID,
@@ -44,60 +48,82 @@ PRESIGNED: Specs = {
 }
 
 
-BINARY = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY, description=f"The audio: {ACCEPTED}.")
 EXAMPLE_URL = "https://example.com/interview.mp3"
-EXAMPLE_OPTIONS = {"language": "en", "denoise": True, "metadata": {"call": 4711}}
 EXAMPLE_FIELDS = {
     AUDIO_FIELD: "(the bytes of interview.mp3)",
     "language": "en",
     "webhook_url": "https://example.com/hook",
     "metadata": '{"call": 4711}',
 }
+METADATA_IN_FORM = {  # generators encode an object as JSON, and anything else as plain text
+    "type": "object",
+    "additionalProperties": True,
+    "description": "Returned with the job. Any other JSON value is accepted, too.",
+}
 
 
-def _option_schemas() -> dict[str, Reference | Schema]:
-    return {name: _schema(definition) for name, definition in submission_schema().items()}
+def _components() -> dict[str, dict[str, Any]]:
+    """Return the JSON schemas of the bodies by name, with one of its own for each option that lists its values."""
+    options, named = {}, {}
+    for name, definition in submission_schema().items():
+        given = _given(definition)
+        if "enum" in given:
+            title = name.title().replace("_", "")
+            named[title] = {"type": "string", **given}
+            given = {"$ref": f"#/components/schemas/{title}"}
+        options[name] = given
+    return named | {
+        FORM: _body({AUDIO_FIELD: BINARY, **options, "metadata": METADATA_IN_FORM}, AUDIO_FIELD),
+        URL_BODY: _body({URL_FIELD: AUDIO_URL, **options}, URL_FIELD),
+        UPLOAD_BODY: _body({UPLOAD_FIELD: UPLOAD_ID, **options}, UPLOAD_FIELD),
+    }
 
 
-def _schema(definition: dict[str, Any]) -> Schema:
-    """Return Litestar's object for a JSON schema. An optional option is described by its type when given."""
-    given = definition.get("anyOf", [definition])[0]
-    return Schema(
-        type=OpenAPIType(given["type"]) if "type" in given else None,
-        enum=given.get("enum"),
-        pattern=given.get("pattern"),
-        minimum=given.get("minimum"),
-        maximum=given.get("maximum"),
-        max_length=given.get("maxLength"),
-        description=given.get("description"),
-        default=definition.get("default"),
-    )
+def _given(definition: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of an option that is given: one that is not has no null, but is left out."""
+    given: dict[str, Any] = definition.get("anyOf", [definition])[0]
+    default = definition.get("default")
+    return given | ({} if default is None else {"default": default})
 
 
-OPTIONS = _option_schemas()
-FORM = Schema(
-    type=OpenAPIType.OBJECT,
-    required=[AUDIO_FIELD],
-    properties={
-        AUDIO_FIELD: BINARY,
-        **OPTIONS,
-        "options": Schema(
-            type=OpenAPIType.OBJECT,
-            properties=OPTIONS,
-            additional_properties=False,
-            description="Several options as one JSON object, instead of one field each.",
-            examples=[EXAMPLE_OPTIONS],
-        ),
-    },
-    additional_properties=False,
-)
-AS_JSON = Encoding(content_type="application/json")
+def _body(properties: dict[str, Any], required: str) -> dict[str, Any]:
+    return {"type": "object", "required": [required], "properties": properties, "additionalProperties": False}
+
+
+BINARY = {"type": "string", "format": "binary", "description": f"The audio: {ACCEPTED}."}
+AUDIO_URL = {
+    "type": "string",
+    "pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\\/?#@]+([/?#][^\s\\]*)?$",
+    "maxLength": MAX_URL_CHARS,
+    "description": "The URL of the audio. Redirects are followed; the addresses must be public.",
+}
+UPLOAD_ID = {
+    "type": "string",
+    "format": "uuid",
+    "description": "The `upload_id` of `/v1/uploads/presigned`, after the upload to its URL.",
+}
+FORM, URL_BODY, UPLOAD_BODY = "SubmitForm", "SubmitUrl", "SubmitUpload"
+COMPONENTS = _components()
+
 FORM_BODY = OpenAPIMediaType(
-    schema=FORM,
-    encoding={"metadata": AS_JSON, "options": AS_JSON},
+    schema=Reference(ref=f"#/components/schemas/{FORM}"),
     examples={"form": Example(summary="A file and three options", value=EXAMPLE_FIELDS)},
 )
-RAW_BODY = OpenAPIMediaType(schema=BINARY)
+RAW_BODY = OpenAPIMediaType(
+    schema=Schema(
+        type=OpenAPIType.STRING,
+        format=OpenAPIFormat.BINARY,
+        description="The audio alone. Options go into the query, each named like its field of the form. `audio/*` and"
+        " `video/*` are accepted, too.",
+    )
+)
+REMOTE_BODY = OpenAPIMediaType(
+    schema=Schema(one_of=[Reference(ref=f"#/components/schemas/{name}") for name in (URL_BODY, UPLOAD_BODY)]),
+    examples={
+        "url": Example(summary="A URL and an option", value={URL_FIELD: EXAMPLE_URL, "language": "en"}),
+        "upload": Example(summary="A presigned upload", value={UPLOAD_FIELD: EXAMPLE_JOB_ID}),
+    },
+)
 
 
 KEY = Schema(type=OpenAPIType.STRING, pattern="^[!-~]+$", min_length=1, max_length=255)
@@ -127,31 +153,6 @@ HEADERS = [
     ),
     Parameter(name="Repr-Digest", param_in="header", schema=DIGESTS, description="The same as `Content-Digest`."),
 ]
-JSON_BODY = OpenAPIMediaType(
-    schema=Schema(
-        type=OpenAPIType.OBJECT,
-        one_of=[Schema(required=[URL_FIELD]), Schema(required=[UPLOAD_FIELD])],
-        properties={
-            UPLOAD_FIELD: Schema(
-                type=OpenAPIType.STRING,
-                format=OpenAPIFormat.UUID,
-                description="The `upload_id` of `/v1/uploads/presigned`, after the upload to its URL.",
-            ),
-            URL_FIELD: Schema(
-                type=OpenAPIType.STRING,
-                pattern=r"^https?://[^\s\\/?#@]+([/?#][^\s\\]*)?$",
-                max_length=MAX_URL_CHARS,
-                description="The URL of the audio. Redirects are followed; the addresses must be public.",
-            ),
-            **OPTIONS,
-        },
-        additional_properties=False,
-    ),
-    examples={
-        "url": Example(summary="A URL and an option", value={URL_FIELD: EXAMPLE_URL, "language": "en"}),
-        "upload": Example(summary="A presigned upload", value={UPLOAD_FIELD: EXAMPLE_JOB_ID}),
-    },
-)
 
 
 @dataclass
@@ -160,17 +161,16 @@ class FormUpload(Operation):
 
     def __post_init__(self) -> None:
         self.request_body = RequestBody(content={FORM_TYPE: FORM_BODY}, required=True)
-        self.parameters = [*_query_parameters(), *HEADERS]
+        self.parameters = [*HEADERS]
 
 
 @dataclass
 class AnyUpload(Operation):
-    """Adds three bodies: a form, the audio alone with options in the query, or JSON with a URL or an upload id."""
+    """Adds two bodies: a form, or the audio alone. The form is first: some generators use the first body only."""
 
     def __post_init__(self) -> None:
-        raw = dict.fromkeys(("audio/*", "video/*", "application/octet-stream"), RAW_BODY)
-        self.request_body = RequestBody(content={FORM_TYPE: FORM_BODY, **raw, JSON_TYPE: JSON_BODY}, required=True)
-        self.parameters = [*_query_parameters(), *HEADERS]
+        self.request_body = RequestBody(content={FORM_TYPE: FORM_BODY, RAW_TYPE: RAW_BODY}, required=True)
+        self.parameters = [*HEADERS]
 
 
 @dataclass
@@ -181,7 +181,10 @@ class Waiting(Operation):
         self.parameters = [*(self.parameters or []), PREFER]
 
 
-def _query_parameters() -> list[Any]:
-    typed = [Parameter(name=name, param_in="query", schema=OPTIONS[name]) for name in OPTIONS if name != "metadata"]
-    any_json = {"application/json": OpenAPIMediaType(schema=Schema())}
-    return [*typed, Parameter(name="metadata", param_in="query", content=any_json)]
+@dataclass
+class RemoteUpload(Operation):
+    """Adds JSON with a URL or an upload id, and options."""
+
+    def __post_init__(self) -> None:
+        self.request_body = RequestBody(content={JSON_TYPE: REMOTE_BODY}, required=True)
+        self.parameters = [*HEADERS]

@@ -23,6 +23,8 @@ URL_EXPIRES_S = 300.0  # for the start of a download and of its later ranges
     operation_class=MediaTypes,
     responses={**RESULT_PROBLEMS, **AUDIO},
     opt=needs(Scope.READ),
+    operation_id="getAudio",
+    tags=["results"],
     summary="Get the audio",
 )
 async def get_audio(

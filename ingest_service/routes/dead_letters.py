@@ -20,7 +20,12 @@ AnyTenant = Annotated[str | None, QueryParameter(pattern=TENANT_OR_ALL, descript
 
 
 @get(
-    "/v1/dead-letters", responses=WRONG_PARAMETER, opt=needs(Scope.ADMIN, or_operator=True), summary="List dead letters"
+    "/v1/dead-letters",
+    responses=WRONG_PARAMETER,
+    opt=needs(Scope.ADMIN, or_operator=True),
+    operation_id="listDeadLetters",
+    tags=["dead-letters"],
+    summary="List dead letters",
 )
 async def get_dead_letters(  # noqa: PLR0913 - one for each query parameter
     caller: NamedDependency[Caller],
@@ -46,6 +51,8 @@ async def get_dead_letters(  # noqa: PLR0913 - one for each query parameter
     responses=REDRIVE,
     status_code=202,
     opt=needs(Scope.ADMIN, or_operator=True),
+    operation_id="redriveJob",
+    tags=["dead-letters"],
     summary="Redrive a job",
 )
 async def redrive_one(
@@ -66,6 +73,8 @@ async def redrive_one(
     responses=WRONG_PARAMETER,
     status_code=200,
     opt=needs(Scope.ADMIN, or_operator=True),
+    operation_id="redriveAllJobs",
+    tags=["dead-letters"],
     summary="Redrive all dead letters",
 )
 async def redrive_all(
@@ -86,6 +95,8 @@ async def redrive_all(
     "/v1/dead-letters/{job_id:str}",
     responses=DISMISS,
     opt=needs(Scope.ADMIN, or_operator=True),
+    operation_id="discardDeadLetter",
+    tags=["dead-letters"],
     summary="Discard a dead letter",
 )
 async def discard(

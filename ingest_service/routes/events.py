@@ -22,7 +22,14 @@ LastEventId = Annotated[
 ]
 
 
-@get("/v1/jobs/{job_id:str}/events", responses=EVENTS, opt=needs(Scope.READ), summary="Follow a job")
+@get(
+    "/v1/jobs/{job_id:str}/events",
+    responses=EVENTS,
+    opt=needs(Scope.READ),
+    operation_id="followJob",
+    tags=["jobs"],
+    summary="Follow a job",
+)
 async def get_events(
     job_id: FromPath[str],
     caller: NamedDependency[Caller],

@@ -22,7 +22,15 @@ from shared.schemas.api import JobAccepted, JobList, JobView, Links
 from shared.schemas.states import JobStatus
 
 
-@get("/v1/jobs/{job_id:str}", operation_class=Waiting, responses=ONE_JOB, opt=needs(Scope.READ), summary="Get a job")
+@get(
+    "/v1/jobs/{job_id:str}",
+    operation_class=Waiting,
+    responses=ONE_JOB,
+    opt=needs(Scope.READ),
+    operation_id="getJob",
+    tags=["jobs"],
+    summary="Get a job",
+)
 async def get_job(
     job_id: FromPath[str],
     request: Request[Any, Any, Any],
@@ -40,7 +48,14 @@ async def get_job(
     return Response(await services.jobs.get(caller.tenant, job_id))
 
 
-@get("/v1/jobs", responses=WRONG_PARAMETER, opt=needs(Scope.READ), summary="List jobs")
+@get(
+    "/v1/jobs",
+    responses=WRONG_PARAMETER,
+    opt=needs(Scope.READ),
+    operation_id="listJobs",
+    tags=["jobs"],
+    summary="List jobs",
+)
 async def list_jobs(
     caller: NamedDependency[Caller],
     services: NamedDependency[Services],
@@ -54,7 +69,13 @@ async def list_jobs(
 
 
 @post(
-    "/v1/jobs/{job_id:str}/cancel", responses=CANCEL, status_code=200, opt=needs(Scope.SUBMIT), summary="Cancel a job"
+    "/v1/jobs/{job_id:str}/cancel",
+    responses=CANCEL,
+    status_code=200,
+    opt=needs(Scope.SUBMIT),
+    operation_id="cancelJob",
+    tags=["jobs"],
+    summary="Cancel a job",
 )
 async def cancel(
     job_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
@@ -74,6 +95,8 @@ MAX_SPEAKERS_BODY_BYTES = 16 << 10
     status_code=202,
     request_max_body_size=MAX_SPEAKERS_BODY_BYTES,
     opt=needs(Scope.SUBMIT),
+    operation_id="diarizeJob",
+    tags=["jobs"],
     summary="Find the speakers again",
 )
 async def diarize(
@@ -93,7 +116,14 @@ async def diarize(
     return JobAccepted(job_id=job_id, status=status, links=Links.of(job_id))
 
 
-@delete("/v1/jobs/{job_id:str}", responses=NOT_FOUND, opt=needs(Scope.SUBMIT), summary="Erase a job")
+@delete(
+    "/v1/jobs/{job_id:str}",
+    responses=NOT_FOUND,
+    opt=needs(Scope.SUBMIT),
+    operation_id="eraseJob",
+    tags=["jobs"],
+    summary="Erase a job",
+)
 async def erase(job_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]) -> None:
     """Erase the audio, the results and the client's metadata. A job that has not ended is cancelled first."""
     await erase_job(services.database, services.notifier, services.blobs, caller.tenant, job_id)

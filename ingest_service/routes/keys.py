@@ -18,6 +18,8 @@ MAX_BODY_BYTES = 16 << 10
     responses=CREATE,
     opt=needs(Scope.ADMIN, gives_secret=True),
     request_max_body_size=MAX_BODY_BYTES,
+    operation_id="createApiKey",
+    tags=["keys"],
     summary="Create an API key",
 )
 async def create_api_key(
@@ -28,14 +30,28 @@ async def create_api_key(
         return await create_key(connection, caller.tenant, data)
 
 
-@get("/v1/keys", responses=LIST, opt=needs(Scope.ADMIN), summary="List API keys")
+@get(
+    "/v1/keys",
+    responses=LIST,
+    opt=needs(Scope.ADMIN),
+    operation_id="listApiKeys",
+    tags=["keys"],
+    summary="List API keys",
+)
 async def list_api_keys(caller: NamedDependency[Caller], services: NamedDependency[Services]) -> ApiKeyList:
     """The tenant's keys: the valid ones, then the others, each newest first. The keys themselves are not shown."""
     async with services.database.reading(caller.tenant) as connection:
         return await list_keys(connection, caller.tenant)
 
 
-@delete("/v1/keys/{key_id:str}", responses=REVOKE, opt=needs(Scope.ADMIN), summary="Revoke an API key")
+@delete(
+    "/v1/keys/{key_id:str}",
+    responses=REVOKE,
+    opt=needs(Scope.ADMIN),
+    operation_id="revokeApiKey",
+    tags=["keys"],
+    summary="Revoke an API key",
+)
 async def revoke_api_key(
     key_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
 ) -> None:

@@ -7,7 +7,7 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 
 from ingest_service.auth.caller import OPEN, Caller, Scope, needs
-from ingest_service.openapi.document import METRICS, READY
+from ingest_service.openapi.document import ANY_ROUTE, METRICS, READY
 from ingest_service.readiness import Readiness
 from ingest_service.routes.usage import read_usage
 from ingest_service.services import Services
@@ -17,13 +17,30 @@ from shared.telemetry.expose_metrics import MEDIA_TYPE, expose_metrics
 from shared.telemetry.metric_registry import MetricRegistry
 
 
-@get("/health/live", opt=OPEN, security=[{}], summary="Is the process alive?", sync_to_thread=False)
+@get(
+    "/health/live",
+    responses=ANY_ROUTE,
+    opt=OPEN,
+    security=[{}],
+    operation_id="getLiveness",
+    tags=["monitoring"],
+    summary="Is the process alive?",
+    sync_to_thread=False,
+)
 def live() -> dict[str, str]:
     """Always 200: the process serves requests."""
     return {"status": "alive"}
 
 
-@get("/health/ready", responses=READY, opt=OPEN, security=[{}], summary="Are uploads accepted?")
+@get(
+    "/health/ready",
+    responses=READY,
+    opt=OPEN,
+    security=[{}],
+    operation_id="getReadiness",
+    tags=["monitoring"],
+    summary="Are uploads accepted?",
+)
 async def ready(services: NamedDependency[Services]) -> Response[Readiness]:
     """200 if uploads are accepted, otherwise 503. `away` names the unavailable dependencies.
 
@@ -34,7 +51,14 @@ async def ready(services: NamedDependency[Services]) -> Response[Readiness]:
     return Response(readiness, status_code=200 if readiness.ready else 503)
 
 
-@get("/metrics", responses=METRICS, opt=needs(Scope.ADMIN, or_operator=True), summary="Get the metrics")
+@get(
+    "/metrics",
+    responses=METRICS,
+    opt=needs(Scope.ADMIN, or_operator=True),
+    operation_id="getMetrics",
+    tags=["monitoring"],
+    summary="Get the metrics",
+)
 async def get_metrics(caller: NamedDependency[Caller], services: NamedDependency[Services]) -> Response[str]:
     """Metrics as Prometheus text, summed over the processes that share a metrics folder.
 

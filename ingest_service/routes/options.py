@@ -11,6 +11,7 @@ from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 
 from ingest_service.auth.caller import OPEN
+from ingest_service.middleware.head import allowed_methods
 
 
 def answering_options(routes: Sequence[HTTPRouteHandler | Router]) -> HTTPRouteHandler:
@@ -29,4 +30,4 @@ def answering_options(routes: Sequence[HTTPRouteHandler | Router]) -> HTTPRouteH
 def _answer(request: Request[Any, Any, Any]) -> Response[None]:
     template = request.scope["path_template"]
     methods = next(route.methods for route in request.app.routes if template in {route.path, route.path_format})
-    return Response(None, status_code=204, headers={"Allow": ", ".join(sorted(methods))})
+    return Response(None, status_code=204, headers={"Allow": allowed_methods(methods)})

@@ -1,6 +1,10 @@
-"""`GET /v1/jobs/{job_id}/transcript`: the transcript as JSON, plain text, subtitles or RTTM."""
+"""`GET /v1/jobs/{job_id}/transcript`: the transcript as JSON, plain text, subtitles or RTTM.
 
-from typing import Annotated, Any, Literal
+`GET /v1/jobs/{job_id}/transcript/text`: the text formats alone. The document describes JSON at the first route and text
+at the second, because generated clients decode all answers of a route in one way.
+"""
+
+from typing import Annotated, Any, Literal, NamedTuple
 
 from litestar import Request, Response, get
 from litestar.di import NamedDependency
@@ -9,14 +13,15 @@ from litestar.response import Stream
 
 from ingest_service.auth.caller import Caller, Scope, needs
 from ingest_service.jobs.download_names import content_disposition, result_name
+from ingest_service.jobs.queries import JobResults
 from ingest_service.jobs.renders import RenderKey
 from ingest_service.jobs.results import find_transcript
 from ingest_service.openapi.document import RESULT_PROBLEMS
-from ingest_service.openapi.results import TRANSCRIPT, TextFormats
+from ingest_service.openapi.results import TEXT, TRANSCRIPT, OnlyJson, TextFormats
 from ingest_service.routes.conditional import Validators, early_answer
 from ingest_service.services import Services
-from ingest_service.subtitles.formats import MEDIA_TYPES, TextFormat
-from shared.blobs.blob_facts import BlobVersion
+from ingest_service.subtitles.cue_size import CueSize
+from ingest_service.subtitles.formats import MEDIA_TYPES, TextFormat, text_type
 
 Format = FromQuery[Literal["json", TextFormat]]
 MaxChars = Annotated[int | None, QueryParameter(ge=10, le=200, description="The most columns of a subtitle line")]
@@ -28,9 +33,11 @@ MaxSeconds = Annotated[
 
 @get(
     "/v1/jobs/{job_id:str}/transcript",
-    operation_class=TextFormats,
+    operation_class=OnlyJson,
     responses={**RESULT_PROBLEMS, **TRANSCRIPT},
     opt=needs(Scope.READ),
+    operation_id="getTranscript",
+    tags=["results"],
     summary="Get the transcript",
 )
 async def get_transcript(  # noqa: PLR0913 - one for each query parameter
@@ -44,32 +51,77 @@ async def get_transcript(  # noqa: PLR0913 - one for each query parameter
     max_lines: MaxLines = None,
     max_seconds: MaxSeconds = None,
 ) -> Response[Any]:
-    """The transcript of a COMPLETED job. Times are seconds. The settings have the defaults for subtitles.
+    """The transcript of a COMPLETED job. Times are seconds. Text and subtitles: see `/transcript/text`.
 
     `ETag` identifies the text; with `If-None-Match`, 304 if the client has it.
     """
     job = await services.jobs.get_results(caller.tenant, job_id)
-    blob = await find_transcript(services.blobs, job)
-    named = {"Content-Disposition": content_disposition("inline", result_name(job.filename, job.job_id, format))}
     if format == "json":
-        return _stored(request, services, blob, named)
+        return await _stored(request, services, job)
     size = services.cue_size.but(max_chars=max_chars, max_lines=max_lines, max_seconds=max_seconds)
-    text = await services.renders.get(caller.tenant, RenderKey(blob, str(job.job_id), format, size))
-    current = Validators.of_text(text)
-    early = early_answer(request.headers, current)
-    return early or Response(text, media_type=MEDIA_TYPES[format], headers={**named, **current.headers()})
+    return await _rendered(request, services, caller, job, RenderAs(format, size, MEDIA_TYPES[format]))
 
 
-def _stored(
-    request: Request[Any, Any, Any], services: Services, blob: BlobVersion, named: dict[str, str]
+@get(
+    "/v1/jobs/{job_id:str}/transcript/text",
+    operation_class=TextFormats,
+    responses={**RESULT_PROBLEMS, **TEXT},
+    opt=needs(Scope.READ),
+    operation_id="getTranscriptText",
+    tags=["results"],
+    summary="Get the transcript as text or subtitles",
+)
+async def get_transcript_text(  # noqa: PLR0913 - one for each query parameter
+    request: Request[Any, Any, Any],
+    job_id: FromPath[str],
+    caller: NamedDependency[Caller],
+    services: NamedDependency[Services],
+    *,
+    format: FromQuery[TextFormat] = "txt",  # noqa: A002 - the contract's name
+    max_chars: MaxChars = None,
+    max_lines: MaxLines = None,
+    max_seconds: MaxSeconds = None,
 ) -> Response[Any]:
+    """The transcript of a COMPLETED job, as `text/…` in each format. The settings have the defaults for subtitles."""
+    job = await services.jobs.get_results(caller.tenant, job_id)
+    size = services.cue_size.but(max_chars=max_chars, max_lines=max_lines, max_seconds=max_seconds)
+    return await _rendered(request, services, caller, job, RenderAs(format, size, text_type(format)))
+
+
+class RenderAs(NamedTuple):
+    """The form of a text."""
+
+    format: TextFormat
+    size: CueSize
+    media_type: str
+
+
+async def _rendered(
+    request: Request[Any, Any, Any], services: Services, caller: Caller, job: JobResults, wanted: RenderAs
+) -> Response[Any]:
+    blob = await find_transcript(services.blobs, job)
+    key = RenderKey(blob, str(job.job_id), wanted.format, wanted.size)
+    text = await services.renders.get(caller.tenant, key)
+    current = Validators.of_text(text)
+    if early := early_answer(request.headers, current):
+        return early
+    headers = {**_named(job, wanted.format), **current.headers()}
+    return Response(text, media_type=wanted.media_type, headers=headers)
+
+
+async def _stored(request: Request[Any, Any, Any], services: Services, job: JobResults) -> Response[Any]:
     """Return the JSON as it is stored."""
+    blob = await find_transcript(services.blobs, job)
     current = Validators.of(blob)
     if early := early_answer(request.headers, current):
         return early
-    headers = {**named, **current.headers(), "Content-Length": str(blob.size)}
+    headers = {**_named(job, "json"), **current.headers(), "Content-Length": str(blob.size)}
     pieces = services.blobs.read(blob.key, 0, blob.size)  # a day of speech has 20 MB
     return Stream(pieces, media_type="application/json", headers=headers)
 
 
-ROUTES = (get_transcript,)
+def _named(job: JobResults, wanted: str) -> dict[str, str]:
+    return {"Content-Disposition": content_disposition("inline", result_name(job.filename, job.job_id, wanted))}
+
+
+ROUTES = (get_transcript, get_transcript_text)

@@ -25,6 +25,8 @@ AnyRequest = Request[Any, Any, Any]
     status_code=204,
     opt=OPEN,
     security=[{}],
+    operation_id=lambda _, __, parts: "getFeaturesOfUpload" if len(parts) > 2 else "getUploadFeatures",
+    tags=["uploads"],
     summary="Get the features of resumable uploads",
 )
 async def ask_abilities(services: NamedDependency[Services]) -> Response[None]:
@@ -39,6 +41,8 @@ async def ask_abilities(services: NamedDependency[Services]) -> Response[None]:
     status_code=201,
     request_max_body_size=None,  # counted while streaming
     opt=needs(Scope.SUBMIT),
+    operation_id="createUpload",
+    tags=["uploads"],
     summary="Create a resumable upload",
 )
 async def create(
@@ -55,6 +59,8 @@ async def create(
     operation_class=OfUpload,
     responses=SHOW,
     opt=needs(Scope.SUBMIT),
+    operation_id="getUpload",
+    tags=["uploads"],
     summary="Get the offset of an upload",
 )
 async def show(
@@ -72,6 +78,8 @@ async def show(
     status_code=204,
     request_max_body_size=None,  # counted while streaming
     opt=needs(Scope.SUBMIT),
+    operation_id="appendToUpload",
+    tags=["uploads"],
     summary="Append to an upload",
 )
 async def append(
@@ -88,6 +96,8 @@ async def append(
     operation_class=OfUpload,
     responses=TERMINATE,
     opt=needs(Scope.SUBMIT),
+    operation_id="terminateUpload",
+    tags=["uploads"],
     summary="Terminate an upload",
 )
 async def terminate(

@@ -27,7 +27,14 @@ FirstDay = Annotated[dt.date | None, QueryParameter(name="from", description="Th
 LastDay = Annotated[dt.date | None, QueryParameter(name="to", description="The last day, in UTC; default: today")]
 
 
-@get("/v1/usage", responses=WRONG_PARAMETER, opt=needs(Scope.READ), summary="Get the usage")
+@get(
+    "/v1/usage",
+    responses=WRONG_PARAMETER,
+    opt=needs(Scope.READ),
+    operation_id="getUsage",
+    tags=["usage"],
+    summary="Get the usage",
+)
 async def get_usage(
     caller: NamedDependency[Caller],
     services: NamedDependency[Services],

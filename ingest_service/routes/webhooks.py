@@ -16,7 +16,12 @@ MAX_BODY_BYTES = 4 << 10
 
 
 @get(
-    "/v1/jobs/{job_id:str}/webhook-attempts", responses=ONE_JOB, opt=needs(Scope.READ), summary="List webhook attempts"
+    "/v1/jobs/{job_id:str}/webhook-attempts",
+    responses=ONE_JOB,
+    opt=needs(Scope.READ),
+    operation_id="listWebhookAttempts",
+    tags=["webhooks"],
+    summary="List webhook attempts",
 )
 async def get_webhook_attempts(
     job_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
@@ -30,6 +35,8 @@ async def get_webhook_attempts(
     responses=SEND_AGAIN,
     status_code=202,
     opt=needs(Scope.SUBMIT),
+    operation_id="sendWebhookAgain",
+    tags=["webhooks"],
     summary="Send the webhook again",
 )
 async def send_webhook_again(
@@ -46,6 +53,8 @@ async def send_webhook_again(
     responses=ROTATE,
     opt=needs(Scope.ADMIN, gives_secret=True),
     request_max_body_size=MAX_BODY_BYTES,
+    operation_id="rotateWebhookSecret",
+    tags=["webhooks"],
     summary="Rotate the webhook secret",
 )
 async def rotate_webhook_secret(

@@ -13,12 +13,18 @@ from ingest_service.subtitles.pieces import REPLACEMENT
 from shared.schemas.transcript import Transcript, Turn
 
 TextFormat = Literal["txt", "srt", "vtt", "rttm"]
-MEDIA_TYPES: dict[TextFormat, str] = {
-    "txt": "text/plain; charset=utf-8",
+MEDIA_TYPES: dict[TextFormat, str] = {  # the framework adds the charset to `text/…`
+    "txt": "text/plain",
     "srt": "application/x-subrip; charset=utf-8",
-    "vtt": "text/vtt; charset=utf-8",
-    "rttm": "text/plain; charset=utf-8",
+    "vtt": "text/vtt",
+    "rttm": "text/plain",
 }
+
+
+def text_type(wanted: TextFormat) -> str:
+    """Return the media type for clients that decode only `text/…` as text."""
+    media_type = MEDIA_TYPES[wanted]
+    return media_type if media_type.startswith("text/") else "text/plain"
 
 
 def render_json(stored: bytes, wanted: TextFormat | Answer, *, size: CueSize, job_id: str) -> bytes:

@@ -23,6 +23,7 @@ EXTENSIONS = ("creation", "creation-defer-length", "creation-with-upload", "expi
 PATH = "/v1/uploads"
 ALGORITHMS = ("sha1", "sha256")  # tus requires sha1; it detects accidental changes only
 OFFSET_TYPE = "application/offset+octet-stream"
+OFFSET_TYPES = (OFFSET_TYPE, "application/octet-stream")  # the second for generated clients, which know no other
 NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)  # fits into 64 bits
 NAMES = ("filename", "name")  # of the file; Uppy sends the second
 IGNORED = frozenset({"filetype", "type", "relativePath"})  # sent by browser clients; the bytes decide the type
@@ -211,7 +212,7 @@ def _first_bytes(headers: Mapping[str, str]) -> PatchHead | None:
 
 def _require_offset_type(headers: Mapping[str, str]) -> None:
     content_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if content_type != OFFSET_TYPE:
+    if content_type not in OFFSET_TYPES:
         raise RefusedError("unsupported_content_type", f"Send the bytes as {OFFSET_TYPE}.")
 
 

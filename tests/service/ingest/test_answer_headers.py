@@ -103,9 +103,9 @@ async def test_pages_of_other_origins_are_refused(settings: IngestSettings, orig
 async def test_an_options_request_without_preflight_headers_reaches_the_route(settings: IngestSettings) -> None:
     async with serving(settings, cors_origins=(APP,)) as ingest:
         _, headers = await answer_headers(ingest, "OPTIONS", "/v1/jobs", headers={"Origin": APP})
-        assert headers["Allow"] == "GET, OPTIONS, POST"
+        assert headers["Allow"] == "GET, HEAD, OPTIONS, POST"
         _, headers = await answer_headers(ingest, "OPTIONS", f"/v1/jobs/{'x' * 36}", headers={"Origin": APP})
-        assert headers["Allow"] == "DELETE, GET, OPTIONS"
+        assert headers["Allow"] == "DELETE, GET, HEAD, OPTIONS"
 
 
 @pytest.mark.parametrize(

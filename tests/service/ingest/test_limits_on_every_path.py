@@ -34,6 +34,7 @@ UPLOADS: dict[str, tuple[str, str, dict[str, str], bytes]] = {
     "form at the old path": ("POST", "/api/upload-audio", FORM, BOUNDARY),
     "raw": ("POST", "/v1/jobs", {"Content-Type": "audio/wav"}, SOUND),
     "url": ("POST", "/v1/jobs", {"Content-Type": "application/json"}, URL_JOB),
+    "url alone": ("POST", "/v1/jobs/remote", {"Content-Type": "application/json"}, URL_JOB),
     "once": ("POST", "/v1/jobs", {"Content-Type": "audio/wav", "Idempotency-Key": "k"}, SOUND),
     "tus": ("POST", "/v1/uploads", TUS | {"Upload-Length": str(len(SOUND))}, b""),
     "tus, deferred": ("POST", "/v1/uploads", TUS | {"Upload-Defer-Length": "1"}, b""),

@@ -235,8 +235,9 @@ async def test_health_and_schema(ingest: Ingest) -> None:
         assert status == 200
         upload = document["paths"]["/v1/jobs"]["post"]
         form = upload["requestBody"]["content"]["multipart/form-data"]
-        assert form["schema"]["properties"]["audio_file"]["format"] == "binary"
-        assert "language" in form["schema"]["properties"]
+        schema = document["components"]["schemas"][form["schema"]["$ref"].rpartition("/")[2]]
+        assert schema["properties"]["audio_file"]["format"] == "binary"
+        assert "language" in schema["properties"]
         assert form["examples"]
         assert {"202", "400", "413", "415", "503", "507"} <= set(upload["responses"])
         assert upload["responses"]["415"]["content"]["application/problem+json"]["examples"]

@@ -1,9 +1,16 @@
-"""The OpenAPI document is complete: every route, with every problem that it answers."""
+"""The OpenAPI document is valid and complete: every route, with every problem that it answers."""
 
-from typing import Any
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import pytest
+from litestar.routes import HTTPRoute
+from openapi_spec_validator import validate
 
+from ingest_service.app import create_app
+from ingest_service.settings import IngestSettings
+from tests.support.ingest.api_keys import guarded
 from tests.support.ingest.serving import Ingest
 
 JOB = "/v1/jobs/{job_id}"
@@ -24,6 +31,7 @@ ANSWERS = [
     ),
     ("get", f"{JOB}/audio", "200", {"410": {"job_erased", "audio_erased"}, "416": {"range_not_satisfiable"}}),
     ("get", f"{JOB}/transcript", "200", {"410": {"job_erased"}}),
+    ("get", f"{JOB}/transcript/text", "200", {"410": {"job_erased"}, "429": {"too_many_renders"}}),
     ("get", LETTERS, "200", {"400": {"invalid_parameter"}}),
     ("post", f"{LETTERS}/redrive", "200", {"400": {"invalid_parameter"}}),
     (
@@ -65,16 +73,103 @@ async def test_the_failure_codes_of_the_filter_are_listed(ingest: Ingest) -> Non
     assert "poison" in str(code["schema"]) + str((await document(ingest))["components"])
 
 
-async def test_every_route_has_a_summary(ingest: Ingest) -> None:
-    operations = [each for path in (await document(ingest))["paths"].values() for each in path.values()]
-    assert len(operations) >= 16
-    assert all(operation["summary"] and operation["description"] for operation in operations)
+class Described(NamedTuple):
+    """An operation of the document."""
+
+    method: str
+    path: str
+    content: dict[str, Any]
+
+
+def operations_of(found: dict[str, Any]) -> Iterator[Described]:
+    for path, methods in found["paths"].items():
+        yield from (Described(method, path, content) for method, content in methods.items())
+
+
+async def test_the_document_is_valid(ingest: Ingest, settings: IngestSettings) -> None:
+    validate(await document(ingest))
+    async with guarded(settings) as asking:
+        validate(await document(asking))
+
+
+UNDESCRIBED = ("/schema", "/docs", "/openai/")
+
+
+async def test_every_route_is_described(ingest: Ingest, settings: IngestSettings) -> None:
+    """HEAD beside GET, and OPTIONS, need no description."""
+    routes = [route for route in create_app(settings).routes if isinstance(route, HTTPRoute)]
+    wanted = {
+        (method.lower(), route.path_format)
+        for route in routes
+        for method in route.methods - {"OPTIONS", *(("HEAD",) if "GET" in route.methods else ())}
+        if not route.path.startswith(UNDESCRIBED)
+    }
+    described = {(one.method, one.path) for one in operations_of(await document(ingest))}
+    assert wanted - described == set()
+
+
+async def test_every_operation_has_an_id_a_tag_and_texts(ingest: Ingest) -> None:
+    """Generated clients name functions by ids, which begin with a verb, and modules by tags."""
+    found = await document(ingest)
+    operations = list(operations_of(found))
+    tags = {tag["name"]: tag["description"] for tag in found["tags"]}
+    assert all(tags.values())
+    for one in operations:
+        assert re.fullmatch("[a-z]+([A-Z][a-z]+)+", one.content["operationId"]), one.path
+        assert one.content["summary"], one.path
+        assert one.content["description"], one.path
+        assert len(one.content["tags"]) == 1, one.path
+        assert one.content["tags"][0] in tags, one.path
+    assert len({one.content["operationId"] for one in operations}) == len(operations)
+    assert {one.content["tags"][0] for one in operations} == tags.keys()
+
+
+async def test_every_error_is_described_as_a_problem(ingest: Ingest) -> None:
+    """Not as the framework's own error, nor without a body. HEAD has none, and readiness reports by its body."""
+    for one in operations_of(await document(ingest)):
+        errors = {status: answer for status, answer in one.content["responses"].items() if status >= "400"}
+        assert {"400", "500"} <= errors.keys(), one.path
+        for status, answer in errors.items():
+            if one.method == "head":
+                assert "content" not in answer, (one.path, status)
+            elif (one.path, status) != ("/health/ready", "503"):
+                (problem,) = answer["content"].items()
+                assert problem[0] == "application/problem+json", (one.path, status)
+                assert problem[1]["schema"] == {"$ref": "#/components/schemas/Problem"}, (one.path, status)
+
+
+async def test_no_body_has_alternatives_that_generators_cannot_type(ingest: Ingest) -> None:
+    found = await document(ingest)
+    schemas = found["components"]["schemas"]
+    for one in operations_of(found):
+        contents = one.content.get("requestBody", {}).get("content", {})
+        assert all("$ref" in each or each.get("type") for each in _branches(contents)), one.path
+        fields = {name for each in _branches(contents) for name in _schema(each, schemas).get("properties", ())}
+        in_query = {each["name"] for each in one.content.get("parameters", ()) if each["in"] == "query"}
+        assert not fields & in_query, one.path
+
+
+def _branches(contents: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for content in contents.values():
+        yield from content["schema"].get("oneOf", [content["schema"]])
+
+
+def _schema(branch: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = schemas[branch["$ref"].rpartition("/")[2]] if "$ref" in branch else branch
+    return found
 
 
 async def test_each_format_of_a_transcript_has_an_example(ingest: Ingest) -> None:
-    found = (await document(ingest))["paths"][f"{JOB}/transcript"]["get"]
-    examples = {name for content in found["responses"]["200"]["content"].values() for name in content["examples"]}
-    assert examples == {"json", "txt", "srt", "vtt", "rttm"}
+    paths = (await document(ingest))["paths"]
+    assert paths[f"{JOB}/transcript"]["get"]["responses"]["200"]["content"]["application/json"]["examples"]["json"]
+    found = paths[f"{JOB}/transcript/text"]["get"]
+    contents = found["responses"]["200"]["content"]
+    assert {(name, content["schema"]["type"]) for name, content in contents.items()} == {
+        ("text/plain", "string"),
+        ("text/vtt", "string"),
+    }
+    examples = {name for content in contents.values() for name in content["examples"]}
+    assert examples == {"txt", "srt", "vtt", "rttm"}
     (wanted,) = [parameter for parameter in found["parameters"] if parameter["name"] == "format"]
     assert set(wanted["schema"]["enum"]) == examples
     limits = {one["name"]: str(one["schema"]) for one in found["parameters"] if one["name"].startswith("max_")}

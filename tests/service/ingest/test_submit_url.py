@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import aiohttp
 import msgspec
 import pytest
 
@@ -9,6 +10,7 @@ from ingest_service.settings import IngestSettings
 from shared.schemas.states import JobStatus
 from tests.support.ingest.records import end_job, fail, job_row
 from tests.support.ingest.serving import Ingest, serving
+from tests.support.ingest.sounds import wav
 
 URL = "https://example.com/talks/1.mp3?signature=a%2Fb&x=(1)"
 JSON = {"Content-Type": "application/json"}
@@ -152,15 +154,26 @@ async def test_the_original_route_accepts_no_url(ingest: Ingest) -> None:
     assert (status, problem["code"]) == (415, "unsupported_content_type")
 
 
+async def test_the_route_of_generated_clients_accepts_json_only(ingest: Ingest) -> None:
+    status, job = await post(ingest, {"audio_url": URL, "language": "en"}, "/v1/jobs/remote")
+    assert (status, job["status"]) == (202, "QUEUED")
+    form = aiohttp.FormData({"audio_file": "x"}, default_to_multipart=True)
+    for body, headers in ((form, {}), (wav(), {"Content-Type": "audio/wav"}), (b"{}", {})):
+        status, problem = await ingest.post(body, "/v1/jobs/remote", headers=headers)
+        assert (status, problem["code"]) == (415, "unsupported_content_type")
+
+
 async def test_openapi_describes_url_submissions(ingest: Ingest) -> None:
     _, document = await ingest.get("/schema/openapi.json")
-    operation = document["paths"]["/v1/jobs"]["post"]
-    schema = operation["requestBody"]["content"]["application/json"]["schema"]
-    assert [each["required"] for each in schema["oneOf"]] == [["audio_url"], ["upload_id"]]
-    assert {"audio_url", "language", "metadata"} <= schema["properties"].keys()
-    assert "application/json" not in document["paths"]["/api/upload-audio"]["post"]["requestBody"]["content"]
+    operation = document["paths"]["/v1/jobs/remote"]["post"]
+    branches = operation["requestBody"]["content"]["application/json"]["schema"]["oneOf"]
+    for branch, required in zip(branches, ("audio_url", "upload_id"), strict=True):
+        schema = document["components"]["schemas"][branch["$ref"].rpartition("/")[2]]
+        assert schema["required"] == [required]
+        assert {required, "language", "metadata"} <= schema["properties"].keys()
+        assert schema["additionalProperties"] is False
     headers = {one["name"] for one in operation["parameters"] if one["in"] == "header"}
-    assert headers == {"Idempotency-Key", "Content-Digest", "Repr-Digest"}
+    assert headers == {"Prefer", "Idempotency-Key", "Content-Digest", "Repr-Digest"}
     conflicts = operation["responses"]["409"]["content"]["application/problem+json"]["examples"].values()
     assert {example["value"]["code"] for example in conflicts} == {
         *("idempotency_in_progress", "upload_not_there", "upload_claimed")

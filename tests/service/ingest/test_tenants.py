@@ -24,6 +24,7 @@ TUS = {"Tus-Resumable": "1.0.0"}
 # The scope of each route. Add new routes here, and to the walk below if they name an object.
 NEEDED = {
     ("POST", "/v1/jobs"): SUBMIT,
+    ("POST", "/v1/jobs/remote"): SUBMIT,
     ("POST", "/api/upload-audio"): SUBMIT,
     ("POST", "/v1/audio/transcriptions"): SUBMIT,
     ("POST", "/v1/audio/translations"): SUBMIT,
@@ -38,6 +39,7 @@ NEEDED = {
     ("POST", "/v1/jobs/{job_id}/diarize"): SUBMIT,
     ("GET", "/v1/jobs/{job_id}/events"): READ,
     ("GET", "/v1/jobs/{job_id}/transcript"): READ,
+    ("GET", "/v1/jobs/{job_id}/transcript/text"): READ,
     ("GET", "/v1/jobs/{job_id}/audio"): READ,
     ("HEAD", "/v1/jobs/{job_id}/audio"): READ,
     ("GET", "/v1/jobs/{job_id}/webhook-attempts"): READ,
@@ -59,7 +61,7 @@ NEEDED = {
     ("GET", "/metrics"): ADMIN,
 }
 NO_OBJECTS = ("/v1/models/", "/openai/deployments/")  # their parameter is a model
-OPEN = {("GET", "/health/live"), ("GET", "/health/ready")}
+OPEN = {("GET", path) for path in ("/health/live", "/health/ready", "/docs", "/docs/{name}")}
 TABLES = (
     "jobs",
     "tasks",
