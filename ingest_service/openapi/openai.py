@@ -19,9 +19,9 @@ from ingest_service.openai_api.answers import Transcription, TranscriptionDiariz
 from ingest_service.openai_api.errors import OpenAIError, error_of
 from ingest_service.openai_api.request import AUDIO_FIELD, AnswerFormat, Granularity
 from ingest_service.openapi.document import Specs
-from ingest_service.openapi.uploads import ACCEPTED
 from ingest_service.problem_types import PROBLEM_TYPES
 from ingest_service.uploads.receive import FORM_TYPE
+from shared.media.sniff_container import ACCEPTED
 
 _TEXT = Schema(type=OpenAPIType.STRING)
 _AUDIO = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY, description=f"The audio: {ACCEPTED}.")

@@ -9,6 +9,7 @@ from litestar.routes import HTTPRoute
 from openapi_spec_validator import validate
 
 from ingest_service.app import create_app
+from ingest_service.openai_api.errors import is_openai_path
 from ingest_service.settings import IngestSettings
 from tests.support.ingest.api_keys import guarded
 from tests.support.ingest.serving import Ingest
@@ -124,6 +125,10 @@ async def test_every_operation_has_an_id_a_tag_and_texts(ingest: Ingest) -> None
     assert {one.content["tags"][0] for one in operations} == tags.keys()
 
 
+PROBLEM = "application/problem+json", "#/components/schemas/Problem"
+OPENAI_ERROR = "application/json", "#/components/schemas/OpenAIError"
+
+
 async def test_every_error_is_described_as_a_problem(ingest: Ingest) -> None:
     """Not as the framework's own error, nor without a body. HEAD has none, and readiness reports by its body."""
     for one in operations_of(await document(ingest)):
@@ -133,9 +138,9 @@ async def test_every_error_is_described_as_a_problem(ingest: Ingest) -> None:
             if one.method == "head":
                 assert "content" not in answer, (one.path, status)
             elif (one.path, status) != ("/health/ready", "503"):
-                (problem,) = answer["content"].items()
-                assert problem[0] == "application/problem+json", (one.path, status)
-                assert problem[1]["schema"] == {"$ref": "#/components/schemas/Problem"}, (one.path, status)
+                ((media_type, error),) = answer["content"].items()
+                expected = OPENAI_ERROR if is_openai_path(one.path) else PROBLEM
+                assert (media_type, error["schema"]["$ref"]) == expected, (one.path, status)
 
 
 async def test_no_body_has_alternatives_that_generators_cannot_type(ingest: Ingest) -> None:
