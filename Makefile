@@ -18,7 +18,7 @@ INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 FORCE:
-.PHONY: FORCE help demo run transcribe test test-fast test-full record-contracts check bench-ingest bench-transcribe bench-denoise bench-diarize bench-scaling bench-waiting chaos fleet fuzz dead-letters redrive limits api-key revoke-key lock platforms sbom audit test-install docs browser-modules
+.PHONY: FORCE help demo run transcribe test test-fast test-full test-clients record-contracts check bench-ingest bench-transcribe bench-denoise bench-diarize bench-scaling bench-waiting chaos fleet fuzz dead-letters redrive limits api-key revoke-key lock platforms sbom audit test-install docs browser-modules
 
 help: # list the targets
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -64,7 +64,10 @@ chaos: $(READY) ## inject faults into a running system: PROFILE (short, long), S
 	@$(RUN) tests.tools.chaos --profile $(or $(PROFILE),short) --seed $(or $(SEED),0) --runs "$(RUNS)"
 
 test-full: $(READY) ## run the tests that take minutes: corpus, recordings of 65 minutes and three hours, latency, two versions side by side; prints figures
-	@$(RUN) pytest -m slow -s tests/system --ignore tests/system/install $(ARGS)
+	@$(RUN) pytest -m slow -s tests/system --ignore tests/system/install --ignore tests/system/clients $(ARGS)
+
+test-clients: $(READY) ## run clients that people already have against a running pair: installs OpenAI's library for Node.js, LangChain, wyoming-openai and LiteLLM in .venv/clients (1.3 GB)
+	@$(VENV)/bin/python -m tests.support.clients.environments && $(RUN) pytest -m "slow or not slow" tests/system/clients $(ARGS)
 
 fleet: $(READY) ## run many hosts in network namespaces (needs root): cut links, kill hosts, add latency: SCENARIOS (all), SEED (0), LOGS (a folder for the logs); prints one JSON object last
 	@$(RUN) tests.tools.fleet --seed $(or $(SEED),0) --scenarios "$(SCENARIOS)" $(if $(LOGS),--logs "$(LOGS)")

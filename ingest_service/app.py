@@ -36,6 +36,7 @@ from ingest_service.openapi.complete import openapi_config
 from ingest_service.openapi.keys import API_KEYS
 from ingest_service.readiness import OUTAGES
 from ingest_service.routes import (
+    asr,
     audio,
     dead_letters,
     docs,
@@ -100,8 +101,9 @@ def create_app(settings: IngestSettings, stopping: asyncio.Event | None = None) 
                 with uploads_traced(settings.otlp_url.reveal(), settings.trace_sample):
                     yield
 
+    routes = [*ROUTES, *(asr.ROUTES if settings.asr_routes else ())]
     return Litestar(
-        route_handlers=[answering_options(ROUTES), *ROUTES],
+        route_handlers=[answering_options(routes), *routes],
         dependencies={
             "services": Provide(_services, sync_to_thread=False),
             "caller": Provide(_caller, sync_to_thread=False),

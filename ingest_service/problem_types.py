@@ -94,6 +94,11 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         "not_ready": (409, "Job not finished", "Try again when the job is COMPLETED."),
         "job_failed": (409, "Job failed", "Read the reason in the job's `error`."),
         "job_cancelled": (409, "Job cancelled", "Submit the audio again."),
+        "no_speech": (
+            422,
+            "No speech",
+            "The beginning of the audio has no speech.",
+        ),
         "job_erased": (410, "Job erased", "Submit the audio again."),
         "audio_erased": (410, "Audio erased", "Submit the audio again."),
         "precondition_failed": (412, "Precondition failed", "The content changed. Ask for it without `If-Match`."),

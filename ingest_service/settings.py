@@ -70,6 +70,7 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
     metrics_dir: str = ""  # processes with the same folder add up their metrics; empty: each process counts alone
     presigned_uploads: bool = True  # clients may get presigned URLs to upload to the bucket, if it supports them
     presigned_downloads: bool = False  # redirect audio downloads to a presigned URL of the bucket, valid for minutes
+    asr_routes: bool = False  # also answer POST /asr and /detect-language, as whisper-asr-webservice does
     cors_origins: tuple[Origin, ...] = ()  # origins whose pages may use the API from a browser
     # Each tenant's quotas, unless `make limits` set its own; 0: unlimited.
     quota_bytes_a_day: Quota = 0  # of audio uploaded, a day in UTC
@@ -104,7 +105,7 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
     render_cache_bytes: Annotated[int, msgspec.Meta(ge=0)] = 32 << 20  # of rendered text, in each serving process
     model_aliases: tuple[ModelAlias, ...] = ()  # for OpenAI's clients, added to the usual ones: name=model[+diarize]
     wait_max_s: Annotated[float, msgspec.Meta(gt=0)] = (
-        3600.0  # the longest time that a request to OpenAI's API waits for its job
+        3600.0  # the longest time that a request to OpenAI's API or `/asr` waits for its job
     )
     subtitle_max_chars: MaxChars = 42  # of a line; full-width characters count as two
     subtitle_max_lines: MaxLines = 2

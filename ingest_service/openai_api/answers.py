@@ -1,4 +1,4 @@
-"""Renders a stored transcript as an answer of OpenAI's audio API. Pure.
+"""Renders a stored transcript as an answer of OpenAI's audio API, or of `/asr`. Pure.
 
 The fields are those of the types in OpenAI's own libraries. Subtitles come from `ingest_service.subtitles`.
 """
@@ -6,21 +6,21 @@ The fields are those of the types in OpenAI's own libraries. Subtitles come from
 import math
 import zlib
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from shared.schemas.languages import NAMES
-from shared.schemas.transcript import Segment, Transcript
+from shared.schemas.transcript import Segment, Transcript, Word
 
 LEAST_CONFIDENCE = 1e-10  # its logarithm is -23; JSON has no number for that of 0
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What an answer contains. `segments` and `words` are of verbose_json."""
+    """What an answer contains. `segments` and `words` are of verbose_json, `words` also of whisper_json, of `/asr`."""
 
-    response_format: Literal["json", "text", "verbose_json", "diarized_json"]
+    response_format: Literal["json", "text", "verbose_json", "diarized_json", "whisper_json"]
     task: Literal["transcribe", "translate"] = "transcribe"
     segments: bool = True
     words: bool = False
@@ -116,6 +116,8 @@ def render_answer(stored: bytes, answer: Answer) -> bytes:
             return msgspec.json.encode(verbose_answer(transcript, answer))
         case "diarized_json":
             return msgspec.json.encode(diarized_answer(transcript, answer.task))
+        case "whisper_json":
+            return msgspec.json.encode(whisper_answer(transcript, has_words=answer.words))
 
 
 def plain_answer(transcript: Transcript, *, languages: bool = False) -> Transcription:
@@ -206,6 +208,28 @@ def diarized_segments(segments: Sequence[Segment]) -> Iterator[DiarizedSegment]:
             speaker=speaker,
             text=segment.text,
         )
+
+
+def whisper_answer(transcript: Transcript, *, has_words: bool) -> dict[str, Any]:
+    """Return the JSON that whisper's command writes, with the speakers if they are known."""
+    segments = [whisper_segment(segment, has_words=has_words) for segment in transcript.segments]
+    return {"text": transcript.text, "segments": segments, "language": transcript.language}
+
+
+def whisper_segment(segment: Segment, *, has_words: bool) -> dict[str, Any]:
+    """Return a segment. With `has_words`, it has words, if their times are known."""
+    body: dict[str, Any] = msgspec.structs.asdict(verbose_segment(segment))
+    if segment.speaker:
+        body["speaker"] = segment.speaker
+    if has_words:
+        body["words"] = [whisper_word(word) for word in segment.words]
+    return body
+
+
+def whisper_word(word: Word) -> dict[str, Any]:
+    """Return a word. Whisper's field for our confidence is `probability`."""
+    body = {"word": word.word, "start": word.start, "end": word.end, "probability": word.confidence}
+    return body | {"speaker": word.speaker} if word.speaker else body
 
 
 def letter_of(number: int) -> str:

@@ -56,6 +56,7 @@ class AudioForm:
 
     audio_field = AUDIO_FIELD
     max_parts = MAX_PARTS
+    is_raw_pcm = False
 
     def __init__(self, task: Task, models: Models, deployment: str = "") -> None:
         self._task = task

@@ -20,6 +20,7 @@ from ingest_service.openapi.uploads import COMPONENTS
 TAGS = {
     "jobs": "Submit audio; follow, cancel and erase jobs",
     "openai": "OpenAI's audio API: a request waits for its job",
+    "whisper-asr-webservice": "The API of whisper-asr-webservice: off by default, a request waits for its job",
     "results": "Transcripts and audio of finished jobs",
     "uploads": "Uploads in parts: resumable by tus 1.0.0, or to a presigned URL of a bucket",
     "webhooks": "Attempts to deliver a job's webhook, and the secret that signs it",

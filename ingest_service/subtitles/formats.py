@@ -10,13 +10,14 @@ from ingest_service.subtitles.cue_size import CueSize
 from ingest_service.subtitles.cues import Cue, make_cues
 from ingest_service.subtitles.display_width import display_width
 from ingest_service.subtitles.pieces import REPLACEMENT
-from shared.schemas.transcript import Transcript, Turn
+from shared.schemas.transcript import Segment, Transcript, Turn
 
-TextFormat = Literal["txt", "srt", "vtt", "rttm"]
+TextFormat = Literal["txt", "srt", "vtt", "tsv", "rttm"]
 MEDIA_TYPES: dict[TextFormat, str] = {  # the framework adds the charset to `text/…`
     "txt": "text/plain",
     "srt": "application/x-subrip; charset=utf-8",
     "vtt": "text/vtt",
+    "tsv": "text/tab-separated-values",
     "rttm": "text/plain",
 }
 
@@ -43,6 +44,8 @@ def render(transcript: Transcript, wanted: TextFormat, *, size: CueSize, job_id:
             return render_srt(transcript, size)
         case "vtt":
             return render_vtt(transcript, size)
+        case "tsv":
+            return render_tsv(transcript)
         case "rttm":
             return render_rttm(transcript, job_id)
 
@@ -107,8 +110,19 @@ def _line(turn: Turn, file_id: str) -> str:
 
 def render_txt(transcript: Transcript) -> str:
     """Render plain text: one line a segment."""
-    lines = [" ".join(segment.text.replace(REPLACEMENT, "").split()) for segment in transcript.segments]
+    lines = map(_one_line, transcript.segments)
     return "".join(f"{line}\n" for line in lines if line)
+
+
+def render_tsv(transcript: Transcript) -> str:
+    """Render whisper's TSV: a header, and one line a segment with start and end in whole milliseconds."""
+    lines = ((segment, _one_line(segment)) for segment in transcript.segments)
+    rows = [f"{round(one.start * 1000)}\t{round(one.end * 1000)}\t{text}\n" for one, text in lines if text]
+    return "".join(["start\tend\ttext\n", *rows])
+
+
+def _one_line(segment: Segment) -> str:
+    return " ".join(segment.text.replace(REPLACEMENT, "").split())
 
 
 def timestamp(milliseconds: int, decimal_mark: str) -> str:

@@ -26,6 +26,7 @@ from ingest_service.uploads.parse_options import (
     any_model,
     unknown_option,
 )
+from ingest_service.uploads.raw_pcm import as_wav, with_wav_header
 from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobStoreError
 from shared.blobs.blob_store import BlobStore
@@ -53,6 +54,7 @@ class OtherForm(Protocol):
 
     audio_field: str
     max_parts: int
+    is_raw_pcm: bool  # the audio has no header: see raw_pcm.py
 
     def wants(self, name: str) -> bool:
         """Return whether the field's text must be added. Otherwise it is skipped, whatever its size."""
@@ -157,7 +159,7 @@ class UploadReceiver:
         for part in parts:
             if self._is_audio(part.name, part.filename):
                 self._begin_audio(part.filename)
-                await self._store_small(part.content)
+                await self._store_small(as_wav(part.content) if self._is_raw_pcm else part.content)
             elif self._is_wanted(part.name):
                 self._options.add(part.name, part.text())
         self._require_audio()
@@ -200,9 +202,13 @@ class UploadReceiver:
     def _max_parts(self) -> int:
         return self._form.max_parts if self._form else MAX_PARTS
 
+    @property
+    def _is_raw_pcm(self) -> bool:
+        return self._form is not None and self._form.is_raw_pcm
+
     async def _receive_audio(self, part: FormPart) -> None:
         self._begin_audio(part.filename)
-        await self._store(part.stream())
+        await self._store(with_wav_header(part.stream()) if self._is_raw_pcm else part.stream())
 
     def _begin_audio(self, filename: str | None) -> None:
         if self._audio:

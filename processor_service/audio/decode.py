@@ -23,10 +23,11 @@ class AudioSource:
     The iteration raises AudioError when the audio is too long, empty or undecodable.
     """
 
-    def __init__(self, opened: OpenedFile, max_audio_s: float | None) -> None:
+    def __init__(self, opened: OpenedFile, max_audio_s: float | None, first_s: float | None = None) -> None:
         decoder = opened.decoder
         self._decoder = decoder
         self._max_audio_s = max_audio_s
+        self._enough_frames = None if first_s is None else first_s * decoder.facts.sample_rate_hz
         self.track_choice = opened.choice
         self.unread_bytes = opened.unread_bytes
         self.sample_rate_hz = decoder.facts.sample_rate_hz
@@ -51,6 +52,8 @@ class AudioSource:
         for block in self._decoder.blocks():
             self._count(len(block))
             yield _clean(block)
+            if self._enough_frames is not None and self.frames_read >= self._enough_frames:
+                return
         if not self.frames_read:
             raise empty()
 
@@ -68,12 +71,15 @@ class AudioSource:
             raise too_long(self._max_audio_s)
 
 
-def open_source(path: Path, *, track: int | None = None, max_audio_s: float | None = None) -> AudioSource:
+def open_source(
+    path: Path, *, track: int | None = None, max_audio_s: float | None = None, first_s: float | None = None
+) -> AudioSource:
     """Open a file: one recording, or several that were joined.
 
-    `track` counts from 0; None chooses one with speech. Raise AudioError if the file has no decodable audio.
+    `track` counts from 0; None chooses one with speech. With `first_s`, the iteration ends soon after so much audio.
+    Raise AudioError if the file has no decodable audio.
     """
-    return AudioSource(open_file(path, _check_bounds, Reading(track=track, limit_s=max_audio_s)), max_audio_s)
+    return AudioSource(open_file(path, _check_bounds, Reading(track=track, limit_s=max_audio_s)), max_audio_s, first_s)
 
 
 def _check_bounds(facts: SourceFacts) -> None:

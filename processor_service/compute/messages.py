@@ -50,6 +50,7 @@ class SplitSource(_Message, frozen=True, kw_only=True):
     chunk_s: float
     max_audio_s: float
     track: int | None = None  # from 0; None: choose one with speech
+    first_s: float | None = None  # decode this much from the beginning; None: all
 
 
 class ProcessChunk(_Message, frozen=True, kw_only=True):

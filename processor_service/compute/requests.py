@@ -83,7 +83,8 @@ def split(
 
     `limit_files` receives the largest allowed file size in bytes, once the format is known.
     """
-    with open_source(Path(request.source_path), track=request.track, max_audio_s=request.max_audio_s) as source:
+    limits = {"max_audio_s": request.max_audio_s, "first_s": request.first_s}
+    with open_source(Path(request.source_path), track=request.track, **limits) as source:
         limit_files(audio_file_bytes(request.max_audio_s, source.sample_rate_hz, source.channels))
         audio = write_chunks(
             source,

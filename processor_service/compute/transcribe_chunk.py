@@ -21,7 +21,7 @@ from processor_service.transcribers.snap_times import snap_times, snapped
 from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray, Span, Transcriber, shifted
 from processor_service.transcribers.transcriber import OnProgress as EngineProgress
 from processor_service.transcribers.warnings import sound_warnings
-from processor_service.transcribers.windows import apart, plan_windows
+from processor_service.transcribers.windows import MODEL_WINDOW_S, apart, plan_windows
 from shared.schemas.options import JobOptions
 from shared.schemas.transcript import EngineUse, ResultWarning, Segment, Transcript, WarningCode
 from shared.unspaced import joined_text
@@ -124,6 +124,9 @@ def _transcribe(  # noqa: PLR0913, PLR0917 - one step of transcribe_chunk
         text = transcriber.transcribe(heard, windows, options, threads=request.threads, on_progress=on_progress)
         return snap_times(text, speech)
 
+    if options.detect_language_only:
+        return transcribe(plan_windows(first_speech(speech), duration_s), options, lambda *_: None)
+
     def transcribe_holes(holes: Sequence[Hole]) -> Transcript:
         windows = [window for hole in holes for window in plan_windows(hole, duration_s)]
         in_language = msgspec.structs.replace(options, language=language, stream_windows=False)
@@ -152,6 +155,17 @@ def _both(progress: OnProgress, add: Callable[[Sequence[Segment]], None]) -> Eng
             add(segments)
 
     return on_progress
+
+
+def first_speech(speech: Sequence[Span], most_s: float = MODEL_WINDOW_S) -> list[Span]:
+    """Return the regions of speech up to `most_s` of speech in all."""
+    first: list[Span] = []
+    for start_s, end_s in speech:
+        if most_s <= 0:
+            break
+        first.append((start_s, min(end_s, start_s + most_s)))
+        most_s -= end_s - start_s
+    return first
 
 
 def _share(progress: OnProgress, number: int, count: int) -> OnProgress:

@@ -9,12 +9,14 @@ from processor_service.audio.write_chunks import ChunkFile
 from processor_service.compute.messages import ChunkProcessed, ProcessChunk, Reply, WindowTranscribed
 from processor_service.errors import PermanentError, TaskError
 from processor_service.providers.failover import serving
+from processor_service.providers.openai_api import OpenAIApi
 from processor_service.stages import time_limits
 from processor_service.stages.diarize import require_nets
 from processor_service.stages.speakers import chunk_voices, voices_share_of
 from processor_service.stages.transcribe_remotely import ANSWERED, ask_providers
 from processor_service.stages.work import Work
 from processor_service.tasks.outcomes import ChunkDone, ChunkInput
+from processor_service.transcribers.engines import NO_ENGINE
 from shared.blobs import blob_keys
 from shared.failpoints import failpoint
 from shared.schemas.options import JobOptions
@@ -71,7 +73,7 @@ async def transcribe_and_denoise(
     request = _request(work, chunk, denoised)
     time_limit = time_limits.processing(work.settings, audio_s=_audio_s(chunk, work.task.options))
     failure: TaskError | None = None
-    if providers := serving(work.providers, work.task.options):
+    if providers := _providers(work):
         request, failure = await ask_providers(work, providers, request, time_limit, span=span)
     if request.provider_transcripts:
         span = (span[0] + ANSWERED * (span[1] - span[0]), span[1])
@@ -95,6 +97,12 @@ class _WindowReplies:
             window = Window(chunk=self._ordinal, number=self._published, segments=reply.segments, is_last=reply.is_last)
             self._publish(window)
             self._published += 1
+
+
+def _providers(work: Work) -> tuple[OpenAIApi, ...]:
+    """Return the providers to ask. A local engine detects the language alone; a provider would transcribe."""
+    is_local = work.task.options.detect_language_only and work.settings.transcriber != NO_ENGINE
+    return () if is_local else serving(work.providers, work.task.options)
 
 
 def _request(work: Work, chunk: ChunkFile, denoised: Path | None) -> ProcessChunk:

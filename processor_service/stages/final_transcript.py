@@ -26,6 +26,9 @@ def final_transcript(
 ) -> Transcript:
     """Merge the chunks in order. The job's warnings come before theirs. Empty text always has a warning."""
     merged = merge_transcripts(chunks, duration_s=duration_s)
+    if options.detect_language_only:
+        more = () if merged.language else (NO_SPEECH,)
+        return msgspec.structs.replace(merged, text="", segments=(), warnings=(*warnings, *more))
     reasons = text_warnings(merged.segments) if merged.text else (NO_SPEECH,)
     segments = merged.segments if options.word_timestamps else tuple(map(_without_words, merged.segments))
     speakers = {segment.speaker for segment in segments if segment.speaker} | {turn.speaker for turn in turns}

@@ -24,6 +24,8 @@ from shared.schemas.states import Stage
 from shared.schemas.transcript import ResultWarning, WarningCode
 
 DECODING_SHARE = 0.1  # of a short file's processing time
+DETECTED_IN_S = 300.0  # of the beginning, when only the language is wanted: a film may begin with music
+UNDIVIDED_S = 1e9  # longer than any audio
 
 
 async def prepare(work: Work) -> Split | JobDone:
@@ -51,13 +53,15 @@ def _sha256(path: Path) -> str:
 
 
 async def _split(work: Work, source: Path, source_bytes: int, chunks: "_ChunkUploads") -> PreparedAudio:
+    only_beginning = work.task.options.detect_language_only
     request = SplitSource(
         source_path=str(source),
         out_dir=str(work.scratch),
-        threshold_s=work.settings.chunk_threshold_s,
+        threshold_s=UNDIVIDED_S if only_beginning else work.settings.chunk_threshold_s,
         chunk_s=work.settings.chunk_s,
         max_audio_s=work.settings.max_audio_seconds,
         track=work.task.options.track,
+        first_s=DETECTED_IN_S if only_beginning else None,
     )
     time_limit = time_limits.splitting(work.settings, source_bytes=source_bytes)
     reply = await work.ask(request, Prepared, time_limit=time_limit, span=(0, DECODING_SHARE), on_reply=chunks.written)

@@ -100,6 +100,9 @@ def _steps(
         progress.begin(len(batch))
         encoded = encode(batch, progress.encoded)
         language = language or choose_language(model, encoded, partial(_encode_shifted, encode, batch), allowed)
+        if options.detect_language_only:
+            yield _Step(len(windows), language, [])
+            return
         parts = [[(window, language.code)] for window in batch]
         if not given:
             hear = partial(hear_language, model, encoded, allowed)

@@ -88,6 +88,7 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     track: TrackNumber | None = None
     prompt: Prompt | None = None
     stream_windows: bool = False  # internal: publish the text of windows while they are transcribed
+    detect_language_only: bool = False  # internal: find the language of the beginning, transcribe nothing
 
     def __post_init__(self) -> None:
         if self.language is not None and self.language not in LANGUAGES:
@@ -110,7 +111,7 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 # Stored options that routes set. Clients cannot send them.
-INTERNAL_OPTIONS = frozenset({"stream_windows"})
+INTERNAL_OPTIONS = frozenset({"stream_windows", "detect_language_only"})
 SPEAKER_OPTIONS = ("num_speakers", "min_speakers", "max_speakers")  # a finished job may get others
 
 

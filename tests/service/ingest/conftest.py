@@ -19,6 +19,7 @@ def settings(service_database_url: str, redis_url: str, storage_url: str) -> Ing
         auth="none",
         allowed_hosts=("x",),  # of the requests that tests write by hand
         ingest_processes=1,
+        asr_routes=True,  # so that tests of all routes find them
     )
 
 

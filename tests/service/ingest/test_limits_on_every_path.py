@@ -32,6 +32,8 @@ FORM = {"Content-Type": "multipart/form-data; boundary=b"}
 UPLOADS: dict[str, tuple[str, str, dict[str, str], bytes]] = {
     "form": ("POST", "/v1/jobs", FORM, BOUNDARY),
     "form at the old path": ("POST", "/api/upload-audio", FORM, BOUNDARY),
+    "asr": ("POST", "/asr", FORM, BOUNDARY),
+    "language": ("POST", "/detect-language", FORM, BOUNDARY),
     "raw": ("POST", "/v1/jobs", {"Content-Type": "audio/wav"}, SOUND),
     "url": ("POST", "/v1/jobs", {"Content-Type": "application/json"}, URL_JOB),
     "url alone": ("POST", "/v1/jobs/remote", {"Content-Type": "application/json"}, URL_JOB),

@@ -172,9 +172,10 @@ async def test_each_format_of_a_transcript_has_an_example(ingest: Ingest) -> Non
     assert {(name, content["schema"]["type"]) for name, content in contents.items()} == {
         ("text/plain", "string"),
         ("text/vtt", "string"),
+        ("text/tab-separated-values", "string"),
     }
     examples = {name for content in contents.values() for name in content["examples"]}
-    assert examples == {"txt", "srt", "vtt", "rttm"}
+    assert examples == {"txt", "srt", "vtt", "tsv", "rttm"}
     (wanted,) = [parameter for parameter in found["parameters"] if parameter["name"] == "format"]
     assert set(wanted["schema"]["enum"]) == examples
     limits = {one["name"]: str(one["schema"]) for one in found["parameters"] if one["name"].startswith("max_")}

@@ -32,6 +32,8 @@ NEEDED = {
     ("POST", "/openai/deployments/{deployment}/audio/translations"): SUBMIT,
     ("GET", "/v1/models"): READ,
     ("GET", "/v1/models/{model}"): READ,
+    ("POST", "/asr"): SUBMIT,
+    ("POST", "/detect-language"): SUBMIT,
     ("GET", "/v1/jobs"): READ,
     ("GET", "/v1/jobs/{job_id}"): READ,
     ("DELETE", "/v1/jobs/{job_id}"): SUBMIT,

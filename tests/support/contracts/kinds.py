@@ -84,6 +84,7 @@ OPTIONS = JobOptions(
     channels="separate",
     track=1,
     prompt="Grüße, Zoë",
+    detect_language_only=True,
 )
 COUNTED = JobOptions(diarize=True, num_speakers=2)
 DENOISED = JobOptions(transcribe_from="denoised", stream_windows=True)

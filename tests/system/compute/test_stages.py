@@ -135,6 +135,22 @@ async def test_prepare_finishes_a_short_file(do: Do, blobs: BlobStore, tmp_path:
     assert (await _transcript(blobs, 1)).text == "tick tick tick"
 
 
+async def test_for_the_language_only_the_beginning_is_read(
+    do: Do, blobs: BlobStore, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of a long file, which would otherwise be divided."""
+    monkeypatch.setattr("processor_service.stages.prepare.DETECTED_IN_S", 5.0)
+    await _upload(blobs, tmp_path, seconds=40)
+
+    outcome = await do(prepare, TaskKind.PREPARE, options=JobOptions(denoise=False, detect_language_only=True))
+
+    assert outcome == JobDone(())
+    (call,) = model.calls()
+    assert 5 <= call.duration_s < 20
+    found = await _transcript(blobs, 1)
+    assert (found.text, found.segments, found.language) == ("", (), "en")
+
+
 async def test_joined_files_are_one_job_and_unread_bytes_a_warning(do: Do, blobs: BlobStore, tmp_path: Path) -> None:
     await _upload(blobs, tmp_path, seconds=1)
     path = tmp_path / "source.wav"

@@ -72,6 +72,13 @@ def transcribe_once(jfk: FloatArray, long_audio: FloatArray) -> Transcribe:
     return functools.cache(lambda engine, name: _transcribe(_loaded(engine), audio[name]))
 
 
+def test_the_language_is_detected_without_a_transcript(engine: Transcriber, jfk: FloatArray) -> None:
+    found = engine.transcribe(
+        jfk, _windows(jfk), JobOptions(detect_language_only=True), threads=2, on_progress=lambda *_: None
+    )
+    assert (found.language, found.text, found.segments) == ("en", "", ())
+
+
 def _windows(audio: FloatArray) -> list[Span]:
     return plan_windows(speech_regions(audio, FINE), _duration_s(audio))
 

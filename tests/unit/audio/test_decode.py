@@ -101,6 +101,15 @@ def test_the_maximum_duration_applies_to_decoded_frames(tmp_path: Path) -> None:
     assert failure(tmp_path / "bomb.flac", max_audio_s=30) is FailureCode.AUDIO_TOO_LONG
 
 
+def test_the_beginning_alone_is_decoded(tmp_path: Path) -> None:
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, 60 * 8_000).astype(np.float32)
+    soundfile.write(tmp_path / "long.wav", samples, 8_000, subtype="FLOAT")
+    with open_source(tmp_path / "long.wav", max_audio_s=30, first_s=5) as source:
+        beginning = np.concatenate(list(source))[:, 0]
+    assert 5 <= len(beginning) / 8_000 < 30
+    assert np.array_equal(beginning, samples[: len(beginning)])
+
+
 @pytest.mark.parametrize("rate_hz", [1_000, 500_000])
 def test_sample_rates_out_of_range_are_unsupported(tmp_path: Path, rate_hz: int) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros(100), rate_hz)

@@ -4,7 +4,7 @@ import pytest
 
 from ingest_service.errors import RefusedError
 from ingest_service.uploads.parse_options import OptionCollector
-from shared.schemas.options import SubmitOptions
+from shared.schemas.options import INTERNAL_OPTIONS, SubmitOptions, submission_schema
 
 
 def options(*fields: tuple[str, str]) -> SubmitOptions:
@@ -79,3 +79,11 @@ def test_languages_bound_the_choice_and_none_means_all() -> None:
 def test_a_prompt_may_be_long_and_look_like_special_tokens() -> None:
     prompt = "<|endoftext|>" * 700
     assert options(("prompt", prompt)).prompt == prompt
+
+
+@pytest.mark.parametrize("name", sorted(INTERNAL_OPTIONS))
+def test_internal_options_are_unknown_to_clients(name: str) -> None:
+    for field in ((name, "true"), ("options", f'{{"{name}": true}}')):
+        with pytest.raises(RefusedError, match=name):
+            options(field)
+    assert name not in submission_schema()

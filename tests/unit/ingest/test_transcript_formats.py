@@ -7,7 +7,7 @@ import pytest
 
 from ingest_service.subtitles.cue_size import CueSize
 from ingest_service.subtitles.cues import READABLE_MS, make_cues
-from ingest_service.subtitles.formats import render_rttm, render_srt, render_txt, render_vtt, timestamp
+from ingest_service.subtitles.formats import render_rttm, render_srt, render_tsv, render_txt, render_vtt, timestamp
 from shared.schemas.transcript import Segment, Turn
 from shared.unspaced import divide_words
 from tests.support.clips import JFK, NARRATIVE
@@ -166,6 +166,16 @@ def test_txt_and_a_transcript_without_speech() -> None:
     assert render_txt(transcript(untimed(" One.", 0, 1), untimed(" ", 1, 2), untimed("Two.\n", 2, 3))) == "One.\nTwo.\n"
     silent = transcript()
     assert (render_txt(silent), render_srt(silent, USUAL), render_vtt(silent, USUAL)) == ("", "", "WEBVTT\n")
+
+
+def test_tsv_has_milliseconds_and_one_line_a_segment() -> None:
+    spoken = said("A\ttab and\na line.", 1.2345)
+    found = transcript(spoken, msgspec.structs.replace(spoken, text=" \ufffd "), said("Twelve.", 3600))
+    lines = render_tsv(found).split("\n")
+    assert lines[0] == "start\tend\ttext"
+    assert [line.split("\t")[2] for line in lines[1:-1]] == ["A tab and a line.", "Twelve."]
+    assert [int(line.split("\t")[0]) for line in lines[1:-1]] == [round(spoken.start * 1000), 3_600_000]
+    assert render_tsv(transcript()) == "start\tend\ttext\n"
 
 
 def test_rttm_lists_turns_by_start() -> None:
