@@ -8,7 +8,7 @@ from litestar.openapi.spec import Example, OpenAPIMediaType, Operation, Paramete
 from litestar.openapi.spec.enums import OpenAPIType
 
 from ingest_service.openapi.document import UNAVAILABLE, Specs, problems
-from ingest_service.openapi.uploads import BINARY
+from ingest_service.openapi.uploads import AUDIO_FILE
 from ingest_service.uploads.receive import AUDIO_FIELD, FORM_TYPE
 
 
@@ -54,7 +54,7 @@ _FORM = RequestBody(
     required=True,
     content={
         FORM_TYPE: OpenAPIMediaType(
-            schema=Schema(type=OpenAPIType.OBJECT, required=[AUDIO_FIELD], properties={AUDIO_FIELD: BINARY})
+            schema=Schema(type=OpenAPIType.OBJECT, required=[AUDIO_FIELD], properties={AUDIO_FIELD: AUDIO_FILE})
         )
     },
 )

@@ -13,18 +13,17 @@ from litestar.openapi.spec import (
     RequestBody,
     Schema,
 )
-from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
+from litestar.openapi.spec.enums import OpenAPIType
 
 from ingest_service.openai_api.answers import Transcription, TranscriptionDiarized, TranscriptionVerbose
 from ingest_service.openai_api.errors import OpenAIError, error_of
 from ingest_service.openai_api.request import AUDIO_FIELD, AnswerFormat, Granularity
 from ingest_service.openapi.document import Specs
+from ingest_service.openapi.uploads import AUDIO_FILE
 from ingest_service.problem_types import PROBLEM_TYPES
 from ingest_service.uploads.receive import FORM_TYPE
-from shared.media.sniff_container import ACCEPTED
 
 _TEXT = Schema(type=OpenAPIType.STRING)
-_AUDIO = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY, description=f"The audio: {ACCEPTED}.")
 
 
 def _errors(*codes: str) -> dict[int, ResponseSpec]:
@@ -73,7 +72,7 @@ AUDIO: Specs = {
 
 def _fields(*, translation: bool) -> dict[str, Schema]:
     common = {
-        AUDIO_FIELD: _AUDIO,
+        AUDIO_FIELD: AUDIO_FILE,
         "model": Schema(type=OpenAPIType.STRING, description="Any name. `/v1/models` lists those with a meaning."),
         "prompt": Schema(type=OpenAPIType.STRING, description="Names and words to expect."),
         "response_format": Schema(type=OpenAPIType.STRING, enum=list(get_args(AnswerFormat)), default="json"),

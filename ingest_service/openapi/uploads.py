@@ -91,6 +91,7 @@ def _body(properties: dict[str, Any], required: str) -> dict[str, Any]:
 
 
 BINARY = {"type": "string", "format": "binary", "description": f"The audio: {ACCEPTED}."}
+AUDIO_FILE = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY, description=BINARY["description"])
 AUDIO_URL = {
     "type": "string",
     "pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\\/?#@]+([/?#][^\s\\]*)?$",

@@ -121,7 +121,7 @@ class Life(RuleBasedStateMachine):
         super().__init__()
         self.pool: asyncpg.Pool = self._do(_open(self.database_url))
         self.database = Database(self.pool)
-        self.notifier = _SilentBell()
+        self.notifier = _SilentNotifier()
         self.quotas = QuotaGate(self.database, Quotas())
         self.blobs = BlobStore(self.storage_url)
         self.rescuer = Rescuer(self.pool, POLICY)
@@ -284,13 +284,16 @@ class Life(RuleBasedStateMachine):
         return self.loop.run_until_complete(awaited())
 
 
-class _SilentBell(DispatchNotifier):
+class _SilentNotifier(DispatchNotifier):
     """Enqueues nothing: the machine claims tasks by their rows."""
 
     def __init__(self) -> None:
         """Without a Redis."""
 
     def notify_soon(self, *dispatches: Dispatch) -> None:
+        """As `ingest_service.uploads.notify.DispatchNotifier`."""
+
+    def job_changed(self, job_id: UUID) -> None:
         """As `ingest_service.uploads.notify.DispatchNotifier`."""
 
 

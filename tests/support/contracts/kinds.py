@@ -185,6 +185,7 @@ INTERNAL = {
     "CommonSettings": "decoded from the environment",
     "Dispatch": "only its id and its arq payload leave the process; both are in KINDS",
     "Family": "sent as text",
+    "QueuedWork": "read from the database and counted",
     "QueuePosition": "shown as two fields of a job",
     "RedisAddress": "parsed from a URL",
     "Series": "sent as text",

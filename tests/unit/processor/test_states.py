@@ -30,8 +30,9 @@ Transition = tuple[str, str]
 
 def test_the_statements_make_exactly_the_transitions_of_the_tables() -> None:
     found: dict[str, set[Transition]] = {"jobs": set(), "tasks": set()}
-    for table, source, statement in _updates():
-        found[table] |= _transitions(table, source, statement)
+    callers = "".join(path.read_text() for service in SERVICES for path in sorted((ROOT / service).rglob("*.py")))
+    for table, statement in _updates():
+        found[table] |= _transitions(table, callers, statement)
 
     assert found["tasks"] == {(old, new) for old, ends in TASK_TRANSITIONS.items() for new in ends}
     assert found["jobs"] == {(old, new) for old, ends in JOB_TRANSITIONS.items() for new in ends}
@@ -47,15 +48,14 @@ def test_every_state_has_its_transitions() -> None:
     assert (set(TASK_TRANSITIONS), set(JOB_TRANSITIONS)) == (set(TaskState), set(JobStatus))
 
 
-def _updates() -> Iterator[tuple[str, str, str]]:
-    """The table, the module's source and the text of each UPDATE that sets a state."""
+def _updates() -> Iterator[tuple[str, str]]:
+    """The table and the text of each UPDATE that sets a state."""
     for service in SERVICES:
         for path in sorted((ROOT / service).rglob("*.py")):
-            source = path.read_text()
-            for text in _strings(ast.parse(source)):
+            for text in _strings(ast.parse(path.read_text())):
                 for update in UPDATE.finditer(text):
                     if NEW.search(_set_clause(update["body"])):
-                        yield update["table"], source, update["body"]
+                        yield update["table"], update["body"]
 
 
 def _strings(tree: ast.AST) -> Iterator[str]:
@@ -72,10 +72,10 @@ def _set_clause(body: str) -> str:
     return body.partition("WHERE")[0]
 
 
-def _transitions(table: str, source: str, body: str) -> set[Transition]:
+def _transitions(table: str, callers: str, body: str) -> set[Transition]:
     new = NEW.search(_set_clause(body))
     assert new
-    values = {new["value"]} if new["value"] else _parameters(table, source)
+    values = {new["value"]} if new["value"] else _parameters(table, callers)
     olds = {value for old in OLD.finditer(body.partition("WHERE")[2]) for value in _values(old)}
     assert values, f"No caller names the new state of: UPDATE {table}{body}"
     assert olds, f"No old state is compared in: UPDATE {table}{body}"
