@@ -6,6 +6,7 @@ to window.
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import chain, repeat
 from typing import NamedTuple
 
 import msgspec
@@ -42,7 +43,7 @@ from shared.schemas.transcript import ResultWarning, Transcript, WarningCode
 from shared.unspaced import joined_text
 
 WINDOWS_AT_ONCE = 8  # more are little faster on a CPU, and each takes memory
-STREAMED_AT_ONCE = 2  # a client waits for their text
+STREAMED_AT_ONCE = (1, 2, 4)  # then the last again: a client waits, but small batches cost time
 WARM_UP_S = 3
 
 
@@ -92,10 +93,11 @@ def _steps(
 ) -> Iterator[_Step]:
     """Recognize the windows in order."""
     given, allowed = _given_language(model, options), _allowed_languages(model, options)
-    decoded_at_once = STREAMED_AT_ONCE if options.stream_windows else WINDOWS_AT_ONCE
+    full = repeat(WINDOWS_AT_ONCE)
+    sizes = chain(STREAMED_AT_ONCE, repeat(STREAMED_AT_ONCE[-1])) if options.stream_windows else full
     language, encode = given, partial(_encode, model, audio)
     recognize = partial(_recognized, model, options, progress.decoded)
-    for batch_slice in _slices(len(windows), decoded_at_once if given else WINDOWS_AT_ONCE):
+    for batch_slice in _slices(len(windows), sizes if given else full):  # a language is detected in a full batch
         batch = windows[batch_slice]
         progress.begin(len(batch))
         encoded = encode(batch, progress.encoded)
@@ -107,7 +109,7 @@ def _steps(
         if not given:
             hear = partial(hear_language, model, encoded, allowed)
             parts = divide_languages(audio, batch, hear, language.code, is_bounded=bool(allowed))
-        for some in _slices(len(batch), decoded_at_once):
+        for some in _slices(len(batch), full if given else sizes):
             recognized = _by_language(batch[some], encoded[some], parts[some], encode, recognize)
             yield _Step(batch_slice.start + some.stop, language, recognized)
 
@@ -218,6 +220,10 @@ def ignored_options(options: JobOptions, *, is_multilingual: bool, languages: in
     return f"does not know the language {unknown[0]}; {SUBSTITUTE} was used." if unknown else None
 
 
-def _slices(count: int, at_once: int) -> Iterator[slice]:
-    for start in range(0, count, at_once):
-        yield slice(start, min(start + at_once, count))
+def _slices(count: int, sizes: Iterator[int]) -> Iterator[slice]:
+    """Divide `count` windows into slices of these sizes."""
+    start = 0
+    while start < count:
+        end = min(start + next(sizes), count)
+        yield slice(start, end)
+        start = end
