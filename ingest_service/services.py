@@ -31,11 +31,11 @@ from ingest_service.settings import IngestSettings
 from ingest_service.subtitles.cue_size import CueSize
 from ingest_service.tus.operations import ResumableUploads, open_resumable_uploads
 from ingest_service.uploads.commit import JobRecorder
+from ingest_service.uploads.free_space import FreeSpace
 from ingest_service.uploads.idempotency import IdempotencyKeys, IdempotentSubmitter
 from ingest_service.uploads.job_submitter import JobSubmitter, record_job
 from ingest_service.uploads.notify import DispatchNotifier
 from ingest_service.uploads.presigned_uploads import DirectUploads
-from ingest_service.uploads.receive import FreeSpace
 from shared.blobs.blob_store import BlobStore
 from shared.connections.redis import open_redis
 from shared.connections.tenancy import ALL_TENANTS

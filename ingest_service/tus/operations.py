@@ -17,8 +17,8 @@ from ingest_service.tus.parts import PartReceiver, too_long
 from ingest_service.tus.upload_leases import Hold, UploadLeases
 from ingest_service.tus.upload_rows import Upload, UploadRows
 from ingest_service.uploads.body import too_large
+from ingest_service.uploads.free_space import FreeSpace
 from ingest_service.uploads.parse_options import RequireModel
-from ingest_service.uploads.receive import FreeSpace
 from shared.blobs.blob_store import BlobStore
 from shared.telemetry.logs import Log
 

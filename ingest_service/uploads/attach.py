@@ -9,7 +9,8 @@ from uuid import UUID
 
 from ingest_service.database import Database
 from ingest_service.quotas.quotas import QuotaGate
-from ingest_service.uploads.commit import AlsoCommit, JobRow, insert_job, transaction_of
+from ingest_service.uploads.commit import AlsoCommit, insert_job, transaction_of
+from ingest_service.uploads.job_row import JobRow
 from shared.telemetry.logs import Log
 
 log = Log(__name__)

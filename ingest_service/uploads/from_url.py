@@ -11,7 +11,7 @@ from litestar.types import Receive
 from ingest_service.client_json import ClientJsonError, decode_json
 from ingest_service.errors import RefusedError
 from ingest_service.uploads.body import read_body
-from ingest_service.uploads.commit import fingerprint
+from ingest_service.uploads.job_row import fingerprint
 from ingest_service.uploads.parse_options import OptionCollector, RequireModel, any_model, invalid_option
 from ingest_service.uploads.presigned_uploads import UPLOAD_FIELD, DirectJob, parse_upload_id
 from ingest_service.uploads.receive import UploadHead, add_query_options

@@ -16,12 +16,14 @@ from ingest_service.errors import CommitUnknownError, LimitError, OutageError
 from ingest_service.quotas.quotas import QuotaGate
 from ingest_service.request_record import committing
 from ingest_service.uploads.attach import Attacher
-from ingest_service.uploads.commit import AlsoCommit, JobRecorder, JobRow, commit_job, fingerprint, first_task, job_row
+from ingest_service.uploads.commit import AlsoCommit, JobRecorder, commit_job
 from ingest_service.uploads.form import OVERHEAD_BYTES
+from ingest_service.uploads.free_space import FreeSpace
 from ingest_service.uploads.from_url import UrlJob, is_json, read_json_job
+from ingest_service.uploads.job_row import JobRow, fingerprint, first_task, job_row
 from ingest_service.uploads.parse_options import RequireModel, any_model
 from ingest_service.uploads.presigned_uploads import DirectJob, DirectSubmitter
-from ingest_service.uploads.receive import FreeSpace, Upload, UploadHead, UploadReceiver
+from ingest_service.uploads.receive import Upload, UploadHead, UploadReceiver
 from shared.blobs.blob_errors import BlobStoreError
 from shared.blobs.blob_store import BlobStore
 from shared.ids import new_id

@@ -17,7 +17,8 @@ from ingest_service.errors import CommitUnknownError, RefusedError
 from ingest_service.quotas.quotas import QuotaGate
 from ingest_service.request_record import committing
 from ingest_service.uploads.body import too_large
-from ingest_service.uploads.commit import AlsoCommit, JobRow, commit_job, fingerprint, job_row
+from ingest_service.uploads.commit import AlsoCommit, commit_job
+from ingest_service.uploads.job_row import JobRow, fingerprint, job_row
 from ingest_service.uploads.receive import container_of
 from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobNotFoundError, BlobStoreError

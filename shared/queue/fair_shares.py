@@ -16,7 +16,8 @@ from shared.queue.dispatch import (
 )
 from shared.schemas.states import TaskKind
 
-SCRIPT = Path(__file__).with_name("fair_shares.lua").read_text(encoding="utf-8")
+PARTS = ("queue_state.lua", "take_tasks.lua", "fair_shares.lua")  # of one script, in this order
+SCRIPT = "\n".join(Path(__file__).with_name(part).read_text(encoding="utf-8") for part in PARTS)
 VIRTUAL_TIME_KEY = "headrace:virtual-time"  # sorted set: the virtual time of each queue
 MIN_SCORE = 2  # the score before it is 1; arq reads a score of 0 as none
 MAX_SCORE = 10**12  # arq reads it as due: in milliseconds it is the year 2001; in seconds of audio 30,000 years

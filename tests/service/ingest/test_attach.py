@@ -18,10 +18,11 @@ from ingest_service.jobs.cancel import cancel_abandoned
 from ingest_service.quotas.quota_usage import Quotas
 from ingest_service.quotas.quotas import QuotaGate
 from ingest_service.settings import IngestSettings
+from ingest_service.uploads.free_space import FreeSpace
 from ingest_service.uploads.idempotency import IdempotencyKeys, IdempotentSubmitter, StoredResponse
 from ingest_service.uploads.job_submitter import AcceptedJob, JobSubmitter
 from ingest_service.uploads.notify import DispatchNotifier
-from ingest_service.uploads.receive import FreeSpace, UploadHead
+from ingest_service.uploads.receive import UploadHead
 from shared.blobs.blob_store import BlobStore
 from shared.schemas.states import JobStatus
 from tests.support.ingest import records

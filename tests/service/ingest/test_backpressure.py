@@ -5,7 +5,7 @@ import pytest
 from ingest_service.errors import OutageError
 from ingest_service.jobs.wait_estimate import Pace, estimated_wait_s, pace_of
 from ingest_service.settings import IngestSettings
-from ingest_service.uploads.receive import FreeSpace, has_room
+from ingest_service.uploads.free_space import FreeSpace, has_room
 from shared.blobs.blob_store import BlobStore
 from tests.support.ingest.raw_http import connected, head
 from tests.support.ingest.records import start

@@ -15,8 +15,9 @@ from ingest_service.errors import CommitUnknownError
 from ingest_service.quotas.quota_usage import Quotas
 from ingest_service.quotas.quotas import QuotaGate
 from ingest_service.settings import IngestSettings
+from ingest_service.uploads.free_space import FreeSpace
 from ingest_service.uploads.job_submitter import JobSubmitter
-from ingest_service.uploads.receive import FreeSpace, UploadHead
+from ingest_service.uploads.receive import UploadHead
 from shared import failpoints
 from shared.ids import new_id
 from tests.support.ingest.process import running

@@ -13,7 +13,8 @@ import pytest_asyncio
 from ingest_service.database import Database
 from ingest_service.errors import CommitUnknownError
 from ingest_service.settings import IngestSettings
-from ingest_service.uploads.commit import COMMITTERS, JobRecorder, JobRow
+from ingest_service.uploads.commit import COMMITTERS, JobRecorder
+from ingest_service.uploads.job_row import JobRow
 from shared.ids import new_id
 from shared.schemas.states import JobStatus
 from shared.secret import Secret

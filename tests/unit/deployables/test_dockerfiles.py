@@ -65,6 +65,7 @@ def test_the_processors_build_arguments_select_cpu_or_gpu_and_models() -> None:
         ("deploy/requirements-processor.txt", True),
         ("deploy/migrations/0001_jobs_and_tasks.sql", True),
         ("shared/queue/fair_shares.lua", True),
+        ("shared/queue/take_tasks.lua", True),
         ("ingest_service/app.py", True),
         ("deploy/secrets/ingest.env", False),
         ("deploy/local/demo.py", False),

@@ -9,7 +9,7 @@ import pytest
 
 from ingest_service.errors import OutageError
 from ingest_service.uploads import receive
-from ingest_service.uploads.receive import FreeSpace
+from ingest_service.uploads.free_space import FreeSpace
 from shared.blobs.blob_store import BlobStore
 
 
