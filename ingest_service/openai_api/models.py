@@ -11,6 +11,7 @@ ModelAlias = Annotated[
     str,
     msgspec.Meta(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,127}=[A-Za-z0-9][A-Za-z0-9._-]{0,63}(\+diarize)?$(?!\n)",
+        description="`name=model` or `name=model+diarize`, such as `whisper-1=large-v3`",
     ),
 ]
 DEFAULT = "default"

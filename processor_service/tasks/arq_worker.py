@@ -5,7 +5,8 @@ arq only dispatches. Its own retries, results, aborts and timeouts are off or ou
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 from arq.connections import ArqRedis
@@ -39,6 +40,7 @@ class PollingWorker(Worker):
     last_poll_s = 0.0  # on the monotonic clock; 0: not yet
     interactive_share = INTERACTIVE_SHARE
     may_start: Callable[[], bool] = staticmethod(lambda: True)  # asked before each job
+    models: Callable[[], Sequence[str]] = staticmethod(tuple)  # what the process can run; reads a folder
 
     async def _poll_iteration(self) -> None:
         await super()._poll_iteration()
@@ -53,9 +55,7 @@ class PollingWorker(Worker):
         await super().record_health()
         if self._last_health_check != before and self.queue_name == dispatch.COMPUTE_QUEUE:
             await self.pool.psetex(dispatch.PROCESSOR_SEEN_KEY, dispatch.PROCESSOR_SEEN_TTL_MS, ANNOUNCES)
-            processor: Processor = self.ctx["processor"]
-            names = await asyncio.to_thread(servable_models, processor.settings, processor.models)  # reads a folder
-            await announce_models(self.pool, names)
+            await announce_models(self.pool, await asyncio.to_thread(self.models))
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
         """Start jobs one by one: a connection that breaks while arq watches a key would end arq's main loop."""
@@ -122,6 +122,7 @@ def compute_worker(processor: Processor) -> PollingWorker:
     """Return the worker of prepare, chunk and finish tasks."""
     worker = _worker(processor, dispatch.COMPUTE_QUEUE, run_compute_task, at_once=processor.settings.slots)
     worker.may_start = processor.disks.may_claim
+    worker.models = partial(servable_models, processor.settings, processor.models)
     worker.interactive_share = processor.settings.interactive_share
     return worker
 

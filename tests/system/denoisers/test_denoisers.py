@@ -98,7 +98,7 @@ def test_an_unknown_denoiser_is_refused_at_start() -> None:
 
 @pytest.mark.parametrize("text", ["1.5", "-0.1", "much"])
 def test_a_strength_is_from_0_to_1(text: str) -> None:
-    with pytest.raises(SettingsError, match="HEADRACE_DENOISE_STRENGTH is invalid"):
+    with pytest.raises(SettingsError, match="HEADRACE_DENOISE_STRENGTH must be a number from 0 to 1"):
         load_settings(ProcessorSettings, REQUIRED | {"HEADRACE_DENOISE_STRENGTH": text})
 
 

@@ -30,6 +30,7 @@ READERS = {
     "deploy/local/services.py": "what the services inherit besides their settings",
     "deploy/local/operate.py": "what a command inherits besides its settings",
     "deploy/local/platforms.py": "a tool of developers",
+    "deploy/browser_modules.py": "a tool of set-up",
 }
 
 
