@@ -135,7 +135,7 @@ sbom: $(AUDIT) ## list what is installed and its licences: sbom/headrace.cdx.jso
 audit: $(AUDIT) ## compare the pinned versions with the known vulnerabilities (needs PyPI itself)
 	@$(RUN) deploy.local.audit audit
 
-test-install: $(READY) ## run the install commands of docs/operations.md in new environments, with an unconfigured pip
+test-install: $(READY) ## run set-up with stand-in indexes, and the install commands of docs/operations.md, with an unconfigured pip
 	@$(RUN) pytest -m slow tests/system/install $(ARGS)
 
 # uv resolves versions for other machines.

@@ -16,9 +16,7 @@ from deploy.local.set_up.surroundings import SetUpError
 from deploy.local.unprivileged import _search_capability, is_root
 from tests.support.stack.indexes import Machine, cpu_torch, cuda_torch, machine, place_environment, write_wheel
 
-pytestmark = pytest.mark.process
-
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 UNKNOWN_USER_ID = 54321
 

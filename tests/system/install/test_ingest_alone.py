@@ -14,7 +14,7 @@ import pytest
 from deploy.local.ports import free_port
 from tests.support.stack.launched import ROOT
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 HEAVY = ("torch", "numpy", "soundfile", "librosa", "whisper", "noisereduce", "av", "triton")
 
