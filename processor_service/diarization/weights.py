@@ -36,6 +36,8 @@ EMBEDDING = Net(
     "92f29b94e6948786a26778c9e302525d185bb08c8b9f5252ed98776902840199",
 )
 
+NETS = frozenset({SEGMENTATION.name, EMBEDDING.name})  # in the cache, but no job can name them as its model
+
 
 class SpeakerWeights(msgspec.Struct, frozen=True):
     """The paths of the two checkpoints."""

@@ -33,7 +33,7 @@ async def announce_models(redis: Redis, names: Collection[str]) -> None:
 
 
 class Announced(NamedTuple):
-    """The names that were announced lately, perhaps with ANY_MODEL, and whether the last processor seen announces.
+    """The names that were announced lately, perhaps with ANY_MODEL; whether no processor of an earlier version polls.
 
     There are no names if no processor has been seen for SEEN_WITHIN_S.
     """
@@ -52,4 +52,4 @@ async def announced_models(redis: Redis) -> Announced:
     age_s = {name.decode(): seconds + microseconds / 1e6 - at_ms / 1000 for name, at_ms in scored}
     is_running = min(age_s.values(), default=SEEN_WITHIN_S) < SEEN_WITHIN_S
     names = frozenset(name for name, each_s in age_s.items() if is_running and each_s < ANNOUNCED_WITHIN_S)
-    return Announced(names, is_complete=seen == ANNOUNCES)
+    return Announced(names, is_complete=seen in {None, ANNOUNCES})  # None: no processor polls yet, or any more

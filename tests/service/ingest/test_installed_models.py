@@ -72,6 +72,15 @@ async def test_nothing_is_refused_before_anything_is_known(redis: Any) -> None:
     models.require("small")
 
 
+async def test_the_first_processor_is_known_at_the_next_refresh(redis: Any) -> None:
+    models = await known(redis)  # the ingest is up before its processor
+    await announce(redis, "base")
+    await models.refresh()
+    assert models.names == ("base",)
+    with pytest.raises(RefusedError):
+        models.require("small")
+
+
 async def test_a_model_that_was_not_announced_lately_is_gone(redis: Any) -> None:
     await announce(redis, "base", "small")
     await make_older(redis, "small", ANNOUNCED_WITHIN_S + 1)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from processor_service.diarization.weights import NETS
 from processor_service.models.cache import Form, ModelCache
 from processor_service.models.servable import servable_models
 from processor_service.providers.provider_settings import ProviderSettings
@@ -22,8 +23,8 @@ def settings(**values: Any) -> ProcessorSettings:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two checkpoints, a converted model, and what an interrupted fetch leaves."""
-    for name in ("base", "large-v3.1"):
+    """Two checkpoints, the nets for speakers, a converted model, and what an interrupted fetch leaves."""
+    for name in ("base", "large-v3.1", *NETS):
         weights = tmp_path / f"new-{name}"
         weights.write_bytes(b"weights")
         ModelCache(tmp_path).store(name, weights, source="test")
