@@ -56,7 +56,7 @@ class KeyCache:
         """Return the caller of a key. RefusedError `unauthorized`; OutageError if the key needs a query."""
         key_id = id_in(presented)
         if key_id is None:
-            raise unauthorized("Malformed API key.")
+            raise unauthorized("Malformed API key. A key of Headrace begins with `hr_`.")
         cached = self._cached.get(key_id)
         if cached and cached.until_s > asyncio.get_running_loop().time():
             return _checked(cached, presented)

@@ -84,8 +84,9 @@ def require_results(job: JobResults) -> int:
     """Return the generation whose results are served. Raise RefusedError if there are none yet."""
     if job.results_generation is not None:
         return job.results_generation
-    why = f": {job.error_message}" if job.status is JobStatus.FAILED and job.error_message else ""
-    raise RefusedError(NOT_READY.get(job.status, "not_ready"), f"The job is {job.status}{why}")
+    why = f": {job.error_message}" if job.status is JobStatus.FAILED and job.error_message else "."
+    when = " It has a transcript when it is COMPLETED." if job.status not in NOT_READY else ""
+    raise RefusedError(NOT_READY.get(job.status, "not_ready"), f"The job is {job.status}{why}{when}")
 
 
 ONE_RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*", re.ASCII)

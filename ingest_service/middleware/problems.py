@@ -15,6 +15,7 @@ from litestar.types import ExceptionHandlersMap, Send
 from ingest_service.errors import IngestError, LimitError, OutageError
 from ingest_service.middleware.answer_headers import missing_security_headers
 from ingest_service.middleware.head import allowed_methods
+from ingest_service.openai_api.paths import ENDS
 from ingest_service.problem_types import PROBLEM_TYPES
 from ingest_service.readiness import OUTAGES
 from ingest_service.request_record import note_problem
@@ -30,6 +31,7 @@ RETRY_AFTER_FULL_S = 60  # erasing results or adding disk space takes longer
 
 HEADERS = {"unauthorized": {"WWW-Authenticate": "Bearer"}}  # RFC 9110 section 11.6.1
 DEPENDENCIES = {"database_unavailable": "database", "storage_unavailable": "storage", "storage_full": "storage_space"}
+ASR_PATHS = frozenset({"/asr", "/detect-language"})
 CODE_OF_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 AnyRequest = Request[Any, Any, Any]
@@ -78,7 +80,23 @@ def answer_http_exception(request: AnyRequest, error: HTTPException) -> Response
     headers = dict(error.headers or {})
     if "allow" in headers:
         headers["allow"] = allowed_methods(headers["allow"].split(", "))
-    return problem(code, "", headers)  # the framework's text may have the path and the query
+    return problem(code, _detail(code, request.url.path, headers), headers)
+
+
+def _detail(code: str, path: str, headers: dict[str, str]) -> str:
+    """Return what to do. The framework's own text may have the path and the query."""
+    if code == "method_not_allowed" and "allow" in headers:
+        return f"This path takes {headers['allow']}."
+    return why_no_route(path) if code == "not_found" else ""
+
+
+def why_no_route(path: str) -> str:
+    """Return what to do about a path that no route has."""
+    if path in ASR_PATHS:
+        return "This path is off. The setting `HEADRACE_ASR_ROUTES=true` of the service turns it on."
+    if path.endswith(ENDS):
+        return "OpenAI's API begins at `/v1` here. Let the client's base URL end with one `/v1`."
+    return "There is no such path. `/docs` and `/schema` list all."
 
 
 def _invalid_parameters(request: AnyRequest, error: HTTPException) -> list[str]:

@@ -12,7 +12,7 @@ import msgspec
 from litestar import Response
 from litestar.types import ASGIApp, Receive, Send
 
-from ingest_service.openai_api.paths import PATHS
+from ingest_service.openai_api.paths import ENDS, PATHS
 from ingest_service.request_record import note_problem
 from shared.schemas.api import JobView, Problem
 from shared.schemas.failures import FailureCode
@@ -100,8 +100,8 @@ def with_openai_errors(app: ASGIApp) -> ASGIApp:
 
 
 def is_openai_path(path: str) -> bool:
-    """Return whether OpenAI's clients use the path."""
-    return path.startswith(PATHS)
+    """Return whether OpenAI's clients use the path, with a right or a wrong base URL."""
+    return path.startswith(PATHS) or path.endswith(ENDS)
 
 
 class _Converter:

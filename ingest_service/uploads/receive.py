@@ -103,6 +103,7 @@ class UploadReceiver:
         self._require_model = require_model
         self._audio: StoredAudio | None = None
         self._filename: str | None = None
+        self._other_file = ""  # the field of a file that is not the audio
 
     async def receive(self, head: UploadHead, receive: Receive) -> Upload:
         """Return the upload. On RefusedError, ClientGoneError or BlobStoreError call `discard`."""
@@ -177,6 +178,8 @@ class UploadReceiver:
     def _is_audio(self, name: str, filename: str | None) -> bool:
         """Return whether a part is the audio, otherwise it is an option. Raise RefusedError before its content."""
         if self._form:
+            if filename is not None and name != self._form.audio_field:
+                self._other_file = self._other_file or name[:MAX_SHOWN_CHARS]
             return name == self._form.audio_field
         if name == AUDIO_FIELD or (name in OTHER_AUDIO_FIELDS and filename is not None):
             return True
@@ -212,7 +215,8 @@ class UploadReceiver:
     def _require_audio(self) -> None:
         if not self._audio:
             hint = f"The audio goes into `{self._form.audio_field}`, as a file." if self._form else AUDIO_HINT
-            raise RefusedError("missing_audio_file", f"{hint} The form has no such part.")
+            found = f"`{self._other_file}`" if self._other_file else "no such part"
+            raise RefusedError("missing_audio_file", f"{hint} The form has {found}.")
 
     async def _store(self, audio: AsyncIterator[bytes]) -> None:
         self._checked_options()

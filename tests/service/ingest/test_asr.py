@@ -78,8 +78,10 @@ async def test_the_routes_are_off_by_default(settings: IngestSettings) -> None:
     defaults = {field.name: field.default for field in msgspec.structs.fields(IngestSettings)}
     assert defaults["asr_routes"] is False
     async with serving(settings, asr_routes=False) as ingest:
-        assert (await ask(ingest, "/asr")).status == 404
-        assert (await ask(ingest, "/detect-language")).status == 404
+        for path in ("/asr", "/detect-language"):
+            answer = await ask(ingest, path)
+            assert answer.status == 404
+            assert "HEADRACE_ASR_ROUTES=true" in answer.text
 
 
 @pytest.mark.parametrize("output", OUTPUTS)

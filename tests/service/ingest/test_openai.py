@@ -142,7 +142,7 @@ async def test_a_form_without_its_file_is_refused(ingest: Ingest) -> None:
         error = (await answer.json())["error"]
 
     assert (answer.status, error["param"], error["code"]) == (400, "file", "missing_audio_file")
-    assert error["message"] == "The audio goes into `file`, as a file. The form has no such part."
+    assert error["message"] == "The audio goes into `file`, as a file. The form has `audio`."
 
 
 @pytest.mark.parametrize(
@@ -150,6 +150,8 @@ async def test_a_form_without_its_file_is_refused(ingest: Ingest) -> None:
     [
         ("GET", TRANSCRIPTIONS, {}, None, 405, "method_not_allowed"),
         ("POST", "/v1/audio/speech", {}, b"{}", 404, "not_found"),
+        ("POST", "/audio/transcriptions", {}, b"{}", 404, "not_found"),
+        ("GET", "/v1/v1/models", {}, None, 404, "not_found"),
         ("GET", "/v1/models/none", {}, None, 404, "model_not_found"),
         ("POST", TRANSCRIPTIONS, {"Content-Type": "application/json"}, b"{}", 415, "unsupported_content_type"),
         ("POST", TRANSCRIPTIONS, {"Content-Encoding": "gzip"}, b"{}", 415, "unsupported_content_encoding"),

@@ -60,7 +60,7 @@ async def test_many(
     ("chosen", "said"),
     [
         ({"JOB": str(new_id())}, "no job with this id"),
-        ({"JOB": "../jobs"}, "Check the path"),
+        ({"JOB": "../jobs"}, "no such path"),
         ({"CODE": "nonsense"}, "code"),
         ({"CODE": "x&y=z"}, "code"),
         ({}, "JOB=<id>"),

@@ -121,11 +121,28 @@ async def test_not_found(ingest: Ingest, path: str) -> None:
         assert (await answer.json(content_type=None))["code"] == "not_found"
 
 
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("/", "`/docs`"),
+        ("/v1/job", "`/docs`"),
+        ("/audio/transcriptions", "end with one `/v1`"),
+        ("/v1/v1/audio/translations/", "end with one `/v1`"),
+        ("/models", "end with one `/v1`"),
+    ],
+)
+async def test_a_path_without_a_route_is_answered_with_what_to_do(ingest: Ingest, path: str, hint: str) -> None:
+    async with ingest.client.post(ingest.url + path) as answer:
+        assert answer.status == 404
+        assert hint in await answer.text()
+
+
 async def test_wrong_method(ingest: Ingest) -> None:
     async with ingest.client.put(ingest.url + "/v1/jobs") as answer:
         problem = await answer.json(content_type="application/problem+json")
         assert (answer.status, problem["code"]) == (405, "method_not_allowed")
         assert "POST" in answer.headers["Allow"]
+        assert answer.headers["Allow"] in problem["detail"]
 
 
 @pytest.mark.parametrize(
