@@ -41,7 +41,10 @@ class _Parser(argparse.ArgumentParser):
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Parse the arguments. Raise UsageError."""
-    return _parser().parse_args(normalized(arguments))
+    chosen, unknown = _parser().parse_known_args(normalized(arguments))
+    if unknown:
+        raise UsageError(f"Unknown arguments: {' '.join(unknown)}. See: headrace {chosen.command} --help")
+    return chosen
 
 
 def normalized(arguments: Sequence[str]) -> list[str]:
@@ -124,7 +127,9 @@ def _add_work(group: Any) -> None:
     group.add_argument("--force", action="store_true", help="also transcribe what is up to date")
     group.add_argument("--erase", action="store_true", help="erase audio and transcript on the service when written")
     group.add_argument("--watch", action="store_true", help="stay, and transcribe what comes into the folders")
-    group.add_argument("--every", type=_seconds, default=2.0, metavar="S", help="how often --watch looks (2)")
+    group.add_argument(
+        "--every", type=_seconds, default=2.0, metavar="S", help="seconds between two scans of --watch (2)"
+    )
 
 
 def _add_jobs(commands: Any, common: argparse.ArgumentParser) -> None:

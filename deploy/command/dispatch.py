@@ -14,7 +14,7 @@ import msgspec
 
 from deploy.command.api import DEFAULT_URL, Api, answers, checked_url, opened_api, shown_url
 from deploy.command.arguments import left_to_the_service, parse, wanted_of
-from deploy.command.errors import CommandError, UsageError
+from deploy.command.errors import CommandError, UnreachableError, UsageError
 from deploy.command.operate import COMMANDS
 from deploy.command.outputs import STDOUT, plan_bases
 from deploy.command.own_stack import own_stack, why_impossible
@@ -79,7 +79,11 @@ async def _run(chosen: argparse.Namespace, environ: Mapping[str, str]) -> int:
         return await _transcribe(chosen, environ, key)
     url = _given_url(chosen, environ)
     async with opened_api(url or DEFAULT_URL, key, retries=BRIEFLY, note=write_line) as api:
-        await COMMANDS[chosen.command](api, chosen)
+        try:
+            await COMMANDS[chosen.command](api, chosen)
+        except UnreachableError as error:
+            hint = "" if url else " Start a service (`make run`), or set --url or HEADRACE_URL."
+            raise CommandError(f"{error}{hint}") from error
     return 0
 
 

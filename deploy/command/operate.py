@@ -44,8 +44,11 @@ async def list_jobs(api: Api, chosen: argparse.Namespace) -> None:
         for job in jobs:
             write_result(job)
         return
-    rows = ((job.job_id, job.status, percent(job.progress), job.audio.duration, job.created_at) for job in jobs)
-    write(table(("JOB", "STATUS", "DONE", "SECONDS", "CREATED"), rows))
+    rows = (
+        (job.job_id, job.status, percent(job.progress), job.audio.duration, job.created_at, job.filename)
+        for job in jobs
+    )
+    write(table(("JOB", "STATUS", "DONE", "SECONDS", "CREATED", "FILE"), rows))
 
 
 async def _jobs(api: Api, status: str | None, limit: int) -> AsyncIterator[JobView]:
@@ -66,6 +69,7 @@ async def show_job(api: Api, chosen: argparse.Namespace) -> None:
         write_result(job)
         return
     facts = {
+        "file": job.filename,
         "status": job.status,
         "stage": f"{job.stage}, {percent(job.progress)}",
         "created": job.created_at,

@@ -63,7 +63,7 @@ def describe(outcome: Outcome) -> str:
             written = f" -> {', '.join(outcome.outputs)}" if outcome.outputs else ""
             return f"{outcome.source}{written}{warned}"
         case "skipped":
-            return f"{outcome.source}: skipped, {', '.join(outcome.outputs)} is up to date"
+            return f"{outcome.source}: skipped, up to date: {', '.join(outcome.outputs)}"
         case "cancelled":
             return f"{outcome.source}: cancelled"
         case "failed":

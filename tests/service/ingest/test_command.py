@@ -39,6 +39,7 @@ async def test_jobs_are_listed_shown_cancelled_and_erased(ingest: Ingest, tmp_pa
     command, job_ids = command_of(ingest, tmp_path), [await ingest.submit(wav()) for _ in range(3)]
 
     listed = await command.run("jobs")
+    assert listed.output.splitlines()[0].split() == ["JOB", "STATUS", "DONE", "SECONDS", "CREATED", "FILE"]
     assert [line.split()[:2] for line in listed.output.splitlines()[1:]] == [[each, "QUEUED"] for each in job_ids[::-1]]
     assert [one["job_id"] for one in (await command.run("jobs", "--limit", "2", "--json")).results] == job_ids[:0:-1]
     assert f"job       {job_ids[0]}" in (await command.run("show", job_ids[0])).output

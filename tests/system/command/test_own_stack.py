@@ -53,3 +53,4 @@ async def test_other_commands_start_nothing(alone: Command) -> None:
 
     assert done.status == 1
     assert "does not answer" in done.errors
+    assert "`make run`" in done.errors

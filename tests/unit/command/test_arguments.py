@@ -61,6 +61,11 @@ def test_a_switch_has_a_value_or_none(written: list[str], diarize: bool) -> None
     assert options_of(chosen).diarize is diarize
 
 
+def test_an_unknown_option_is_named_with_the_help_of_its_command() -> None:
+    with pytest.raises(UsageError, match=r"--langage.*headrace transcribe --help"):
+        parse(["transcribe", "a.wav", "--langage=en"])
+
+
 def test_arguments_behind_two_dashes_are_names() -> None:
     assert normalized(["--output_dir", "x_y", "--", "--my_file"]) == ["--output-dir", "x_y", "--", "--my_file"]
     assert parse(["transcribe", "-f", "srt", "--", "--my_file", "-x"]).inputs == ["--my_file", "-x"]
