@@ -19,7 +19,7 @@ from aiohttp import web
 from deploy.local.data_dir import DataDir, read_stack_env
 from deploy.local.demo import CLIP
 from deploy.local.ports import LOOPBACK, free_port
-from tests.support.documents.markdown import blocks
+from tests.support.documents.markdown import Block, blocks
 from tests.support.stack.launched import ROOT, line_with
 
 README = ROOT / "README.md"
@@ -32,7 +32,7 @@ set -eu
 make() { command make -o .venv/ready -o .venv/models/speakers-embedding.json "$@"; }
 """
 DEMO, RUN, *OTHERS = blocks(README, "bash")
-POLLING, RECEIVING = blocks(README, "python")
+OPENAI, POLLING, RECEIVING = blocks(README, "python")
 (SCRIPT,) = blocks(README, "js")
 
 
@@ -83,8 +83,9 @@ async def test_commands(shell: str, stack: Stack) -> None:
     assert WORDS in " ".join(output.split())
 
 
-async def test_python(stack: Stack) -> None:
-    output = await _run(sys.executable, "-c", _to(stack, POLLING.text), environ=stack.environ)
+@pytest.mark.parametrize("script", [OPENAI, POLLING])
+async def test_python(script: Block, stack: Stack) -> None:
+    output = await _run(sys.executable, "-c", _to(stack, script.text), environ=stack.environ)
 
     assert WORDS in output
 

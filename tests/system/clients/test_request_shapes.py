@@ -1,4 +1,4 @@
-"""Requests in the shapes of clients that are not installed here, as their public code sends them.
+"""Requests in the shapes of clients that are not installed here, from their public code or from notes about them.
 
 Each row says what a client puts into its form, in its order, and what it reads from the answer. docs/clients.md names
 the clients. They are sent as bytes, since client libraries write other forms than these.
