@@ -33,18 +33,24 @@ def _paths_with_head(app: Litestar) -> re.Pattern[str]:
 
 
 async def _answer(app: ASGIApp, scope: Any, receive: Receive, send: Send) -> None:
-    """Run the GET until its answer is streamed, or complete."""
+    """Run the GET until its answer is streamed, or complete.
+
+    The body of a complete answer is passed on: a wrapper may change it, and its length. The server does not send it.
+    """
     as_get: Any = dict(scope) | {"method": "GET"}  # a copy: the server and the log need the method
     is_streamed = False
+    start: Any = None
 
     async def send_head(message: Any) -> None:
-        nonlocal is_streamed
+        nonlocal is_streamed, start
         if message["type"] == "http.response.start":
-            await send(message)
-            await send(END)
-        elif message.get("more_body") and not is_streamed:
-            is_streamed = True
-            work.cancel()
+            start = message
+        elif not is_streamed:
+            is_streamed = bool(message.get("more_body"))
+            await send(start)
+            await send(END if is_streamed else message)
+            if is_streamed:
+                work.cancel()
 
     work = asyncio.ensure_future(app(as_get, receive, send_head))
     try:

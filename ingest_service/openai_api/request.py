@@ -63,14 +63,14 @@ class AudioForm:
         self._models = models
         self._deployment = deployment  # the model in Azure's path
         self._values: dict[str, list[str]] = {}
-        self._unread: list[str] = []
+        self._unread: tuple[str, ...] = ()
         self._text_bytes = 0
 
     def wants(self, name: str) -> bool:
         """Return whether the field's text is needed. Note the name otherwise."""
         if _plain(name) in READ:
             return True
-        self._unread.append(name)
+        self._unread = shown_names([*self._unread, name])  # a name may have kilobytes
         return False
 
     def add(self, name: str, text: str) -> None:

@@ -22,7 +22,7 @@ from ingest_service.jobs.renders import RenderKey
 from ingest_service.jobs.results import find_transcript
 from ingest_service.jobs.views import JobKey, JobState
 from ingest_service.middleware.bounded_answers import ABORT_KEY
-from ingest_service.middleware.problems import problem
+from ingest_service.middleware.problems import answer_ingest_error, problem
 from ingest_service.middleware.upload_fast_path import checked_body, upload_head
 from ingest_service.middleware.upload_slots import release_slot
 from ingest_service.openai_api.answers import Answer
@@ -73,6 +73,15 @@ async def answer_audio(request: AnyRequest, services: Services, caller: Caller, 
     require(caller, KeyScope.READ)
     services.limits.streams.require(caller.tenant, caller.key_id)  # before the upload
     waiting = await _submit(request, services, caller, task)
+    try:
+        return await _answer_about(request, services, waiting)
+    except IngestError as error:
+        response = answer_ingest_error(None, error)
+        response.headers.update(waiting.headers)
+        return response
+
+
+async def _answer_about(request: AnyRequest, services: Services, waiting: WaitingRequest) -> Response[Any]:
     if waiting.asked.is_stream:
         return Stream(_events(services, waiting), media_type="text/event-stream", headers=waiting.headers | HEADERS)
     try:

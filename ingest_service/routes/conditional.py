@@ -98,6 +98,6 @@ def _date(text: str | None) -> dt.datetime | None:
     """Return a time in UTC; None for text that is no date, which the RFC says to ignore."""
     try:
         at = parsedate_to_datetime(text or "")
-    except ValueError:
+    except (ValueError, OverflowError):  # OverflowError: a number of many digits
         return None
     return at.replace(tzinfo=dt.UTC) if at.tzinfo is None else at

@@ -161,3 +161,14 @@ async def test_the_job_shows_the_file_name_until_it_is_erased(ingest: Ingest) ->
 async def test_a_date_of_a_future_client_clock_is_compared_by_its_value(ingest: Ingest, paths: dict[str, str]) -> None:
     tomorrow = format_datetime(dt.datetime.now(dt.UTC) + dt.timedelta(days=1), usegmt=True)
     assert (await ask(ingest, paths["audio"], {"If-Modified-Since": tomorrow}))[0] == 304
+
+
+ENDLESS = "Mon, 01 Jan 2024 00:00:00 +99999999999999999999"
+
+
+@KINDS
+@pytest.mark.parametrize("name", ["If-Modified-Since", "If-Unmodified-Since", "If-Range"])
+async def test_a_date_of_any_length_is_no_defect(ingest: Ingest, paths: dict[str, str], kind: str, name: str) -> None:
+    for text in (ENDLESS, "Mon, 01 Jan 99999999999999999999 00:00:00 GMT", "Mon, 01 Jan 0001 00:00:00 +2359"):
+        status, _, body = await ask(ingest, paths[kind], {name: text})
+        assert (status, bool(body)) in {(200, True), (412, True)}

@@ -103,3 +103,21 @@ async def test_allow_names_head_where_it_names_get(ingest: Ingest) -> None:
     for method in ("OPTIONS", "PUT"):
         _, headers = await answers(ingest, method, "/v1/jobs", {})
         assert headers["Allow"] == "GET, HEAD, OPTIONS, POST"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/models/none",
+        "/v1/models/a/b",
+        "/openai/none",
+        "/v1/audio/none",
+        "/v1/audio/transcriptions",
+        "/v1/models?x=1",
+    ],
+)
+async def test_head_of_an_error_of_openai_has_the_headers_of_its_get(ingest: Ingest, path: str) -> None:
+    expected = await answers(ingest, "GET", path, {})
+
+    assert expected[1]["Content-Type"] == "application/json"
+    assert await answers(ingest, "HEAD", path, {}) == expected

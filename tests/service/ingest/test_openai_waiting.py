@@ -237,3 +237,14 @@ async def test_a_job_that_another_request_waits_for_goes_on(settings: IngestSett
         await until(is_cancelled)  # so long, the first job would have been cancelled, too
         await complete(ingest, job_id)
         assert (await waiting).status == 200
+
+
+@pytest.mark.parametrize("stream", ["true", "false"])
+async def test_a_job_that_is_erased_meanwhile_is_named(ingest: Ingest, stream: str) -> None:
+    asking = asyncio.create_task(ask(ingest, ("stream", stream)))
+    job_id = await new_job(ingest)
+    assert await ingest.delete(f"/v1/jobs/{job_id}") == 204
+    found = await asking
+
+    assert found.headers["Headrace-Job-Id"] == job_id
+    assert '"code":"job_erased"' in found.text
