@@ -2,13 +2,19 @@
 
 import sys
 
-from shared.environment import take_environment
-
 
 def main() -> int:
     """Run the command with the arguments and the environment of this process. Return the exit status."""
     try:
+        return _run()
+    except KeyboardInterrupt:  # before or after the run, which handles signals itself
+        return 130
+
+
+def _run() -> int:
+    try:
         from deploy.command.dispatch import run
+        from shared.environment import take_environment
     except ModuleNotFoundError as error:
         print(f"headrace: {error.name} is not installed: pip install 'headrace[command]'", file=sys.stderr)
         return 1

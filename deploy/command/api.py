@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import ipaddress
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -21,6 +22,8 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 NOTED_AT = 2  # attempts before an outage is shown
 TIMEOUT = httpx.Timeout(60, connect=10, pool=None)
 ALIVE = b'"alive"'
+MOST_BYTES = 256 << 20  # of an answer; the transcript of a day has about 15 MiB
+ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 T = TypeVar("T")
 
 
@@ -53,7 +56,8 @@ class Api:
     async def send_once(self, method: str, path: str, **request: Any) -> httpx.Response:
         """Send a request. Raise ApiError or UnreachableError."""
         try:
-            answer = await self.http.request(method, path, **request)
+            async with self.http.stream(method, path, **request) as streamed:
+                answer = await _whole(streamed)
         except httpx.RequestError as error:
             raise unreachable(self.address, error) from error
         if answer.status_code >= 300:  # redirects are not followed: the key is for this address
@@ -77,12 +81,36 @@ class Api:
         return shown_url(str(self.http.base_url))
 
 
+async def _whole(streamed: httpx.Response) -> httpx.Response:
+    """Return the answer with its body. Raise ApiError if that is larger than any transcript."""
+    body = bytearray()
+    async for piece in streamed.aiter_bytes():
+        body += piece
+        if len(body) > MOST_BYTES:
+            raise unexpected(streamed, f"more than {MOST_BYTES >> 20} MiB")
+    decoded = {"content-encoding", "content-length", "transfer-encoding"}
+    headers = [header for header in streamed.headers.multi_items() if header[0] not in decoded]
+    return httpx.Response(streamed.status_code, headers=headers, content=bytes(body), request=streamed.request)
+
+
+def unexpected(answer: httpx.Response, what: str) -> ApiError:
+    """Return the error of an answer that is none of Headrace's."""
+    return ApiError(answer.status_code, "unexpected_answer", f"Unexpected answer of the service: {what}")
+
+
+def checked_id(answer: httpx.Response, text: str) -> str:
+    """Return the id that an answer contains, which later becomes a part of paths. Raise ApiError."""
+    if not ID.fullmatch(text):
+        raise unexpected(answer, "no valid id")
+    return text
+
+
 def decode(answer: httpx.Response, kind: type[T]) -> T:
     """Decode an answer's JSON. Raise ApiError: the answer is none of Headrace's."""
     try:
         return msgspec.json.decode(answer.content, type=kind)
     except msgspec.MsgspecError as error:
-        raise ApiError(answer.status_code, "unexpected_answer", f"Unexpected answer of the service: {error}") from error
+        raise unexpected(answer, str(error)) from error
 
 
 def problem_of(answer: httpx.Response) -> ApiError:
@@ -131,7 +159,8 @@ def checked_url(text: str) -> str:
     try:
         parts = urlsplit(text.strip())
         valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
+        valid = valid and bool(httpx.URL(text.strip()).host)  # raises also if the name is no international one
+    except (ValueError, httpx.InvalidURL):
         valid = False
     if not valid:
         raise UsageError("The address of the service must be http://… or https://….")

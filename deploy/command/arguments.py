@@ -7,13 +7,13 @@
 import argparse
 from collections.abc import Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, NoReturn
 
 import msgspec
 
 from deploy.command.errors import UsageError
 from deploy.command.outputs import FORMATS, STDOUT
+from deploy.command.sources import expanded
 from deploy.command.transcribe import Wanted
 from shared.schemas.languages import find_language
 from shared.schemas.options import JobOptions
@@ -93,7 +93,7 @@ def _add(commands: Any, common: argparse.ArgumentParser, name: str, text: str) -
 def _add_transcribe(commands: Any, common: argparse.ArgumentParser) -> None:
     parser = _add(commands, common, "transcribe", "transcribe files, folders and URLs, and write the transcripts")
     parser.epilog = f"Options may be joined by _ as whisper's are. {EXIT_STATUS}"
-    parser.add_argument("inputs", nargs="+", metavar="FILE|FOLDER|URL")
+    parser.add_argument("inputs", nargs="+", type=_input, metavar="FILE|FOLDER|URL")
     _add_outputs(parser.add_argument_group("outputs"))
     _add_recognition(parser.add_argument_group("recognition"))
     _add_work(parser.add_argument_group("work"))
@@ -173,7 +173,7 @@ def wanted_of(chosen: argparse.Namespace) -> Wanted:
     """Return what to make of each source. Raise UsageError."""
     size = {"max_chars": chosen.max_line_width, "max_lines": chosen.max_line_count}
     formats = formats_of(chosen.output_format)
-    output_dir = None if chosen.output_dir is None else Path(chosen.output_dir).expanduser()
+    output_dir = None if chosen.output_dir is None else expanded(chosen.output_dir)
     if output_dir == STDOUT and (len(formats) > 1 or chosen.json or chosen.watch):
         raise UsageError("`-o -` prints one format: choose it with -f, without --json and --watch")
     return Wanted(
@@ -229,6 +229,12 @@ def _is_text(argument: str) -> bool:
 def left_to_the_service(chosen: argparse.Namespace) -> list[str]:
     """Return whisper's options that were given and change nothing."""
     return [f"--{name}" for name in LEFT_TO_THE_SERVICE if getattr(chosen, name) is not None]
+
+
+def _input(text: str) -> str:
+    if not text:  # as of a variable that is not set; as a path it would be the current folder
+        raise argparse.ArgumentTypeError("an input is empty. Write . for the current folder")
+    return text
 
 
 def _truth(text: str) -> bool:

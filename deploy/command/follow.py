@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 import msgspec
 
-from deploy.command.api import Api, problem_of, unreachable
+from deploy.command.api import Api, unexpected, unreachable
 from deploy.command.errors import CommandError
 from shared.schemas.api import JobEvent, JobView
 from shared.schemas.states import JOB_TERMINAL
 
 STREAM_TIMEOUT = httpx.Timeout(60, connect=10, read=45, pool=None)  # a comment comes every 15 s
+LONGEST_LINE_BYTES = 1 << 20
 POLL_S = 2.0
 PAUSE_S = 0.5
 STREAM_ATTEMPTS = 3  # in a row without an event; then it is polled
@@ -51,9 +52,8 @@ async def stream_events(api: Api, job_id: str) -> AsyncIterator[JobEvent]:
             "GET", f"/v1/jobs/{job_id}/events", headers={"Accept": "text/event-stream"}, timeout=STREAM_TIMEOUT
         ) as answer:
             if answer.status_code != 200:
-                await answer.aread()
-                raise problem_of(answer)
-            async for line in answer.aiter_lines():
+                raise unexpected(answer, f"status {answer.status_code}")  # the job is asked for next
+            async for line in _lines(answer):
                 event = parse_line(line)
                 if event is not None:
                     yield event
@@ -61,6 +61,17 @@ async def stream_events(api: Api, job_id: str) -> AsyncIterator[JobEvent]:
                         return
     except httpx.RequestError as error:
         raise unreachable(api.address, error) from error
+
+
+async def _lines(answer: httpx.Response) -> AsyncIterator[str]:
+    """Yield the complete lines. Raise ApiError if one is too long."""
+    rest = b""
+    async for piece in answer.aiter_bytes():
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            yield line.decode(errors="replace")
+        if len(rest) > LONGEST_LINE_BYTES:
+            raise unexpected(answer, "a line without an end")
 
 
 def parse_line(line: str) -> JobEvent | None:

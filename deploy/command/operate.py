@@ -10,6 +10,7 @@ import msgspec
 from deploy.command.api import Api, decode
 from deploy.command.follow import wait_for_end
 from deploy.command.retries import ONCE
+from deploy.command.sources import printable
 from deploy.command.tables import percent, table
 from shared.schemas.api import (
     DeadLetterList,
@@ -58,9 +59,9 @@ async def _jobs(api: Api, status: str | None, limit: int) -> AsyncIterator[JobVi
         page = await api.get(JobList, "/v1/jobs", params=_given(query))
         for job in page.jobs:
             yield job
-        left, cursor = left - len(page.jobs), page.next_cursor
-        if cursor is None:
+        if not page.jobs or page.next_cursor in {None, cursor}:
             return
+        left, cursor = left - len(page.jobs), page.next_cursor
 
 
 async def show_job(api: Api, chosen: argparse.Namespace) -> None:
@@ -135,9 +136,9 @@ async def _dead_letters(api: Api, query: Mapping[str, str]) -> AsyncIterator[Dea
         page = await api.get(DeadLetterList, "/v1/dead-letters", params={**query, **of_page})
         for letter in page.dead_letters:
             yield letter
-        cursor = page.next_cursor
-        if cursor is None:
+        if page.next_cursor in {None, cursor}:
             return
+        cursor = page.next_cursor
 
 
 async def redrive(api: Api, chosen: argparse.Namespace) -> None:
@@ -182,6 +183,10 @@ class _Keys(msgspec.Struct, frozen=True):
     keys: list[_Key]
 
 
+class _RawKeys(msgspec.Struct, frozen=True):
+    keys: list[msgspec.Raw]
+
+
 async def manage_keys(api: Api, chosen: argparse.Namespace) -> None:
     match chosen.action:
         case "create":
@@ -197,7 +202,7 @@ async def manage_keys(api: Api, chosen: argparse.Namespace) -> None:
 async def _list_keys(api: Api, chosen: argparse.Namespace) -> None:
     answer = await api.send("GET", "/v1/keys")
     if chosen.json:
-        for key in decode(answer, dict[str, list[msgspec.Raw]])["keys"]:
+        for key in decode(answer, _RawKeys).keys:
             write_result(key)
         return
     keys = decode(answer, _Keys).keys
@@ -216,7 +221,7 @@ def _say(chosen: argparse.Namespace, value: Any, text: str) -> None:
     if chosen.json:
         write_result(value)
     else:
-        write(text)
+        write(printable(text))
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,7 +37,9 @@ class _Plan:
         self.bases: dict[str, Path] = {}
         self._output_dir = output_dir
         self._state = state
-        self._inputs = {_folded(source.path) for source in sources if source.path}
+        self._folders: dict[Path, str] = {}
+        paths = [source.path for source in sources if source.path]
+        self._inputs = {self._folded(each) for path in paths for each in (path, Path(os.path.realpath(path)))}
         self._claimed: set[str] = set()
 
     def keep_name(self, source: Source) -> None:
@@ -55,14 +57,14 @@ class _Plan:
             wanting: dict[str, list[tuple[str, Path]]] = defaultdict(list)
             for source, names in waiting.values():
                 base = next(name for name in names if not self._is_taken(name, source))
-                wanting[_folded(base)].append((source.id, base))
+                wanting[self._folded(base)].append((source.id, base))
             for source_id, base in (group[0] for group in wanting.values() if len(group) == 1):
                 self._claim(source_id, base)
                 del waiting[source_id]
 
     def _claim(self, source_id: str, base: Path) -> None:
         self.bases[source_id] = base
-        self._claimed.add(_folded(base))
+        self._claimed.add(self._folded(base))
 
     def _is_taken(self, base: Path, source: Source) -> bool:
         """Whether the name is unusable, or that of another source's outputs."""
@@ -72,7 +74,17 @@ class _Plan:
 
     def _is_unusable(self, base: Path) -> bool:
         """Whether an output would overwrite one of the inputs, or that of another source."""
-        return _folded(base) in self._claimed or any(_folded(each) in self._inputs for each in _outputs(base))
+        return self._folded(base) in self._claimed or any(self._folded(each) in self._inputs for each in _outputs(base))
+
+    def _folded(self, path: Path) -> str:
+        """Return the path as file systems compare it that ignore case or normalize Unicode, without links to folders.
+
+        A file that is a link stays: writing an output replaces the link.
+        """
+        folder = self._folders.get(path.parent)
+        if folder is None:
+            folder = self._folders[path.parent] = os.path.realpath(path.parent)
+        return unicodedata.normalize("NFC", f"{folder}/{path.name}").casefold()
 
 
 def _outputs(base: Path) -> list[Path]:
@@ -100,11 +112,6 @@ def _folder_of(source: Source, output_dir: Path | None) -> Path:
     if source.path is None or source.folder is None:
         return output_dir
     return output_dir / source.path.parent.relative_to(source.folder)
-
-
-def _folded(path: Path) -> str:
-    """Return the path as file systems compare it that ignore case or normalize Unicode."""
-    return unicodedata.normalize("NFC", os.path.abspath(path)).casefold()  # noqa: PTH100 - links stay
 
 
 def with_ending(base: Path, ending: str) -> Path:
@@ -139,7 +146,7 @@ def require_writable(folder: Path) -> None:
 
 def write_output(path: Path, content: bytes) -> None:
     """Write a file as a whole or not at all: an existing one is replaced, never truncated. Raise CommandError."""
-    fresh = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
+    fresh = path.with_name(f".headrace-{secrets.token_hex(8)}.part")  # the name of the file may be as long as allowed
     try:
         try:
             with fresh.open("xb") as file:

@@ -55,5 +55,5 @@ def parse_retry_after(text: str | None, now: dt.datetime) -> float | None:
         return float(text)
     try:
         return max(0.0, (parsedate_to_datetime(text) - now).total_seconds())
-    except (ValueError, TypeError):  # TypeError: a date without a zone
+    except (ValueError, TypeError, OverflowError):  # a date without a zone, a number of many digits
         return None

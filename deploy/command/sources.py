@@ -2,7 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -64,7 +65,7 @@ def find_sources(inputs: Iterable[str]) -> list[Source]:
 def missing_paths(inputs: Iterable[str]) -> list[str]:
     """Return the inputs that are neither URLs nor exist."""
     return [
-        text for text in inputs if not text.lower().startswith(URL_SCHEMES) and not Path(text).expanduser().exists()
+        text for text in inputs if not text.lower().startswith(URL_SCHEMES) and not _holds(expanded(text), Path.exists)
     ]
 
 
@@ -73,12 +74,26 @@ def _expanded(text: str) -> Iterator[Source]:
         url = text.encode(errors="replace").decode()
         yield Source(id=url, name=printable(_without_secrets(url)))
         return
-    path = Path(text).expanduser()
-    if not path.is_dir():
+    path = expanded(text)
+    if not _holds(path, Path.is_dir):
         yield _file(path, None)
         return
     for each in audio_files(path):
         yield _file(each, path)
+
+
+def expanded(text: str) -> Path:
+    """Return the path that a person wrote. `~name` of an unknown user is a path like any other."""
+    with suppress(RuntimeError):
+        return Path(text).expanduser()
+    return Path(text)
+
+
+def _holds(path: Path, condition: Callable[[Path], bool]) -> bool:
+    """Whether a condition holds for a path. It does not for a path that cannot be looked at, such as one too long."""
+    with suppress(OSError):
+        return condition(path)
+    return False
 
 
 def _file(path: Path, folder: Path | None) -> Source:
@@ -97,11 +112,18 @@ def audio_files(folder: Path) -> Iterator[Path]:
 
 def name_of_url(url: str) -> str:
     """Return a file name for what a URL names: the end of its path, or else its host."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # the service refuses it
+        return "audio"
     last = unquote(parts.path).rstrip("/").rpartition("/")[2]
-    kept = "".join(each if each.isprintable() and each not in '/\\:*?"<>|' else "_" for each in last).strip(". ")
-    path = Path(kept or parts.hostname or "audio")
+    path = Path(_file_name(last) or _file_name(parts.hostname or "") or "audio")
     return path.stem[:LONGEST_STEM] + path.suffix[:16]
+
+
+def _file_name(text: str) -> str:
+    """Return the text as a name that any file system can store; nothing if none is left."""
+    return "".join(each if each.isprintable() and each not in '/\\:*?"<>|' else "_" for each in text).strip(". ")
 
 
 def short_hash(text: str) -> str:

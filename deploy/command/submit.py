@@ -6,6 +6,7 @@ and URLs by their idempotency key, resumable uploads by their id.
 
 import asyncio
 import base64
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import IO
 import httpx
 import msgspec
 
-from deploy.command.api import Api, decode
+from deploy.command.api import Api, checked_id, decode, unexpected
 from deploy.command.errors import ApiError, CommandError, SourceError
 from deploy.command.sources import Source, Stat, printable
 from deploy.command.state import State, Work
@@ -25,6 +26,7 @@ RESUMABLE_FROM_BYTES = 8 << 20
 PART_BYTES = 32 << 20  # of one request; proxies limit its size
 PIECE_BYTES = 256 << 10
 BY_TUS = {"Tus-Resumable": "1.0.0"}
+OFFSET = re.compile(r"[0-9]{1,18}")
 GONE = frozenset({404, 410})
 
 Sent = Callable[[int], None]  # is given the bytes that were sent
@@ -56,7 +58,7 @@ async def submit(api: Api, state: State, work: Work, submission: Submission, sen
 async def _submit_url(api: Api, work: Work, submission: Submission) -> str:
     body = {"audio_url": submission.source.id, **msgspec.to_builtins(submission.options)}
     answer = await api.send("POST", "/v1/jobs", json=body, headers={"Idempotency-Key": work.idempotency_key})
-    return decode(answer, JobAccepted).job_id
+    return checked_id(answer, decode(answer, JobAccepted).job_id)
 
 
 async def _submit_file(api: Api, work: Work, submission: Submission, path: Path) -> str:
@@ -68,7 +70,7 @@ async def _submit_file(api: Api, work: Work, submission: Submission, path: Path)
         files={"audio_file": (printable(path.name), audio, "application/octet-stream")},
         headers={"Idempotency-Key": work.idempotency_key},
     )
-    return decode(answer, JobAccepted).job_id
+    return checked_id(answer, decode(answer, JobAccepted).job_id)
 
 
 def _read(path: Path) -> bytes:
@@ -105,6 +107,7 @@ class _Upload:
                     failures = 0
                 if job_id is not None:
                     return job_id
+                raise ApiError(503, "no_job", "The service has all bytes, and no job yet.")
             except CommandError as error:
                 if failures == 0:
                     failing_since_s = time.monotonic()
@@ -136,7 +139,7 @@ class _Upload:
             "Upload-Metadata": metadata(self._file.path.name, self._options),
         }
         answer = await self._api.send("POST", "/v1/uploads", headers=BY_TUS | headers)
-        self._remember(answer.headers["location"].rstrip("/").rpartition("/")[2])
+        self._remember(checked_id(answer, answer.headers.get("location", "").rstrip("/").rpartition("/")[2]))
         return 0
 
     async def _send_part(self, offset: int) -> tuple[int, str | None]:
@@ -147,14 +150,18 @@ class _Upload:
             "Content-Type": "application/offset+octet-stream",
         }
         pieces = read_part(self._file.path, offset, size, self._file.sent)
-        return self._progress(
-            await self._api.send_once("PATCH", self._address, headers=BY_TUS | headers, content=pieces)
-        )
+        answer = await self._api.send_once("PATCH", self._address, headers=BY_TUS | headers, content=pieces)
+        stored, job_id = self._progress(answer)
+        if stored <= offset:
+            raise unexpected(answer, "it stores nothing of the upload")
+        return stored, job_id
 
     def _progress(self, answer: httpx.Response) -> tuple[int, str | None]:
-        offset = int(answer.headers["upload-offset"])
-        self._file.sent(offset)
-        return offset, answer.headers.get("headrace-job-id")
+        text = answer.headers.get("upload-offset", "")
+        if not OFFSET.fullmatch(text) or int(text) > self._file.bytes:
+            raise unexpected(answer, "no valid Upload-Offset")
+        self._file.sent(int(text))
+        return int(text), job_of(answer)
 
     def _remember(self, upload: str | None) -> None:
         self._work.upload = upload
@@ -170,8 +177,13 @@ async def find_uploaded_job(api: Api, work: Work) -> str | None:
     if work.upload is None:
         return None
     answer = await api.send_once("HEAD", f"/v1/uploads/{work.upload}", headers=BY_TUS)
-    job_id: str | None = answer.headers.get("headrace-job-id")
-    return job_id
+    return job_of(answer)
+
+
+def job_of(answer: httpx.Response) -> str | None:
+    """Return the job that an upload has become. Raise ApiError."""
+    job_id = answer.headers.get("headrace-job-id")
+    return None if job_id is None else checked_id(answer, job_id)
 
 
 def metadata(file_name: str, options: JobOptions) -> str:

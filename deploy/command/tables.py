@@ -27,7 +27,7 @@ def show(value: Any) -> str:
         case float():
             return f"{value:.1f}"
         case list() | tuple():
-            return ",".join(map(str, value)) or "-"
+            return printable(",".join(map(str, value))) or "-"
         case _:
             return printable(str(value))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from deploy.command.api import Api
+from deploy.command.api import Api, decode
 from deploy.command.errors import ApiError, CommandError
 from deploy.command.follow import wait_for_end
 from deploy.command.outputs import STDOUT, is_up_to_date, require_writable, with_ending, write_output
@@ -20,6 +20,7 @@ from deploy.command.tsv import render_tsv
 from shared.schemas.api import JobView, ProblemInJob
 from shared.schemas.options import JobOptions
 from shared.schemas.states import JobStatus
+from shared.schemas.transcript import Transcript
 
 LAST_REQUESTS_S = 5.0  # after an interruption: to learn of a job, and to cancel it
 
@@ -160,7 +161,7 @@ class Batch:
         contents = {each: await self._fetch(job.job_id, each) for each in self._wanted.formats}
         for each, content in contents.items():
             if self._wanted.output_dir == STDOUT:
-                print(content.decode(), end="", flush=True)
+                print(content.decode(errors="replace"), end="", flush=True)
             else:
                 write_output(with_ending(base, each), content)
 
@@ -173,7 +174,8 @@ class Batch:
         except ApiError as error:
             if output_format != "tsv" or error.status != 400:
                 raise
-        return render_tsv((await self._api.send("GET", path)).content)  # of a service that is older than the format
+        answer = await self._api.send("GET", path)
+        return render_tsv(decode(answer, Transcript))  # of a service that is older than the format
 
 
 def known_outcome(source: Source, base: Path, wanted: Wanted, state: State) -> Outcome | None:

@@ -149,3 +149,13 @@ async def test_the_command_survives_a_restart_of_the_service(
 
 def _kill(stack: Launched, name: str) -> None:
     os.kill(stack.pids()[name], signal.SIGKILL)
+
+
+async def test_ctrl_c_during_the_start_ends_quietly(folder: Path) -> None:
+    process = await Command("http://127.0.0.1:1", folder, PYTHONPROFILEIMPORTTIME="1").start("jobs")
+    await printed(process, " msgspec\n")  # others are still to be imported
+    process.send_signal(signal.SIGINT)
+    stopped = await ended(process)
+
+    assert stopped.status == 128 + signal.SIGINT
+    assert "Traceback" not in stopped.errors

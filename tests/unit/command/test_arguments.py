@@ -137,3 +137,8 @@ def test_an_option_stands_before_or_behind_the_action(arguments: list[str]) -> N
     chosen: argparse.Namespace = parse(arguments)
 
     assert chosen.json is True
+
+
+def test_an_empty_input_is_not_the_current_folder() -> None:
+    with pytest.raises(UsageError, match="an input is empty"):
+        parse(["transcribe", ""])

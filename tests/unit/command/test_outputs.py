@@ -169,3 +169,31 @@ def test_a_source_is_as_old_as_its_file(tmp_path: Path) -> None:
     os.utime(audio, ns=(5, 5))
 
     assert source_of(audio).stat() == Stat(5, 5)
+
+
+def test_an_input_is_not_overwritten_by_way_of_a_link_to_its_folder(tmp_path: Path, state: State) -> None:
+    audio, named = files(tmp_path, "real/talk.mp3", "real/talk.srt")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+
+    assert planned(state, tmp_path / "link" / "talk.mp3", named)[0] == tmp_path / "link" / "talk.mp3"
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "speech").symlink_to(named)
+    assert planned(state, audio, tmp_path / "other" / "speech")[0] == audio
+
+
+def test_two_ways_to_a_folder_share_no_output(tmp_path: Path, state: State) -> None:
+    (audio,) = files(tmp_path, "real/talk.mp3")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+
+    one, other = planned(state, audio, tmp_path / "link" / "talk.mp3")
+
+    assert os.path.realpath(one) != os.path.realpath(other)
+
+
+@pytest.mark.parametrize("name", ["a" * 251, "\N{HIRAGANA LETTER A}" * 83])
+def test_an_output_may_have_the_longest_name_of_the_file_system(tmp_path: Path, name: str) -> None:
+    path = tmp_path / f"{name}.srt"
+
+    write_output(path, b"text")
+
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]

@@ -64,3 +64,8 @@ def test_retry_after_is_a_number_or_a_date(text: str | None, seconds: float | No
 
     assert found == seconds
     assert found is None or not math.isnan(found)
+
+
+@pytest.mark.parametrize("zone", ["+99999999999999999999", "+9999", "x"])
+def test_a_date_that_is_none_asks_for_nothing(zone: str) -> None:
+    assert parse_retry_after(f"Mon, 01 Jan 2024 00:00:00 {zone}", NOW) in {None, 0.0}

@@ -63,3 +63,25 @@ def test_any_name_can_be_shown() -> None:
 
 def test_missing_paths_are_named(tmp_path: Path) -> None:
     assert missing_paths([str(tmp_path), str(tmp_path / "x"), "https://a.example/x"]) == [str(tmp_path / "x")]
+
+
+@pytest.mark.parametrize("text", ["~no.such.user/a.wav", "a" * 300, "a/" * 3000])
+def test_a_path_that_cannot_be_looked_at_is_a_missing_file(text: str) -> None:
+    (source,) = find_sources([text])
+
+    assert missing_paths([text]) == [text]
+    with pytest.raises(SourceError):
+        source.stat()
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("http://[x/a.mp3", "audio"),
+        ("http://./", "audio"),
+        ("http://..:80/../", "audio"),
+        ("http://a.example/", "a.example"),
+    ],
+)
+def test_the_name_of_a_url_is_never_that_of_a_folder(url: str, name: str) -> None:
+    assert name_of_url(url) == name

@@ -3,7 +3,6 @@
 import datetime as dt
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from deploy.command.api import checked_url, is_loopback, shown_url
@@ -55,7 +54,7 @@ def test_tsv_has_milliseconds_and_one_line_a_segment() -> None:
     )
     transcript = Transcript(text="", language="en", duration=2, segments=segments)
 
-    assert render_tsv(msgspec.json.encode(transcript)) == b"start\tend\ttext\n0\t1234\tTwo lines and a tab\n"
+    assert render_tsv(transcript) == b"start\tend\ttext\n0\t1234\tTwo lines and a tab\n"
 
 
 def test_tus_metadata_carry_any_file_name() -> None:
