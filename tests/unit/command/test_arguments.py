@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.command.api import checked_url
 from deploy.command.arguments import formats_of, left_to_the_service, normalized, options_of, parse, wanted_of
 from deploy.command.errors import UsageError
 from deploy.command.transcribe import Wanted
@@ -142,3 +143,11 @@ def test_an_option_stands_before_or_behind_the_action(arguments: list[str]) -> N
 def test_an_empty_input_is_not_the_current_folder() -> None:
     with pytest.raises(UsageError, match="an input is empty"):
         parse(["transcribe", ""])
+
+
+@pytest.mark.parametrize(
+    "url", ["http://xn--/", "http://a\x00b/", "http://[::1", "ftp://a.example", "http://a.example:0"]
+)
+def test_an_address_that_is_none_is_a_usage_error(url: str) -> None:
+    with pytest.raises(UsageError, match="must be http"):
+        checked_url(url)
