@@ -53,10 +53,14 @@ def divide_words(text: str) -> list[str]:
     return _with_punctuation([word for word in words if word])
 
 
+def edges_of(text: str) -> str:
+    """The beginning and the end of a text: to it, `joined_text` joins others as to the whole text."""
+    return text if len(text) <= 2 * EDGE_CHARS else text[:EDGE_CHARS] + text[-EDGE_CHARS:]
+
+
 def _letters(text: str) -> str:
     """The letters near both ends of a text."""
-    ends = text if len(text) <= 2 * EDGE_CHARS else text[:EDGE_CHARS] + text[-EDGE_CHARS:]
-    return "".join(sign for sign in ends if sign.isalpha())
+    return "".join(sign for sign in edges_of(text) if sign.isalpha())
 
 
 def _is_cjk(letter: str) -> bool:

@@ -14,7 +14,7 @@ from ingest_service.jobs.events import HEARTBEAT, HEARTBEAT_S, Listener
 from ingest_service.jobs.views import JobState
 from ingest_service.jobs.window_feed import WindowFeed, WindowReader
 from shared.schemas.windows import WindowSegment
-from shared.unspaced import joined_text
+from shared.unspaced import edges_of, joined_text
 
 DONE = b"data: [DONE]\n\n"
 SAME_TIME_S = 0.05  # times are rounded
@@ -85,21 +85,26 @@ class Deltas:
     """The text that a client has received."""
 
     def __init__(self) -> None:
-        self._text = ""
+        self._deltas: list[str] = []
+        self._edges = ""  # of the text: joining copies what it joins, and a day's text has a megabyte
         self._until_s = 0.0
 
     def add(self, segments: Iterable[WindowSegment | StreamSegment]) -> str:
         """Return what the next segments add to the text, with a blank where one belongs."""
-        before = len(self._text)
+        added = []
         for segment in segments:
-            self._text = joined_text([self._text, segment.text])
+            joined = joined_text([self._edges, segment.text])
+            added.append(joined[len(self._edges) :])
+            self._edges = edges_of(joined)
             self._until_s = max(self._until_s, segment.end)
-        return self._text[before:]
+        self._deltas.append("".join(added))
+        return self._deltas[-1]
 
     def rest(self, end: StreamEnd) -> str:
         """Return what the final transcript adds. If its beginning was changed: the segments after the received ones."""
-        if end.text.startswith(self._text):
-            return end.text[len(self._text) :]
+        received = "".join(self._deltas)
+        if end.text.startswith(received):
+            return end.text[len(received) :]
         return self.add([one for one in end.segments if one.start >= self._until_s - SAME_TIME_S])
 
 

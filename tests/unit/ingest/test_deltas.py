@@ -36,6 +36,13 @@ def test_deltas_are_together_the_final_text(texts: list[str], first: int, second
     assert "".join(sent) == joined_text(texts)
 
 
+@given(st.lists(st.sampled_from(["word " * 9, "你好。", "42. " * 12, "...", "「はい」" * 9]), max_size=20))
+def test_long_texts_are_joined_as_the_whole_text_is(texts: list[str]) -> None:
+    deltas = Deltas()
+
+    assert "".join(deltas.add([one]) for one in _windows(texts)) == joined_text(texts)
+
+
 @pytest.mark.parametrize(
     ("texts", "sent"), [(["One.", "Two."], ["One.", " Two."]), (["你好。", "再见。"], ["你好。", "再见。"])]
 )
