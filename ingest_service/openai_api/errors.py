@@ -118,8 +118,8 @@ class _Converter:
             await self._send(message)
         else:
             head, self._head = self._head, None
-            body = converted(message["body"]) if message["body"] else b""  # HEAD has none
-            await self._send(head | {"headers": _headers(head["headers"], len(body) or None)})
+            body = converted(message["body"])
+            await self._send(head | {"headers": _headers(head["headers"], len(body))})
             await self._send(message | {"body": body})
 
 
@@ -127,11 +127,9 @@ def _is_problem(headers: Any) -> bool:
     return any(name == b"content-type" and value.startswith(PROBLEM_TYPE) for name, value in headers)
 
 
-def _headers(headers: Any, size: int | None) -> list[tuple[bytes, bytes]]:
-    """Return the headers of an error. RFC 9110 lets HEAD omit a length that is known with the body only."""
+def _headers(headers: Any, size: int) -> list[tuple[bytes, bytes]]:
     kept = [header for header in headers if header[0] not in {b"content-type", b"content-length"}]
-    length = [] if size is None else [(b"content-length", str(size).encode())]
-    return [(b"content-type", b"application/json"), *length, *kept]
+    return [(b"content-type", b"application/json"), (b"content-length", str(size).encode()), *kept]
 
 
 def converted(body: bytes) -> bytes:
