@@ -1,14 +1,20 @@
 """The console script `headrace`. Exit status: 0 all done, 1 something failed, 2 usage, 130 interrupted."""
 
+import os
+import signal
 import sys
+
+INTERRUPTED = 130
 
 
 def main() -> int:
     """Run the command with the arguments and the environment of this process. Return the exit status."""
+    # Nothing has begun: end at once. A KeyboardInterrupt can be lost in a callback of an import.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
     try:
         return _run()
     except KeyboardInterrupt:  # before or after the run, which handles signals itself
-        return 130
+        return INTERRUPTED
 
 
 def _run() -> int:
@@ -18,6 +24,7 @@ def _run() -> int:
     except ModuleNotFoundError as error:
         print(f"headrace: {error.name} is not installed: pip install 'headrace[command]'", file=sys.stderr)
         return 1
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     return run(sys.argv[1:], take_environment())
 
 

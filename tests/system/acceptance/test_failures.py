@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from shared.schemas.failures import DEAD_LETTER_LIST
 from tests.support.acceptance.client import Client, Receiver
 from tests.support.clips import JFK
+from tests.support.ingest.serving import until
 from tests.support.stack.launched import Launched
 
 
@@ -72,10 +73,16 @@ async def test_silence_is_a_result_with_a_warning(client: Client, samples: np.nd
 
 
 async def test_a_missing_model_is_named(client: Client) -> None:
-    job = await client.ended(await client.submit(JFK.path, model="medium"))
+    async def announced() -> bool:
+        async with client.http.get("/v1/models") as answer:
+            return "tiny.en" in [model["id"] for model in (await answer.json())["data"]]
 
-    assert (job["status"], job["error"]["code"]) == ("FAILED", "model_unavailable")
-    assert "'medium'" in job["error"]["message"]
+    await until(announced)
+    status, problem = await client.try_submit(JFK.path, model="medium")
+
+    assert (status, problem["code"]) == (400, "model_unavailable")
+    assert "`medium`" in problem["detail"]
+    assert "`tiny.en`" in problem["detail"]
 
 
 async def test_an_upload_that_is_not_audio_is_refused_at_once(client: Client) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ingest_service.errors import OutageError
-from ingest_service.uploads import receive
+from ingest_service.uploads import free_space
 from ingest_service.uploads.free_space import FreeSpace
 from shared.blobs.blob_store import BlobStore
 
@@ -28,15 +28,15 @@ class Hanging(BlobStore):
 
 
 async def test_a_file_system_that_hangs_stops_no_upload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(receive, "FREE_SPACE_TIMEOUT_S", 0.01)
-    monkeypatch.setattr(receive, "FREE_SPACE_CACHED_S", -1.0)
+    monkeypatch.setattr(free_space, "FREE_SPACE_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(free_space, "FREE_SPACE_CACHED_S", -1.0)
     blobs = Hanging(f"file://{tmp_path}")
     free = FreeSpace(blobs, min_free_bytes=1000)
     for _ in range(5):
         await free.require(10)
     assert blobs.asked == 1
     blobs.released.set()
-    monkeypatch.setattr(receive, "FREE_SPACE_TIMEOUT_S", 20.0)
+    monkeypatch.setattr(free_space, "FREE_SPACE_TIMEOUT_S", 20.0)
     with pytest.raises(OutageError):
         await free.require(10)
 
