@@ -112,8 +112,8 @@ bench-diarize: $(READY) $(SPEAKERS) ## measure diarization: FOLDER (recordings a
 bench-scaling: $(READY) ## measure small runs and single costs, simulate large loads: ARGS (--kept: measure nothing; --write: write the tables and plots of docs/scaling.md); prints one JSON object last
 	@$(RUN) tests.tools.benchmarks.scaling $(ARGS)
 
-bench-waiting: $(READY) ## measure requests that wait for their jobs: REPEATS (10), REQUESTS (1000), SECONDS (20); prints one JSON object last
-	@$(RUN) tests.tools.benchmarks.waiting --repeats $(or $(REPEATS),10) --requests $(or $(REQUESTS),1000) --seconds $(or $(SECONDS),20)
+bench-waiting: $(READY) ## measure requests that wait for their jobs: ROUTE (openai; prefer), REPEATS (10), REQUESTS (1000), SECONDS (20); prints one JSON object last
+	@$(RUN) tests.tools.benchmarks.waiting --route $(or $(ROUTE),openai) --repeats $(or $(REPEATS),10) --requests $(or $(REQUESTS),1000) --seconds $(or $(SECONDS),20)
 
 ##@ Maintain
 
