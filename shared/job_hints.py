@@ -68,7 +68,7 @@ class JobHints:
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 await pipe.execute()
-        except Exception as error:  # noqa: BLE001 - whatever the client raises, the change is committed
+        except Exception as error:  # noqa: BLE001 - any error: the change is committed
             self._outages.failed(error)
             self._changed.clear()  # else hints would pile up during an outage
         else:

@@ -1,6 +1,6 @@
 """Wait for the end of a job, and cancel a job that was made for a waiting request when no request waits any more.
 
-Every request that waits subscribes to the hints of its job, in whatever process it is. So Redis knows whether a job is
+Every request that waits subscribes to the hints of its job, in any process. So Redis knows whether a job is
 watched anywhere, and forgets a process that died. Nothing is cancelled while Redis is unavailable, and nothing by a
 process that stops: such a job goes on.
 """
@@ -126,7 +126,7 @@ class Waiters:
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 counts = await self._redis.pubsub_numsub(*(channel_of(key.job_id) for key in keys))
-        except Exception as error:  # noqa: BLE001 - whatever the client raises: what is unknown is not cancelled
+        except Exception as error:  # noqa: BLE001 - any error: what is unknown is not cancelled
             self._outages.failed(error, jobs=len(keys))
             for key in keys:
                 self._keep(key)

@@ -88,7 +88,7 @@ async def test_a_hint_costs_one_query_and_nothing_else_does(
         before = await queries(ingest)
         for step in (1, 2, 3):
             await ingest.sql(SET_PROGRESS, job_id, step / 4)
-            await ingest.hint(other, str(new_id()))  # of jobs that nobody follows
+            await ingest.hint(other, str(new_id()))  # of jobs without a follower
             await ingest.hint(job_id)
             assert (await stream.next()).data["progress"] == step / 4
             assert await queries(ingest) == before + step

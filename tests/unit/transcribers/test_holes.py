@@ -54,8 +54,8 @@ def _telling(spoken: Spoken, longest_s: float) -> Callable[[Sequence[Hole]], Tra
         segments = []
         for hole in holes:
             inside = [start_s for start_s in spoken if hole[0][0] <= start_s < hole[-1][1]]
-            told = inside if hole[-1][1] - hole[0][0] <= longest_s else inside[:1]
-            segments += [_segment(spoken[start_s], start_s) for start_s in told]
+            given = inside if hole[-1][1] - hole[0][0] <= longest_s else inside[:1]
+            segments += [_segment(spoken[start_s], start_s) for start_s in given]
         return _transcript(*segments)
 
     return transcribe
@@ -200,12 +200,12 @@ def test_holes_are_speech_without_words(speech_steps: list[float], word_steps: l
 
 @given(Steps, Steps, st.floats(0, 1), st.integers(0, 3), st.randoms(use_true_random=False))
 def test_every_second_of_speech_is_in_a_word_or_a_warning(
-    speech_steps: list[float], word_steps: list[float], confidence: float, told: int, dice: Random
+    speech_steps: list[float], word_steps: list[float], confidence: float, given: int, dice: Random
 ) -> None:
     speech = _spans(speech_steps)
 
     def transcribe(holes: Sequence[Hole]) -> Transcript:
-        regions = sorted(dice.sample([one for hole in holes for one in hole], min(told, sum(map(len, holes)))))
+        regions = sorted(dice.sample([one for hole in holes for one in hole], min(given, sum(map(len, holes)))))
         return _transcript(*(_of_three_words(region, confidence) for region in regions))
 
     filled = fill_holes(_transcript(*map(_of_three_words, _spans(word_steps))), speech, transcribe)
@@ -221,12 +221,12 @@ def test_every_second_of_speech_is_in_a_word_or_a_warning(
 
 @given(Steps, Steps, st.integers(0, 3), st.integers(0, 20), st.randoms(use_true_random=False))
 def test_segments_that_are_filled_early_stay_as_they_are(
-    speech_steps: list[float], word_steps: list[float], told: int, early: int, dice: Random
+    speech_steps: list[float], word_steps: list[float], given: int, early: int, dice: Random
 ) -> None:
     speech, segments = _spans(speech_steps), [_of_three_words(span) for span in _spans(word_steps)]
 
     def transcribe(holes: Sequence[Hole]) -> Transcript:
-        regions = sorted(dice.sample([one for hole in holes for one in hole], min(told, sum(map(len, holes)))))
+        regions = sorted(dice.sample([one for hole in holes for one in hole], min(given, sum(map(len, holes)))))
         return _transcript(*map(_of_three_words, regions))
 
     filler = HoleFiller(speech, transcribe)
