@@ -90,7 +90,7 @@ class HintReceiver:
             self.is_healthy = False
             self._confirmed.clear()
             self._on_loss()
-            await pubsub.aclose()  # type: ignore[no-untyped-call]
+            await pubsub.aclose()  # type: ignore[no-untyped-call] # redis gives it no types
 
     async def _send_until_unwatched(self, pubsub: Any) -> None:
         while self._watched:
