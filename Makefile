@@ -120,8 +120,8 @@ bench-waiting: $(READY) ## measure requests that wait for their jobs: ROUTE (ope
 docs: $(READY) ## write the generated documents: docs/settings.md and the tables of codes in docs/
 	@$(RUN) deploy.docs
 
-browser-modules: $(READY) ## fetch the browser's modules of deploy/browser-modules.lock, for the page /docs, from npm's registry
-	@$(RUN) deploy.browser_modules
+browser-modules: $(READY) ## fetch the browser's modules of deploy/browser-modules.lock, for the console and the page /docs, from npm's registry
+	@$(RUN) deploy.browser_modules --tests
 
 lock: $(UV) ## resolve all versions in deploy/constraints*.txt and deploy/requirements-*.txt; ARGS=--keep: change only what must change
 	@$(RUN) deploy.local.lock $(ARGS)
@@ -151,9 +151,9 @@ $(AUDIT): deploy/hashes-audit.txt | $(READY)
 $(SPEAKERS): | $(READY)
 	@$(VENV)/bin/python -m processor_service.models speakers --dir $(VENV)/models || echo "make: diarization is not available" >&2
 
-# What the page /docs is made of. Without them, everything else works.
+# What the console and the page /docs are made of. Without them, everything else works.
 $(BROWSER): deploy/browser-modules.lock | $(READY)
-	@$(VENV)/bin/python -m deploy.browser_modules && touch $@ || true
+	@$(VENV)/bin/python -m deploy.browser_modules --tests && touch $@ || true
 
 # The stack for comparison of uploads, in a folder of its own: see deploy/constraints-bench.txt.
 $(USUAL): deploy/hashes-bench.txt | $(READY)

@@ -1,7 +1,9 @@
 """`make browser-modules`: fetch the browser's modules that the lock names, and unpack the files that we serve.
 
-    deploy/browser-modules.lock    {"<module>": {"version", "integrity", "licence", "files": [paths in the package]}}
+    deploy/browser-modules.lock    {"<module>": {"for", "version", "integrity", "licence", "files"}}; paths in the package
     ingest_service/browser_modules/<module>/<file>    where they go, as they are; not part of the repository
+    ingest_service/browser_modules/modules.json    the lock's entries of what is there; written last
+    tests/console/modules/<module>/<file>    where those `for` tests go, if `--tests` is given
 
 The registry is `npm_config_registry`, or the one that an installed npm is configured for. Every package must have the
 sha512 of the lock. For another version, change `version`, and `integrity` to what this prints:
@@ -20,7 +22,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.request import urlopen
@@ -28,6 +30,8 @@ from urllib.request import urlopen
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "deploy/browser-modules.lock"
 FOLDER = ROOT / "ingest_service/browser_modules"
+TESTS_FOLDER = ROOT / "tests/console/modules"
+TESTS = "tests"  # the others are for the pages `docs` and `console`
 TIMEOUT_S = 30
 MAX_BYTES = 64 << 20  # of a package
 
@@ -36,14 +40,26 @@ class ModulesError(Exception):
     """The modules cannot be fetched; the message says why."""
 
 
-def main() -> int:
+def main(arguments: Sequence[str] = ()) -> int:
     """Fetch what is missing. Return the exit status, 1 with one line if something cannot be fetched."""
+    lock = json.loads(LOCK.read_text())
     try:
-        fetch_modules(json.loads(LOCK.read_text()), FOLDER, os.environ)
+        served = _used(lock, by_tests=False)
+        fetch_modules(served, FOLDER, os.environ)
+        (FOLDER / "modules.json").write_text(json.dumps(served, indent=2) + "\n")
+        if "--tests" in arguments:
+            fetch_modules(_used(lock, by_tests=True), TESTS_FOLDER, os.environ)
     except (ModulesError, OSError, tarfile.TarError, subprocess.SubprocessError) as error:
-        print(f"browser modules: {error}; `/docs` is not available, everything else works", file=sys.stderr)
+        print(
+            f"browser modules: {error}; the console and `/docs` are not available, everything else works",
+            file=sys.stderr,
+        )
         return 1
     return 0
+
+
+def _used(lock: Mapping[str, Any], *, by_tests: bool) -> dict[str, Any]:
+    return {name: module for name, module in lock.items() if (module["for"] == TESTS) is by_tests}
 
 
 def fetch_modules(lock: Mapping[str, Any], folder: Path, environ: Mapping[str, str]) -> None:
@@ -111,4 +127,4 @@ def _file(archive: tarfile.TarFile, path: str) -> bytes:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

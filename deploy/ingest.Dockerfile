@@ -13,8 +13,8 @@ RUN /opt/headrace/bin/pip install --no-cache-dir --no-deps --require-hashes --on
 COPY shared shared
 COPY ingest_service ingest_service
 COPY deploy deploy
-# The page /docs: files that `make browser-modules` fetched before the build; else, if NPM_REGISTRY is the URL of an npm
-# registry, files from there; else the image has no such page.
+# The console and the page /docs: files that `make browser-modules` fetched before the build; else, if NPM_REGISTRY is the URL
+# of an npm registry, files from there; else the image has no such pages.
 ARG NPM_REGISTRY=
 RUN npm_config_registry="${NPM_REGISTRY}" python -m deploy.browser_modules || true
 RUN /opt/headrace/bin/pip install --no-cache-dir --no-deps . \

@@ -16,6 +16,7 @@ from litestar.types import ASGIApp, Scope
 
 from ingest_service.auth.caller import Caller, caller_of, require_json, require_scope
 from ingest_service.client_json import BoundedRequest
+from ingest_service.console_files import read_console
 from ingest_service.jobs.results import RangeNotSatisfiableError
 from ingest_service.middleware.access_log import with_access_log
 from ingest_service.middleware.answer_headers import with_security_headers
@@ -38,6 +39,7 @@ from ingest_service.readiness import OUTAGES
 from ingest_service.routes import (
     asr,
     audio,
+    console,
     dead_letters,
     docs,
     events,
@@ -101,7 +103,13 @@ def create_app(settings: IngestSettings, stopping: asyncio.Event | None = None) 
                 with uploads_traced(settings.otlp_url.reveal(), settings.trace_sample):
                     yield
 
-    routes = [*ROUTES, *(asr.ROUTES if settings.asr_routes else ())]
+    if settings.console:
+        read_console()  # at the start: the files of a running version may change on disk
+    routes = [
+        *ROUTES,
+        *(asr.ROUTES if settings.asr_routes else ()),
+        *(console.ROUTES if settings.console else ()),
+    ]
     return Litestar(
         route_handlers=[answering_options(routes), *routes],
         dependencies={

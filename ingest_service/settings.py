@@ -71,6 +71,7 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
     presigned_uploads: bool = True  # clients may get presigned URLs to upload to the bucket, if it supports them
     presigned_downloads: bool = False  # redirect audio downloads to a presigned URL of the bucket, valid for minutes
     asr_routes: bool = False  # also answer POST /asr and /detect-language, as whisper-asr-webservice does
+    console: bool = True  # serve the console, a page, at `/`
     cors_origins: tuple[Origin, ...] = ()  # origins whose pages may use the API from a browser
     # Each tenant's quotas, unless `make limits` set its own; 0: unlimited.
     quota_bytes_a_day: Quota = 0  # of audio uploaded, a day in UTC

@@ -21,7 +21,7 @@ metrics_dir presigned_uploads presigned_downloads cors_origins quota_bytes_a_day
 quota_jobs_queued quota_uploads_at_once rate_limit rate_burst tenant_rate_limit max_connections
 max_connections_of_address max_event_streams max_event_streams_of_tenant max_event_streams_of_key hang_up_grace_s
 max_open_uploads max_upload_parts max_ended_uploads unread_answer_bytes renders_at_once render_cache_bytes
-subtitle_max_chars subtitle_max_lines subtitle_max_seconds model_aliases wait_max_s asr_routes
+subtitle_max_chars subtitle_max_lines subtitle_max_seconds model_aliases wait_max_s asr_routes console
 """
 _PROCESSOR = """
 transcriber providers model device model_dir denoiser noisereduce_stationary denoise_strength slots deliveries

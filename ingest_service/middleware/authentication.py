@@ -1,6 +1,7 @@
 """Authenticate a request by the key in `Authorization`, `X-API-Key` or `api-key`, before its body is read.
 
-Each route checks the key's scopes later. Health, the API's description and OPTIONS need no key.
+Each route checks the key's scopes later. Health, the API's description, the console's
+files and OPTIONS need no key.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -10,11 +11,12 @@ from litestar.types import ASGIApp, Receive, Send
 
 from ingest_service.auth.caller import CALLER_KEY, LOCAL
 from ingest_service.auth.key_cache import KeyCache, unauthorized
+from ingest_service.console_files import PAGE_PATHS as CONSOLE_PATHS
 from ingest_service.middleware.problems import send_problem
 
 KEY_HEADERS = frozenset({b"x-api-key", b"api-key"})  # the second is that of Azure's clients
-OPEN_FOLDERS = ("/health/", "/schema/", "/docs/")
-OPEN_PATHS = frozenset({"/schema", "/docs"})
+OPEN_FOLDERS = ("/health/", "/schema/", "/docs/", "/console/", "/jobs/")
+OPEN_PATHS = frozenset({"/schema", "/docs", *CONSOLE_PATHS})
 
 
 def with_authentication(app: ASGIApp, keys: Callable[[], KeyCache]) -> ASGIApp:

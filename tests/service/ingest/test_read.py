@@ -124,7 +124,6 @@ async def test_not_found(ingest: Ingest, path: str) -> None:
 @pytest.mark.parametrize(
     ("path", "hint"),
     [
-        ("/", "`/docs`"),
         ("/v1/job", "`/docs`"),
         ("/audio/transcriptions", "end with one `/v1`"),
         ("/v1/v1/audio/translations/", "end with one `/v1`"),

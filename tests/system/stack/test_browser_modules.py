@@ -117,6 +117,6 @@ def test_the_lock_names_version_hash_licence_and_files() -> None:
     lock = json.loads(LOCK.read_text())
     assert lock
     for module in lock.values():
-        assert module.keys() == {"version", "integrity", "licence", "files"}
+        assert module.keys() == {"for", "version", "integrity", "licence", "files"}
         assert module["integrity"].startswith("sha512-")
         assert any(path.startswith("LICEN") for path in module["files"])

@@ -1,0 +1,11 @@
+/** Who uses the console: what `GET /v1/session` answers. account.js sets it. */
+
+import { signal } from "./modules/@preact/signals-core/signals-core.module.js";
+
+/** `{tenant, scopes, operates, auth, csrf_token, expires_at}`; null: signed out; undefined: not known yet. */
+export const session = signal(undefined);
+
+/** Return whether the caller's key has a scope: "submit", "read", "admin" or "observe". */
+export function can(scope) {
+  return session.value?.scopes.includes(scope) ?? false;
+}
