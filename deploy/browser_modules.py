@@ -1,6 +1,6 @@
 """`make browser-modules`: fetch the browser's modules that the lock names, and unpack the files that we serve.
 
-    deploy/browser-modules.lock    {"<module>": {"for", "version", "integrity", "licence", "files"}}; paths in the package
+    deploy/browser-modules.lock    {"<module>": {"for", "version", "integrity", "licence", "files": [paths in it]}}
     ingest_service/browser_modules/<module>/<file>    where they go, as they are; not part of the repository
     ingest_service/browser_modules/modules.json    the lock's entries of what is there; written last
     tests/console/modules/<module>/<file>    where those `for` tests go, if `--tests` is given
