@@ -59,6 +59,7 @@ def _print_summary(settings: Mapping[str, str], data_dir: DataDir, processors: i
     url = base_url(settings)
     say("")
     say(f"Headrace is ready:  {url}/v1/jobs")
+    say(f"  console           {url}/")
     say(f"  OpenAI clients    base URL {url}/v1")
     say(f"  API description   {url}/docs and {url}/schema")
     say(f"  health            {url}/health/ready")

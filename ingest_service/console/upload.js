@@ -4,9 +4,10 @@ import { ApiError, csrfHeaders, problemOf } from "./api.js";
 import { signal } from "./modules/@preact/signals-core/signals-core.module.js";
 import { session } from "./session.js";
 import { strings } from "./strings.js";
+import { fingerprint } from "./unfinished-uploads.js";
 
 // Together two minutes. After that the upload waits for the user, or for the browser to be online again.
-const RETRY_DELAYS_MS = [0, 1000, 2000, 4000, 8000, 15000, 30000, 60000];
+const RETRY_DELAYS_MS = [0, 1000, 2000, 3000, 4000, 5000, 5000, 10000, 10000, 20000, 30000, 30000];
 const RETRIED = new Set([0, 408, 409, 423, 429, 500, 502, 503, 504]); // 0: no answer
 const ENDPOINT = new URL("/v1/uploads", location.href).href;
 const SPEED_WEIGHT = 0.2; // of the newest measurement
@@ -19,7 +20,7 @@ export class Upload {
   state = signal("waiting");
   sentBytes = signal(0);
   bytesPerSecond = signal(null);
-  error = signal(null); // an ApiError: refused, or interrupted
+  error = signal(null); // an ApiError: why it was refused or interrupted
   jobId = signal(null);
   #tus = null;
   #measured = null; // {at, bytes}
@@ -27,6 +28,7 @@ export class Upload {
   constructor(file, options) {
     this.file = file;
     this.options = options;
+    this.fingerprint = fingerprint(file, options);
   }
 
   /** Begin, or continue after a pause, an interruption or a reload of the page. */
@@ -63,7 +65,7 @@ export class Upload {
       chunkSize: session.peek()?.limits?.tus_chunk_bytes ?? Infinity,
       retryDelays: RETRY_DELAYS_MS,
       metadata: { filename: this.file.name, ...textOf(this.options) },
-      fingerprint: async () => fingerprint(this.file, this.options),
+      fingerprint: async () => this.fingerprint,
       removeFingerprintOnSuccess: true,
       onBeforeRequest: (request) => {
         for (const [name, value] of Object.entries(csrfHeaders())) request.setHeader(name, value);
@@ -107,7 +109,7 @@ export class Upload {
   #fail(error) {
     const status = statusOf(error);
     this.error.value = status ? problemOf(status, error.originalResponse.getBody()) : interruption();
-    this.state.value = RETRIED.has(status) ? "interrupted" : "failed";
+    this.state.value = RETRIED.has(status) || status === 401 ? "interrupted" : "failed";
     if (status === 401) session.value = null;
   }
 }
@@ -118,7 +120,3 @@ const textOf = (options) => Object.fromEntries(Object.entries(options).map(([nam
 
 const interruption = () =>
   new ApiError({ status: 0, code: "offline", title: strings.home.interrupted, detail: strings.home.interruptedDetail });
-
-/** The same file with the same options of the same tenant continues where it stopped, also after a reload of the page. */
-const fingerprint = (file, options) =>
-  ["headrace", session.peek()?.tenant, file.name, file.type, file.size, file.lastModified, JSON.stringify(options)].join("/");

@@ -4,22 +4,24 @@ The page is a client of the public API and nothing else. `HEADRACE_CONSOLE=false
 """
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from litestar import Request, Response, get
+from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from ingest_service.auth.caller import OPEN
 from ingest_service.console_files import FILES_URL, PAGE_PATHS, ConsoleFile, ConsoleFiles, read_console
 from ingest_service.errors import RefusedError
 from ingest_service.routes.conditional import HeadersOnly, Validators, early_answer
+from ingest_service.services import Services
 
 FOR_EVER = "public, max-age=31536000, immutable"
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:{bucket}; "
     "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 PAGE_HEADERS = {
-    "Content-Security-Policy": POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
     "Cache-Control": "no-cache",  # ask each time: the answer names the files of the running version
@@ -27,10 +29,19 @@ PAGE_HEADERS = {
 FILE_HEADERS = {"Cache-Control": FOR_EVER}
 
 
-@get(list(PAGE_PATHS), opt=OPEN, include_in_schema=False, sync_to_thread=False)
-def show_page(request: Request[Any, Any, Any]) -> Response[Any]:
+@get(list(PAGE_PATHS), opt=OPEN, include_in_schema=False)
+async def show_page(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[Any]:
     """The page; without the browser's modules, one that says how to get them."""
-    return _answer(request, read_console().page, PAGE_HEADERS)
+    policy = POLICY.format(bucket=await bucket_source(services))
+    return _answer(request, read_console().page, PAGE_HEADERS | {"Content-Security-Policy": policy})
+
+
+async def bucket_source(services: Services) -> str:
+    """Return the bucket as a source of media, after a blank, if downloads are redirected to it; otherwise nothing."""
+    if not services.presigned_downloads:
+        return ""
+    url = await services.blobs.download_url("console", expires_s=1.0)  # signed here: no request is sent
+    return f" {urlsplit(url)._replace(path='', query='', fragment='').geturl()}" if url else ""
 
 
 @get(f"{FILES_URL}/{{version:str}}/{{path:path}}", opt=OPEN, include_in_schema=False, sync_to_thread=False)

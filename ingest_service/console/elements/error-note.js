@@ -2,6 +2,7 @@
 
 import { ConsoleElement, define, html, nothing } from "../element.js";
 import { strings } from "../strings.js";
+import { apiText } from "./api-text.js";
 import { icon } from "./icons.js";
 
 class ErrorNote extends ConsoleElement {
@@ -18,8 +19,8 @@ class ErrorNote extends ConsoleElement {
       <div class="note bad" role="alert">
         ${icon("alert")}
         <div>
-          <p><strong>${this.heading || title || message}</strong></p>
-          ${detail || this.heading ? html`<p dir="auto">${detail || message}</p>` : nothing}
+          <p><strong>${this.heading || title || apiText(message)}</strong></p>
+          ${detail || this.heading ? html`<p dir="auto">${apiText(detail || message)}</p>` : nothing}
           ${code ? html`<p class="quiet-text"><code>${code}</code></p>` : nothing}
           ${this.retry ? html`<button @click=${this.retry}>${strings.errors.retry}</button>` : nothing}
         </div>

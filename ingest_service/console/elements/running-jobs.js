@@ -5,6 +5,7 @@ import { ConsoleElement, define, html, nothing, signal } from "../element.js";
 import { formatAge, formatDuration } from "../format.js";
 import { poll } from "../poll.js";
 import { strings } from "../strings.js";
+import { apiText } from "./api-text.js";
 import "./empty-state.js";
 import "./error-note.js";
 import { icon } from "./icons.js";
@@ -65,7 +66,7 @@ const jobTable = (jobs) => html`
 function progressOf(job) {
   if (job.status === "PROCESSING") return html`<progress-bar .value=${job.progress} .label=${text.progress(job.filename ?? text.unnamed)}></progress-bar>`;
   if (job.status === "QUEUED" && job.estimated_wait_s !== null) return html`<span class="quiet-text small">${text.wait(formatDuration(job.estimated_wait_s))}</span>`;
-  if (job.status === "FAILED") return html`<span class="small bad-text" dir="auto">${job.error?.message}</span>`;
+  if (job.status === "FAILED") return html`<span class="small bad-text" dir="auto">${apiText(job.error?.message)}</span>`;
   return job.audio?.duration ? html`<span class="quiet-text small">${text.audio(formatDuration(job.audio.duration))}</span>` : nothing;
 }
 

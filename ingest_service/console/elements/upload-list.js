@@ -1,9 +1,11 @@
-/** The uploads of this window with their progress, and what can be done with each. */
+/** The uploads of this window with their progress and what can be done with each, and those of before that can go on. */
 
-import { ConsoleElement, define, html, nothing } from "../element.js";
+import { ConsoleElement, define, html, nothing, signal } from "../element.js";
 import { formatBytes, formatDuration } from "../format.js";
 import { strings } from "../strings.js";
+import { discardUnfinished, unfinishedUploads } from "../unfinished-uploads.js";
 import { removeDone, removeUpload, uploads } from "../uploads.js";
+import { apiText } from "./api-text.js";
 import { icon } from "./icons.js";
 import "./progress-bar.js";
 
@@ -11,9 +13,17 @@ const text = strings.home;
 const KINDS = { done: "good", failed: "bad", interrupted: "warn" };
 
 class UploadList extends ConsoleElement {
+  #changes = signal(0); // of what the browser remembers
+
   render() {
     const all = uploads.value;
-    if (!all.length) return nothing;
+    this.#changes.value;
+    const known = new Set(all.map((upload) => upload.fingerprint));
+    const unfinished = unfinishedUploads().filter((entry) => !known.has(entry.fingerprint));
+    return html`${all.length ? this.#list(all) : nothing}${unfinished.length ? this.#unfinished(unfinished) : nothing}`;
+  }
+
+  #list(all) {
     return html`
       <section aria-labelledby="uploads-title">
         <div class="section-head">
@@ -22,6 +32,25 @@ class UploadList extends ConsoleElement {
         </div>
         <ul class="uploads">${all.map(uploadItem)}</ul>
       </section>`;
+  }
+
+  #unfinished(entries) {
+    return html`
+      <section class="note" aria-label=${text.unfinished}>
+        ${icon("info")}
+        <div>
+          <p><strong>${text.unfinished}</strong> ${text.unfinishedDetail}</p>
+          <ul class="plain">${entries.map((entry) => html`
+            <li><span dir="auto">${entry.name}</span> <span class="quiet-text">${formatBytes(entry.bytes)}</span>
+              <button class="link" @click=${() => this.#discard(entry)} aria-label=${text.discardUnfinished(entry.name)}>${text.recordDiscard}</button></li>`)}
+          </ul>
+        </div>
+      </section>`;
+  }
+
+  #discard(entry) {
+    discardUnfinished(entry);
+    this.#changes.value += 1;
   }
 }
 
@@ -35,7 +64,7 @@ function uploadItem(upload) {
         <p><strong dir="auto">${upload.jobId.value ? html`<a href="/jobs/${upload.jobId.value}">${name}</a>` : name}</strong>
           <span class="quiet-text small">${progressText(upload)}</span></p>
         <progress-bar .value=${upload.sentBytes.value / size} .kind=${KINDS[state] ?? ""} .label=${text.uploading(name)}></progress-bar>
-        ${upload.error.value ? html`<p class="small ${state === "failed" ? "bad-text" : "warn-text"}" dir="auto" role="alert">${upload.error.value.message}</p>` : nothing}
+        ${upload.error.value ? html`<p class="small ${state === "failed" ? "bad-text" : "warn-text"}" dir="auto" role="alert">${apiText(upload.error.value.message)}</p>` : nothing}
       </div>
       <div class="actions">${uploadActions(upload, state)}</div>
     </li>`;
@@ -60,7 +89,7 @@ function uploadActions(upload, state) {
     remove: iconButton("close", state === "done" ? text.remove(name) : text.cancel(name), () => removeUpload(upload)),
   };
   const offered = {
-    uploading: ["pause"], retrying: ["pause"], waiting: ["pause"], paused: ["resume"], interrupted: ["retry"], failed: ["retry"], done: [],
+    uploading: ["pause"], retrying: ["pause"], waiting: ["pause"], paused: ["resume"], interrupted: ["retry"], failed: [], done: [],
   };
   return [...offered[state], "remove"].map((action) => actions[action]);
 }

@@ -21,6 +21,7 @@ class PageSignIn extends ConsoleElement {
       <form class="sign-in" @submit=${this.#submit}>
         <div class="brand">${icon("logo")}<span>${strings.app.name}</span></div>
         <page-header .heading=${text.title} .intro=${text.intro}></page-header>
+        <input type="text" name="username" autocomplete="username" value=${strings.app.name} hidden>
         <label for="key">${text.key}</label>
         <input id="key" name="key" type=${this.#isShown.value ? "text" : "password"} placeholder=${text.placeholder}
           autocomplete="current-password" spellcheck="false" autocapitalize="off" aria-describedby="key-help"
@@ -28,7 +29,7 @@ class PageSignIn extends ConsoleElement {
         <label class="check"><input type="checkbox" @change=${(event) => { this.#isShown.value = event.target.checked; }}>${text.show}</label>
         ${this.#error.value ? html`<error-note .error=${this.#error.value}></error-note>` : nothing}
         <button class="primary" ?disabled=${this.#isBusy.value}>${text.submit}</button>
-        <p id="key-help" class="quiet-text">${text.help}</p>
+        <p id="key-help" class="quiet-text small">${text.help} <code>${text.command}</code></p>
       </form>`;
   }
 
