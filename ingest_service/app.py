@@ -16,7 +16,7 @@ from litestar.types import ASGIApp, Scope
 
 from ingest_service.auth.caller import Caller, caller_of, require_json, require_scope
 from ingest_service.client_json import BoundedRequest
-from ingest_service.console_files import read_console
+from ingest_service.console_files import ConsoleFiles, read_console
 from ingest_service.jobs.results import RangeNotSatisfiableError
 from ingest_service.middleware.access_log import with_access_log
 from ingest_service.middleware.answer_headers import with_security_headers
@@ -115,6 +115,7 @@ def create_app(settings: IngestSettings, stopping: asyncio.Event | None = None) 
         dependencies={
             "services": Provide(_services, sync_to_thread=False),
             "caller": Provide(_caller, sync_to_thread=False),
+            "console_files": Provide(_console_files, sync_to_thread=False),
         },
         guards=[require_scope, require_json],
         request_class=BoundedRequest,
@@ -168,6 +169,10 @@ def _services(state: State) -> Services:
 
 def _caller(scope: Scope) -> Caller:
     return caller_of(scope)
+
+
+def _console_files() -> ConsoleFiles:
+    return read_console()
 
 
 def _version() -> str:

@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from ingest_service.auth.caller import OPEN
-from ingest_service.console_files import FILES_URL, PAGE_PATHS, ConsoleFile, ConsoleFiles, read_console
+from ingest_service.console_files import FILES_URL, PAGE_PATHS, ConsoleFile, ConsoleFiles
 from ingest_service.errors import RefusedError
 from ingest_service.routes.conditional import HeadersOnly, Validators, early_answer
 from ingest_service.services import Services
@@ -30,10 +30,14 @@ FILE_HEADERS = {"Cache-Control": FOR_EVER}
 
 
 @get(list(PAGE_PATHS), opt=OPEN, include_in_schema=False)
-async def show_page(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[Any]:
+async def show_page(
+    request: Request[Any, Any, Any],
+    services: NamedDependency[Services],
+    console_files: NamedDependency[ConsoleFiles],
+) -> Response[Any]:
     """The page; without the browser's modules, one that says how to get them."""
     policy = POLICY.format(bucket=await bucket_source(services))
-    return _answer(request, read_console().page, PAGE_HEADERS | {"Content-Security-Policy": policy})
+    return _answer(request, console_files.page, PAGE_HEADERS | {"Content-Security-Policy": policy})
 
 
 async def bucket_source(services: Services) -> str:
@@ -45,9 +49,14 @@ async def bucket_source(services: Services) -> str:
 
 
 @get(f"{FILES_URL}/{{version:str}}/{{path:path}}", opt=OPEN, include_in_schema=False, sync_to_thread=False)
-def get_file(request: Request[Any, Any, Any], version: FromPath[str], path: FromPath[str]) -> Response[Any]:
+def get_file(
+    request: Request[Any, Any, Any],
+    version: FromPath[str],
+    path: FromPath[str],
+    console_files: NamedDependency[ConsoleFiles],
+) -> Response[Any]:
     """A file of the page. The files of another version of the service are not found."""
-    return _answer(request, find_file(read_console(), version, path), FILE_HEADERS)
+    return _answer(request, find_file(console_files, version, path), FILE_HEADERS)
 
 
 def find_file(console: ConsoleFiles, version: str, path: str) -> ConsoleFile:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from ingest_service import app
 from ingest_service.console_files import read_console
-from ingest_service.routes import console
 from ingest_service.settings import IngestSettings
 from shared.ids import new_id
 from tests.support.ingest.api_keys import guarded
@@ -151,7 +151,7 @@ async def test_without_modules_the_page_says_how_to_get_them(
     ingest: Ingest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     bare = read_console(modules=tmp_path)
-    monkeypatch.setattr(console, "read_console", lambda: bare)
+    monkeypatch.setattr(app, "read_console", lambda: bare)
     status, _, page = await answer_of(ingest, "/")
     assert status == 200
     assert "make browser-modules" in page
