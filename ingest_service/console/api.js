@@ -80,28 +80,34 @@ export function withQuery(path, query = {}) {
 
 /**
  * Follow a stream of server-sent events. `handler(data, type)` gets each event; `types` names those that have a name.
- * Broken streams are opened again until the returned function is called: call it when a job is over.
+ * Broken streams are opened again until the returned function is called: call it when a job is over. A hidden window has
+ * no stream, because a browser opens only six connections to a host for all its windows: the stream begins anew later.
  */
 export function events(path, handler, types = []) {
   let source = null;
   let timer = 0;
+  const ended = new AbortController();
+  const close = () => {
+    clearTimeout(timer);
+    source?.close();
+    source = null;
+  };
   const open = () => {
+    if (document.hidden || ended.signal.aborted) return;
+    close();
     source = new EventSource(path);
     const receive = (event) => handler(JSON.parse(event.data), event.type);
     for (const type of ["message", ...types]) source.addEventListener(type, receive);
     source.addEventListener("error", () => {
-      if (source.readyState !== EventSource.CLOSED) return; // the browser reconnects by itself
-      timer = setTimeout(reopen, RECONNECT_MS);
+      if (source?.readyState === EventSource.CLOSED) timer = setTimeout(reopen, RECONNECT_MS); // else the browser reconnects
     });
   };
   const reopen = async () => {
     await get("/v1/session").catch(() => {}); // a session that has ended shows the sign-in page
-    if (timer) open();
+    open();
   };
+  document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()), { signal: ended.signal });
+  ended.signal.addEventListener("abort", close);
   open();
-  return () => {
-    clearTimeout(timer);
-    timer = 0;
-    source.close();
-  };
+  return () => ended.abort();
 }

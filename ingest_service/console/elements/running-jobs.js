@@ -1,9 +1,9 @@
 /** What runs and waits now, live, and what has just ended. */
 
-import { get } from "../api.js";
-import { ConsoleElement, define, html, nothing, signal } from "../element.js";
+import { ConsoleElement, define, html, nothing } from "../element.js";
 import { formatAge, formatDuration } from "../format.js";
-import { poll } from "../poll.js";
+import { JobFeed } from "../job-feed.js";
+import { now } from "../now.js";
 import { strings } from "../strings.js";
 import { apiText } from "./api-text.js";
 import "./empty-state.js";
@@ -13,34 +13,21 @@ import "./progress-bar.js";
 import "./status-badge.js";
 
 const text = strings.home;
-const INTERVAL_S = 3;
 const SHOWN = 12;
 
 class RunningJobs extends ConsoleElement {
-  #jobs = signal(null);
-  #error = signal(null);
+  #feed = null;
 
   connected() {
-    const stop = poll(() => this.#load(), INTERVAL_S);
-    this.signal.addEventListener("abort", stop);
-  }
-
-  async #load() {
-    try {
-      const { jobs } = await get("/v1/jobs", { query: { limit: 50 }, signal: this.signal });
-      this.#jobs.value = jobs;
-      this.#error.value = null;
-    } catch (error) {
-      if (error.name !== "AbortError") this.#error.value = error;
-    }
+    this.#feed = new JobFeed(this.signal);
   }
 
   render() {
-    const jobs = this.#jobs.value;
+    const jobs = this.#feed.jobs.value;
     return html`
       <section aria-labelledby="running-title" aria-busy=${jobs === null}>
         <div class="section-head"><h2 id="running-title">${text.running}</h2><a href="/jobs">${text.allJobs}</a></div>
-        <error-note .error=${this.#error.value}></error-note>
+        <error-note .error=${this.#feed.error.value}></error-note>
         ${jobs === null ? nothing : jobs.length ? jobTable(mostRelevant(jobs)) : html`
           <empty-state .icon=${"pulse"} .heading=${text.noJobs} .text=${text.noJobsText}></empty-state>`}
       </section>`;
@@ -59,13 +46,13 @@ const jobTable = (jobs) => html`
       <a class="running-name" href="/jobs/${job.job_id}" dir="auto">${job.filename ?? text.unnamed}</a>
       <status-badge .status=${job.status} .stage=${job.stage}></status-badge>
       <span class="running-progress">${progressOf(job)}</span>
-      <span class="quiet-text small running-age">${formatAge(job.completed_at ?? job.created_at)}</span>
+      <span class="quiet-text small running-age">${formatAge(job.completed_at ?? job.created_at, now.value)}</span>
       ${icon("chevron")}
     </li>`)}</ul>`;
 
 function progressOf(job) {
   if (job.status === "PROCESSING") return html`<progress-bar .value=${job.progress} .label=${text.progress(job.filename ?? text.unnamed)}></progress-bar>`;
-  if (job.status === "QUEUED" && job.estimated_wait_s !== null) return html`<span class="quiet-text small">${text.wait(formatDuration(job.estimated_wait_s))}</span>`;
+  if (job.status === "QUEUED" && job.estimated_wait_s > 0) return html`<span class="quiet-text small">${text.wait(formatDuration(job.estimated_wait_s))}</span>`;
   if (job.status === "FAILED") return html`<span class="small bad-text" dir="auto">${apiText(job.error?.message)}</span>`;
   return job.audio?.duration ? html`<span class="quiet-text small">${text.audio(formatDuration(job.audio.duration))}</span>` : nothing;
 }
