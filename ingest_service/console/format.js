@@ -6,8 +6,9 @@ const LOCALE = "en";
 const NONE = "–";
 const number = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 1 });
 const percent = new Intl.NumberFormat(LOCALE, { style: "percent", maximumFractionDigits: 0 });
-const dateTime = new Intl.DateTimeFormat(LOCALE, { dateStyle: "medium", timeStyle: "medium" });
+const dateTime = new Intl.DateTimeFormat(LOCALE, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
 const shortTime = new Intl.DateTimeFormat(LOCALE, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const ROUNDED_UP = 1000 / 999.5; // 999.6 kB is shown as 1.0 MB
 const BYTE_UNITS = ["B", "kB", "MB", "GB", "TB"];
 const AGE_UNITS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
 
@@ -22,7 +23,7 @@ export const formatPercent = (fraction) => (isMissing(fraction) ? NONE : percent
 /** 1234567 → "1.2 MB", in powers of 1000. */
 export function formatBytes(bytes) {
   if (isMissing(bytes)) return NONE;
-  const power = Math.min(BYTE_UNITS.length - 1, bytes < 1000 ? 0 : Math.floor(Math.log10(bytes) / 3));
+  const power = Math.min(BYTE_UNITS.length - 1, bytes < 1000 ? 0 : Math.floor(Math.log10(bytes * ROUNDED_UP) / 3));
   const value = bytes / 1000 ** power;
   return `${value >= 100 || power === 0 ? Math.round(value) : value.toFixed(1)} ${BYTE_UNITS[power]}`;
 }
@@ -58,7 +59,7 @@ export function formatAge(time, now = Date.now()) {
   return strings.format.ago(`${Math.floor(seconds / size)} ${unit}`);
 }
 
-/** A time to the second: "Nov 28, 2026, 5:21:48 PM". */
+/** A time to the second: "Nov 28, 2026, 17:21:48". */
 export const formatTime = (time) => (isMissing(time) ? NONE : dateTime.format(new Date(time)));
 
 /** A time to the minute: "Nov 28, 17:21". */

@@ -36,7 +36,7 @@ class AppLayout extends ConsoleElement {
       <a class="skip-link" href="#page-title" @click=${skip}>${text.skip}</a>
       ${session.value ? this.#sidebar() : nothing}
       <main class="page" aria-busy=${shown === null}>
-        ${shown instanceof Error ? html`<error-note .error=${shown} .heading=${strings.errors.pageFailed}></error-note>` : shown}
+        ${shown instanceof Error ? html`<error-note .error=${shown} .heading=${strings.errors.pageFailed} .retry=${() => location.reload()}></error-note>` : shown}
       </main>
       <div class="announcement" role="status" aria-live="polite">${announcement.value}</div>`;
   }

@@ -97,6 +97,27 @@ def test_a_changed_package_is_refused_and_leaves_nothing(registry: Registry, tmp
     assert not (tmp_path / "modules").exists()
 
 
+def test_what_the_pages_use_is_listed_and_what_tests_use_stays_apart(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = {
+        "viewer": {"for": "console", **registry.publish("viewer", "1.0.0", packed(FILES))},
+        "checker": {"for": "tests", **registry.publish("checker", "1.0.0", packed(FILES))},
+    }
+    for name, path in {"LOCK": "lock", "FOLDER": "served", "TESTS_FOLDER": "tests"}.items():
+        monkeypatch.setattr(browser_modules, name, tmp_path / path)
+    (tmp_path / "lock").write_text(json.dumps(lock))
+    monkeypatch.setenv("npm_config_registry", registry.url)
+
+    assert main() == 0
+    assert not (tmp_path / "tests").exists()
+    assert main(["--tests"]) == 0
+
+    assert json.loads((tmp_path / "served/modules.json").read_text()) == {"viewer": lock["viewer"]}
+    assert sorted(path.name for path in (tmp_path / "served").iterdir()) == ["modules.json", "viewer"]
+    assert [path.name for path in (tmp_path / "tests").iterdir()] == ["checker"]
+
+
 def test_without_a_registry_one_line_says_what_to_do(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
