@@ -68,6 +68,7 @@ export const strings = {
     retry: (name) => `Try ${name} again`,
     cancel: (name) => `Cancel the upload of ${name}`,
     remove: (name) => `Remove ${name} from this list`,
+    noMedia: "This is not audio or video, or a format that the service does not know.",
     removeDone: "Clear finished",
     unfinished: "Not finished before.",
     unfinishedDetail: "Choose or drop these files again, with the same options, and they continue where they stopped:",

@@ -64,11 +64,14 @@ function uploadItem(upload) {
         <p><strong dir="auto">${upload.jobId.value ? html`<a href="/jobs/${upload.jobId.value}">${name}</a>` : name}</strong>
           <span class="quiet-text small">${progressText(upload)}</span></p>
         <progress-bar .value=${upload.sentBytes.value / size} .kind=${KINDS[state] ?? ""} .label=${text.uploading(name)}></progress-bar>
-        ${upload.error.value ? html`<p class="small ${state === "failed" ? "bad-text" : "warn-text"}" dir="auto" role="alert">${apiText(upload.error.value.message)}</p>` : nothing}
+        ${upload.error.value ? html`<p class="small ${state === "failed" ? "bad-text" : "warn-text"}" dir="auto" role="alert">${whyNot(upload.error.value)}</p>` : nothing}
       </div>
       <div class="actions">${uploadActions(upload, state)}</div>
     </li>`;
 }
+
+/** The service lists all formats when it knows none; that is too much for a line. */
+const whyNot = (error) => (error.code === "unsupported_media" ? text.noMedia : apiText(error.message));
 
 function progressText(upload) {
   const state = upload.state.value;
