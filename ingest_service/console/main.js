@@ -5,6 +5,7 @@ import { computed, effect, signal } from "./element.js";
 import "./elements/app-layout.js";
 import { navigate, route, startRouter } from "./router.js";
 import { session } from "./session.js";
+import { strings } from "./strings.js";
 import "./theme.js";
 
 const RELOADED = "headrace.reloaded";
@@ -23,39 +24,46 @@ async function show() {
   const shown = identity.value;
   if (name === null) return;
   try {
-    await Promise.all([import(`./pages/${name}.js`), loadStyle(`./pages/${name}.css`)]);
+    await loadPage(name);
     sessionStorage.removeItem(RELOADED);
   } catch (error) {
-    return reloadOnce(error);
+    await explain(error);
+    return;
   }
   if (shown !== identity.peek()) return; // the user has gone on
   page.value = Object.assign(document.createElement(`page-${name}`), { params: route.peek().params });
 }
 
-/** The files of a page are gone when the service has another version now: the document loads the new one. */
-function reloadOnce(error) {
-  if (sessionStorage.getItem(RELOADED)) {
-    page.value = error;
+const loadPage = (name) => Promise.all([import(`./pages/${name}.js`), loadStyle(`./pages/${name}.css`)]);
+
+const styles = new Map(); // a promise for each URL
+
+function loadStyle(path) {
+  const { href } = new URL(path, import.meta.url);
+  if (!styles.has(href)) {
+    styles.set(href, new Promise((resolve, reject) => {
+      const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href });
+      link.addEventListener("load", resolve);
+      link.addEventListener("error", () => reject(new Error(href)));
+      document.head.append(link);
+    }));
+  }
+  return styles.get(href);
+}
+
+/** Show why a page could not be loaded. When the service has another version now, the files are gone: load the document again. */
+async function explain(error) {
+  const answer = await fetch(import.meta.url, { cache: "no-store" }).catch(() => null);
+  if (answer?.status !== 404 || sessionStorage.getItem(RELOADED)) {
+    page.value = answer ? error : new Error(strings.errors.offlineDetail);
     return;
   }
   sessionStorage.setItem(RELOADED, "1");
   location.reload();
 }
 
-function loadStyle(path) {
-  const { href } = new URL(path, import.meta.url);
-  const known = [...document.styleSheets].some((sheet) => sheet.href === href);
-  if (known) return null;
-  const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href });
-  const loaded = new Promise((resolve, reject) => {
-    link.addEventListener("load", resolve);
-    link.addEventListener("error", () => reject(new Error(href)));
-  });
-  document.head.append(link);
-  return loaded;
-}
-
 document.querySelector("app-layout").page = page;
+loadPage(route.peek().page).catch(() => {}); // while the session is asked for; `show` meets the same error
 startRouter();
 effect(() => { identity.value; show(); });
 effect(() => { if (session.value && route.value.page === "sign-in") navigate("/", { replace: true }); });
