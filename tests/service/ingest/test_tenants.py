@@ -10,6 +10,7 @@ from litestar.routes import HTTPRoute
 
 from ingest_service.app import create_app
 from ingest_service.auth.caller import Scope
+from ingest_service.console_files import PAGE_PATHS
 from ingest_service.settings import IngestSettings
 from shared.secret import Secret
 from tests.support.ingest import records
@@ -63,7 +64,8 @@ NEEDED = {
     ("GET", "/metrics"): ADMIN,
 }
 NO_OBJECTS = ("/v1/models/", "/openai/deployments/")  # their parameter is a model
-OPEN = {("GET", path) for path in ("/health/live", "/health/ready", "/docs", "/docs/{name}")}
+CONSOLE = ("/console/{version}/{path}", *(path.replace(":str", "") for path in PAGE_PATHS))
+OPEN = {("GET", path) for path in ("/health/live", "/health/ready", "/docs", "/docs/{name}", *CONSOLE)}
 TABLES = (
     "jobs",
     "tasks",
