@@ -82,7 +82,7 @@ class PreparedAudio(msgspec.Struct, frozen=True, kw_only=True):
     unread_bytes: int = 0  # behind the audio, that no decoder knows
 
 
-def write_chunks(  # noqa: PLR0913 - two settings and two callbacks, all by name
+def write_chunks(  # noqa: PLR0913 - two settings and three callbacks, all by name
     source: AudioSource,
     out_dir: Path,
     *,
@@ -90,10 +90,12 @@ def write_chunks(  # noqa: PLR0913 - two settings and two callbacks, all by name
     chunk_s: float = 600.0,
     on_chunk: Callable[[ChunkFile], None],
     on_progress: Progress | None = None,
+    on_block: Callable[[Block], None] = lambda _: None,
 ) -> PreparedAudio:
     """Decode the source to FLAC chunks at its own rate and channels. Raise AudioError.
 
-    `on_chunk` may delete the file. No progress is reported for a source without a stated duration.
+    `on_chunk` may delete the file. `on_block` gets what was decoded, in order. No progress is reported for a source
+    without a stated duration.
     """
     plan = plan_split(
         source.duration_s,
@@ -105,6 +107,7 @@ def write_chunks(  # noqa: PLR0913 - two settings and two callbacks, all by name
     with _Splitter(source, out_dir, plan, on_chunk) as splitter:
         for block in source:
             splitter.add(block)
+            on_block(block)
             if on_progress is not None and source.duration_s:
                 on_progress(min(1.0, source.frames_read / source.sample_rate_hz / source.duration_s))
         splitter.finish()

@@ -5,6 +5,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from processor_service.audio.peaks import PeakFiles
 from processor_service.audio.scratch_files import WriteLimits
 from processor_service.audio.write_chunks import ChunkFile, PreparedAudio
 from processor_service.denoisers.denoiser import DenoiserSettings
@@ -135,6 +136,7 @@ class WindowTranscribed(_Message, frozen=True, kw_only=True):
 
 class Prepared(_Message, frozen=True, kw_only=True):
     audio: PreparedAudio
+    peaks: PeakFiles
 
 
 class ChunkProcessed(_Message, frozen=True, kw_only=True):

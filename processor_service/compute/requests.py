@@ -10,6 +10,7 @@ from processor_service.audio.decode import open_source
 from processor_service.audio.denoise import denoise_chunk
 from processor_service.audio.find_speech import speech_regions
 from processor_service.audio.join import FADE_S, join_denoised
+from processor_service.audio.peaks import PeakMeter
 from processor_service.audio.write_chunks import write_chunks
 from processor_service.compute.messages import (
     ChunkProcessed,
@@ -79,13 +80,14 @@ def split(
     *,
     limit_files: Callable[[int], None] = lambda _: None,
 ) -> Reply:
-    """Decode in one streaming pass; send a reply for every complete chunk file.
+    """Decode in one streaming pass, which also computes the peaks; send a reply for every complete chunk file.
 
     `limit_files` receives the largest allowed file size in bytes, once the format is known.
     """
     limits = {"max_audio_s": request.max_audio_s, "first_s": request.first_s}
     with open_source(Path(request.source_path), track=request.track, **limits) as source:
         limit_files(audio_file_bytes(request.max_audio_s, source.sample_rate_hz, source.channels))
+        meter = PeakMeter(source.sample_rate_hz, source.channels)
         audio = write_chunks(
             source,
             Path(request.out_dir),
@@ -93,8 +95,9 @@ def split(
             chunk_s=request.chunk_s,
             on_chunk=lambda chunk: send(ChunkWritten(chunk=chunk)),
             on_progress=progress,
+            on_block=meter.add,
         )
-    return Prepared(audio=audio)
+    return Prepared(audio=audio, peaks=meter.write(Path(request.out_dir)))
 
 
 def process_chunk(

@@ -35,8 +35,8 @@ async def chunk(work: Work) -> ChunkDone:
         voices_share = voices_share_of(work.task.options)
         results = await transcribe_and_denoise(work, file, span=(0, 1 - voices_share))
         await _store(work, await chunk_voices(work, file, span=(1 - voices_share, 1)), *results)
-    else:
-        await _store(work, await chunk_voices(work, file))
+        return ChunkDone(results[0].engine, results[0].model)
+    await _store(work, await chunk_voices(work, file))
     return ChunkDone()
 
 

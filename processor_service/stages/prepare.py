@@ -1,4 +1,4 @@
-"""Prepare: probe, decode and split the source.
+"""Prepare: probe, decode and split the source, and store its peaks.
 
 The same attempt also transcribes and finishes a short file.
 """
@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 from pathlib import Path
 
+from processor_service.audio.peaks import PeakFiles
 from processor_service.audio.tracks import TrackChoice
 from processor_service.audio.write_chunks import ChunkFile, PreparedAudio
 from processor_service.compute.messages import ChunkWritten, Prepared, Reply, SplitSource
@@ -37,7 +38,9 @@ async def prepare(work: Work) -> Split | JobDone:
     source_bytes = source.stat().st_size
     work.derived.open(budget_bytes(work.settings, source_bytes))
     chunks = _ChunkUploads(work)
-    prepared = await _split(work, source, source_bytes, chunks)
+    reply = await _split(work, source, source_bytes, chunks)
+    prepared = reply.audio
+    await _store_peaks(work, reply.peaks)
     await work.record_audio(prepared)
     warnings = _warnings(prepared)
     if len(chunks.inputs) > 1:
@@ -52,7 +55,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-async def _split(work: Work, source: Path, source_bytes: int, chunks: "_ChunkUploads") -> PreparedAudio:
+async def _split(work: Work, source: Path, source_bytes: int, chunks: "_ChunkUploads") -> Prepared:
     only_beginning = work.task.options.detect_language_only
     request = SplitSource(
         source_path=str(source),
@@ -64,8 +67,15 @@ async def _split(work: Work, source: Path, source_bytes: int, chunks: "_ChunkUpl
         first_s=DETECTED_IN_S if only_beginning else None,
     )
     time_limit = time_limits.splitting(work.settings, source_bytes=source_bytes)
-    reply = await work.ask(request, Prepared, time_limit=time_limit, span=(0, DECODING_SHARE), on_reply=chunks.written)
-    return reply.audio
+    return await work.ask(request, Prepared, time_limit=time_limit, span=(0, DECODING_SHARE), on_reply=chunks.written)
+
+
+async def _store_peaks(work: Work, peaks: PeakFiles) -> None:
+    """Store the peaks. `record_audio` then records that this generation has them."""
+    job_id, generation = work.task.job_id, work.task.generation
+    await work.put(blob_keys.peaks(job_id, generation), Path(peaks.detail_path))
+    if peaks.overview_path:
+        await work.put(blob_keys.peaks_overview(job_id, generation), Path(peaks.overview_path))
 
 
 async def _finish_inline(
@@ -85,7 +95,7 @@ async def _finish_inline(
         warnings=(*warnings, *labelled.warnings),
     )
     await store_results(work, merged, denoised)
-    return JobDone(merged.warnings)
+    return JobDone(merged.warnings, merged.engine, merged.model)
 
 
 class _ChunkUploads:

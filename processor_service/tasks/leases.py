@@ -68,8 +68,10 @@ WHERE t.id = held.id AND mine.id = t.id
 RETURNING t.id
 """
 
+# A running task reports one stage: a short file is transcribed from now on, by the same task.
 RECORD_STAGE = """
-UPDATE jobs SET stage = $3 WHERE id = (
+UPDATE jobs SET stage = $3, transcribing_since = CASE WHEN $3 = 'transcribe' THEN now() ELSE transcribing_since END
+WHERE id = (
     SELECT job_id FROM tasks WHERE id = $1 AND lease_token = $2 AND state = 'running')
 """
 
@@ -79,14 +81,16 @@ UPDATE jobs SET source_sha256 = $3 WHERE id = (
 """
 
 # The facts of the decoded audio, before it is transcribed: a job that is cancelled then has used these seconds, too.
+# Its peaks are stored.
 # They count once: a job that is prepared again or redriven has a duration already.
 RECORD_AUDIO = """
 WITH held AS (
-    SELECT job_id FROM tasks WHERE id = $1 AND lease_token = $2 AND state = 'running'
+    SELECT job_id, generation FROM tasks WHERE id = $1 AND lease_token = $2 AND state = 'running'
 ), unknown AS (
     SELECT tenant, source_bytes, container FROM jobs WHERE id = (SELECT job_id FROM held) AND duration_s IS NULL
 ), recorded AS (
-    UPDATE jobs SET duration_s = $3, sample_rate_hz = $4, channels = $5, codec = $6, tracks = $7
+    UPDATE jobs SET duration_s = $3, sample_rate_hz = $4, channels = $5, codec = $6, tracks = $7,
+        peaks_generation = (SELECT generation FROM held)
     WHERE id = (SELECT job_id FROM held)
 ), counted AS (
     INSERT INTO tenant_usage AS used (tenant, day, shard, audio_s)

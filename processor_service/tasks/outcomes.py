@@ -47,13 +47,18 @@ class Split(msgspec.Struct, frozen=True):
 
 
 class ChunkDone(msgspec.Struct, frozen=True):
-    """The transcript and the denoised audio of one chunk are stored."""
+    """The transcript and the denoised audio of one chunk are stored. `engine` is empty if nothing was transcribed."""
+
+    engine: str = ""
+    model: str = ""
 
 
 class JobDone(msgspec.Struct, frozen=True):
-    """The results are stored."""
+    """The results are stored. `engine` is empty if the task only merged or labelled what others transcribed."""
 
     warnings: tuple[ResultWarning, ...]
+    engine: str = ""
+    model: str = ""
 
 
 class DeliveryAttempt(msgspec.Struct, frozen=True, kw_only=True):

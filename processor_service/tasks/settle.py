@@ -52,6 +52,8 @@ WHERE id = $1
 
 WAIT = "UPDATE tasks SET not_before = now() + make_interval(secs => $2) WHERE id = $1"
 
+RECORD_ENGINE = "UPDATE tasks SET engine = $2, model = $3 WHERE id = $1"
+
 REDISPATCH = "UPDATE tasks SET dispatch_no = dispatch_no + 1, dispatched_at = now() WHERE id = $1 RETURNING dispatch_no"
 
 # The bytes count towards the quota when they are first known. The compute stage has attempts of its own.
@@ -134,7 +136,7 @@ class _Settlement:
             case outcomes.Split():
                 return await self._split(outcome)
             case outcomes.ChunkDone():
-                return await self._chunk_done()
+                return await self._chunk_done(outcome)
             case outcomes.JobDone():
                 return await self._job_done(outcome)
             case outcomes.Delivered(attempt):
@@ -182,13 +184,15 @@ class _Settlement:
         cost = cost_s(TaskKind.CHUNK, duration_s=outcome.duration_s, chunk_count=len(chunks))
         return AfterCommit(tuple(msgspec.structs.replace(chunk, cost_s=cost) for chunk in chunks))
 
-    async def _chunk_done(self) -> AfterCommit:
+    async def _chunk_done(self, outcome: outcomes.ChunkDone) -> AfterCommit:
         await self._leave_running(TaskState.DONE)
+        await self._record_engine(outcome.engine, outcome.model)
         was_last = await self._db.fetchval(COUNT_CHUNK, self._task.job_id)
         return AfterCommit((await insert_task(self._db, self._task, TaskKind.FINISH, 0),) if was_last else ())
 
     async def _job_done(self, outcome: outcomes.JobDone) -> AfterCommit:
         await self._leave_running(TaskState.DONE)
+        await self._record_engine(outcome.engine, outcome.model)
         return AfterCommit(await end_job(self._db, self._task, JobStatus.COMPLETED, warnings=outcome.warnings))
 
     async def _failed(self, failure: Failure) -> AfterCommit:
@@ -234,6 +238,10 @@ class _Settlement:
 
     async def _record_failure(self, failure: Failure, *, attempts: int = 0, crashes: int = 0) -> None:
         await self._db.execute(RECORD_FAILURE, self._task.id, _json(failure), attempts, crashes)
+
+    async def _record_engine(self, engine: str, model: str) -> None:
+        if engine:
+            await self._db.execute(RECORD_ENGINE, self._task.id, engine, model)
 
     async def _complete(self, attempt: outcomes.DeliveryAttempt) -> None:
         await self._db.execute(

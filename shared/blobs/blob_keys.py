@@ -69,6 +69,15 @@ def transcript(job_id: UUID, generation: int) -> str:
     return f"{derived(job_id, generation)}/transcript.json"
 
 
+def peaks(job_id: UUID, generation: int) -> str:
+    return f"{derived(job_id, generation)}/peaks.json"
+
+
+def peaks_overview(job_id: UUID, generation: int) -> str:
+    """The peaks of a file over an hour at a lower resolution."""
+    return f"{derived(job_id, generation)}/peaks-overview.json"
+
+
 def upload(upload_id: UUID) -> str:
     """The prefix of all parts of a resumable upload."""
     return f"{ALL_UPLOADS}/{upload_id}"

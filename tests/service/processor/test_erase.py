@@ -53,11 +53,15 @@ def _make_old(storage_url: str) -> None:
         os.utime(path, (0, 0))
 
 
+def _results(job_id: UUID) -> Files:
+    return {key(job_id, 1) for key in (blob_keys.transcript, blob_keys.peaks, blob_keys.peaks_overview)}
+
+
 async def _job(database: asyncpg.Pool, submit: Submit, blobs: BlobStore, status: str, ended_s_ago: float) -> UUID:
     task_id = await submit()
     job_id = UUID(str(await database.fetchval("SELECT job_id FROM tasks WHERE id = $1", task_id)))
     await database.execute(END_JOB, job_id, status, ended_s_ago, OPTIONS, METADATA)
-    for key in (blob_keys.source(job_id), blob_keys.transcript(job_id, 1), blob_keys.chunk_audio(job_id, 1, 0)):
+    for key in (blob_keys.source(job_id), *_results(job_id), blob_keys.chunk_audio(job_id, 1, 0)):
         await blobs.put(key, b"x")
     return job_id
 
@@ -101,7 +105,7 @@ async def test_audio_is_erased_by_its_own_age(
     await run_locked(database, "erase", Eraser(blobs, Retention(jobs_s=0, audio_s=HOUR_S, webhook_log_s=1), lease_s=15))
 
     assert blob_keys.source(old) not in _files(storage_url)
-    assert blob_keys.transcript(old, 1) in _files(storage_url)
+    assert _results(old) <= _files(storage_url)
 
 
 async def test_blobs_written_after_an_erasure_are_swept_once_the_lease_is_over(
@@ -245,7 +249,7 @@ async def test_chunks_that_no_redrive_can_use_are_collected(
 
     await run_locked(database, "orphans", OrphanCollector(database, blobs, older_than_s=HOUR_S))
 
-    assert _files(storage_url) == {blob_keys.source(job_id), blob_keys.transcript(job_id, 1)}
+    assert _files(storage_url) == {blob_keys.source(job_id), *_results(job_id)}
 
 
 async def test_chunks_of_failed_jobs_are_kept_for_a_time(

@@ -77,10 +77,13 @@ async def test_a_short_job_is_completed_and_its_webhook_dispatched(
     task = await claim_task(await submit(webhook_url="http://client/hook"))
 
     await Leases(database, lease_s=15).record_audio(task, AUDIO)
-    after_commit = await _settle(database, task, JobDone(()))
+    after_commit = await _settle(database, task, JobDone((), "openai-whisper", "tiny.en"))
 
     job = await job_row(database, task.job_id)
     assert (job["status"], job["stage"], job["duration_s"], job["channels"]) == ("COMPLETED", "finish", 12.5, 2)
+    assert job["peaks_generation"] == 1
+    done = await task_row(database, task.id)
+    assert (done["engine"], done["model"]) == ("openai-whisper", "tiny.en")
     assert [track.get("transcribed") for track in json.loads(job["tracks"])] == [False, True]
     (dispatch,) = after_commit.dispatches
     delivery = await task_row(database, dispatch.task_id)
@@ -90,6 +93,27 @@ async def test_a_short_job_is_completed_and_its_webhook_dispatched(
     assert (event["type"], event["generation"]) == ("job.completed", 1)
     body = json.loads(event["body"])
     assert (body["type"], body["data"]["status"], body["data"]["error"]) == ("job.completed", "COMPLETED", None)
+
+
+async def test_the_engine_of_each_chunk_is_recorded(database: asyncpg.Pool, submit: Submit, claim_task: Claim) -> None:
+    task = await claim_task(await submit())
+    split = (await _settle(database, task, Split(AUDIO.duration_s, SPANS, ()))).dispatches
+    outcomes = (ChunkDone("groq", "whisper-large-v3"), ChunkDone())  # the second labels speakers only
+    for dispatch, outcome in zip(split, outcomes, strict=True):
+        await _settle(database, await claim_task(dispatch.task_id), outcome)
+    rows = [await task_row(database, one.task_id) for one in split]
+    assert [(row["engine"], row["model"]) for row in rows] == [("groq", "whisper-large-v3"), (None, None)]
+
+
+async def test_the_time_is_recorded_at_which_a_short_file_is_transcribed(
+    database: asyncpg.Pool, submit: Submit, claim_task: Claim
+) -> None:
+    task, leases = await claim_task(await submit()), Leases(database, lease_s=15)
+    await leases.record_stage(task, "transcribe")
+    job, row = await job_row(database, task.job_id), await task_row(database, task.id)
+    assert job["transcribing_since"] >= row["started_at"]
+    await leases.record_stage(task, "finish")
+    assert (await job_row(database, task.job_id))["transcribing_since"] == job["transcribing_since"]
 
 
 @pytest.mark.parametrize("interactive", [False, True])

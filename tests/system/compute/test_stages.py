@@ -21,10 +21,12 @@ from processor_service.stages.work import Work
 from processor_service.tasks.leases import ClaimedTask
 from processor_service.tasks.outcomes import JobDone, Outcome, Split
 from shared.blobs import blob_keys
+from shared.blobs.blob_errors import BlobNotFoundError
 from shared.blobs.blob_store import BlobStore
 from shared.ids import new_id
 from shared.schemas.failures import FailureCode
 from shared.schemas.options import JobOptions
+from shared.schemas.peaks import Peaks
 from shared.schemas.states import TaskKind
 from shared.schemas.transcript import Transcript, WarningCode
 from shared.secret import Secret
@@ -135,6 +137,50 @@ async def test_prepare_finishes_a_short_file(do: Do, blobs: BlobStore, tmp_path:
     assert (await _transcript(blobs, 1)).text == "tick tick tick"
 
 
+async def _peaks(blobs: BlobStore, generation: int = 1) -> Peaks:
+    return msgspec.json.decode(await blobs.get(blob_keys.peaks(JOB, generation)), type=Peaks)
+
+
+@pytest.mark.parametrize("seconds", [3, 8])
+async def test_prepare_stores_the_peaks_of_the_whole_file(
+    do: Do, blobs: BlobStore, tmp_path: Path, seconds: int
+) -> None:
+    """Of one chunk, and of several."""
+    await _upload(blobs, tmp_path, seconds=seconds)
+    await do(prepare, TaskKind.PREPARE)
+    peaks, (samples, _) = await _peaks(blobs), soundfile.read(tmp_path / "source.wav")
+    assert (peaks.length, peaks.sample_rate, peaks.samples_per_pixel) == (20 * seconds, RATE_HZ, RATE_HZ // 20)
+    edges = samples.reshape(20 * seconds, -1)
+    expected = np.stack([edges.min(axis=1), edges.max(axis=1)], axis=1).ravel()
+    assert np.abs(np.array(peaks.data) - 128 * expected).max() <= 0.51
+    with pytest.raises(BlobNotFoundError):
+        await blobs.size(blob_keys.peaks_overview(JOB, 1))
+
+
+async def test_a_file_of_more_than_an_hour_has_an_overview(do: Do, blobs: BlobStore, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 10 * 4_000)
+    soundfile.write(tmp_path / "source.flac", np.tile(noise, 361), 4_000)
+    await blobs.put(blob_keys.source(JOB), tmp_path / "source.flac")
+
+    outcome = await do(prepare, TaskKind.PREPARE, limits={"chunk_threshold_s": 3000, "chunk_s": 1800})
+
+    assert isinstance(outcome, Split)
+    detail = await _peaks(blobs)
+    overview = msgspec.json.decode(await blobs.get(blob_keys.peaks_overview(JOB, 1)), type=Peaks)
+    assert (detail.length, overview.length) == (72_200, 7_220)
+    assert overview.samples_per_pixel == 10 * detail.samples_per_pixel == 2_000
+    assert overview.data[0] == min(detail.data[:20])
+
+
+async def test_the_peaks_count_against_the_budget_of_the_job(do: Do, blobs: BlobStore, tmp_path: Path) -> None:
+    await _upload(blobs, tmp_path, seconds=3)
+    await do(prepare, TaskKind.PREPARE)
+    peaks_bytes = await blobs.size(blob_keys.peaks(JOB, 1))
+    with pytest.raises(AudioError) as failure:
+        await do(prepare, TaskKind.PREPARE, limits={"derived_most_bytes": peaks_bytes - 1, "derived_least_bytes": 1})
+    assert failure.value.code is FailureCode.TOO_MUCH_AUDIO
+
+
 async def test_for_the_language_only_the_beginning_is_read(
     do: Do, blobs: BlobStore, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,7 +190,7 @@ async def test_for_the_language_only_the_beginning_is_read(
 
     outcome = await do(prepare, TaskKind.PREPARE, options=JobOptions(denoise=False, detect_language_only=True))
 
-    assert outcome == JobDone(())
+    assert outcome == JobDone((), "scripted", "scripted")
     (call,) = model.calls()
     assert 5 <= call.duration_s < 20
     found = await _transcript(blobs, 1)
@@ -236,6 +282,7 @@ async def test_speakers_are_found_again_without_transcribing(
     assert (after.text, after.duration) == (before.text, before.duration)
     assert WarningCode.DIARIZATION_UNAVAILABLE not in {warning.code for warning in outcome.warnings}
     assert await _transcript(blobs, 1) == before
+    assert await _peaks(blobs, 2) == await _peaks(blobs, 1)
 
 
 async def test_speakers_are_not_found_again_without_the_nets(do: Do, blobs: BlobStore, tmp_path: Path) -> None:
