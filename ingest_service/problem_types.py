@@ -88,6 +88,7 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
             "No viewer of the API",
             "Run `make browser-modules` to install the viewer. The document itself is at `/schema`.",
         ),
+        "no_peaks": (404, "No peaks", "Draw the waveform from the audio, or submit the audio again."),
         "no_denoised_audio": (404, "No denoised audio", "Submit the audio with `denoise=true`."),
         "model_not_found": (404, "Model not found", "Use a model that `/v1/models` lists."),
         "still_running": (503, "Job still running", "Send the same request again."),

@@ -74,7 +74,7 @@ def newest_jobs(status: JobStatus | None) -> str:
 
 RESULTS_OF_JOB = """
     SELECT status, generation, text_generation, results_generation, container, options, error_message, erased_at,
-           audio_erased_at, filename
+           audio_erased_at, filename, peaks_generation
     FROM jobs WHERE tenant = $1 AND id = $2
 """
 
@@ -91,6 +91,7 @@ class JobResults(msgspec.Struct, frozen=True):
     error_message: str | None
     audio_is_erased: bool
     filename: str | None = None  # as the client sent it
+    peaks_generation: int | None = None  # the one that stored the peaks; None: there are none yet
 
 
 def parse_job_id(text: str) -> UUID:
@@ -137,6 +138,7 @@ class JobReader:
             row["error_message"],
             audio_is_erased=row["audio_erased_at"] is not None,
             filename=row["filename"],
+            peaks_generation=row["peaks_generation"],
         )
 
     async def list(self, tenant: str, status: JobStatus | None, limit: int, after: UUID | None) -> JobList:

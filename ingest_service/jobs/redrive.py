@@ -169,6 +169,14 @@ REOPEN_JOB = """
     WHERE id = $1 AND status = 'FAILED' AND generation = $2
     RETURNING generation
 """
+# Chunks that are done keep their engines and times.
+KEEP_WORK = """
+    UPDATE tasks AS kept SET engine = done.engine, model = done.model, started_at = done.started_at,
+        finished_at = done.finished_at
+    FROM tasks AS done
+    WHERE kept.job_id = $1 AND kept.generation = $3 AND kept.kind = 'chunk' AND kept.state = 'done'
+        AND done.job_id = $1 AND done.generation = $2 AND done.kind = 'chunk' AND done.ordinal = kept.ordinal
+"""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -199,7 +207,10 @@ async def open_generation(connection: Any, job: Any, *, chunks_are_lost: bool) -
     planned = plan([_chunk_task(row) for row in chunks], job["chunk_count"])
     numbers = planned.chunk_count, planned.chunks_done
     generation = await connection.fetchval(REOPEN_JOB, job["id"], job["generation"], planned.stage, *numbers)
-    return await insert_tasks(connection, job, generation, planned.tasks)
+    dispatches = await insert_tasks(connection, job, generation, planned.tasks)
+    if planned.chunks_done:
+        await connection.execute(KEEP_WORK, job["id"], job["generation"], generation)
+    return dispatches
 
 
 def _chunk_task(row: Any) -> NewTask:

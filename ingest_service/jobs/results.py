@@ -1,6 +1,7 @@
-"""Find the blobs of a job for its client: audio and transcript."""
+"""Find the blobs of a job for its client: audio, transcript and peaks."""
 
 import re
+from contextlib import suppress
 from typing import Literal
 
 import msgspec
@@ -13,6 +14,7 @@ from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobNotFoundError
 from shared.blobs.blob_facts import BlobVersion
 from shared.blobs.blob_store import BlobStore
+from shared.schemas.peaks import PeakLevel
 from shared.schemas.states import JobStatus
 
 Variant = Literal["original", "denoised"]
@@ -78,6 +80,22 @@ async def find_transcript(blobs: BlobStore, job: JobResults) -> BlobVersion:
         return await blobs.version(blob_keys.transcript(job.job_id, generation))
     except BlobNotFoundError:
         raise RefusedError("not_found", "The transcript of this job is no longer stored.") from None
+
+
+async def find_peaks(blobs: BlobStore, job: JobResults, level: PeakLevel) -> BlobVersion:
+    """Return where the JSON of `Peaks` is. Raise RefusedError `no_peaks`, `not_ready`, …; BlobStoreError."""
+    if job.peaks_generation is None:
+        if job.results_generation is not None:
+            raise RefusedError("no_peaks", "The job is of a version of the service that computed no peaks.")
+        when = " It has them when its audio is decoded." if job.status not in NOT_READY else ""
+        raise RefusedError(NOT_READY.get(job.status, "not_ready"), f"The job is {job.status} and has no peaks.{when}")
+    if level == "overview":
+        with suppress(BlobNotFoundError):  # a file of up to an hour has none
+            return await blobs.version(blob_keys.peaks_overview(job.job_id, job.peaks_generation))
+    try:
+        return await blobs.version(blob_keys.peaks(job.job_id, job.peaks_generation))
+    except BlobNotFoundError:
+        raise RefusedError("no_peaks", "The peaks of this job are no longer stored.") from None
 
 
 def require_results(job: JobResults) -> int:

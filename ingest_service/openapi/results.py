@@ -10,10 +10,11 @@ from litestar.openapi.spec import Example, OpenAPIMediaType, OpenAPIResponse, Op
 from litestar.openapi.spec.enums import OpenAPIType
 
 from ingest_service.jobs.views import JobState, event
-from ingest_service.openapi.document import EXAMPLE_JOB_ID, ONE_JOB, problems
+from ingest_service.openapi.document import EXAMPLE_JOB_ID, ONE_JOB, WRONG_PARAMETER, problems
 from ingest_service.subtitles.cue_size import CueSize
 from ingest_service.subtitles.formats import MEDIA_TYPES, render, text_type
 from shared.schemas.api import JobEvent
+from shared.schemas.peaks import Peaks
 from shared.schemas.states import JobStatus, Stage
 from shared.schemas.transcript import Transcript
 
@@ -72,6 +73,27 @@ TRANSCRIPT: Mapping[int, ResponseSpec] = {
         examples=[Example(id="json", value=_EXAMPLE_TRANSCRIPT)],
     ),
     304: ResponseSpec(None, generate_examples=False, description="The client has this text, by its `If-None-Match`"),
+    **problems("precondition_failed"),
+}
+_EXAMPLE_PEAKS = {
+    "version": 2,
+    "channels": 1,
+    "sample_rate": 16000,
+    "samples_per_pixel": 800,
+    "bits": 8,
+    "length": 3,
+    "data": [-1, 1, -64, 71, -12, 9],
+}
+PEAKS: Mapping[int, ResponseSpec] = {
+    200: ResponseSpec(
+        Peaks, generate_examples=False, description="The peaks", examples=[Example(id="peaks", value=_EXAMPLE_PEAKS)]
+    ),
+    304: ResponseSpec(None, generate_examples=False, description="The client has these peaks, by its `If-None-Match`"),
+    **WRONG_PARAMETER,
+    **problems("database_unavailable", "storage_unavailable"),
+    **problems("not_found", "no_peaks"),
+    **problems("not_ready", "job_failed", "job_cancelled"),
+    **problems("job_erased"),
     **problems("precondition_failed"),
 }
 TEXT: Mapping[int, ResponseSpec] = {

@@ -7,7 +7,7 @@ import msgspec
 
 from shared.schemas.audio_tracks import AudioTrack
 from shared.schemas.failures import DeadLetter
-from shared.schemas.states import JobStatus, Stage
+from shared.schemas.states import JobStatus, Stage, TaskKind, TaskState
 from shared.schemas.transcript import ResultWarning
 from shared.secret import repr_hiding
 
@@ -139,6 +139,41 @@ class WebhookAttemptList(msgspec.Struct, frozen=True, kw_only=True):
     """The newest delivery attempts of a job's events, oldest first."""
 
     attempts: tuple[WebhookAttempt, ...]
+
+
+class StageTimes(msgspec.Struct, frozen=True, kw_only=True):
+    """When the job was in a stage. Without `ended_at`, it is."""
+
+    name: Stage
+    started_at: dt.datetime
+    ended_at: dt.datetime | None
+
+
+class TaskView(msgspec.Struct, frozen=True, kw_only=True):
+    """A unit of work of a job: `prepare`, `chunk` or `finish`. A short file has one task, `prepare`, that does all.
+
+    The times are of the last attempt; `error` is of the last failed one, also if a later one succeeded. `engine` and
+    `model` are null for a task that transcribed nothing, before it has, and in jobs of old versions.
+    """
+
+    kind: TaskKind
+    chunk_index: int | None  # from 0
+    start_s: float | None  # of the part of the audio
+    end_s: float | None
+    state: TaskState
+    attempts: int  # that have begun
+    started_at: dt.datetime | None
+    ended_at: dt.datetime | None
+    engine: str | None
+    model: str | None
+    error: ProblemInJob | None
+
+
+class JobWork(msgspec.Struct, frozen=True, kw_only=True):
+    """The stages that have begun, and the tasks, in order."""
+
+    stages: tuple[StageTimes, ...]
+    tasks: tuple[TaskView, ...]
 
 
 class DayOfUsage(msgspec.Struct, frozen=True, kw_only=True):

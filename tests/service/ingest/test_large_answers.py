@@ -109,11 +109,13 @@ BOUNDED = {  # by what: rows of a bounded size, or the page
     "/v1/jobs": "page_of",
     "/v1/dead-letters": "page_of",
     "/v1/jobs/{job_id}/webhook-attempts": "page_of",
+    "/v1/jobs/{job_id}/work": "page_of",
     "/v1/keys": "400 rows",
     "/v1/usage": "366 days",
     "/v1/models": "the names in the settings and of the models that processors announce",
     "/v1/jobs/{job_id}": "one job",
     "/v1/jobs/{job_id}/transcript": "sent in pieces",
+    "/v1/jobs/{job_id}/peaks": "sent in pieces",
 }
 
 

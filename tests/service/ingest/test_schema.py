@@ -24,6 +24,13 @@ ANSWERS = [
     ("delete", JOB, "204", {"404": {"not_found"}}),
     ("post", f"{JOB}/cancel", "200", {"404": {"not_found"}, "409": {"job_ended"}, "410": {"job_erased"}}),
     ("get", f"{JOB}/events", "204", {"404": {"not_found"}, "410": {"job_erased"}}),
+    ("get", f"{JOB}/work", "200", {"404": {"not_found"}, "410": {"job_erased"}}),
+    (
+        "get",
+        f"{JOB}/peaks",
+        "200",
+        {"404": {"not_found", "no_peaks"}, "409": {"not_ready", "job_failed", "job_cancelled"}, "410": {"job_erased"}},
+    ),
     ("get", f"{JOB}/webhook-attempts", "200", {"404": {"not_found"}, "410": {"job_erased"}}),
     (
         "post",

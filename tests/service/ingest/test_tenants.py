@@ -45,6 +45,8 @@ NEEDED = {
     ("GET", "/v1/jobs/{job_id}/transcript/text"): READ,
     ("GET", "/v1/jobs/{job_id}/audio"): READ,
     ("HEAD", "/v1/jobs/{job_id}/audio"): READ,
+    ("GET", "/v1/jobs/{job_id}/peaks"): READ,
+    ("GET", "/v1/jobs/{job_id}/work"): READ,
     ("GET", "/v1/jobs/{job_id}/webhook-attempts"): READ,
     ("POST", "/v1/jobs/{job_id}/webhook"): SUBMIT,
     ("POST", "/v1/uploads"): SUBMIT,
@@ -165,7 +167,10 @@ async def test_no_route_shows_objects_of_another_tenant(other: OtherTenant) -> N
             assert method == "HEAD" or '"not_found"' in said, said
     assert await other.everything() == before
     assert len(walked) == len([path for _, path in NEEDED if "{" in path and not path.startswith(NO_OBJECTS)])
-    for path in (f"/v1/jobs/{other.jobs[0]}", f"/v1/jobs/{other.jobs[1]}/webhook-attempts"):
+    for path in (
+        f"/v1/jobs/{other.jobs[0]}",
+        *(f"/v1/jobs/{other.jobs[1]}/{name}" for name in ("webhook-attempts", "work")),
+    ):
         assert (await asked(other.ingest, "GET", path, other.owner))[0] == 200
     assert (await asked(other.ingest, "HEAD", other.upload, other.owner | TUS))[0] == 200
 

@@ -11,10 +11,13 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+import numpy as np
 
 from ingest_service.auth.api_keys import ApiKeyList, ApiKeyView, CreatedApiKey, NewApiKey
 from ingest_service.auth.caller import Scope
+from ingest_service.jobs.work import ChunkSpan
 from ingest_service.readiness import Processors, Readiness
+from processor_service.audio.peaks import peaks_json
 from processor_service.diarization.voices import Pieces, VoicePiece, Voices
 from processor_service.maintenance.dead_letters import Projected
 from processor_service.models.cache import Receipt
@@ -24,7 +27,8 @@ from shared.schemas import api, transcript
 from shared.schemas.audio_tracks import AudioTrack
 from shared.schemas.failures import DeadLetter, Failure, FailureCode, StoredFailure
 from shared.schemas.options import JobOptions, SubmitOptions
-from shared.schemas.states import JobStatus, Stage, TaskKind
+from shared.schemas.peaks import Peaks
+from shared.schemas.states import JobStatus, Stage, TaskKind, TaskState
 from shared.schemas.transcript import ResultWarning, Transcript, WarningCode
 from shared.schemas.webhook_events import DeliveryInput, EventType, WebhookEvent, event_body, event_id
 from shared.schemas.windows import Window, WindowSegment
@@ -123,6 +127,15 @@ TRANSCRIPT = Transcript(
     transcribed_from="denoised",
 )
 TRACK = AudioTrack(number=0, codec="aac", language="eng", title="Main", channels=2, duration=12.5, transcribed=True)
+CHUNK = ChunkInput(
+    file_start_frame=1,
+    core_start_frame=2,
+    core_end_frame=3,
+    sample_rate_hz=44100,
+    channels=2,
+    starts_in_speech=True,
+    ends_in_speech=True,
+)
 JOB_VIEW = api.JobView(
     job_id=str(JOB_ID),
     filename="Größe 1.wav",
@@ -213,17 +226,8 @@ KINDS: dict[str, Kind] = {
     ),
     "row jobs.options": _kind(OPTIONS, DENOISED, COUNTED),
     "row jobs.warnings": _kind(WARNINGS, read_as=tuple[ResultWarning, ...]),
-    "row tasks.input of a chunk": _kind(
-        ChunkInput(
-            file_start_frame=1,
-            core_start_frame=2,
-            core_end_frame=3,
-            sample_rate_hz=44100,
-            channels=2,
-            starts_in_speech=True,
-            ends_in_speech=True,
-        )
-    ),
+    "row tasks.input of a chunk": _kind(CHUNK),
+    "row tasks.input of a chunk, for clients": _kind(CHUNK, read_as=ChunkSpan),
     "row tasks.input of a delivery": _kind(DeliveryInput(event_id(JOB_ID, 1, EventType.COMPLETED))),
     "row tasks.failure": _kind(
         *(
@@ -243,6 +247,11 @@ KINDS: dict[str, Kind] = {
         written=tuple(_body(JobStatus(end)).encode() for end in ("COMPLETED", "FAILED", "CANCELLED")),
     ),
     "blob transcript.json, chunks/*.json": _kind(TRANSCRIPT),
+    "blob peaks.json, peaks-overview.json": Kind(
+        read_as=Peaks,
+        written_as=Peaks,
+        written=(peaks_json(np.array([[-128, 127], [-1, 0]], np.int8), 44_100, 2_205),),
+    ),
     "blob chunks/*.voices": _kind(
         Voices(
             pieces=(VoicePiece(0.5, 1.5, is_clear=True),),
@@ -273,6 +282,26 @@ KINDS: dict[str, Kind] = {
     "api dead letters": _kind(api.DeadLetterList(dead_letters=(DEAD_LETTER,), next_cursor="n")),
     "api redriven": _kind(api.Redriven(redriven=1)),
     "api webhook attempts": _kind(api.WebhookAttemptList(attempts=(ATTEMPT,))),
+    "api work": _kind(
+        api.JobWork(
+            stages=(api.StageTimes(name=Stage.TRANSCRIBE, started_at=AT, ended_at=LATER),),
+            tasks=(
+                api.TaskView(
+                    kind=TaskKind.CHUNK,
+                    chunk_index=1,
+                    start_s=1.5,
+                    end_s=2.5,
+                    state=TaskState.DONE,
+                    attempts=2,
+                    started_at=AT,
+                    ended_at=LATER,
+                    engine="groq",
+                    model="whisper-large-v3",
+                    error=api.ProblemInJob(code="timeout", message="Why."),
+                ),
+            ),
+        )
+    ),
     "api usage": _kind(
         api.Usage(
             days=(api.DayOfUsage(day=AT.date(), uploads=1, bytes=2, audio_seconds=3.5),),

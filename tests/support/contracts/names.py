@@ -50,6 +50,7 @@ def names() -> dict[str, object]:
         "arq id": Dispatch(ID, 3, TaskKind.CHUNK).arq_id,
         "what a second of audio costs": cost_s(TaskKind.CHUNK, duration_s=1.0),
         "blob keys": _blob_keys(),
+        "blob keys of peaks": [blob_keys.peaks(ID, 2), blob_keys.peaks_overview(ID, 2)],
         "blob key of a direct upload": blob_keys.direct(ID),
         "webhook ids": [event_id(ID, 2, each) for each in EventType],
         "notify channel": CHANNEL,

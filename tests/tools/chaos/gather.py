@@ -192,7 +192,7 @@ def _transcripts(root: Path, jobs: list[JobRow]) -> dict[UUID, str]:
 async def foreign_rows_shown(seen: Seen) -> tuple[str, ...]:
     """Return the paths whose answers contain data of another tenant."""
     rows = await seen.record.fetch("SELECT id FROM jobs WHERE tenant = $1", FOREIGN_TENANT)
-    own_paths = ("", "/transcript", "/audio", "/webhook-attempts")
+    own_paths = ("", "/transcript", "/audio", "/peaks", "/work", "/webhook-attempts")
     shown = []
     for job_id in (str(row["id"]) for row in rows):
         for path in (f"/v1/jobs/{job_id}{rest}" for rest in own_paths):

@@ -25,6 +25,7 @@ READERS_OF_STORED_JSON = {
     "jobs/redrive.py",
     "jobs/views.py",
     "jobs/webhooks.py",
+    "jobs/work.py",
     "openai_api/answers.py",
     "openai_api/errors.py",
     "openai_api/transcribe.py",
