@@ -2,7 +2,7 @@
 
 In a thread, a render of a day of speech would hold the interpreter for seconds while uploads wait. A tenant has one
 render at a time; its next ones wait, in order. Concurrent requests for the same text share one render, and later ones
-get it from a cache of bounded size. The key names the stored content, so a replaced transcript is rendered again.
+get it from a cache of bounded size. The key names the stored content and the edits: other ones are rendered again.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ import msgspec
 from ingest_service.errors import LimitError
 from ingest_service.openai_api.answers import Answer
 from ingest_service.subtitles.cue_size import CueSize
-from ingest_service.subtitles.formats import TextFormat, render_json
+from ingest_service.subtitles.formats import Overlay, Wanted, render_json
 from shared.blobs.blob_facts import BlobVersion
 from shared.blobs.blob_store import BlobStore
 from shared.run_beside import run_beside
@@ -42,8 +42,16 @@ class RenderKey(NamedTuple):
 
     blob: BlobVersion
     job_id: str
-    wanted: TextFormat | Answer
+    wanted: Wanted
     size: CueSize
+    edits: str = ""  # what identifies the edits of the job
+
+
+class _Render(NamedTuple):
+    """A key with what it stands for."""
+
+    key: RenderKey
+    overlay: Overlay | None
 
 
 class Renders:
@@ -81,17 +89,17 @@ class Renders:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def get(self, tenant: str, key: RenderKey) -> bytes:
-        """Return the text. Raise LimitError `too_many_renders`, BlobStoreError."""
+    async def get(self, tenant: str, key: RenderKey, overlay: Overlay | None = None) -> bytes:
+        """Return the text, with the edits that the key names. Raise LimitError `too_many_renders`, BlobStoreError."""
         is_answer = isinstance(key.wanted, Answer)
         if key.blob.size <= (INLINE_ANSWER_BYTES if is_answer else INLINE_BYTES):
             stored = await self._blobs.get(key.blob.key)
             if is_answer or not IS_UNSPACED.search(stored.decode()):
-                return render_json(stored, key.wanted, size=key.size, job_id=key.job_id)
+                return render_json(stored, key.wanted, size=key.size, job_id=key.job_id, overlay=overlay)
         if (cached := self.cache.find(key)) is not None:
             return cached
         if (task := self._tasks.get(key)) is None:
-            task = self._start(tenant, key)
+            task = self._start(tenant, _Render(key, overlay))
         await asyncio.wait([task])  # a cancelled request does not cancel it: others may wait for it
         if task.cancelled():
             raise LimitError("too_many_renders", "The service stops. Try again.", RETRY_S)
@@ -107,14 +115,14 @@ class Renders:
                     raise
                 await asyncio.wait(self._tasks.values(), return_when=asyncio.FIRST_COMPLETED)
 
-    def _start(self, tenant: str, key: RenderKey) -> asyncio.Task[bytes]:
+    def _start(self, tenant: str, wanted: _Render) -> asyncio.Task[bytes]:
         if self._waiting[tenant] >= WAITING_OF_TENANT:
             log.warning("too_many_renders", tenant=tenant, at_most=WAITING_OF_TENANT)
             detail = f"At most {WAITING_OF_TENANT} different renders of long transcripts may wait."
             raise LimitError("too_many_renders", detail, RETRY_S)
         self._waiting[tenant] += 1
-        task = self._tasks[key] = asyncio.create_task(self._render(tenant, key))
-        task.add_done_callback(lambda ended: self._end(tenant, key, ended))
+        task = self._tasks[wanted.key] = asyncio.create_task(self._render(tenant, wanted))
+        task.add_done_callback(lambda ended: self._end(tenant, wanted.key, ended))
         return task
 
     def _end(self, tenant: str, key: RenderKey, ended: asyncio.Task[bytes]) -> None:
@@ -125,16 +133,17 @@ class Renders:
         if not ended.cancelled() and ended.exception() is None:
             self.cache.keep(key, ended.result())
 
-    async def _render(self, tenant: str, key: RenderKey) -> bytes:
+    async def _render(self, tenant: str, wanted: _Render) -> bytes:
         async with self._of_tenant[tenant], self._slots, asyncio.timeout(RENDER_TIMEOUT_S):
             self.started += 1
-            return await run_process(self._blobs, key)
+            return await run_process(self._blobs, *wanted)
 
 
-async def run_process(blobs: BlobStore, key: RenderKey) -> bytes:
+async def run_process(blobs: BlobStore, key: RenderKey, overlay: Overlay | None = None) -> bytes:
     """Render in a process. It gets no environment: ours holds secrets. Raise BlobStoreError or RuntimeError."""
     wanted = msgspec.json.encode(key.wanted).decode() if isinstance(key.wanted, Answer) else key.wanted
-    arguments = (wanted, key.job_id, *map(str, msgspec.structs.astuple(key.size)))
+    edits = msgspec.json.encode(overlay) if overlay else b""
+    arguments = (wanted, key.job_id, *map(str, msgspec.structs.astuple(key.size)), str(len(edits)))
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "ingest_service.subtitles", *arguments),
         stdin=asyncio.subprocess.PIPE,
@@ -142,7 +151,7 @@ async def run_process(blobs: BlobStore, key: RenderKey) -> bytes:
         env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
     try:
-        text = await _exchange(process, blobs, key.blob)
+        text = await _exchange(process, edits, blobs, key.blob)
         status = await process.wait()
     finally:
         if process.returncode is None:
@@ -153,11 +162,12 @@ async def run_process(blobs: BlobStore, key: RenderKey) -> bytes:
     return text
 
 
-async def _exchange(process: asyncio.subprocess.Process, blobs: BlobStore, blob: BlobVersion) -> bytes:
-    """Send the transcript in pieces; read the text, which begins when all is sent."""
+async def _exchange(process: asyncio.subprocess.Process, edits: bytes, blobs: BlobStore, blob: BlobVersion) -> bytes:
+    """Send the edits, and the transcript in pieces; read the text, which begins when all is sent."""
     if process.stdin is None or process.stdout is None:
         raise AssertionError("the process has no pipes")
     with suppress(BrokenPipeError, ConnectionResetError):  # its exit status says why
+        process.stdin.write(edits)
         async for piece in blobs.read(blob.key, 0, blob.size):
             process.stdin.write(piece)
             await process.stdin.drain()

@@ -5,14 +5,19 @@ from typing import Literal
 
 import msgspec
 
+from ingest_service.edits.apply import apply_edits
+from ingest_service.edits.fit import fit_edits, move_edits
 from ingest_service.openai_api.answers import Answer, render_answer
 from ingest_service.subtitles.cue_size import CueSize
 from ingest_service.subtitles.cues import Cue, make_cues
 from ingest_service.subtitles.display_width import display_width
-from ingest_service.subtitles.pieces import REPLACEMENT
+from ingest_service.subtitles.pieces import CUE_ARROW, REPLACEMENT
 from shared.schemas.transcript import Segment, Transcript, Turn
+from shared.schemas.transcript_edits import TranscriptEdits
 
 TextFormat = Literal["txt", "srt", "vtt", "tsv", "rttm"]
+EditsForm = Literal["json", "fit", "move"]  # the edited transcript, or the edits: checked, or with other addresses
+Wanted = TextFormat | EditsForm | Answer
 MEDIA_TYPES: dict[TextFormat, str] = {  # the framework adds the charset to `text/…`
     "txt": "text/plain",
     "srt": "application/x-subrip; charset=utf-8",
@@ -28,11 +33,29 @@ def text_type(wanted: TextFormat) -> str:
     return media_type if media_type.startswith("text/") else "text/plain"
 
 
-def render_json(stored: bytes, wanted: TextFormat | Answer, *, size: CueSize, job_id: str) -> bytes:
-    """Render a stored transcript."""
+class Overlay(msgspec.Struct, frozen=True, kw_only=True):
+    """Edits to lay over a transcript. `is_elsewhere`: they address one with other segments, before `diarize`."""
+
+    edits: TranscriptEdits
+    is_elsewhere: bool = False
+
+
+def render_json(stored: bytes, wanted: Wanted, *, size: CueSize, job_id: str, overlay: Overlay | None = None) -> bytes:
+    """Render a stored transcript, with edits if there are any."""
     if isinstance(wanted, Answer):
         return render_answer(stored, wanted)
-    return render(msgspec.json.decode(stored, type=Transcript), wanted, size=size, job_id=job_id).encode()
+    transcript = msgspec.json.decode(stored, type=Transcript)
+    edits = overlay.edits if overlay else TranscriptEdits()
+    if wanted == "fit":
+        return msgspec.json.encode(fit_edits(transcript, edits))
+    if overlay and overlay.is_elsewhere:
+        edits = move_edits(transcript, edits)
+    if wanted == "move":
+        return msgspec.json.encode(edits)
+    edited = apply_edits(transcript, edits)
+    if wanted == "json":
+        return msgspec.json.encode(edited)
+    return render(edited, wanted, size=size, job_id=job_id).encode()
 
 
 def render(transcript: Transcript, wanted: TextFormat, *, size: CueSize, job_id: str) -> str:
@@ -56,7 +79,7 @@ def render_srt(transcript: Transcript, size: CueSize) -> str:
     Names are left out if one of them would fill more than half of a line.
     """
     names = {segment.speaker for segment in transcript.segments if segment.speaker}
-    labels = {name: f"{' '.join(name.split())}: " for name in names}
+    labels = {name: f"{CUE_ARROW.sub('→', ' '.join(name.split()))}: " for name in names}
     if len(names) < 2 or max(map(display_width, labels.values())) > size.max_chars // 2:
         labels = {}
     cues = make_cues(transcript, size, lambda speaker: labels.get(speaker or "", ""))

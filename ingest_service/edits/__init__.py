@@ -1,0 +1,1 @@
+"""Applies a client's corrections to a transcript. Pure; runs in the processes of renders, too."""
