@@ -17,6 +17,7 @@ MAX_DEPTH = 32  # arrays and objects inside each other
 MAX_METADATA_BYTES = 16 << 10  # as JSON without spaces: a page of jobs holds 200
 MAX_NODES = MAX_METADATA_BYTES // 2 + 2  # arrays and objects: no more fit into metadata
 METADATA_FORM = f"JSON of at most {MAX_METADATA_BYTES} bytes and {MAX_DEPTH} levels"
+MAX_NODES_OF_ROUTE = "max_json_nodes"  # in the `opt` of a route whose body may have more
 BYTE = re.compile(r"\(byte (\d+)\)\Z")
 NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 OPENING = b"[{"
@@ -28,18 +29,20 @@ class ClientJsonError(ValueError):
     """The text is not JSON of the wanted type, or nested too deep. The message is for the client."""
 
 
-def decode_json(text: bytes | str, wanted: type[T], *, enclosing: int = 0) -> T:
+def decode_json(text: bytes | str, wanted: type[T], *, enclosing: int = 0, max_nodes: int = MAX_NODES) -> T:
     """Decode a client's JSON. `enclosing`: levels that the text adds around the client's own values.
+
+    `max_nodes`: the most arrays and objects.
 
     Raises ClientJsonError.
     """
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     try:
-        if not is_shallow(data, MAX_DEPTH + enclosing):
-            raise _too_deep()
+        if not is_shallow(data, MAX_DEPTH + enclosing, max_nodes):
+            raise _too_deep(max_nodes)
         return msgspec.json.Decoder(wanted).decode(data)
     except RecursionError:
-        raise _too_deep() from None
+        raise _too_deep(max_nodes) from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ClientJsonError(_why_no_json(error, data, wanted)) from error
 
@@ -54,15 +57,15 @@ def _why_no_json(error: Exception, data: bytes, wanted: Any) -> str:
     return f"it is no valid JSON at byte {at[1]}" if at else "it is no valid JSON, or it ends too early"
 
 
-def is_shallow(data: bytes, max_depth: int) -> bool:
-    """Return whether JSON has at most `max_depth` levels, and at most MAX_NODES arrays and objects.
+def is_shallow(data: bytes, max_depth: int, max_nodes: int = MAX_NODES) -> bool:
+    """Return whether JSON has at most `max_depth` levels, and at most `max_nodes` arrays and objects.
 
     Costs at most milliseconds for the largest body, because it runs on the event loop.
     """
     if data.count(b"[") + data.count(b"{") <= max_depth:
         return True
     brackets = _without_strings(data).translate(None, NO_BRACKETS)
-    if len(brackets) > 2 * MAX_NODES:
+    if len(brackets) > 2 * max_nodes:
         return False
     return max(accumulate(1 if bracket in OPENING else -1 for bracket in brackets), default=0) <= max_depth
 
@@ -81,9 +84,9 @@ def check_metadata(value: Any) -> None:
         raise _too_deep()
 
 
-def _too_deep() -> ClientJsonError:
+def _too_deep(max_nodes: int = MAX_NODES) -> ClientJsonError:
     return ClientJsonError(
-        f"it has more than {MAX_DEPTH} levels of arrays and objects, or more than {MAX_NODES} of them"
+        f"it has more than {MAX_DEPTH} levels of arrays and objects, or more than {max_nodes} of them"
     )
 
 
@@ -93,7 +96,8 @@ class BoundedRequest(Request[Any, Any, Any]):
     async def json(self) -> Any:
         """Return the decoded body. RefusedError `invalid_json`."""
         body = await self.body()
+        max_nodes = self.route_handler.opt.get(MAX_NODES_OF_ROUTE, MAX_NODES)
         try:
-            return decode_json(body or b"null", cast(type[Any], Any), enclosing=1)
+            return decode_json(body or b"null", cast(type[Any], Any), enclosing=1, max_nodes=max_nodes)
         except ClientJsonError as error:
             raise RefusedError("invalid_json", f"The body must be JSON: {error}.") from error

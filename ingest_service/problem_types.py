@@ -109,6 +109,14 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         "job_ended": (409, "Job already ended", "Only QUEUED and PROCESSING jobs can be cancelled."),
         "not_ended": (409, "Job not ended", "Try again when the job is COMPLETED, FAILED or CANCELLED."),
         "no_webhook": (409, "No webhook", "Submit the job with a `webhook_url`."),
+        "invalid_edits": (400, "Invalid edits", "Change only words, segments and speakers that the transcript has."),
+        "edit_conflict": (409, "Edit conflict", "Read the newest version, and send its changes and yours."),
+        "edits_not_found": (404, "No such version of edits", "Use a version that `/transcript/edits` lists."),
+        "edits_outdated": (
+            409,
+            "Edits outdated",
+            "The audio was transcribed again. Ask for the transcript without these edits.",
+        ),
         # server
         "internal": (500, "Internal error", "An internal error occurred. It has been logged."),
         "too_many_connections": (

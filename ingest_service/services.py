@@ -21,6 +21,7 @@ from ingest_service.jobs.cancel import cancel_abandoned
 from ingest_service.jobs.events import JobWatcher
 from ingest_service.jobs.queries import JobReader
 from ingest_service.jobs.renders import Renders
+from ingest_service.jobs.transcript_edits import EditStore
 from ingest_service.jobs.views import JobKey
 from ingest_service.jobs.waiting import Waiters
 from ingest_service.jobs.window_feed import WindowFeed
@@ -61,6 +62,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     installed_models: InstalledModels
     cue_size: CueSize
     renders: Renders
+    edits: EditStore
     presigned_downloads: bool
     watcher: JobWatcher
     waiters: Waiters
@@ -128,6 +130,7 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
             attach_s=settings.attach_s,
             require_model=installed_models.require,
         )
+        jobs = JobReader(database, settings.ingest_processes, settings.interactive_share)
         yield Services(
             submitter=submitter,
             idempotent=IdempotentSubmitter(
@@ -140,7 +143,7 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
                 quotas=limits.quotas,
                 are_wanted=settings.presigned_uploads,
             ),
-            jobs=JobReader(database, settings.ingest_processes, settings.interactive_share),
+            jobs=jobs,
             notifier=notifier,
             blobs=blobs,
             database=database,
@@ -148,6 +151,7 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
             installed_models=installed_models,
             cue_size=settings.cue_size,
             renders=renders,
+            edits=EditStore(database, jobs, blobs, renders),
             presigned_downloads=settings.presigned_downloads,
             watcher=watcher,
             waiters=waiters,

@@ -26,6 +26,7 @@ DISMISS_TASKS = """
         SELECT id FROM tasks WHERE job_id = $1 AND state = 'dead' AND dismissed_at IS NULL ORDER BY id FOR UPDATE)
 """
 FORGET_UPLOAD = "UPDATE uploads SET metadata = NULL WHERE job_id = $1"  # the row of a resumable upload expires later
+FORGET_EDITS = "DELETE FROM transcript_edits WHERE job_id = $1"
 EVENTS = "SELECT id, body FROM webhook_events WHERE job_id = $1 ORDER BY id FOR UPDATE"
 REWRITE_EVENT = "UPDATE webhook_events SET body = $2 WHERE id = $1"
 
@@ -34,6 +35,7 @@ async def erase_content(connection: Any, job_id: UUID, options_json: str) -> Non
     """Delete what the client sent with a job: the database keeps a tombstone. Blobs are not deleted here."""
     await connection.execute(ERASE_JOB, job_id, without_prompt(options_json))
     await connection.execute(FORGET_UPLOAD, job_id)
+    await connection.execute(FORGET_EDITS, job_id)
     await connection.execute(DISMISS_TASKS, job_id)
     events = await connection.fetch(EVENTS, job_id)
     await connection.executemany(REWRITE_EVENT, [(event["id"], without_metadata(event["body"])) for event in events])

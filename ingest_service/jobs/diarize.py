@@ -11,7 +11,7 @@ import msgspec
 from ingest_service.database import Database
 from ingest_service.errors import RefusedError
 from ingest_service.jobs.results import NOT_READY
-from ingest_service.jobs.rows import LockedJob, NewTask, has_ended, insert_tasks, locked_job
+from ingest_service.jobs.rows import LockedJob, NewTask, has_ended, insert_tasks, locked_job, results_generation
 from ingest_service.quotas.quotas import QuotaGate, Wanted
 from ingest_service.uploads.notify import DispatchNotifier
 from ingest_service.uploads.parse_options import OptionCollector
@@ -90,21 +90,16 @@ def _require_results(job: Any) -> None:
         raise RefusedError(
             "not_ended", f"The job is {job['status']}. Its speakers can be found again when it has ended."
         )
-    if _results_generation(job) is None:
+    if results_generation(job) is None:
         raise RefusedError(NOT_READY[JobStatus(job["status"])], f"The job is {job['status']} and has no transcript.")
     if job["audio_erased_at"] is not None:
         raise RefusedError("audio_erased", "The audio of this job was erased. Submit the audio again.")
 
 
-def _results_generation(job: Any) -> int | None:
-    generation: int | None = job["generation"] if job["status"] == JobStatus.COMPLETED else job["results_generation"]
-    return generation
-
-
 async def _reopen(locked: LockedJob, options: JobOptions) -> tuple[Dispatch, ...]:
     connection, job = locked
     options_json = msgspec.json.encode(options).decode()
-    columns = job["id"], job["generation"], options_json, _results_generation(job)
+    columns = job["id"], job["generation"], options_json, results_generation(job)
     generation = await connection.fetchval(REOPEN_JOB, *columns)
     await connection.execute(DISMISS, job["id"])
     return await insert_tasks(connection, job, generation, [NewTask(TaskKind.PREPARE)])

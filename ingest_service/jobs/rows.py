@@ -52,6 +52,12 @@ def has_ended(job: Any) -> bool:
     return JobStatus(job["status"]) in JOB_TERMINAL
 
 
+def results_generation(job: Any) -> int | None:
+    """Return the generation whose transcript is served; None: there is none."""
+    generation: int | None = job["generation"] if job["status"] == JobStatus.COMPLETED else job["results_generation"]
+    return generation
+
+
 INSERT_TASK = """
     INSERT INTO tasks (id, job_id, generation, kind, ordinal, state, input, progress, finished_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7, CASE WHEN $6 = 'done' THEN 1 ELSE 0 END, CASE WHEN $6 = 'done' THEN now() END)

@@ -76,7 +76,15 @@ DIARIZE: Specs = ACCESS | problems(
 REDRIVE: Specs = ACCESS | problems("not_found", "no_dead_letter", "job_erased", "audio_erased", "database_unavailable")
 DISMISS: Specs = ACCESS | problems("not_found", "no_dead_letter", "database_unavailable")
 RESULT_PROBLEMS: Specs = UNAVAILABLE | problems(
-    "invalid_parameter", "not_found", "no_denoised_audio", "not_ready", "job_failed", "job_cancelled", "job_erased"
+    "invalid_parameter",
+    "not_found",
+    "no_denoised_audio",
+    "edits_not_found",
+    "not_ready",
+    "job_failed",
+    "job_cancelled",
+    "edits_outdated",
+    "job_erased",
 )
 READY: Specs = {
     **ANY_ROUTE,

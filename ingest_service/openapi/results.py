@@ -73,6 +73,7 @@ TRANSCRIPT: Mapping[int, ResponseSpec] = {
         examples=[Example(id="json", value=_EXAMPLE_TRANSCRIPT)],
     ),
     304: ResponseSpec(None, generate_examples=False, description="The client has this text, by its `If-None-Match`"),
+    **problems("rate_limited", "too_many_renders"),
     **problems("precondition_failed"),
 }
 _EXAMPLE_PEAKS = {
@@ -111,7 +112,11 @@ class OnlyJson(Operation):
     """Leave out the parameters of text formats, which another route describes."""
 
     def __post_init__(self) -> None:
-        self.parameters = [one for one in self.parameters or () if getattr(one, "param_in", "") != "query"]
+        self.parameters = [
+            one
+            for one in self.parameters or ()
+            if getattr(one, "param_in", "") != "query" or getattr(one, "name", "") == "edits"
+        ]
 
 
 @dataclass

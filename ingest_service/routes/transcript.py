@@ -15,7 +15,8 @@ from ingest_service.auth.caller import Caller, Scope, needs
 from ingest_service.jobs.download_names import content_disposition, result_name
 from ingest_service.jobs.queries import JobResults
 from ingest_service.jobs.renders import RenderKey
-from ingest_service.jobs.results import find_transcript
+from ingest_service.jobs.results import find_transcript, require_results
+from ingest_service.jobs.transcript_edits import FoundEdits
 from ingest_service.openapi.document import RESULT_PROBLEMS
 from ingest_service.openapi.results import TEXT, TRANSCRIPT, OnlyJson, TextFormats
 from ingest_service.routes.conditional import Validators, early_answer
@@ -23,6 +24,12 @@ from ingest_service.services import Services
 from ingest_service.subtitles.cue_size import CueSize
 from ingest_service.subtitles.formats import MEDIA_TYPES, TextFormat, text_type
 
+EDITS = r"^(?:none|latest|[0-9]{1,9})$(?!\n)"
+Edits = Annotated[
+    str,
+    QueryParameter(pattern=EDITS, description="`none` (the engine's text), `latest`, or the number of a version"),
+]
+NO_EDITS, LATEST = "none", "latest"
 Format = FromQuery[Literal["json", TextFormat]]
 MaxChars = Annotated[int | None, QueryParameter(ge=10, le=200, description="The most columns of a subtitle line")]
 MaxLines = Annotated[int | None, QueryParameter(ge=1, le=4, description="The most lines of a subtitle cue")]
@@ -50,16 +57,20 @@ async def get_transcript(  # noqa: PLR0913 - one for each query parameter
     max_chars: MaxChars = None,
     max_lines: MaxLines = None,
     max_seconds: MaxSeconds = None,
+    edits: Edits = NO_EDITS,
 ) -> Response[Any]:
     """The transcript of a COMPLETED job. Times are seconds. Text and subtitles: see `/transcript/text`.
 
-    `ETag` identifies the text; with `If-None-Match`, 304 if the client has it.
+    It is the engine's text; `edits` applies corrections. `ETag` identifies the text; with `If-None-Match`, 304 if the
+    client has it.
     """
     job = await services.jobs.get_results(caller.tenant, job_id)
+    applied = await _edits(services, caller, job, edits)
     if format == "json":
-        return await _stored(request, services, job)
+        return await _json(request, services, caller, job, applied)
     size = services.cue_size.but(max_chars=max_chars, max_lines=max_lines, max_seconds=max_seconds)
-    return await _rendered(request, services, caller, job, RenderAs(format, size, MEDIA_TYPES[format]))
+    wanted = RenderAs(format, size, MEDIA_TYPES[format], applied)
+    return await _rendered(request, services, caller, job, wanted)
 
 
 @get(
@@ -81,32 +92,53 @@ async def get_transcript_text(  # noqa: PLR0913 - one for each query parameter
     max_chars: MaxChars = None,
     max_lines: MaxLines = None,
     max_seconds: MaxSeconds = None,
+    edits: Edits = NO_EDITS,
 ) -> Response[Any]:
     """The transcript of a COMPLETED job, as `text/…` in each format. The settings have the defaults for subtitles."""
     job = await services.jobs.get_results(caller.tenant, job_id)
     size = services.cue_size.but(max_chars=max_chars, max_lines=max_lines, max_seconds=max_seconds)
-    return await _rendered(request, services, caller, job, RenderAs(format, size, text_type(format)))
+    wanted = RenderAs(format, size, text_type(format), await _edits(services, caller, job, edits))
+    return await _rendered(request, services, caller, job, wanted)
 
 
 class RenderAs(NamedTuple):
     """The form of a text."""
 
-    format: TextFormat
+    format: Literal["json", TextFormat]
     size: CueSize
     media_type: str
+    edits: FoundEdits | None = None
+
+
+async def _edits(services: Services, caller: Caller, job: JobResults, wanted: str) -> FoundEdits | None:
+    """Return the corrections to apply; None: the engine's text."""
+    require_results(job)
+    if wanted == LATEST:
+        return await services.edits.to_apply(caller.tenant, job, None)
+    version = 0 if wanted == NO_EDITS else int(wanted)
+    return await services.edits.to_apply(caller.tenant, job, version) if version else None
 
 
 async def _rendered(
     request: Request[Any, Any, Any], services: Services, caller: Caller, job: JobResults, wanted: RenderAs
 ) -> Response[Any]:
     blob = await find_transcript(services.blobs, job)
-    key = RenderKey(blob, str(job.job_id), wanted.format, wanted.size)
-    text = await services.renders.get(caller.tenant, key)
+    edits = wanted.edits
+    key = RenderKey(blob, str(job.job_id), wanted.format, wanted.size, edits.key if edits else "")
+    text = await services.renders.get(caller.tenant, key, edits.overlay if edits else None)
     current = Validators.of_text(text)
     if early := early_answer(request.headers, current):
         return early
     headers = {**_named(job, wanted.format), **current.headers()}
     return Response(text, media_type=wanted.media_type, headers=headers)
+
+
+async def _json(
+    request: Request[Any, Any, Any], services: Services, caller: Caller, job: JobResults, edits: FoundEdits | None
+) -> Response[Any]:
+    if edits is None:
+        return await _stored(request, services, job)
+    return await _rendered(request, services, caller, job, RenderAs("json", CueSize(), "application/json", edits))
 
 
 async def _stored(request: Request[Any, Any, Any], services: Services, job: JobResults) -> Response[Any]:

@@ -58,6 +58,9 @@ WHERE job_id = ANY($1::uuid[]) AND failure IS NOT NULL AND state IN ('done', 'de
     AND (state <> 'dead' OR dismissed_at IS NOT NULL)
 """
 
+# An ingest of an older version erases a job without its edits.
+FORGET_EDITS = "DELETE FROM transcript_edits WHERE job_id = ANY($1::uuid[])"
+
 FORGET_ATTEMPTS = "DELETE FROM webhook_attempts WHERE attempted_at < now() - make_interval(secs => $1)"
 
 
@@ -106,5 +109,5 @@ class Eraser:
         for row in rows:
             await self._blobs.delete(blob_keys.job(row["id"]))
         if erased := [row["id"] for row in rows]:
-            for statement in (FORGET_TEXTS, FORGET_FAILURES, BLOBS_ARE_ERASED):
+            for statement in (FORGET_TEXTS, FORGET_FAILURES, FORGET_EDITS, BLOBS_ARE_ERASED):
                 await connection.execute(statement, erased)

@@ -100,6 +100,8 @@ ROUTES = [
     ("GET", "/work"),
     ("POST", "/cancel"),
     ("GET", "/webhook-attempts"),
+    ("GET", "/transcript/edits"),
+    ("GET", "/transcript/edits/1"),
     ("POST", "/webhook"),
 ]
 

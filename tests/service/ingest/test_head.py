@@ -58,7 +58,7 @@ async def test_head_answers_as_get_on_every_route(settings: IngestSettings) -> N
         await complete(ingest, job_id)
         for template in paths:
             for value in (job_id, UNKNOWN, "0"):
-                path = template.replace("{job_id}", value)
+                path = template.replace("{job_id}", value).replace("{version}", "1")
                 expected = await answers(ingest, "GET", path, key)
                 assert await answers(ingest, "HEAD", path, key) == expected, path
                 assert expected[1].get("Content-Type", "").count("charset") < 2, path

@@ -116,6 +116,8 @@ BOUNDED = {  # by what: rows of a bounded size, or the page
     "/v1/jobs/{job_id}": "one job",
     "/v1/jobs/{job_id}/transcript": "sent in pieces",
     "/v1/jobs/{job_id}/peaks": "sent in pieces",
+    "/v1/jobs/{job_id}/transcript/edits": "100 rows",
+    "/v1/jobs/{job_id}/transcript/edits/{version}": "one version, of a body of at most 2 MiB",
 }
 
 

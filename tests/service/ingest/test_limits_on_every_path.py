@@ -50,7 +50,7 @@ UPLOADS: dict[str, tuple[str, str, dict[str, str], bytes]] = {
 # PATCH needs an upload that exists: test_upload_reservations tests it.
 APPEND = "/v1/uploads/{upload_id:str}"
 # Routes with the scope `submit` that take neither audio nor a job.
-NO_UPLOADS = {f"/v1/jobs/{{job_id:str}}/{action}" for action in ("cancel", "webhook", "diarize")}
+NO_UPLOADS = {f"/v1/jobs/{{job_id:str}}/{action}" for action in ("cancel", "webhook", "diarize", "transcript/edits")}
 SPELLINGS = ["{}", "/{}", "{}/", "{}//", "//{}", "/./{}".replace("/./", "///")]
 
 

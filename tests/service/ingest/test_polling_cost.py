@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 import ingest_service.jobs
-from ingest_service.jobs import queries, redrive, rows, views, wait_estimate, webhooks, work
+from ingest_service.jobs import queries, redrive, rows, transcript_edits, views, wait_estimate, webhooks, work
 from ingest_service.jobs.wait_estimate import EXACT_JOBS
 from shared.ids import new_id
 from shared.schemas.states import JobStatus
@@ -59,6 +59,9 @@ def arguments(job_id: Any) -> dict[str, tuple[str, list[Any]]]:
         "webhooks.DELIVERIES": (webhooks.DELIVERIES, [job_id, 1]),
         "webhooks.COUNT_DELIVERIES": (webhooks.COUNT_DELIVERIES, of_task),
         "work.TASKS": (work.TASKS, of_job),
+        "transcript_edits.VERSIONS": (transcript_edits.VERSIONS, of_job),
+        "transcript_edits.ONE_VERSION": (transcript_edits.ONE_VERSION, [*of_job, None]),
+        "transcript_edits.LATEST": (transcript_edits.LATEST, of_task),
         "wait_estimate.PACE": (wait_estimate.PACE, []),
         "wait_estimate.CHUNKS": (wait_estimate.CHUNKS, []),
         "wait_estimate.INTERACTIVE": (wait_estimate.INTERACTIVE, []),

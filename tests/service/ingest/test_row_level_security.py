@@ -34,6 +34,9 @@ FILL = """
     event AS (
         INSERT INTO webhook_events (id, job_id, generation, type, body)
         SELECT 'evt_' || tenant, id, 1, 'job.completed', '{}' FROM job RETURNING id),
+    edits AS (
+        INSERT INTO transcript_edits (job_id, version, generation, text_generation, changes, bytes, edits)
+        SELECT id, 1, 1, 1, 0, 2, '{}' FROM job),
     attempt AS (INSERT INTO webhook_attempts (event_id, task_id) SELECT event.id, task.id FROM event, task),
     upload AS (
         INSERT INTO uploads (id, tenant, expires_at) SELECT gen_random_uuid(), name, now() FROM tenant RETURNING id),
@@ -51,6 +54,7 @@ A_COLUMN = {
     "tasks": "progress",
     "webhook_events": "body",
     "webhook_attempts": "status",
+    "transcript_edits": "changes",
     "uploads": "filename",
     "upload_parts": "bytes",
     "direct_uploads": "created_at",

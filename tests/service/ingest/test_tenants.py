@@ -1,5 +1,6 @@
 """Every route requires its scope and shows only the tenant's own objects."""
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
@@ -43,6 +44,9 @@ NEEDED = {
     ("GET", "/v1/jobs/{job_id}/events"): READ,
     ("GET", "/v1/jobs/{job_id}/transcript"): READ,
     ("GET", "/v1/jobs/{job_id}/transcript/text"): READ,
+    ("PUT", "/v1/jobs/{job_id}/transcript/edits"): SUBMIT,
+    ("GET", "/v1/jobs/{job_id}/transcript/edits"): READ,
+    ("GET", "/v1/jobs/{job_id}/transcript/edits/{version}"): READ,
     ("GET", "/v1/jobs/{job_id}/audio"): READ,
     ("HEAD", "/v1/jobs/{job_id}/audio"): READ,
     ("GET", "/v1/jobs/{job_id}/peaks"): READ,
@@ -65,6 +69,7 @@ NEEDED = {
     ("POST", "/v1/webhooks/secret/rotate"): ADMIN,
     ("GET", "/metrics"): ADMIN,
 }
+EDITS = b'{"base_version": 0, "speakers": {"SPEAKER_00": "Ann"}}'
 NO_OBJECTS = ("/v1/models/", "/openai/deployments/")  # their parameter is a model
 CONSOLE = ("/console/{version}/{path}", *(path.replace(":str", "") for path in PAGE_PATHS))
 OPEN = {("GET", path) for path in ("/health/live", "/health/ready", "/docs", "/docs/{name}", *CONSOLE)}
@@ -75,6 +80,7 @@ TABLES = (
     "upload_parts",
     "webhook_events",
     "webhook_attempts",
+    "transcript_edits",
     "idempotency_keys",
     "api_keys",
 )
@@ -101,7 +107,7 @@ async def test_every_route_requires_its_scope(settings: IngestSettings) -> None:
     }
     async with guarded(settings) as ingest:
         for (method, template), needed in NEEDED.items():
-            path = template.replace("{job_id}", str(0)).replace("{upload_id}", str(0)).replace("{key_id}", str(0))
+            path = re.sub(r"\{(job_id|upload_id|key_id|version)\}", "0", template)
             assert (await asked(ingest, method, path, {}))[0] == 401, (method, template)
             status, said = await asked(ingest, method, path, bearer(keys[needed]))
             assert status == 403, (method, template)
@@ -158,10 +164,10 @@ async def test_no_route_shows_objects_of_another_tenant(other: OtherTenant) -> N
             continue
         walked.add((method, template))
         for job_id in other.jobs:
-            path = template.replace("{job_id}", job_id).replace("{key_id}", other.key)
+            path = template.replace("{job_id}", job_id).replace("{key_id}", other.key).replace("{version}", "1")
             path = other.upload if names == {"{upload_id}"} else path
-            data = wav() if method == "PATCH" else None
-            extra = part if method == "PATCH" else TUS
+            data = {"PATCH": wav(), "PUT": EDITS}.get(method)
+            extra = {"PATCH": part, "PUT": {"Content-Type": "application/json"}}.get(method, TUS)
             status, said = await asked(other.ingest, method, path, other.stranger | extra, data=data)
             assert status == 404, (method, path)
             assert method == "HEAD" or '"not_found"' in said, said

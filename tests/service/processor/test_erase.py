@@ -230,6 +230,26 @@ async def test_the_end_of_a_delivery_removes_the_address_of_an_erased_job(
     assert await database.fetchval("SELECT answer FROM webhook_attempts") is None
 
 
+ADD_EDITS = """
+INSERT INTO transcript_edits (job_id, version, generation, text_generation, changes, bytes, edits)
+VALUES ($1, 1, 1, 1, 1, 2, '{}')
+"""
+
+
+async def test_corrections_are_erased_with_their_jobs(database: asyncpg.Pool, submit: Submit, blobs: BlobStore) -> None:
+    old = await _job(database, submit, blobs, "COMPLETED", 2 * HOUR_S)
+    young = await _job(database, submit, blobs, "COMPLETED", 0)
+    erased_by_an_old_ingest = await _job(database, submit, blobs, "COMPLETED", 0)
+    for job_id in (old, young, erased_by_an_old_ingest):
+        await database.execute(ADD_EDITS, job_id)
+    await database.execute("UPDATE jobs SET erased_at = now() WHERE id = $1", erased_by_an_old_ingest)
+
+    retention = Retention(jobs_s=HOUR_S, audio_s=0, webhook_log_s=1)
+    await run_locked(database, "erase", Eraser(blobs, retention, lease_s=0))
+
+    assert [row["job_id"] for row in await database.fetch("SELECT job_id FROM transcript_edits")] == [young]
+
+
 NO_REDRIVE = {
     "it failed before it was split": "UPDATE jobs SET chunk_count = 0, chunk_generation = NULL WHERE id = $1",
     "its dead letter was dismissed": "UPDATE tasks SET dismissed_at = now() WHERE job_id = $1 AND kind = 'chunk'",

@@ -23,7 +23,7 @@ from processor_service.maintenance.dead_letters import Projected
 from processor_service.models.cache import Receipt
 from processor_service.tasks.outcomes import ChunkInput
 from shared.queue.dispatch import Dispatch, arq_payload
-from shared.schemas import api, transcript
+from shared.schemas import api, transcript, transcript_edits
 from shared.schemas.audio_tracks import AudioTrack
 from shared.schemas.failures import DeadLetter, Failure, FailureCode, StoredFailure
 from shared.schemas.options import JobOptions, SubmitOptions
@@ -126,6 +126,18 @@ TRANSCRIPT = Transcript(
     engines=(transcript.EngineUse(engine="groq", model="whisper-large-v3", start=0.0, end=12.5),),
     transcribed_from="denoised",
 )
+EDITS = transcript_edits.TranscriptEdits(
+    speakers={"SPEAKER_00": "Zoë"},
+    words=(transcript_edits.WordEdit(segment=1, word=2, text="Grüße an", was="Grüsse", at=3),),
+    segments=(transcript_edits.SegmentEdit(segment=1, speaker="Zoë", text="Grüße", was="Grüsse", start=0.5),),
+)
+EDIT_VERSION: dict[str, Any] = {
+    "version": 2,
+    "created_at": AT,
+    "author": "0123456789abcdef",
+    "changes": 4,
+    "outdated": True,
+}
 TRACK = AudioTrack(number=0, codec="aac", language="eng", title="Main", channels=2, duration=12.5, transcribed=True)
 CHUNK = ChunkInput(
     file_start_frame=1,
@@ -236,6 +248,7 @@ KINDS: dict[str, Kind] = {
         ),
         read_as=StoredFailure,
     ),
+    "row transcript_edits.edits": _kind(EDITS),
     "row uploads.options": _kind(
         SUBMITTED,
         SubmitOptions(transcribe_from="denoised", stream_windows=True),
@@ -306,6 +319,25 @@ KINDS: dict[str, Kind] = {
         api.Usage(
             days=(api.DayOfUsage(day=AT.date(), uploads=1, bytes=2, audio_seconds=3.5),),
             quotas=api.QuotasInForce(bytes_a_day=1, audio_seconds_a_day=2, jobs_queued=3, uploads_at_once=4),
+        )
+    ),
+    "api new edits": _kind(
+        transcript_edits.NewEdits(
+            base_version=1,
+            speakers=EDITS.speakers,
+            words=(transcript_edits.NewWordEdit(segment=1, word=2, text="Grüße an", was="Grüsse", at=3),),
+            segments=(
+                transcript_edits.NewSegmentEdit(segment=1, speaker="Zoë", text="Grüße", was="Grüsse", start=0.5),
+            ),
+        ),
+        from_clients=True,
+    ),
+    "api edit versions": _kind(
+        transcript_edits.EditVersionList(latest=2, versions=(transcript_edits.EditVersion(**EDIT_VERSION),))
+    ),
+    "api edits": _kind(
+        transcript_edits.EditVersionView(
+            **EDIT_VERSION, speakers=EDITS.speakers, words=EDITS.words, segments=EDITS.segments
         )
     ),
     "api problem": _kind(api.Problem(type="about:x", title="t", status=400, code="invalid_option", detail="d")),

@@ -75,7 +75,17 @@ async def finish_jobs(pair: Pair) -> None:
     assert [(await client.ended(job))["status"] for job in jobs] == ["COMPLETED", "COMPLETED", "FAILED"]
     for _ in jobs:
         await pair.receiver.event()
+    await correct(client, jobs[0])
     await until(lambda: _are_settled(client))
+
+
+async def correct(client: Any, job_id: str) -> None:
+    """Save a version of edits of the first word."""
+    async with client.http.get(f"/v1/jobs/{job_id}/transcript") as answer:
+        word = (await answer.json())["segments"][0]["words"][0]["word"]
+    edits = {"base_version": 0, "words": [{"segment": 0, "word": 0, "text": f"{word} {word}"}]}
+    async with client.http.put(f"/v1/jobs/{job_id}/transcript/edits", json=edits) as answer:
+        assert (await answer.json())["version"] == 1
 
 
 async def _are_settled(client: Any) -> bool:

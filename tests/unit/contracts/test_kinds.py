@@ -21,7 +21,7 @@ from tests.support.stack.launched import ROOT
 
 DECODED_AS = re.compile(r"decode\(.*?, type=([A-Za-z_.]+(?:\[[^\]]*\])?)\)")
 OF_PROVIDERS = {"_Answer", "_ErrorBody"}  # responses of remote engines
-OF_A_CHILD = {"Answer"}  # a render gets it from its parent, which has the same version
+OF_A_CHILD = {"Answer", "Fitted", "Overlay"}  # between a render and its parent, which has the same version
 UNTYPED = {"dict[str, Any]", "dict[str, object]"}  # decoded without a schema
 
 # Fields that no reader uses, and this version ignores.

@@ -23,6 +23,7 @@ READERS_OF_STORED_JSON = {
     "jobs/diarize.py",
     "jobs/queries.py",
     "jobs/redrive.py",
+    "jobs/transcript_edits.py",
     "jobs/views.py",
     "jobs/webhooks.py",
     "jobs/work.py",
