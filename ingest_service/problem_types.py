@@ -30,6 +30,11 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
             "Origin not allowed",
             "Without API keys, only pages of this service and of HEADRACE_CORS_ORIGINS may send this request.",
         ),
+        "invalid_csrf_token": (
+            403,
+            "Missing or invalid CSRF token",
+            "With a session's cookie, send the `csrf_token` of `GET /v1/session` as `X-CSRF-Token`.",
+        ),
         "page_not_allowed": (
             403,
             "Not allowed from a page",

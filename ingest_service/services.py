@@ -72,6 +72,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     backlog: BacklogReader
     models: Models
     wait_max_s: float
+    max_upload_bytes: int
 
     async def check(self) -> Readiness:
         """Return which dependencies are unavailable, and whether a processor runs."""
@@ -161,6 +162,7 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
             backlog=_backlog_reader(database),
             models=Models(settings.model_aliases, lambda: installed_models.names or ()),
             wait_max_s=settings.wait_max_s,
+            max_upload_bytes=settings.max_upload_bytes,
         )
 
 

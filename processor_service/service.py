@@ -23,7 +23,7 @@ from processor_service.database import opened
 from processor_service.disks import Disks
 from processor_service.maintenance.dead_letters import DeadLetterList
 from processor_service.maintenance.erase import Eraser, Retention
-from processor_service.maintenance.expire import UploadExpirer, fold_usage, forget_keys
+from processor_service.maintenance.expire import UploadExpirer, fold_usage, forget_keys, forget_sessions
 from processor_service.maintenance.failed_chunks import ChunkBounds
 from processor_service.maintenance.loop import run_forever
 from processor_service.maintenance.reconcile import Pruner, Reconciler
@@ -195,6 +195,7 @@ def _loops(processor: Processor) -> list[Coroutine[Any, Any, None]]:
         loop(DEAD_LETTERS, processor.dead_letters, every_s=1),
         loop("erase", Eraser(blobs, retention, lease_s=settings.lease_s), every_s=5),
         loop("idempotency_keys", forget_keys, every_s=60),
+        loop("sessions", forget_sessions, every_s=60),
         loop("usage", fold_usage, every_s=60),
         loop("orphans", collector, every_s=settings.orphan_age_s),
         loop("uploads", UploadExpirer(blobs), every_s=30),

@@ -1,5 +1,6 @@
 """The caller of a request, and what it may do."""
 
+import datetime as dt
 import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
@@ -23,7 +24,7 @@ class Scope(StrEnum):
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """A tenant and the key it used."""
+    """A tenant, and the key or the session that it used."""
 
     tenant: str
     scopes: frozenset[Scope]
@@ -31,6 +32,13 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     operates: bool = (
         False  # sees the whole service: metrics, tracebacks, dead letters of all tenants; see `auth create`
     )
+    session_id: str | None = None  # None: the request has a key in a header
+    session_expires_at: dt.datetime | None = None
+
+    @property
+    def credential_id(self) -> str | None:
+        """The id of what must stay valid while the request is answered."""
+        return self.session_id or self.key_id
 
 
 LOCAL = Caller(tenant="default", scopes=frozenset(Scope), operates=True)  # the caller where keys are not required
@@ -74,6 +82,7 @@ NEEDS = "needs_scope"
 SHOWS = "shows_secret"
 FOR_OPERATOR = "for_operator"
 OPEN: Mapping[str, None] = {NEEDS: None}  # for routes that need no key
+ANY_CALLER = OPEN  # for routes that need a key, whatever it may do: authentication, not the guard, asks for it
 
 
 def needs(scope: Scope, *, gives_secret: bool = False, or_operator: bool = False) -> dict[str, Any]:

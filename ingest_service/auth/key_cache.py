@@ -1,6 +1,6 @@
-"""Caches API keys in this process, so that a request with a known key needs no query.
+"""Caches API keys and sessions in this process, so that a request with a known one needs no query.
 
-Keys are cached only while the key listener receives changes, and for a few seconds at most. Unknown keys keep at most
+They are cached only while the key listener receives changes, and for a few seconds at most. Unknown keys keep at most
 one connection busy, however many arrive: one query at a time asks for all that wait.
 """
 
@@ -13,18 +13,22 @@ from typing import Any
 
 import msgspec
 
-from ingest_service.auth.api_keys import digest_of, id_in
+from ingest_service.auth.api_keys import digest_of, id_in, is_key_id
 from ingest_service.auth.caller import Caller, Scope
 from ingest_service.auth.key_watch import KeyWatch
+from ingest_service.auth.sessions import session_id_in
 from ingest_service.database import Database
 from ingest_service.errors import OutageError, RefusedError
 from shared.connections.tenancy import ALL_TENANTS
 
 MAX_AGE_S = 10.0  # bounds the effect of a pooler that loses notifications
+CACHED_AT_LEAST = 1000  # before expired entries are removed
+UNKNOWN_KEY = "This API key is unknown, expired or revoked."
+NO_SESSION = "The session has ended. Sign in again."
 
 
 class LiveKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A valid key in the database."""
+    """A valid key or session in the database."""
 
     digest: bytes
     caller: Caller
@@ -37,7 +41,7 @@ class _CachedKey(msgspec.Struct, frozen=True):
     until_s: float  # on the loop's clock
 
 
-FindKeys = Callable[[Sequence[str]], Awaitable[Mapping[str, LiveKey]]]  # by id; raises OutageError
+FindKeys = Callable[[Sequence[str]], Awaitable[Mapping[str, LiveKey]]]  # by ids of either; raises OutageError
 
 
 class KeyCache:
@@ -50,6 +54,7 @@ class KeyCache:
         self._asking: asyncio.Task[None] | None = None
         self._is_listening = False
         self._changes = 0  # changes received
+        self._most_cached = CACHED_AT_LEAST
         self.watch = KeyWatch(find)
 
     async def caller(self, presented: bytes) -> Caller:
@@ -57,10 +62,18 @@ class KeyCache:
         key_id = id_in(presented)
         if key_id is None:
             raise unauthorized("Malformed API key. A key of Headrace begins with `hr_`.")
+        return _checked(self._fresh(key_id) or await self._ask(key_id), presented, UNKNOWN_KEY)
+
+    async def caller_of_session(self, token: bytes) -> Caller:
+        """Return the caller of a session. RefusedError `unauthorized`; OutageError if it needs a query."""
+        session_id = session_id_in(token)
+        if session_id is None:
+            raise unauthorized(NO_SESSION)
+        return _checked(self._fresh(session_id) or await self._ask(session_id), token, NO_SESSION)
+
+    def _fresh(self, key_id: str) -> _CachedKey | None:
         cached = self._cached.get(key_id)
-        if cached and cached.until_s > asyncio.get_running_loop().time():
-            return _checked(cached, presented)
-        return _checked(await self._ask(key_id), presented)
+        return cached if cached and cached.until_s > asyncio.get_running_loop().time() else None
 
     def start_caching(self) -> None:
         """Cache keys: from now on `invalidate` is called for every change."""
@@ -72,13 +85,16 @@ class KeyCache:
         self.invalidate("")
 
     def invalidate(self, key_id: str) -> None:
-        """Remove a key that changed; an empty id means all keys."""
+        """Remove a key that changed, with its sessions, or a session; an empty id means all."""
         self._changes += 1  # the answer of a query under way may be outdated
         self.watch.check()
         if key_id:
-            self._cached.pop(key_id, None)
+            self._keep(lambda known, cached: key_id not in {known, cached.caller.key_id})
         else:
             self._cached.clear()
+
+    def _keep(self, is_kept: Callable[[str, _CachedKey], bool]) -> None:
+        self._cached = {key_id: cached for key_id, cached in self._cached.items() if is_kept(key_id, cached)}
 
     async def _ask(self, key_id: str) -> LiveKey | None:
         if key_id not in self._waiting:
@@ -118,6 +134,9 @@ class KeyCache:
         for key_id, key in found.items():
             for_s = MAX_AGE_S if key.left_s is None else min(MAX_AGE_S, key.left_s)
             self._cached[key_id] = _CachedKey(key.digest, key.caller, now_s + for_s)
+        if len(self._cached) > self._most_cached:  # sessions come and go: without this, ended ones would add up
+            self._keep(lambda _, cached: cached.until_s > now_s)
+            self._most_cached = max(CACHED_AT_LEAST, 2 * len(self._cached))
 
     async def close(self) -> None:
         """Cancel the queries under way."""
@@ -133,9 +152,9 @@ def unauthorized(detail: str) -> RefusedError:
     return RefusedError("unauthorized", detail)
 
 
-def _checked(key: LiveKey | _CachedKey | None, presented: bytes) -> Caller:
+def _checked(key: LiveKey | _CachedKey | None, presented: bytes, refusal: str) -> Caller:
     if key is None or not hmac.compare_digest(key.digest, digest_of(presented)):
-        raise unauthorized("This API key is unknown, expired or revoked.")
+        raise unauthorized(refusal)
     return key.caller
 
 
@@ -146,15 +165,35 @@ LIVE_KEYS = """
     WHERE id = ANY($1::text[]) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
 """
 
+LIVE_SESSIONS = """
+    SELECT sessions.id, api_keys.id AS key_id, api_keys.tenant, sessions.digest, scopes, operates, sessions.expires_at,
+        extract(epoch FROM least(sessions.expires_at, api_keys.expires_at) - now())::float AS left_s
+    FROM sessions JOIN api_keys ON api_keys.id = sessions.key_id
+    WHERE sessions.id = ANY($1::text[]) AND sessions.expires_at > now()
+        AND revoked_at IS NULL AND (api_keys.expires_at IS NULL OR api_keys.expires_at > now())
+"""
 
-async def find_keys(database: Database, key_ids: Sequence[str]) -> Mapping[str, LiveKey]:
-    """Read the valid keys with these ids. Raises OutageError."""
+
+async def find_keys(database: Database, ids: Sequence[str]) -> Mapping[str, LiveKey]:
+    """Read the valid keys and sessions with these ids. Raises OutageError."""
+    key_ids = [each for each in ids if is_key_id(each)]
+    session_ids = [each for each in ids if not is_key_id(each)]
     async with database.reading(ALL_TENANTS) as connection:
-        rows = await connection.fetch(LIVE_KEYS, key_ids)
-    return {row["id"]: _live_key(row) for row in rows}
+        keys = await connection.fetch(LIVE_KEYS, key_ids) if key_ids else ()
+        sessions = await connection.fetch(LIVE_SESSIONS, session_ids) if session_ids else ()
+    found = {row["id"]: _live_key(row, Caller(**_rights(row), key_id=row["id"])) for row in keys}
+    return found | {row["id"]: _live_key(row, _of_session(row)) for row in sessions}
 
 
-def _live_key(row: Any) -> LiveKey:
-    scopes = frozenset(Scope(scope) for scope in row["scopes"])
-    caller = Caller(tenant=row["tenant"], scopes=scopes, key_id=row["id"], operates=row["operates"])
+def _live_key(row: Any, caller: Caller) -> LiveKey:
     return LiveKey(digest=row["digest"], caller=caller, left_s=row["left_s"])
+
+
+def _of_session(row: Any) -> Caller:
+    return Caller(**_rights(row), key_id=row["key_id"], session_id=row["id"], session_expires_at=row["expires_at"])
+
+
+def _rights(row: Any) -> dict[str, Any]:
+    """Return the tenant and its rights."""
+    scopes = frozenset(Scope(scope) for scope in row["scopes"])
+    return {"tenant": row["tenant"], "scopes": scopes, "operates": row["operates"]}

@@ -1,4 +1,4 @@
-"""Listens for changes of API keys by any process: LISTEN on its own connection, with a heartbeat every second.
+"""Listens for changes of API keys and sessions by any process: LISTEN on its own connection, with a heartbeat.
 
 While the listener is disconnected, no key is cached. The same holds behind a pooler that shares connections by
 transaction if no direct URL is set: notifications would be lost.
@@ -21,7 +21,7 @@ from shared.telemetry.outages import Outages
 
 log = Log(__name__)
 
-CHANNEL = "headrace_api_keys"  # the trigger in the migration of `api_keys` notifies it
+CHANNEL = "headrace_api_keys"  # the triggers of `api_keys` and `sessions` notify it
 HEARTBEAT_S = 1.0
 HEARTBEAT_TIMEOUT_S = 2.0  # detects a frozen server or a dead network
 RECONNECT_AFTER_S = 0.5

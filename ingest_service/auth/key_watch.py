@@ -1,10 +1,11 @@
-"""Ends what a client holds open, such as event streams, when its key is revoked, expires or is deleted."""
+"""Ends what a client holds open, such as event streams, when its key or session ends: revoked, expired or deleted."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from ingest_service.auth.caller import Caller
 from shared.telemetry.logs import Log
 from shared.telemetry.outages import Outages
 
@@ -16,7 +17,7 @@ End = Callable[[], None]
 
 
 class KeyWatch:
-    """The keys of this process that have something open."""
+    """The keys and sessions of this process that have something open."""
 
     def __init__(self, find: FindKeys) -> None:
         self._find = find
@@ -26,9 +27,10 @@ class KeyWatch:
         self._outages = Outages(Log(__name__), "key_check_failed", "key_check_resumed")
 
     @contextmanager
-    def until_invalid(self, key_id: str | None, end: End) -> Iterator[None]:
-        """Call `end` if the key becomes invalid during the block. None: keys are not required."""
-        if key_id is None:
+    def until_invalid(self, caller: Caller, end: End) -> Iterator[None]:
+        """Call `end` if the caller's key or session becomes invalid during the block."""
+        key_id = caller.credential_id
+        if key_id is None:  # keys are not required
             yield
             return
         self._open.setdefault(key_id, []).append(end)

@@ -1,7 +1,7 @@
-"""Authenticate a request by the key in `Authorization`, `X-API-Key` or `api-key`, before its body is read.
+"""Authenticate a request by the key in `Authorization`, `X-API-Key` or `api-key`, or else by a session's cookie.
 
-Each route checks the key's scopes later. Health, the API's description, the console's
-files and OPTIONS need no key.
+This happens before the request's body is read. Each route checks the key's scopes later. Health, the API's description,
+the console's files and OPTIONS need no key.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -9,10 +9,12 @@ from typing import Any
 
 from litestar.types import ASGIApp, Receive, Send
 
-from ingest_service.auth.caller import CALLER_KEY, LOCAL
+from ingest_service.auth.caller import CALLER_KEY, LOCAL, Caller
 from ingest_service.auth.key_cache import KeyCache, unauthorized
+from ingest_service.auth.session_cookie import session_cookie_in
 from ingest_service.console_files import PAGE_PATHS as CONSOLE_PATHS
 from ingest_service.middleware.problems import send_problem
+from ingest_service.middleware.session_guard import refuse_forgery
 
 KEY_HEADERS = frozenset({b"x-api-key", b"api-key"})  # the second is that of Azure's clients
 OPEN_FOLDERS = ("/health/", "/schema/", "/docs/", "/console/", "/jobs/")
@@ -25,7 +27,8 @@ def with_authentication(app: ASGIApp, keys: Callable[[], KeyCache]) -> ASGIApp:
     async def authenticated(scope: Any, receive: Receive, send: Send) -> None:
         if not is_open(scope["method"], scope["path"]):
             try:
-                scope[CALLER_KEY] = await keys().caller(presented_key(scope["headers"]))
+                key = presented_key(scope["headers"])
+                scope[CALLER_KEY] = await (_by_cookie(scope, keys()) if key is None else keys().caller(key))
             except Exception as error:  # noqa: BLE001 - the problem table has an answer for every exception
                 await send_problem(send, error)
                 return
@@ -49,7 +52,17 @@ def is_open(method: str, path: str) -> bool:
     return method == "OPTIONS" or path in OPEN_PATHS or path.startswith(OPEN_FOLDERS)
 
 
-def presented_key(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+async def _by_cookie(scope: Any, keys: KeyCache) -> Caller:
+    """Raise RefusedError, also for a request that another page may have caused."""
+    cookie = session_cookie_in(scope["headers"], scope["scheme"])
+    if cookie is None:
+        raise unauthorized("Send an API key, as `Authorization: Bearer hr_…`.")
+    caller = await keys.caller_of_session(cookie.token.encode())
+    refuse_forgery(scope["method"], scope["headers"], cookie.token)
+    return caller
+
+
+def presented_key(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
     """Return the Bearer token, or else the value of another header. Raise RefusedError `unauthorized`."""
     bearers, others = set(), set()
     for name, value in headers:
@@ -60,8 +73,6 @@ def presented_key(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
             if scheme.lower() == b"bearer":  # other schemes are ignored
                 bearers.add(credentials.strip())
     keys = bearers or others
-    if not keys:
-        raise unauthorized("Send an API key, as `Authorization: Bearer hr_…`.")
     if len(keys) > 1:
         raise unauthorized("The request has two different API keys. Send one.")
-    return keys.pop()
+    return keys.pop() if keys else None

@@ -69,7 +69,7 @@ async def waiting_for(services: Services, caller: Caller, key: JobKey, longest_s
         services.limits.streams.another(caller.tenant, caller.key_id),
         services.waiters.waiting(key) as waiting,
         services.watcher.listening(key, UNKNOWN) as listener,
-        until_invalid(caller.key_id, listener.end),
+        until_invalid(caller, listener.end),
     ):
         timer = asyncio.get_running_loop().call_later(longest_s, listener.end)
         try:

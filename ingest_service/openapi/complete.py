@@ -26,6 +26,7 @@ TAGS = {
     "webhooks": "Attempts to deliver a job's webhook, and the secret that signs it",
     "dead-letters": "Tasks that failed permanently",
     "keys": "API keys of a tenant",
+    "session": "Sign a browser in with an API key",
     "usage": "What a tenant used, by day",
     "monitoring": "Health and metrics",
 }

@@ -52,7 +52,8 @@ ANY_ROUTE: Specs = problems("invalid_request", "internal")
 # Of every route that needs a key, or, without keys, a loopback host and no foreign page.
 ACCESS = {
     **ANY_ROUTE,
-    **problems("unauthorized", "forbidden", "rate_limited", "host_not_allowed", "origin_not_allowed"),
+    **problems("unauthorized", "forbidden", "origin_not_allowed", "invalid_csrf_token"),
+    **problems("rate_limited", "host_not_allowed"),
 }
 UNAVAILABLE = ACCESS | problems("database_unavailable", "storage_unavailable")
 NOT_FOUND: Specs = ACCESS | problems("not_found", "database_unavailable")

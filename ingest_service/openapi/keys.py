@@ -1,4 +1,4 @@
-"""API keys in the OpenAPI document: how to send a key, and the routes that manage keys and webhook secrets."""
+"""API keys in the OpenAPI document: how to send a key, and the routes of keys, sessions and webhook secrets."""
 
 from dataclasses import dataclass
 
@@ -16,6 +16,8 @@ from litestar.openapi.spec.enums import OpenAPIType
 
 from ingest_service.auth.api_keys import MAX_EXPIRES_DAYS, PURPOSE, CreatedApiKey
 from ingest_service.auth.caller import Scope
+from ingest_service.auth.session_cookie import NAME
+from ingest_service.auth.sessions import SessionView
 from ingest_service.auth.webhook_secrets import DAY_S, MAX_PREVIOUS_VALID_S, NewWebhookSecret
 from ingest_service.openapi.document import ACCESS, NOT_FOUND, Security, Specs, problems
 
@@ -23,8 +25,15 @@ _BEARER = SecurityScheme(type="http", scheme="bearer", description="`Authorizati
 _HEADER = SecurityScheme(
     type="apiKey", name="X-API-Key", security_scheme_in="header", description="The same key in another header"
 )
+_SESSION = SecurityScheme(
+    type="apiKey",
+    name=NAME,
+    security_scheme_in="cookie",
+    description="The cookie of `POST /v1/session`. Requests other than GET and HEAD also need `X-CSRF-Token`.",
+)
 API_KEYS = Security(
-    Components(security_schemes={"bearer": _BEARER, "header": _HEADER}), ({"bearer": []}, {"header": []})
+    Components(security_schemes={"bearer": _BEARER, "header": _HEADER, "session": _SESSION}),
+    ({"bearer": []}, {"header": []}, {"session": []}),
 )
 
 # Written by hand: the framework would omit `additionalProperties: false`, and a misspelled `expires_days` would pass.
@@ -72,11 +81,18 @@ CREATE: Specs = {
     201: ResponseSpec(CreatedApiKey, generate_examples=False, description="The new key, shown only here"),
     **ACCESS,
     **problems("invalid_parameter", "invalid_request"),
-    **problems("unauthorized", "forbidden", "origin_not_allowed", "page_not_allowed"),
+    **problems("forbidden", "origin_not_allowed", "invalid_csrf_token", "page_not_allowed"),
     **problems("too_many_keys", "too_large", "unsupported_content_type", "database_unavailable"),
 }
 LIST: Specs = ACCESS | problems("database_unavailable")
 REVOKE: Specs = NOT_FOUND
+START_SESSION: Specs = {
+    201: ResponseSpec(SessionView, generate_examples=False, description="The session, and its cookie in `Set-Cookie`"),
+    **ACCESS,
+    **problems("database_unavailable"),
+}
+SHOW_SESSION: Specs = ACCESS | problems("database_unavailable")
+END_SESSION: Specs = NOT_FOUND
 
 ROTATION = Schema(
     type=OpenAPIType.OBJECT,
@@ -106,7 +122,7 @@ class RotateSecret(Operation):
 ROTATE: Specs = {
     201: ResponseSpec(NewWebhookSecret, generate_examples=False, description="The new secret, shown only here"),
     **ACCESS,
-    **problems("unauthorized", "forbidden", "origin_not_allowed", "page_not_allowed"),
+    **problems("forbidden", "origin_not_allowed", "invalid_csrf_token", "page_not_allowed"),
     **problems("invalid_parameter", "invalid_request"),
     **problems("too_many_secrets", "too_large", "unsupported_content_type", "database_unavailable"),
 }

@@ -45,7 +45,7 @@ async def get_events(
     if state.is_over and state.event_id == last_event_id:
         return Response(None, status_code=204)  # an EventSource stops reconnecting
     services.limits.streams.require(caller.tenant, caller.key_id)
-    until_invalid = partial(services.key_cache.watch.until_invalid, caller.key_id)
+    until_invalid = partial(services.key_cache.watch.until_invalid, caller)
     events = stream_events(services.watcher, key, state, last_event_id, until_invalid)
     return Stream(_counted(events, services, caller), media_type="text/event-stream", headers=HEADERS)
 

@@ -69,7 +69,7 @@ async def _is_over(services: Services, caller: Caller, job_id: UUID, wait_s: int
         waiting.cancel()
 
     try:
-        with services.key_cache.watch.until_invalid(caller.key_id, end):
+        with services.key_cache.watch.until_invalid(caller, end):
             await asyncio.wait([waiting, leaving], return_when=asyncio.FIRST_COMPLETED)
         if waiting.cancelled():
             raise unauthorized("This API key is unknown, expired or revoked.")

@@ -1,4 +1,4 @@
-"""Expires abandoned resumable uploads and idempotency keys, and folds the usage of past days.
+"""Expires abandoned resumable uploads, idempotency keys and sessions, and folds the usage of past days.
 
 The ingest deletes the parts of completed and terminated uploads; this module deletes what the ingest could not. An
 upload that a process works on never expires.
@@ -54,6 +54,10 @@ DELETE FROM idempotency_keys WHERE (tenant, key) IN (
     ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)
 """
 
+FORGET_SESSIONS = """
+DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < now() ORDER BY expires_at LIMIT $1)
+"""
+
 # Folds a day only when no transaction that began in it can still run: one row for each tenant and day, not one a shard.
 FOLD_USAGE = """
 WITH shards AS (
@@ -90,6 +94,11 @@ class UploadExpirer:
 async def forget_keys(connection: asyncpg.Connection) -> None:
     """Delete expired idempotency keys, and claims that no process renews."""
     await connection.execute(FORGET_KEYS, KEPT_CLAIM_S, ROWS_A_BATCH)
+
+
+async def forget_sessions(connection: asyncpg.Connection) -> None:
+    """Delete one batch of expired sessions."""
+    await connection.execute(FORGET_SESSIONS, ROWS_A_BATCH)
 
 
 async def fold_usage(connection: asyncpg.Connection) -> None:

@@ -8,7 +8,7 @@ import re
 HIDDEN = "…"
 
 WEBHOOK_SECRET = re.compile(r"whsec_[A-Za-z0-9+/=_-]+")
-API_KEY = re.compile(r"\bhr_([0-9a-f]{16})_[A-Za-z0-9_-]+")
+API_KEY = re.compile(r"\bhr_(s?[0-9a-f]{16})_[A-Za-z0-9_-]+")  # or a session's token
 CREDENTIALS = re.compile(r"\b([Bb]earer|BEARER|[Bb]asic|BASIC)(\s+)[A-Za-z0-9._~+/=-]{8,}")
 URL = re.compile(r"://[^\s\"'<>\\]*")  # from the scheme's end; linear, however long the text is
 AFTER_PATH = re.compile(r"[?#]")

@@ -75,8 +75,8 @@ async def test_health_and_openapi_need_no_key(settings: IngestSettings, path: st
 async def test_openapi_describes_authentication(settings: IngestSettings, ingest: Ingest) -> None:
     async with guarded(settings) as asking:
         _, document = await asking.get("/schema/openapi.json")
-    assert document["security"] == [{"bearer": []}, {"header": []}]
-    assert set(document["components"]["securitySchemes"]) == {"bearer", "header"}
+    assert document["security"] == [{"bearer": []}, {"header": []}, {"session": []}]
+    assert set(document["components"]["securitySchemes"]) == {"bearer", "header", "session"}
     open_ones = {path for path, methods in document["paths"].items() for each in methods.values() if "security" in each}
     assert open_ones == {"/health/live", "/health/ready", "/v1/uploads", "/v1/uploads/{upload_id}"}
     assert "security" not in (await ingest.get("/schema/openapi.json"))[1]  # where keys are not required

@@ -111,6 +111,7 @@ BOUNDED = {  # by what: rows of a bounded size, or the page
     "/v1/jobs/{job_id}/webhook-attempts": "page_of",
     "/v1/jobs/{job_id}/work": "page_of",
     "/v1/keys": "400 rows",
+    "/v1/session": "scopes: their number",
     "/v1/usage": "366 days",
     "/v1/models": "the names in the settings and of the models that processors announce",
     "/v1/jobs/{job_id}": "one job",

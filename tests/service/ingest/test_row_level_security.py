@@ -27,7 +27,8 @@ FILL = """
     WITH tenant AS (INSERT INTO tenants (name) VALUES ($1) RETURNING name),
     key AS (
         INSERT INTO api_keys (id, tenant, purpose, digest, scopes)
-        SELECT left(md5(name), 16), name, 'test', sha256(name::bytea), '{read}' FROM tenant),
+        SELECT left(md5(name), 16), name, 'test', sha256(name::bytea), '{read}' FROM tenant
+        RETURNING id, tenant, digest),
     job AS (
         INSERT INTO jobs (id, tenant, options) SELECT gen_random_uuid(), name, '{}' FROM tenant RETURNING id, tenant),
     task AS (INSERT INTO tasks (id, job_id, kind) SELECT gen_random_uuid(), id, 'deliver' FROM job RETURNING id),
@@ -43,7 +44,10 @@ FILL = """
     direct AS (INSERT INTO direct_uploads (id, tenant) SELECT gen_random_uuid(), name FROM tenant),
     used AS (INSERT INTO tenant_usage (tenant, day, shard) SELECT name, usage_day(), 0 FROM tenant),
     quotas AS (INSERT INTO tenant_quotas (tenant) SELECT name FROM tenant),
-    part AS (INSERT INTO upload_parts (upload_id, offset_bytes, bytes, lease_token) SELECT id, 0, 1, 0 FROM upload)
+    part AS (INSERT INTO upload_parts (upload_id, offset_bytes, bytes, lease_token) SELECT id, 0, 1, 0 FROM upload),
+    session AS (
+        INSERT INTO sessions (id, tenant, key_id, digest, expires_at)
+        SELECT 's' || id, tenant, id, digest, now() FROM key)
     INSERT INTO idempotency_keys (tenant, key, claim, expires_at)
     SELECT name, 'key', gen_random_uuid(), now() FROM tenant
 """
@@ -62,6 +66,7 @@ A_COLUMN = {
     "tenant_usage": "bytes",
     "tenant_quotas": "jobs_queued",
     "webhook_secrets": "expires_at",
+    "sessions": "expires_at",
 }
 TABLES = tuple(A_COLUMN)
 

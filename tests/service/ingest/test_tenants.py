@@ -70,6 +70,7 @@ NEEDED = {
     ("GET", "/metrics"): ADMIN,
 }
 EDITS = b'{"base_version": 0, "speakers": {"SPEAKER_00": "Ann"}}'
+ANY_SCOPE = {(method, "/v1/session") for method in ("POST", "GET", "DELETE")}
 NO_OBJECTS = ("/v1/models/", "/openai/deployments/")  # their parameter is a model
 CONSOLE = ("/console/{version}/{path}", *(path.replace(":str", "") for path in PAGE_PATHS))
 OPEN = {("GET", path) for path in ("/health/live", "/health/ready", "/docs", "/docs/{name}", *CONSOLE)}
@@ -83,6 +84,7 @@ TABLES = (
     "transcript_edits",
     "idempotency_keys",
     "api_keys",
+    "sessions",
 )
 
 
@@ -92,7 +94,7 @@ def all_routes(app: Litestar) -> set[tuple[str, str]]:
 
 
 def test_every_route_is_listed_with_its_scope(settings: IngestSettings) -> None:
-    assert all_routes(create_app(settings)) == NEEDED.keys() | OPEN
+    assert all_routes(create_app(settings)) == NEEDED.keys() | ANY_SCOPE | OPEN
 
 
 async def asked(ingest: Ingest, method: str, path: str, headers: dict[str, str], **options: Any) -> tuple[int, str]:
@@ -102,8 +104,10 @@ async def asked(ingest: Ingest, method: str, path: str, headers: dict[str, str],
 
 
 async def test_every_route_requires_its_scope(settings: IngestSettings) -> None:
+    without = {scope: set(Scope) - {scope} for scope in Scope}
     keys = {
-        scope: (await new_key(settings, "acme", *(set(Scope) - {scope}), purpose=f"not-{scope}")).key for scope in Scope
+        scope: (await new_key(settings, "acme", *others, purpose=f"not-{scope}")).key
+        for scope, others in without.items()
     }
     async with guarded(settings) as ingest:
         for (method, template), needed in NEEDED.items():
@@ -112,6 +116,8 @@ async def test_every_route_requires_its_scope(settings: IngestSettings) -> None:
             status, said = await asked(ingest, method, path, bearer(keys[needed]))
             assert status == 403, (method, template)
             assert method == "HEAD" or '"forbidden"' in said
+        for method, template in ANY_SCOPE:
+            assert (await asked(ingest, method, template, {}))[0] == 401, (method, template)
 
 
 class OtherTenant(NamedTuple):

@@ -15,6 +15,7 @@ import numpy as np
 
 from ingest_service.auth.api_keys import ApiKeyList, ApiKeyView, CreatedApiKey, NewApiKey
 from ingest_service.auth.caller import Scope
+from ingest_service.auth.sessions import SessionLimits, SessionView
 from ingest_service.jobs.work import ChunkSpan
 from ingest_service.readiness import Processors, Readiness
 from processor_service.audio.peaks import peaks_json
@@ -343,6 +344,17 @@ KINDS: dict[str, Kind] = {
     "api problem": _kind(api.Problem(type="about:x", title="t", status=400, code="invalid_option", detail="d")),
     "api new key": _kind(NewApiKey(purpose="upload", scopes=list(Scope), expires_days=5), from_clients=True),
     "api keys": _kind(ApiKeyList(keys=(ApiKeyView(**KEY),))),
+    "api session": _kind(
+        SessionView(
+            tenant="acme",
+            scopes=tuple(Scope),
+            operates=True,
+            auth="session",
+            csrf_token="c",  # noqa: S106 - an example
+            expires_at=LATER,
+            limits=SessionLimits(max_upload_bytes=1, tus_chunk_bytes=2),
+        )
+    ),
     "api created key": _kind(CreatedApiKey(**KEY, key="shown once")),
     "api readiness": _kind(
         Readiness(ready=False, away=("database",), processors=Processors(status="seen", seen_s_ago=2.1))

@@ -28,6 +28,10 @@ from tests.tools.chaos.sounds import damaged, speech_wav
 OPTIONS = {"language": "de", "prompt": "Zoë", "diarize": "true", "metadata": '{"a": [1]}'}
 QUOTA = "INSERT INTO tenant_quotas (tenant, bytes_a_day) VALUES ('default', 1000000000)"
 DIRECT = "INSERT INTO direct_uploads (id, tenant) VALUES ('01990000-0000-7000-8000-000000000009', 'acme')"
+SESSION = """
+    INSERT INTO sessions (id, tenant, key_id, digest, expires_at)
+    SELECT 's0123456789abcdef', tenant, id, digest, now() + interval '1 hour' FROM api_keys LIMIT 1
+"""
 REMOVE_PATHS = """
     UPDATE tasks SET failure = jsonb_set(failure::jsonb, '{traceback}', '"Traceback (most recent call last):"')::json
     WHERE failure IS NOT NULL
@@ -55,6 +59,7 @@ async def test_record_rows(recorded: Recorded, database_url: str, redis_url: str
     connection = await asyncpg.connect(database_url)
     await connection.execute(QUOTA)
     await connection.execute(DIRECT)
+    await connection.execute(SESSION)
     await connection.execute(REMOVE_PATHS)
     columns: dict[str, dict[str, str]] = {}
     for row in await columns_of(connection):

@@ -61,9 +61,13 @@ class Stream:
 
 @asynccontextmanager
 async def following(
-    ingest: Ingest, job_id: str, last_event_id: str | None = None, key: str | None = None
+    ingest: Ingest,
+    job_id: str,
+    last_event_id: str | None = None,
+    key: str | None = None,
+    headers: dict[str, str] | None = None,
 ) -> AsyncIterator[Stream]:
-    headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
+    headers = {**(headers or {}), **({"Last-Event-ID": last_event_id} if last_event_id else {})}
     headers |= {"X-API-Key": key} if key else {}
     async with ingest.client.get(f"{ingest.url}/v1/jobs/{job_id}/events", headers=headers) as answer:
         assert answer.status == 200, await answer.text()

@@ -14,6 +14,7 @@ MARK = "s3cr3tM4rk"
 TEXTS = [
     f"invalid input for query argument $6: 'whsec_{MARK}+/=='",
     f"hr_0123456789abcdef_{MARK}-x_y",
+    f"Cookie: headrace_session=hr_s0123456789abcdef_{MARK}-x_y",
     f"Authorization: Bearer {MARK}abcd",
     f"authorization: basic {MARK}abcd=",
     f"cannot connect to https://user:{MARK}@host.example/x",
