@@ -89,7 +89,7 @@ redrive: $(READY) ## start failed jobs again: JOB=<id>, JOB=all, or CODE=<failur
 limits: $(READY) ## set and print a tenant's quotas: TENANT=<name>; BYTES_A_DAY, AUDIO_SECONDS_A_DAY, JOBS_QUEUED, UPLOADS_AT_ONCE (a number; 0: no limit; default: the settings' value)
 	@$(RUN) deploy.local limits
 
-api-key: $(READY) ## create an API key for the running stack: TENANT=<name> SCOPES=<of submit,read,admin,operate>, PURPOSE (default), EXPIRES_DAYS (never); prints the key once
+api-key: $(READY) ## create an API key for the running stack: TENANT=<name> SCOPES=<of submit,read,observe,admin,operate>, PURPOSE (default), EXPIRES_DAYS (never); prints the key once
 	@$(RUN) deploy.local api-key
 
 revoke-key: $(READY) ## revoke an API key of the running stack: KEY=<key id or key>

@@ -163,7 +163,7 @@ def _add_operations(commands: Any, common: argparse.ArgumentParser) -> None:
     common = _common(argparse.SUPPRESS)  # what was given before the action counts
     _add(actions, common, "list", "list keys (default)")
     create = _add(actions, common, "create", "create a key, and print it once")
-    create.add_argument("--scopes", required=True, help="of submit,read,admin")
+    create.add_argument("--scopes", required=True, help="of submit,read,observe,admin")
     create.add_argument("--purpose", default="default")
     create.add_argument("--expires-days", type=int, metavar="N")
     _add(actions, common, "revoke", "revoke keys").add_argument("key", nargs="+", metavar="KEY_ID")

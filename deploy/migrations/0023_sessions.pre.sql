@@ -34,3 +34,9 @@ BEGIN
     END IF;
 END
 $$;
+
+-- `observe`: sees what an admin sees, and changes nothing.
+ALTER TABLE api_keys DROP CONSTRAINT api_keys_scopes_check;
+ALTER TABLE api_keys ADD CONSTRAINT api_keys_scopes_check
+    CHECK ((operates OR scopes <> '{}') AND scopes <@ ARRAY['submit', 'read', 'observe', 'admin']) NOT VALID;
+ALTER TABLE api_keys VALIDATE CONSTRAINT api_keys_scopes_check;

@@ -133,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     creating.add_argument(
         "--scopes",
         required=True,
-        help="comma-separated: submit, read, admin (of the tenant), operate (metrics, dead letters of all)",
+        help="comma-separated: submit, read, observe, admin (of the tenant), operate (metrics, dead letters of all)",
     )
     creating.add_argument("--purpose", default="", help="what the key is for; each purpose may have two live keys")
     creating.add_argument("--expires-days", default="", help="days until the key expires; default: never")

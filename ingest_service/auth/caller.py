@@ -20,6 +20,7 @@ class Scope(StrEnum):
 
     SUBMIT = "submit"  # submit audio, cancel and erase jobs
     READ = "read"  # read jobs and results
+    OBSERVE = "observe"  # see what an admin sees: dead letters, keys, metrics
     ADMIN = "admin"  # manage the tenant: dead letters, keys, webhook secret
 
 
@@ -40,6 +41,11 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
         """The id of what must stay valid while the request is answered."""
         return self.session_id or self.key_id
 
+    @property
+    def only_observes(self) -> bool:
+        """Whether an operator's key may see other tenants, and change nothing."""
+        return Scope.OBSERVE in self.scopes and Scope.ADMIN not in self.scopes
+
 
 LOCAL = Caller(tenant="default", scopes=frozenset(Scope), operates=True)  # the caller where keys are not required
 
@@ -59,8 +65,8 @@ def key_id_of(scope: Any) -> str | None:
 
 
 def require(caller: Caller, needed: Scope) -> None:
-    """Raise RefusedError `forbidden` unless the caller has the scope."""
-    if needed not in caller.scopes:
+    """Raise RefusedError `forbidden` unless the caller has the scope. `admin` includes `observe`."""
+    if needed not in caller.scopes and not (needed is Scope.OBSERVE and Scope.ADMIN in caller.scopes):
         raise RefusedError("forbidden", f"This API key does not have the scope `{needed}`.")
 
 
@@ -88,7 +94,7 @@ ANY_CALLER = OPEN  # for routes that need a key, whatever it may do: authenticat
 def needs(scope: Scope, *, gives_secret: bool = False, or_operator: bool = False) -> dict[str, Any]:
     """The `opt` of a route. One that answers with a secret is closed to pages in browsers where keys are not needed.
 
-    `or_operator`: the operator's key needs no scope.
+    `or_operator`: the operator's key needs no scope. One that only observes may use routes of `observe` only.
     """
     return {NEEDS: scope, SHOWS: gives_secret, FOR_OPERATOR: or_operator}
 
@@ -96,10 +102,14 @@ def needs(scope: Scope, *, gives_secret: bool = False, or_operator: bool = False
 def require_scope(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Guard all routes: raise RefusedError `unauthorized` or `forbidden` unless the request is allowed."""
     needed = handler.opt.get(NEEDS, Scope.ADMIN)
-    if needed is not None and not (handler.opt.get(FOR_OPERATOR) and caller_of(connection.scope).operates):
+    if needed is not None and not (handler.opt.get(FOR_OPERATOR) and _operates(caller_of(connection.scope), needed)):
         require(caller_of(connection.scope), needed)
     if handler.opt.get(SHOWS) and caller_of(connection.scope).key_id is None:
         _refuse_pages(connection.scope["headers"])
+
+
+def _operates(caller: Caller, needed: Scope) -> bool:
+    return caller.operates and (needed is Scope.OBSERVE or not caller.only_observes)
 
 
 def _refuse_pages(headers: Iterable[tuple[bytes, bytes]]) -> None:

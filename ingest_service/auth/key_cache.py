@@ -23,6 +23,7 @@ from shared.connections.tenancy import ALL_TENANTS
 
 MAX_AGE_S = 10.0  # bounds the effect of a pooler that loses notifications
 CACHED_AT_LEAST = 1000  # before expired entries are removed
+SCOPES = frozenset(Scope)
 UNKNOWN_KEY = "This API key is unknown, expired or revoked."
 NO_SESSION = "The session has ended. Sign in again."
 
@@ -194,6 +195,6 @@ def _of_session(row: Any) -> Caller:
 
 
 def _rights(row: Any) -> dict[str, Any]:
-    """Return the tenant and its rights."""
-    scopes = frozenset(Scope(scope) for scope in row["scopes"])
+    """Return the tenant and its rights. A scope of a newer version is left out: it must not refuse other keys."""
+    scopes = frozenset(Scope(scope) for scope in row["scopes"] if scope in SCOPES)
     return {"tenant": row["tenant"], "scopes": scopes, "operates": row["operates"]}

@@ -5,7 +5,8 @@ import { signal } from "./modules/@preact/signals-core/signals-core.module.js";
 /** `{tenant, scopes, operates, auth, csrf_token, expires_at}`; null: signed out; undefined: not known yet. */
 export const session = signal(undefined);
 
-/** Return whether the caller's key has a scope: "submit", "read", "admin" or "observe". */
+/** Return whether the caller's key has a scope: "submit", "read", "admin" or "observe", which "admin" includes. */
 export function can(scope) {
-  return session.value?.scopes.includes(scope) ?? false;
+  const scopes = session.value?.scopes ?? [];
+  return scopes.includes(scope) || (scope === "observe" && scopes.includes("admin"));
 }

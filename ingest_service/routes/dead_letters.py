@@ -22,7 +22,7 @@ AnyTenant = Annotated[str | None, QueryParameter(pattern=TENANT_OR_ALL, descript
 @get(
     "/v1/dead-letters",
     responses=WRONG_PARAMETER,
-    opt=needs(Scope.ADMIN, or_operator=True),
+    opt=needs(Scope.OBSERVE, or_operator=True),
     operation_id="listDeadLetters",
     tags=["dead-letters"],
     summary="List dead letters",

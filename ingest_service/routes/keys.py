@@ -33,7 +33,7 @@ async def create_api_key(
 @get(
     "/v1/keys",
     responses=LIST,
-    opt=needs(Scope.ADMIN),
+    opt=needs(Scope.OBSERVE),
     operation_id="listApiKeys",
     tags=["keys"],
     summary="List API keys",

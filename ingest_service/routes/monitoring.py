@@ -54,7 +54,7 @@ async def ready(services: NamedDependency[Services]) -> Response[Readiness]:
 @get(
     "/metrics",
     responses=METRICS,
-    opt=needs(Scope.ADMIN, or_operator=True),
+    opt=needs(Scope.OBSERVE, or_operator=True),
     operation_id="getMetrics",
     tags=["monitoring"],
     summary="Get the metrics",

@@ -69,7 +69,7 @@ async def test_a_key_of_the_operator(settings: IngestSettings, scopes: str, stor
     ("arguments", "said"),
     [
         (("create", "--tenant=Acme Corp", "--scopes=read"), "tenant"),
-        (("create", "--tenant=acme", "--scopes=write"), "`submit`, `read` or `admin`"),
+        (("create", "--tenant=acme", "--scopes=write"), "`submit`, `read`, `observe` or `admin`"),
         (("create", "--tenant=acme", "--scopes="), "scopes"),
         (("create", "--tenant=acme", "--scopes=operates"), "scopes"),
         (("create", "--tenant=acme", "--scopes=operate,write"), "scopes"),

@@ -115,7 +115,7 @@ async def test_every_header(ingest: Ingest, method: str, path: str, headers: dic
     ("path", "body", "said"),
     [
         ("/v1/keys", {}, "`scopes` is missing. It must be a list"),
-        ("/v1/keys", {"scopes": ["operate"]}, "`scopes` must be `submit`, `read` or `admin`"),
+        ("/v1/keys", {"scopes": ["operate"]}, "`scopes` must be `submit`, `read`, `observe` or `admin`"),
         ("/v1/keys", {"scopes": ["read"], "purpose": "-"}, "`purpose` must be 1 to 63 letters"),
         ("/v1/keys", {"scopes": ["read"], "sk_live_secret": 1}, "`sk_live_secret` is not a field"),
         ("/v1/keys", [], "must be an object with the fields"),

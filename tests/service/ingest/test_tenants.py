@@ -20,7 +20,7 @@ from tests.support.ingest.serving import Ingest
 from tests.support.ingest.sounds import wav
 from tests.support.servers import as_owner
 
-SUBMIT, READ, ADMIN = Scope.SUBMIT, Scope.READ, Scope.ADMIN
+SUBMIT, READ, OBSERVE, ADMIN = Scope.SUBMIT, Scope.READ, Scope.OBSERVE, Scope.ADMIN
 TUS = {"Tus-Resumable": "1.0.0"}
 
 # The scope of each route. Add new routes here, and to the walk below if they name an object.
@@ -58,16 +58,16 @@ NEEDED = {
     ("HEAD", "/v1/uploads/{upload_id}"): SUBMIT,
     ("PATCH", "/v1/uploads/{upload_id}"): SUBMIT,
     ("DELETE", "/v1/uploads/{upload_id}"): SUBMIT,
-    ("GET", "/v1/dead-letters"): ADMIN,
+    ("GET", "/v1/dead-letters"): OBSERVE,
     ("POST", "/v1/dead-letters/redrive"): ADMIN,
     ("POST", "/v1/dead-letters/{job_id}/redrive"): ADMIN,
     ("DELETE", "/v1/dead-letters/{job_id}"): ADMIN,
     ("POST", "/v1/keys"): ADMIN,
-    ("GET", "/v1/keys"): ADMIN,
+    ("GET", "/v1/keys"): OBSERVE,
     ("DELETE", "/v1/keys/{key_id}"): ADMIN,
     ("GET", "/v1/usage"): READ,
     ("POST", "/v1/webhooks/secret/rotate"): ADMIN,
-    ("GET", "/metrics"): ADMIN,
+    ("GET", "/metrics"): OBSERVE,
 }
 EDITS = b'{"base_version": 0, "speakers": {"SPEAKER_00": "Ann"}}'
 ANY_SCOPE = {(method, "/v1/session") for method in ("POST", "GET", "DELETE")}
@@ -104,7 +104,7 @@ async def asked(ingest: Ingest, method: str, path: str, headers: dict[str, str],
 
 
 async def test_every_route_requires_its_scope(settings: IngestSettings) -> None:
-    without = {scope: set(Scope) - {scope} for scope in Scope}
+    without = {scope: set(Scope) - {scope} for scope in Scope} | {OBSERVE: {SUBMIT, READ}}  # an admin observes, too
     keys = {
         scope: (await new_key(settings, "acme", *others, purpose=f"not-{scope}")).key
         for scope, others in without.items()

@@ -194,10 +194,12 @@ ATTEMPT = api.WebhookAttempt(
     answer="no",
     next_attempt_at=LATER,
 )
+# A key has `observe` only if it was made with it, after the upgrade: older versions do not know the scope.
+OLD_SCOPES: list[Scope] = [scope for scope in Scope if scope is not Scope.OBSERVE]
 KEY: dict[str, Any] = {
     "key_id": "k1",
     "purpose": "upload",
-    "scopes": list(Scope),
+    "scopes": OLD_SCOPES,
     "created_at": AT,
     "expires_at": LATER,
     "revoked_at": LATER,
@@ -342,7 +344,7 @@ KINDS: dict[str, Kind] = {
         )
     ),
     "api problem": _kind(api.Problem(type="about:x", title="t", status=400, code="invalid_option", detail="d")),
-    "api new key": _kind(NewApiKey(purpose="upload", scopes=list(Scope), expires_days=5), from_clients=True),
+    "api new key": _kind(NewApiKey(purpose="upload", scopes=OLD_SCOPES, expires_days=5), from_clients=True),
     "api keys": _kind(ApiKeyList(keys=(ApiKeyView(**KEY),))),
     "api session": _kind(
         SessionView(

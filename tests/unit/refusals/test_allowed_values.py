@@ -179,9 +179,17 @@ def test_a_setting_says_what_is_allowed(environ: Mapping[str, str], said: str) -
 @pytest.mark.parametrize(
     ("kind", "value", "sentence"),
     [
-        (NewApiKey, {}, "`scopes` is missing. It must be a list of 1 to 3 items, each `submit`, `read` or `admin`"),
-        (NewApiKey, {"scopes": []}, "`scopes` must be a list of 1 to 3 items, each `submit`, `read` or `admin`"),
-        (NewApiKey, {"scopes": ["read", "own"]}, "`scopes` must be `submit`, `read` or `admin`"),
+        (
+            NewApiKey,
+            {},
+            "`scopes` is missing. It must be a list of 1 to 4 items, each `submit`, `read`, `observe` or `admin`",
+        ),
+        (
+            NewApiKey,
+            {"scopes": []},
+            "`scopes` must be a list of 1 to 4 items, each `submit`, `read`, `observe` or `admin`",
+        ),
+        (NewApiKey, {"scopes": ["read", "own"]}, "`scopes` must be `submit`, `read`, `observe` or `admin`"),
         (NewApiKey, {"scopes": ["read"], "expires_days": 0}, "`expires_days` must be a whole number from 1 to 3650"),
         (NewApiKey, {"scopes": ["read"], "x": 1}, "`x` is not a field. Fields: scopes, purpose, expires_days"),
         (NewApiKey, {"scopes": ["read"], "purpose": "a b"}, "`purpose` must be 1 to 63 letters, digits"),
