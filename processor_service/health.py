@@ -1,8 +1,10 @@
 """Liveness, readiness and metrics of a processor on a separate port, for orchestrators and monitoring."""
 
 import contextlib
+import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -13,21 +15,21 @@ from processor_service.tasks.execute import DATABASE_ERRORS, Processor
 from processor_service.telemetry.exposition import CONTENT_TYPE, show_metrics
 from processor_service.telemetry.metrics import LOOP_LAG
 from shared.blobs.blob_errors import BlobStoreError
+from shared.run_beside import run_beside
 from shared.telemetry.backlog import BacklogReader
+from shared.telemetry.keep_samples import SampleKeeper
 from shared.telemetry.process_gauges import watching_loop_lag
+from shared.telemetry.samples import PROCESSOR_JOB
 
+FIRST_SAMPLE_AFTER_S = 5.0
 STALE_POLL_S = 300.0  # polls block while Redis is unavailable; a restart would not help
 
 
 @contextlib.asynccontextmanager
 async def serve(processor: Processor, workers: list[PollingWorker]) -> AsyncIterator[None]:
-    """Serve `/health/live`, `/health/ready` and `/metrics` while the block runs; serve nothing when the port is 0."""
-    if not processor.settings.health_port:
-        yield
-        return
-
+    """Serve `/health/live`, `/health/ready` and `/metrics` while the block runs, unless the port is 0. Keep samples."""
     started_s = time.monotonic()
-    backlog = BacklogReader(lambda query: _rows(processor, query))
+    backlog, sampled = (BacklogReader(lambda query: _rows(processor, query)) for _ in range(2))
 
     def poll_age_s() -> float:
         return max(time.monotonic() - max(worker.last_poll_s, started_s) for worker in workers)
@@ -40,18 +42,40 @@ async def serve(processor: Processor, workers: list[PollingWorker]) -> AsyncIter
         unavailable = await _unavailable(processor)
         return web.json_response({"away": unavailable}, status=503 if unavailable else 200)
 
-    async def metrics(_request: web.Request) -> web.Response:
-        text = await show_metrics(processor.database, processor.compute, backlog, poll_age_s())
-        return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
+    async def metrics_text(backlog: BacklogReader) -> str:
+        return await show_metrics(processor.database, processor.compute, backlog, poll_age_s())
 
+    async def metrics(_request: web.Request) -> web.Response:
+        return web.Response(body=(await metrics_text(backlog)).encode(), headers={"Content-Type": CONTENT_TYPE})
+
+    keeper = SampleKeeper(processor.redis, PROCESSOR_JOB, _instance(processor), partial(metrics_text, sampled))
+    routes = [web.get("/health/live", live), web.get("/health/ready", ready), web.get("/metrics", metrics)]
+    async with (
+        _serving(processor, routes),
+        watching_loop_lag(LOOP_LAG),
+        run_beside(keeper.run(first_after_s=FIRST_SAMPLE_AFTER_S)),
+    ):
+        yield
+
+
+def _instance(processor: Processor) -> str:
+    """Return the label of the processor: the same after a restart, where the port tells processors of a host apart."""
+    port = processor.settings.health_port
+    return f"{socket.gethostname()}:{port}" if port else processor.name
+
+
+@contextlib.asynccontextmanager
+async def _serving(processor: Processor, routes: list[web.RouteDef]) -> AsyncIterator[None]:
+    if not processor.settings.health_port:
+        yield
+        return
     app = web.Application()
-    app.add_routes([web.get("/health/live", live), web.get("/health/ready", ready), web.get("/metrics", metrics)])
+    app.add_routes(routes)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, processor.settings.health_host, processor.settings.health_port).start()
     try:
-        async with watching_loop_lag(LOOP_LAG):
-            yield
+        yield
     finally:
         await runner.cleanup()
 

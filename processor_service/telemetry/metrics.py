@@ -11,6 +11,7 @@ from processor_service.tasks.outcomes import (
     Failed,
     Fetched,
     Interrupted,
+    JobDone,
     LeaseLost,
     NotDelivered,
     Outcome,
@@ -58,6 +59,12 @@ FAILURES = METRIC_REGISTRY.counters_by(
 )
 DEAD_LETTERS = METRIC_REGISTRY.counters_by(
     ("kind", TaskKind), "headrace_processor_dead_letters_total", "Tasks that failed permanently."
+)
+COMPLETED, FAILED = "completed", "failed"
+JOBS_ENDED = METRIC_REGISTRY.counters_by(
+    ("status", (COMPLETED, FAILED)),
+    "headrace_processor_jobs_ended_total",
+    "Jobs that this process completed or failed permanently.",
 )
 RUNNING = METRIC_REGISTRY.gauges_by(
     ("kind", TaskKind), "headrace_processor_tasks_running", "Tasks leased by this process."
@@ -158,8 +165,12 @@ def count_settled(kind: TaskKind, outcome: Outcome, *, has_dead_letter: bool) ->
         DISK_WAITS.inc()
     if isinstance(outcome, NotDelivered | Failed | StorageFull):
         FAILURES[outcome.failure.code].inc()
+    if isinstance(outcome, JobDone):
+        JOBS_ENDED[COMPLETED].inc()
     if has_dead_letter:
         DEAD_LETTERS[kind].inc()
+        if kind is not TaskKind.DELIVER:
+            JOBS_ENDED[FAILED].inc()
 
 
 def count_lost(kind: TaskKind, label: str) -> None:

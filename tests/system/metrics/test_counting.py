@@ -39,10 +39,12 @@ from processor_service.telemetry.metrics import (
     OUTCOMES,
     count_answer,
     count_remote_transcription,
+    count_settled,
     outcome_label,
 )
 from shared.schemas.failures import Failure, FailureCode
 from shared.schemas.options import JobOptions
+from shared.schemas.states import TaskKind
 from shared.schemas.transcript import Transcript
 from shared.telemetry.expose_metrics import expose_metrics
 from shared.telemetry.metric_registry import MetricRegistry
@@ -96,6 +98,30 @@ class StageGrowth:
 
     def _now(self) -> Scraped:
         return Scraped(expose_metrics(METRIC_REGISTRY.families, METRIC_REGISTRY.numbers))
+
+
+@pytest.mark.parametrize(
+    ("kind", "outcome", "is_dead", "completed", "failed"),
+    [
+        (TaskKind.PREPARE, JobDone(()), False, 1, 0),
+        (TaskKind.FINISH, JobDone(()), False, 1, 0),
+        (TaskKind.CHUNK, ChunkDone(), False, 0, 0),
+        (TaskKind.CHUNK, Failed(FAILURE), False, 0, 0),
+        (TaskKind.CHUNK, Failed(FAILURE), True, 0, 1),
+        (TaskKind.PREPARE, Crashed("SIGSEGV"), True, 0, 1),
+        (TaskKind.DELIVER, NotDelivered(ATTEMPT, FAILURE), True, 0, 0),
+    ],
+)
+def test_jobs_are_counted_when_they_end(
+    kind: TaskKind, outcome: Outcome, *, is_dead: bool, completed: int, failed: int
+) -> None:
+    def ended() -> list[float]:
+        now = Scraped(expose_metrics(METRIC_REGISTRY.families, METRIC_REGISTRY.numbers))
+        return [now.get("headrace_processor_jobs_ended_total", status=each) for each in ("completed", "failed")]
+
+    before = ended()
+    count_settled(kind, outcome, has_dead_letter=is_dead)
+    assert [now - then for now, then in zip(ended(), before, strict=True)] == [completed, failed]
 
 
 def test_a_chunk_counts_its_core_for_both_stages() -> None:
