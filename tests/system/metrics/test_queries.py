@@ -2,6 +2,7 @@
 
 import pytest
 
+from shared.telemetry.samples import KEPT
 from tests.support.metrics.queries import RULES_TEST, dashboard, rules, series_of
 from tests.support.metrics.scraped import Scraped
 
@@ -48,6 +49,10 @@ def test_the_selected_series_of_a_query() -> None:
     assert series_of(query) == selected
     with pytest.raises(ValueError, match="parenthesis"):
         series_of("sum(rate(")
+
+
+def test_every_metric_that_is_kept_for_alerts_is_exposed(ingest: Scraped, processor: Scraped) -> None:
+    assert ingest.names | processor.names >= KEPT
 
 
 def test_every_series_that_a_query_selects_is_exposed(ingest: Scraped, processor: Scraped) -> None:

@@ -1,0 +1,1 @@
+"""Alerts: the rules of `deploy/prometheus/rules.yaml`, evaluated over the samples that the services keep in Redis."""
