@@ -1,7 +1,9 @@
 """Assemble the ingest: routes, services, error answers and OpenAPI, and the ASGI wrappers around them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial, reduce
 from importlib.metadata import PackageNotFoundError, version
@@ -48,6 +50,7 @@ from ingest_service.routes import (
     monitoring,
     openai,
     peaks,
+    queue,
     session,
     submit,
     transcript,
@@ -56,13 +59,19 @@ from ingest_service.routes import (
     usage,
     webhooks,
 )
+from ingest_service.routes.monitoring import metrics_text
 from ingest_service.routes.options import answering_options
-from ingest_service.services import Services, open_services
+from ingest_service.services import Services, backlog_reader, open_services
 from ingest_service.settings import IngestSettings
 from ingest_service.telemetry.metrics import LOOP_LAG, METRIC_REGISTRY, POOL
 from ingest_service.telemetry.traces import uploads_traced
 from shared.blobs.blob_store import BlobStore
+from shared.run_beside import run_beside
+from shared.telemetry.keep_samples import SampleKeeper
 from shared.telemetry.process_gauges import watching_loop_lag
+from shared.telemetry.samples import INGEST_JOB
+
+FIRST_SAMPLE_AFTER_S = 10.0
 
 RESOURCES = (
     submit,
@@ -79,6 +88,7 @@ RESOURCES = (
     keys,
     session,
     usage,
+    queue,
     monitoring,
     docs,
 )
@@ -105,7 +115,10 @@ def create_app(settings: IngestSettings, stopping: asyncio.Event | None = None) 
         OUTAGES.forget()
         async with open_services(settings, blobs, stopping or asyncio.Event()) as services:
             app.state.services = services
-            async with watching_loop_lag(LOOP_LAG, lambda: POOL.sample(services.database.pool)):
+            async with (
+                watching_loop_lag(LOOP_LAG, lambda: POOL.sample(services.database.pool)),
+                run_beside(_sampling(settings, services)),
+            ):
                 with uploads_traced(settings.otlp_url.reveal(), settings.trace_sample):
                     yield
 
@@ -166,6 +179,16 @@ def _wrappers(settings: IngestSettings, app: Litestar) -> list[Callable[[ASGIApp
         partial(with_upload_fast_path, services=lambda: _services(state)),
         partial(with_head, routes=app),
     ]
+
+
+def _sampling(settings: IngestSettings, services: Services) -> Coroutine[None, None, None]:
+    """Keep samples of the metrics, one for all processes that share a metrics folder. Scrapes have another reader."""
+    name = settings.port or Path(settings.metrics_dir).name or os.getpid()
+    instance = f"{socket.gethostname()}:{name}"
+    keeper = SampleKeeper(
+        services.redis, INGEST_JOB, instance, partial(metrics_text, backlog_reader(services.database))
+    )
+    return keeper.run(first_after_s=FIRST_SAMPLE_AFTER_S)
 
 
 def _services(state: State) -> Services:

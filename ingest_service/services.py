@@ -12,11 +12,13 @@ from typing import Any
 import msgspec
 from redis.asyncio import Redis
 
+from ingest_service.alerts.reader import AlertReader
 from ingest_service.auth.key_cache import KeyCache, find_keys
 from ingest_service.auth.key_listener import listening_for_key_changes
 from ingest_service.database import POOL_SIZE, Database
 from ingest_service.errors import OutageError
 from ingest_service.installed_models import InstalledModels
+from ingest_service.jobs.backlog import BacklogByTenant
 from ingest_service.jobs.cancel import cancel_abandoned
 from ingest_service.jobs.events import JobWatcher
 from ingest_service.jobs.queries import JobReader
@@ -70,6 +72,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     key_cache: KeyCache
     limits: TenantLimits
     backlog: BacklogReader
+    backlog_by_tenant: BacklogByTenant
+    alerts: AlertReader
     models: Models
     wait_max_s: float
     max_upload_bytes: int
@@ -159,7 +163,9 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
             windows=windows,
             key_cache=key_cache,
             limits=limits,
-            backlog=_backlog_reader(database),
+            backlog=backlog_reader(database),
+            backlog_by_tenant=BacklogByTenant(database, jobs.queue, settings.ingest_processes),
+            alerts=AlertReader(redis),
             models=Models(settings.model_aliases, lambda: installed_models.names or ()),
             wait_max_s=settings.wait_max_s,
             max_upload_bytes=settings.max_upload_bytes,
@@ -184,7 +190,7 @@ async def _cancel(database: Database, notifier: DispatchNotifier, key: JobKey) -
     await cancel_abandoned(database, notifier, key.tenant, str(key.job_id))
 
 
-def _backlog_reader(database: Database) -> BacklogReader:
+def backlog_reader(database: Database) -> BacklogReader:
     """The ingest also reports the backlog, since there may be no processor that does."""
 
     async def rows(query: str) -> Sequence[Mapping[str, Any]] | None:

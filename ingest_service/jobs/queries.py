@@ -116,7 +116,7 @@ class JobReader:
 
     def __init__(self, database: Database, processes: int = 1, interactive_share: float = INTERACTIVE_SHARE) -> None:
         self._database = database
-        self._queue = QueueReader(database, processes, interactive_share)
+        self.queue = QueueReader(database, processes, interactive_share)
 
     async def get(self, tenant: str, job_id: str) -> JobView:
         """Return the client's view of a job."""
@@ -151,7 +151,7 @@ class JobReader:
 
     async def _queue_for(self, rows: Sequence[Any]) -> Queue | None:
         """Read the queue only if one of the jobs is in it."""
-        return await self._queue.read() if any(row["status"] == JobStatus.QUEUED for row in rows) else None
+        return await self.queue.read() if any(row["status"] == JobStatus.QUEUED for row in rows) else None
 
     async def _row(self, query: str, tenant: str, job_id: str) -> Any:
         parsed = parse_job_id(job_id)

@@ -28,6 +28,7 @@ TAGS = {
     "keys": "API keys of a tenant",
     "session": "Sign a browser in with an API key",
     "usage": "What a tenant used, by day",
+    "queue": "What waits, runs and failed, and the alerts that fire",
     "monitoring": "Health and metrics",
 }
 

@@ -134,6 +134,7 @@ AUDIO: Specs = {
 }
 
 
+ALERTS: Specs = ACCESS | problems("database_unavailable")  # the database has the keys
 METRICS: Specs = {
     200: ResponseSpec(str, generate_examples=False, description="Metrics as Prometheus text", media_type="text/plain"),
     **ACCESS,

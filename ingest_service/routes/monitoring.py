@@ -13,6 +13,7 @@ from ingest_service.routes.usage import read_usage
 from ingest_service.services import Services
 from ingest_service.telemetry.metrics import METRIC_REGISTRY
 from shared.schemas.api import DayOfUsage
+from shared.telemetry.backlog import BacklogReader
 from shared.telemetry.expose_metrics import MEDIA_TYPE, expose_metrics
 from shared.telemetry.metric_registry import MetricRegistry
 
@@ -67,9 +68,14 @@ async def get_metrics(caller: NamedDependency[Caller], services: NamedDependency
     """
     if not caller.operates:
         return Response(await _of_tenant(services, caller.tenant), media_type=MEDIA_TYPE)
-    backlog = await services.backlog.text()
+    return Response(await metrics_text(services.backlog), media_type=MEDIA_TYPE)
+
+
+async def metrics_text(reader: BacklogReader) -> str:
+    """Return the metrics of all processes that share the metrics folder, and the backlog."""
+    backlog = await reader.text()
     numbers = await asyncio.to_thread(METRIC_REGISTRY.sums)  # reads files
-    return Response(expose_metrics(METRIC_REGISTRY.families, numbers) + backlog, media_type=MEDIA_TYPE)
+    return expose_metrics(METRIC_REGISTRY.families, numbers) + backlog
 
 
 async def _of_tenant(services: Services, tenant: str) -> str:

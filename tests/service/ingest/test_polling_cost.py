@@ -12,7 +12,17 @@ import pytest
 import pytest_asyncio
 
 import ingest_service.jobs
-from ingest_service.jobs import queries, redrive, rows, transcript_edits, views, wait_estimate, webhooks, work
+from ingest_service.jobs import (
+    backlog,
+    queries,
+    redrive,
+    rows,
+    transcript_edits,
+    views,
+    wait_estimate,
+    webhooks,
+    work,
+)
 from ingest_service.jobs.wait_estimate import EXACT_JOBS
 from shared.ids import new_id
 from shared.schemas.states import JobStatus
@@ -62,6 +72,10 @@ def arguments(job_id: Any) -> dict[str, tuple[str, list[Any]]]:
         "transcript_edits.VERSIONS": (transcript_edits.VERSIONS, of_job),
         "transcript_edits.ONE_VERSION": (transcript_edits.ONE_VERSION, [*of_job, None]),
         "transcript_edits.LATEST": (transcript_edits.LATEST, of_task),
+        "backlog.ENDED": (backlog.ENDED, ["default"]),
+        "backlog.ENDED_BY_MINUTE": (backlog.ENDED_BY_MINUTE, ["default", 24]),
+        "backlog.STARTED": (backlog.STARTED, [0.001]),
+        "backlog.OLDEST": (backlog.OLDEST, [["default"]]),
         "wait_estimate.PACE": (wait_estimate.PACE, []),
         "wait_estimate.CHUNKS": (wait_estimate.CHUNKS, []),
         "wait_estimate.INTERACTIVE": (wait_estimate.INTERACTIVE, []),

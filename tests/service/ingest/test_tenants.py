@@ -66,6 +66,9 @@ NEEDED = {
     ("GET", "/v1/keys"): OBSERVE,
     ("DELETE", "/v1/keys/{key_id}"): ADMIN,
     ("GET", "/v1/usage"): READ,
+    ("GET", "/v1/queue"): READ,
+    ("GET", "/v1/queue/history"): READ,
+    ("GET", "/v1/alerts"): READ,
     ("POST", "/v1/webhooks/secret/rotate"): ADMIN,
     ("GET", "/metrics"): OBSERVE,
 }

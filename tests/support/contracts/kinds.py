@@ -24,7 +24,7 @@ from processor_service.maintenance.dead_letters import Projected
 from processor_service.models.cache import Receipt
 from processor_service.tasks.outcomes import ChunkInput
 from shared.queue.dispatch import Dispatch, arq_payload
-from shared.schemas import api, transcript, transcript_edits
+from shared.schemas import api, queue_view, transcript, transcript_edits
 from shared.schemas.audio_tracks import AudioTrack
 from shared.schemas.failures import DeadLetter, Failure, FailureCode, StoredFailure
 from shared.schemas.options import JobOptions, SubmitOptions
@@ -34,6 +34,7 @@ from shared.schemas.transcript import ResultWarning, Transcript, WarningCode
 from shared.schemas.webhook_events import DeliveryInput, EventType, WebhookEvent, event_body, event_id
 from shared.schemas.windows import Window, WindowSegment
 from shared.secret import Secret, decode_secret, encode_secret
+from shared.telemetry.samples import Sample
 
 JOB_ID = UUID("01990000-0000-7000-8000-000000000001")
 TASK_ID = UUID("01990000-0000-7000-8000-000000000002")
@@ -235,6 +236,7 @@ KINDS: dict[str, Kind] = {
     ),
     "redis headrace:dead-letters": _kind(DEAD_LETTER),
     "redis headrace:dead-letters:projected": _kind(Projected(length=3, fingerprint="ab")),
+    "redis headrace:samples:*, uncompressed": _kind(Sample(1.5, {'a{b="c"}': 2.5}), write=msgpack),
     "redis headrace:windows:*": _kind(
         Window(chunk=1, number=2, segments=(WindowSegment(start=0.5, end=2.0, text="Grüße"),), is_last=True),
         write=msgpack,
@@ -341,6 +343,42 @@ KINDS: dict[str, Kind] = {
     "api edits": _kind(
         transcript_edits.EditVersionView(
             **EDIT_VERSION, speakers=EDITS.speakers, words=EDITS.words, segments=EDITS.segments
+        )
+    ),
+    "api queue": _kind(
+        queue_view.QueueView(
+            tasks=1,
+            running=2,
+            audio_seconds=3.5,
+            oldest_task_s=4.5,
+            slots=queue_view.Slots(busy=2, total=4),
+            tenants=(
+                queue_view.TenantBacklog(
+                    tenant="acme", tasks=1, running=2, audio_seconds=3.5, oldest_task_s=4.5, fair_share=0.5
+                ),
+            ),
+            more_tenants=1,
+            last_hour=queue_view.LastHour(
+                audio_seconds=1.5,
+                real_time_factor=2.5,
+                jobs_completed=3,
+                jobs_failed=1,
+                failure_rate=0.25,
+                uploads=4,
+                webhooks=queue_view.WebhookOutcomes(delivered=1, refused=2, no_answer=3, blocked=4, unsigned=5),
+            ),
+        )
+    ),
+    "api queue history": _kind(queue_view.QueueHistory(step_s=60, from_=AT, series={"uploads": (1.5, None)})),
+    "api alerts": _kind(
+        queue_view.AlertList(
+            alerts=(
+                queue_view.Alert(
+                    name="A", severity="page", summary="s", runbook="r", labels={"a": "b"}, since=AT, value=1.5
+                ),
+            ),
+            not_evaluated=(queue_view.UnevaluatedAlert(name="B", reason="r"),),
+            evaluated_at=AT,
         )
     ),
     "api problem": _kind(api.Problem(type="about:x", title="t", status=400, code="invalid_option", detail="d")),

@@ -18,7 +18,7 @@ from shared.queue.task_costs import cost_s
 from shared.schemas.failures import DEAD_LETTER_LIST
 from shared.schemas.states import JobStatus, Stage, TaskKind, TaskState
 from shared.schemas.webhook_events import EventType, event_id
-from shared.telemetry import traces
+from shared.telemetry import day_history, samples, traces
 
 ID = UUID("01990000-0000-7000-8000-000000000001")
 
@@ -45,6 +45,13 @@ def names() -> dict[str, object]:
             announced_models.ANNOUNCES.decode(),
         ],
         "redis key of windows": [window_feed.KEY_PREFIX, window_feed.FIELD.decode()],
+        "redis keys of samples": [
+            samples.INSTANCES_KEY,
+            samples.samples_key(samples.PROCESSOR_JOB, "i"),
+            day_history.hour_key(9),
+            day_history.field(61, day_history.BACKLOG_TASKS),
+            list(day_history.NAMES),
+        ],
         "redis lists": [DEAD_LETTER_LIST, PROJECTED],
         "arq function": messages.ARQ_FUNCTION,
         "arq id": Dispatch(ID, 3, TaskKind.CHUNK).arq_id,

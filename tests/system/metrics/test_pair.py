@@ -1,8 +1,11 @@
 """The metrics of both services after a completed job, a failed job and a rejected upload."""
 
 import re
+from typing import Any
 
 from ingest_service.problem_types import PROBLEM_TYPES
+from tests.support.ingest.serving import until
+from tests.support.metrics.pair import Pair
 from tests.support.metrics.scraped import Scraped
 
 NAME = re.compile(r"headrace_(ingest|processor|record|backlog|dead_letters)_[a-z_]+")
@@ -75,3 +78,19 @@ def test_both_expose_the_backlog(ingest: Scraped, processor: Scraped) -> None:
         assert scraped.get("headrace_record_readable") == 1
         assert scraped.get("headrace_backlog_tasks", kind="prepare", state="running") == 0
         assert scraped.get("headrace_backlog_audio_seconds", kind="chunk", state="dispatched") == 0
+
+
+async def test_the_samples_of_both_reach_the_queue_and_the_alerts(pair: Pair) -> None:
+    async def answer(path: str) -> dict[str, Any]:
+        async with pair.client.http.get(path) as response:
+            body: dict[str, Any] = await response.json()
+            assert response.status == 200, body
+            return body
+
+    async def is_sampled() -> bool:
+        slots = (await answer("/v1/queue"))["slots"]
+        uploads = (await answer("/v1/queue/history?hours=1"))["series"]["uploads"]
+        return bool(slots and slots["total"] == 1 and any(value is not None for value in uploads))
+
+    await until(is_sampled, timeout_s=90)
+    assert (await answer("/v1/alerts"))["alerts"] == []

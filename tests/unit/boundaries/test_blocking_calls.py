@@ -28,7 +28,8 @@ ALLOWED = {
 FOR_TESTS = {"failpoint"}  # touches files only when a test orders a fault
 # Coroutine → why it may use the shared threads.
 SHARED_THREADS = {
-    "ingest_service/routes/monitoring.py get_metrics": "reads metrics files; no upload uses these threads",
+    "ingest_service/alerts/reader.py _evaluate": "reads the rules once, and computes; no upload uses these threads",
+    "ingest_service/routes/monitoring.py metrics_text": "reads metrics files; no upload uses these threads",
     "shared/blobs/blob_store.py download": "only the processor downloads files",
     "shared/blobs/bucket.py _parts": "only the processor stores files",
 }
