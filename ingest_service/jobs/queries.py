@@ -20,8 +20,8 @@ from shared.schemas.states import JobStatus
 # Columns by name: after a migration adds one, Postgres would refuse statements that were prepared with a star.
 JOB_COLUMNS = """
     id, tenant, status, stage, generation, metadata, filename, container, source_bytes, source_sha256, duration_s,
-    sample_rate_hz, channels, tracks, chunk_count, interactive, warnings, error_code, error_message, created_at,
-    started_at, completed_at, erased_at
+    sample_rate_hz, channels, tracks, chunk_count, interactive, options, warnings, error_code, error_message,
+    created_at, started_at, completed_at, erased_at
 """
 # The jobs of `page`, with facts of their tasks and of the queue. An attempt counts when it begins. Deliveries do not
 # count. Only the heads of the tenant's two queues are read, once for all jobs of the page, however long the queues are.

@@ -15,6 +15,7 @@ from ingest_service.jobs.wait_estimate import Queue, estimated_wait_s
 from shared.queue.backlogs import QueuePosition
 from shared.schemas.api import AudioFacts, JobEvent, JobView, Links, ProblemInJob
 from shared.schemas.audio_tracks import AudioTrack
+from shared.schemas.options import INTERNAL_OPTIONS
 from shared.schemas.states import JOB_TERMINAL, JobStatus, Stage
 from shared.schemas.transcript import ResultWarning
 
@@ -42,6 +43,7 @@ def show_job(row: Mapping[str, Any], queue: Queue | None) -> JobView:
         next_attempt_at=next_attempt_at(row),
         warnings=msgspec.json.decode(row["warnings"], type=tuple[ResultWarning, ...]),
         error=error_of(row),
+        options=options_of(row),
         metadata=None if row["metadata"] is None else msgspec.Raw(row["metadata"].encode()),
         links=Links.of(row["id"]),
     )
@@ -111,6 +113,12 @@ def error_of(row: Mapping[str, Any]) -> ProblemInJob | None:
     """Return why the job failed, or None."""
     code = row["error_code"]
     return ProblemInJob(code=code, message=row["error_message"] or "") if code else None
+
+
+def options_of(row: Mapping[str, Any]) -> dict[str, str | int | bool]:
+    """Return the options of the submission that differ from their defaults."""
+    stored = msgspec.json.decode(row["options"], type=dict[str, Any])
+    return {name: value for name, value in stored.items() if name not in INTERNAL_OPTIONS and value is not None}
 
 
 # The state of a job for its event stream. Tasks are read only for states that have progress, so that thousands of

@@ -87,6 +87,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     next_attempt_at: dt.datetime | None
     warnings: tuple[ResultWarning, ...]
     error: ProblemInJob | None
+    options: dict[str, str | int | bool] = {}  # those that differ from their defaults; never the webhook's URL
     metadata: Any
     links: Links
 

@@ -48,6 +48,24 @@ async def test_a_queued_job(ingest: Ingest) -> None:
     assert (await ingest.get(f"/v1/jobs/{first}"))[1]["queue_position"] == 1
 
 
+async def test_a_job_shows_its_options_but_neither_secrets_nor_the_url_of_its_webhook(ingest: Ingest) -> None:
+    secret = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    job_id = await ingest.submit(
+        wav(), language="en", denoise="false", webhook_url="http://example.com/?token=x", webhook_secret=secret
+    )
+    await ingest.sql(
+        "UPDATE jobs SET options = (options::jsonb || $2::jsonb)::json WHERE id = $1",
+        job_id,
+        '{"stream_windows": true}',
+    )
+    _, job = await ingest.get(f"/v1/jobs/{job_id}")
+    assert job["options"] == {"language": "en", "denoise": False}
+    assert "token" not in str(job)
+    assert "whsec_" not in str(job)
+    plain = await ingest.submit(wav())
+    assert (await ingest.get(f"/v1/jobs/{plain}"))[1]["options"] == {}
+
+
 async def test_a_completed_job(ingest: Ingest) -> None:
     job_id = await ingest.submit(wav())
     await complete(ingest, job_id)

@@ -168,6 +168,7 @@ JOB_VIEW = api.JobView(
     next_attempt_at=LATER,
     warnings=WARNINGS,
     error=api.ProblemInJob(code="timeout", message="Why."),
+    options={"language": "de", "denoise": False},
     metadata={"a": [1]},
     links=api.Links.of(JOB_ID),
 )
