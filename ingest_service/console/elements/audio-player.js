@@ -3,6 +3,7 @@
 import { ConsoleElement, define, html, nothing, signal } from "../element.js";
 import { formatClock } from "../format.js";
 import { strings } from "../strings.js";
+import { icon } from "./icons.js";
 
 const SPEEDS = [0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 3];
 const STEP_S = 5;
@@ -139,7 +140,7 @@ export class AudioPlayer extends ConsoleElement {
           @click=${() => this.step(-STEP_S)}><span aria-hidden="true">−${STEP_S}</span></button>
         <button type="button" class="player-button player-play" title=${text.shortcut}
           aria-label=${this.#isPlaying.value ? text.pause : text.play} @click=${() => this.toggle()}>
-          <span class=${this.#isPlaying.value ? "icon-pause" : "icon-play"} aria-hidden="true"></span></button>
+          ${icon(this.#isPlaying.value ? "pause" : "play")}</button>
         <button type="button" class="player-button" title=${text.forward(STEP_S)} aria-label=${text.forward(STEP_S)}
           @click=${() => this.step(STEP_S)}><span aria-hidden="true">+${STEP_S}</span></button>
         <span class="player-clock">${formatClock(this.#second.value)}<span class="quiet"> / ${formatClock(this.#length)}</span></span>

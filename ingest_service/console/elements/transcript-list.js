@@ -14,17 +14,23 @@ const COLUMN_PX = 8.2; // the mean width of a letter
 
 export class TranscriptList {
   #rows = new Map(); // row → its element
+  #unmeasured = new Set(); // rows whose height may have changed
   #geometry = new ListGeometry([]);
   #template = () => nothing;
-  #isMeasuring = false;
 
-  /** @param {HTMLElement} scroller what scrolls @param {HTMLElement} sizer its only child, which has the list's height */
-  constructor(scroller, sizer, signal) {
+  /**
+   * @param {HTMLElement} scroller what scrolls
+   * @param {HTMLElement} sizer its only child, which has the list's height
+   * @param {() => void} shown called when rows have come into the document
+   * @param {AbortSignal} signal ends the listening
+   */
+  constructor(scroller, sizer, shown, signal) {
     this.scroller = scroller;
     this.sizer = sizer;
+    this.shown = shown;
     let width = 0;
     const sizes = new ResizeObserver(() => {
-      if (scroller.clientWidth !== width) this.#measureAll();
+      if (scroller.clientWidth !== width) this.#measureAll(); // the lines break elsewhere
       width = scroller.clientWidth;
       this.show();
     });
@@ -40,19 +46,23 @@ export class TranscriptList {
     this.#geometry = new ListGeometry(texts.map((text) => estimateHeight(text, columns, LINE_PX, ROW_FRAME_PX)));
     for (const element of this.#rows.values()) element.remove();
     this.#rows.clear();
+    this.#unmeasured.clear();
+    this.sizer.style.height = `${this.#geometry.total}px`;
     this.show();
   }
 
   /** Render the rows that are in the document again: what their template reads has changed. */
   refresh() {
-    for (const [row, element] of this.#rows) render(this.#template(row), element);
+    for (const row of this.#rows.keys()) this.refreshRow(row);
     this.#measure();
   }
 
   /** Render one row again, if it is in the document. */
   refreshRow(row) {
     const element = this.#rows.get(row);
-    if (element) render(this.#template(row), element);
+    if (!element) return;
+    render(this.#template(row), element);
+    this.#unmeasured.add(row);
   }
 
   /** Bring the rows into the document that the view shows, and take the others out. */
@@ -62,7 +72,9 @@ export class TranscriptList {
     const { first, end } = this.#geometry.visible(scrollTop, clientHeight, MARGIN_PX);
     this.#removeOutside(first, end);
     for (let row = first; row < end; row++) if (!this.#rows.has(row)) this.#insert(row);
+    if (!this.#unmeasured.size) return;
     this.#measure();
+    this.shown();
   }
 
   /** Scroll so that a row is at `share` of the view's height, and bring it into the document. */
@@ -93,10 +105,17 @@ export class TranscriptList {
     element.setAttribute("role", "listitem");
     element.setAttribute("aria-posinset", row + 1);
     element.setAttribute("aria-setsize", this.#geometry.count);
-    const next = [...this.#rows.keys()].filter((other) => other > row).sort((a, b) => a - b)[0];
-    this.sizer.insertBefore(element, next === undefined ? null : this.#rows.get(next));
-    this.#rows.set(row, element);
     render(this.#template(row), element);
+    this.sizer.insertBefore(element, this.#elementAfter(row));
+    this.#rows.set(row, element);
+    this.#unmeasured.add(row);
+  }
+
+  /** The rows are in the document in their order, for the keyboard and for screen readers. */
+  #elementAfter(row) {
+    let next = null;
+    for (const other of this.#rows.keys()) if (other > row && (next === null || other < next)) next = other;
+    return next === null ? null : this.#rows.get(next);
   }
 
   #removeOutside(first, end) {
@@ -105,26 +124,28 @@ export class TranscriptList {
       if (element.contains(document.activeElement)) this.scroller.focus({ preventScroll: true });
       element.remove();
       this.#rows.delete(row);
+      this.#unmeasured.delete(row);
     }
   }
 
-  /** Measure the rows and put each in its place. What is at the top of the view stays there. */
+  /** Measure the new rows and put each row in its place. What is at the top of the view stays there. */
   #measure() {
-    if (this.#isMeasuring) return;
-    this.#isMeasuring = true;
+    if (!this.#unmeasured.size) return;
     const { scroller } = this;
-    const anchor = this.firstInView;
-    const hidden = scroller.scrollTop - this.#geometry.offsetOf(anchor);
-    const heights = [...this.#rows].map(([row, element]) => [row, element.getBoundingClientRect().height]);
-    const changes = heights.map(([row, height]) => this.#geometry.setHeight(row, height));
+    const { scrollTop } = scroller;
+    const anchor = this.#geometry.rowAt(scrollTop);
+    const hidden = scrollTop - this.#geometry.offsetOf(anchor);
+    const heights = [...this.#unmeasured].map((row) => [row, this.#rows.get(row)?.getBoundingClientRect().height]);
+    this.#unmeasured.clear();
+    for (const [row, height] of heights) if (height) this.#geometry.setHeight(row, height);
     this.sizer.style.height = `${this.#geometry.total}px`;
     for (const [row, element] of this.#rows) element.style.transform = `translateY(${this.#geometry.offsetOf(row)}px)`;
     const top = this.#geometry.offsetOf(anchor) + hidden;
-    if (changes.some(Boolean) && Math.abs(top - scroller.scrollTop) > 0.5) scroller.scrollTop = top;
-    this.#isMeasuring = false;
+    if (Math.abs(top - scrollTop) > 0.5) scroller.scrollTop = top;
   }
 
   #measureAll() {
-    if (this.#rows.size) this.#measure();
+    for (const row of this.#rows.keys()) this.#unmeasured.add(row);
+    this.#measure();
   }
 }

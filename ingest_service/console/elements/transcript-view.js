@@ -37,7 +37,7 @@ export class TranscriptView extends ConsoleElement {
 
   rendered() {
     if (this.#list || !this.#scroller) return;
-    this.#list = new TranscriptList(this.#scroller, this.#scroller.firstElementChild, this.signal);
+    this.#list = new TranscriptList(this.#scroller, this.#scroller.firstElementChild, () => this.#light(), this.signal);
     this.#setRows();
     this.#leaveWhenScrolled();
   }
@@ -101,7 +101,6 @@ export class TranscriptView extends ConsoleElement {
     if (!this.#list || !index) return;
     const texts = rows.map(({ first, end }) => index.text.slice(first, end).join(""));
     untracked(() => this.#list.setRows(texts, (row) => this.#row(row)));
-    this.#light();
   }
 
   #refresh() {
@@ -132,7 +131,6 @@ export class TranscriptView extends ConsoleElement {
 
   #reveal(word, share) {
     this.#list.reveal(rowOf(this.#rows.peek(), word), share);
-    this.#light();
   }
 
   #keepInView(word) {

@@ -54,9 +54,9 @@ class PageJob extends ConsoleElement {
     if (!job.value) return html`<page-header .heading=${text.title}></page-header><p class="quiet-text" role="status">${strings.app.loading}</p>`;
     return html`
       <page-header .heading=${nameOf(job.value)} .actions=${this.#actions(job.value)}></page-header>
-      <div class="stack">
+      <div class="stack job">
         <p class="job-line">${this.#line(job.value)}</p>
-        <error-note .error=${this.#actionError.value}></error-note>
+        ${this.#actionError.value ? html`<error-note .error=${this.#actionError.value}></error-note>` : nothing}
         ${this.#state(job.value)}
         ${this.#recording(job.value)}
         <div class="job-columns">
