@@ -221,6 +221,7 @@ export const strings = {
       silence: "Pause",
       chunks: (count) => `${count} chunks`,
       warnings: "Warning",
+      mark: (lines) => (lines.length > 1 ? [`${lines.length} warnings`, ...lines] : lines).join("\n"),
       noPeaks: "No waveform is stored for this job.",
       zoom: "Zoom",
       zoomIn: "Zoom in",

@@ -42,7 +42,13 @@ def test_module(name: str) -> None:
 
 def snippets(**job: Any) -> dict[str, str]:
     """Return the snippets that the page shows for a job."""
-    defaults = {"origin": "http://h:1", "filename": "a.wav", "format": "wav", "options": {}, "metadata": None}
+    defaults: dict[str, Any] = {
+        "origin": "http://h:1",
+        "filename": "a.wav",
+        "format": "wav",
+        "options": {},
+        "metadata": None,
+    }
     script = f"""
         import {{ snippetsOf }} from {json.dumps(str(MODULES / "snippets.js"))};
         process.stdout.write(JSON.stringify(snippetsOf({json.dumps(defaults | job)})));
@@ -59,7 +65,8 @@ def words_of(snippet: str) -> list[str]:
 
 def literals(snippet: str) -> list[str]:
     """Return the strings in a Python snippet, in order."""
-    return [node.value for node in ast.walk(ast.parse(snippet)) if isinstance(node, ast.Constant) and node.value]
+    nodes = (node.value for node in ast.walk(ast.parse(snippet)) if isinstance(node, ast.Constant))
+    return [value for value in nodes if isinstance(value, str)]
 
 
 @pytest.mark.parametrize("text", NASTY)

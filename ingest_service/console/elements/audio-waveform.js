@@ -98,7 +98,8 @@ export class AudioWaveform extends ConsoleElement {
   }
 
   #mark({ warnings }) {
-    const text = warnings.map((one) => strings.job.warningLine(one, formatClock(one.start))).join("\n");
+    const lines = warnings.map((one) => strings.job.warningLine(one, formatClock(one.start)));
+    const text = strings.job.wave.mark(lines);
     return html`<button type="button" class="wave-mark" aria-label=${text} data-text=${text}
       @click=${() => this.#seek(warnings[0].start)}><span aria-hidden="true">${warnings.length > 1 ? warnings.length : "!"}</span></button>`;
   }
