@@ -14,12 +14,12 @@ const MARK_PX = 26; // the size of a mark with its distance: marks that are clos
 const ZOOM = 2;
 
 /**
- * Properties: `peaks` (audiowaveform, or null), `duration`, `lanes`, `silences`, `chunks`, `warnings`, `nameOf(label)`.
+ * Properties: `peaks` (audiowaveform, or null), `note` (why there are none), `duration`, `lanes`, `silences`, `chunks`, `warnings`, `nameOf(label)`.
  * Events: `wave-seek` with `{time}`, and `wave-zoomed`, when finer peaks are of use. Method: `showTime(time)`, each frame.
  */
 export class AudioWaveform extends ConsoleElement {
   static properties = {
-    peaks: null, duration: 0, lanes: [], silences: [], chunks: [], warnings: [], nameOf: (label) => label,
+    peaks: null, note: "", duration: 0, lanes: [], silences: [], chunks: [], warnings: [], nameOf: (label) => label,
   };
 
   #view = signal(null); // null: all of it
@@ -81,7 +81,7 @@ export class AudioWaveform extends ConsoleElement {
           <span class="key-silence">${text.silence}</span>
           ${this.chunks.length > 1 ? html`<span class="key-chunk">${text.chunks(this.chunks.length)}</span>` : nothing}
           ${marks.length ? html`<span class="key-warning">${text.warnings}</span>` : nothing}
-          ${this.peaks ? nothing : html`<span>${text.noPeaks}</span>`}
+          ${this.note && !this.peaks ? html`<span>${this.note}</span>` : nothing}
         </span>
         <span class="wave-zoom" role="group" aria-label=${text.zoom}>
           <button type="button" aria-label=${text.zoomOut} title=${text.zoomOut} ?disabled=${!this.#view.value}

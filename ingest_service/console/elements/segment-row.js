@@ -25,11 +25,19 @@ export function segmentRow(view) {
 function segmentHead(view, segment) {
   const { edits, speakers, previous } = view;
   const label = labelOf(edits, segment);
+  const choice = canChoose(view) ? html`<segment-speaker .edits=${edits} .segment=${segment.id} .label=${segment.speaker}
+    .labels=${speakers} .readonly=${false}></segment-speaker>` : nothing;
   const time = html`<button type="button" class="segment-time" tabindex="-1" data-time=${segment.start}
     aria-label=${strings.job.transcript.goTo(formatClock(segment.start))}>${formatClock(segment.start)}</button>`;
-  if (!label || (previous && labelOf(edits, previous) === label)) return time;
+  if (!label || (previous && labelOf(edits, previous) === label)) return html`${time}${choice}`;
   return html`${time}
-    <span class="segment-speaker" data-colour=${colourOf(speakers, label) + 1}>${speaker(view, segment, label)}</span>`;
+    <span class="segment-speaker" data-colour=${colourOf(speakers, label) + 1}>${speaker(view, segment, label)}</span>${choice}`;
+}
+
+/** The segment that the keyboard is at can be given to another speaker. */
+function canChoose({ row, cursor, isCursorSet, edits, readonly, speakers }) {
+  const isHere = isCursorSet && cursor >= row.first && cursor < row.end;
+  return isHere && edits && !readonly && edits.shown !== "machine" && speakers.length > 0;
 }
 
 function labelOf(edits, segment) {

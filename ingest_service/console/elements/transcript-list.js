@@ -53,16 +53,18 @@ export class TranscriptList {
 
   /** Render the rows that are in the document again: what their template reads has changed. */
   refresh() {
-    for (const row of this.#rows.keys()) this.refreshRow(row);
-    this.#measure();
+    this.refreshRows(...this.#rows.keys());
   }
 
-  /** Render one row again, if it is in the document. */
-  refreshRow(row) {
-    const element = this.#rows.get(row);
-    if (!element) return;
-    render(this.#template(row), element);
-    this.#unmeasured.add(row);
+  /** Render some rows again, if they are in the document. */
+  refreshRows(...rows) {
+    for (const row of rows) {
+      const element = this.#rows.get(row);
+      if (!element) continue;
+      render(this.#template(row), element);
+      this.#unmeasured.add(row);
+    }
+    this.#measure();
   }
 
   /** Bring the rows into the document that the view shows, and take the others out. */

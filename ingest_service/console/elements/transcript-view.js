@@ -28,6 +28,7 @@ export class TranscriptView extends ConsoleElement {
   #list = null;
   #said = -1; // the word that is said
   #cursor = 0; // the word that the keyboard is at
+  #isCursorSet = false; // by the user
   #time = 0;
 
   connected() {
@@ -115,7 +116,8 @@ export class TranscriptView extends ConsoleElement {
       row: rows[at], transcript: this.transcript, index: this.#index.peek(), shown: this.#shown.peek().text,
       isFirst: at === 0 || rows[at - 1].segment !== rows[at].segment,
       previous: this.transcript.segments[rows[at].segment - 1], edits: this.edits, readonly: this.readonly,
-      speakers: this.speakers, matches: this.#matches.peek(), match, editing: this.#editing.peek(), cursor: this.#cursor,
+      speakers: labelsOf(this.speakers, this.edits), matches: this.#matches.peek(), match, editing: this.#editing.peek(), cursor: this.#cursor,
+      isCursorSet: this.#isCursorSet,
     });
   }
 
@@ -155,7 +157,7 @@ export class TranscriptView extends ConsoleElement {
   }
 
   #seek(word) {
-    this.#cursor = word;
+    this.#setCursor(word);
     this.#seekTime(this.#index.peek().start[word]);
   }
 
@@ -178,17 +180,22 @@ export class TranscriptView extends ConsoleElement {
     event.preventDefault();
   }
 
+  /** Make a word the one that Tab reaches. */
+  #setCursor(word) {
+    const rows = [this.#cursor, word].map((one) => rowOf(this.#rows.peek(), one));
+    this.#cursor = word;
+    this.#isCursorSet = true;
+    this.#list.refreshRows(...new Set(rows));
+    this.#light();
+  }
+
   /** Put the keyboard at a word. */
   #moveTo(word) {
     if (word === null) return false;
     this.#isFollowing.value = false;
-    const before = this.#cursor;
-    this.#cursor = word;
     const row = rowOf(this.#rows.peek(), word);
     if (!this.#list.isInView(row)) this.#list.reveal(row, 0.4);
-    this.#list.refreshRow(rowOf(this.#rows.peek(), before));
-    this.#list.refreshRow(row);
-    this.#light();
+    this.#setCursor(word);
     this.#nodeOf(word)?.focus({ preventScroll: true });
     this.#nodeOf(word)?.scrollIntoView({ block: "nearest" });
     return true;
@@ -197,7 +204,7 @@ export class TranscriptView extends ConsoleElement {
   #edit(word) {
     if (word < 0 || this.readonly || !this.edits || this.edits.shown === "machine") return;
     this.#isFollowing.value = false;
-    this.#cursor = word;
+    this.#setCursor(word);
     this.#editing.value = word;
   }
 
@@ -235,8 +242,8 @@ export class TranscriptView extends ConsoleElement {
     const match = this.#matches.peek()[number];
     if (!match) return;
     this.#isFollowing.value = false;
-    this.#cursor = match.first;
     this.#reveal(match.first);
+    this.#setCursor(match.first);
   }
 
   #closeFind() {
@@ -266,22 +273,25 @@ function isSeen(node, scroller) {
   return box.top >= view.top && box.bottom <= view.bottom - view.height * 0.1;
 }
 
+/** Return all labels: those of corrections have the last colours. */
+function labelsOf(speakers, edits) {
+  return edits ? [...new Set([...speakers, ...edits.newLabels])] : speakers;
+}
+
 /** Return the index with the words as they are shown: times are the machine's. */
 function withEdits(index, transcript, edits) {
   if (!index || !edits) return index;
-  edits.revision.value; // eslint: read, so that a change makes a new index
+  if (edits.revision.value === 0) return index; // read, so that a change makes a new index
   const text = index.text.slice();
   transcript.segments.forEach((segment, at) => {
     if (!edits.changed(segment.id)) return;
-    wordsOf(segment).forEach((word, number) => { text[index.firstOf[at] + number] = shownText(edits, segment, number, word.word); });
+    wordsOf(segment).forEach(({ word }, number) => {
+      const place = index.firstOf[at] + number;
+      const shown = segment.words?.length ? edits.wordText(segment.id, number, word.trim()) : edits.segmentText(segment);
+      text[place] = /^\s*/.exec(index.text[place])[0] + shown.trim();
+    });
   });
   return { ...index, text };
-}
-
-function shownText(edits, segment, number, machine) {
-  if (!segment.words?.length) return edits.segmentText(segment);
-  const text = edits.wordText(segment.id, number, machine.trim());
-  return text === machine.trim() ? machine : machine.replace(machine.trim(), () => text);
 }
 
 define("transcript-view", TranscriptView);

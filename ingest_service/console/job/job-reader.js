@@ -11,6 +11,7 @@ export class JobReader {
   job = signal(null); // a JobView; while it runs with `chunksDone` and `chunkCount` of its events
   transcript = signal(null);
   peaks = signal(null);
+  hasNoPeaks = signal(false); // they are not stored
   work = signal(null);
   error = signal(null); // why there is no job
   resultsError = signal(null);
@@ -115,8 +116,9 @@ export class JobReader {
       await painted();
       const peaks = JSON.parse(text);
       this.peaks.value = { ...peaks, data: Int8Array.from(peaks.data) };
-    } catch {
+    } catch (error) {
       this.#level = this.peaks.value ? "overview" : ""; // without a waveform, the seek bar is still there
+      this.hasNoPeaks.value = error.status === 404;
     }
   }
 

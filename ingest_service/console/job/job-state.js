@@ -16,10 +16,10 @@ export function variantsOf(job, hasTranscript) {
 }
 
 /**
- * Return whether to ask for a transcript. A job that looks for speakers again, and one that failed at it, may still
- * have the former one.
+ * Return whether to ask for a transcript. A job that failed while it looked for speakers again still has the former
+ * one. One that runs is not asked: most run for the first time.
  */
-export const mayHaveTranscript = (job) => job.status === "COMPLETED" || job.options?.diarize === true;
+export const mayHaveTranscript = (job) => job.status === "COMPLETED" || (isOver(job) && job.options?.diarize === true);
 
 /** Return a job with what an event of its stream says. */
 export function withEvent(job, { status, stage, progress, chunks_done: chunksDone, chunk_count: chunkCount }) {

@@ -5,7 +5,7 @@
 
 /**
  * @typedef {object} WordIndex
- * @property {string[]} text what each word says, with the blanks around it
+ * @property {string[]} text what each word says, behind a blank if there is one before it in its segment
  * @property {Float64Array} start seconds
  * @property {Float64Array} end seconds
  * @property {Float32Array} confidence 0 to 1
@@ -31,7 +31,8 @@ export function indexWords(segments) {
   let at = 0;
   words.forEach((some, segment) => {
     index.firstOf[segment] = at;
-    for (const word of some) fill(index, at++, word, segment);
+    const texts = textsOf(segments[segment], some);
+    some.forEach((word, number) => fill(index, at++, { ...word, word: texts[number] }, segment));
   });
   index.firstOf[segments.length] = count;
   return { ...index, ...inOrder(index.start, index.end) };
@@ -50,6 +51,18 @@ function inOrder(start, end) {
 export function wordsOf(segment) {
   if (segment.words?.length) return segment.words;
   return segment.text.trim() ? [{ ...segment, word: segment.text }] : [];
+}
+
+/** Return the words with the blanks between them, which only the segment's text shows: not all scripts have any. */
+function textsOf({ text }, words) {
+  let from = 0;
+  return words.map(({ word }, number) => {
+    const bare = word.trim();
+    const found = text.indexOf(bare, from);
+    const isApart = found < 0 ? true : /\s/.test(text.slice(from, found));
+    if (found >= 0) from = found + bare.length;
+    return number > 0 && isApart ? ` ${bare}` : bare;
+  });
 }
 
 function fill(index, at, word, segment) {

@@ -40,7 +40,6 @@ class PageJob extends ConsoleElement {
   #lanes = computed(() => (this.#transcript.value ? lanesOf(this.#transcript.value) : []));
   #silences = computed(() => (this.#transcript.value ? silencesOf(this.#transcript.value) : []));
   #chunks = computed(() => chunksOf(this.#reader.value?.work.value));
-  #time = 0;
 
   connected() {
     this.#reader.value = new JobReader(this.params.id, this.signal);
@@ -121,7 +120,7 @@ class PageJob extends ConsoleElement {
         <audio-player .jobId=${job.job_id} .duration=${duration} .variants=${variants}
           @player-time=${(event) => this.#timeChanged(event.detail)}></audio-player>
         ${duration ? html`
-          <audio-waveform .peaks=${this.#reader.value.peaks.value} .duration=${duration} .lanes=${this.#lanes.value}
+          <audio-waveform .peaks=${this.#reader.value.peaks.value} .note=${this.#reader.value.hasNoPeaks.value ? text.wave.noPeaks : ""} .duration=${duration} .lanes=${this.#lanes.value}
             .silences=${this.#silences.value} .chunks=${this.#chunks.value} .warnings=${job.warnings}
             @wave-seek=${(event) => this.#seek(event.detail.time)} @wave-zoomed=${() => this.#reader.value.loadDetail()}></audio-waveform>
           <speaker-legend .lanes=${this.#lanes.value}></speaker-legend>` : nothing}
@@ -165,7 +164,6 @@ class PageJob extends ConsoleElement {
 
   /** The player is the clock: each frame it tells the waveform and the text where it is. */
   #timeChanged({ time, playing }) {
-    this.#time = time;
     this.querySelector("audio-waveform")?.showTime(time);
     this.querySelector("transcript-view")?.showTime(time, playing);
   }

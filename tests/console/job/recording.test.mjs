@@ -72,6 +72,8 @@ test("what a job shows and offers", () => {
   assert.deepEqual(variantsOf({ ...job, options: { denoise: false } }, true), ["original"]);
   assert.deepEqual(variantsOf({ ...job, status: "QUEUED", audio: { bytes: null } }, false), []);
   assert.deepEqual([mayHaveTranscript(job), mayHaveTranscript({ ...job, status: "FAILED" })], [true, false]);
+  const diarizes = (status) => mayHaveTranscript({ ...job, status, options: { diarize: true } });
+  assert.deepEqual([diarizes("QUEUED"), diarizes("FAILED")], [false, true]);
   const all = () => true;
   const reads = (scope) => scope === "read";
   const failed = { ...job, status: "FAILED" };

@@ -6,7 +6,7 @@ import { wordAfterKey } from "../../../ingest_service/console/job/keys-of-words.
 import { indexWords, rowOf, rowsOf, wordAt, wordNear } from "../../../ingest_service/console/job/words.js";
 
 const word = (text, start, end, confidence = 0.9) => ({ word: text, start, end, confidence });
-const segment = (words, text = "") => ({
+const segment = (words, text = words.map((one) => one.word).join("")) => ({
   text, words, start: words[0]?.start ?? 0, end: words.at(-1)?.end ?? 0, confidence: 0.8,
 });
 const INDEX = indexWords([
@@ -17,9 +17,17 @@ const INDEX = indexWords([
 ]);
 
 test("a segment without words is one word, and an empty one is none", () => {
-  assert.deepEqual(INDEX.text, [" Hello", " wörld,", " no words ", "これは", "日本語"]);
+  assert.deepEqual(INDEX.text, ["Hello", " wörld,", "no words", "これは", "日本語"]);
   assert.deepEqual([...INDEX.firstOf], [0, 2, 3, 3, 5]);
   assert.deepEqual([...INDEX.segmentOf], [0, 0, 1, 3, 3]);
+});
+
+test("the text of the segment says where blanks are", () => {
+  const words = (text, ...some) => indexWords([segment(some.map((one, at) => word(one, at, at + 1)), text)]).text;
+  assert.deepEqual(words(" And so, my\u00a0friend", "And", "so,", "my", "friend"), ["And", " so,", " my", " friend"]);
+  assert.deepEqual(words("これは日本語 です", "これは", "日本語", "です"), ["これは", "日本語", " です"]);
+  assert.deepEqual(words("a a aa", "a", "a", "aa"), ["a", " a", " aa"]);
+  assert.deepEqual(words("another text", "lost", "text"), ["lost", " text"]);
 });
 
 test("the word of a moment", () => {
