@@ -226,25 +226,31 @@ function fit(canvas, width, height, ratio) {
   canvas.style.height = `${height}px`;
 }
 
-/** Return the colours of the tokens as a canvas takes them. A token may be `light-dark(…)`, so an element resolves it. */
+const CHUNK_TOKENS = {
+  done: "--line-strong", running: "--accent", dead: "--bad", cancelled: "--line", waiting: "--warn", dispatched: "--line",
+};
+
+/** Return the colours of the tokens as a canvas takes them. */
 function readColours(element) {
-  const probe = element.appendChild(document.createElement("i"));
-  probe.hidden = true;
-  const colour = (token) => {
-    probe.style.color = `var(${token})`;
-    return getComputedStyle(probe).color;
+  const lanes = Array.from({ length: COLOURS }, (_, at) => `--speaker-${at + 1}`);
+  const tokens = ["--line-strong", "--accent", "--text-quiet", "--line", "--surface-hover", "--bad", "--warn", ...lanes];
+  const colours = resolved(element, tokens);
+  return {
+    wave: colours["--line-strong"], accent: colours["--accent"], text: colours["--text-quiet"], line: colours["--line"],
+    silence: colours["--surface-hover"], font: `11px ${getComputedStyle(element).fontFamily}`, clock: formatClock,
+    lanes: lanes.map((token) => colours[token]),
+    chunks: Object.fromEntries(Object.entries(CHUNK_TOKENS).map(([state, token]) => [state, colours[token]])),
   };
-  const colours = {
-    wave: colour("--line-strong"), accent: colour("--accent"), text: colour("--text-quiet"), line: colour("--line"),
-    silence: colour("--surface-hover"), font: `11px ${getComputedStyle(element).fontFamily}`, clock: formatClock,
-    lanes: Array.from({ length: COLOURS }, (_, at) => colour(`--speaker-${at + 1}`)),
-    chunks: {
-      done: colour("--line-strong"), running: colour("--accent"), dead: colour("--bad"), cancelled: colour("--line"),
-      waiting: colour("--warn"), dispatched: colour("--line"),
-    },
-  };
-  probe.remove();
-  return colours;
+}
+
+/** A token may be `light-dark(…)`, so elements resolve them; all at once, since each change costs a layout. */
+function resolved(element, tokens) {
+  const group = element.appendChild(document.createElement("i"));
+  group.hidden = true;
+  for (const token of tokens) group.appendChild(document.createElement("i")).style.color = `var(${token})`;
+  const colours = tokens.map((token, at) => [token, getComputedStyle(group.children[at]).color]);
+  group.remove();
+  return Object.fromEntries(colours);
 }
 
 define("audio-waveform", AudioWaveform);

@@ -98,7 +98,7 @@ function firsts(matches) {
 function hint(view, segment, at) {
   const { index } = view;
   const text = strings.job.transcript;
-  const time = formatClock(index.start[at]);
-  if (isEdited(view, segment, at)) return text.editedHint(time, index.text[at].trim());
-  return index.confidence[at] < LOW_CONFIDENCE ? text.lowHint(time, formatPercent(index.confidence[at])) : nothing;
+  const time = () => formatClock(index.start[at]);
+  if (isEdited(view, segment, at)) return text.editedHint(time(), index.text[at].trim());
+  return index.confidence[at] < LOW_CONFIDENCE ? text.lowHint(time(), formatPercent(index.confidence[at])) : nothing;
 }

@@ -4,8 +4,12 @@ export const COLOURS = 8; // the tokens --speaker-1 … --speaker-8; further spe
 
 /** Return the labels of a transcript's speakers, in the order of its list, or of their first words. */
 export function speakersOf(transcript) {
-  const spoken = transcript.segments.flatMap((one) => [one.speaker, ...(one.words ?? []).map((word) => word.speaker)]);
-  return [...new Set([...(transcript.speakers ?? []), ...spoken.filter(Boolean)])];
+  const speakers = new Set(transcript.speakers);
+  for (const { speaker, words } of transcript.segments) {
+    if (speaker) speakers.add(speaker);
+    for (const word of words ?? []) if (word.speaker) speakers.add(word.speaker);
+  }
+  return [...speakers];
 }
 
 /** Return the number of a speaker's colour. */
