@@ -3,7 +3,7 @@
 import { events, get } from "../api.js";
 import { signal } from "../element.js";
 import { poll } from "../poll.js";
-import { isOver, levelOf, mayHaveTranscript, withEvent } from "./job-state.js";
+import { hasPeaks, isOver, levelOf, mayHaveTranscript, withEvent } from "./job-state.js";
 
 const QUEUE_S = 5; // how often the position of a queued job is read
 
@@ -78,7 +78,7 @@ export class JobReader {
       if (this.#stopEvents === null) return; // it has ended meanwhile
       this.job.value = { ...job, chunksDone, chunkCount };
       if (isOver(job)) await this.load();
-      else await this.#loadWork();
+      else await Promise.all([this.#loadWork(), this.#loadPeaks(false)]);
     } catch (error) {
       if (error.status === 410 || error.status === 404) this.#gone(error);
     }
@@ -107,9 +107,8 @@ export class JobReader {
   }
 
   async #loadPeaks(isZoomed) {
-    const { audio, status } = this.job.value;
-    const level = levelOf(audio.duration ?? 0, isZoomed);
-    if (status !== "COMPLETED" || this.#level === level || this.#level === "detail") return;
+    const level = levelOf(this.job.value.audio.duration ?? 0, isZoomed);
+    if (!hasPeaks(this.job.value) || this.#level === level || this.#level === "detail") return;
     this.#level = level;
     try {
       const text = await get(`${this.path}/peaks`, { query: { level }, signal: this.abort, as: "text" });

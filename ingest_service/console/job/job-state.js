@@ -39,6 +39,9 @@ export function actionsOf(job, hasTranscript, can, operates) {
   };
 }
 
+/** Return whether a job has peaks: they are computed while its audio is decoded. */
+export const hasPeaks = ({ status, stage }) => status === "COMPLETED" || (status === "PROCESSING" && stage !== "prepare");
+
 /** Return the level of peaks that a waveform of `width` pixels needs for `seconds` of audio. */
 export function levelOf(seconds, isZoomed) {
   return seconds > 3600 && !isZoomed ? "overview" : "detail";
