@@ -308,8 +308,8 @@ export const strings = {
     downloads: {
       title: "Downloads",
       transcript: "Transcript",
-      edited: "Transcript with edits",
-      machine: "Transcript as the machine wrote it",
+      edited: "Corrected transcript",
+      machine: "Engine’s transcript",
       audio: "Audio",
       formats: {
         txt: "Text, one line a segment", srt: "SubRip subtitles", vtt: "WebVTT subtitles", tsv: "Tab-separated segments",

@@ -50,9 +50,9 @@ export class TranscriptView extends ConsoleElement {
   render() {
     const text = strings.job.transcript;
     return html`
-      ${this.#isFinding.value ? html`<find-box .count=${this.#matches.value.length} .current=${this.#match.value}
+      <find-box ?hidden=${!this.#isFinding.value} .count=${this.#matches.value.length} .current=${this.#match.value}
         @find-text=${(event) => this.#find(event.detail.text)} @find-step=${(event) => this.#step(event.detail.step)}
-        @find-closed=${() => this.#closeFind()}></find-box>` : nothing}
+        @find-closed=${() => this.#closeFind()}></find-box>
       <div class="transcript-scroller" tabindex="0" role="group" aria-label=${text.label}
         @click=${(event) => this.#click(event)} @dblclick=${(event) => this.#edit(wordOf(event))}
         @keydown=${(event) => this.#key(event)} @word-saved=${(event) => this.#saved(event.detail)}
@@ -84,8 +84,11 @@ export class TranscriptView extends ConsoleElement {
 
   /** Open the box that finds text, or put the focus into it. */
   openFind() {
+    const box = this.querySelector("find-box");
+    box.hidden = false; // at once, so that no letter that is typed now is lost
+    box.start();
+    if (!this.#isFinding.peek()) this.#find(box.text);
     this.#isFinding.value = true;
-    requestAnimationFrame(() => this.querySelector("find-box input")?.select());
   }
 
   /** Show the words at a time: the user went there. */
