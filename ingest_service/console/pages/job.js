@@ -1,5 +1,6 @@
 /** The page of one job: its recording, its text, and how it was made. It is the place where the elements meet. */
 
+import { editsOf } from "../edit-state.js";
 import { computed, ConsoleElement, define, html, nothing, signal } from "../element.js";
 import "../elements/audio-player.js";
 import "../elements/audio-waveform.js";
@@ -15,6 +16,7 @@ import "../elements/job-warnings.js";
 import "../elements/page-header.js";
 import "../elements/speaker-legend.js";
 import "../elements/status-badge.js";
+import "../elements/transcript-edits.js";
 import "../elements/transcript-view.js";
 import "../elements/webhook-attempts.js";
 import { formatAge, formatClock } from "../format.js";
@@ -40,10 +42,13 @@ class PageJob extends ConsoleElement {
   #lanes = computed(() => (this.#transcript.value ? lanesOf(this.#transcript.value) : []));
   #silences = computed(() => (this.#transcript.value ? silencesOf(this.#transcript.value) : []));
   #chunks = computed(() => chunksOf(this.#reader.value?.work.value));
+  #edits = signal(null);
 
   connected() {
     this.#reader.value = new JobReader(this.params.id, this.signal);
+    this.#edits.value = editsOf(this.params.id);
     this.#reader.value.load();
+    this.watch(() => { if (this.#transcript.value) this.#loadEdits(); });
     document.addEventListener("keydown", (event) => this.#key(event), { signal: this.signal });
   }
 
@@ -64,6 +69,15 @@ class PageJob extends ConsoleElement {
         </div>
         ${this.#more(job.value)}
       </div>`;
+  }
+
+  /** The corrections are laid over a transcript that is shown already. */
+  async #loadEdits() {
+    try {
+      await this.#edits.peek().load();
+    } catch (error) {
+      this.#actionError.value = error;
+    }
   }
 
   #missing(error) {
@@ -121,9 +135,9 @@ class PageJob extends ConsoleElement {
           @player-time=${(event) => this.#timeChanged(event.detail)}></audio-player>
         ${duration ? html`
           <audio-waveform .peaks=${this.#reader.value.peaks.value} .note=${this.#reader.value.hasNoPeaks.value ? text.wave.noPeaks : ""} .duration=${duration} .lanes=${this.#lanes.value}
-            .silences=${this.#silences.value} .chunks=${this.#chunks.value} .warnings=${job.warnings}
+            .silences=${this.#silences.value} .chunks=${this.#chunks.value} .warnings=${job.warnings} .nameOf=${this.#nameOf}
             @wave-seek=${(event) => this.#seek(event.detail.time)} @wave-zoomed=${() => this.#reader.value.loadDetail()}></audio-waveform>
-          <speaker-legend .lanes=${this.#lanes.value}></speaker-legend>` : nothing}
+          <speaker-legend .lanes=${this.#lanes.value} .edits=${this.#edits.value} .readonly=${!can("submit")}></speaker-legend>` : nothing}
       </section>`;
   }
 
@@ -139,7 +153,8 @@ class PageJob extends ConsoleElement {
       <div class="transcript-head"><h2>${text.transcript.title}</h2>
         <span class="transcript-key small"><span class="word low">${text.transcript.low}</span></span>
         <button type="button" class="quiet" aria-keyshortcuts="Control+F" @click=${() => this.#find()}>${icon("search")}<span>${text.transcript.find}</span></button></div>
-      <transcript-view .transcript=${transcript} .speakers=${this.#speakers.value} .readonly=${!can("submit")}
+      <transcript-edits .edits=${this.#edits.value} .readonly=${!can("submit")}></transcript-edits>
+      <transcript-view .transcript=${transcript} .edits=${this.#edits.value} .speakers=${this.#speakers.value} .readonly=${!can("submit")}
         @word-seek=${(event) => this.#seek(event.detail.time)}></transcript-view>`;
   }
 
@@ -147,7 +162,7 @@ class PageJob extends ConsoleElement {
     const variants = variantsOf(job, this.#transcript.value !== null);
     return html`
       ${variants.length || this.#transcript.value ? section(text.downloads.title, html`
-        <job-downloads .jobId=${job.job_id} .transcript=${this.#transcript.value} .variants=${variants}></job-downloads>`) : nothing}
+        <job-downloads .jobId=${job.job_id} .transcript=${this.#transcript.value} .variants=${variants} .edits=${this.#edits.value}></job-downloads>`) : nothing}
       ${job.warnings.length ? section(text.warnings, html`
         <job-warnings .warnings=${job.warnings} @warning-seek=${(event) => this.#seek(event.detail.time)}></job-warnings>`) : nothing}
       ${section(text.facts.label, html`<job-facts .job=${job} .transcript=${this.#transcript.value}></job-facts>`)}`;
@@ -167,6 +182,8 @@ class PageJob extends ConsoleElement {
     this.querySelector("audio-waveform")?.showTime(time);
     this.querySelector("transcript-view")?.showTime(time, playing);
   }
+
+  #nameOf = (label) => this.#edits.peek().speakerName(label);
 
   #seek(time) {
     this.querySelector("audio-player")?.seek(time);
