@@ -13,7 +13,7 @@ import { binned } from "../history.js";
 import { poll } from "../poll.js";
 import { session } from "../session.js";
 import { strings } from "../strings.js";
-import { figures } from "./queue-figures.js";
+import { figures } from "../queue/figures.js";
 
 const LIVE_S = 10;
 const HISTORY_S = 60;

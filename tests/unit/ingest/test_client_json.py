@@ -20,6 +20,7 @@ from ingest_service.uploads.parse_options import OptionCollector
 PACKAGE = Path(ingest_service.__file__).parent
 # They decode what this service stored itself.
 READERS_OF_STORED_JSON = {
+    "console_files.py",
     "jobs/diarize.py",
     "jobs/queries.py",
     "jobs/redrive.py",
