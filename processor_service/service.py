@@ -29,6 +29,7 @@ from processor_service.maintenance.loop import run_forever
 from processor_service.maintenance.reconcile import Pruner, Reconciler
 from processor_service.maintenance.rescue import Rescuer, wake
 from processor_service.maintenance.storage import DirectCollector, OrphanCollector, PartCollector
+from processor_service.maintenance.webhook_log import keep_webhook_log
 from processor_service.models.cache import ModelCache
 from processor_service.providers.failover import open_providers
 from processor_service.scratch import open_scratch
@@ -41,6 +42,7 @@ from processor_service.tasks.leases import Leases
 from processor_service.tasks.publish_windows import WindowPublisher
 from processor_service.telemetry.traces import attempts_traced
 from processor_service.transcribers.engines import ENGINES, find_model, open_cache
+from processor_service.webhooks.event_tests import EventTester
 from processor_service.webhooks.send import open_webhook_session
 from shared.blobs.blob_store import BlobStore
 from shared.job_hints import JobHints
@@ -109,6 +111,7 @@ async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncI
         http = await stack.enter_async_context(open_webhook_session(settings))
         sources = await stack.enter_async_context(open_source_session(settings))
         providers = await stack.enter_async_context(open_providers(settings.providers))
+        event_tests = await stack.enter_async_context(EventTester.opened(database, http, settings))
         hints = await stack.enter_async_context(JobHints.opened(redis))
         leases = Leases(database, lease_s=settings.lease_s, job_changed=hints.changed)
         yield Processor(
@@ -125,6 +128,7 @@ async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncI
             hints=hints,
             dead_letters=DeadLetterList(redis),
             http=http,
+            event_tests=event_tests,
             sources=SourceFetcher.open(http=sources, blobs=blobs, leases=leases, settings=settings),
             providers=providers,
             windows=windows,
@@ -197,6 +201,8 @@ def _loops(processor: Processor) -> list[Coroutine[Any, Any, None]]:
         loop("idempotency_keys", forget_keys, every_s=60),
         loop("sessions", forget_sessions, every_s=60),
         loop("usage", fold_usage, every_s=60),
+        loop("webhook_tests", processor.event_tests, every_s=0.5),
+        loop("webhook_log", keep_webhook_log, every_s=60),
         loop("orphans", collector, every_s=settings.orphan_age_s),
         loop("uploads", UploadExpirer(blobs), every_s=30),
         loop("upload_parts", PartCollector(blobs, older_than_s=settings.orphan_age_s), every_s=settings.orphan_age_s),

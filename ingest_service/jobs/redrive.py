@@ -1,28 +1,23 @@
-"""Redrive and dismiss dead letters. Each job is redriven in its own transaction; a repeated request changes nothing.
+"""Redrive dead letters. Each job is redriven in its own transaction; a repeated request changes nothing.
 
 A FAILED job gets a new generation. For a job whose webhook failed, only the webhook is delivered again.
 """
 
-import datetime as dt
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
 from ingest_service.database import Database
 from ingest_service.errors import RefusedError
-from ingest_service.jobs.pages import cut, page_of
-from ingest_service.jobs.queries import no_such_job, parse_job_id
+from ingest_service.jobs.dead_letters import dead_tasks_of, failure_of, fetch_dead_letters, owner_of, position_of
 from ingest_service.jobs.rows import LockedJob, NewTask, insert_tasks, locked_job
-from ingest_service.jobs.views import DeadLetterPosition, encode_dead_letter_cursor
+from ingest_service.jobs.views import DeadLetterPosition
 from ingest_service.jobs.webhooks import deliver_again, event_of
 from ingest_service.quotas.quotas import QuotaGate
 from ingest_service.uploads.notify import DispatchNotifier
-from shared.connections.tenancy import ALL_TENANTS
 from shared.queue.dispatch import Dispatch
-from shared.schemas.api import DeadLetterList
-from shared.schemas.failures import FailureCode, StoredFailure, dead_letter
+from shared.schemas.failures import FailureCode
 from shared.schemas.states import JobStatus, Stage, TaskKind, TaskState
 from shared.telemetry.logs import Log
 
@@ -30,11 +25,6 @@ log = Log(__name__)
 
 BATCH = 100
 
-DEAD_TASKS = """
-    SELECT id, generation, kind, input, failure FROM tasks
-    WHERE job_id = $1 AND state = 'dead' AND dismissed_at IS NULL ORDER BY id FOR UPDATE
-"""
-OWNER = "SELECT tenant FROM jobs WHERE id = $1"
 DISMISS = "UPDATE tasks SET dismissed_at = now() WHERE id = ANY($1::uuid[])"
 
 
@@ -58,9 +48,9 @@ async def redrive_job(  # noqa: PLR0913, PLR0917 - what the transaction needs
 
     Raise RefusedError `no_dead_letter`, `job_erased`, …; LimitError if the job would exceed the quota of queued jobs.
     """
-    tenant = await _owner(database, tenant, job_id)
+    tenant = await owner_of(database, tenant, job_id)
     async with locked_job(database, tenant, job_id) as locked:
-        dead = await _dead_letters(locked, code)
+        dead = await dead_tasks_of(locked, code)
         if _only_deliveries(dead):
             redriven = await _redeliver(locked, dead)
         else:
@@ -84,26 +74,6 @@ async def redrive_jobs(
     return redriven
 
 
-async def dismiss_dead_letters(database: Database, tenant: str, job_id: str) -> None:
-    """Remove a job's dead letters from the list for good. Raise RefusedError `no_dead_letter`."""
-    tenant = await _owner(database, tenant, job_id)
-    async with locked_job(database, tenant, job_id, even_erased=True) as locked:
-        dead = await _dead_letters(locked, None)
-        await locked.connection.execute(DISMISS, [task["id"] for task in dead])
-    log.info("dead_letters_dismissed", job_id=job_id, tenant=tenant, dead_letters=len(dead))
-
-
-async def _owner(database: Database, tenant: str, job_id: str) -> str:
-    """Return the tenant of a job if `tenant` is ALL_TENANTS. The change is then made for that tenant only."""
-    if tenant != ALL_TENANTS:
-        return tenant
-    async with database.reading(ALL_TENANTS) as connection:
-        owner: str | None = await connection.fetchval(OWNER, parse_job_id(job_id))
-    if owner is None:
-        raise no_such_job()
-    return owner
-
-
 async def _jobs_with_dead_letters(
     database: Database, tenant: str, code: FailureCode | None
 ) -> AsyncIterator[tuple[str, str]]:
@@ -115,14 +85,6 @@ async def _jobs_with_dead_letters(
         for row in rows:
             yield row["tenant"], str(row["job_id"])
         after = position_of(rows[-1])
-
-
-async def _dead_letters(locked: LockedJob, code: FailureCode | None) -> list[Any]:
-    rows = await locked.connection.fetch(DEAD_TASKS, locked.job["id"])
-    dead = [row for row in rows if code is None or failure_of(row).code == code]
-    if not dead:
-        raise RefusedError("no_dead_letter", "The job has no dead letter.")
-    return dead
 
 
 def _only_deliveries(dead: Sequence[Any]) -> bool:
@@ -144,7 +106,7 @@ async def _restart(locked: LockedJob) -> RedrivenJob:
     connection, job = locked
     if job["audio_erased_at"] is not None:
         raise RefusedError("audio_erased", "The audio of this job was erased. Submit the audio again.")
-    dead = await _dead_letters(locked, None)
+    dead = await dead_tasks_of(locked, None)
     await connection.execute(DISMISS, [task["id"] for task in dead])
     dispatches = await open_generation(connection, job, chunks_are_lost=any(_lost_a_chunk(task) for task in dead))
     return RedrivenJob(JobStatus.QUEUED, len(dead), dispatches)
@@ -216,59 +178,3 @@ async def open_generation(connection: Any, job: Any, *, chunks_are_lost: bool) -
 def _chunk_task(row: Any) -> NewTask:
     state = TaskState.DONE if row["state"] == TaskState.DONE else TaskState.DISPATCHED
     return NewTask(TaskKind.CHUNK, row["ordinal"], state, row["input"])
-
-
-# The list of dead letters: dead tasks that are neither redriven nor dismissed, oldest first.
-
-# The code is compared as text: `->>` fails for a row with a NUL in its traceback.
-_SELECT = r"""
-    SELECT t.id, t.finished_at, t.job_id, t.generation, t.kind, t.ordinal, t.failure, t.attempts, t.first_failed_at,
-           t.last_failed_at, j.tenant, j.options
-    FROM tasks t JOIN jobs j ON j.id = t.job_id
-    WHERE ($1::text = '*' OR j.tenant = $1) AND t.state = 'dead' AND t.dismissed_at IS NULL
-        AND ($2::text IS NULL OR t.failure::text ~ ('^\s*{\s*"code"\s*:\s*"' || $2 || '"'))
-        AND ($3::timestamptz IS NULL OR (t.finished_at, t.id) > ($3, $4::uuid))
-        AND ($5::timestamptz IS NULL OR t.finished_at <= $5)
-    ORDER BY t.finished_at, t.id LIMIT $6
-"""
-DEAD_LETTERS = f"WITH {page_of(_SELECT, 'finished_at, id')} SELECT * FROM page ORDER BY finished_at, id"  # noqa: S608 - constants
-
-
-async def list_dead_letters(  # noqa: PLR0913 - a query and its viewer
-    database: Database,
-    tenant: str,
-    code: FailureCode | None,
-    limit: int,
-    after: DeadLetterPosition | None,
-    *,
-    for_operator: bool,
-) -> DeadLetterList:
-    """Return a page of dead letters of a tenant or of ALL_TENANTS, of one failure code or of all, after `after`."""
-    page = cut(await fetch_dead_letters(database, tenant, code, limit + 1, after), limit)
-    next_cursor = encode_dead_letter_cursor(position_of(page.rows[-1])) if page.has_more else None
-    letters = tuple(dead_letter(row, for_operator=for_operator) for row in page.rows)
-    return DeadLetterList(dead_letters=letters, next_cursor=next_cursor)
-
-
-async def fetch_dead_letters(  # noqa: PLR0913, PLR0917 - the parameters of one query
-    database: Database,
-    tenant: str,
-    code: FailureCode | None,
-    limit: int,
-    after: DeadLetterPosition | None,
-    until: dt.datetime | None = None,
-) -> list[Any]:
-    """Return the rows of a page. `until` excludes tasks that died later."""
-    died_at, task_id = after or (None, None)
-    async with database.reading(tenant) as connection:
-        return list(await connection.fetch(DEAD_LETTERS, tenant, code, died_at, task_id, until, limit))
-
-
-def position_of(row: Any) -> DeadLetterPosition:
-    """Return a dead letter's position in the list."""
-    return DeadLetterPosition(row["finished_at"], UUID(int=row["id"].int))
-
-
-def failure_of(row: Any) -> StoredFailure:
-    """Return the failure of a dead task."""
-    return msgspec.json.decode(row["failure"], type=StoredFailure)

@@ -226,7 +226,7 @@ def decode_cursor(cursor: str) -> UUID:
     try:
         return UUID(bytes=_decode(cursor))
     except ValueError:
-        raise _invalid_cursor() from None
+        raise invalid_cursor() from None
 
 
 def encode_dead_letter_cursor(position: DeadLetterPosition) -> str:
@@ -240,7 +240,7 @@ def decode_dead_letter_cursor(cursor: str) -> DeadLetterPosition:
         microseconds, task_id = DEAD_LETTER_POSITION.unpack(_decode(cursor))
         return DeadLetterPosition(EPOCH + microseconds * MICROSECOND, UUID(bytes=task_id))
     except (struct.error, OverflowError):
-        raise _invalid_cursor() from None
+        raise invalid_cursor() from None
 
 
 def _encode(data: bytes) -> str:
@@ -251,11 +251,11 @@ def _decode(cursor: str) -> bytes:
     try:
         data = base64.b64decode(cursor + "==", altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
-        raise _invalid_cursor() from None
+        raise invalid_cursor() from None
     if _encode(data) != cursor:
-        raise _invalid_cursor()
+        raise invalid_cursor()
     return data
 
 
-def _invalid_cursor() -> RefusedError:
+def invalid_cursor() -> RefusedError:
     return RefusedError("invalid_parameter", f"`cursor` must be {CURSOR_FORM}.")

@@ -61,6 +61,16 @@ WRONG_PARAMETER: Specs = ACCESS | problems("invalid_parameter", "database_unavai
 ONE_JOB: Specs = ACCESS | problems("not_found", "job_erased", "database_unavailable")
 CANCEL: Specs = ACCESS | problems("not_found", "job_ended", "job_erased", "database_unavailable")
 SEND_AGAIN: Specs = ACCESS | problems("not_found", "not_ended", "no_webhook", "job_erased", "database_unavailable")
+TEST_WEBHOOK: Specs = ACCESS | problems(
+    "invalid_option",
+    "invalid_parameter",
+    "invalid_request",
+    "too_large",
+    "unsupported_content_type",
+    "quota_exceeded",
+    "rate_limited",
+    "database_unavailable",
+)
 DIARIZE: Specs = ACCESS | problems(
     "invalid_option",
     "not_found",

@@ -1,4 +1,4 @@
-"""API keys in the OpenAPI document: how to send a key, and the routes of keys, sessions and webhook secrets."""
+"""API keys in the OpenAPI document: how to send a key, and the routes of keys, sessions and a tenant's webhooks."""
 
 from dataclasses import dataclass
 
@@ -126,3 +126,21 @@ ROTATE: Specs = {
     **problems("invalid_parameter", "invalid_request"),
     **problems("too_many_secrets", "too_large", "unsupported_content_type", "database_unavailable"),
 }
+
+
+TEST = Schema(
+    type=OpenAPIType.OBJECT,
+    required=["url"],
+    properties={"url": Schema(type=OpenAPIType.STRING, max_length=2000, description="As a job's `webhook_url`.")},
+    additional_properties=False,
+)
+
+
+@dataclass
+class SendTest(Operation):
+    """Adds the JSON body."""
+
+    def __post_init__(self) -> None:
+        example = Example(summary="An endpoint of yours", value={"url": "https://example.com/hook"})
+        body = OpenAPIMediaType(schema=TEST, examples={"endpoint": example})
+        self.request_body = RequestBody(content={"application/json": body}, required=True)

@@ -1,4 +1,4 @@
-"""`/v1/dead-letters`: list, redrive and discard tasks that failed permanently, for the operator those of any tenant."""
+"""`/v1/dead-letters`: list, count, redrive, discard what failed permanently, for the operator that of any tenant."""
 
 from typing import Annotated
 
@@ -7,12 +7,18 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from ingest_service.auth.caller import Caller, Scope, needs, tenant_for
-from ingest_service.jobs.redrive import dismiss_dead_letters, list_dead_letters, redrive_job, redrive_jobs
+from ingest_service.jobs.dead_letters import (
+    count_dead_letters,
+    discard_dead_letters,
+    dismiss_dead_letters,
+    list_dead_letters,
+)
+from ingest_service.jobs.redrive import redrive_job, redrive_jobs
 from ingest_service.jobs.views import CURSOR_FORM, DEAD_LETTER_CURSOR, decode_dead_letter_cursor
 from ingest_service.openapi.document import DISMISS, REDRIVE, WRONG_PARAMETER
 from ingest_service.services import Services
 from shared.connections.tenancy import TENANT_OR_ALL
-from shared.schemas.api import DeadLetterList, JobAccepted, Links, Redriven
+from shared.schemas.api import DeadLetterCounts, DeadLetterList, Discarded, JobAccepted, Links, Redriven
 from shared.schemas.failures import FailureCode
 
 TENANT_FORM = "the name of a tenant, or `*` for all tenants; other tenants than the key's need the operator's key"
@@ -44,6 +50,21 @@ async def get_dead_letters(  # noqa: PLR0913 - one for each query parameter
     return await list_dead_letters(
         services.database, tenant_for(caller, tenant), code, limit, after, for_operator=caller.operates
     )
+
+
+@get(
+    "/v1/dead-letters/counts",
+    responses=WRONG_PARAMETER,
+    opt=needs(Scope.OBSERVE, or_operator=True),
+    operation_id="countDeadLetters",
+    tags=["dead-letters"],
+    summary="Count dead letters",
+)
+async def get_counts(
+    caller: NamedDependency[Caller], services: NamedDependency[Services], tenant: AnyTenant = None
+) -> DeadLetterCounts:
+    """Dead letters by failure code: how many, of how many jobs, since when, and the newest message of each code."""
+    return await count_dead_letters(services.database, tenant_for(caller, tenant))
 
 
 @post(
@@ -92,6 +113,25 @@ async def redrive_all(
 
 
 @delete(
+    "/v1/dead-letters",
+    responses=WRONG_PARAMETER,
+    status_code=200,
+    opt=needs(Scope.ADMIN, or_operator=True),
+    operation_id="discardDeadLetters",
+    tags=["dead-letters"],
+    summary="Discard all dead letters",
+)
+async def discard_all(
+    caller: NamedDependency[Caller],
+    services: NamedDependency[Services],
+    code: FromQuery[FailureCode | None] = None,
+    tenant: AnyTenant = None,
+) -> Discarded:
+    """Remove all dead letters of the tenant from the list, or those of one `code`. The jobs do not change."""
+    return Discarded(discarded=await discard_dead_letters(services.database, tenant_for(caller, tenant), code))
+
+
+@delete(
     "/v1/dead-letters/{job_id:str}",
     responses=DISMISS,
     opt=needs(Scope.ADMIN, or_operator=True),
@@ -109,4 +149,4 @@ async def discard(
     await dismiss_dead_letters(services.database, tenant_for(caller, tenant), job_id)
 
 
-ROUTES = (get_dead_letters, redrive_one, redrive_all, discard)
+ROUTES = (get_dead_letters, get_counts, redrive_one, redrive_all, discard_all, discard)

@@ -1,16 +1,24 @@
-"""`/v1/jobs/{job_id}/webhook-attempts` and `/webhook`: list delivery attempts, send again; the tenant's secret."""
+"""Webhooks: list delivery attempts of a job or of all, send again, send a test event; the tenant's secret."""
+
+import datetime as dt
+from typing import Annotated
+from uuid import UUID
 
 from litestar import get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from ingest_service.auth.caller import Caller, Scope, needs
 from ingest_service.auth.webhook_secrets import NewWebhookSecret, Rotation, rotate_secret
+from ingest_service.errors import RefusedError
+from ingest_service.jobs.views import CURSOR_FORM
+from ingest_service.jobs.webhook_log import CURSOR, AttemptResult, LogFilter, decode_attempt_cursor, read_log
+from ingest_service.jobs.webhook_tests import NewWebhookTest, read_test, request_test
 from ingest_service.jobs.webhooks import list_attempts, send_again
-from ingest_service.openapi.document import ONE_JOB, SEND_AGAIN
-from ingest_service.openapi.keys import ROTATE, RotateSecret
+from ingest_service.openapi.document import NOT_FOUND, ONE_JOB, SEND_AGAIN, TEST_WEBHOOK, WRONG_PARAMETER
+from ingest_service.openapi.keys import ROTATE, RotateSecret, SendTest
 from ingest_service.services import Services
-from shared.schemas.api import JobAccepted, Links, WebhookAttemptList
+from shared.schemas.api import JobAccepted, Links, WebhookAttemptList, WebhookLog, WebhookTest
 
 MAX_BODY_BYTES = 4 << 10
 
@@ -47,6 +55,78 @@ async def send_webhook_again(
     return JobAccepted(job_id=job_id, status=status, links=Links.of(job_id))
 
 
+@get(
+    "/v1/webhooks/attempts",
+    responses=WRONG_PARAMETER,
+    opt=needs(Scope.OBSERVE),
+    operation_id="listAllWebhookAttempts",
+    tags=["webhooks"],
+    summary="List the webhook attempts of all jobs",
+)
+async def get_all_webhook_attempts(  # noqa: PLR0913 - one for each query parameter
+    caller: NamedDependency[Caller],
+    services: NamedDependency[Services],
+    *,
+    result: FromQuery[AttemptResult | None] = None,
+    status: Annotated[int | None, QueryParameter(ge=100, le=599, description="the status of the answer")] = None,
+    job_id: FromQuery[UUID | None] = None,
+    since: Annotated[dt.datetime | None, QueryParameter(description="the earliest time; UTC without a zone")] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
+    cursor: Annotated[str | None, QueryParameter(pattern=CURSOR, description=CURSOR_FORM)] = None,
+) -> WebhookLog:
+    """Delivery attempts of all jobs of the tenant, newest first, with what was sent and the first bytes of the answer.
+
+    Of a URL, only the host is shown. `next_cursor` is the `cursor` of the next page; null on the last.
+    """
+    wanted = LogFilter(result=result, status=status, job_id=job_id, since=_in_utc(since))
+    before = None if cursor is None else decode_attempt_cursor(cursor)
+    return await read_log(services.database, caller.tenant, wanted, limit, before)
+
+
+def _in_utc(moment: dt.datetime | None) -> dt.datetime | None:
+    """A time without a zone is UTC. Raise RefusedError `invalid_parameter` for one outside the years 1 to 9999."""
+    try:
+        return moment and (moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC))
+    except OverflowError:
+        raise RefusedError("invalid_parameter", "`since` must be a time in the years 1 to 9999.") from None
+
+
+@post(
+    "/v1/webhooks/test",
+    operation_class=SendTest,
+    responses=TEST_WEBHOOK,
+    status_code=202,
+    opt=needs(Scope.ADMIN),
+    request_max_body_size=MAX_BODY_BYTES,
+    operation_id="testWebhook",
+    tags=["webhooks"],
+    summary="Send a test event",
+)
+async def send_test_event(
+    data: JSONBody[NewWebhookTest], caller: NamedDependency[Caller], services: NamedDependency[Services]
+) -> WebhookTest:
+    """Send a `webhook.test` event to a URL, signed with the tenant's secret. A processor makes one attempt.
+
+    `GET /v1/webhooks/tests/{test_id}` has the result, for an hour.
+    """
+    return await request_test(services.database, caller.tenant, data.url)
+
+
+@get(
+    "/v1/webhooks/tests/{test_id:str}",
+    responses=NOT_FOUND,
+    opt=needs(Scope.OBSERVE),
+    operation_id="getWebhookTest",
+    tags=["webhooks"],
+    summary="Get the result of a test event",
+)
+async def get_test_event(
+    test_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
+) -> WebhookTest:
+    """The state of a test event: `waiting`, `sending`, `delivered` or `failed`, and the first bytes of the answer."""
+    return await read_test(services.database, caller.tenant, test_id)
+
+
 @post(
     "/v1/webhooks/secret/rotate",
     operation_class=RotateSecret,
@@ -68,4 +148,11 @@ async def rotate_webhook_secret(
         return await rotate_secret(connection, caller.tenant, data)
 
 
-ROUTES = (get_webhook_attempts, send_webhook_again, rotate_webhook_secret)
+ROUTES = (
+    get_webhook_attempts,
+    send_webhook_again,
+    get_all_webhook_attempts,
+    send_test_event,
+    get_test_event,
+    rotate_webhook_secret,
+)

@@ -38,6 +38,7 @@ from processor_service.tasks.settle import AfterCommit, settle
 from processor_service.telemetry.metrics import LEASE_LOST, UNSETTLED, count_lost, count_settled
 from processor_service.telemetry.traces import attempt_traced
 from processor_service.webhooks.deliver import deliver
+from processor_service.webhooks.event_tests import EventTester
 from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobStoreError
 from shared.blobs.blob_store import BlobStore
@@ -72,6 +73,7 @@ class Processor(msgspec.Struct, frozen=True, kw_only=True):
     hints: JobHints
     dead_letters: DeadLetterList
     http: aiohttp.ClientSession
+    event_tests: EventTester
     sources: SourceFetcher
     providers: tuple[OpenAIApi, ...]
     windows: WindowPublisher

@@ -34,7 +34,7 @@ OUTCOMES = ("done", "failed", "crashed", "interrupted", "lease_lost", "postponed
 OTHER = "other"
 MAINTENANCE = (
     *("wake", "rescue", "reconcile", "prune", "dead_letters", "erase", "idempotency_keys", "orphans", "uploads"),
-    *("upload_parts", "direct_uploads", "sessions", "usage"),
+    *("upload_parts", "direct_uploads", "sessions", "usage", "webhook_tests", "webhook_log"),
 )
 
 # The stages and their engines. Remote engines share one label: their names are the operator's.

@@ -27,7 +27,7 @@ from processor_service.webhooks.send import host_shares_of, send
 from shared.failpoints import failpoint
 from shared.schemas.failures import Failure, FailureCode
 from shared.schemas.webhook_events import DeliveryInput
-from shared.secret import Secret
+from shared.secret import Secret, repr_hiding
 from shared.telemetry.logs import Log
 
 log = Log(__name__)
@@ -47,11 +47,11 @@ BEGIN_ATTEMPT = """
 WITH held AS (
     SELECT id FROM tasks WHERE id = $1 AND lease_token = $2 AND state = 'running' FOR SHARE
 )
-INSERT INTO webhook_attempts (event_id, task_id) SELECT $3, held.id FROM held RETURNING id, attempted_at
+INSERT INTO webhook_attempts (event_id, task_id, tenant) SELECT $3, held.id, $4 FROM held RETURNING id, attempted_at
 """
 
 
-class _Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True):
     """An event, its URL and its secret. They are the same in every attempt."""
 
     id: str
@@ -60,6 +60,9 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True):
     url: URL
     secret: Secret | None  # the job's own
     tenant_secrets: tuple[Secret, ...]  # an empty one stands for the service's
+
+    def __repr__(self) -> str:
+        return repr_hiding(self, "url")  # it may contain a token
 
     @property
     def host(self) -> str:
@@ -79,12 +82,12 @@ async def deliver(
         return await _attempt(task, event, pool, http, settings)
 
 
-async def _read_event(pool: asyncpg.Pool, task: ClaimedTask) -> _Event:
+async def _read_event(pool: asyncpg.Pool, task: ClaimedTask) -> Event:
     event_id = msgspec.json.decode(task.input or b"", type=DeliveryInput).event_id
     row = await pool.fetchrow(READ_EVENT, event_id, task.job_id, task.id)
     if row is None:
         raise PermanentError(FailureCode.INTERNAL, "The webhook event of this task does not exist.")
-    return _Event(
+    return Event(
         id=event_id,
         body=row["body"],
         ordered_at=row["ordered_at"],
@@ -95,14 +98,14 @@ async def _read_event(pool: asyncpg.Pool, task: ClaimedTask) -> _Event:
 
 
 async def _attempt(
-    task: ClaimedTask, event: _Event, pool: asyncpg.Pool, http: aiohttp.ClientSession, settings: ProcessorSettings
+    task: ClaimedTask, event: Event, pool: asyncpg.Pool, http: aiohttp.ClientSession, settings: ProcessorSettings
 ) -> Delivered | NotDelivered | LeaseLost:
-    row = await pool.fetchrow(BEGIN_ATTEMPT, task.id, task.lease_token, event.id)
+    row = await pool.fetchrow(BEGIN_ATTEMPT, task.id, task.lease_token, event.id, task.tenant)
     if row is None:
         return LeaseLost()
     failpoint("deliver.before_send")
     started_s = time.monotonic()
-    result = await _send(event, http, settings, at=row["attempted_at"])
+    result = await send_event(event, http, settings, at=row["attempted_at"])
     duration_s = time.monotonic() - started_s
     failpoint("deliver.after_send")
     ended_at = row["attempted_at"] + dt.timedelta(seconds=duration_s)
@@ -111,7 +114,9 @@ async def _attempt(
     return _outcome(event, _completed(row["id"], duration_s, result, failure), failure)
 
 
-async def _send(event: _Event, http: aiohttp.ClientSession, settings: ProcessorSettings, *, at: dt.datetime) -> Result:
+async def send_event(
+    event: Event, http: aiohttp.ClientSession, settings: ProcessorSettings, *, at: dt.datetime
+) -> Result:
     """Send at the database's time `at`: receivers reject a timestamp from a host with a wrong clock."""
     if reason := refusal_of_url(event.url, schemes=settings.webhook_schemes, ports=settings.webhook_ports):
         return Blocked(reason)
@@ -134,7 +139,7 @@ def _completed(attempt_id: int, duration_s: float, result: Result, failure: Fail
     )
 
 
-def _outcome(event: _Event, attempt: DeliveryAttempt, failure: Failure | None) -> Delivered | NotDelivered:
+def _outcome(event: Event, attempt: DeliveryAttempt, failure: Failure | None) -> Delivered | NotDelivered:
     log.info(
         "webhook_attempted",
         host=event.host,

@@ -117,6 +117,31 @@ class DeadLetterList(msgspec.Struct, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
+class DeadLettersOfCode(msgspec.Struct, frozen=True, kw_only=True):
+    """The dead letters of one failure code. `last_message` is that of the newest one."""
+
+    code: str
+    dead_letters: int
+    jobs: int
+    tenants: int
+    oldest_at: dt.datetime
+    newest_at: dt.datetime
+    last_message: str
+
+
+class DeadLetterCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """The dead letters by failure code, the most frequent first."""
+
+    counts: tuple[DeadLettersOfCode, ...]
+    total: int
+
+
+class Discarded(msgspec.Struct, frozen=True, kw_only=True):
+    """The number of dead letters that a request discarded."""
+
+    discarded: int
+
+
 class Redriven(msgspec.Struct, frozen=True, kw_only=True):
     """The number of dead letters that a request redrove."""
 
@@ -175,6 +200,37 @@ class JobWork(msgspec.Struct, frozen=True, kw_only=True):
 
     stages: tuple[StageTimes, ...]
     tasks: tuple[TaskView, ...]
+
+
+class WebhookLogEntry(WebhookAttempt, frozen=True, kw_only=True):
+    """An attempt in the log of all jobs: also what was sent, and to which host."""
+
+    job_id: str
+    host: str | None  # of the job's `webhook_url`; null once an erased job has forgotten it
+    body: str
+
+
+class WebhookLog(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of a tenant's delivery attempts, newest first; `next_cursor` is null on the last page."""
+
+    attempts: tuple[WebhookLogEntry, ...]
+    next_cursor: str | None
+
+
+class WebhookTest(msgspec.Struct, frozen=True, kw_only=True):
+    """A test event. `answer` has the first bytes of the endpoint's answer. It is deleted at `expires_at`."""
+
+    test_id: str
+    event_id: str
+    host: str
+    state: Literal["waiting", "sending", "delivered", "failed"]
+    created_at: dt.datetime
+    expires_at: dt.datetime
+    attempted_at: dt.datetime | None
+    duration_ms: int | None
+    status: int | None
+    error: str | None
+    answer: str | None
 
 
 class DayOfUsage(msgspec.Struct, frozen=True, kw_only=True):

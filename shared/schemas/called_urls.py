@@ -30,6 +30,12 @@ def why_never_called(url: str) -> str | None:
     return None if has_valid_port(found["authority"]) else PORT
 
 
+def shown_host(url: str) -> str | None:
+    """Return the host of a URL: all of it that logs and lists show. None for an invalid URL."""
+    found = URL.fullmatch(url)
+    return ascii_host(found["authority"]) if found else None
+
+
 def has_valid_port(authority: str) -> bool:
     """Return whether the authority has no port, or one that can be called."""
     parts = AUTHORITY.fullmatch(authority)

@@ -35,6 +35,21 @@ class WebhookEvent(msgspec.Struct, frozen=True, kw_only=True):
     data: EventData
 
 
+TEST_EVENT = "webhook.test"  # a type of its own: no job has ended
+TEST_KEPT_S = 3600.0  # a test event and its result
+
+
+class DataOfTest(msgspec.Struct, frozen=True, kw_only=True):
+    test_id: str
+    job_id: None = None  # so that a receiver that reads it fails on no missing field
+
+
+class EventOfTest(msgspec.Struct, frozen=True, kw_only=True):
+    type: str = TEST_EVENT
+    timestamp: dt.datetime
+    data: DataOfTest
+
+
 class DeliveryInput(msgspec.Struct, frozen=True):
     """The `input` of a deliver task."""
 
@@ -66,6 +81,17 @@ def event_body(
             error=error,
         ),
     )
+    return msgspec.json.encode(event).decode()
+
+
+def id_of_test(test_id: UUID) -> str:
+    """Return the `webhook-id` of a test event."""
+    return f"evt_{test_id.hex}_test"
+
+
+def body_of_test(test_id: UUID, requested_at: dt.datetime) -> str:
+    """Return the JSON body of a test event."""
+    event = EventOfTest(timestamp=requested_at.astimezone(dt.UTC), data=DataOfTest(test_id=str(test_id)))
     return msgspec.json.encode(event).decode()
 
 

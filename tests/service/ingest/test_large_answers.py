@@ -110,6 +110,8 @@ BOUNDED = {  # by what: rows of a bounded size, or the page
     "/v1/dead-letters": "page_of",
     "/v1/jobs/{job_id}/webhook-attempts": "page_of",
     "/v1/jobs/{job_id}/work": "page_of",
+    "/v1/webhooks/attempts": "page_of",
+    "/v1/dead-letters/counts": "the failure codes",
     "/v1/keys": "400 rows",
     "/v1/session": "scopes: their number",
     "/v1/usage": "366 days",

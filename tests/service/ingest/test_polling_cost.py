@@ -1,5 +1,6 @@
 """Reading a job or a page costs the same with ten and with a hundred thousand queued jobs."""
 
+import datetime as dt
 import importlib
 import pkgutil
 import re
@@ -14,12 +15,15 @@ import pytest_asyncio
 import ingest_service.jobs
 from ingest_service.jobs import (
     backlog,
+    dead_letters,
     queries,
     redrive,
     rows,
     transcript_edits,
     views,
     wait_estimate,
+    webhook_log,
+    webhook_tests,
     webhooks,
     work,
 )
@@ -54,16 +58,24 @@ def statements() -> Iterator[tuple[str, str]]:
 
 def arguments(job_id: Any) -> dict[str, tuple[str, list[Any]]]:
     """Each statement that a request runs, with its arguments."""
-    of_job, of_task = ["default", job_id], [job_id]
+    of_job, of_task, now = ["default", job_id], [job_id], dt.datetime.now(dt.UTC)
     return {
         "queries.ONE_JOB": (queries.ONE_JOB, of_job),
         "queries.RESULTS_OF_JOB": (queries.RESULTS_OF_JOB, of_job),
         "rows.LOCK_JOB": (rows.LOCK_JOB, of_job),
         "views.STATES": (views.STATES, [["default"], [job_id]]),
-        "redrive.DEAD_TASKS": (redrive.DEAD_TASKS, of_task),
+        "dead_letters.DEAD_TASKS": (dead_letters.DEAD_TASKS, of_task),
         "redrive.CHUNKS": (redrive.CHUNKS, [job_id, 1]),
-        "redrive.DEAD_LETTERS": (redrive.DEAD_LETTERS, ["default", None, None, None, None, 51]),
-        "redrive.OWNER": (redrive.OWNER, of_task),
+        "dead_letters.DEAD_LETTERS": (dead_letters.DEAD_LETTERS, ["default", None, None, None, None, 51]),
+        "dead_letters.COUNTS": (dead_letters.COUNTS, ["default"]),
+        "dead_letters.TO_DISCARD": (dead_letters.TO_DISCARD, ["default", None, None, None, now, 500]),
+        "dead_letters.LOCK_JOBS": (dead_letters.LOCK_JOBS, ["default", [job_id]]),
+        "dead_letters.OWNER": (dead_letters.OWNER, of_task),
+        "webhook_log.LOG_OF_TENANT": (webhook_log.LOG_OF_TENANT, ["default", None, now, 500, "failed", 51]),
+        "webhook_log.LOG_OF_JOB": (webhook_log.LOG_OF_JOB, ["default", None, now, 500, "failed", 51, job_id]),
+        "webhook_tests.LOCK": (webhook_tests.LOCK, ["default"]),
+        "webhook_tests.COUNT": (webhook_tests.COUNT, ["default", 3600.0]),
+        "webhook_tests.READ": (webhook_tests.READ, ["default", job_id, 3600.0, 120.0]),
         "webhooks.ATTEMPTS": (webhooks.ATTEMPTS, of_job),
         "webhooks.NEWEST_EVENT": (webhooks.NEWEST_EVENT, of_task),
         "webhooks.DELIVERIES": (webhooks.DELIVERIES, [job_id, 1]),

@@ -41,6 +41,7 @@ FILL = """
     attempt AS (INSERT INTO webhook_attempts (event_id, task_id) SELECT event.id, task.id FROM event, task),
     upload AS (
         INSERT INTO uploads (id, tenant, expires_at) SELECT gen_random_uuid(), name, now() FROM tenant RETURNING id),
+    test AS (INSERT INTO webhook_tests (id, tenant, url, host) SELECT gen_random_uuid(), name, '', '' FROM tenant),
     direct AS (INSERT INTO direct_uploads (id, tenant) SELECT gen_random_uuid(), name FROM tenant),
     used AS (INSERT INTO tenant_usage (tenant, day, shard) SELECT name, usage_day(), 0 FROM tenant),
     quotas AS (INSERT INTO tenant_quotas (tenant) SELECT name FROM tenant),
@@ -67,6 +68,7 @@ A_COLUMN = {
     "tenant_quotas": "jobs_queued",
     "webhook_secrets": "expires_at",
     "sessions": "expires_at",
+    "webhook_tests": "status",
 }
 TABLES = tuple(A_COLUMN)
 

@@ -57,6 +57,11 @@ ANSWERS = [
     ("get", f"{JOB}/transcript/edits/{{version}}", "200", {"404": {"edits_not_found"}, "410": {"job_erased"}}),
     ("get", f"{JOB}/transcript/text", "200", {"410": {"job_erased"}, "429": {"too_many_renders"}}),
     ("get", LETTERS, "200", {"400": {"invalid_parameter"}}),
+    ("get", f"{LETTERS}/counts", "200", {"400": {"invalid_parameter"}}),
+    ("delete", LETTERS, "200", {"400": {"invalid_parameter"}}),
+    ("get", "/v1/webhooks/attempts", "200", {"400": {"invalid_parameter"}}),
+    ("get", "/v1/webhooks/tests/{test_id}", "200", {"404": {"not_found"}}),
+    ("post", "/v1/webhooks/test", "202", {"400": {"invalid_option", "invalid_parameter"}, "429": {"quota_exceeded"}}),
     ("post", f"{LETTERS}/redrive", "200", {"400": {"invalid_parameter"}}),
     (
         "post",

@@ -22,6 +22,7 @@ from tests.support.servers import as_owner
 
 SUBMIT, READ, OBSERVE, ADMIN = Scope.SUBMIT, Scope.READ, Scope.OBSERVE, Scope.ADMIN
 TUS = {"Tus-Resumable": "1.0.0"}
+JSON = {"Content-Type": "application/json"}
 
 # The scope of each route. Add new routes here, and to the walk below if they name an object.
 NEEDED = {
@@ -59,6 +60,8 @@ NEEDED = {
     ("PATCH", "/v1/uploads/{upload_id}"): SUBMIT,
     ("DELETE", "/v1/uploads/{upload_id}"): SUBMIT,
     ("GET", "/v1/dead-letters"): OBSERVE,
+    ("GET", "/v1/dead-letters/counts"): OBSERVE,
+    ("DELETE", "/v1/dead-letters"): ADMIN,
     ("POST", "/v1/dead-letters/redrive"): ADMIN,
     ("POST", "/v1/dead-letters/{job_id}/redrive"): ADMIN,
     ("DELETE", "/v1/dead-letters/{job_id}"): ADMIN,
@@ -70,6 +73,9 @@ NEEDED = {
     ("GET", "/v1/queue/history"): READ,
     ("GET", "/v1/alerts"): READ,
     ("POST", "/v1/webhooks/secret/rotate"): ADMIN,
+    ("GET", "/v1/webhooks/attempts"): OBSERVE,
+    ("POST", "/v1/webhooks/test"): ADMIN,
+    ("GET", "/v1/webhooks/tests/{test_id}"): OBSERVE,
     ("GET", "/metrics"): OBSERVE,
 }
 EDITS = b'{"base_version": 0, "speakers": {"SPEAKER_00": "Ann"}}'
@@ -85,6 +91,7 @@ TABLES = (
     "webhook_events",
     "webhook_attempts",
     "transcript_edits",
+    "webhook_tests",
     "idempotency_keys",
     "api_keys",
     "sessions",
@@ -132,6 +139,7 @@ class OtherTenant(NamedTuple):
     jobs: tuple[str, str, str]  # failed, completed, queued
     upload: str
     key: str
+    webhook_test: str
 
     async def everything(self) -> dict[str, list[str]]:
         return {
@@ -157,8 +165,12 @@ async def other(request: pytest.FixtureRequest, settings: IngestSettings) -> Asy
         creating = TUS | bearer(owner.key) | {"Upload-Length": str(len(wav()))}
         async with ingest.client.post(ingest.url + "/v1/uploads", headers=creating) as answer:
             upload = answer.headers["Location"]
+        _, tested = await ingest.post(
+            b'{"url": "https://x.example/"}', "/v1/webhooks/test", headers=JSON | bearer(owner.key)
+        )
+        jobs = ids[0], ids[1], ids[2]
         yield OtherTenant(
-            ingest, bearer(stranger.key), bearer(owner.key), (ids[0], ids[1], ids[2]), upload, owner.key_id
+            ingest, bearer(stranger.key), bearer(owner.key), jobs, upload, owner.key_id, tested["test_id"]
         )
 
 
@@ -168,12 +180,13 @@ async def test_no_route_shows_objects_of_another_tenant(other: OtherTenant) -> N
     part = TUS | {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
     walked = set()
     for method, template in NEEDED:
-        names = {"{job_id}", "{upload_id}", "{key_id}"} & set(template.split("/"))
+        names = {"{job_id}", "{upload_id}", "{key_id}", "{test_id}"} & set(template.split("/"))
         if not names:
             continue
         walked.add((method, template))
         for job_id in other.jobs:
             path = template.replace("{job_id}", job_id).replace("{key_id}", other.key).replace("{version}", "1")
+            path = path.replace("{test_id}", other.webhook_test)
             path = other.upload if names == {"{upload_id}"} else path
             data = {"PATCH": wav(), "PUT": EDITS}.get(method)
             extra = {"PATCH": part, "PUT": {"Content-Type": "application/json"}}.get(method, TUS)
@@ -185,6 +198,7 @@ async def test_no_route_shows_objects_of_another_tenant(other: OtherTenant) -> N
     for path in (
         f"/v1/jobs/{other.jobs[0]}",
         *(f"/v1/jobs/{other.jobs[1]}/{name}" for name in ("webhook-attempts", "work")),
+        f"/v1/webhooks/tests/{other.webhook_test}",
     ):
         assert (await asked(other.ingest, "GET", path, other.owner))[0] == 200
     assert (await asked(other.ingest, "HEAD", other.upload, other.owner | TUS))[0] == 200
@@ -196,6 +210,9 @@ async def test_lists_show_and_change_own_objects_only(other: OtherTenant) -> Non
     assert (await ingest.get("/v1/jobs", headers=stranger))[1] == {"jobs": [], "next_cursor": None}
     assert (await ingest.get("/v1/dead-letters", headers=stranger))[1]["dead_letters"] == []
     assert (await ingest.post(None, "/v1/dead-letters/redrive", headers=stranger))[1] == {"redriven": 0}
+    assert (await ingest.get("/v1/dead-letters/counts", headers=stranger))[1] == {"counts": [], "total": 0}
+    assert await asked(ingest, "DELETE", "/v1/dead-letters", stranger) == (200, '{"discarded":0}')
+    assert (await ingest.get("/v1/webhooks/attempts", headers=stranger))[1]["attempts"] == []
     _, listed = await ingest.get("/v1/keys", headers=stranger)
     assert other.key not in {key["key_id"] for key in listed["keys"]}
     assert await other.everything() == before

@@ -16,6 +16,7 @@ import numpy as np
 from ingest_service.auth.api_keys import ApiKeyList, ApiKeyView, CreatedApiKey, NewApiKey
 from ingest_service.auth.caller import Scope
 from ingest_service.auth.sessions import SessionLimits, SessionView
+from ingest_service.jobs.webhook_tests import NewWebhookTest
 from ingest_service.jobs.work import ChunkSpan
 from ingest_service.readiness import Processors, Readiness
 from processor_service.audio.peaks import peaks_json
@@ -219,6 +220,8 @@ INTERNAL = {
     "QueuePosition": "shown as two fields of a job",
     "RedisAddress": "parsed from a URL",
     "Series": "sent as text",
+    "DataOfTest": "only sent to an endpoint",
+    "EventOfTest": "only sent to an endpoint",
     "Span": "sent in the OpenTelemetry format",
 }
 
@@ -299,6 +302,23 @@ KINDS: dict[str, Kind] = {
         )
     ),
     "api dead letters": _kind(api.DeadLetterList(dead_letters=(DEAD_LETTER,), next_cursor="n")),
+    "api dead letter counts": _kind(
+        api.DeadLetterCounts(
+            counts=(
+                api.DeadLettersOfCode(
+                    code="timeout",
+                    dead_letters=3,
+                    jobs=2,
+                    tenants=1,
+                    oldest_at=AT,
+                    newest_at=LATER,
+                    last_message="Why.",
+                ),
+            ),
+            total=3,
+        )
+    ),
+    "api discarded": _kind(api.Discarded(discarded=1)),
     "api redriven": _kind(api.Redriven(redriven=1)),
     "api webhook attempts": _kind(api.WebhookAttemptList(attempts=(ATTEMPT,))),
     "api work": _kind(
@@ -321,6 +341,35 @@ KINDS: dict[str, Kind] = {
             ),
         )
     ),
+    "api webhook log": _kind(
+        api.WebhookLog(
+            attempts=(
+                api.WebhookLogEntry(
+                    **msgspec.structs.asdict(ATTEMPT),
+                    job_id=str(JOB_ID),
+                    host="example.com",
+                    body='{"type":"job.failed"}',
+                ),
+            ),
+            next_cursor="n",
+        )
+    ),
+    "api webhook test": _kind(
+        api.WebhookTest(
+            test_id=str(JOB_ID),
+            event_id="evt",
+            host="example.com",
+            state="failed",
+            created_at=AT,
+            expires_at=LATER,
+            attempted_at=AT,
+            duration_ms=12,
+            status=500,
+            error="Why.",
+            answer="Oops",
+        )
+    ),
+    "api new webhook test": _kind(NewWebhookTest(url="https://example.com/hook"), from_clients=True),
     "api usage": _kind(
         api.Usage(
             days=(api.DayOfUsage(day=AT.date(), uploads=1, bytes=2, audio_seconds=3.5),),

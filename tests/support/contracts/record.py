@@ -105,7 +105,7 @@ async def _are_settled(client: Any) -> bool:
 
 
 async def leave_unfinished_work(settings: IngestSettings) -> None:
-    """Leave a queued job, an incomplete upload and an API key."""
+    """Leave a queued job, an incomplete upload, a test event and an API key."""
     async with serving(settings) as ingest:
         tus = Tus.to(ingest)
         path = await tus.created(100)
@@ -113,4 +113,6 @@ async def leave_unfinished_work(settings: IngestSettings) -> None:
         headers = {"Content-Type": "audio/wav", "Idempotency-Key": "once"}
         status, _ = await ingest.post(io.BytesIO(speech_wav(1)), params=OPTIONS, headers=headers)
         assert status == 202
+        asking = {"Content-Type": "application/json"}
+        assert (await ingest.post(b'{"url": "https://example.com/"}', "/v1/webhooks/test", headers=asking))[0] == 202
     await new_key(settings, "acme")

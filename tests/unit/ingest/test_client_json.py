@@ -21,9 +21,9 @@ PACKAGE = Path(ingest_service.__file__).parent
 # They decode what this service stored itself.
 READERS_OF_STORED_JSON = {
     "console_files.py",
+    "jobs/dead_letters.py",
     "jobs/diarize.py",
     "jobs/queries.py",
-    "jobs/redrive.py",
     "jobs/transcript_edits.py",
     "jobs/views.py",
     "jobs/webhooks.py",

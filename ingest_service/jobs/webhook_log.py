@@ -1,0 +1,107 @@
+"""The log of a tenant's webhooks: every delivery attempt of all its jobs, newest first."""
+
+import base64
+import binascii
+import datetime as dt
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from ingest_service.database import Database
+from ingest_service.jobs.pages import cut, page_of
+from ingest_service.jobs.views import invalid_cursor
+from shared.schemas.api import WebhookLog, WebhookLogEntry
+from shared.schemas.called_urls import shown_host
+
+CURSOR = "^[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048]$"  # 8 bytes
+MAX_ID = (1 << 63) - 1
+
+
+class AttemptResult(StrEnum):
+    """What came of an attempt."""
+
+    DELIVERED = "delivered"  # the endpoint answered 2xx
+    FAILED = "failed"  # another answer, or none
+    RUNNING = "running"  # it is being made, or its worker was lost
+
+
+# The filters read columns of the attempts only, so that those that do not match cost no look at their events.
+_FILTERS = """
+    a.tenant = $1 AND ($2::bigint IS NULL OR a.id < $2) AND ($3::timestamptz IS NULL OR a.attempted_at >= $3)
+    AND ($4::int IS NULL OR a.status = $4)
+    AND ($5::text IS NULL OR $5 = CASE
+        WHEN a.duration_ms IS NULL THEN 'running' WHEN a.status BETWEEN 200 AND 299 THEN 'delivered' ELSE 'failed' END)
+"""
+_COLUMNS = """
+    a.id, e.id AS event_id, e.job_id, e.type, e.body, j.webhook_url, a.attempted_at, a.duration_ms, a.status, a.error,
+    a.answer, a.next_attempt_at
+"""
+_OF_TENANT = f"""
+    SELECT {_COLUMNS}
+    FROM (SELECT * FROM webhook_attempts a WHERE {_FILTERS} ORDER BY a.id DESC LIMIT $6) AS a
+    JOIN webhook_events e ON e.id = a.event_id JOIN jobs j ON j.id = e.job_id
+    ORDER BY a.id DESC LIMIT $6
+"""  # noqa: S608 - constants
+_OF_JOB = f"""
+    SELECT {_COLUMNS}
+    FROM jobs j JOIN webhook_events e ON e.job_id = j.id JOIN webhook_attempts a ON a.event_id = e.id
+    WHERE j.tenant = $1 AND j.id = $7 AND {_FILTERS} ORDER BY a.id DESC LIMIT $6
+"""  # noqa: S608 - constants
+LOG_OF_TENANT = f"WITH {page_of(_OF_TENANT, 'id DESC')} SELECT * FROM page ORDER BY id DESC"  # noqa: S608 - constants
+LOG_OF_JOB = f"WITH {page_of(_OF_JOB, 'id DESC')} SELECT * FROM page ORDER BY id DESC"  # noqa: S608 - constants
+
+
+class LogFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which attempts to list; None: all."""
+
+    result: AttemptResult | None = None
+    status: int | None = None
+    job_id: UUID | None = None
+    since: dt.datetime | None = None
+
+
+async def read_log(database: Database, tenant: str, wanted: LogFilter, limit: int, before: int | None) -> WebhookLog:
+    """Return a page of attempts that are older than the attempt `before`. Raises OutageError."""
+    arguments = [tenant, before, wanted.since, wanted.status, wanted.result, limit + 1]
+    async with database.reading(tenant) as connection:
+        if wanted.job_id is None:
+            rows = await connection.fetch(LOG_OF_TENANT, *arguments)
+        else:
+            rows = await connection.fetch(LOG_OF_JOB, *arguments, wanted.job_id)
+    page = cut(rows, limit)
+    next_cursor = encode_attempt_cursor(page.rows[-1]["id"]) if page.has_more else None
+    return WebhookLog(attempts=tuple(map(_entry, page.rows)), next_cursor=next_cursor)
+
+
+def _entry(row: Any) -> WebhookLogEntry:
+    return WebhookLogEntry(
+        job_id=str(row["job_id"]),
+        host=shown_host(row["webhook_url"] or ""),
+        body=row["body"],
+        event_id=row["event_id"],
+        type=row["type"],
+        attempted_at=row["attempted_at"],
+        duration_ms=row["duration_ms"],
+        status=row["status"],
+        error=row["error"],
+        answer=row["answer"],
+        next_attempt_at=row["next_attempt_at"],
+    )
+
+
+def encode_attempt_cursor(attempt_id: int) -> str:
+    """Return the cursor after an attempt."""
+    return base64.urlsafe_b64encode(attempt_id.to_bytes(8)).rstrip(b"=").decode()
+
+
+def decode_attempt_cursor(cursor: str) -> int:
+    """Return the attempt's id in a cursor. Raise RefusedError `invalid_parameter` for an invalid cursor."""
+    try:
+        attempt_id = int.from_bytes(base64.b64decode(cursor + "=", altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError):
+        raise invalid_cursor() from None
+    if attempt_id > MAX_ID or encode_attempt_cursor(attempt_id) != cursor:
+        raise invalid_cursor()
+    return attempt_id
