@@ -85,23 +85,29 @@ def tenant_for(caller: Caller, named: str | None) -> str:
 # Each route declares its scope with `opt=needs(…)`. A route that declares none requires `admin`.
 
 NEEDS = "needs_scope"
+OR_OBSERVE = "or_observe"
 SHOWS = "shows_secret"
 FOR_OPERATOR = "for_operator"
 OPEN: Mapping[str, None] = {NEEDS: None}  # for routes that need no key
 ANY_CALLER = OPEN  # for routes that need a key, whatever it may do: authentication, not the guard, asks for it
 
 
-def needs(scope: Scope, *, gives_secret: bool = False, or_operator: bool = False) -> dict[str, Any]:
+def needs(
+    scope: Scope, *, or_observe: bool = False, gives_secret: bool = False, or_operator: bool = False
+) -> dict[str, Any]:
     """The `opt` of a route. One that answers with a secret is closed to pages in browsers where keys are not needed.
 
-    `or_operator`: the operator's key needs no scope. One that only observes may use routes of `observe` only.
+    `or_observe`: the scope `observe` is enough, too. `or_operator`: the operator's key needs no scope. One that only
+    observes may use routes for `observe` only.
     """
-    return {NEEDS: scope, SHOWS: gives_secret, FOR_OPERATOR: or_operator}
+    return {NEEDS: scope, OR_OBSERVE: or_observe, SHOWS: gives_secret, FOR_OPERATOR: or_operator}
 
 
 def require_scope(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Guard all routes: raise RefusedError `unauthorized` or `forbidden` unless the request is allowed."""
     needed = handler.opt.get(NEEDS, Scope.ADMIN)
+    if handler.opt.get(OR_OBSERVE) and needed not in caller_of(connection.scope).scopes:
+        needed = Scope.OBSERVE
     if needed is not None and not (handler.opt.get(FOR_OPERATOR) and _operates(caller_of(connection.scope), needed)):
         require(caller_of(connection.scope), needed)
     if handler.opt.get(SHOWS) and caller_of(connection.scope).key_id is None:

@@ -38,7 +38,7 @@ Hours = Annotated[int, QueryParameter(ge=1, le=MOST_HOURS, description="how far 
 @get(
     "/v1/queue",
     responses=WRONG_PARAMETER,
-    opt=needs(Scope.READ, or_operator=True),
+    opt=needs(Scope.READ, or_observe=True, or_operator=True),
     operation_id="getQueue",
     tags=["queue"],
     summary="Get the queue",
@@ -59,7 +59,7 @@ async def get_queue(caller: NamedDependency[Caller], services: NamedDependency[S
 @get(
     "/v1/queue/history",
     responses=WRONG_PARAMETER,
-    opt=needs(Scope.READ, or_operator=True),
+    opt=needs(Scope.READ, or_observe=True, or_operator=True),
     operation_id="getQueueHistory",
     tags=["queue"],
     summary="Get the queue's history",
@@ -83,7 +83,7 @@ async def get_history(
 @get(
     "/v1/alerts",
     responses=ALERTS,
-    opt=needs(Scope.READ, or_operator=True),
+    opt=needs(Scope.OBSERVE, or_operator=True),
     operation_id="listAlerts",
     tags=["queue"],
     summary="List the alerts that fire",

@@ -2,7 +2,7 @@
 
 import { ConsoleElement, define, html, nothing, signal } from "../element.js";
 import { formatShortTime } from "../format.js";
-import { highest, latest } from "../history.js";
+import { highest, latest } from "../queue/history.js";
 import uPlot from "../modules/uplot/uPlot.esm.js";
 import { strings } from "../strings.js";
 import { theme } from "../theme.js";
@@ -10,6 +10,7 @@ import { theme } from "../theme.js";
 const HEIGHT_PX = 104;
 const AXIS_PX = 44;
 const DURATIONS_S = [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 28800, 43200, 86400, 172800, 604800];
+const COUNTS = [1, 2, 5].flatMap((one) => Array.from({ length: 12 }, (_, power) => one * 10 ** power)).sort((a, b) => a - b);
 const text = strings.chart;
 const clock = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 
@@ -21,6 +22,7 @@ class DayChart extends ConsoleElement {
     series: [], // [{label, colour: the name of a token, values: [number or null]}]
     format: String, // a value as text
     isDuration: false, // the values are seconds
+    isCount: false, // the values are whole numbers
     asTable: false,
   };
 
@@ -126,7 +128,7 @@ class DayChart extends ConsoleElement {
     return {
       width,
       height: HEIGHT_PX,
-      padding: [6, 4, 0, 0],
+      padding: [6, 18, 0, 0], // half of the last time lies right of the chart
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 5 } },
       hooks: { setCursor: [(plot) => { this.#pointed.value = plot.cursor.idx ?? null; }] },
@@ -138,7 +140,7 @@ class DayChart extends ConsoleElement {
           size: AXIS_PX,
           gap: 4,
           space: 32,
-          incrs: this.isDuration ? DURATIONS_S : undefined,
+          incrs: this.isDuration ? DURATIONS_S : this.isCount ? COUNTS : undefined,
           values: (_plot, ticks) => ticks.map((tick) => this.format(tick)),
         },
       ],

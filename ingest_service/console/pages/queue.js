@@ -9,7 +9,7 @@ import "../elements/empty-state.js";
 import "../elements/error-note.js";
 import "../elements/page-header.js";
 import { formatDuration, formatNumber, formatPercent } from "../format.js";
-import { binned } from "../history.js";
+import { binned } from "../queue/history.js";
 import { poll } from "../poll.js";
 import { session } from "../session.js";
 import { strings } from "../strings.js";
@@ -64,7 +64,8 @@ class PageQueue extends ConsoleElement {
         <p class="figure-value">${one.value}</p>
         <p class="quiet-text small figure-note">${one.note}</p>
         ${one.series ? html`<day-chart .label=${one.chart} .start=${start} .step_s=${BIN_MINUTES * 60} .series=${one.series}
-          .format=${one.format} .isDuration=${one.isDuration ?? false} .asTable=${this.#asTable.value}></day-chart>` : nothing}
+          .format=${one.format} .isDuration=${one.isDuration ?? false}
+          .isCount=${one.isCount ?? false} .asTable=${this.#asTable.value}></day-chart>` : nothing}
       </section>`)}</div>`;
   }
 

@@ -1,7 +1,7 @@
 /** The figures of the queue's page: each with its words and, where the caller may see one, the lines of its chart. Pure. */
 
 import { formatDuration, formatNumber, formatPercent } from "../format.js";
-import { added, ratio, scaled } from "../history.js";
+import { added, ratio, scaled } from "./history.js";
 import { strings } from "../strings.js";
 
 const text = strings.queue;
@@ -33,6 +33,7 @@ function waiting(queue, day) {
     chart: text.waitingChart,
     series: lines(line(text.tasks, "accent", day("backlog_tasks", "max"))),
     format: count,
+    isCount: true,
   };
 }
 
@@ -102,6 +103,7 @@ function failures(queue, day) {
     chart: text.failuresChart,
     series: lines(line(text.completed, "good", day("jobs_completed", "sum")), line(text.failed, "bad", day("jobs_failed", "sum"))),
     format: count,
+    isCount: true,
   };
 }
 
@@ -119,6 +121,7 @@ function webhooks(queue, day) {
     chart: text.webhooksChart,
     series: failing.every(Boolean) ? lines(line(text.delivered, "good", day("webhooks_delivered", "sum")), line(text.notDelivered, "bad", added(...failing))) : null,
     format: count,
+    isCount: true,
   };
 }
 

@@ -27,7 +27,7 @@ def test_each_get_that_an_admin_may_use_is_for_observers() -> None:
 async def test_an_observer_sees_and_changes_nothing(settings: IngestSettings, *, operates: bool) -> None:
     key = (await new_key(settings, "acme", Scope.OBSERVE, operates=operates)).key
     async with guarded(settings) as ingest:
-        for path in ("/v1/keys", "/metrics", "/v1/dead-letters", "/v1/session"):
+        for path in ("/v1/keys", "/metrics", "/v1/dead-letters", "/v1/session", "/v1/queue", "/v1/queue/history"):
             assert await status_of(ingest, key, path) == 200, path
         assert await status_of(ingest, key, "/v1/jobs") == 403  # that is `read`
         for method, path in requests_of(settings):
