@@ -2,7 +2,7 @@
 
 import { ConsoleElement, define, html, nothing, signal } from "../element.js";
 import { formatShortTime } from "../format.js";
-import { highest, latest } from "../queue/history.js";
+import { highest, isolated, latest } from "../queue/history.js";
 import uPlot from "../modules/uplot/uPlot.esm.js";
 import { strings } from "../strings.js";
 import { theme } from "../theme.js";
@@ -148,7 +148,7 @@ class DayChart extends ConsoleElement {
         stroke: colour(one.colour),
         fill: this.series.length === 1 ? colour(`${one.colour}-soft`) : undefined,
         width: 1.5,
-        points: { show: false },
+        points: { show: true, size: 4, filter: () => isolated(one.values) }, // a line needs two
         dash: one.isDashed ? [4, 3] : undefined,
       }))],
     };

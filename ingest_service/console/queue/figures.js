@@ -6,7 +6,6 @@ import { strings } from "../strings.js";
 
 const text = strings.queue;
 const PER_HOUR = 6; // bins of ten minutes
-const hours = (value) => `${formatNumber(value)} h`;
 const times = (value) => `${formatNumber(value)}×`;
 const count = (value) => formatNumber(Math.round(value));
 
@@ -70,11 +69,12 @@ function throughput(queue, day) {
   const audio = day("audio_seconds", "sum");
   return {
     label: text.throughput,
-    value: hours(queue.last_hour.audio_seconds / 3600),
+    value: formatDuration(queue.last_hour.audio_seconds),
     note: text.throughputNote,
     chart: text.throughputChart,
-    series: audio && lines(line(text.throughput, "accent", scaled(audio, PER_HOUR / 3600))),
-    format: hours,
+    series: audio && lines(line(text.throughput, "accent", scaled(audio, PER_HOUR))),
+    format: formatDuration,
+    isDuration: true,
   };
 }
 
@@ -131,9 +131,10 @@ function uploads(queue, day) {
   return {
     label: text.uploads,
     value: formatNumber(queue.last_hour.uploads),
-    note: text.uploadsNote(formatNumber(queue.last_hour.uploads / 3600)),
+    note: text.uploadsNote(formatNumber(queue.last_hour.uploads / 60)),
     chart: text.uploadsChart,
-    series: accepted && lines(line(text.uploadsRate, "accent", scaled(accepted, 1 / 600))),
-    format: formatNumber,
+    series: accepted && lines(line(text.uploads, "accent", accepted)),
+    format: count,
+    isCount: true,
   };
 }

@@ -44,3 +44,9 @@ export function highest(values) {
 
 /** Return the last known value; null without any. */
 export const latest = (values) => known(values).at(-1) ?? null;
+
+/** Return the indices of known values between two gaps. */
+export const isolated = (values) =>
+  [...values.keys()].filter((at) => isKnown(values[at]) && !isKnown(values[at - 1]) && !isKnown(values[at + 1]));
+
+const isKnown = (value) => value !== null && value !== undefined;
