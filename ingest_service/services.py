@@ -23,6 +23,7 @@ from ingest_service.jobs.cancel import cancel_abandoned
 from ingest_service.jobs.events import JobWatcher
 from ingest_service.jobs.queries import JobReader
 from ingest_service.jobs.renders import Renders
+from ingest_service.jobs.tenant_watcher import TenantWatcher
 from ingest_service.jobs.transcript_edits import EditStore
 from ingest_service.jobs.views import JobKey
 from ingest_service.jobs.waiting import Waiters
@@ -67,6 +68,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     edits: EditStore
     presigned_downloads: bool
     watcher: JobWatcher
+    tenant_watcher: TenantWatcher
     waiters: Waiters
     windows: WindowFeed
     key_cache: KeyCache
@@ -103,6 +105,7 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
         Database.opened(settings.database_url.reveal(), pool_size, settings.database_pooler) as database,
         DispatchNotifier.opened(redis) as notifier,
         JobWatcher.opened(database, redis, stopping) as watcher,
+        TenantWatcher.opened(database, redis, stopping) as tenant_watcher,
         Waiters(
             redis, watcher, partial(_cancel, database, notifier), grace_s=settings.hang_up_grace_s
         ).running() as waiters,
@@ -159,6 +162,7 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
             edits=EditStore(database, jobs, blobs, renders),
             presigned_downloads=settings.presigned_downloads,
             watcher=watcher,
+            tenant_watcher=tenant_watcher,
             waiters=waiters,
             windows=windows,
             key_cache=key_cache,

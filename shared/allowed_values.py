@@ -91,6 +91,10 @@ def _allowed(kind: Any) -> str:  # noqa: C901, PLR0911, PLR0912 - a branch for e
             return _one_of(member.value for member in cls)
         case inspect.DateType():
             return "a date such as `2026-01-31`"
+        case inspect.DateTimeType():
+            return "a time with its zone, such as `2026-01-31T12:00:00Z`"
+        case inspect.UUIDType():
+            return "a UUID"
         case inspect.ListType() | inspect.VarTupleType():
             return f"a list{_length(kind, 'item')}, each {_allowed(kind.item_type)}"
         case inspect.StructType(fields=fields):

@@ -1,4 +1,7 @@
-"""Hints in Redis that a job has changed, so that the ingest reads its state at once: one empty message of its channel.
+"""Hints in Redis that jobs have changed, so that the ingest reads their states at once.
+
+Each job has a channel, with an empty message for a change. Each tenant has one, with the ids of the jobs that have
+changed; an empty message means new jobs, and is published by `shared/queue/fair_shares.lua`.
 
 A hint is sent after the commit and may be lost: the ingest also reads all watched jobs every few seconds. Redis drops a
 message of a channel without subscribers, so that jobs that no client watches cost nothing else.
@@ -14,8 +17,10 @@ from shared.telemetry.logs import Log
 from shared.telemetry.outages import Outages
 
 CHANNEL = "headrace:job:"
+TENANT_CHANNEL = "headrace:tenant:"
 TIMEOUT_S = 1.0
 BATCH = 500
+ID_BYTES = 16
 
 
 def channel_of(job_id: UUID) -> str:
@@ -23,12 +28,24 @@ def channel_of(job_id: UUID) -> str:
     return f"{CHANNEL}{job_id}"
 
 
+def tenant_channel_of(tenant: str) -> str:
+    """Return the channel of all jobs of a tenant."""
+    return f"{TENANT_CHANNEL}{tenant}"
+
+
+def ids_in(message: bytes) -> list[UUID]:
+    """Return the ids in a message of a tenant's channel; none if jobs are new, or the message is not ours."""
+    if len(message) % ID_BYTES:
+        return []
+    return [UUID(bytes=message[at : at + ID_BYTES]) for at in range(0, len(message), ID_BYTES)]
+
+
 class JobHints:
     """Publishes hints in the background. Changes of the same moment are one round trip."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._changed: set[UUID] = set()
+        self._changed: dict[UUID, str] = {}  # the tenants of the jobs
         self._wake = asyncio.Event()
         self._is_ending = False
         self._outages = Outages(Log(__name__), "job_hints_not_published", "job_hints_published_again")
@@ -46,9 +63,9 @@ class JobHints:
             hints._wake.set()
             await publishing
 
-    def changed(self, *job_ids: UUID) -> None:
-        """Publish soon that these jobs have changed. Call it after the commit. Returns at once and never raises."""
-        self._changed.update(job_ids)
+    def changed(self, job_id: UUID, tenant: str) -> None:
+        """Publish soon that a job has changed. Call it after the commit. Returns at once and never raises."""
+        self._changed[job_id] = tenant
         self._wake.set()
 
     async def _publish_forever(self) -> None:
@@ -61,10 +78,14 @@ class JobHints:
                 await self._publish()
 
     async def _publish(self) -> None:
-        batch = [self._changed.pop() for _ in range(min(BATCH, len(self._changed)))]
+        batch = [self._changed.popitem() for _ in range(min(BATCH, len(self._changed)))]
         pipe = self._redis.pipeline(transaction=False)
-        for job_id in batch:
+        of_tenants: dict[str, bytes] = {}
+        for job_id, tenant in batch:
             pipe.publish(channel_of(job_id), b"")
+            of_tenants[tenant] = of_tenants.get(tenant, b"") + job_id.bytes
+        for tenant, ids in of_tenants.items():
+            pipe.publish(tenant_channel_of(tenant), ids)
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 await pipe.execute()

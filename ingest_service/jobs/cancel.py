@@ -35,7 +35,7 @@ async def cancel_job(database: Database, notifier: DispatchNotifier, tenant: str
             )
         dispatches = await cancel_locked(connection, job)
     notifier.notify_soon(*dispatches)
-    notifier.job_changed(job["id"])
+    notifier.job_changed(job["id"], tenant)
 
 
 async def cancel_abandoned(database: Database, notifier: DispatchNotifier, tenant: str, job_id: str) -> None:
@@ -48,7 +48,7 @@ async def cancel_abandoned(database: Database, notifier: DispatchNotifier, tenan
             return
         dispatches = await cancel_locked(connection, job)
     notifier.notify_soon(*dispatches)
-    notifier.job_changed(job["id"])
+    notifier.job_changed(job["id"], tenant)
 
 
 async def cancel_locked(connection: Any, job: Any) -> tuple[Dispatch, ...]:

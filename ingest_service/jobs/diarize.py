@@ -65,6 +65,7 @@ async def diarize_job(  # noqa: PLR0913, PLR0917 - what the transaction needs
             await quotas.require(locked.connection, Wanted(tenant, 0))
             dispatches, status = await _reopen(locked, options), JobStatus.QUEUED
     notifier.notify_soon(*dispatches)
+    notifier.job_changed(locked.job["id"], tenant)
     log.info("diarization_queued", job_id=job_id, again=not dispatches)
     return status
 

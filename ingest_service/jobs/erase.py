@@ -29,7 +29,7 @@ async def erase_job(database: Database, notifier: DispatchNotifier, blobs: BlobS
         dispatches = () if has_ended(job) else await cancel_locked(connection, job)
         await erase_content(connection, job["id"], job["options"])
     notifier.notify_soon(*dispatches)
-    notifier.job_changed(job["id"])
+    notifier.job_changed(job["id"], tenant)
     log.info("job_erased", job_id=job["id"])
     await _delete_blobs(blobs, job["id"])
 

@@ -8,7 +8,6 @@ reads. While Postgres is unavailable there are no events; the first successful p
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
-from uuid import UUID
 
 from redis.asyncio import Redis
 
@@ -18,6 +17,7 @@ from ingest_service.jobs.queries import job_erased, no_such_job
 from ingest_service.jobs.views import STATES, JobKey, JobState, event, key_of, state_of
 from ingest_service.telemetry.metrics import EVENT_LISTENERS, EVENT_QUERIES
 from shared.connections.tenancy import ALL_TENANTS
+from shared.job_hints import channel_of
 from shared.run_beside import run_beside
 from shared.telemetry.logs import Log
 from shared.telemetry.outages import Outages
@@ -61,7 +61,7 @@ class JobWatcher:
         self.hints = HintReceiver(redis, self._on_hint, self._on_loss)
         self._database = database
         self._listeners: dict[JobKey, set[Listener]] = {}
-        self._keys: dict[UUID, JobKey] = {}  # of the jobs with listeners
+        self._keys: dict[str, JobKey] = {}  # by channel, of the jobs with listeners
         self._hinted: set[JobKey] = set()
         self._requested: dict[JobKey, asyncio.Future[JobState | None]] = {}
         self._wake = asyncio.Event()
@@ -99,18 +99,18 @@ class JobWatcher:
         if self._is_stopping:
             listener.end()
         self._listeners.setdefault(key, set()).add(listener)
-        self._keys[key.job_id] = key
+        self._keys[channel_of(key.job_id)] = key
         EVENT_LISTENERS.inc()
         self._wake.set()
         try:
-            with self.hints.watching(key.job_id):
+            with self.hints.watching(channel_of(key.job_id)):
                 yield listener
         finally:
             EVENT_LISTENERS.dec()
             self._listeners[key].remove(listener)
             if not self._listeners[key]:
                 del self._listeners[key]
-                self._keys.pop(key.job_id, None)
+                self._keys.pop(channel_of(key.job_id), None)
 
     async def _end_all(self, stopping: asyncio.Event) -> None:
         await stopping.wait()
@@ -119,8 +119,8 @@ class JobWatcher:
             for listener in listeners:
                 listener.end()
 
-    def _on_hint(self, job_id: UUID) -> None:
-        if key := self._keys.get(job_id):
+    def _on_hint(self, channel: str, _: bytes) -> None:
+        if key := self._keys.get(channel):
             self._hinted.add(key)
             self._wake.set()
 

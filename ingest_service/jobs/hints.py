@@ -1,8 +1,8 @@
-"""Receives the hints that jobs have changed: one connection to Redis a process, open only while a job is watched.
+"""Receives the hints that jobs have changed: one connection to Redis a receiver, open only while a channel is watched.
 
-Each watched job has a channel of its own, so that a process does not read the hints of jobs that others watch. Redis
-confirms each subscription. A confirmation counts as a hint: what changed before it was not received. So after a lost
-connection every watched job is read again.
+Each watched job has a channel of its own, and so has each tenant whose jobs are all watched, so that a process does not
+read the hints that others watch. Redis confirms each subscription. A confirmation counts as an empty hint: what changed
+before it was not received. So after a lost connection everything watched is read again.
 """
 
 import asyncio
@@ -10,12 +10,9 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
-from uuid import UUID
 
 from redis.asyncio import Redis
 
-from shared.ids import parse_id
-from shared.job_hints import CHANNEL, channel_of
 from shared.run_beside import run_beside, run_until_first_ends
 from shared.telemetry.logs import Log
 from shared.telemetry.outages import Outages
@@ -29,15 +26,15 @@ BATCH = 1000  # channels in one command
 class HintReceiver:
     """The subscriptions of one process."""
 
-    def __init__(self, redis: Redis, on_hint: Callable[[UUID], None], on_loss: Callable[[], None]) -> None:
-        """`on_hint` gets the job's id; `on_loss` is called when hints may get lost from now on."""
-        self.is_healthy = False  # hints of all watched jobs arrive, or their confirmations will
+    def __init__(self, redis: Redis, on_hint: Callable[[str, bytes], None], on_loss: Callable[[], None]) -> None:
+        """`on_hint` gets the channel and the message; `on_loss` is called when hints may get lost from now on."""
+        self.is_healthy = False  # hints of all watched channels arrive, or their confirmations will
         self._redis = redis
         self._on_hint = on_hint
         self._on_loss = on_loss
-        self._watched: Counter[UUID] = Counter()
-        self._confirmed: set[UUID] = set()
-        self._to_change: dict[UUID, None] = {}  # to subscribe or unsubscribe
+        self._watched: Counter[str] = Counter()
+        self._confirmed: set[str] = set()
+        self._to_change: dict[str, None] = {}  # to subscribe or unsubscribe
         self._wake = asyncio.Event()
         self._outages = Outages(Log(__name__), "job_hints_disconnected", "job_hints_reconnected")
 
@@ -48,22 +45,22 @@ class HintReceiver:
             yield
 
     @contextmanager
-    def watching(self, job_id: UUID) -> Iterator[None]:
-        """Receive the hints of a job during the block. The first hint comes as soon as no later one can be missed."""
-        self._watched[job_id] += 1
-        if job_id in self._confirmed:
-            self._on_hint(job_id)
-        self._change(job_id)
+    def watching(self, channel: str) -> Iterator[None]:
+        """Receive the hints of a channel during the block. The first comes as soon as no later one can be missed."""
+        self._watched[channel] += 1
+        if channel in self._confirmed:
+            self._on_hint(channel, b"")
+        self._change(channel)
         try:
             yield
         finally:
-            self._watched[job_id] -= 1
-            if not self._watched[job_id]:
-                del self._watched[job_id]
-                self._change(job_id)
+            self._watched[channel] -= 1
+            if not self._watched[channel]:
+                del self._watched[channel]
+                self._change(channel)
 
-    def _change(self, job_id: UUID) -> None:
-        self._to_change[job_id] = None
+    def _change(self, channel: str) -> None:
+        self._to_change[channel] = None
         self._wake.set()
 
     async def _run_forever(self) -> None:
@@ -74,11 +71,11 @@ class HintReceiver:
             try:
                 await self._receive()
             except Exception as error:  # noqa: BLE001 - the receiver must reconnect after any error
-                self._outages.failed(error, jobs=len(self._watched))
+                self._outages.failed(error, channels=len(self._watched))
                 await asyncio.sleep(RECONNECT_AFTER_S)
 
     async def _receive(self) -> None:
-        """Receive on one connection, until no job is watched. Raise the client's errors, and TimeoutError."""
+        """Receive on one connection, until no channel is watched. Raise the client's errors, and TimeoutError."""
         self._to_change = dict.fromkeys(self._watched)
         pubsub = self._redis.pubsub()
         try:
@@ -99,15 +96,15 @@ class HintReceiver:
             await self._send_changes(pubsub)
 
     async def _send_changes(self, pubsub: Any) -> None:
-        """Subscribe to newly watched jobs, and unsubscribe from the others, in few commands."""
+        """Subscribe to newly watched channels, and unsubscribe from the others, in few commands."""
         changed, self._to_change = list(self._to_change), {}
         for first in range(0, len(changed), BATCH):
             batch = changed[first : first + BATCH]
-            if added := [channel_of(job_id) for job_id in batch if job_id in self._watched]:
+            if added := [channel for channel in batch if channel in self._watched]:
                 await pubsub.subscribe(*added)
-            if gone := [job_id for job_id in batch if job_id not in self._watched]:
+            if gone := [channel for channel in batch if channel not in self._watched]:
                 self._confirmed.difference_update(gone)
-                await pubsub.unsubscribe(*map(channel_of, gone))
+                await pubsub.unsubscribe(*gone)
 
     async def _read_forever(self, pubsub: Any) -> None:
         while True:
@@ -120,14 +117,14 @@ class HintReceiver:
             self._take(message)
 
     def _take(self, message: dict[str, Any]) -> None:
-        channel: bytes | None = message["channel"]
-        job_id = parse_id(channel.decode().removeprefix(CHANNEL)) if channel else None
-        if job_id is None or job_id not in self._watched:
+        channel = (message["channel"] or b"").decode()
+        if channel not in self._watched:
             return
         if message["type"] == "subscribe":
-            self._confirmed.add(job_id)
-        if message["type"] in {"subscribe", "message"}:
-            self._on_hint(job_id)
+            self._confirmed.add(channel)
+            self._on_hint(channel, b"")
+        if message["type"] == "message":
+            self._on_hint(channel, message["data"])
 
 
 async def _beat_forever(pubsub: Any) -> None:

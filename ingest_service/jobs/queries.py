@@ -8,20 +8,22 @@ import msgspec
 
 from ingest_service.database import Database
 from ingest_service.errors import RefusedError
-from ingest_service.jobs.pages import cut, page_of
+from ingest_service.jobs.filters import JobFilter
+from ingest_service.jobs.find import Found, count_jobs, find_jobs
+from ingest_service.jobs.pages import Page, cut, page_of
 from ingest_service.jobs.views import encode_cursor, show_job
 from ingest_service.jobs.wait_estimate import EXACT_JOBS, Queue, QueueReader
 from shared.ids import parse_id
 from shared.queue.fair_shares import INTERACTIVE_SHARE
-from shared.schemas.api import JobList, JobView
+from shared.schemas.api import JobCounts, JobList, JobView
 from shared.schemas.options import JobOptions
 from shared.schemas.states import JobStatus
 
 # Columns by name: after a migration adds one, Postgres would refuse statements that were prepared with a star.
 JOB_COLUMNS = """
     id, tenant, status, stage, generation, metadata, filename, container, source_bytes, source_sha256, duration_s,
-    sample_rate_hz, channels, tracks, chunk_count, interactive, options, warnings, error_code, error_message,
-    created_at, started_at, completed_at, erased_at
+    sample_rate_hz, channels, tracks, chunk_count, interactive, options, speakers, warnings, error_code,
+    error_message, created_at, started_at, completed_at, erased_at
 """
 # The jobs of `page`, with facts of their tasks and of the queue. An attempt counts when it begins. Deliveries do not
 # count. Only the heads of the tenant's two queues are read, once for all jobs of the page, however long the queues are.
@@ -70,6 +72,13 @@ def newest_jobs(status: JobStatus | None) -> str:
         ORDER BY id DESC LIMIT $4
     """  # noqa: S608 - constants
     return f"WITH {page_of(select, 'id DESC')} {WITH_TASKS_AND_QUEUE}"
+
+
+_NAMED = f"""
+    SELECT {JOB_COLUMNS} FROM jobs
+    WHERE tenant = $1 AND erased_at IS NULL AND id = ANY ($2::uuid[]) ORDER BY id DESC LIMIT $3
+"""  # noqa: S608 - constants
+NAMED_JOBS = f"WITH {page_of(_NAMED, 'id DESC')} {WITH_TASKS_AND_QUEUE}"
 
 
 RESULTS_OF_JOB = """
@@ -141,13 +150,18 @@ class JobReader:
             peaks_generation=row["peaks_generation"],
         )
 
-    async def list(self, tenant: str, status: JobStatus | None, limit: int, after: UUID | None) -> JobList:
-        """Return a page of jobs, newest first, starting after the job `after`."""
+    async def list(self, tenant: str, wanted: JobFilter, limit: int, after: UUID | None) -> JobList:
+        """Return a page of the jobs that match, newest first, starting after the job `after`."""
         async with self._database.reading(tenant) as connection:
-            page = cut(await connection.fetch(newest_jobs(status), tenant, status, after, limit + 1), limit)
-        next_cursor = encode_cursor(page.rows[-1]["id"]) if page.has_more else None
-        queue = await self._queue_for(page.rows)
-        return JobList(jobs=tuple(show_job(row, queue) for row in page.rows), next_cursor=next_cursor)
+            rows, position = await _page(connection, tenant, wanted, limit, after)
+        next_cursor = None if position is None else encode_cursor(position)
+        queue = await self._queue_for(rows)
+        return JobList(jobs=tuple(show_job(row, queue) for row in rows), next_cursor=next_cursor)
+
+    async def count(self, tenant: str, wanted: JobFilter) -> JobCounts:
+        """Return the number of jobs that match, by status."""
+        async with self._database.reading(tenant) as connection:
+            return await count_jobs(connection, tenant, wanted)
 
     async def _queue_for(self, rows: Sequence[Any]) -> Queue | None:
         """Read the queue only if one of the jobs is in it."""
@@ -162,3 +176,25 @@ class JobReader:
         if row["erased_at"] is not None:
             raise job_erased()
         return row
+
+
+async def _page(
+    connection: Any, tenant: str, wanted: JobFilter, limit: int, after: UUID | None
+) -> tuple[Sequence[Any], UUID | None]:
+    """Return the rows of a page, and the id after which the next one begins; None: there is none."""
+    if wanted.is_by_status_only and len(wanted.status) <= 1:
+        status = next(iter(wanted.status), None)
+        page = cut(await connection.fetch(newest_jobs(status), tenant, status, after, limit + 1), limit)
+        return page.rows, page.rows[-1]["id"] if page.has_more else None
+    found = await find_jobs(connection, tenant, wanted, limit + 1, after)
+    page = cut(await connection.fetch(NAMED_JOBS, tenant, found.ids, limit + 1), limit)
+    return page.rows, next_position(page, found, limit)
+
+
+def next_position(page: Page, found: Found, limit: int) -> UUID | None:
+    """Return the id after which the next page of a filter begins; None: there is none."""
+    if page.has_more:
+        return UUID(int=page.rows[-1]["id"].int)
+    if len(found.ids) > limit:  # jobs were erased after they were found
+        return found.ids[limit - 1]
+    return found.scanned_to

@@ -57,6 +57,7 @@ async def redrive_job(  # noqa: PLR0913, PLR0917 - what the transaction needs
             redriven = await _restart(locked)
             await quotas.require_room_in_queue(locked.connection, tenant)
     notifier.notify_soon(*redriven.dispatches)
+    notifier.job_changed(locked.job["id"], tenant)
     log.info("job_redriven", job_id=job_id, tenant=tenant, dead_letters=redriven.dead_letters)
     return redriven
 
@@ -127,6 +128,7 @@ REOPEN_JOB = """
     UPDATE jobs SET status = 'QUEUED', generation = generation + 1, stage = $3, chunk_count = $4, chunks_done = $5,
         chunk_generation = CASE WHEN $4 > 0 THEN coalesce(chunk_generation, generation) END,
         warnings = CASE WHEN $4 > 0 THEN warnings ELSE '[]' END,
+        warning_codes = CASE WHEN $4 > 0 THEN warning_codes END,
         error_code = NULL, error_message = NULL, started_at = NULL, completed_at = NULL
     WHERE id = $1 AND status = 'FAILED' AND generation = $2
     RETURNING generation

@@ -46,6 +46,7 @@ def show_job(row: Mapping[str, Any], queue: Queue | None) -> JobView:
         options=options_of(row),
         metadata=None if row["metadata"] is None else msgspec.Raw(row["metadata"].encode()),
         links=Links.of(row["id"]),
+        speakers=row["speakers"],
     )
 
 
@@ -123,9 +124,10 @@ def options_of(row: Mapping[str, Any]) -> dict[str, str | int | bool]:
 
 # The state of a job for its event stream. Tasks are read only for states that have progress, so that thousands of
 # queued jobs cost one row each.
-STATES = """
-    SELECT jobs.tenant, jobs.id, status, stage, generation, chunk_count, chunks_done, erased_at, work.*
-    FROM unnest($1::text[], $2::uuid[]) AS wanted (tenant, id) JOIN jobs USING (tenant, id)
+_STATES_OF_WANTED = """
+    jobs.tenant, jobs.id, status, stage, generation, chunk_count, chunks_done, erased_at, filename, created_at,
+           work.*
+    FROM wanted JOIN jobs USING (tenant, id)
     CROSS JOIN LATERAL (
         SELECT avg(CASE WHEN state = 'done' THEN 1 ELSE progress END) FILTER (WHERE kind = 'chunk') AS chunk_progress,
                max(progress) FILTER (WHERE kind = 'prepare') AS prepare_progress
@@ -134,6 +136,22 @@ STATES = """
             AND jobs.status IN ('PROCESSING', 'FAILED', 'CANCELLED')
     ) AS work
 """
+_NAMED = "SELECT tenant, id FROM unnest($1::text[], $2::uuid[]) AS named (tenant, id)"
+STATES = f"WITH wanted AS ({_NAMED}) SELECT {_STATES_OF_WANTED}"
+
+# The newest active jobs of tenants, and named jobs.
+ACTIVE_JOBS = 100  # of each status
+TENANT_STATES = f"""
+    WITH wanted AS (
+        {_NAMED}
+        UNION SELECT watched.tenant, active.id FROM unnest($3::text[]) AS watched (tenant) CROSS JOIN LATERAL (
+            (SELECT id FROM jobs WHERE jobs.tenant = watched.tenant AND status = 'QUEUED'
+             ORDER BY id DESC LIMIT {ACTIVE_JOBS})
+            UNION ALL (SELECT id FROM jobs WHERE jobs.tenant = watched.tenant AND status = 'PROCESSING'
+                AND status <> 'QUEUED' AND erased_at IS NULL ORDER BY id DESC LIMIT {ACTIVE_JOBS})
+        ) AS active
+    ) SELECT {_STATES_OF_WANTED} ORDER BY status <> 'PROCESSING', id DESC
+"""  # noqa: S608 - constants
 
 
 class JobKey(NamedTuple):

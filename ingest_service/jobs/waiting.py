@@ -87,7 +87,7 @@ class Waiters:
         self._abandoned.pop(key, None)
         self._seen_alone.discard(key)
         try:
-            with self._watcher.hints.watching(key.job_id):
+            with self._watcher.hints.watching(channel_of(key.job_id)):
                 yield waiting
         finally:
             self._waiting[key] -= 1

@@ -58,6 +58,7 @@ ACCESS = {
 UNAVAILABLE = ACCESS | problems("database_unavailable", "storage_unavailable")
 NOT_FOUND: Specs = ACCESS | problems("not_found", "database_unavailable")
 WRONG_PARAMETER: Specs = ACCESS | problems("invalid_parameter", "database_unavailable")
+BULK: Specs = ACCESS | problems("invalid_parameter", "unsupported_content_type", "too_large", "database_unavailable")
 ONE_JOB: Specs = ACCESS | problems("not_found", "job_erased", "database_unavailable")
 CANCEL: Specs = ACCESS | problems("not_found", "job_ended", "job_erased", "database_unavailable")
 SEND_AGAIN: Specs = ACCESS | problems("not_found", "not_ended", "no_webhook", "job_erased", "database_unavailable")

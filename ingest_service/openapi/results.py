@@ -10,10 +10,10 @@ from litestar.openapi.spec import Example, OpenAPIMediaType, OpenAPIResponse, Op
 from litestar.openapi.spec.enums import OpenAPIType
 
 from ingest_service.jobs.views import JobState, event
-from ingest_service.openapi.document import EXAMPLE_JOB_ID, ONE_JOB, WRONG_PARAMETER, problems
+from ingest_service.openapi.document import ACCESS, EXAMPLE_JOB_ID, ONE_JOB, WRONG_PARAMETER, problems
 from ingest_service.subtitles.cue_size import CueSize
 from ingest_service.subtitles.formats import MEDIA_TYPES, render, text_type
-from shared.schemas.api import JobEvent
+from shared.schemas.api import JobCounts, JobEvent, TenantEvent
 from shared.schemas.peaks import Peaks
 from shared.schemas.states import JobStatus, Stage
 from shared.schemas.transcript import Transcript
@@ -41,6 +41,18 @@ EVENTS: Mapping[int, ResponseSpec] = {
         None, generate_examples=False, description="The job has ended, and the client has received its last state"
     ),
     **ONE_JOB,
+}
+
+
+TENANT_EVENTS: Mapping[int, ResponseSpec] = {
+    200: ResponseSpec(
+        str | TenantEvent | JobCounts,  # type: ignore[arg-type] # a union has a schema, too
+        generate_examples=False,
+        description="A stream of unnamed events, whose `data` is a TenantEvent, and of events `counts` and `reload`",
+        media_type="text/event-stream",
+    ),
+    **ACCESS,
+    **problems("too_many_streams", "rate_limited", "database_unavailable"),
 }
 
 

@@ -1,25 +1,23 @@
-"""`/v1/jobs` and `/v1/jobs/{job_id}`: list, read, cancel and erase jobs."""
+"""`/v1/jobs/{job_id}`: read, cancel, diarize and erase a job."""
 
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import parse_qsl
 
 from litestar import Request, Response, delete, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.params import FromPath
 
 from ingest_service.auth.caller import Caller, Scope, needs
 from ingest_service.jobs.cancel import cancel_job
 from ingest_service.jobs.diarize import diarize_job, read_speaker_options
 from ingest_service.jobs.erase import erase_job
 from ingest_service.jobs.queries import parse_job_id
-from ingest_service.jobs.views import CURSOR_FORM, JOB_CURSOR, decode_cursor
-from ingest_service.openapi.document import CANCEL, DIARIZE, NOT_FOUND, ONE_JOB, WRONG_PARAMETER
+from ingest_service.openapi.document import CANCEL, DIARIZE, NOT_FOUND, ONE_JOB
 from ingest_service.openapi.speakers import SpeakersBody
 from ingest_service.openapi.uploads import Waiting
 from ingest_service.routes.prefer import applied, finished_job, wanted_wait_s
 from ingest_service.services import Services
-from shared.schemas.api import JobAccepted, JobList, JobView, Links
-from shared.schemas.states import JobStatus
+from shared.schemas.api import JobAccepted, JobView, Links
 
 
 @get(
@@ -46,26 +44,6 @@ async def get_job(
         if job is not None:
             return Response(job, headers=applied(wait_s))
     return Response(await services.jobs.get(caller.tenant, job_id))
-
-
-@get(
-    "/v1/jobs",
-    responses=WRONG_PARAMETER,
-    opt=needs(Scope.READ),
-    operation_id="listJobs",
-    tags=["jobs"],
-    summary="List jobs",
-)
-async def list_jobs(
-    caller: NamedDependency[Caller],
-    services: NamedDependency[Services],
-    status: FromQuery[JobStatus | None] = None,
-    limit: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
-    cursor: Annotated[str | None, QueryParameter(pattern=JOB_CURSOR, description=CURSOR_FORM)] = None,
-) -> JobList:
-    """Jobs, newest first. `next_cursor` is the `cursor` of the next page; null on the last."""
-    after = None if cursor is None else decode_cursor(cursor)
-    return await services.jobs.list(caller.tenant, status, limit, after)
 
 
 @post(
@@ -130,4 +108,4 @@ async def erase(job_id: FromPath[str], caller: NamedDependency[Caller], services
     await services.windows.delete(parse_job_id(job_id))
 
 
-ROUTES = (get_job, list_jobs, cancel, diarize, erase)
+ROUTES = (get_job, cancel, diarize, erase)

@@ -54,9 +54,9 @@ class DispatchNotifier:
         self._waiting += dispatches
         self._wake.set()
 
-    def job_changed(self, job_id: UUID) -> None:
+    def job_changed(self, job_id: UUID, tenant: str) -> None:
         """Publish soon that a job has changed, for those who watch it. Call it after the commit."""
-        self._hints.changed(job_id)
+        self._hints.changed(job_id, tenant)
 
     async def _send_forever(self) -> None:
         while not self._is_ending:

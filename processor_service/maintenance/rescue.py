@@ -67,9 +67,9 @@ class Rescuer:
     """Rescues the tasks of lost workers. `run_once` of the maintenance loop."""
 
     def __init__(
-        self, pool: asyncpg.Pool, policy: RetryPolicy, job_changed: Callable[[UUID], None] = lambda _: None
+        self, pool: asyncpg.Pool, policy: RetryPolicy, job_changed: Callable[[UUID, str], None] = lambda *_: None
     ) -> None:
-        """`job_changed` is called after a job has failed here."""
+        """`job_changed` is called with a job and its tenant, after the job has failed here."""
         self._pool = pool
         self._job_changed = job_changed
         self._policy = policy
@@ -101,7 +101,7 @@ class Rescuer:
                 after_commit = await settle_lost(self._pool, task, crash, policy=self._policy)
             except LeaseLostError:
                 continue  # the worker has just extended its lease
-            self._job_changed(task.job_id)
+            self._job_changed(task.job_id, task.tenant)
             count_settled(task.kind, crash, has_dead_letter=after_commit.has_dead_letter)
             log.warning("task_poisoned", task_id=task.id, job_id=task.job_id)
             dispatches += after_commit.dispatches

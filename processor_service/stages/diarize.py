@@ -39,7 +39,7 @@ async def label_again(work: Work, text_generation: int, voices: Sequence[Path | 
         warnings=(*transcript.warnings, *labelled.warnings),
     )
     await store_results(work, transcript, None)
-    return JobDone(transcript.warnings)
+    return JobDone(transcript.warnings, speakers=len(transcript.speakers))
 
 
 def without_speakers(transcript: Transcript) -> Transcript:

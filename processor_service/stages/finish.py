@@ -33,7 +33,7 @@ async def finish(work: Work) -> JobDone:
         warnings=(*work.task.warnings, *labelled.warnings),
     )
     await store_results(work, merged, await _join_denoised(work, duration_s))
-    return JobDone(merged.warnings)
+    return JobDone(merged.warnings, speakers=len(merged.speakers))
 
 
 async def _chunk_transcript(work: Work, ordinal: int) -> Transcript:

@@ -95,7 +95,7 @@ async def _finish_inline(
         warnings=(*warnings, *labelled.warnings),
     )
     await store_results(work, merged, denoised)
-    return JobDone(merged.warnings, merged.engine, merged.model)
+    return JobDone(merged.warnings, merged.engine, merged.model, len(merged.speakers))
 
 
 class _ChunkUploads:

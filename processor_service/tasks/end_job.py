@@ -16,7 +16,8 @@ from shared.schemas.webhook_events import DeliveryInput, EventType, event_body, 
 
 END_JOB = """
 UPDATE jobs SET status = $3, completed_at = now(), error_code = $4, error_message = $5,
-    stage = coalesce($6, stage), warnings = coalesce($7, warnings)
+    stage = coalesce($6, stage), warnings = coalesce($7, warnings), warning_codes = coalesce($8, warning_codes),
+    speakers = CASE WHEN $3 = 'COMPLETED' THEN $9 ELSE speakers END
 WHERE id = $1 AND generation = $2 AND status = 'PROCESSING'
 RETURNING webhook_url, metadata, completed_at
 """
@@ -24,13 +25,14 @@ RETURNING webhook_url, metadata, completed_at
 INSERT_TASK = "INSERT INTO tasks (id, job_id, generation, kind, ordinal, input) VALUES ($1, $2, $3, $4, $5, $6)"
 
 
-async def end_job(
+async def end_job(  # noqa: PLR0913 - the facts of an ended job
     connection: asyncpg.Connection,
     task: ClaimedTask,
     status: JobStatus,
     *,
     failure: Failure | None = None,
     warnings: tuple[ResultWarning, ...] | None = None,
+    speakers: int = 0,
 ) -> tuple[Dispatch, ...]:
     """End the job of a task. Return the dispatch of its webhook, if it has one, to enqueue after the commit."""
     row = await connection.fetchrow(
@@ -42,10 +44,17 @@ async def end_job(
         failure.message if failure else None,
         Stage.FINISH if status is JobStatus.COMPLETED else None,
         None if warnings is None else _json(warnings),
+        None if warnings is None else codes_of(warnings),
+        speakers or None,
     )
     if row is None or not row["webhook_url"]:
         return ()
     return (await _insert_event(connection, task, status, row, failure),)
+
+
+def codes_of(warnings: tuple[ResultWarning, ...]) -> list[str]:
+    """Return the codes of warnings, each once, by which lists filter."""
+    return sorted({warning.code for warning in warnings})
 
 
 async def _insert_event(

@@ -152,7 +152,7 @@ async def _claim(processor: Processor, task_id: str, dispatch_no: int) -> Claime
 def _hint(processor: Processor, task: ClaimedTask | None) -> None:
     """Publish that the job of a task has changed. Deliveries do not change it."""
     if task and task.kind is not TaskKind.DELIVER:
-        processor.hints.changed(task.job_id)
+        processor.hints.changed(task.job_id, task.tenant)
 
 
 async def _compute(processor: Processor, task: ClaimedTask, slot: Slot) -> Outcome:

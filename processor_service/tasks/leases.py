@@ -174,9 +174,9 @@ class Leases:
     """The leases of one worker process. One heartbeat statement extends all of them."""
 
     def __init__(
-        self, pool: asyncpg.Pool, *, lease_s: float, job_changed: Callable[[UUID], None] = lambda _: None
+        self, pool: asyncpg.Pool, *, lease_s: float, job_changed: Callable[[UUID, str], None] = lambda *_: None
     ) -> None:
-        """`job_changed` is called after each change of a job that a client sees."""
+        """`job_changed` is called with a job and its tenant, after each change of the job that a client sees."""
         self._pool = pool
         self._job_changed = job_changed
         self._lease_s = lease_s
@@ -218,7 +218,7 @@ class Leases:
     async def record_stage(self, task: ClaimedTask, stage: str) -> None:
         """Write the stage that the client sees."""
         await self._pool.execute(RECORD_STAGE, task.id, task.lease_token, stage)
-        self._job_changed(task.job_id)
+        self._job_changed(task.job_id, task.tenant)
 
     async def record_sha256(self, task: ClaimedTask, sha256: str) -> None:
         """Write the hash of a source that the ingest did not receive itself."""
@@ -263,7 +263,7 @@ class Leases:
     def _note_written(self, held: _HeldLease, progress: float) -> None:
         if progress != held.written:
             held.written = progress
-            self._job_changed(held.task.job_id)
+            self._job_changed(held.task.job_id, held.task.tenant)
 
     async def drain(self, grace_s: float) -> None:
         """Let running work finish within `grace_s`, then interrupt the rest."""

@@ -59,6 +59,7 @@ class JobDone(msgspec.Struct, frozen=True):
     warnings: tuple[ResultWarning, ...]
     engine: str = ""
     model: str = ""
+    speakers: int = 0  # that the transcript names
 
 
 class DeliveryAttempt(msgspec.Struct, frozen=True, kw_only=True):

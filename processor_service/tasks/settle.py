@@ -10,7 +10,7 @@ import msgspec
 
 from processor_service.errors import LeaseLostError
 from processor_service.tasks import outcomes
-from processor_service.tasks.end_job import end_job, insert_task
+from processor_service.tasks.end_job import codes_of, end_job, insert_task
 from processor_service.tasks.leases import ClaimedTask
 from processor_service.tasks.outcomes import Crashed, Outcome
 from processor_service.tasks.retry import MAX_CRASHES, GiveUp, RetryPolicy, decide, is_poison
@@ -73,7 +73,8 @@ WHERE id = $1 AND generation = $2 AND status = 'QUEUED'
 """
 
 START_CHUNKS = """
-UPDATE jobs SET stage = 'transcribe', chunk_count = $2, chunks_done = 0, warnings = $3, chunk_generation = generation
+UPDATE jobs SET stage = 'transcribe', chunk_count = $2, chunks_done = 0, warnings = $3, warning_codes = $4,
+    chunk_generation = generation
 WHERE id = $1
 """
 
@@ -176,7 +177,8 @@ class _Settlement:
 
     async def _split(self, outcome: outcomes.Split) -> AfterCommit:
         await self._leave_running(TaskState.DONE)
-        await self._db.execute(START_CHUNKS, self._task.job_id, len(outcome.chunks), _json(outcome.warnings))
+        warnings = _json(outcome.warnings), codes_of(outcome.warnings)
+        await self._db.execute(START_CHUNKS, self._task.job_id, len(outcome.chunks), *warnings)
         chunks = [
             await insert_task(self._db, self._task, TaskKind.CHUNK, ordinal, chunk)
             for ordinal, chunk in enumerate(outcome.chunks)
@@ -193,7 +195,9 @@ class _Settlement:
     async def _job_done(self, outcome: outcomes.JobDone) -> AfterCommit:
         await self._leave_running(TaskState.DONE)
         await self._record_engine(outcome.engine, outcome.model)
-        return AfterCommit(await end_job(self._db, self._task, JobStatus.COMPLETED, warnings=outcome.warnings))
+        warnings, speakers = outcome.warnings, outcome.speakers
+        ended = await end_job(self._db, self._task, JobStatus.COMPLETED, warnings=warnings, speakers=speakers)
+        return AfterCommit(ended)
 
     async def _failed(self, failure: Failure) -> AfterCommit:
         decision = decide(failure, failed_attempts=self._task.attempts + 1, policy=self._policy)

@@ -146,8 +146,10 @@ if ARGV[1] == 'correct' then -- a task of the tenant took so much longer, or sho
   return
 end
 
-for at = 12, #ARGV, 6 do
-  local id, previous, rule, tenant, cost, payload = unpack(ARGV, at, at + 5)
+local channels = {} -- of tenants with new jobs
+for at = 12, #ARGV, 7 do
+  local id, previous, rule, tenant, cost, payload, channel = unpack(ARGV, at, at + 6)
+  if channel ~= '' then channels[channel] = true end
   local score = redis.call('ZSCORE', queue, id)
   local kept = not score and previous ~= '' and redis.call('ZSCORE', queue, previous)
   if not score then
@@ -165,3 +167,4 @@ for at = 12, #ARGV, 6 do
 end
 redis.call('PEXPIRE', finish_times, ttl_ms)
 redis.call('PEXPIRE', gaps, ttl_ms)
+for channel in pairs(channels) do redis.call('PUBLISH', channel, '') end

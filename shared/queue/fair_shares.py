@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.connections.redis import Redis
+from shared.job_hints import tenant_channel_of
 from shared.queue.dispatch import (
     ARQ_IN_PROGRESS_KEY_PREFIX,
     ARQ_JOB_KEY_PREFIX,
@@ -73,7 +74,13 @@ def arguments_of(dispatch: Dispatch, *, enqueued_at_ms: int) -> tuple[str | int 
         dispatch.tenant,
         dispatch.cost_s,
         arq_payload(dispatch, enqueued_at_ms=enqueued_at_ms),
+        tenant_channel_of(dispatch.tenant) if is_of_new_job(dispatch) else "",
     )
+
+
+def is_of_new_job(dispatch: Dispatch) -> bool:
+    """Return whether a dispatch is the first of a job. The script then publishes that the tenant has new jobs."""
+    return dispatch.kind is TaskKind.PREPARE and dispatch.dispatch_no == 1
 
 
 def rule_of(dispatch: Dispatch) -> str:

@@ -90,6 +90,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, str | int | bool] = {}  # those that differ from their defaults; never the webhook's URL
     metadata: Any
     links: Links
+    speakers: int | None = None  # how many the transcript names; null: none, or not counted
 
 
 class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,9 +105,42 @@ class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobList(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of jobs, newest first; `next_cursor` is null on the last page."""
+    """A page of jobs, newest first; `next_cursor` is null on the last page. A page before it may be empty."""
 
     jobs: tuple[JobView, ...]
+    next_cursor: str | None
+
+
+class JobCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """The number of jobs by status. `complete` is false if there are more jobs than one request reads."""
+
+    counts: dict[JobStatus, int]
+    total: int
+    complete: bool = True
+
+
+class TenantEvent(JobEvent, frozen=True, kw_only=True):
+    """The data of an event in the stream of all jobs. An erased job is in no list any more."""
+
+    filename: str | None = None
+    created_at: dt.datetime
+    erased: bool = False
+
+
+class RefusedJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that an action could not change, with the code of the problem."""
+
+    job_id: str
+    code: str
+
+
+class BulkResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What an action did. With `more`, send the request again with `cursor` set to `next_cursor`."""
+
+    matched: int
+    changed: int
+    refused: tuple[RefusedJob, ...]
+    more: bool
     next_cursor: str | None
 
 

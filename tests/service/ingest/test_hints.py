@@ -236,10 +236,11 @@ async def test_hints_are_dropped_during_an_outage_and_published_after_it(redis: 
     async with redis.pubsub() as pubsub, silent_server() as address, open_redis(f"redis://{address}") as silent:
         await pubsub.subscribe(channel_of(job_id), channel_of(later))
         async with JobHints.opened(silent) as hints:
-            hints.changed(job_id)  # the block ends although nothing answers
+            hints.changed(job_id, "default")  # the block ends although nothing answers
         assert not hints._changed
         async with JobHints.opened(redis) as hints:
-            hints.changed(later, later)
+            hints.changed(later, "default")
+            hints.changed(later, "default")
         channels = [message["channel"] async for message in _messages(pubsub)]
     assert channels == [channel_of(later).encode()]
 

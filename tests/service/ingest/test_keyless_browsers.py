@@ -56,6 +56,8 @@ def requests_of(settings: IngestSettings) -> list[tuple[str, str]]:
 
 async def code_of(ingest: Ingest, method: str, path: str, **options: Any) -> tuple[int, str]:
     async with ingest.client.request(method, ingest.url + path, allow_redirects=False, **options) as answer:
+        if answer.content_type == "text/event-stream":
+            return answer.status, ""  # it does not end
         text = await answer.text(errors="replace")
     if "json" not in answer.content_type:
         return answer.status, ""

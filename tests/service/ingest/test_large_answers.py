@@ -119,6 +119,8 @@ BOUNDED = {  # by what: rows of a bounded size, or the page
     "/v1/queue/history": "a day of minutes",
     "/v1/alerts": "the rules of a file, for at most 200 services",
     "/v1/models": "the names in the settings and of the models that processors announce",
+    "/v1/jobs/counts": "a number for each status",
+    "/v1/events": "at most 500 jobs a client",
     "/v1/jobs/{job_id}": "one job",
     "/v1/jobs/{job_id}/transcript": "sent in pieces",
     "/v1/jobs/{job_id}/peaks": "sent in pieces",

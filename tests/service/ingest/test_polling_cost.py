@@ -65,6 +65,8 @@ def arguments(job_id: Any) -> dict[str, tuple[str, list[Any]]]:
         "rows.LOCK_JOB": (rows.LOCK_JOB, of_job),
         "views.STATES": (views.STATES, [["default"], [job_id]]),
         "dead_letters.DEAD_TASKS": (dead_letters.DEAD_TASKS, of_task),
+        "views.TENANT_STATES": (views.TENANT_STATES, [["default"], [job_id], ["default"]]),
+        "queries.NAMED_JOBS": (queries.NAMED_JOBS, ["default", [job_id], 201]),
         "redrive.CHUNKS": (redrive.CHUNKS, [job_id, 1]),
         "dead_letters.DEAD_LETTERS": (dead_letters.DEAD_LETTERS, ["default", None, None, None, None, 51]),
         "dead_letters.COUNTS": (dead_letters.COUNTS, ["default"]),

@@ -124,7 +124,7 @@ async def test_a_worker_that_extends_its_lease_keeps_its_task(
 async def test_the_third_lost_worker_is_poison(database: asyncpg.Pool, submit: Submit, claim_task: Claim) -> None:
     task_id = await submit(webhook_url="http://client/hook")
     changed: list[UUID] = []
-    rescuer = Rescuer(database, POLICY, changed.append)
+    rescuer = Rescuer(database, POLICY, lambda job_id, _: changed.append(job_id))
     dispatches: list[Dispatch] = []
     for _ in range(3):
         task = await claim_task(task_id, lease_s=0)

@@ -293,7 +293,7 @@ class _SilentNotifier(DispatchNotifier):
     def notify_soon(self, *dispatches: Dispatch) -> None:
         """As `ingest_service.uploads.notify.DispatchNotifier`."""
 
-    def job_changed(self, job_id: UUID) -> None:
+    def job_changed(self, job_id: UUID, tenant: str) -> None:
         """As `ingest_service.uploads.notify.DispatchNotifier`."""
 
 

@@ -16,6 +16,8 @@ import numpy as np
 from ingest_service.auth.api_keys import ApiKeyList, ApiKeyView, CreatedApiKey, NewApiKey
 from ingest_service.auth.caller import Scope
 from ingest_service.auth.sessions import SessionLimits, SessionView
+from ingest_service.jobs.bulk import BulkAction, BulkRequest
+from ingest_service.jobs.filters import JobFilter
 from ingest_service.jobs.webhook_tests import NewWebhookTest
 from ingest_service.jobs.work import ChunkSpan
 from ingest_service.readiness import Processors, Readiness
@@ -172,6 +174,20 @@ JOB_VIEW = api.JobView(
     options={"language": "de", "denoise": False},
     metadata={"a": [1]},
     links=api.Links.of(JOB_ID),
+    speakers=2,
+)
+JOB_FILTER = JobFilter(
+    status=(JobStatus.FAILED,),
+    created_after=AT,
+    created_before=LATER,
+    filename="a",
+    metadata_key="k",
+    metadata_value="v",
+    min_speakers=1,
+    max_speakers=2,
+    warning="quiet",
+    code="timeout",
+    job_ids=(JOB_ID,),
 )
 DEAD_LETTER = DeadLetter(
     job_id=str(JOB_ID),
@@ -299,6 +315,33 @@ KINDS: dict[str, Kind] = {
             progress=0.5,
             chunks_done=1,
             chunk_count=2,
+        )
+    ),
+    "api tenant event": _kind(
+        api.TenantEvent(
+            job_id=str(JOB_ID),
+            status=JobStatus.PROCESSING,
+            stage=Stage.FINISH,
+            progress=0.5,
+            chunks_done=1,
+            chunk_count=2,
+            filename="a.wav",
+            created_at=AT,
+            erased=True,
+        )
+    ),
+    "api job counts": _kind(api.JobCounts(counts={JobStatus.FAILED: 1}, total=1, complete=False)),
+    "api bulk request": _kind(
+        BulkRequest(action=BulkAction.REDRIVE, filter=JOB_FILTER, limit=7, cursor="AZkAAAAAcACAAAAAAAAAAQ"),
+        from_clients=True,
+    ),
+    "api bulk result": _kind(
+        api.BulkResult(
+            matched=2,
+            changed=1,
+            refused=(api.RefusedJob(job_id=str(JOB_ID), code="job_ended"),),
+            more=True,
+            next_cursor="n",
         )
     ),
     "api dead letters": _kind(api.DeadLetterList(dead_letters=(DEAD_LETTER,), next_cursor="n")),

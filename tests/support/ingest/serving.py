@@ -67,10 +67,11 @@ class Ingest:
         finally:
             await connection.close()
 
-    async def hint(self, *job_ids: str) -> None:
+    async def hint(self, *job_ids: str, tenant: str = "default") -> None:
         """Publish that jobs have changed, as the processor does after each commit."""
         async with open_redis(self.settings.redis_url.reveal()) as redis, JobHints.opened(redis) as hints:
-            hints.changed(*map(UUID, map(str, job_ids)))
+            for job_id in job_ids:
+                hints.changed(UUID(str(job_id)), tenant)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[asyncpg.Connection]:

@@ -7,18 +7,37 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from uuid import UUID
+
+import msgspec
 
 import ingest_service
 import processor_service
 import shared
+from ingest_service.jobs.filters import JobFilter
+from ingest_service.jobs.find import count_statement, find_statement
 from ingest_service.jobs.queries import newest_jobs
 from shared.schemas.states import JobStatus
 
 STATEMENT = re.compile(r"\s*(WITH\s|SELECT\s|INSERT\s+INTO\s|UPDATE\s|DELETE\s+FROM\s|MERGE\s)")
 # The functions that write statements, with all that they can write.
-BUILDERS = {newest_jobs.__name__}
+BUILDERS = {newest_jobs.__name__, find_statement.__name__, count_statement.__name__, "_select"}
+FILTER = JobFilter(
+    status=tuple(JobStatus),
+    filename="a",
+    metadata_key="k",
+    min_speakers=1,
+    warning="quiet",
+    code="timeout",
+    job_ids=(UUID(int=0),),
+)
+FILTERS = (JobFilter(), FILTER, msgspec.structs.replace(FILTER, job_ids=None))
 BUILT: dict[str, dict[str, str]] = {
-    "ingest": {f"newest_jobs({status})": newest_jobs(status) for status in (None, *JobStatus)},
+    "ingest": {
+        **{f"newest_jobs({status})": newest_jobs(status) for status in (None, *JobStatus)},
+        **{f"find_statement({number})": find_statement(wanted, 1)[0] for number, wanted in enumerate(FILTERS)},
+        **{f"count_statement({number})": count_statement(wanted)[0] for number, wanted in enumerate(FILTERS)},
+    },
     "processor": {},
 }
 PACKAGES = {"ingest": ingest_service, "processor": processor_service}
