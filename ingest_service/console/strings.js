@@ -1,5 +1,7 @@
 /** All text of the console, in English, by page. Text with values is a function. */
 
+const jobs = (count) => (count === "1" ? "1 job" : `${count} jobs`);
+
 export const strings = {
   app: {
     name: "Headrace",
@@ -122,6 +124,103 @@ export const strings = {
 
   jobs: {
     title: "Jobs",
+    all: "All",
+    tabs: "Jobs by status",
+    pages: "Pages of the list",
+    shortcuts: "Keyboard shortcuts",
+    newest: "Newest jobs",
+    newer: "Newer",
+    older: "Older",
+    search: "Search older jobs",
+    notYet: "No job matches among the newest ones. Older jobs have not been looked at.",
+    empty: "No jobs yet",
+    emptyText: "Upload a recording, and it is listed here.",
+    upload: "Upload audio",
+    nothing: "No job matches",
+    nothingText: "Change the filter, or remove it.",
+    selection: "Selected jobs",
+    goBack: "Go back",
+    selected: (count) => `${count.toLocaleString("en")} selected`,
+    selectMatching: (count) => `Select all ${count} that match`,
+    unselect: "Clear selection",
+    working: ({ done }) => `Working: ${done.toLocaleString("en")} jobs so far…`,
+    atLeast: (count) => `${count}+`,
+    code: (code) => code.replaceAll("_", " "),
+    refused: (count, why) => `Not changed: ${count} (${why})`,
+    refusals: {
+      job_ended: "had ended already",
+      no_dead_letter: "has no dead letter",
+      audio_erased: "the audio was erased",
+      job_erased: "was erased",
+      not_found: "does not exist any more",
+      quota_exceeded: "the quota of queued jobs is used up",
+    },
+    actions: {
+      cancel: {
+        button: "Cancel",
+        heading: (count) => `Cancel ${jobs(count)}?`,
+        text: "Their work stops within seconds. Jobs that have ended stay as they are.",
+        confirm: (count) => `Cancel ${jobs(count)}`,
+        done: (count) => `Cancelled: ${count}`,
+        none: "No job of the selection is queued or running.",
+      },
+      redrive: {
+        button: "Run again",
+        heading: (count) => `Run ${jobs(count)} again?`,
+        text: "Each starts as a new generation and keeps its finished chunks.",
+        confirm: (count) => `Run ${jobs(count)} again`,
+        done: (count) => `Queued again: ${count}`,
+        none: "No job of the selection has failed.",
+      },
+      erase: {
+        button: "Erase",
+        heading: (count) => `Erase ${jobs(count)}?`,
+        text: "Audio, transcripts and metadata are deleted for good. Jobs that have not ended are cancelled first.",
+        confirm: (count) => `Erase ${jobs(count)}`,
+        done: (count) => `Erased: ${count}`,
+        none: "The selection has no jobs.",
+      },
+    },
+    filters: {
+      label: "Filter jobs",
+      filename: "Search file names",
+      more: "Filters",
+      clear: "Clear filters",
+      any: "Any",
+      created_after: "Created from",
+      created_before: "Created before",
+      metadata_key: "Metadata key",
+      metadata_value: "Metadata value",
+      min_speakers: "Speakers from",
+      max_speakers: "Speakers to",
+      warning: "Warning",
+      code: "Failure code",
+    },
+    table: {
+      file: "File",
+      status: "Status",
+      length: "Length",
+      speakers: "Speakers",
+      warnings: "Remarks",
+      age: "Created",
+      selectAll: "Select all jobs of this page",
+      select: (name) => `Select ${name}`,
+      progress: (name) => `Progress of ${name}`,
+    },
+    keys: [
+      [["j", "k"], "Next or previous job"],
+      [["Enter"], "Open the job"],
+      [["x"], "Select the job, or do not"],
+      [["n", "p"], "Older or newer page"],
+      [["/"], "Search file names"],
+      [["Esc"], "Clear the selection"],
+      [["?"], "Show this help"],
+    ],
+  },
+
+  shortcuts: {
+    title: "Keyboard shortcuts",
+    on: "Use shortcuts of one letter",
   },
 
   job: {

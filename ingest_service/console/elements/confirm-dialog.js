@@ -4,7 +4,7 @@ import { ConsoleElement, define, html, nothing } from "../element.js";
 import { strings } from "../strings.js";
 
 class ConfirmDialog extends ConsoleElement {
-  static properties = { heading: "", text: "", action: "", isDangerous: true, content: nothing };
+  static properties = { heading: "", text: "", action: "", dismiss: strings.dialog.cancel, isDangerous: true, content: nothing };
 
   render() {
     return html`
@@ -13,7 +13,7 @@ class ConfirmDialog extends ConsoleElement {
         <p id="confirm-text" dir="auto">${this.text}</p>
         ${this.content}
         <div class="actions end">
-          <button @click=${() => this.#dialog.close("")}>${strings.dialog.cancel}</button>
+          <button @click=${() => this.#dialog.close("")}>${this.dismiss}</button>
           <button class=${this.isDangerous ? "danger" : "primary"} @click=${() => this.#dialog.close("yes")}>${this.action}</button>
         </div>
       </dialog>`;
@@ -34,10 +34,11 @@ define("confirm-dialog", ConfirmDialog);
 
 /**
  * Ask, and resolve to whether the user agreed. `action` is the word on the button, such as "Erase 12 jobs"; `content`, a
- * template, may add to the text.
+ * template, may add to the text; `dismiss` is the word on the other button.
  */
-export function confirm({ heading, text, action, isDangerous = true, content = nothing }) {
-  const element = Object.assign(document.createElement("confirm-dialog"), { heading, text, action, isDangerous, content });
+export function confirm({ heading, text, action, dismiss = strings.dialog.cancel, isDangerous = true, content = nothing }) {
+  const properties = { heading, text, action, dismiss, isDangerous, content };
+  const element = Object.assign(document.createElement("confirm-dialog"), properties);
   return new Promise((resolve) => {
     element.addEventListener("answered", (event) => {
       element.remove();
