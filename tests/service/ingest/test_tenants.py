@@ -118,9 +118,9 @@ async def asked(ingest: Ingest, method: str, path: str, headers: dict[str, str],
 
 
 async def test_every_route_requires_its_scope(settings: IngestSettings) -> None:
-    without = {scope: set(Scope) - {scope} for scope in Scope}
+    without: dict[str, set[Scope]] = {scope: set(Scope) - {scope} for scope in Scope}
     without |= {OBSERVE: {SUBMIT, READ}, READ_OR_OBSERVE: {SUBMIT}}  # an admin observes, too
-    keys = {
+    keys: dict[str, str] = {
         scope: (await new_key(settings, "acme", *others, purpose="no-" + scope.replace(" ", "-"))).key
         for scope, others in without.items()
     }

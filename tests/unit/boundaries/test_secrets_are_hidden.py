@@ -42,6 +42,7 @@ NOT_SECRET = {
     "AudioBlob.key": "a blob key",
     "_Event.url": "a webhook URL; URLs with credentials are rejected",
     "Services.key_cache": "an object",
+    "JobFilter.metadata_key": "a key of the client's metadata",
 }
 
 
