@@ -12,7 +12,7 @@ from typing import TypeVar
 import pytest
 from _pytest.nodeid import NodeId
 
-ONE_PER_PROCESS = ("postgres", "valkey")
+ONE_PER_PROCESS = ("postgres", "databases", "valkey")
 BYTES_PER_PROCESS = 2 << 30
 
 # With more processes than cores, spinning threads take time from working threads.

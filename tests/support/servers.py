@@ -5,12 +5,9 @@
 
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-import asyncpg
 import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
@@ -21,10 +18,9 @@ from deploy.local.processes import Processes
 from deploy.local.servers import running
 from deploy.local.valkey import Valkey
 from deploy.migrate import migrate
+from tests.support.databases import TEMPLATE, Databases, execute, new_database
 
-TEMPLATE = "template_migrated"
 SERVICE_PASSWORD = secrets.token_hex(8)
-_numbers = count(1)
 _owner: dict[str, str] = {}  # the credentials of the running server
 
 
@@ -52,10 +48,16 @@ async def valkey(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Valk
         yield server
 
 
+@pytest_asyncio.fixture(scope="session")
+async def databases(postgres: Postgres) -> Databases:
+    """The migrated databases of the server."""
+    return Databases(postgres)
+
+
 @pytest_asyncio.fixture
-async def database_url(postgres: Postgres) -> AsyncIterator[str]:
-    """A new database with our schema."""
-    async with database(postgres, template=TEMPLATE) as url:
+async def database_url(databases: Databases) -> AsyncIterator[str]:
+    """A database with our schema and no rows."""
+    async with databases.migrated() as url:
         yield url
 
 
@@ -79,7 +81,7 @@ def as_role(url: str, credentials: str) -> str:
 @pytest_asyncio.fixture
 async def empty_database_url(postgres: Postgres) -> AsyncIterator[str]:
     """A new database without our schema."""
-    async with database(postgres, template="template0") as url:
+    async with new_database(postgres, template="template0") as url:
         yield url
 
 
@@ -95,23 +97,3 @@ async def redis_url(valkey: Valkey) -> str:
 def storage_url(tmp_path: Path) -> str:
     """An empty blob store."""
     return (tmp_path / "blobs").as_uri()
-
-
-@asynccontextmanager
-async def database(server: Postgres, template: str) -> AsyncIterator[str]:
-    """Create a database during a block. Its end closes all connections to it."""
-    name = f"test_{next(_numbers)}"
-    # file_copy: without a log of every page; it takes half as long.
-    await execute(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
-    try:
-        yield server.database_url(name)
-    finally:
-        await execute(server, f"DROP DATABASE {name} WITH (FORCE)")
-
-
-async def execute(server: Postgres, statement: str) -> None:
-    connection = await asyncpg.connect(server.database_url("postgres"))
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()

@@ -21,8 +21,9 @@ from tests.support.acceptance.client import Client, Receiver
 from tests.support.contracts.old_code import before_newest_migration, extract, needs_superuser
 from tests.support.contracts.two_versions import A_COLUMN_EACH
 from tests.support.contracts.version import Version
+from tests.support.databases import new_database
 from tests.support.ingest.tus_client import Tus
-from tests.support.servers import SERVICE_PASSWORD, database
+from tests.support.servers import SERVICE_PASSWORD
 from tests.support.stack.launched import ROOT
 from tests.tools.chaos.golden import Golden, golden
 from tests.tools.chaos.sounds import damaged, speech_wav
@@ -64,7 +65,7 @@ async def upgrade(
     folder = tmp_path_factory.mktemp("upgrade")
     extract(commit, folder / "old")
     async with AsyncExitStack() as stack:
-        url = await stack.enter_async_context(database(postgres, "template0"))
+        url = await stack.enter_async_context(new_database(postgres, "template0"))
         stores = {"REDIS_URL": valkey.url, "STORAGE_URL": (folder / "blobs").as_uri()}
         owning = Version(root=folder / "old", settings={**SETTINGS, **stores, "DATABASE_URL": url})
         assert await owning.run("-c", "import shared; print(shared.__file__)") == str(folder / "old/shared/__init__.py")

@@ -8,7 +8,8 @@ import pytest
 import pytest_asyncio
 
 from deploy.migrate import migrate
-from tests.support.servers import as_role, database
+from tests.support.databases import new_database
+from tests.support.servers import as_role
 from tests.support.stack.statements import PACKAGES, statements_in_functions, statements_of
 
 ROLES = Path(__file__).resolve().parents[3] / "deploy/roles.sql"
@@ -36,7 +37,7 @@ COLUMN_GRANTS = """
 @pytest_asyncio.fixture
 async def owner(postgres: object) -> AsyncIterator[asyncpg.Connection]:
     """A superuser's connection to a new database, installed as docs/operations.md says."""
-    async with database(postgres, template="template0") as url:  # type: ignore[arg-type] # the server
+    async with new_database(postgres, template="template0") as url:  # type: ignore[arg-type] # the server
         connection = await asyncpg.connect(url)
         try:
             if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = 'headrace_ingest'"):

@@ -14,11 +14,11 @@ from deploy.local.processes import Processes
 from deploy.local.unprivileged import give_to_nobody
 from deploy.local.valkey import binary
 from deploy.make_secrets import files_of, write
+from tests.support.databases import execute
 from tests.support.deployables.composed import SERVICES, environ_of
 from tests.support.deployables.dockerfile import INGEST, PROCESSOR, Dockerfile
 from tests.support.deployables.manifests import OVERLAYS
 from tests.support.deployables.unpacked import Unpacked
-from tests.support.servers import execute
 from tests.support.stack.launched import ROOT
 
 DATABASE = "deployed"

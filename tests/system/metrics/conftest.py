@@ -7,11 +7,11 @@ import pytest_asyncio
 
 from deploy.local.postgres import Postgres
 from deploy.local.valkey import Valkey
+from tests.support.databases import TEMPLATE, new_database
 from tests.support.ingest.serving import until
 from tests.support.ingest.sounds import wav
 from tests.support.metrics.pair import Pair, running_pair
 from tests.support.metrics.scraped import Scraped
-from tests.support.servers import TEMPLATE, database
 
 DAMAGED_MP4 = b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomiso2" + bytes(range(256)) * 16
 
@@ -19,7 +19,7 @@ DAMAGED_MP4 = b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomiso2" + bytes(range(
 @pytest_asyncio.fixture(scope="module")
 async def pair(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pair]:
     folder = tmp_path_factory.mktemp("pair")
-    async with database(postgres, TEMPLATE) as url, running_pair(url, valkey.url, folder) as pair:
+    async with new_database(postgres, TEMPLATE) as url, running_pair(url, valkey.url, folder) as pair:
         done = await pair.client.submit(wav(320_000), webhook_url=pair.receiver.url)
         failed = await pair.client.submit(DAMAGED_MP4, webhook_url=pair.receiver.url)
         assert (await pair.client.try_submit(b"<html>"))[0] == 415

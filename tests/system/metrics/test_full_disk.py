@@ -7,11 +7,11 @@ import asyncpg
 from deploy.local.postgres import Postgres
 from deploy.local.valkey import Valkey
 from tests.support.audio.amplified import repeating_mov
+from tests.support.databases import TEMPLATE, new_database
 from tests.support.ingest.serving import until
 from tests.support.ingest.sounds import wav
 from tests.support.metrics.pair import Pair, running_pair
 from tests.support.metrics.scraped import Scraped
-from tests.support.servers import TEMPLATE, database
 
 MORE_THAN_ANY_DISK = str(1 << 60)
 DUE = "UPDATE tasks SET not_before = now() WHERE state = 'waiting'"
@@ -24,7 +24,7 @@ async def _metrics(pair: Pair) -> Scraped:
 async def test_jobs_wait_for_disk_space_and_are_then_completed(
     postgres: Postgres, valkey: Valkey, tmp_path: Path
 ) -> None:
-    async with database(postgres, TEMPLATE) as url:
+    async with new_database(postgres, TEMPLATE) as url:
         async with running_pair(url, valkey.url, tmp_path, MIN_FREE_BYTES=MORE_THAN_ANY_DISK) as pair:
             jobs = [await pair.client.submit(wav(16_000)) for _ in range(4)]
 
@@ -59,7 +59,7 @@ async def test_a_job_beyond_its_budget_fails_and_leaves_only_its_source(
 ) -> None:
     repeating_mov(tmp_path / "repeating.mov", repeats=5000)
     limits = {"CHUNK_THRESHOLD_S": "60", "CHUNK_S": "20"}
-    async with database(postgres, TEMPLATE) as url, running_pair(url, valkey.url, tmp_path, **limits) as pair:
+    async with new_database(postgres, TEMPLATE) as url, running_pair(url, valkey.url, tmp_path, **limits) as pair:
         job = await pair.client.ended(await pair.client.submit(tmp_path / "repeating.mov"))
 
         assert (job["status"], job["error"]["code"]) == ("FAILED", "too_much_audio")
