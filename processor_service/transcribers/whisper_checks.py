@@ -30,6 +30,12 @@ class Decoded(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     mean_log_probability: float
     no_speech_probability: float
+    is_loop: bool = False  # decoding stopped because the last tokens repeat themselves
+
+    @property
+    def repeats(self) -> bool:
+        """Whether the text repeats itself."""
+        return self.is_loop or self.compression_ratio > MAX_COMPRESSION_RATIO
 
     @property
     def compression_ratio(self) -> float:
@@ -45,8 +51,7 @@ class Decoded(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_doubtful(self) -> bool:
         """Whether the text fails a check, so that another attempt may be better."""
-        repeats = self.compression_ratio > MAX_COMPRESSION_RATIO
-        return not self.is_silence and (repeats or self.mean_log_probability < MIN_LOG_PROBABILITY)
+        return not self.is_silence and (self.repeats or self.mean_log_probability < MIN_LOG_PROBABILITY)
 
 
 def decoded_text(tokenizer: Tokenizer, tokens: Sequence[int], mean_log_probability: float, no_speech: float) -> Decoded:
@@ -98,5 +103,4 @@ def suppressed_tokens(tokenizer: Tokenizer) -> list[int]:
 
 
 def _doubt(decoded: Decoded) -> tuple[bool, bool, float]:
-    repeats = decoded.compression_ratio > MAX_COMPRESSION_RATIO
-    return decoded.is_doubtful, repeats, -decoded.mean_log_probability
+    return decoded.is_doubtful, decoded.repeats, -decoded.mean_log_probability

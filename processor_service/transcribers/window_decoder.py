@@ -17,6 +17,7 @@ from processor_service.transcribers.prompt import previous_tokens
 from processor_service.transcribers.whisper_checks import Decoded, decoded_text, suppressed_tokens
 from processor_service.transcribers.whisper_model import OnWindows, ignore_windows
 
+LOOP_TOKENS, MAX_PERIOD = 64, 16
 RESCORED = 8  # likeliest tokens whose logits are computed again with 32-bit floats; rounding changes fewer ranks
 
 Cache = dict[torch.nn.Module, torch.Tensor]  # keys and values of the text, by layer
@@ -97,7 +98,7 @@ class WindowDecoder:
             self._write(drafts, states, queries[:, :, self._sot_at :], temperature)
             alive = drafts
             for _ in range(self._max_tokens - 1):
-                going = [row for row, one in enumerate(alive) if one.tokens[-1] != self._tokenizer.eot]
+                going = [row for row, one in enumerate(alive) if not one.is_over(self._tokenizer.eot)]
                 if not going:
                     break
                 if len(going) < len(alive):
@@ -178,7 +179,7 @@ class WindowDecoder:
         end = min(before + len(tokens), queries.shape[1] - 1)  # a text that was cut off has no step for its end
         steps = [*range(before), *(before + number for number in kept), end]
         return AttendedText(
-            **msgspec.structs.asdict(text),
+            **msgspec.structs.asdict(msgspec.structs.replace(text, is_loop=is_loop(draft.tokens))),
             queries=queries[:, steps],
             probabilities=tuple(exp(draft.log_probabilities[number]) for number in kept),
         )
@@ -191,6 +192,18 @@ class _Draft:
         self.tokens: list[int] = []
         self.log_probabilities: list[float] = []
         self.queries: list[torch.Tensor] = []  # each (heads, steps, head state)
+
+    def is_over(self, end: int) -> bool:
+        """Whether the text has ended, or repeats itself without end."""
+        return self.tokens[-1] == end or is_loop(self.tokens)
+
+
+def is_loop(tokens: Sequence[int]) -> bool:
+    """Return whether the last LOOP_TOKENS tokens repeat at most MAX_PERIOD tokens: the rest would, too."""
+    last = list(tokens[-LOOP_TOKENS:])
+    return len(last) == LOOP_TOKENS and any(
+        last[period:] == last[:-period] for period in range(1, MAX_PERIOD + 1) if last[-1] == last[-1 - period]
+    )
 
 
 def _positions(some: Sequence[int], tokens: Sequence[int]) -> list[int]:

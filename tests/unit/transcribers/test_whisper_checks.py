@@ -1,5 +1,6 @@
 """Which windows are decoded again, and which text is kept."""
 
+import msgspec
 import torch
 
 from processor_service.transcribers.whisper_checks import (
@@ -61,3 +62,10 @@ def test_a_prompt_that_spoils_the_text_is_left_out() -> None:
 
     assert decode_with_prompt(prompted, plain, torch.zeros(2, 1, 1)) == [FINE_TEXT, better]
     assert plain.calls == [(1, 0.0)]
+
+
+def test_a_text_that_was_stopped_in_a_loop_is_decoded_again() -> None:
+    stopped = msgspec.structs.replace(FINE_TEXT, is_loop=True)
+    better = _decoded("what you can do", -0.5)
+
+    assert decode_reliably(_ScriptedDecoder(stopped, better), torch.zeros(1, 1, 1)) == [better]

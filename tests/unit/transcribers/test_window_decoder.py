@@ -7,7 +7,7 @@ from whisper.model import ModelDimensions, Whisper
 
 from processor_service.transcribers.whisper_checks import suppressed_tokens
 from processor_service.transcribers.whole_characters import whole_characters
-from processor_service.transcribers.window_decoder import AttendedText, Vocabulary, WindowDecoder
+from processor_service.transcribers.window_decoder import AttendedText, Vocabulary, WindowDecoder, is_loop
 
 TOKENIZER = whisper.tokenizer.get_tokenizer(multilingual=False)
 FRAMES, STATE, CONTEXT = 20, 32, 24
@@ -108,3 +108,32 @@ def test_rounded_weights_keep_the_likeliest_token_and_its_logit() -> None:
     assert rounded.argmax(-1).tolist() == exact.argmax(-1).tolist()
     torch.testing.assert_close(rounded.max(-1).values, exact.max(-1).values)
     assert rounded[:, excluded].isneginf().all()
+
+
+@pytest.mark.parametrize(
+    ("tokens", "loops"),
+    [
+        ([7] * 64, True),
+        ([7] * 63, False),
+        ([1, 2, 3, *[7, 8, 9] * 22], True),
+        ([*[7, 8, 9] * 22, 1], False),  # it has left the loop
+        ([*range(16)] * 4, True),
+        ([*range(17)] * 4, False),
+        ([*range(64)], False),
+        ([], False),
+    ],
+)
+def test_a_text_whose_last_tokens_repeat_is_a_loop(tokens: list[int], loops: bool) -> None:  # noqa: FBT001 - a case
+    assert is_loop(tokens) is loops
+
+
+def test_a_loop_ends_before_the_context_is_full(features: torch.Tensor) -> None:
+    torch.manual_seed(3)
+    built = Whisper(ModelDimensions(80, FRAMES, STATE, 4, 1, TOKENIZER.encoding.n_vocab, 448, STATE, 4, 2)).eval()
+    torch.nn.init.zeros_(built.decoder.positional_embedding)  # the same token for ever
+    torch.nn.init.normal_(built.decoder.token_embedding.weight, std=0.3)
+
+    decoded = _decode(built, features)
+
+    assert any(one.is_loop for one in decoded)
+    assert all(len(one.tokens) < 100 and one.is_doubtful for one in decoded if one.is_loop)
