@@ -11,7 +11,6 @@ import pytest
 from ingest_service import app
 from ingest_service.console_files import read_console
 from ingest_service.settings import IngestSettings
-from shared.ids import new_id
 from tests.support.ingest.api_keys import guarded
 from tests.support.ingest.raw_http import exchange, head
 from tests.support.ingest.serving import Ingest, serving
@@ -28,7 +27,8 @@ POLICY = {
     "form-action 'none'",
     "frame-ancestors 'none'",
 }
-PATHS = ["/", "/jobs", f"/jobs/{new_id()}", "/queue", "/dead-letters", "/webhooks", "/keys", "/licences", "/sign-in"]
+JOB = "0198f3a2-7c5e-7d31-9a44-5b6c7d8e9f00"  # ids of tests must not change
+PATHS = ["/", "/jobs", f"/jobs/{JOB}", "/queue", "/dead-letters", "/webhooks", "/keys", "/licences", "/sign-in"]
 TYPES = {
     ".js": "text/javascript",
     ".css": "text/css",
