@@ -151,6 +151,11 @@ async def test_a_child_that_dies_between_tasks_is_not_a_crash_of_the_next_task(s
             assert await model.text(slot) == "tick tick"
 
 
+async def test_a_child_leaves_the_cores_to_the_services(started: Pool) -> None:
+    async with started() as pool, pool.slot() as slot:
+        assert os.getpriority(os.PRIO_PROCESS, slot.child.pid) > os.getpriority(os.PRIO_PROCESS, 0)
+
+
 async def test_the_memory_of_a_child_never_exceeds_its_limit(started: Pool, model: Model) -> None:
     async with started() as pool, pool.slot() as slot:
         pid = slot.child.pid
