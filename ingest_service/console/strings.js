@@ -201,7 +201,7 @@ export const strings = {
       status: "Status",
       length: "Length",
       speakers: "Speakers",
-      warnings: "Remarks",
+      warnings: "Warnings",
       age: "Created",
       selectAll: "Select all jobs of this page",
       select: (name) => `Select ${name}`,
