@@ -44,11 +44,23 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     def __post_init__(self) -> None:
         if self.metadata_value is not None and self.metadata_key is None:
             raise ValueError("`metadata_value` needs `metadata_key`")
+        for name, time in (("created_after", self.created_after), ("created_before", self.created_before)):
+            if time is not None and not _has_utc(time):
+                raise ValueError(f"`{name}` must be a time in the years 1 to 9999, in UTC")
 
     @property
     def is_by_status_only(self) -> bool:
         """Return whether there is no condition but the status."""
         return msgspec.structs.replace(self, status=()) == JobFilter()
+
+
+def _has_utc(time: dt.datetime) -> bool:
+    """Return whether a time has a form in UTC, as the database takes it: its zone may lead out of the years."""
+    try:
+        time.astimezone(dt.UTC)
+    except OverflowError:
+        return False
+    return True
 
 
 class Condition(NamedTuple):

@@ -179,6 +179,8 @@ async def test_a_page_that_ends_at_the_bound_goes_on_with_its_cursor(
         ({"status": "DONE"}, "`status` must be"),
         ({"created_after": "yesterday"}, "`created_after` must be a time with its zone"),
         ({"created_after": "2026-01-01T00:00:00"}, "`created_after` must be a time with its zone"),
+        ({"created_after": "0001-01-01T00:00:00+14:00"}, "`created_after` must be a time in the years 1 to 9999"),
+        ({"created_before": "9999-12-31T23:00:00-14:00"}, "`created_before` must be a time in the years 1 to 9999"),
         ({"filename": ""}, "`filename` must be text of 1 to 255 characters"),
         ({"filename": "a\x00b"}, "`filename` must be text of 1 to 255 characters"),
         ({"filename": "x" * 256}, "`filename` must be text of 1 to 255 characters"),
