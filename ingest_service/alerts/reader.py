@@ -50,10 +50,12 @@ class AlertReader:
         rules = await asyncio.to_thread(load_rules)  # reads a file, the first time
         try:
             seconds, microseconds = await self._redis.time()
-            instances = [name.decode() for name in await self._redis.zrevrange(INSTANCES_KEY, 0, MOST_INSTANCES - 1)]
+            named = await self._redis.zrevrange(INSTANCES_KEY, 0, MOST_INSTANCES - 1)
+            instances = [name.decode(errors="replace") for name in named]
             async with self._redis.pipeline(transaction=False) as pipe:
                 for name in instances:
-                    pipe.lrange(samples_key(*name.split("|", 1)), 0, -1)
+                    job, _, instance = name.partition("|")
+                    pipe.lrange(samples_key(job, instance), 0, -1)
                 found: list[list[bytes]] = await pipe.execute()
         except (RedisError, OSError) as error:
             self._outages.failed(error)
@@ -70,7 +72,7 @@ class AlertReader:
 
 
 def _firing(rules: Rules, samples: dict[str, list[bytes]], now_s: float, known: Known) -> tuple[Firing, ...]:
-    of_instance = {name: [decode_sample(data) for data in found] for name, found in samples.items()}
+    of_instance = {name: [one for data in found if (one := decode_sample(data))] for name, found in samples.items()}
     return tuple(firing_alerts(rules, series_of(of_instance), now_s, known))
 
 

@@ -4,6 +4,7 @@ Each service adds what it counted since its last sample. So the size does not de
 has at most 60 times NAMES fields. A minute in which no service wrote is a gap.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 
 from shared.connections.redis import Redis
@@ -106,10 +107,17 @@ async def read_minutes(redis: Redis, now_s: float, hours: int) -> Minutes:
     minutes: Minutes = {}
     for hour, fields in zip(wanted, found, strict=True):
         for name, value in fields.items():
-            minute, _, what = _text(name).partition(":")
-            minutes.setdefault(hour * 60 + int(minute), {})[what] = float(value)
+            if read := _read(name, value):
+                minute, what, number = read
+                minutes.setdefault(hour * 60 + minute, {})[what] = number
     return {minute: values for minute, values in minutes.items() if first <= minute <= last}
 
 
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+def _read(name: bytes, value: bytes) -> tuple[int, str, float] | None:
+    """Return a field's minute in its hour, its name and its number; None for what no service writes."""
+    minute, _, what = name.decode(errors="replace").partition(":")
+    try:
+        number = float(value)
+        return (int(minute), what, number) if math.isfinite(number) else None
+    except ValueError:
+        return None

@@ -79,7 +79,7 @@ class SampleKeeper:
         if data is None:
             return {} if time.monotonic() - self._began_s < NEW_S else None
         last = decode_sample(data)
-        return dict(last.values) if now_s - last.time_s < PAUSE_S else None
+        return dict(last.values) if last and now_s - last.time_s < PAUSE_S else None
 
     async def _write(self, sample: Sample, minute: int, before: dict[str, float] | None) -> None:
         hour = day_history.hour_key(minute // 60)

@@ -69,12 +69,12 @@ def encode_sample(sample: Sample) -> bytes:
     return zlib.compress(msgspec.msgpack.encode(sample))
 
 
-def decode_sample(data: bytes) -> Sample:
-    """Raise ValueError for data that is no sample."""
+def decode_sample(data: bytes) -> Sample | None:
+    """Return the sample; None for what is none: another version may have written it."""
     try:
         return msgspec.msgpack.decode(zlib.decompress(data), type=Sample)
-    except zlib.error as error:
-        raise ValueError("The sample is damaged.") from error
+    except (zlib.error, msgspec.MsgspecError):
+        return None
 
 
 def name_and_labels(series: str) -> tuple[str, dict[str, str]]:

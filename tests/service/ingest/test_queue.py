@@ -1,6 +1,7 @@
 """`/v1/queue`, its history and `/v1/alerts`, for operators and tenants; the samples behind them in a real Redis."""
 
 import time
+import zlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -86,7 +87,8 @@ async def test_a_minute_has_one_sample_of_each_service(redis: Redis) -> None:
     service.values[AUDIO] = 20.0
     another = SampleKeeper(redis, PROCESSOR_JOB, INSTANCE, service._metrics)
     await another.keep()
-    samples = [decode_sample(data) for data in await redis.lrange(KEY, 0, -1)]  # type: ignore[misc] # both clients
+    kept = await redis.lrange(KEY, 0, -1)  # type: ignore[misc] # both clients
+    samples = [sample for data in kept if (sample := decode_sample(data))]
     if len(samples) == 2:  # the minute has just ended
         samples.pop()
     assert [dict(sample.values) for sample in samples] == [{AUDIO: 10.0}]
@@ -296,6 +298,37 @@ async def test_tasks_wait_and_no_processor_keeps_samples(callers: Callers, redis
     (alert,) = (await callers.get(callers.operator, "/v1/alerts"))["alerts"]
     assert (alert["name"], alert["severity"], alert["value"]) == ("HeadraceNobodyWorks", "page", 3.0)
     assert alert["summary"] == "3 tasks wait and no processor answers."
+
+
+@pytest.mark.parametrize("damaged", [b"", b"x", zlib.compress(b"x"), zlib.compress(b"\x92\xa1a\xc0")])
+async def test_what_is_no_sample_is_left_out(callers: Callers, redis: Redis, damaged: bytes) -> None:
+    await fill(redis, lambda _: {WAITS: 3.0}, job=INGEST_JOB)
+    await redis.rpush(samples_key(INGEST_JOB, INSTANCE), damaged)  # type: ignore[misc] # both clients
+    await redis.zadd(INSTANCES_KEY, {b"no-bar": 1.0, b"\xff|x": 2.0})
+    (alert,) = (await callers.get(callers.operator, "/v1/alerts"))["alerts"]
+    assert alert["name"] == "HeadraceNobodyWorks"
+
+
+async def test_a_service_keeps_samples_after_what_is_none(redis: Redis) -> None:
+    service = Service(redis)
+    await redis.rpush(KEY, b"x")  # type: ignore[misc] # both clients
+    await service.keep(**{AUDIO: 5.0})
+    await service.keep(**{AUDIO: 9.0})
+    assert (await service.hour())["audio_seconds"] == 4.0  # counted from the first sample that it can read
+
+
+@pytest.mark.parametrize(("field", "value"), [("x:uploads", "1"), ("5", "y"), ("5:uploads", "nan"), (b"\xff:a", "inf")])
+async def test_what_is_no_number_of_a_minute_is_left_out(
+    callers: Callers, redis: Redis, field: str | bytes, value: str
+) -> None:
+    seconds, _ = await redis.time()
+    minute = seconds // 60 - 1
+    hour = day_history.hour_key(minute // 60)
+    await redis.hset(hour, mapping={field: value})  # type: ignore[misc] # both clients
+    await redis.hset(hour, mapping={day_history.field(minute, name): "6" for name in ("any", "jobs_failed")})  # type: ignore[misc] # both clients
+    seen = await callers.get(callers.operator, "/v1/queue/history?hours=1")
+    assert [value for value in seen["series"]["jobs_failed"] if value] == [6.0]
+    assert (await callers.get(callers.operator, "/v1/queue"))["last_hour"]["jobs_failed"] == 6
 
 
 async def test_without_samples_nothing_fires(callers: Callers) -> None:
