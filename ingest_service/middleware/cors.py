@@ -1,6 +1,7 @@
 """Let pages of the configured origins use the API from a browser (CORS, fetch.spec.whatwg.org section 3.2).
 
-Origins are compared exactly, without patterns. The browser's credentials are not allowed: the API does not read them.
+Origins are compared exactly, without patterns. The browser's credentials are not allowed: a session is for the
+service's own pages.
 """
 
 from typing import Any
@@ -25,7 +26,7 @@ EXPOSED_HEADERS = (
 )
 PREFLIGHT_MAX_AGE_S = b"600"
 PREFLIGHT = [
-    (b"access-control-allow-methods", b"GET, HEAD, POST, PATCH, DELETE, OPTIONS"),
+    (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
     (b"access-control-allow-headers", REQUEST_HEADERS),
     (b"access-control-max-age", PREFLIGHT_MAX_AGE_S),
 ]

@@ -16,6 +16,7 @@ from tests.support.ingest.sounds import wav
 from tests.unit.ingest.test_pure_parts import URLS
 
 APP = "https://app.example.com"
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 PREFLIGHT = {"Origin": APP, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
 
 
@@ -87,6 +88,15 @@ async def test_pages_of_configured_origins_may_use_the_api(settings: IngestSetti
             assert headers["Access-Control-Allow-Origin"] == APP
             assert "Retry-After" in headers["Access-Control-Expose-Headers"]
             assert headers.getall("Vary") == ["Origin"]
+
+
+async def test_pages_of_configured_origins_may_use_every_method_of_the_api(settings: IngestSettings) -> None:
+    async with serving(settings, cors_origins=(APP,)) as ingest:
+        _, schema = await ingest.get("/schema/openapi.json")
+        of_routes = {method.upper() for path in schema["paths"].values() for method in path} & set(METHODS)
+        _, headers = await answer_headers(ingest, "OPTIONS", "/v1/jobs", headers=PREFLIGHT)
+        assert of_routes >= {"GET", "PUT", "PATCH"}
+        assert of_routes <= set(headers["Access-Control-Allow-Methods"].split(", "))
 
 
 @pytest.mark.parametrize(
