@@ -204,8 +204,16 @@ class TenantWatcher:
     async def _count_changed(self) -> None:
         for name, watched in list(self._tenants.items()):
             if watched.is_uncounted:
-                watched.is_uncounted = False
-                async with self._database.reading(name, needed=False) as connection:
-                    watched.counts = await count_jobs(connection, name, JobFilter())
+                watched.is_uncounted = False  # before the count: what changes during it needs another one
+                watched.counts = await self._count(name, watched)
                 for listener in watched.listeners:
                     listener.count(watched.counts)
+
+    async def _count(self, name: str, watched: _Tenant) -> JobCounts:
+        """Raise OutageError; the next round counts again."""
+        try:
+            async with self._database.reading(name, needed=False) as connection:
+                return await count_jobs(connection, name, JobFilter())
+        except OutageError:
+            watched.is_uncounted = True
+            raise

@@ -11,8 +11,11 @@ import msgspec
 import pytest
 
 from ingest_service.auth.caller import Scope
+from ingest_service.database import Database
+from ingest_service.errors import OutageError
 from ingest_service.jobs import tenant_events, tenant_watcher
 from ingest_service.jobs.tenant_events import JobChange, TenantListener
+from ingest_service.jobs.tenant_watcher import TenantWatcher
 from ingest_service.jobs.views import JobState
 from ingest_service.settings import IngestSettings
 from shared.connections.redis import open_redis
@@ -23,6 +26,7 @@ from shared.queue.enqueue import enqueue
 from shared.schemas.states import JobStatus, Stage, TaskKind
 from tests.support.ingest import records
 from tests.support.ingest.api_keys import WAV_TYPE, bearer, guarded, new_key
+from tests.support.ingest.proxy import proxied
 from tests.support.ingest.serving import Ingest, serving, until
 from tests.support.ingest.sounds import wav
 from tests.support.servers import as_owner
@@ -121,6 +125,24 @@ async def test_counts_come_with_changes(ingest: Ingest, monkeypatch: pytest.Monk
         await ingest.submit(wav())
         while (event := await events.any())[0] != "counts" or event[1]["total"] != 2:
             pass
+
+
+async def test_counts_come_after_an_outage(settings: IngestSettings) -> None:
+    """A count that an outage prevents is made later, also if nothing changes any more."""
+    async with (
+        proxied(settings.database_url.reveal()) as postgres,
+        Database.opened(postgres.url) as database,
+        open_redis(settings.redis_url.reveal()) as redis,
+    ):
+        watcher = TenantWatcher(database, redis)
+        with watcher.listening("default") as listener:
+            await postgres.close()
+            with pytest.raises(OutageError):
+                await watcher._count_changed()
+            await postgres.open()
+            await watcher._count_changed()
+            async with asyncio.timeout(TIMEOUT_S):
+                assert b"event: counts" in (await listener.next() or b"")
 
 
 async def test_a_lost_hint_is_replaced_by_a_poll(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
