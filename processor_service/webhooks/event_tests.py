@@ -29,7 +29,13 @@ log = Log(__name__)
 AT_ONCE = 8  # of a process, besides its deliveries
 READ_AT_ONCE = 500
 
-TO_SEND = "SELECT id, tenant, host FROM webhook_tests WHERE attempted_at IS NULL ORDER BY created_at LIMIT $1"
+# The oldest of each tenant come first, so that the tests of slow hosts do not hide those of other tenants.
+TO_SEND = """
+SELECT id, tenant, host FROM (
+    SELECT id, tenant, host, created_at, row_number() OVER (PARTITION BY tenant ORDER BY created_at) AS turn
+    FROM webhook_tests WHERE attempted_at IS NULL
+) AS waiting ORDER BY turn, created_at LIMIT $1
+"""
 CLAIM = """
 UPDATE webhook_tests t SET attempted_at = now() WHERE id = $1 AND attempted_at IS NULL
 RETURNING url, created_at, attempted_at, ARRAY(

@@ -158,6 +158,24 @@ async def test_a_tenant_whose_endpoints_hang_leaves_room_for_others(database: as
     assert (await result_of(database, test_id))["attempted_at"] is not None
 
 
+async def test_many_waiting_tests_of_a_tenant_do_not_hide_those_of_others(
+    database: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_tests, "READ_AT_ONCE", 4)
+    async with _listening(stalling()) as slow, _listening(answering(status(204))) as quick:
+        for _ in range(6):
+            await request(database, slow.url, "acme")
+        test_id = await request(database, quick.url, "globex")
+        async with opened(database, deliveries=50) as sender:
+            await run_locked(database, "webhook_tests", sender)
+
+            async def quick_is_sent() -> bool:
+                return len(quick.received) == 1
+
+            await until(quick_is_sent)
+    assert (await result_of(database, test_id))["attempted_at"] is not None
+
+
 def _listening(script: Any) -> AbstractAsyncContextManager[Endpoint]:
     return Endpoint(script).listening()
 
