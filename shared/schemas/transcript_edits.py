@@ -16,6 +16,7 @@ MAX_SPEAKERS = 256
 MAX_CHANGES = 20_000  # words and segments of a version; a day of speech has 200,000 words
 
 NOT_TEXT = {"Cc", "Cs", "Zl", "Zp"}  # categories: control characters, surrogates, separators of lines and paragraphs
+UNSEEN = {"Cf", "Zs"}  # characters without width, and spaces: a name of these alone cannot be seen or clicked
 REORDERING = set(
     "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 )  # they could reverse what stands around a name
@@ -83,7 +84,7 @@ class NewSegmentEdit(SegmentEdit, frozen=True, kw_only=True, forbid_unknown_fiel
 
     def __post_init__(self) -> None:
         if self.speaker is None and self.text is None:
-            raise ValueError("An entry of `segments` needs a `speaker` or a `text`.")
+            raise ValueError("An entry of `segments` needs a `speaker` or a `text`")
         require_text("segments", self.text or "")
         if self.speaker is not None:
             require_name(self.speaker)
@@ -105,13 +106,13 @@ class NewEdits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             require_name(label)
             require_name(name)
         if len(self.speakers) > MAX_SPEAKERS:
-            raise ValueError(f"`speakers` may have at most {MAX_SPEAKERS} entries.")
+            raise ValueError(f"`speakers` may have at most {MAX_SPEAKERS} entries")
         if len(self.words) + len(self.segments) > MAX_CHANGES:
-            raise ValueError(f"`words` and `segments` may have at most {MAX_CHANGES} entries together.")
+            raise ValueError(f"`words` and `segments` may have at most {MAX_CHANGES} entries together")
         if len({(one.segment, one.word) for one in self.words}) < len(self.words):
-            raise ValueError("`words` names a word twice.")
+            raise ValueError("`words` names a word twice")
         if len({one.segment for one in self.segments}) < len(self.segments):
-            raise ValueError("`segments` names a segment twice.")
+            raise ValueError("`segments` names a segment twice")
 
     @property
     def edits(self) -> TranscriptEdits:
@@ -147,13 +148,14 @@ class EditVersionView(EditVersion, frozen=True, kw_only=True):
 def require_text(field: str, text: str) -> None:
     """Raise ValueError for characters that no transcript contains."""
     if not is_text(text):
-        raise ValueError(f"`{field}` contains a control character.")
+        raise ValueError(f"`{field}` contains a control character")
 
 
 def require_name(name: str) -> None:
     """Raise ValueError unless a name is visible text."""
-    if not (name.strip() and is_text(name) and REORDERING.isdisjoint(name)):
-        raise ValueError("The label or the name of a speaker is blank or contains a control character.")
+    is_visible = any(unicodedata.category(each) not in UNSEEN for each in name)
+    if not (is_visible and is_text(name) and REORDERING.isdisjoint(name)):
+        raise ValueError("The label or the name of a speaker is blank or contains a control character")
 
 
 def is_text(text: str) -> bool:

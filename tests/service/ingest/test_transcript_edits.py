@@ -190,6 +190,8 @@ async def test_a_version_between_is_a_conflict_and_a_repeat_is_none(ingest: Inge
         ({"base_version": 0, "words": [{"segment": 0, "word": 0, "text": "a"}] * 2}, "invalid_parameter", "twice"),
         ({"base_version": 0, "speakers": {LABEL: ""}}, "invalid_parameter", "speakers"),
         ({"base_version": 0, "speakers": {LABEL: "  "}}, "invalid_parameter", "blank"),
+        ({"base_version": 0, "speakers": {LABEL: " \u200b"}}, "invalid_parameter", "blank"),
+        ({"base_version": 0, "segments": [{"segment": 0, "speaker": "\u2060"}]}, "invalid_parameter", "blank"),
         ({"base_version": 0, "speakers": {LABEL: "a\u202eb"}}, "invalid_parameter", "control"),
         ({"base_version": 0, "speakers": {LABEL: "a" * (MAX_NAME_CHARS + 1)}}, "invalid_parameter", "speakers"),
         ({"base_version": 0, "speakers": {str(number): "a" for number in range(257)}}, "invalid_parameter", "256"),
@@ -201,7 +203,7 @@ async def test_a_version_between_is_a_conflict_and_a_repeat_is_none(ingest: Inge
         (b"{", "invalid_json", "JSON"),
         (b'{"base_version": 0, "words": [' + b"{}," * (MAX_CHANGES + 10) + b"{}]}", "invalid_json", "20008"),
     ],
-    ids=range(20),
+    ids=range(22),
 )  # fmt: skip
 async def test_what_is_refused(ingest: Ingest, body: Any, code: str, named: str) -> None:
     job_id = await completed(ingest)
