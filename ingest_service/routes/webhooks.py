@@ -76,7 +76,8 @@ async def get_all_webhook_attempts(  # noqa: PLR0913 - one for each query parame
 ) -> WebhookLog:
     """Delivery attempts of all jobs of the tenant, newest first, with what was sent and the first bytes of the answer.
 
-    Of a URL, only the host is shown. `next_cursor` is the `cursor` of the next page; null on the last.
+    Of a URL, only the host is shown. `next_cursor` is the `cursor` of the next page; null on the last. A request looks
+    through a bounded number of attempts, so a page may be short or empty before that.
     """
     wanted = LogFilter(result=result, status=status, job_id=job_id, since=_in_utc(since))
     before = None if cursor is None else decode_attempt_cursor(cursor)

@@ -12,6 +12,7 @@ import "./error-note.js";
 import { icon } from "./icons.js";
 
 const PAGE = 20;
+const MAX_ROUNDS = 10; // requests of one search through attempts that do not match
 const FILTERS = ["result", "status", "job_id", "within"];
 const text = strings.webhooks.log;
 
@@ -54,13 +55,17 @@ class WebhookLog extends ConsoleElement {
     if (attempts.length) {
       return html`
         <ul class="attempts" aria-label=${text.label}>${attempts.map((one) => this.#attempt(one))}</ul>
-        ${this.#cursor.value ? html`<button class="quiet" @click=${() => this.#load(this.#cursor.peek())}>${text.more}</button>` : nothing}`;
+        ${this.#more()}`;
     }
     if (!FILTERS.some((name) => route.value.query.get(name))) {
       return html`<empty-state .icon=${"send"} .heading=${text.empty} .text=${text.emptyText}></empty-state>`;
     }
-    const clear = html`<button @click=${() => navigate("/webhooks", { replace: true })}>${text.clear}</button>`;
+    const clear = html`<button @click=${() => navigate("/webhooks", { replace: true })}>${text.clear}</button>${this.#more()}`;
     return html`<empty-state .icon=${"search"} .heading=${text.noMatch} .action=${clear}></empty-state>`;
+  }
+
+  #more() {
+    return this.#cursor.value ? html`<button class="quiet" @click=${() => this.#load(this.#cursor.peek())}>${text.more}</button>` : nothing;
   }
 
   #attempt(one) {
@@ -94,13 +99,25 @@ class WebhookLog extends ConsoleElement {
     const { within, ...query } = Object.fromEntries(FILTERS.map((name) => [name, route.peek().query.get(name)]));
     const since = within && new Date(Date.now() - within * 1000).toISOString();
     try {
-      const page = await get("/v1/webhooks/attempts", { query: { ...query, since, limit: PAGE, cursor }, signal: this.signal });
+      const page = await this.#search({ ...query, since }, cursor);
       this.#attempts.value = cursor ? [...this.#attempts.peek(), ...page.attempts] : page.attempts;
       this.#cursor.value = page.next_cursor;
       this.#error.value = null;
     } catch (error) {
       if (error.name !== "AbortError") this.#error.value = error;
     }
+  }
+
+  /** A request looks through a bounded number of attempts: go on until the page is full, or for some rounds. */
+  async #search(query, cursor) {
+    const attempts = [];
+    for (let round = 0; round < MAX_ROUNDS && attempts.length < PAGE && cursor !== null; round += 1) {
+      const limit = PAGE - attempts.length;
+      const page = await get("/v1/webhooks/attempts", { query: { ...query, limit, cursor }, signal: this.signal });
+      attempts.push(...page.attempts);
+      cursor = page.next_cursor;
+    }
+    return { attempts, next_cursor: cursor };
   }
 
   async #sendAgain(attempt) {

@@ -123,6 +123,37 @@ async def test_other_tenants_attempts_are_hidden(settings: IngestSettings) -> No
             assert len((await ingest.get(PATH, params=query, headers=acme))[1]["attempts"]) == 1
 
 
+def looking_at(most: int, statement: str) -> str:
+    """The statement of a page that looks through so few attempts."""
+    before, after = f"LIMIT {webhook_log.LOOKED_AT})", f"OFFSET {webhook_log.LOOKED_AT - 1} "
+    assert before in statement
+    assert after in statement
+    return statement.replace(before, f"LIMIT {most})").replace(after, f"OFFSET {most - 1} ")
+
+
+async def test_a_search_goes_on_where_a_page_stopped(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook_log, "LOG_OF_TENANT", looking_at(4, webhook_log.LOG_OF_TENANT))
+    job_id = await completed(ingest)
+    for number in range(10):
+        await ingest.sql(
+            ATTEMPT, job_id, f"2030-01-{number + 1:02}T00:00:00Z", number, 500 if number in {1, 9} else 200
+        )
+
+    async def pages(**query: str) -> list[list[int]]:
+        found: list[list[int]] = []
+        cursor: str | None = None
+        while not found or cursor:
+            _, page = await ingest.get(PATH, params=query | ({"cursor": cursor} if cursor else {}))
+            found.append([attempt["duration_ms"] for attempt in page["attempts"]])
+            cursor = page["next_cursor"]
+        return found
+
+    assert await pages(status="500") == [[9], [], [1]]
+    assert await pages(status="404") == [[], [], []]
+    assert await pages(result="delivered", limit="2") == [[8, 7], [6, 5], [4, 3], [2, 0]]
+    assert await pages(since="2030-01-09T00:00:00Z") == [[9, 8]]
+
+
 @pytest.mark.parametrize(
     "query",
     [
