@@ -12,6 +12,7 @@ export class JobFeed {
   error = signal(null);
   #abort;
   #isLoading = false;
+  #isOutdated = false; // by an event that came while it is loaded
 
   constructor(abort) {
     this.#abort = abort;
@@ -27,6 +28,7 @@ export class JobFeed {
   }
 
   async #load() {
+    this.#isOutdated = this.#isLoading;
     if (this.#isLoading) return;
     this.#isLoading = true;
     await this.#read(async () => {
@@ -34,6 +36,7 @@ export class JobFeed {
       this.jobs.value = jobs;
     });
     this.#isLoading = false;
+    if (this.#isOutdated && !this.#abort.aborted) await this.#load();
   }
 
   #receive(data, type) {

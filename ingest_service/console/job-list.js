@@ -19,6 +19,7 @@ export class JobList {
   #filter = {};
   #cursor = null;
   #loading = null; // an AbortController
+  #isOutdated = false; // by events that came while it is loaded
   #timer = 0;
   #stop = events("/v1/events", (data, type) => this.#receive(data, type), ["counts", "reload"]);
 
@@ -44,8 +45,14 @@ export class JobList {
     } catch (error) {
       if (!loading.signal.aborted) this.error.value = error;
     } finally {
-      if (loading === this.#loading) this.isLoading.value = false;
+      if (loading === this.#loading) this.#loaded();
     }
+  }
+
+  #loaded() {
+    this.isLoading.value = false;
+    if (this.#isOutdated) this.#loadSoon();
+    this.#isOutdated = false;
   }
 
   close() {
@@ -97,8 +104,10 @@ export class JobList {
     return shown.status === status; // the length, warnings and counts are known after another load
   }
 
+  /** Load again, but let a load end that has begun: if each event began another one, a slow list would never be shown. */
   #loadSoon() {
-    this.#timer ||= setTimeout(() => this.load(), RELOAD_MS);
+    if (this.isLoading.peek()) this.#isOutdated = true;
+    else this.#timer ||= setTimeout(() => this.load(), RELOAD_MS);
   }
 }
 
