@@ -26,13 +26,15 @@ export const put = (path, options) => request("PUT", path, options);
 export const del = (path, options) => request("DELETE", path, options);
 
 async function request(method, path, { query, body, headers, signal, as = "json" } = {}) {
-  const answer = await send(withQuery(path, query), {
+  const attempt = () => send(withQuery(path, query), {
     method,
     signal,
     credentials: "same-origin",
     headers: { ...bodyHeaders(body), ...(method === "GET" ? {} : csrfHeaders()), ...headers },
     body: body === undefined ? undefined : JSON.stringify(body),
   });
+  let answer = await attempt();
+  if (answer.status === 403 && await isOfNewSession(answer.clone())) answer = await attempt();
   if (!answer.ok) throw await refusal(answer);
   if (as === "response") return answer;
   if (as === "text") return answer.text();
@@ -46,6 +48,14 @@ async function send(url, options) {
     if (error.name === "AbortError") throw error;
     throw new ApiError({ status: 0, code: "offline", title: strings.errors.offline, detail: strings.errors.offlineDetail });
   }
+}
+
+/** Take the session that another window has begun. Return whether the refused request may be sent again: the tenant is the same. */
+async function isOfNewSession(refused) {
+  if (problemOf(refused.status, await refused.text()).code !== "invalid_csrf_token") return false;
+  const before = session.peek()?.tenant;
+  session.value = await get("/v1/session");
+  return session.peek().tenant === before;
 }
 
 async function refusal(answer) {

@@ -2,19 +2,19 @@
 
 import { get, put } from "./api.js";
 import { bodyOf, collisions, contentOf, difference, merged, newLabel, NO_EDITS, normalized, withEntry, wordKey } from "./edit-content.js";
-import { batch, computed, effect, signal } from "./element.js";
-import { session } from "./session.js";
+import { batch, computed, signal } from "./element.js";
 
 const MOST_STEPS = 200; // of undo
 const states = new Map(); // by job, so that pending changes survive a look at another page
 
-/** Return the corrections of a job: the same object as before, with its pending changes, until the user signs out. */
+/**
+ * Return the corrections of a job: the same object as before, with its pending changes, also when the session has ended
+ * meanwhile. Signing out, or in as another tenant, loads the document again (account.js).
+ */
 export function editsOf(jobId) {
   if (!states.has(jobId)) states.set(jobId, new EditState(jobId));
   return states.get(jobId);
 }
-
-effect(() => { if (session.value === null) states.clear(); });
 
 /** Getters and methods that read are for templates: what reads them renders again after a change. */
 export class EditState {

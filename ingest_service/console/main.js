@@ -65,7 +65,6 @@ async function explain(error) {
 document.querySelector("app-layout").page = page;
 loadPage(route.peek().page).catch(() => {}); // while the session is asked for; `show` meets the same error
 startRouter();
-import(`./pages/${route.peek().page}.js`).catch(() => {}); // begins while the session is read; show() handles what fails
 effect(() => { identity.value; show(); });
 effect(() => { if (session.value && route.value.page === "sign-in") navigate("/", { replace: true }); });
 loadSession().catch((error) => { page.value = error; });

@@ -16,7 +16,7 @@ export function unfinishedUploads() {
     .filter((entry) => Date.now() - new Date(entry.creationTime) < KEPT_MS)
     .sort((a, b) => new Date(b.creationTime) - new Date(a.creationTime))
     .map(({ key, metadata, size, uploadUrl }) => ({
-      name: metadata.filename, bytes: size, fingerprint: key.split("::")[1], key, url: uploadUrl,
+      name: metadata.filename, bytes: size, fingerprint: key.slice("tus::".length, key.lastIndexOf("::")), key, url: uploadUrl,
     }));
 }
 

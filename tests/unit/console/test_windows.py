@@ -19,7 +19,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("name", ["job-list"])
+@pytest.mark.parametrize("name", ["job-list", "sessions"])
 def test_the_modules(name: str, tmp_path: Path) -> None:
     """The files lie as the service serves them: the modules below the console."""
     shutil.copytree(CONSOLE, tmp_path / "console")
