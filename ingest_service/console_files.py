@@ -88,9 +88,15 @@ def _own_files(console: Path) -> dict[str, bytes]:
 
 
 def _files_of_modules(modules: Path) -> dict[str, bytes]:
-    """Return the files of the modules that were fetched: those of the console, and the licences of all."""
-    if not (modules / LIST).exists():
+    """Return the files of the modules; none if one is missing: an interrupted fetch must not stop the service."""
+    try:
+        return _fetched(modules)
+    except (OSError, ValueError):
         return {}
+
+
+def _fetched(modules: Path) -> dict[str, bytes]:
+    """Return the files of the modules that were fetched: those of the console, and the licences of all."""
     paths = {LIST: modules / LIST}
     for module, entry in json.loads((modules / LIST).read_bytes()).items():
         names = (PurePosixPath(path).name for path in entry["files"])

@@ -100,3 +100,28 @@ def test_the_languages_are_those_of_the_service() -> None:
     listed = re.search(r"CODES = `([^`]*)`", (CONSOLE / "languages.js").read_text())
     assert listed
     assert set(listed[1].split()) == LANGUAGES
+
+
+MODULES_JSON = b'{"one": {"for": "console", "files": ["dist/one.js", "LICENSE"]}}'
+
+
+@pytest.mark.parametrize(
+    ("files", "is_there"),
+    [
+        ({LIST: MODULES_JSON, "one/one.js": b"1", "one/LICENSE": b"MIT"}, True),
+        ({LIST: MODULES_JSON, "one/one.js": b"1"}, False),
+        ({LIST: MODULES_JSON}, False),
+        ({LIST: MODULES_JSON[:-9], "one/one.js": b"1", "one/LICENSE": b"MIT"}, False),
+        ({"one/one.js": b"1", "one/LICENSE": b"MIT"}, False),
+    ],
+)
+def test_modules_that_were_fetched_in_part_are_not_there(
+    tmp_path: Path, files: dict[str, bytes], *, is_there: bool
+) -> None:
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    console = read_console(modules=tmp_path)
+    assert (b"app-layout" in console.page.plain) is is_there
+    assert ("modules/one/one.js" in console.files) is is_there
+    assert (b"make browser-modules" in console.page.plain) is not is_there
