@@ -256,7 +256,7 @@ class Leases:
         for one, written in zip(held, progress, strict=True):
             if one.task.id in kept:
                 self._note_written(one, written)
-            else:
+            elif self._held.get(one.task.id) is one:  # it has not ended meanwhile
                 log.warning("lease_lost", task_id=one.task.id, job_id=one.task.job_id)
                 one.end(LeaseLost())
 
