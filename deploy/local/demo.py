@@ -70,7 +70,6 @@ async def demonstrate(choices: Choices) -> None:
     say("")
     say(text)
     say("webhook verified")
-    say(f"To see this in a browser: make run, then open http://{LOOPBACK}:{choices.port}/")
 
 
 def _for_demo(choices: Choices, folder: Path) -> Choices:
