@@ -2,8 +2,9 @@
 
 The prompt can inject a fault, to test what a broken child process does to others: CRASH, OOM, HANG, SPIN, FLOOD
 (a file), CHATTER (replies), GARBAGE (invalid replies), ERROR. `ONCE name` after one of them injects it only the first
-time. `SLOW seconds` delays the transcript. `SPAWN` starts a process before the rest of the prompt. HEADRACE_MODEL may
-name a folder, in which the engine records its calls and the faults of ONCE.
+time, `UNLESS name` only while HEADRACE_MODEL has no file of that name. `SLOW seconds` delays the transcript. `SPAWN`
+starts a process before the rest of the prompt. HEADRACE_MODEL may name a folder, in which the engine records its calls
+and the faults of ONCE.
 """
 
 import collections
@@ -40,6 +41,9 @@ def inject_fault(prompt: str | None, folder: Path | None) -> None:
             _wait(float(seconds))
         case [fault, "ONCE", name] if fault in FAULTS:
             if _is_first(name, folder):
+                FAULTS[fault]()
+        case [fault, "UNLESS", name] if fault in FAULTS:
+            if folder is None or not (folder / name).exists():
                 FAULTS[fault]()
         case [fault] if fault in FAULTS:
             FAULTS[fault]()
