@@ -43,7 +43,7 @@ function mostRelevant(jobs) {
 const jobTable = (jobs) => html`
   <ul class="running">${jobs.map((job) => html`
     <li>
-      <a class="running-name" href="/jobs/${job.job_id}" dir="auto">${job.filename ?? text.unnamed}</a>
+      <a class="running-name" href="/jobs/${job.job_id}"><bdi>${job.filename ?? text.unnamed}</bdi></a>
       <status-badge .status=${job.status} .stage=${job.stage}></status-badge>
       <span class="running-progress">${progressOf(job)}</span>
       <span class="quiet-text small running-age">${formatAge(job.completed_at ?? job.created_at, now.value)}</span>
