@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.parallel import shared_by
 
-SERVERS = frozenset({"postgres", "valkey", "seaweedfs", "azurite", "valkey_port", "stack"})
+SERVERS = frozenset({"postgres", "valkey", "seaweedfs", "azurite", "valkey_port", "stack", "browser"})
 STARTS = frozenset({"subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty"})  # audit events of Python
 _running: list[pytest.Item] = []
 
