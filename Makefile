@@ -18,7 +18,7 @@ INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 FORCE:
-.PHONY: FORCE help demo run transcribe test test-fast test-full test-clients record-contracts check bench-ingest bench-transcribe bench-denoise bench-diarize bench-scaling bench-waiting chaos fleet fuzz dead-letters redrive limits api-key revoke-key lock platforms sbom audit test-install docs browser-modules
+.PHONY: FORCE help demo run transcribe test test-fast test-full test-clients test-console screenshots record-contracts check bench-ingest bench-transcribe bench-denoise bench-diarize bench-scaling bench-waiting bench-console chaos fleet fuzz dead-letters redrive limits api-key revoke-key lock platforms sbom audit test-install docs browser-modules
 
 help: # list the targets
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -69,6 +69,9 @@ test-full: $(READY) ## run the tests that take minutes: corpus, recordings of 65
 test-clients: $(READY) ## run clients that people already have against a running pair, also with a 35-minute file and 100 requests at once: installs OpenAI's library for Node.js, LangChain, wyoming-openai and LiteLLM in .venv/clients (1.3 GB)
 	@$(VENV)/bin/python -m tests.support.clients.environments && $(RUN) pytest -m "slow or not slow" tests/system/clients tests/system/full/test_openai.py $(ARGS)
 
+test-console: $(READY) $(SPEAKERS) $(BROWSER) ## drive the console in a headless Chromium against running pairs; skipped without Chromium (apt-get install chromium)
+	@$(RUN) pytest -m slow tests/console $(ARGS)
+
 fleet: $(READY) ## run many hosts in network namespaces (needs root): cut links, kill hosts, add latency: SCENARIOS (all), SEED (0), LOGS (a folder for the logs); prints one JSON object last
 	@$(RUN) tests.tools.fleet --seed $(or $(SEED),0) --scenarios "$(SCENARIOS)" $(if $(LOGS),--logs "$(LOGS)")
 
@@ -115,6 +118,9 @@ bench-scaling: $(READY) ## measure small runs and single costs, simulate large l
 bench-waiting: $(READY) ## measure requests that wait for their jobs: ROUTE (openai; prefer), REPEATS (10), REQUESTS (1000), SECONDS (20); prints one JSON object last
 	@$(RUN) tests.tools.benchmarks.waiting --route $(or $(ROUTE),openai) --repeats $(or $(REPEATS),10) --requests $(or $(REQUESTS),1000) --seconds $(or $(SECONDS),20)
 
+bench-console: $(READY) $(BROWSER) ## measure the console: first load, a transcript of three hours, 100,000 jobs: REPEATS (5); needs Chromium; prints one JSON object last
+	@$(RUN) tests.tools.benchmarks.console --repeats $(or $(REPEATS),5)
+
 ##@ Maintain
 
 docs: $(READY) ## write the generated documents: docs/settings.md and the tables of codes in docs/
@@ -122,6 +128,9 @@ docs: $(READY) ## write the generated documents: docs/settings.md and the tables
 
 browser-modules: $(READY) ## fetch the browser's modules of deploy/browser-modules.lock, for the console and the page /docs, from npm's registry
 	@$(RUN) deploy.browser_modules --tests
+
+screenshots: $(READY) $(SPEAKERS) $(BROWSER) ## write pictures of the console's pages to docs/images, with made-up jobs: needs Chromium
+	@$(RUN) tests.tools.screenshots
 
 lock: $(UV) ## resolve all versions in deploy/constraints*.txt and deploy/requirements-*.txt; ARGS=--keep: change only what must change
 	@$(RUN) deploy.local.lock $(ARGS)
