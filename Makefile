@@ -64,13 +64,13 @@ chaos: $(READY) ## inject faults into a running system: PROFILE (short, long), S
 	@$(RUN) tests.tools.chaos --profile $(or $(PROFILE),short) --seed $(or $(SEED),0) --runs "$(RUNS)"
 
 test-full: $(READY) ## run the tests that take minutes: corpus, recordings of 65 minutes and three hours, latency, two versions side by side; prints figures
-	@$(RUN) pytest -m slow -s tests/system --ignore tests/system/install --ignore tests/system/clients $(ARGS)
+	@$(RUN) pytest -m slow -s tests/system --ignore tests/system/install --ignore tests/system/clients --ignore tests/system/console $(ARGS)
 
 test-clients: $(READY) ## run clients that people already have against a running pair, also with a 35-minute file and 100 requests at once: installs OpenAI's library for Node.js, LangChain, wyoming-openai and LiteLLM in .venv/clients (1.3 GB)
 	@$(VENV)/bin/python -m tests.support.clients.environments && $(RUN) pytest -m "slow or not slow" tests/system/clients tests/system/full/test_openai.py $(ARGS)
 
 test-console: $(READY) $(SPEAKERS) $(BROWSER) ## drive the console in a headless Chromium against running pairs; skipped without Chromium (apt-get install chromium)
-	@$(RUN) pytest -m slow tests/console $(ARGS)
+	@$(RUN) pytest -m slow tests/system/console/browser $(ARGS)
 
 fleet: $(READY) ## run many hosts in network namespaces (needs root): cut links, kill hosts, add latency: SCENARIOS (all), SEED (0), LOGS (a folder for the logs); prints one JSON object last
 	@$(RUN) tests.tools.fleet --seed $(or $(SEED),0) --scenarios "$(SCENARIOS)" $(if $(LOGS),--logs "$(LOGS)")

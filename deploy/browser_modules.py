@@ -3,7 +3,7 @@
     deploy/browser-modules.lock    {"<module>": {"for", "version", "integrity", "licence", "files": [paths in it]}}
     ingest_service/browser_modules/<module>/<file>    where they go, as they are; not part of the repository
     ingest_service/browser_modules/modules.json    the lock's entries of what is there; written last
-    tests/console/modules/<module>/<file>    where those `for` tests go, if `--tests` is given
+    tests/system/console/modules/<module>/<file>    where those `for` tests go, if `--tests` is given
 
 The registry is `npm_config_registry`, or the one that an installed npm is configured for. Every package must have the
 sha512 of the lock. For another version, change `version`, and `integrity` to what this prints:
@@ -30,7 +30,7 @@ from urllib.request import urlopen
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "deploy/browser-modules.lock"
 FOLDER = ROOT / "ingest_service/browser_modules"
-TESTS_FOLDER = ROOT / "tests/console/modules"
+TESTS_FOLDER = ROOT / "tests/system/console/modules"
 TESTS = "tests"  # the others are for the pages `docs` and `console`
 TIMEOUT_S = 30
 MAX_BYTES = 64 << 20  # of a package

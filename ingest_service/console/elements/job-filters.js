@@ -1,7 +1,7 @@
 /** The fields by which jobs are filtered. Emits `filtered` with the new filter. */
 
 import { ConsoleElement, define, html, nothing } from "../element.js";
-import { apiTime, localTime, WARNINGS, withField } from "../job-filter.js";
+import { apiTime, localTime, WARNINGS, withField } from "../jobs/job-filter.js";
 import { strings } from "../strings.js";
 import { icon } from "./icons.js";
 

@@ -2,8 +2,8 @@
 
 import { get } from "../api.js";
 import { ConsoleElement, define, html, nothing, signal } from "../element.js";
-import { changedOptions, chooseOptions, DEFAULTS, jobOptions } from "../job-options.js";
-import { LANGUAGES } from "../languages.js";
+import { changedOptions, chooseOptions, DEFAULTS, jobOptions } from "../uploads/job-options.js";
+import { LANGUAGES } from "../uploads/languages.js";
 import { strings } from "../strings.js";
 
 const text = strings.options;

@@ -2,7 +2,7 @@
 
 import { ConsoleElement, define, html, nothing } from "../element.js";
 import { formatAge, formatDuration } from "../format.js";
-import { JobFeed } from "../job-feed.js";
+import { JobFeed } from "../jobs/job-feed.js";
 import { now } from "../now.js";
 import { strings } from "../strings.js";
 import { apiText } from "./api-text.js";

@@ -3,8 +3,8 @@
 import { ConsoleElement, define, html, nothing, signal } from "../element.js";
 import { formatBytes, formatDuration } from "../format.js";
 import { strings } from "../strings.js";
-import { discardUnfinished, unfinishedUploads } from "../unfinished-uploads.js";
-import { removeDone, removeUpload, uploads } from "../uploads.js";
+import { discardUnfinished, unfinishedUploads } from "../uploads/unfinished-uploads.js";
+import { removeDone, removeUpload, uploads } from "../uploads/uploads.js";
 import { apiText } from "./api-text.js";
 import { icon } from "./icons.js";
 import "./progress-bar.js";

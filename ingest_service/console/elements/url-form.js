@@ -3,7 +3,7 @@
 import { announce } from "../announce.js";
 import { post } from "../api.js";
 import { ConsoleElement, define, html, signal } from "../element.js";
-import { changedOptions, jobOptions } from "../job-options.js";
+import { changedOptions, jobOptions } from "../uploads/job-options.js";
 import { strings } from "../strings.js";
 import "./error-note.js";
 

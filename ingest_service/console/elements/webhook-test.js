@@ -5,7 +5,7 @@ import { ConsoleElement, define, html, nothing, signal } from "../element.js";
 import { formatDuration } from "../format.js";
 import { session } from "../session.js";
 import { strings } from "../strings.js";
-import { testCommand } from "../webhook-snippets.js";
+import { testCommand } from "../webhooks/snippets.js";
 import "./copy-snippet.js";
 import "./error-note.js";
 

@@ -3,7 +3,7 @@
 import { ConsoleElement, define, html, signal } from "../element.js";
 import { remember, remembered } from "../remember.js";
 import { strings } from "../strings.js";
-import { SNIPPETS } from "../webhook-snippets.js";
+import { SNIPPETS } from "../webhooks/snippets.js";
 import "./copy-snippet.js";
 
 const KEY = "snippet-language";

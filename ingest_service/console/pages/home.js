@@ -1,7 +1,7 @@
 /** Home: hand in audio in any way, and see what runs. Files may be dropped anywhere on the page. */
 
 import { announce } from "../announce.js";
-import { droppedFiles, mediaOf } from "../dropped-files.js";
+import { droppedFiles, mediaOf } from "../uploads/dropped-files.js";
 import { ConsoleElement, define, html, nothing, signal } from "../element.js";
 import "../elements/audio-recorder.js";
 import { icon } from "../elements/icons.js";
@@ -11,10 +11,10 @@ import "../elements/running-jobs.js";
 import "../elements/upload-list.js";
 import "../elements/url-form.js";
 import { formatBytes } from "../format.js";
-import { changedOptions, jobOptions } from "../job-options.js";
+import { changedOptions, jobOptions } from "../uploads/job-options.js";
 import { can } from "../session.js";
 import { strings } from "../strings.js";
-import { addFiles, maxUploadBytes } from "../uploads.js";
+import { addFiles, maxUploadBytes } from "../uploads/uploads.js";
 
 const text = strings.home;
 

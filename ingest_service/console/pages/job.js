@@ -1,6 +1,6 @@
 /** The page of one job: its recording, its text, and how it was made. It is the place where the elements meet. */
 
-import { editsOf } from "../edit-state.js";
+import { editsOf } from "../job/edit-state.js";
 import { computed, ConsoleElement, define, html, nothing, signal } from "../element.js";
 import "../elements/audio-player.js";
 import "../elements/audio-waveform.js";

@@ -1,7 +1,7 @@
 /** The list of jobs: tabs by status, filters in the address, live states, selection, and actions on many jobs. */
 
 import { announce } from "../announce.js";
-import { changeJobs, refusalsByCode } from "../change-jobs.js";
+import { changeJobs, refusalsByCode } from "../jobs/change-jobs.js";
 import { computed, ConsoleElement, define, html, nothing, signal } from "../element.js";
 import { confirm } from "../elements/confirm-dialog.js";
 import "../elements/empty-state.js";
@@ -11,8 +11,8 @@ import "../elements/job-table.js";
 import "../elements/page-header.js";
 import { handleShortcut, showShortcuts } from "../elements/shortcuts-help.js";
 import { formatNumber } from "../format.js";
-import { addressOf, bulkFilter, countFor, readFilter, STATUSES, withField } from "../job-filter.js";
-import { JobList } from "../job-list.js";
+import { addressOf, bulkFilter, countFor, readFilter, STATUSES, withField } from "../jobs/job-filter.js";
+import { JobList } from "../jobs/job-list.js";
 import { navigate, route } from "../router.js";
 import { can } from "../session.js";
 import { strings } from "../strings.js";

@@ -5,7 +5,7 @@ from typing import Any
 
 from playwright.async_api import Page, expect
 
-AXE = Path(__file__).parents[2] / "console/modules/axe-core/axe.min.js"
+AXE = Path(__file__).parents[2] / "system/console/modules/axe-core/axe.min.js"
 RUN_AXE = """async () => {
     const { violations } = await axe.run(document, { preload: false, runOnly: [
         "wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] });

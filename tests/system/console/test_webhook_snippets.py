@@ -31,7 +31,7 @@ Verify = Callable[[str, dict[str, str]], str]  # returns what was verified; rais
 
 
 def snippet(name: str) -> str:
-    text = (CONSOLE / "webhook-snippets.js").read_text()
+    text = (CONSOLE / "webhooks/snippets.js").read_text()
     found = re.search(rf"^const {name} = String\.raw`(.*?)`;$", text, re.DOTALL | re.MULTILINE)
     assert found
     return found[1]

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 import { answerWith, FakeEventSource } from "./browser.mjs";
 
-const { JobList } = await import("./console/job-list.js");
+const { JobList } = await import("./console/jobs/job-list.js");
 
 test("a load ends although events go on", async () => {
   mock.timers.enable({ apis: ["setTimeout"] });

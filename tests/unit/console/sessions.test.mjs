@@ -5,7 +5,7 @@ import { answerWith, reloads, requests } from "./browser.mjs";
 
 const { loadSession, signOut } = await import("./console/account.js");
 const { put } = await import("./console/api.js");
-const { editsOf } = await import("./console/edit-state.js");
+const { editsOf } = await import("./console/job/edit-state.js");
 const { session } = await import("./console/session.js");
 
 let current = { tenant: "acme", csrf_token: "new" }; // the session of the browser's cookie; null: none

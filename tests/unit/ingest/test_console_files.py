@@ -97,7 +97,7 @@ def test_what_is_served_compressed_is_the_file() -> None:
 
 
 def test_the_languages_are_those_of_the_service() -> None:
-    listed = re.search(r"CODES = `([^`]*)`", (CONSOLE / "languages.js").read_text())
+    listed = re.search(r"CODES = `([^`]*)`", (CONSOLE / "uploads/languages.js").read_text())
     assert listed
     assert set(listed[1].split()) == LANGUAGES
 

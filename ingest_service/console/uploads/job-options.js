@@ -1,7 +1,7 @@
 /** The options of the next jobs, as the user chose them last. Their names are those of the API. */
 
-import { effect, signal } from "./element.js";
-import { remember, remembered } from "./remember.js";
+import { effect, signal } from "../element.js";
+import { remember, remembered } from "../remember.js";
 
 const KEY = "options";
 

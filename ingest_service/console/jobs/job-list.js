@@ -1,7 +1,7 @@
 /** One page of jobs: loaded by its filter, then kept up to date by the stream of the tenant's events. */
 
-import { events, get } from "./api.js";
-import { batch, signal } from "./element.js";
+import { events, get } from "../api.js";
+import { batch, signal } from "../element.js";
 import { withoutStatus } from "./job-filter.js";
 
 export const PAGE_SIZE = 100;

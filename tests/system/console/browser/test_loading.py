@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import expect
 
 from ingest_service.settings import IngestSettings
-from tests.console.browser.conftest import Watched
+from tests.system.console.browser.conftest import Watched
 from tests.support.console.pages import shown
 from tests.support.console.service import Service
 from tests.support.ingest.proxy import proxied

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { estimateHeight, ListGeometry } from "../../../ingest_service/console/job/list-geometry.js";
+import { estimateHeight, ListGeometry } from "../../../../ingest_service/console/job/list-geometry.js";
 
 let seed = 11;
 const random = (most) => Math.floor(((seed = (seed * 16807) % 2147483647) / 2147483647) * most);

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { findText, matchFrom } from "../../../ingest_service/console/job/find.js";
-import { wordAfterKey } from "../../../ingest_service/console/job/keys-of-words.js";
-import { indexWords, rowOf, rowsOf, wordAt, wordNear } from "../../../ingest_service/console/job/words.js";
+import { findText, matchFrom } from "../../../../ingest_service/console/job/find.js";
+import { wordAfterKey } from "../../../../ingest_service/console/job/keys-of-words.js";
+import { indexWords, rowOf, rowsOf, wordAt, wordNear } from "../../../../ingest_service/console/job/words.js";
 
 const word = (text, start, end, confidence = 0.9) => ({ word: text, start, end, confidence });
 const segment = (words, text = words.map((one) => one.word).join("")) => ({

@@ -1,7 +1,7 @@
 /** Uploads that a reload of the page interrupted: the browser forgets the files, tus remembers where they stopped. */
 
-import { del } from "./api.js";
-import { session } from "./session.js";
+import { del } from "../api.js";
+import { session } from "../session.js";
 
 const KEPT_MS = 24 * 3600 * 1000; // as long as the service keeps them by default
 

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { actionsOf, chunksOf, levelOf, mayHaveTranscript, sharesOf, variantsOf } from "../../../ingest_service/console/job/job-state.js";
-import { columnsOf, gainOf } from "../../../ingest_service/console/job/peaks.js";
-import { silencesOf } from "../../../ingest_service/console/job/silence.js";
-import { colourOf, lanesOf, speakersAt, speakersOf } from "../../../ingest_service/console/job/speakers.js";
-import { follow, marksOf, pan, shareOf, ticksOf, timeAt, wholeView, zoom } from "../../../ingest_service/console/job/time-view.js";
+import { actionsOf, chunksOf, levelOf, mayHaveTranscript, sharesOf, variantsOf } from "../../../../ingest_service/console/job/job-state.js";
+import { columnsOf, gainOf } from "../../../../ingest_service/console/job/peaks.js";
+import { silencesOf } from "../../../../ingest_service/console/job/silence.js";
+import { colourOf, lanesOf, speakersAt, speakersOf } from "../../../../ingest_service/console/job/speakers.js";
+import { follow, marksOf, pan, shareOf, ticksOf, timeAt, wholeView, zoom } from "../../../../ingest_service/console/job/time-view.js";
 
 const peaks = (...data) => ({ sample_rate: 16000, samples_per_pixel: 800, bits: 8, length: data.length / 2, data });
 const rounded = (columns) => [...columns].map((one) => Math.round(one * 100) / 100);

@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import {
   bodyOf, collisions, contentOf, difference, merged, newLabel, NO_EDITS, normalized, withEntry, wordKey,
-} from "../../../ingest_service/console/edit-content.js";
+} from "../../../../ingest_service/console/job/edit-content.js";
 
 const withWord = (content, segment, word, text) => withEntry(content, "words", wordKey(segment, word), text);
 const MINE = withWord(NO_EDITS, 0, 3, "mine");

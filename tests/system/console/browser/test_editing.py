@@ -10,7 +10,7 @@ import pytest_asyncio
 import soundfile
 from playwright.async_api import Page, expect
 
-from tests.console.browser.conftest import TENANT, Watched
+from tests.system.console.browser.conftest import TENANT, Watched
 from tests.support.clips import JFK, WIZARD
 from tests.support.console.service import Service
 
@@ -36,6 +36,7 @@ async def test_a_speaker_is_renamed_and_a_word_corrected_and_both_are_exported(
     page = await watched.open(speech_service.url, f"/jobs/{dialogue}", key=await speech_service.key(TENANT))
     speakers = page.get_by_role("list", name="Speakers")
     await speakers.get_by_role("button", name=re.compile("^Rename ")).first.click()
+    await expect(speakers.get_by_role("textbox")).to_be_focused()  # with the next frame
     await page.keyboard.type("President Zoë")
     await page.keyboard.press("Enter")
     await expect(speakers.get_by_role("button", name="Rename President Zoë")).to_be_focused()

@@ -1,10 +1,10 @@
 /** All uploads of this window: a few at once, in the order in which they were added. They go on while other pages are shown. */
 
-import { announce } from "./announce.js";
-import { computed, effect, signal, untracked } from "./element.js";
-import { formatBytes } from "./format.js";
-import { session } from "./session.js";
-import { strings } from "./strings.js";
+import { announce } from "../announce.js";
+import { computed, effect, signal, untracked } from "../element.js";
+import { formatBytes } from "../format.js";
+import { session } from "../session.js";
+import { strings } from "../strings.js";
 import { Upload } from "./upload.js";
 
 const AT_ONCE = 3;

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.console.browser.conftest import Watched
+from tests.system.console.browser.conftest import Watched
 from tests.support.console.service import Service
 from tests.support.stack.launched import until
 

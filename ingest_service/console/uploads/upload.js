@@ -1,9 +1,9 @@
 /** One resumable upload by tus. A complete upload is a job. */
 
-import { ApiError, csrfHeaders, problemOf } from "./api.js";
-import { signal } from "./modules/@preact/signals-core/signals-core.module.js";
-import { session } from "./session.js";
-import { strings } from "./strings.js";
+import { ApiError, csrfHeaders, problemOf } from "../api.js";
+import { signal } from "../modules/@preact/signals-core/signals-core.module.js";
+import { session } from "../session.js";
+import { strings } from "../strings.js";
 import { fingerprint } from "./unfinished-uploads.js";
 
 // Together two minutes. After that the upload waits for the user, or for the browser to be online again.
@@ -58,7 +58,7 @@ export class Upload {
   }
 
   async #create() {
-    await import("./modules/tus-js-client/tus.min.js"); // defines window.tus
+    await import("../modules/tus-js-client/tus.min.js"); // defines window.tus
     const { Upload: Tus } = window.tus;
     const tus = new Tus(this.file, {
       endpoint: ENDPOINT,

@@ -1,8 +1,8 @@
 /** The corrections of one job's transcript: what is saved, what is not yet, and which of both texts the viewer sees. */
 
-import { get, put } from "./api.js";
+import { get, put } from "../api.js";
 import { bodyOf, collisions, contentOf, difference, merged, newLabel, NO_EDITS, normalized, withEntry, wordKey } from "./edit-content.js";
-import { batch, computed, signal } from "./element.js";
+import { batch, computed, signal } from "../element.js";
 
 const MOST_STEPS = 200; // of undo
 const states = new Map(); // by job, so that pending changes survive a look at another page

@@ -1,6 +1,6 @@
 /** Change many jobs: requests of bounded time, one after the other, until all jobs of a filter were reached. */
 
-import { post } from "./api.js";
+import { post } from "../api.js";
 
 const MAX_REFUSED = 1000; // that are kept to be shown
 

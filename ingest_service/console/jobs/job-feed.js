@@ -1,7 +1,7 @@
 /** The newest jobs of the tenant, kept up to date by its event stream. */
 
-import { ApiError, events, get } from "./api.js";
-import { signal } from "./element.js";
+import { ApiError, events, get } from "../api.js";
+import { signal } from "../element.js";
 
 const LIMIT = 50; // of jobs that are kept
 const ENDED = new Set(["COMPLETED", "FAILED", "CANCELLED"]);

@@ -11,7 +11,7 @@ import pytest
 from shared.schemas.transcript_edits import NewEdits, NewSegmentEdit, NewWordEdit
 
 HERE = Path(__file__).parent
-MODULE = HERE.parents[1] / "ingest_service/console/edit-content.js"
+MODULE = HERE.parents[2] / "ingest_service/console/job/edit-content.js"
 TIMEOUT_S = 60
 
 pytestmark = [

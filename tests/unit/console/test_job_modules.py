@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).parent
-MODULES = HERE.parents[1] / "ingest_service/console/job"
+MODULES = HERE.parents[2] / "ingest_service/console/job"
 TIMEOUT_S = 60
 
 NASTY = [

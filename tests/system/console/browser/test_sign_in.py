@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.async_api import expect
 
-from tests.console.browser.conftest import TENANT, Watched
+from tests.system.console.browser.conftest import TENANT, Watched
 from tests.support.console.service import Service
 
 pytestmark = pytest.mark.slow

@@ -3,7 +3,7 @@
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.console.browser.conftest import Watched
+from tests.system.console.browser.conftest import Watched
 from tests.support.console.actions import confirmed
 from tests.support.console.service import Service
 

@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
-from tests.console.browser.conftest import Watched
+from tests.system.console.browser.conftest import Watched
 from tests.support.console.pages import OVERFLOW, barriers, shown
 from tests.support.console.service import Service
 
