@@ -201,7 +201,7 @@ export const strings = {
       status: "Status",
       length: "Length",
       speakers: "Speakers",
-      warnings: "Warnings",
+      warnings: "Remarks",
       age: "Created",
       selectAll: "Select all jobs of this page",
       select: (name) => `Select ${name}`,
