@@ -22,6 +22,12 @@ def allowed(hint: Any) -> str:
     return _allowed(inspect.type_info(hint))
 
 
+def allowed_each(hint: Any) -> str:
+    """Return what each value must be, for a parameter that may be repeated if its type is a list."""
+    kind = inspect.type_info(hint)
+    return _allowed(getattr(_plain(kind), "item_type", kind))
+
+
 def why_refused(error: msgspec.ValidationError, hint: Any, *, within: str = "") -> str:
     """Return why a value of a type is refused: a sentence that names the field and says what it must be.
 

@@ -19,7 +19,7 @@ from ingest_service.openai_api.paths import ENDS
 from ingest_service.problem_types import PROBLEM_TYPES
 from ingest_service.readiness import OUTAGES
 from ingest_service.request_record import note_problem
-from shared.allowed_values import allowed, why_refused
+from shared.allowed_values import allowed_each, why_refused
 from shared.blobs.blob_errors import BlobStoreError, BlobStoreFullError
 from shared.schemas.api import Problem
 from shared.telemetry.logs import Log
@@ -114,7 +114,7 @@ def _invalid_parameters(request: AnyRequest, error: HTTPException) -> list[str]:
 def _why_invalid(handler: Any, argument: str) -> str:
     """Return what a parameter must be. Its name may differ from that of the handler's argument."""
     name = getattr(handler.parsed_fn_signature.parameters[argument].kwarg_definition, "name", None) or argument
-    return f"`{name}` must be {allowed(handler.signature_model.__annotations__[argument])}"
+    return f"`{name}` must be {allowed_each(handler.signature_model.__annotations__[argument])}"
 
 
 def answer_defect(_: AnyRequest | None, error: Exception) -> Response[Problem]:

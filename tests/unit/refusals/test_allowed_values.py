@@ -16,7 +16,7 @@ from ingest_service.errors import RefusedError
 from ingest_service.settings import IngestSettings
 from ingest_service.uploads.parse_options import OPTION_TYPES, OptionCollector
 from processor_service.settings import ProcessorSettings
-from shared.allowed_values import allowed, why_refused
+from shared.allowed_values import allowed, allowed_each, why_refused
 from shared.settings import SettingsError, group_of, load_settings
 from tests.support.refusals import assert_is_a_sentence
 
@@ -50,6 +50,11 @@ BAD_VALUES: tuple[Any, ...] = (None, True, -1, 10**30, 1.5, "", "nonsense!", "x"
 )
 def test_a_type_in_words(hint: Any, sentence: str) -> None:
     assert allowed(hint) == sentence
+
+
+@pytest.mark.parametrize("hint", [Literal["a", "b"], list[Literal["a", "b"]], list[Literal["a", "b"]] | None])
+def test_each_value_of_a_parameter_in_words(hint: Any) -> None:
+    assert allowed_each(hint) == "`a` or `b`"
 
 
 def _patterns(hint: Any) -> Iterator[Any]:
