@@ -21,7 +21,8 @@ REORDERING = set(
     "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 )  # they could reverse what stands around a name
 
-Count = Annotated[int, msgspec.Meta(ge=0, le=10_000_000)]
+MAX_COUNT = 10_000_000  # of versions, and of segments and words of a transcript
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_CHARS)]
 WordText = Annotated[str, msgspec.Meta(max_length=MAX_WORD_CHARS)]
 SegmentText = Annotated[str, msgspec.Meta(max_length=MAX_SEGMENT_CHARS)]
