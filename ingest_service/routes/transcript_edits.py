@@ -57,7 +57,7 @@ async def list_edits(
 
 
 @get(
-    "/v1/jobs/{job_id:str}/transcript/edits/{version:int}",
+    "/v1/jobs/{job_id:str}/transcript/edits/{version:str}",  # the refusal of a word says what is allowed
     responses=EDIT_VERSION,
     opt=needs(Scope.READ),
     operation_id="getTranscriptEdits",
