@@ -16,9 +16,14 @@ MAX_JOB_IDS = 1000
 TEXT_FORM = f"text of 1 to {MAX_TEXT} characters without NUL"  # Postgres has no NUL in text
 CODE_FORM = "a code: small letters, digits and `_`"
 Text = Annotated[
-    str, msgspec.Meta(pattern=rf"^[^\x00]{{1,{MAX_TEXT}}}\Z", extra_json_schema={"description": TEXT_FORM})
+    str,
+    msgspec.Meta(
+        pattern=r"^[^\x00]*$", min_length=1, max_length=MAX_TEXT, extra_json_schema={"description": TEXT_FORM}
+    ),
 ]
-Code = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,63}\Z", extra_json_schema={"description": CODE_FORM})]
+Code = Annotated[
+    str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$(?!\n)", extra_json_schema={"description": CODE_FORM})
+]
 Time = Annotated[dt.datetime, msgspec.Meta(tz=True)]
 Speakers = Annotated[int, msgspec.Meta(ge=0, le=1000)]
 

@@ -18,7 +18,7 @@ from ingest_service.jobs.views import invalid_cursor
 from shared.schemas.api import WebhookLog, WebhookLogEntry
 from shared.schemas.called_urls import shown_host
 
-CURSOR = "^[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048]$"  # 8 bytes
+CURSOR = "^[A-Za-f][A-Za-z0-9_-]{9}[AEIMQUYcgkosw048]$"  # 8 bytes, at most MAX_ID
 MAX_ID = (1 << 63) - 1
 LOOKED_AT = 20_000  # attempts of a tenant that a page looks through: about 20 ms
 

@@ -6,14 +6,17 @@ modules by them.
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
+from inspect import cleandoc
 from typing import Any
 
+import msgspec
 from litestar import Request, Router
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, Tag
 
 from ingest_service.auth.caller import OPEN
+from ingest_service.jobs.bulk import BulkRequest
 from ingest_service.openapi.document import Security
 from ingest_service.openapi.uploads import COMPONENTS
 
@@ -65,7 +68,7 @@ class CompletedDocument(JsonRenderPlugin):
 def completed(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy with everything that the framework cannot know."""
     result: dict[str, Any] = deepcopy(dict(document))
-    result["components"]["schemas"] |= COMPONENTS
+    result["components"]["schemas"] |= COMPONENTS | _bulk_components()
     for method, answer in _answers(result):
         if method == "head":
             answer.pop("content", None)  # it has no body
@@ -73,6 +76,19 @@ def completed(document: Mapping[str, Any]) -> dict[str, Any]:
             for example in content.get("examples", {}).values():
                 example.pop("id", None)  # the framework's own, which OpenAPI does not allow
     return result
+
+
+def _bulk_components() -> dict[str, dict[str, Any]]:
+    """Return the body of bulk changes and its filter: the framework omits bounds and `additionalProperties: false`."""
+    _, found = msgspec.json.schema_components([BulkRequest], ref_template="#/components/schemas/{name}")
+    body, wanted = found["BulkRequest"], found["JobFilter"]
+    for schema in (body, wanted):
+        schema["description"] = cleandoc(schema["description"])
+    wanted |= {
+        "if": {"required": ["metadata_value"], "properties": {"metadata_value": {"type": "string"}}},
+        "then": {"required": ["metadata_key"], "properties": {"metadata_key": {"type": "string"}}},
+    }
+    return {"BulkRequest": body, "JobFilter": wanted}
 
 
 def _answers(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

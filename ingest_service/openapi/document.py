@@ -24,6 +24,9 @@ EXAMPLE_JOB_ID = "019aa3c5-7a3e-7bd0-9c46-0d6c2f1f7f10"
 
 Specs = Mapping[int, ResponseSpec]
 
+# The schema of a parameter that is a time. Handlers take its text: the framework would accept seconds as a number, too.
+TIME = {"one_of": [Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.DATE_TIME), Schema(type=OpenAPIType.NULL)]}
+
 
 def problems(*codes: str) -> dict[int, ResponseSpec]:
     """Return the answers for some codes of PROBLEM_TYPES: one for each status, with an example for each code."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import msgspec
 from litestar.openapi import ResponseSpec
 from litestar.openapi.spec import (
     Components,
@@ -20,6 +21,7 @@ from ingest_service.auth.session_cookie import NAME
 from ingest_service.auth.sessions import SessionView
 from ingest_service.auth.webhook_secrets import DAY_S, MAX_PREVIOUS_VALID_S, NewWebhookSecret
 from ingest_service.openapi.document import ACCESS, NOT_FOUND, Security, Specs, problems
+from shared.schemas.options import WebhookUrl
 
 _BEARER = SecurityScheme(type="http", scheme="bearer", description="`Authorization: Bearer hr_…`")
 _HEADER = SecurityScheme(
@@ -128,10 +130,18 @@ ROTATE: Specs = {
 }
 
 
+_URL = msgspec.json.schema(WebhookUrl)
 TEST = Schema(
     type=OpenAPIType.OBJECT,
     required=["url"],
-    properties={"url": Schema(type=OpenAPIType.STRING, max_length=2000, description="As a job's `webhook_url`.")},
+    properties={
+        "url": Schema(
+            type=OpenAPIType.STRING,
+            pattern=_URL["pattern"],
+            max_length=_URL["maxLength"],
+            description="As a job's `webhook_url`.",
+        )
+    },
     additional_properties=False,
 )
 

@@ -5,18 +5,18 @@ from typing import Annotated, Any
 import msgspec
 from litestar import get, post
 from litestar.di import NamedDependency
-from litestar.params import FromQuery, JSONBody, QueryParameter
+from litestar.params import JSONBody, QueryParameter
 
 from ingest_service.auth.caller import Caller, Scope, needs, require
 from ingest_service.errors import RefusedError
 from ingest_service.jobs.bulk import BulkAction, BulkRequest, Change, change_jobs
 from ingest_service.jobs.cancel import cancel_job
 from ingest_service.jobs.erase import erase_job
-from ingest_service.jobs.filters import Code, JobFilter, Speakers, Text, Time
+from ingest_service.jobs.filters import Code, JobFilter, Speakers, Text
 from ingest_service.jobs.queries import parse_job_id
 from ingest_service.jobs.redrive import redrive_job
 from ingest_service.jobs.views import CURSOR_FORM, JOB_CURSOR, decode_cursor
-from ingest_service.openapi.document import BULK, WRONG_PARAMETER
+from ingest_service.openapi.document import BULK, TIME, WRONG_PARAMETER
 from ingest_service.services import Services
 from shared.allowed_values import why_refused
 from shared.schemas.api import BulkResult, JobCounts, JobList
@@ -29,12 +29,27 @@ SCOPES = {
     BulkAction.REDRIVE: Scope.ADMIN,
 }
 
+BOUNDS = {"pattern", "minLength", "maxLength", "minimum", "maximum"}
+
+
+def _parameter(hint: Any, description: str) -> QueryParameter:
+    """Return a parameter that is described with the bounds of its type, which JobFilter checks."""
+    bounds = {name: value for name, value in msgspec.json.schema(hint).items() if name in BOUNDS}
+    return QueryParameter(description=description, schema_extra=bounds)
+
+
 Statuses = Annotated[list[JobStatus] | None, QueryParameter(description="May be repeated")]
-Name = Annotated[Text | None, QueryParameter(description="A part of the file name, in upper or lower case")]
-MetadataKey = Annotated[Text | None, QueryParameter(description="A member of `metadata`, at any depth")]
-MetadataValue = Annotated[Text | None, QueryParameter(description="The value of that member: a string or a number")]
-WarningCode = Annotated[Code | None, QueryParameter(description="The code of a warning of an ended job")]
-FailureCode = Annotated[Code | None, QueryParameter(description="The code of the failure of a FAILED job")]
+After = Annotated[str | None, QueryParameter(description="The earliest time of submission", schema_extra=TIME)]
+Before = Annotated[str | None, QueryParameter(description="Jobs were submitted before this time", schema_extra=TIME)]
+Name = Annotated[Text | None, _parameter(Text, "A part of the file name, in upper or lower case")]
+MetadataKey = Annotated[Text | None, _parameter(Text, "A member of `metadata`, at any depth")]
+MetadataValue = Annotated[
+    Text | None, _parameter(Text, "The value of that member: a string or a number. Needs `metadata_key`")
+]
+Fewest = Annotated[Speakers | None, _parameter(Speakers, "The least number of speakers")]
+Most = Annotated[Speakers | None, _parameter(Speakers, "The largest number of speakers")]
+WarningCode = Annotated[Code | None, _parameter(Code, "The code of a warning of an ended job")]
+FailureCode = Annotated[Code | None, _parameter(Code, "The code of the failure of a FAILED job")]
 
 
 @get(
@@ -50,13 +65,13 @@ async def list_jobs(  # noqa: PLR0913 - one for each query parameter
     services: NamedDependency[Services],
     *,
     status: Statuses = None,
-    created_after: FromQuery[Time | None] = None,
-    created_before: FromQuery[Time | None] = None,
+    created_after: After = None,
+    created_before: Before = None,
     filename: Name = None,
     metadata_key: MetadataKey = None,
     metadata_value: MetadataValue = None,
-    min_speakers: FromQuery[Speakers | None] = None,
-    max_speakers: FromQuery[Speakers | None] = None,
+    min_speakers: Fewest = None,
+    max_speakers: Most = None,
     warning: WarningCode = None,
     code: FailureCode = None,
     limit: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
@@ -68,7 +83,7 @@ async def list_jobs(  # noqa: PLR0913 - one for each query parameter
     `next_cursor` with which the search goes on.
     """
     wanted = _filter(
-        status=tuple(status or ()),
+        status=tuple(dict.fromkeys(status or ())),
         created_after=created_after,
         created_before=created_before,
         filename=filename,
@@ -96,19 +111,19 @@ async def count_jobs(  # noqa: PLR0913 - one for each query parameter
     services: NamedDependency[Services],
     *,
     status: Statuses = None,
-    created_after: FromQuery[Time | None] = None,
-    created_before: FromQuery[Time | None] = None,
+    created_after: After = None,
+    created_before: Before = None,
     filename: Name = None,
     metadata_key: MetadataKey = None,
     metadata_value: MetadataValue = None,
-    min_speakers: FromQuery[Speakers | None] = None,
-    max_speakers: FromQuery[Speakers | None] = None,
+    min_speakers: Fewest = None,
+    max_speakers: Most = None,
     warning: WarningCode = None,
     code: FailureCode = None,
 ) -> JobCounts:
     """The number of jobs of each status that meet all conditions. `complete` is false if some were not looked at."""
     wanted = _filter(
-        status=tuple(status or ()),
+        status=tuple(dict.fromkeys(status or ())),
         created_after=created_after,
         created_before=created_before,
         filename=filename,
@@ -123,7 +138,7 @@ async def count_jobs(  # noqa: PLR0913 - one for each query parameter
 
 
 def _filter(**conditions: Any) -> JobFilter:
-    """Return the filter of query parameters. The framework checks their types, and no bounds of msgspec."""
+    """Return the filter of query parameters. The framework checks their types, but no times and no bounds."""
     try:
         return msgspec.convert(conditions, JobFilter)
     except msgspec.ValidationError as error:

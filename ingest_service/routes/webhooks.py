@@ -4,6 +4,7 @@ import datetime as dt
 from typing import Annotated
 from uuid import UUID
 
+import msgspec
 from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
@@ -15,12 +16,16 @@ from ingest_service.jobs.views import CURSOR_FORM
 from ingest_service.jobs.webhook_log import CURSOR, AttemptResult, LogFilter, decode_attempt_cursor, read_log
 from ingest_service.jobs.webhook_tests import NewWebhookTest, read_test, request_test
 from ingest_service.jobs.webhooks import list_attempts, send_again
-from ingest_service.openapi.document import NOT_FOUND, ONE_JOB, SEND_AGAIN, TEST_WEBHOOK, WRONG_PARAMETER
+from ingest_service.openapi.document import NOT_FOUND, ONE_JOB, SEND_AGAIN, TEST_WEBHOOK, TIME, WRONG_PARAMETER
 from ingest_service.openapi.keys import ROTATE, RotateSecret, SendTest
 from ingest_service.services import Services
+from shared.allowed_values import allowed
 from shared.schemas.api import JobAccepted, Links, WebhookAttemptList, WebhookLog, WebhookTest
 
+Since = Annotated[str | None, QueryParameter(description="the earliest time; UTC without a zone", schema_extra=TIME)]
+
 MAX_BODY_BYTES = 4 << 10
+MAX_TEST_BYTES = 32 << 10  # the longest URL has 2,000 characters, of up to 12 bytes each with JSON's escapes
 
 
 @get(
@@ -70,7 +75,7 @@ async def get_all_webhook_attempts(  # noqa: PLR0913 - one for each query parame
     result: FromQuery[AttemptResult | None] = None,
     status: Annotated[int | None, QueryParameter(ge=100, le=599, description="the status of the answer")] = None,
     job_id: FromQuery[UUID | None] = None,
-    since: Annotated[dt.datetime | None, QueryParameter(description="the earliest time; UTC without a zone")] = None,
+    since: Since = None,
     limit: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
     cursor: Annotated[str | None, QueryParameter(pattern=CURSOR, description=CURSOR_FORM)] = None,
 ) -> WebhookLog:
@@ -79,15 +84,18 @@ async def get_all_webhook_attempts(  # noqa: PLR0913 - one for each query parame
     Of a URL, only the host is shown. `next_cursor` is the `cursor` of the next page; null on the last. A request looks
     through a bounded number of attempts, so a page may be short or empty before that.
     """
-    wanted = LogFilter(result=result, status=status, job_id=job_id, since=_in_utc(since))
+    wanted = LogFilter(result=result, status=status, job_id=job_id, since=None if since is None else _in_utc(since))
     before = None if cursor is None else decode_attempt_cursor(cursor)
     return await read_log(services.database, caller.tenant, wanted, limit, before)
 
 
-def _in_utc(moment: dt.datetime | None) -> dt.datetime | None:
+def _in_utc(text: str) -> dt.datetime:
     """A time without a zone is UTC. Raise RefusedError `invalid_parameter` for one outside the years 1 to 9999."""
     try:
-        return moment and (moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC))
+        moment = msgspec.convert(text, dt.datetime)
+        return moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    except msgspec.ValidationError:
+        raise RefusedError("invalid_parameter", f"`since` must be {allowed(dt.datetime)}.") from None
     except OverflowError:
         raise RefusedError("invalid_parameter", "`since` must be a time in the years 1 to 9999.") from None
 
@@ -98,7 +106,7 @@ def _in_utc(moment: dt.datetime | None) -> dt.datetime | None:
     responses=TEST_WEBHOOK,
     status_code=202,
     opt=needs(Scope.ADMIN),
-    request_max_body_size=MAX_BODY_BYTES,
+    request_max_body_size=MAX_TEST_BYTES,
     operation_id="testWebhook",
     tags=["webhooks"],
     summary="Send a test event",

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import pytest
 from litestar.params import HeaderParameter, QueryParameter
 from litestar.routes import HTTPRoute
+from yarl import URL
 
 from ingest_service.app import create_app
 from ingest_service.settings import IngestSettings
@@ -14,7 +16,10 @@ from tests.support.ingest.serving import Ingest
 from tests.support.ingest.sounds import wav
 from tests.support.refusals import assert_is_a_sentence
 
-BAD = ("", "*", "nonsense!", "-1", "0", "99999999999999999999", "nan", "1.5", "x" * 3000, "\x00", "[")
+BAD: tuple[str | bytes, ...] = (
+    *("", "*", "nonsense!", "-1", "0", "99999999999999999999", "9" * 5000, "1e400", "nan", "1.5", "x" * 3000, "["),
+    *("\x00", b"\xff", b"\xed\xa0\x80"),  # the last: a surrogate
+)
 WAV = {"Content-Type": "audio/wav"}
 JSON = {"Content-Type": "application/json"}
 TUS = {"Tus-Resumable": "1.0.0"}
@@ -45,8 +50,8 @@ async def test_every_query_parameter(ingest: Ingest) -> None:
     for method, path, name in parameters:
         refused = 0
         for value in BAD:
-            url = ingest.url + path.replace("{job_id}", str(new_id()))
-            async with ingest.client.request(method, url, params={name: value}) as answer:
+            url = f"{ingest.url}{path.replace('{job_id}', str(new_id()))}?{name}={quote(value)}"
+            async with ingest.client.request(method, URL(url, encoded=True)) as answer:
                 if answer.status != 400:
                     assert answer.status in {200, 404}, (method, path, name, value)
                     continue
@@ -63,6 +68,15 @@ async def test_every_query_parameter(ingest: Ingest) -> None:
     ("path", "said"),
     [
         ("/v1/jobs?status=done", "`status` must be `QUEUED`, `PROCESSING`, `COMPLETED`, `FAILED` or `CANCELLED`"),
+        ("/v1/jobs?status=FAILED&status=done", "`status` must be `QUEUED`, `PROCESSING`, `COMPLETED`, `FAILED` or"),
+        ("/v1/jobs?status=FAILED" + 9 * "&status=FAILED", None),
+        ("/v1/jobs/counts?max_speakers=1001", "`max_speakers` must be a whole number from 0 to 1000"),
+        ("/v1/jobs?created_before=1e-05", "`created_before` must be a time with its zone"),
+        ("/v1/webhooks/attempts?since=1700000000", "`since` must be a time with its zone"),
+        ("/v1/webhooks/attempts?since=", "`since` must be a time with its zone"),
+        ("/v1/webhooks/attempts?since=2026-01-31T12:00:00", None),
+        ("/v1/webhooks/attempts?cursor=gAAAAAAAAAA", "`cursor` must be the `next_cursor` of a page"),
+        (f"/v1/jobs/{JOB_ID}/transcript/edits/x", "`version` must be a whole number from 1 to 2147483647"),
         ("/v1/jobs?limit=0", "`limit` must be a whole number from 1 to 200"),
         ("/v1/jobs?cursor=x", "`cursor` must be the `next_cursor` of a page"),
         ("/v1/jobs?cursor=" + "A" * 22, None),

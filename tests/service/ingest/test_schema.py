@@ -17,6 +17,7 @@ from tests.support.ingest.serving import Ingest
 
 JOB = "/v1/jobs/{job_id}"
 LETTERS = "/v1/dead-letters"
+BOUNDS = {"pattern", "minLength", "maxLength", "minimum", "maximum"}
 
 # What the routes that change something, and those beside them, answer.
 ANSWERS = [
@@ -220,3 +221,24 @@ async def test_events_and_metrics_have_their_media_types(ingest: Ingest) -> None
     assert example["value"].startswith("id: ")
     assert "Last-Event-ID" in {one["name"] for one in events["parameters"] if one["in"] == "header"}
     assert "text/plain" in paths["/metrics"]["get"]["responses"]["200"]["content"]
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/jobs/counts"])
+async def test_a_filter_has_the_same_bounds_in_the_query_and_in_a_body(ingest: Ingest, path: str) -> None:
+    found = await document(ingest)
+    body = found["components"]["schemas"]["JobFilter"]
+    query = {one["name"]: one["schema"] for one in found["paths"][path]["get"]["parameters"]}
+    bounded = {"filename", "metadata_key", "metadata_value", "min_speakers", "max_speakers", "warning", "code"}
+    for name in bounded:
+        bounds = {key: value for key, value in body["properties"][name]["anyOf"][0].items() if key in BOUNDS}
+        assert bounds
+        assert bounds.items() <= query[name].items(), name
+    assert body["additionalProperties"] is False
+
+
+async def test_the_url_of_a_test_event_is_described_as_a_webhook_url(ingest: Ingest) -> None:
+    found = await document(ingest)
+    operation = found["paths"]["/v1/webhooks/test"]["post"]
+    url = operation["requestBody"]["content"]["application/json"]["schema"]["properties"]["url"]
+    option = found["components"]["schemas"]["SubmitUrl"]["properties"]["webhook_url"]
+    assert (url["pattern"], url["maxLength"]) == (option["pattern"], option["maxLength"])

@@ -26,3 +26,22 @@ def before_load_schema(_: Any, raw_schema: dict[str, Any]) -> None:
                 parameters.append({"name": name, "in": "query", "required": False, "content": any_json})
             else:
                 parameters.append({"name": name, "in": "query", "required": False, "schema": schema})
+
+
+@schemathesis.hook
+def before_call(_: Any, case: schemathesis.Case[Any], **__: Any) -> None:
+    """Send what a schema cannot say: the parameter that another one needs, and no word or segment twice."""
+    if case.query and "metadata_value" in case.query:
+        case.query.setdefault("metadata_key", "key")
+    if case.operation.label == "PUT /v1/jobs/{job_id}/transcript/edits" and isinstance(case.body, dict):
+        case.body |= {
+            name: _without_repeated(entries, fields)
+            for name, fields in {"words": ("segment", "word"), "segments": ("segment",)}.items()
+            if isinstance(entries := case.body.get(name), list)
+        }
+
+
+def _without_repeated(entries: list[Any], fields: tuple[str, ...]) -> list[Any]:
+    """Return the entries whose fields together differ from those of all before them."""
+    keys = [[one.get(field) for field in fields] if isinstance(one, dict) else None for one in entries]
+    return [one for number, one in enumerate(entries) if keys[number] is None or keys[number] not in keys[:number]]
