@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import stat
+from asyncio.subprocess import Process
 from pathlib import Path
 
 import aiohttp
@@ -41,7 +42,7 @@ async def fetchval(url: str, statement: str) -> object:
 
 async def test_serves_and_writes_pid_files(tmp_path: Path) -> None:
     stack = Launched(tmp_path / "data")
-    async with stack.ready():
+    async with stack.ready() as launcher:
         assert await health(stack.url) == 200
         pids = stack.pids()
         assert set(pids) == {"postgres", "valkey", "ingest"}
@@ -49,17 +50,22 @@ async def test_serves_and_writes_pid_files(tmp_path: Path) -> None:
         assert stat.S_IMODE(stack.data_dir.stack_env.stat().st_mode) == 0o600
         assert stack.settings()["HEADRACE_AUTH"] == "none"
         assert stack.settings()["HEADRACE_WEBHOOK_SECRET"].startswith("whsec_")
+        await stops(stack, launcher, signal.SIGTERM)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 async def test_a_signal_stops_everything(tmp_path: Path, number: signal.Signals) -> None:
     stack = Launched(tmp_path / "data")
     async with stack.ready() as launcher:
-        pids = descendants(launcher.pid)
-        assert len(pids) > 3  # PostgreSQL has child processes
-        assert await stopped(launcher, number) == 0
-        assert not alive(pids)
-        assert not list(stack.data_dir.run.iterdir())
+        await stops(stack, launcher, number)
+
+
+async def stops(stack: Launched, launcher: Process, number: signal.Signals) -> None:
+    pids = descendants(launcher.pid)
+    assert len(pids) > 3  # PostgreSQL has child processes
+    assert await stopped(launcher, number) == 0
+    assert not alive(pids)
+    assert not list(stack.data_dir.run.iterdir())
 
 
 async def test_a_signal_during_the_start_stops_everything(tmp_path: Path) -> None:
@@ -93,18 +99,20 @@ async def test_data_survive_a_restart(tmp_path: Path) -> None:
         assert after["HEADRACE_WEBHOOK_SECRET"] == before["HEADRACE_WEBHOOK_SECRET"]
 
 
-@pytest.mark.parametrize("name", ["ingest", "postgres", "valkey"])
-async def test_a_dead_process_is_restarted(tmp_path: Path, name: str) -> None:
+async def test_a_dead_process_is_restarted(tmp_path: Path) -> None:
     stack = Launched(tmp_path / "data")
     async with stack.ready() as launcher:
-        first = stack.pids()[name]
-        os.kill(first, signal.SIGKILL)
-        assert "restarting it" in await line_with(launcher, f"{name} ended")
-        await until(lambda: stack.pids().get(name, first) != first)
-        await until_healthy(stack.url)
-        pids = descendants(launcher.pid)
-        assert await stopped(launcher) == 0
-        assert not alive(pids)
+        for name in ("ingest", "postgres", "valkey"):
+            await restarts(stack, launcher, name)
+        await stops(stack, launcher, signal.SIGTERM)
+
+
+async def restarts(stack: Launched, launcher: Process, name: str) -> None:
+    first = stack.pids()[name]
+    os.kill(first, signal.SIGKILL)
+    assert "restarting it" in await line_with(launcher, f"{name} ended")
+    await until(lambda: stack.pids().get(name, first) != first)
+    await until_healthy(stack.url)
 
 
 async def test_two_stacks_side_by_side(tmp_path: Path) -> None:
