@@ -94,7 +94,7 @@ class StageGrowth:
         names = ("stage_speed_ratio_count", "stage_audio_seconds_total", "stage_busy_seconds_total")
         named = [f"headrace_processor_{name}" for name in names]
         chunks, audio_s, busy_s = (now.get(name, **labels) - self._before.get(name, **labels) for name in named)
-        return chunks, audio_s, round(busy_s, 6)
+        return chunks, round(audio_s, 6), round(busy_s, 6)  # differences of sums of floats
 
     def _now(self) -> Scraped:
         return Scraped(expose_metrics(METRIC_REGISTRY.families, METRIC_REGISTRY.numbers))
