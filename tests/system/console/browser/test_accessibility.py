@@ -6,9 +6,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
-from tests.system.console.browser.conftest import Watched
 from tests.support.console.pages import OVERFLOW, barriers, shown
 from tests.support.console.service import Service
+from tests.system.console.browser.conftest import Watched
 
 pytestmark = pytest.mark.slow
 

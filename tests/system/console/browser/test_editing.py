@@ -10,9 +10,9 @@ import pytest_asyncio
 import soundfile
 from playwright.async_api import Page, expect
 
-from tests.system.console.browser.conftest import TENANT, Watched
 from tests.support.clips import JFK, WIZARD
 from tests.support.console.service import Service
+from tests.system.console.browser.conftest import TENANT, Watched
 
 pytestmark = pytest.mark.slow
 

@@ -6,11 +6,11 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
-from tests.system.console.browser.conftest import Watched
 from tests.support.console.hostile import FILE_NAME, HOSTILE, TEXT, assert_harmless, poison
 from tests.support.console.pages import shown
 from tests.support.console.service import Service
 from tests.support.webhooks.endpoint import Endpoint, answering, status
+from tests.system.console.browser.conftest import Watched
 
 pytestmark = pytest.mark.slow
 

@@ -5,9 +5,9 @@ import re
 import pytest
 from playwright.async_api import expect
 
-from tests.system.console.browser.conftest import Watched
 from tests.support.console.actions import confirmed
 from tests.support.console.service import Service
+from tests.system.console.browser.conftest import Watched
 
 pytestmark = pytest.mark.slow
 

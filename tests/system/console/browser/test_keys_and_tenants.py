@@ -3,9 +3,9 @@
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.system.console.browser.conftest import Watched
 from tests.support.console.actions import confirmed
 from tests.support.console.service import Service
+from tests.system.console.browser.conftest import Watched
 
 pytestmark = pytest.mark.slow
 

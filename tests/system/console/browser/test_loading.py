@@ -6,11 +6,11 @@ import pytest
 from playwright.async_api import expect
 
 from ingest_service.settings import IngestSettings
-from tests.system.console.browser.conftest import Watched
 from tests.support.console.pages import shown
 from tests.support.console.service import Service
 from tests.support.ingest.proxy import proxied
 from tests.support.ingest.serving import serving
+from tests.system.console.browser.conftest import Watched
 
 pytestmark = pytest.mark.slow
 

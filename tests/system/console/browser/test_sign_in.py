@@ -5,8 +5,8 @@ import re
 import pytest
 from playwright.async_api import expect
 
-from tests.system.console.browser.conftest import TENANT, Watched
 from tests.support.console.service import Service
+from tests.system.console.browser.conftest import TENANT, Watched
 
 pytestmark = pytest.mark.slow
 

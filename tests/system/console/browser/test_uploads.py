@@ -9,11 +9,11 @@ import pytest
 import soundfile
 from playwright.async_api import expect
 
-from tests.system.console.browser.conftest import TENANT, Watched
 from tests.support.clips import JFK
 from tests.support.console.actions import drop, recorded_words, slowed
 from tests.support.console.service import Service
 from tests.support.ingest.proxy import proxied
+from tests.system.console.browser.conftest import TENANT, Watched
 
 pytestmark = pytest.mark.slow
 

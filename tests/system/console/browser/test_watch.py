@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.system.console.browser.conftest import Watched
 from tests.support.console.service import Service
 from tests.support.stack.launched import until
+from tests.system.console.browser.conftest import Watched
 
 pytestmark = pytest.mark.slow
 
