@@ -4,6 +4,7 @@ Deep nesting exhausts the stack of parsers and encoders, ours and those of every
 """
 
 import re
+from contextlib import suppress
 from itertools import accumulate
 from typing import Any, TypeVar, cast
 
@@ -11,7 +12,7 @@ import msgspec
 from litestar import Request
 
 from ingest_service.errors import RefusedError
-from shared.allowed_values import allowed
+from shared.allowed_values import allowed, why_refused
 
 MAX_DEPTH = 32  # arrays and objects inside each other
 MAX_METADATA_BYTES = 16 << 10  # as JSON without spaces: a page of jobs holds 200
@@ -91,13 +92,40 @@ def _too_deep(max_nodes: int = MAX_NODES) -> ClientJsonError:
 
 
 class BoundedRequest(Request[Any, Any, Any]):
-    """The request of every route: a JSON body is decoded here, before the framework converts it."""
+    """The request of every route: a JSON body is decoded and converted here.
+
+    The framework would take a number for a time, and text for a number.
+    """
 
     async def json(self) -> Any:
-        """Return the decoded body. RefusedError `invalid_json`."""
+        """Return the body as the route's type. RefusedError `invalid_json` or `invalid_parameter`."""
         body = await self.body()
         max_nodes = self.route_handler.opt.get(MAX_NODES_OF_ROUTE, MAX_NODES)
         try:
-            return decode_json(body or b"null", cast(type[Any], Any), enclosing=1, max_nodes=max_nodes)
+            decoded = decode_json(body or b"null", cast(type[Any], Any), enclosing=1, max_nodes=max_nodes)
         except ClientJsonError as error:
             raise RefusedError("invalid_json", f"The body must be JSON: {error}.") from error
+        field = self.route_handler.parsed_data_field
+        return decoded if field is None else _converted(decoded, field.annotation)
+
+
+def _converted(decoded: Any, wanted: Any) -> Any:
+    with suppress(msgspec.ValidationError):
+        return msgspec.convert(decoded, wanted)
+    try:
+        return msgspec.convert(_with_integers(decoded), wanted)
+    except msgspec.ValidationError as error:
+        raise RefusedError("invalid_parameter", f"{why_refused(error, wanted)}.") from error
+
+
+def _with_integers(value: Any) -> Any:
+    """Return decoded JSON with `5.0` as an integer, which it is for JSON Schema."""
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case list():
+            return [_with_integers(each) for each in value]
+        case dict():
+            return {name: _with_integers(each) for name, each in value.items()}
+        case _:
+            return value

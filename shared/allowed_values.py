@@ -28,17 +28,14 @@ def allowed_each(hint: Any) -> str:
     return _allowed(getattr(_plain(kind), "item_type", kind))
 
 
-def why_refused(error: msgspec.ValidationError, hint: Any, *, within: str = "") -> str:
-    """Return why a value of a type is refused: a sentence that names the field and says what it must be.
-
-    `within`: the name of an enclosing field that the sentence leaves out.
-    """
+def why_refused(error: msgspec.ValidationError, hint: Any) -> str:
+    """Return why a value of a type is refused: a sentence that names the field and says what it must be."""
     if isinstance(error.__cause__, ValueError) and not isinstance(error.__cause__, msgspec.MsgspecError):
         return str(error.__cause__)  # a rule of the Struct, in our words
     text = str(error)
     found = PATH.search(text)
     names, kind = _follow(found[1] if found else "", inspect.type_info(hint))
-    path = ".".join(names).removeprefix(within).removeprefix(".")
+    path = ".".join(names)
     if field := FIELD.match(text):
         return _why_no_field(field, path, kind)
     return f"`{path}` must be {_allowed(kind)}" if path else f"The value must be {_allowed(kind)}"

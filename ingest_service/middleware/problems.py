@@ -5,7 +5,7 @@ Clients see the texts of `problem_types` or the exception's own detail. Tracebac
 
 from functools import cache
 from http import HTTPStatus
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import msgspec
 from litestar import Request, Response
@@ -19,7 +19,7 @@ from ingest_service.openai_api.paths import ENDS
 from ingest_service.problem_types import PROBLEM_TYPES
 from ingest_service.readiness import OUTAGES
 from ingest_service.request_record import note_problem
-from shared.allowed_values import allowed_each, why_refused
+from shared.allowed_values import allowed_each
 from shared.blobs.blob_errors import BlobStoreError, BlobStoreFullError
 from shared.schemas.api import Problem
 from shared.telemetry.logs import Log
@@ -100,14 +100,8 @@ def why_no_route(path: str) -> str:
 
 
 def _invalid_parameters(request: AnyRequest, error: HTTPException) -> list[str]:
-    """Return a sentence for each invalid parameter, or for the first invalid field of the body."""
+    """Return a sentence for each invalid parameter. A body's type is checked before."""
     items = [item for item in error.extra or () if isinstance(item, dict) and "key" in item]
-    if (
-        items
-        and any(item.get("source") == "body" for item in items)
-        and isinstance(error.__cause__, msgspec.ValidationError)
-    ):
-        return [why_refused(error.__cause__, cast(Any, request.route_handler).signature_model, within="data")]
     return [_why_invalid(request.route_handler, item["key"].partition(".")[0]) for item in items]
 
 

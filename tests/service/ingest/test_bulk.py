@@ -42,7 +42,7 @@ async def test_cancels_what_has_not_ended_and_sends_webhooks(ingest: Ingest) -> 
 async def test_a_named_job_that_cannot_be_changed_is_refused_with_its_code(ingest: Ingest) -> None:
     queued, done = await ingest.submit(wav()), await ingest.submit(wav())
     await records.complete(ingest, done)
-    result = await change(ingest, "cancel", {"job_ids": [queued, done]})
+    result = await change(ingest, "cancel", {"job_ids": [queued, done], "max_speakers": None}, limit=9.0)
     assert (result["matched"], result["changed"]) == (2, 1)
     assert result["refused"] == [{"job_id": done, "code": "job_ended"}]
 
@@ -113,6 +113,8 @@ async def test_needs_the_scope_of_the_action_and_changes_own_jobs_only(settings:
         ({"action": "cancel", "filter": {"job_ids": ["x"]}}, "`filter.job_ids` must be a UUID"),
         ({"action": "cancel", "filter": {"metadata_value": "x"}}, "`metadata_value` needs `metadata_key`"),
         ({"action": "cancel", "filter": {}, "limit": 1001}, "`limit` must be"),
+        ({"action": "cancel", "filter": {}, "limit": "5"}, "`limit` must be a whole number"),
+        ({"action": "cancel", "filter": {"created_before": 0}}, "`filter.created_before` must be a time with its zone"),
     ],
 )
 async def test_wrong_bodies_are_refused(ingest: Ingest, body: dict[str, Any], said: str) -> None:
