@@ -59,7 +59,7 @@ async def serve(processor: Processor, workers: list[PollingWorker]) -> AsyncIter
 
 
 def _instance(processor: Processor) -> str:
-    """Return the label of the processor: the same after a restart, where the port tells processors of a host apart."""
+    """Return the label of the processor: the same after a restart; the port differs among processors of a host."""
     port = processor.settings.health_port
     return f"{socket.gethostname()}:{port}" if port else processor.name
 

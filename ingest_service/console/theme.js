@@ -15,3 +15,13 @@ effect(() => {
   if (theme.value === "auto") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = theme.value;
 });
+
+/** Return a token's colour as canvas understands it: `light-dark()` is resolved for the element's theme. */
+export function tokenColour(element, name) {
+  const probe = document.createElement("span");
+  probe.style.color = `var(--${name})`;
+  element.append(probe);
+  const { color } = getComputedStyle(probe);
+  probe.remove();
+  return color;
+}

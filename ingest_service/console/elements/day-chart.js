@@ -5,7 +5,7 @@ import { formatShortTime } from "../format.js";
 import { highest, isolated, latest } from "../queue/history.js";
 import uPlot from "../modules/uplot/uPlot.esm.js";
 import { strings } from "../strings.js";
-import { theme } from "../theme.js";
+import { theme, tokenColour } from "../theme.js";
 
 const HEIGHT_PX = 104;
 const AXIS_PX = 44;
@@ -122,7 +122,7 @@ class DayChart extends ConsoleElement {
   }
 
   #options(width) {
-    const colour = (name) => colourOf(this, name);
+    const colour = (name) => tokenColour(this, name);
     const font = `11px ${getComputedStyle(this).fontFamily}`;
     const axis = { font, stroke: colour("text-quiet"), ticks: { show: false }, grid: { stroke: colour("line"), width: 1 } };
     return {
@@ -158,16 +158,6 @@ class DayChart extends ConsoleElement {
     this.#plot?.destroy();
     this.#plot = null;
   }
-}
-
-/** Return a token's colour as canvas understands it: `light-dark()` is resolved for the element's theme. */
-function colourOf(element, name) {
-  const probe = document.createElement("span");
-  probe.style.color = `var(--${name})`;
-  element.append(probe);
-  const { color } = getComputedStyle(probe);
-  probe.remove();
-  return color;
 }
 
 define("day-chart", DayChart);

@@ -4,7 +4,7 @@ import { ConsoleElement, define, html, signal } from "../element.js";
 import { formatBytes, formatDuration, formatNumber } from "../format.js";
 import uPlot from "../modules/uplot/uPlot.esm.js";
 import { strings } from "../strings.js";
-import { theme } from "../theme.js";
+import { theme, tokenColour } from "../theme.js";
 
 const HEIGHT_PX = 140;
 const AXIS_PX = 64;
@@ -71,7 +71,7 @@ class UsageChart extends ConsoleElement {
   }
 
   #options(width, all, measure) {
-    const colour = (name) => colourOf(this, name);
+    const colour = (name) => tokenColour(this, name);
     const font = `11px ${getComputedStyle(this).fontFamily}`;
     const axis = { font, stroke: colour("text-quiet"), ticks: { show: false }, grid: { stroke: colour("line"), width: 1 } };
     return {
@@ -120,15 +120,5 @@ const table = (days) => html`
         <tr><th scope="row">${day.day}</th>${Object.values(MEASURES).map(({ of, format }) => html`<td class="number">${format(of(day))}</td>`)}</tr>`)}</tbody>
     </table>
   </div>`;
-
-/** Return a token's colour as canvas understands it: `light-dark()` is resolved for the element's theme. */
-function colourOf(element, name) {
-  const probe = document.createElement("span");
-  probe.style.color = `var(--${name})`;
-  element.append(probe);
-  const { color } = getComputedStyle(probe);
-  probe.remove();
-  return color;
-}
 
 define("usage-chart", UsageChart);

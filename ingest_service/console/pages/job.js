@@ -177,7 +177,7 @@ class PageJob extends ConsoleElement {
       ${section(text.origin.title, html`<job-origin .job=${job} .hasWebhook=${this.#hasWebhook.value}></job-origin>`)}`;
   }
 
-  /** The player is the clock: each frame it tells the waveform and the text where it is. */
+  /** The player is the clock: each frame moves the waveform and the text to its position. */
   #timeChanged({ time, playing }) {
     this.querySelector("audio-waveform")?.showTime(time);
     this.querySelector("transcript-view")?.showTime(time, playing);
