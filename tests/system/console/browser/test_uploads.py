@@ -58,6 +58,30 @@ def fits(words: list[dict[str, float]], time_s: float, lit: int) -> bool:
     return not any(word["start"] + TOLERANCE_S < time_s < word["end"] - TOLERANCE_S for word in words)
 
 
+@pytest.mark.parametrize("is_dropped", [True, False], ids=["dropped", "chosen"])
+async def test_the_media_files_of_a_folder_are_uploaded(
+    service: Service, watched: Watched, tmp_path: Path, *, is_dropped: bool
+) -> None:
+    folder = tmp_path / "talks"
+    (folder / "day two").mkdir(parents=True)
+    for name in ("one.flac", "day two/two.flac"):
+        (folder / name).write_bytes(JFK.path.read_bytes())
+    (folder / "notes.txt").write_text("no audio")
+    page = await watched.open(service.url, key=await service.key(TENANT))
+    await page.get_by_role("region", name="Drop audio or video here").wait_for()
+    if is_dropped:
+        await drop(page, folder)
+    else:
+        async with page.expect_file_chooser() as chooser:
+            await page.get_by_role("button", name="Folder").click()
+        await (await chooser.value).set_files(folder)
+
+    uploads = page.get_by_role("region", name="Uploads")
+    for name in ("one.flac", "two.flac"):
+        await expect(uploads.get_by_role("link", name=name)).to_be_visible()
+    await expect(page.get_by_text("1 file of the folder left out: no audio or video.")).to_be_visible()
+
+
 async def test_an_upload_goes_on_after_its_connection_broke(service: Service, watched: Watched, tmp_path: Path) -> None:
     recording = tmp_path / "long.wav"
     noise = np.random.default_rng(18).integers(-900, 900, size=(48_000 * 100, 2), dtype=np.int16)
