@@ -82,6 +82,26 @@ async def test_the_media_files_of_a_folder_are_uploaded(
     await expect(page.get_by_text("1 file of the folder left out: no audio or video.")).to_be_visible()
 
 
+async def test_an_upload_waits_while_it_is_paused(service: Service, watched: Watched, tmp_path: Path) -> None:
+    recording = tmp_path / "lecture.wav"
+    soundfile.write(recording, np.zeros((48_000 * 100, 2), dtype=np.int16), 48_000)
+    page = await watched.open(service.url, key=await service.key(TENANT))
+    watched.watch.expect(409, "PATCH /v1/uploads/")  # the service has not yet seen the end of the paused request
+    await page.get_by_role("region", name="Drop audio or video here").wait_for()
+    await slowed(page, SLOW_BYTES_PER_SECOND)
+    await drop(page, recording)
+    await expect(page.get_by_role("progressbar", name="Upload of lecture.wav")).to_have_attribute(
+        "aria-valuenow", re.compile(r"^[1-9]\d$")
+    )
+    await page.get_by_role("button", name="Pause lecture.wav").click()
+    uploads = page.get_by_role("region", name="Uploads")
+    await expect(uploads).to_contain_text("paused")
+
+    await page.get_by_role("button", name="Resume lecture.wav").click()
+
+    await expect(uploads.get_by_role("link", name="lecture.wav")).to_be_visible(timeout=60_000)
+
+
 async def test_an_upload_goes_on_after_its_connection_broke(service: Service, watched: Watched, tmp_path: Path) -> None:
     recording = tmp_path / "long.wav"
     noise = np.random.default_rng(18).integers(-900, 900, size=(48_000 * 100, 2), dtype=np.int16)
