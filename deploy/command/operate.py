@@ -12,15 +12,8 @@ from deploy.command.follow import wait_for_end
 from deploy.command.retries import ONCE
 from deploy.command.sources import printable
 from deploy.command.tables import percent, table
-from shared.schemas.api import (
-    DeadLetterList,
-    JobAccepted,
-    JobEvent,
-    JobList,
-    JobView,
-    Redriven,
-    Usage,
-)
+from shared.schemas.api import JobAccepted, JobEvent, JobList, JobView, Usage
+from shared.schemas.dead_letters import DeadLetterList, Redriven
 from shared.schemas.failures import DeadLetter
 
 PAGE = 200

@@ -90,8 +90,9 @@ export function withQuery(path, query = {}) {
 
 /**
  * Follow a stream of server-sent events. `handler(data, type)` gets each event; `types` names those that have a name.
- * Broken streams are opened again until the returned function is called: call it when a job is over. A hidden window has
- * no stream, because a browser opens only six connections to a host for all its windows: the stream begins anew later.
+ * Broken streams are opened again until the returned function is called: call it when a job is over. A hidden window
+ * closes its stream, because a browser opens only six connections to a host for all its windows. It opens another one
+ * when it is shown again.
  */
 export function events(path, handler, types = []) {
   let source = null;

@@ -16,7 +16,7 @@ from ingest_service.jobs.queries import no_such_job, parse_job_id
 from ingest_service.jobs.rows import LockedJob, locked_job
 from ingest_service.jobs.views import DeadLetterPosition, encode_dead_letter_cursor
 from shared.connections.tenancy import ALL_TENANTS
-from shared.schemas.api import DeadLetterCounts, DeadLetterList, DeadLettersOfCode
+from shared.schemas.dead_letters import DeadLetterCounts, DeadLetterList, DeadLettersOfCode
 from shared.schemas.failures import FailureCode, StoredFailure, dead_letter
 from shared.telemetry.logs import Log
 

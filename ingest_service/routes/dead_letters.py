@@ -18,7 +18,8 @@ from ingest_service.jobs.views import CURSOR_FORM, DEAD_LETTER_CURSOR, decode_de
 from ingest_service.openapi.document import DISMISS, REDRIVE, WRONG_PARAMETER
 from ingest_service.services import Services
 from shared.connections.tenancy import TENANT_OR_ALL
-from shared.schemas.api import DeadLetterCounts, DeadLetterList, Discarded, JobAccepted, Links, Redriven
+from shared.schemas.api import JobAccepted, Links
+from shared.schemas.dead_letters import DeadLetterCounts, DeadLetterList, Discarded, Redriven
 from shared.schemas.failures import FailureCode
 
 TENANT_FORM = "the name of a tenant, or `*` for all tenants; other tenants than the key's need the operator's key"

@@ -83,7 +83,7 @@ async def list_jobs(  # noqa: PLR0913 - one for each query parameter
     `next_cursor` with which the search goes on.
     """
     wanted = _filter(
-        status=tuple(dict.fromkeys(status or ())),
+        status=status,
         created_after=created_after,
         created_before=created_before,
         filename=filename,
@@ -123,7 +123,7 @@ async def count_jobs(  # noqa: PLR0913 - one for each query parameter
 ) -> JobCounts:
     """The number of jobs of each status that meet all conditions. `complete` is false if some were not looked at."""
     wanted = _filter(
-        status=tuple(dict.fromkeys(status or ())),
+        status=status,
         created_after=created_after,
         created_before=created_before,
         filename=filename,
@@ -137,10 +137,13 @@ async def count_jobs(  # noqa: PLR0913 - one for each query parameter
     return await services.jobs.count(caller.tenant, wanted)
 
 
-def _filter(**conditions: Any) -> JobFilter:
-    """Return the filter of query parameters. The framework checks their types, but no times and no bounds."""
+def _filter(*, status: list[JobStatus] | None, **conditions: Any) -> JobFilter:
+    """Return the filter of query parameters. The framework checks their types, but no times and no bounds.
+
+    A status that is repeated counts once.
+    """
     try:
-        return msgspec.convert(conditions, JobFilter)
+        return msgspec.convert({"status": tuple(dict.fromkeys(status or ())), **conditions}, JobFilter)
     except msgspec.ValidationError as error:
         raise RefusedError("invalid_parameter", f"{why_refused(error, JobFilter)}.") from error
 

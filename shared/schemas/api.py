@@ -6,7 +6,6 @@ from typing import Any, Literal
 import msgspec
 
 from shared.schemas.audio_tracks import AudioTrack
-from shared.schemas.failures import DeadLetter
 from shared.schemas.states import JobStatus, Stage, TaskKind, TaskState
 from shared.schemas.transcript import ResultWarning
 from shared.secret import repr_hiding
@@ -142,44 +141,6 @@ class BulkResult(msgspec.Struct, frozen=True, kw_only=True):
     refused: tuple[RefusedJob, ...]
     more: bool
     next_cursor: str | None
-
-
-class DeadLetterList(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of dead letters, oldest first; `next_cursor` is null on the last page."""
-
-    dead_letters: tuple[DeadLetter, ...]
-    next_cursor: str | None
-
-
-class DeadLettersOfCode(msgspec.Struct, frozen=True, kw_only=True):
-    """The dead letters of one failure code. `last_message` is that of the newest one."""
-
-    code: str
-    dead_letters: int
-    jobs: int
-    tenants: int
-    oldest_at: dt.datetime
-    newest_at: dt.datetime
-    last_message: str
-
-
-class DeadLetterCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """The dead letters by failure code, the most frequent first."""
-
-    counts: tuple[DeadLettersOfCode, ...]
-    total: int
-
-
-class Discarded(msgspec.Struct, frozen=True, kw_only=True):
-    """The number of dead letters that a request discarded."""
-
-    discarded: int
-
-
-class Redriven(msgspec.Struct, frozen=True, kw_only=True):
-    """The number of dead letters that a request redrove."""
-
-    redriven: int
 
 
 class WebhookAttempt(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,7 +27,7 @@ from processor_service.maintenance.dead_letters import Projected
 from processor_service.models.cache import Receipt
 from processor_service.tasks.outcomes import ChunkInput
 from shared.queue.dispatch import Dispatch, arq_payload
-from shared.schemas import api, queue_view, transcript, transcript_edits
+from shared.schemas import api, dead_letters, queue_view, transcript, transcript_edits
 from shared.schemas.audio_tracks import AudioTrack
 from shared.schemas.failures import DeadLetter, Failure, FailureCode, StoredFailure
 from shared.schemas.options import JobOptions, SubmitOptions
@@ -344,11 +344,11 @@ KINDS: dict[str, Kind] = {
             next_cursor="n",
         )
     ),
-    "api dead letters": _kind(api.DeadLetterList(dead_letters=(DEAD_LETTER,), next_cursor="n")),
+    "api dead letters": _kind(dead_letters.DeadLetterList(dead_letters=(DEAD_LETTER,), next_cursor="n")),
     "api dead letter counts": _kind(
-        api.DeadLetterCounts(
+        dead_letters.DeadLetterCounts(
             counts=(
-                api.DeadLettersOfCode(
+                dead_letters.DeadLettersOfCode(
                     code="timeout",
                     dead_letters=3,
                     jobs=2,
@@ -361,8 +361,8 @@ KINDS: dict[str, Kind] = {
             total=3,
         )
     ),
-    "api discarded": _kind(api.Discarded(discarded=1)),
-    "api redriven": _kind(api.Redriven(redriven=1)),
+    "api discarded": _kind(dead_letters.Discarded(discarded=1)),
+    "api redriven": _kind(dead_letters.Redriven(redriven=1)),
     "api webhook attempts": _kind(api.WebhookAttemptList(attempts=(ATTEMPT,))),
     "api work": _kind(
         api.JobWork(
