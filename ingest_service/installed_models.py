@@ -1,4 +1,6 @@
-"""The models that processors have, read from Redis in the background: no request waits for them.
+"""The models that processors have, and whether any can summarize, read from Redis in the background.
+
+No request waits for them.
 
 A job that names another model would fail later. It is refused at its submission if that is certain, and accepted
 while no processor has been seen lately, or Redis is unavailable.
@@ -8,10 +10,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
-
 from ingest_service.errors import RefusedError
+from shared.connections.redis import FAILED
+from shared.connections.redis_shards import RedisShards, ask_each
 from shared.queue.announced_models import ANY_MODEL, SEEN_WITHIN_S, announced_models
 from shared.run_beside import run_beside
 from shared.telemetry.logs import Log
@@ -25,18 +26,19 @@ MAX_SHOWN = 20  # names in a refusal
 class InstalledModels:
     """The models of all processors. One for each process."""
 
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
+    def __init__(self, shards: RedisShards) -> None:
+        self._shards = shards
         self._names: frozenset[str] = frozenset()
+        self._summarizes = False
         self._read_at_s = float("-inf")  # of the loop's clock
         self._unknown_until_s = float("-inf")
         self._outages = Outages(Log(__name__), "models_not_read", "models_read_again")
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, redis: Redis) -> AsyncIterator["InstalledModels"]:
+    async def opened(cls, shards: RedisShards) -> AsyncIterator["InstalledModels"]:
         """Lend an object that is refreshed every REFRESH_S while the block runs."""
-        models = cls(redis)
+        models = cls(shards)
         async with run_beside(models._refresh_forever()):
             yield models
 
@@ -58,16 +60,28 @@ class InstalledModels:
         detail = f"No processor has the model `{model}`. `model` must be one of {installed}{more}, or left out."
         raise RefusedError("model_unavailable", detail)
 
+    def require_summaries(self, *, is_wanted: bool) -> None:
+        """Raise RefusedError `invalid_option` if certainly no processor has a chat provider."""
+        if is_wanted and not self._summarizes and self.names is not None:
+            detail = (
+                "No processor has a chat provider: leave out `summary`, `chapters` and `action_items`, or ask the "
+                "operator to set HEADRACE_CHAT_PROVIDERS."
+            )
+            raise RefusedError("invalid_option", detail)
+
     async def refresh(self) -> None:
-        """Read the names once. While Redis is unavailable, they become unknown."""
+        """Read the names once, from every Redis that answers. While none does, they become unknown."""
         try:
-            announced = await announced_models(self._redis)
-        except (RedisError, OSError) as error:
+            answers = await ask_each(self._shards, announced_models)
+            announced = answers.require_one().values()
+        except FAILED as error:
             self._outages.failed(error)
             return
         self._outages.worked()
-        self._names, self._read_at_s = announced.names, asyncio.get_running_loop().time()
-        if not announced.is_complete:
+        self._names = frozenset[str]().union(*(one.names for one in announced))
+        self._summarizes = any(one.summarizes for one in announced)
+        self._read_at_s = asyncio.get_running_loop().time()
+        if not all(one.is_complete for one in announced):
             self._unknown_until_s = self._read_at_s + ACCEPT_ANY_S
 
     async def _refresh_forever(self) -> None:

@@ -2,7 +2,7 @@
 -- first migration; then: ALTER ROLE headrace_scaler PASSWORD '…'
 
 GRANT USAGE ON SCHEMA public TO headrace_scaler;
-GRANT SELECT (id, duration_s, source_bytes, chunk_count, chunks_done, erased_at, blobs_erased_at) ON jobs TO headrace_scaler;
+GRANT SELECT (id, duration_s, source_bytes, chunk_count, chunks_done, erased_at, blobs_erased_at, queue) ON jobs TO headrace_scaler;
 GRANT SELECT (job_id, kind, state, not_before) ON tasks TO headrace_scaler;
 GRANT SELECT (parts_removed_at, ended_at, completed_at, expires_at) ON uploads TO headrace_scaler;
 

@@ -119,24 +119,24 @@ class BacklogByTenant:
 
     async def ended(self, tenant: str) -> Ended:
         """Return what ended of a tenant in the last hour. Raise OutageError."""
-        async with self._database.reading(tenant) as connection:
-            row = await connection.fetchrow(ENDED, tenant)
+        row = await self._database.read(lambda connection: connection.fetchrow(ENDED, tenant), tenant)
         return Ended(completed=row["completed"], failed=row["failed"], audio_s=row["audio_s"])
 
     async def ended_by_minute(self, tenant: str, hours: int) -> dict[int, dict[str, float]]:
         """Return the same by minutes since the Unix epoch, named as BY_MINUTE_NAMES. Raise OutageError."""
-        async with self._database.reading(tenant) as connection:
-            rows = await connection.fetch(ENDED_BY_MINUTE, tenant, hours)
+        rows = await self._database.read(lambda connection: connection.fetch(ENDED_BY_MINUTE, tenant, hours), tenant)
         return {row["minute"]: {name: row[name] for name in BY_MINUTE_NAMES} for row in rows}
 
     async def _read(self) -> tuple[Waiting, ...]:
         queue = await self._queue.read()
         per_byte = queue.pace.audio_s_per_byte if queue.pace else 1 / COMPRESSED_BYTES_A_SECOND
-        async with self._database.reading(ALL_TENANTS) as connection:
-            started = await connection.fetch(STARTED, per_byte)
-            waiting = combined(queue, per_byte, started)
+
+        async def waiting_with_ages(connection: Any) -> tuple[Waiting, ...]:
+            waiting = combined(queue, per_byte, await connection.fetch(STARTED, per_byte))
             oldest = await connection.fetch(OLDEST, [one.tenant for one in waiting[:MOST_TENANTS]])
-        return with_ages(waiting, {row["tenant"]: row["oldest_s"] for row in oldest})
+            return with_ages(waiting, {row["tenant"]: row["oldest_s"] for row in oldest})
+
+        return await self._database.read(waiting_with_ages, ALL_TENANTS)
 
 
 def combined(queue: Queue, audio_s_per_byte: float, started: Iterable[Mapping[str, Any]]) -> tuple[Waiting, ...]:

@@ -67,8 +67,8 @@ async def fetch_dead_letters(  # noqa: PLR0913, PLR0917 - the parameters of one 
 ) -> list[Any]:
     """Return the rows of a page. `until` excludes tasks that died later."""
     died_at, task_id = after or (None, None)
-    async with database.reading(tenant) as connection:
-        return list(await connection.fetch(DEAD_LETTERS, tenant, code, died_at, task_id, until, limit))
+    arguments = (tenant, code, died_at, task_id, until, limit)
+    return list(await database.read(lambda connection: connection.fetch(DEAD_LETTERS, *arguments), tenant))
 
 
 def position_of(row: Any) -> DeadLetterPosition:
@@ -104,8 +104,7 @@ COUNTS = f"""
 
 async def count_dead_letters(database: Database, tenant: str) -> DeadLetterCounts:
     """Count the dead letters of a tenant or of ALL_TENANTS by failure code. Raises OutageError."""
-    async with database.reading(tenant) as connection:
-        rows = await connection.fetch(COUNTS, tenant)
+    rows = await database.read(lambda connection: connection.fetch(COUNTS, tenant), tenant)
     counts = tuple(
         DeadLettersOfCode(
             code=row["code"],
@@ -128,7 +127,7 @@ DEAD_TASKS = """
     SELECT id, generation, kind, input, failure FROM tasks
     WHERE job_id = $1 AND state = 'dead' AND dismissed_at IS NULL ORDER BY id FOR UPDATE
 """
-DISMISS = "UPDATE tasks SET dismissed_at = now() WHERE id = ANY($1::uuid[])"
+DISMISS = "UPDATE tasks SET dismissed_at = now() WHERE job_id = $1 AND id = ANY($2::uuid[])"
 TO_DISCARD = f"""
     SELECT t.id, t.job_id, t.finished_at, j.tenant
     FROM tasks t JOIN jobs j ON j.id = t.job_id
@@ -139,8 +138,9 @@ TO_DISCARD = f"""
 """  # noqa: S608 - constants
 LOCK_JOBS = "SELECT id FROM jobs WHERE tenant = $1 AND id = ANY($2::uuid[]) ORDER BY id FOR UPDATE"
 DISCARD = """
-    UPDATE tasks SET dismissed_at = now() WHERE id IN (
-        SELECT id FROM tasks WHERE id = ANY($1::uuid[]) AND state = 'dead' AND dismissed_at IS NULL
+    UPDATE tasks SET dismissed_at = now() WHERE job_id = ANY($2::uuid[]) AND id IN (
+        SELECT id FROM tasks WHERE id = ANY($1::uuid[]) AND job_id = ANY($2::uuid[])
+            AND state = 'dead' AND dismissed_at IS NULL
         ORDER BY id FOR UPDATE)
     RETURNING id
 """
@@ -151,7 +151,7 @@ async def dismiss_dead_letters(database: Database, tenant: str, job_id: str) -> 
     tenant = await owner_of(database, tenant, job_id)
     async with locked_job(database, tenant, job_id, even_erased=True) as locked:
         dead = await dead_tasks_of(locked, None)
-        await locked.connection.execute(DISMISS, [task["id"] for task in dead])
+        await locked.connection.execute(DISMISS, locked.job["id"], [task["id"] for task in dead])
     log.info("dead_letters_dismissed", job_id=job_id, tenant=tenant, dead_letters=len(dead))
 
 
@@ -176,8 +176,9 @@ async def discard_dead_letters(database: Database, tenant: str, code: FailureCod
 async def _discard(database: Database, tenant: str, dead: Sequence[Any]) -> int:
     """Discard dead letters of one tenant. Every transaction locks jobs by id, then tasks by id: no deadlocks."""
     async with database.transaction(tenant) as connection:
-        await connection.execute(LOCK_JOBS, tenant, [row["job_id"] for row in dead])
-        discarded = await connection.fetch(DISCARD, [row["id"] for row in dead])
+        jobs = [row["job_id"] for row in dead]
+        await connection.execute(LOCK_JOBS, tenant, jobs)
+        discarded = await connection.fetch(DISCARD, [row["id"] for row in dead], jobs)
     log.info("dead_letters_discarded", tenant=tenant, dead_letters=len(discarded))
     return len(discarded)
 

@@ -8,6 +8,7 @@ Without recent jobs there is no estimate.
 import asyncio
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -22,16 +23,17 @@ from shared.queue.task_costs import COMPRESSED_BYTES_A_SECOND
 EXACT_JOBS = 200  # of a tenant's queue, the next ones first; the positions of others are estimated
 
 # Jobs that no worker has started, by tenant and by the 17 minutes in which they were submitted: the first digits of
-# their ids. Reads the whole queue from an index, so QueueReader does it rarely when the queue is long.
+# their ids. Reads the whole queue from an index, so QueueReader does it rarely when the queue is long. Each statement
+# also has a form for the jobs of one named queue, which reads the rows.
 QUEUED = """
     SELECT tenant, count(*) AS jobs, sum(coalesce(source_bytes, 0))::float AS bytes,
            min(id::text)::uuid AS first_id, max(id::text)::uuid AS last_id
-    FROM jobs WHERE status = 'QUEUED' GROUP BY tenant, left(id::text, 7)
+    FROM jobs WHERE status = 'QUEUED' /* of one queue */ GROUP BY tenant, left(id::text, 7)
 """
 # The jobs of these that clients wait for; usually few.
 INTERACTIVE = """
     SELECT tenant, count(*) AS jobs, sum(coalesce(source_bytes, 0))::float AS bytes
-    FROM jobs WHERE status = 'QUEUED' AND interactive GROUP BY tenant
+    FROM jobs WHERE status = 'QUEUED' AND interactive /* of one queue */ GROUP BY tenant
 """
 # The chunks of started long files that no slot has.
 CHUNKS = """
@@ -39,7 +41,7 @@ CHUNKS = """
         SELECT job_id, count(*) AS tasks FROM tasks WHERE state = 'running' AND kind = 'chunk' GROUP BY job_id
     )
     SELECT tenant, sum(source_bytes * greatest(0, chunk_count - chunks_done - tasks)::float / chunk_count) AS bytes
-    FROM jobs JOIN running ON jobs.id = running.job_id WHERE chunk_count > 0 GROUP BY tenant
+    FROM jobs JOIN running ON jobs.id = running.job_id WHERE chunk_count > 0 /* of one queue */ GROUP BY tenant
 """
 
 
@@ -122,7 +124,7 @@ PACE = """
     WITH recent AS (
         SELECT started_at, completed_at, duration_s, source_bytes FROM jobs
         WHERE erased_at IS NULL AND status = 'COMPLETED' AND completed_at > now() - interval '1 hour'
-            AND started_at IS NOT NULL AND duration_s > 0
+            AND started_at IS NOT NULL AND duration_s > 0 /* of one queue */
         ORDER BY completed_at DESC LIMIT 200
     ), in_order AS (
         SELECT *, max(completed_at) OVER (
@@ -135,11 +137,12 @@ PACE = """
         FROM in_order
     ), running AS (
         SELECT job_id, count(*) AS tasks, avg(progress) AS progress FROM tasks
-        WHERE state = 'running' AND kind <> 'deliver' GROUP BY job_id
+        WHERE state = 'running' AND kind NOT IN ('summarize', 'deliver') GROUP BY job_id
     ), underway AS (
         SELECT duration_s, source_bytes,
                CASE WHEN chunk_count > 1 THEN tasks::float / chunk_count ELSE 1 - progress END AS part_left
-        FROM jobs JOIN running ON jobs.id = running.job_id WHERE status <> 'QUEUED' -- its source is only fetched
+        FROM jobs JOIN running ON jobs.id = running.job_id
+        WHERE status <> 'QUEUED' /* else its source is only fetched */ /* of one queue */
     )
     SELECT audio_s::float, bytes::float, busy_s::float,
            (SELECT coalesce(sum(duration_s * part_left), 0) FROM underway)::float AS left_s,
@@ -204,24 +207,33 @@ class QueueReader:
         self._database = database
         self._share = interactive_share
         self._processes = processes
-        self._queue = Queue()
-        self._due_s = float("-inf")
+        self._queues: dict[str | None, Queue] = {}
+        self._due_s: dict[str | None, float] = {}
 
-    async def read(self) -> Queue:
-        """Return the queue, MAX_AGE_S old, or older if it takes long to read. Raise OutageError."""
+    async def read(self, name: str | None = None) -> Queue:
+        """Return a named queue, or all queues as one, MAX_AGE_S old, or older if it takes long. Raise OutageError."""
         clock = asyncio.get_running_loop().time
         began_s = clock()
-        if began_s > self._due_s:
-            self._due_s = began_s + MAX_AGE_S  # before the query: concurrent calls use the last result
+        if began_s > self._due_s.get(name, float("-inf")):
+            self._due_s[name] = began_s + MAX_AGE_S  # before the query: concurrent calls use the last result
             try:
-                self._queue = await self._read()
+                self._queues[name] = await self._read(name)
             finally:
-                self._due_s = began_s + max(MAX_AGE_S, PAUSE_FACTOR * self._processes * (clock() - began_s))
-        return self._queue
+                self._due_s[name] = began_s + max(MAX_AGE_S, PAUSE_FACTOR * self._processes * (clock() - began_s))
+        return self._queues.get(name, Queue())
 
-    async def _read(self) -> Queue:
-        async with self._database.reading(ALL_TENANTS) as connection:
-            pace = pace_of(await connection.fetchrow(PACE))
-            queues = queues_of(await connection.fetch(QUEUED))
-            interactive = await connection.fetch(INTERACTIVE)
-            return Queue(pace, work_of(queues, await connection.fetch(CHUNKS), interactive, self._share), queues)
+    async def _read(self, name: str | None) -> Queue:
+        return await self._database.read(partial(self._read_on, name=name), ALL_TENANTS)
+
+    async def _read_on(self, connection: Any, name: str | None) -> Queue:
+        arguments = () if name is None else (name,)
+        pace, queued, interactive, chunks = (_of_queue(one, name) for one in (PACE, QUEUED, INTERACTIVE, CHUNKS))
+        found = pace_of(await connection.fetchrow(pace, *arguments))
+        queues = queues_of(await connection.fetch(queued, *arguments))
+        urgent = await connection.fetch(interactive, *arguments)
+        return Queue(found, work_of(queues, await connection.fetch(chunks, *arguments), urgent, self._share), queues)
+
+
+def _of_queue(statement: str, name: str | None) -> str:
+    """Return a statement for all queues, or for one."""
+    return statement if name is None else statement.replace("/* of one queue */", "AND queue = $1")

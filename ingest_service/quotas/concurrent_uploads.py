@@ -8,11 +8,11 @@ import asyncio
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
 import msgspec
-from redis.asyncio import Redis
 
 from ingest_service.database import Database
 from ingest_service.quotas.bounds import Bounds, OpenStreams, StreamBounds
@@ -20,6 +20,7 @@ from ingest_service.quotas.quotas import AT_ONCE_RETRY_S, QuotaGate, quota_excee
 from ingest_service.quotas.rate_limiter import RateLimiter
 from ingest_service.quotas.redis_state import SharedRedis
 from ingest_service.settings import IngestSettings
+from shared.connections.redis_shards import RedisShards, Shards, clients_of
 from shared.run_beside import run_beside
 
 KEY = "headrace:open-uploads:{tenant}"
@@ -119,14 +120,16 @@ class TenantLimits(msgspec.Struct, frozen=True, kw_only=True):
     """The limits on tenants that one process enforces."""
 
     quotas: QuotaGate
-    uploads: UploadSlots
-    requests: RateLimiter | None  # of each key, or of the tenant without keys; None: no rate limit
-    tenant_requests: RateLimiter | None  # of all keys of a tenant together
+    uploads: Shards[UploadSlots]
+    requests: Shards[RateLimiter] | None  # of each key, or of the tenant without keys; None: no rate limit
+    tenant_requests: Shards[RateLimiter] | None  # of all keys of a tenant together
     streams: OpenStreams
 
 
 @asynccontextmanager
-async def open_tenant_limits(settings: IngestSettings, database: Database, redis: Redis) -> AsyncIterator[TenantLimits]:
+async def open_tenant_limits(
+    settings: IngestSettings, database: Database, shards: RedisShards
+) -> AsyncIterator[TenantLimits]:
     """Open the limits. Does not connect yet."""
     bounds = Bounds(
         open_uploads=settings.max_open_uploads,
@@ -138,11 +141,16 @@ async def open_tenant_limits(settings: IngestSettings, database: Database, redis
         of_tenant=settings.max_event_streams_of_tenant,
         of_key=settings.max_event_streams_of_key,
     )
-    quotas = QuotaGate(database, settings.quotas, bounds)
+    quotas = QuotaGate(database, settings.quotas, bounds, settings.job_queues)
     processes = settings.ingest_processes
-    async with SharedRedis.opened(redis) as shared, UploadSlots.opened(shared, processes) as uploads:
-        policies = settings.rate_policy, settings.tenant_rate_policy
-        requests, of_tenant = (RateLimiter(shared, policy, processes) if policy else None for policy in policies)
+    async with (
+        clients_of(shards).opened(SharedRedis.opened) as shared,
+        shared.opened(lambda redis: UploadSlots.opened(redis, processes)) as uploads,
+    ):
+        requests, of_tenant = (
+            shared.map(partial(RateLimiter, policy=policy, processes=processes)) if policy else None
+            for policy in (settings.rate_policy, settings.tenant_rate_policy)
+        )
         yield TenantLimits(
             quotas=quotas,
             uploads=uploads,

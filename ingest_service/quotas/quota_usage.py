@@ -37,7 +37,7 @@ USAGE = """
         SELECT tenant, coalesce(bytes_a_day, $2::bigint) AS bytes_a_day,
                coalesce(audio_seconds_a_day, $3::bigint) AS audio_seconds_a_day,
                coalesce(jobs_queued, $4::int) AS jobs_queued,
-               coalesce(uploads_at_once, $5::int) AS uploads_at_once
+               coalesce(uploads_at_once, $5::int) AS uploads_at_once, queue AS job_queue
         FROM unnest($1::text[]) AS asked (tenant) LEFT JOIN tenant_quotas USING (tenant)
     )
     SELECT quotas.*, today.bytes + reserved.bytes + undecoded.bytes AS used_bytes,
@@ -121,6 +121,7 @@ class QuotaUsage(msgspec.Struct, frozen=True):
 
     quotas: Quotas
     used: Used
+    queue: str | None = None  # of the tenant's jobs that name none
 
 
 async def read_usage_of(connection: Any, tenants: Iterable[str], defaults: Quotas) -> Mapping[str, QuotaUsage]:
@@ -139,7 +140,7 @@ def _usage_of(row: Any) -> QuotaUsage:
         jobs_queued=row["used_jobs_queued"],
         presigned_bytes=row["presigned_bytes"],
     )
-    return QuotaUsage(quotas, used)
+    return QuotaUsage(quotas, used, row["job_queue"])
 
 
 class UsageCache:

@@ -13,9 +13,11 @@ import msgspec
 
 from ingest_service.database import Database
 from ingest_service.errors import LimitError
+from ingest_service.job_queues import JobQueues
 from ingest_service.quotas.bounds import Bounds, bound_reached
 from ingest_service.quotas.quota_usage import Quotas, UsageCache, Used, read_usage_of
 from shared.blobs.blob_keys import DIRECT_KEPT_S
+from shared.schemas.options import SubmitOptions
 
 QUEUE_RETRY_S = 60  # when a job will leave the queue is unknown
 AT_ONCE_RETRY_S = 5
@@ -40,10 +42,13 @@ class Wanted(msgspec.Struct, frozen=True):
 class QuotaGate:
     """Checks quotas: `precheck` before an upload, `require` and `check_batch` in the transaction of the commit."""
 
-    def __init__(self, database: Database, defaults: Quotas, bounds: Bounds | None = None) -> None:
+    def __init__(
+        self, database: Database, defaults: Quotas, bounds: Bounds | None = None, queues: JobQueues | None = None
+    ) -> None:
         self.usage_cache = UsageCache(database, defaults)
         self.defaults = defaults
         self._bounds = bounds or Bounds()
+        self.queues = queues or JobQueues()
 
     async def precheck(self, tenant: str, least_bytes: int, *, reserved_bytes: int = 0) -> None:
         """Raise LimitError if `least_bytes` more exceed a quota, judging by usage that is up to a second old.
@@ -51,8 +56,15 @@ class QuotaGate:
         The usage may contain `reserved_bytes` of them already.
         """
         usage = await self.usage_cache.find(tenant)
-        if usage and (error := over_quota(usage.quotas, usage.used.without(reserved_bytes), least_bytes, _now())):
+        if usage is None or not usage.quotas.apply_to_jobs:
+            return
+        if error := over_quota(usage.quotas, usage.used.without(reserved_bytes), least_bytes, _now()):
             raise error
+
+    async def queue_of(self, tenant: str, options: SubmitOptions) -> str:
+        """Return the name of the queue of a tenant's new job. A change of the tenant's takes effect within seconds."""
+        usage = await self.usage_cache.find(tenant)
+        return self.queues.choose(options, of_tenant=usage.queue if usage else None)
 
     async def require_upload(
         self, connection: Any, tenant: str, least_bytes: int, *, is_presigned: bool = False

@@ -9,8 +9,6 @@ from typing import Annotated
 from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from ingest_service.alerts.firing import Firing
 from ingest_service.auth.caller import Caller, Scope, needs
@@ -18,6 +16,8 @@ from ingest_service.errors import RefusedError
 from ingest_service.jobs.backlog import BY_MINUTE_NAMES, MOST_TENANTS, Ended, Waiting
 from ingest_service.openapi.document import ALERTS, WRONG_PARAMETER
 from ingest_service.services import Services
+from shared.connections.redis import Redis
+from shared.connections.redis_shards import RedisShards, ask_each
 from shared.schemas.queue_view import (
     Alert,
     AlertList,
@@ -29,7 +29,7 @@ from shared.schemas.queue_view import (
     UnevaluatedAlert,
     WebhookOutcomes,
 )
-from shared.telemetry.day_history import ANY, COUNTED, MINUTE_S, MOST_HOURS, NAMES, Minutes, read_minutes
+from shared.telemetry.day_history import ANY, COUNTED, MINUTE_S, MOST_HOURS, NAMES, Minutes, merge_minutes, read_minutes
 
 WEBHOOKS = "webhooks_"
 Hours = Annotated[int, QueryParameter(ge=1, le=MOST_HOURS, description="how far back")]
@@ -105,13 +105,15 @@ async def get_alerts(caller: NamedDependency[Caller], services: NamedDependency[
     )
 
 
-async def _minutes(redis: Redis, hours: int) -> Minutes | None:
-    """Return the history; None while Redis is unavailable."""
-    try:
+async def _minutes(shards: RedisShards, hours: int) -> Minutes | None:
+    """Return the history; None while no Redis is available."""
+
+    async def read(redis: Redis) -> Minutes:
         seconds, _ = await redis.time()
         return await read_minutes(redis, seconds, hours)
-    except (RedisError, OSError):
-        return None
+
+    answers = await ask_each(shards, read)
+    return merge_minutes(answers.by_shard.values()) if answers.by_shard else None
 
 
 def view_of_tenant(own: Waiting, ended: Ended) -> QueueView:

@@ -1,7 +1,7 @@
 """`/v1/usage`: the tenant's usage by day."""
 
 import datetime as dt
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from litestar import get
@@ -53,9 +53,12 @@ async def read_usage(
 ) -> Usage:
     """Return the days from `first` to `last`, both included, that have usage. Raises OutageError."""
     first, last = span_of_days(first, last, dt.datetime.now(dt.UTC).date())
-    async with database.reading(tenant) as connection:
-        rows = await connection.fetch(DAYS, tenant, first, last)
-        quotas = (await read_usage_of(connection, [tenant], defaults))[tenant].quotas
+
+    async def days_and_quotas(connection: Any) -> tuple[Any, Quotas]:
+        found = await connection.fetch(DAYS, tenant, first, last)
+        return found, (await read_usage_of(connection, [tenant], defaults))[tenant].quotas
+
+    rows, quotas = await database.read(days_and_quotas, tenant)
     days = (DayOfUsage(day=day, uploads=uploads, bytes=size, audio_seconds=audio) for day, uploads, size, audio in rows)
     return Usage(days=tuple(days), quotas=quotas_in_force(quotas))
 

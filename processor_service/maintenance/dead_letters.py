@@ -1,20 +1,24 @@
 """Keeps the Redis list `headrace:dead-letters` equal to the dead letters in Postgres: appends to it or rebuilds it.
 
-The list is a projection. If it is lost, changed or outdated by a redrive, the next run corrects it. A second key holds
-the length and fingerprint of the projected list, so that a run without changes costs one query and one round trip.
+The list is a projection. Each of several Redis has all of it, so that any of them shows every dead letter. If it is
+lost, changed or outdated by a redrive, the next run corrects it. A second key holds the length and fingerprint of the
+projected list, so that a run without changes costs one query and one round trip.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import asyncpg
 import msgspec
 
 from shared.connections.redis import Redis
+from shared.connections.redis_shards import RedisShard, RedisShards, ask_each
 from shared.failpoints import failpoint
 from shared.schemas.failures import DEAD_LETTER_LIST, dead_letter
 
 PROJECTED = f"{DEAD_LETTER_LIST}:projected"
 BATCH = 500
+WRITE_S = 10.0  # a list that was lost is written at once
 
 # The fingerprint of all dead letters, and of the first $1 of them; ids in the order of the list.
 FINGERPRINTS = """
@@ -52,33 +56,53 @@ def keep(projected: Projected, list_length: int, length: int, fingerprint_of_pro
 class DeadLetterList:
     """The projection. `run_once` of the maintenance loop."""
 
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
+    def __init__(self, shards: RedisShards) -> None:
+        self._shards = shards
 
     async def __call__(self, connection: asyncpg.Connection) -> None:
-        """Make the list equal to the dead letters in Postgres."""
-        projected, list_length = await self._read()
-        row = await connection.fetchrow(FINGERPRINTS, projected.length)
-        now = Projected(row["length"], row["fingerprint"])
-        if projected == now and list_length == now.length:
-            return
-        kept = keep(projected, list_length, now.length, row["fingerprint_of_projected"])
-        letters = [msgspec.json.encode(dead_letter(row)) for row in await connection.fetch(DEAD_LETTERS, kept)]
-        await self._write(kept, letters, now)
+        """Make the lists equal to the dead letters in Postgres. Raise an error of Redis after the other lists."""
+        answers = await ask_each(self._shards, _read)
+        errors = list(answers.errors)
+        alike: dict[tuple[Projected, int], list[RedisShard]] = {}
+        for shard, state in answers.by_shard.items():
+            alike.setdefault(state, []).append(shard)
+        for (projected, list_length), shards in alike.items():
+            if changes := await _changes(connection, projected, list_length):
+                errors += (await ask_each(shards, partial(_write, changes=changes), within_s=WRITE_S)).errors
+        if errors:
+            raise errors[0]
 
-    async def _read(self) -> tuple[Projected, int]:
-        pipe = self._redis.pipeline(transaction=True)
-        pipe.get(PROJECTED)
-        pipe.llen(DEAD_LETTER_LIST)
-        projected, length = await pipe.execute()
-        return msgspec.json.decode(projected, type=Projected) if projected else Projected(), length
 
-    async def _write(self, kept: int, letters: Sequence[bytes], now: Projected) -> None:
-        pipe = self._redis.pipeline(transaction=True)
-        if not kept:
-            pipe.delete(DEAD_LETTER_LIST)
-        for start in range(0, len(letters), BATCH):
-            pipe.rpush(DEAD_LETTER_LIST, *letters[start : start + BATCH])
-        pipe.set(PROJECTED, msgspec.json.encode(now))
-        failpoint("dead_letter_list.before_exec")
-        await pipe.execute()
+class _Changes(msgspec.Struct, frozen=True):
+    kept: int  # entries of the list
+    letters: Sequence[bytes]  # that follow
+    now: Projected
+
+
+async def _changes(connection: asyncpg.Connection, projected: Projected, list_length: int) -> _Changes | None:
+    row = await connection.fetchrow(FINGERPRINTS, projected.length)
+    now = Projected(row["length"], row["fingerprint"])
+    if projected == now and list_length == now.length:
+        return None
+    kept = keep(projected, list_length, now.length, row["fingerprint_of_projected"])
+    letters = [msgspec.json.encode(dead_letter(row)) for row in await connection.fetch(DEAD_LETTERS, kept)]
+    return _Changes(kept, letters, now)
+
+
+async def _read(redis: Redis) -> tuple[Projected, int]:
+    pipe = redis.pipeline(transaction=False)
+    pipe.get(PROJECTED)
+    pipe.llen(DEAD_LETTER_LIST)
+    projected, length = await pipe.execute()
+    return msgspec.json.decode(projected, type=Projected) if projected else Projected(), length
+
+
+async def _write(redis: Redis, changes: _Changes) -> None:
+    pipe = redis.pipeline(transaction=True)
+    if not changes.kept:
+        pipe.delete(DEAD_LETTER_LIST)
+    for start in range(0, len(changes.letters), BATCH):
+        pipe.rpush(DEAD_LETTER_LIST, *changes.letters[start : start + BATCH])
+    pipe.set(PROJECTED, msgspec.json.encode(changes.now))
+    failpoint("dead_letter_list.before_exec")
+    await pipe.execute()

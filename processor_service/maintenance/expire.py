@@ -58,6 +58,12 @@ FORGET_SESSIONS = """
 DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < now() ORDER BY expires_at LIMIT $1)
 """
 
+# Headers are erased when their source is fetched or their job ends. A version before this one only ends the job.
+FORGET_SOURCE_HEADERS = """
+DELETE FROM source_headers AS kept WHERE NOT EXISTS (
+    SELECT FROM jobs WHERE id = kept.job_id AND status IN ('QUEUED', 'PROCESSING') AND source_sha256 IS NULL)
+"""
+
 # Folds a day only when no transaction that began in it can still run: one row for each tenant and day, not one a shard.
 FOLD_USAGE = """
 WITH shards AS (
@@ -99,6 +105,11 @@ async def forget_keys(connection: asyncpg.Connection) -> None:
 async def forget_sessions(connection: asyncpg.Connection) -> None:
     """Delete one batch of expired sessions."""
     await connection.execute(FORGET_SESSIONS, ROWS_A_BATCH)
+
+
+async def forget_source_headers(connection: asyncpg.Connection) -> None:
+    """Delete the headers that no fetch needs any more."""
+    await connection.execute(FORGET_SOURCE_HEADERS)
 
 
 async def fold_usage(connection: asyncpg.Connection) -> None:

@@ -35,6 +35,16 @@ class KeptChunks(msgspec.Struct, frozen=True):
     bytes: int
 
 
+def encode_kept(kept: Iterable[KeptChunks]) -> str:
+    """Return the JSON that `decode_kept` reads."""
+    return msgspec.json.encode(list(kept)).decode()
+
+
+def decode_kept(text: str) -> dict[UUID, KeptChunks]:
+    """Return the chunks that a pass has found so far, by job."""
+    return {one.job_id: one for one in msgspec.json.decode(text, type=list[KeptChunks])}
+
+
 def beyond_bounds(kept: Iterable[KeptChunks], *, since: dt.datetime, most_bytes: int) -> list[UUID]:
     """Return the jobs whose chunks to delete: failed before `since`, or the oldest of more than `most_bytes`."""
     beyond, total = [], 0

@@ -11,41 +11,56 @@ from uuid import UUID
 import aiohttp
 import asyncpg
 import msgspec
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from processor_service.audio.write_chunks import PreparedAudio
 from processor_service.compute.pool import ComputePool, Slot
+from processor_service.database import DATABASE_ERRORS
 from processor_service.disks import Disks
-from processor_service.errors import LeaseLostError, TaskError
+from processor_service.errors import LeaseLostError
 from processor_service.maintenance.dead_letters import DeadLetterList
+from processor_service.maintenance.due_times import DueTimes
+from processor_service.maintenance.leader import Leader
 from processor_service.maintenance.loop import run_locked
 from processor_service.models.cache import ModelCache
 from processor_service.providers.openai_api import OpenAIApi
+from processor_service.results.write import ResultWriter
 from processor_service.scratch import Scratch
 from processor_service.settings import ProcessorSettings
 from processor_service.sources.fetch_source import SourceFetcher
 from processor_service.stages.chunk import chunk
 from processor_service.stages.finish import finish
 from processor_service.stages.prepare import prepare
+from processor_service.stages.summarize import Summarizer
+from processor_service.stages.voice_store import VoiceStore
 from processor_service.stages.work import Work
+from processor_service.tasks.drop_blobs import drop_unread, return_space
 from processor_service.tasks.leases import ClaimedTask, Leases, claim
-from processor_service.tasks.outcomes import Crashed, Fetched, Interrupted, JobDone, LeaseLost, Outcome, StorageFull
+from processor_service.tasks.outcomes import (
+    Crashed,
+    Fetched,
+    Interrupted,
+    JobDone,
+    LeaseLost,
+    Outcome,
+    StorageFull,
+    Transcribed,
+)
 from processor_service.tasks.publish_windows import WindowPublisher
+from processor_service.tasks.record_passages import record_passages
 from processor_service.tasks.retry import RetryPolicy
 from processor_service.tasks.settle import AfterCommit, settle
-from processor_service.telemetry.metrics import LEASE_LOST, UNSETTLED, count_lost, count_settled
+from processor_service.telemetry.metrics import LEASE_LOST, UNSETTLED, WEBHOOK_PAUSES, count_lost, count_settled
 from processor_service.telemetry.traces import attempt_traced
 from processor_service.webhooks.deliver import deliver
 from processor_service.webhooks.event_tests import EventTester
-from shared.blobs import blob_keys
-from shared.blobs.blob_errors import BlobStoreError
 from shared.blobs.blob_store import BlobStore
+from shared.connections.redis_shards import RedisShards, Shards
 from shared.failpoints import failpoint
 from shared.job_hints import JobHints
-from shared.queue.dispatch import COMPUTE_QUEUE
-from shared.queue.enqueue import enqueue
+from shared.queue.dispatch import compute_queue
+from shared.queue.enqueue import enqueue_by_tenant
 from shared.queue.fair_shares import correct_cost
 from shared.schemas.states import TaskKind
 from shared.telemetry import logs
@@ -54,7 +69,6 @@ log = logs.Log(__name__)
 
 DEAD_LETTERS = "dead_letters"  # the name of that maintenance loop
 STAGES = {TaskKind.PREPARE: prepare, TaskKind.CHUNK: chunk, TaskKind.FINISH: finish}
-DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
 class Processor(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,20 +77,24 @@ class Processor(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     settings: ProcessorSettings
     database: asyncpg.Pool
-    redis: Redis
+    redis: RedisShards
     blobs: BlobStore
     models: ModelCache
     scratch: Scratch
     disks: Disks
     compute: ComputePool
     leases: Leases
+    due: DueTimes
+    leader: Leader
     hints: JobHints
     dead_letters: DeadLetterList
     http: aiohttp.ClientSession
     event_tests: EventTester
+    results: ResultWriter
     sources: SourceFetcher
     providers: tuple[OpenAIApi, ...]
-    windows: WindowPublisher
+    summaries: Summarizer
+    windows: Shards[WindowPublisher]
 
     def policy(self, kind: TaskKind) -> RetryPolicy:
         """Return the retry policy: days for a webhook endpoint, a minute for our own components."""
@@ -111,12 +129,21 @@ async def _fetch(processor: Processor, task: ClaimedTask) -> Outcome:
     return await processor.leases.hold(task, processor.sources.fetch(task))
 
 
+async def run_summary(context: dict[str, Any], task_id: str, dispatch_no: int) -> None:
+    """Run a summarize task, without a compute slot."""
+    processor: Processor = context["processor"]
+    if task := await _claim(processor, task_id, dispatch_no):
+        with _attempt_context(processor, task):
+            stage = processor.summaries.summarize(task, processor.policy(task.kind))
+            await _conclude(processor, task, await processor.leases.hold(task, stage))
+
+
 async def run_delivery(context: dict[str, Any], task_id: str, dispatch_no: int) -> None:
     """Run a deliver task."""
     processor: Processor = context["processor"]
     if task := await _claim(processor, task_id, dispatch_no):
         with _attempt_context(processor, task):
-            stage = deliver(task, processor.database, processor.http, processor.settings)
+            stage = deliver(task, processor.database, processor.http, processor.settings, processor.blobs)
             await _conclude(processor, task, await processor.leases.hold(task, stage))
 
 
@@ -164,21 +191,32 @@ async def _compute(processor: Processor, task: ClaimedTask, slot: Slot) -> Outco
             models=processor.models,
             settings=processor.settings,
             providers=processor.providers,
+            voices=VoiceStore(processor.database, task.tenant),
             scratch=scratch,
             record_sha256=lambda sha256: processor.leases.record_sha256(task, sha256),
+            record_passages=lambda passages: record_passages(processor.database, task, passages),
             record_audio=lambda audio: _record_audio(processor, task, audio),
-            publish_window=lambda window: processor.windows.publish(task.job_id, window),
+            publish_window=lambda window: processor.windows.of(task.tenant).publish(task.job_id, window),
             report_progress=lambda fraction: processor.leases.report(task, fraction),
-            report_stage=lambda stage: processor.leases.record_stage(task, stage),
         )
-        return await processor.leases.hold(task, STAGES[task.kind](work))
+        return _to_summarize(task, await processor.leases.hold(task, STAGES[task.kind](work)))
+
+
+def _to_summarize(task: ClaimedTask, outcome: Outcome) -> Outcome:
+    """Continue with chat providers if the client wants it. Speakers that are found again change no summary."""
+    if isinstance(outcome, JobDone) and task.options.wants_summary and task.text_generation is None:
+        return Transcribed(outcome)
+    return outcome
 
 
 async def _record_audio(processor: Processor, task: ClaimedTask, audio: PreparedAudio) -> None:
     """Record the facts of decoded audio, and correct the tenant's share of the queue, which was guessed from bytes."""
     late_s = await processor.leases.record_audio(task, audio)
     try:
-        await correct_cost(processor.redis, COMPUTE_QUEUE, task.tenant, late_s, interactive=task.interactive)
+        queue = compute_queue(task.queue)
+        await processor.redis.of(task.tenant).ask(
+            lambda redis: correct_cost(redis, queue, task.tenant, late_s, interactive=task.interactive)
+        )
     except (RedisError, OSError) as error:  # the share stays as it was guessed
         log.warning("cost_not_corrected", error=f"{type(error).__name__}: {error}")
 
@@ -186,7 +224,7 @@ async def _record_audio(processor: Processor, task: ClaimedTask, audio: Prepared
 async def _conclude(processor: Processor, task: ClaimedTask, outcome: Outcome) -> None:
     """Commit the outcome, then do what follows the commit."""
     if isinstance(outcome, StorageFull) and task.kind is TaskKind.PREPARE:
-        await _return_space(processor, task)
+        await return_space(processor.leases, processor.blobs, task)
     try:
         after_commit = await _settle(processor, task, outcome)
     except LeaseLostError:
@@ -198,13 +236,19 @@ async def _conclude(processor: Processor, task: ClaimedTask, outcome: Outcome) -
         count_lost(task.kind, UNSETTLED)
         log.error("settle_failed", error=f"{type(error).__name__}: {error}")
         return
+    if after_commit.endpoint_is_paused:
+        WEBHOOK_PAUSES.inc()
+        log.warning("webhook_endpoint_paused")
+    if after_commit.due_in_s is not None:
+        processor.due.add(after_commit.due_in_s)
     _hint(processor, task)
     count_settled(task.kind, outcome, has_dead_letter=after_commit.has_dead_letter)
     _log_outcome(task, outcome)
     await _publish(processor, after_commit)
-    has_failed_to_split = task.kind is TaskKind.PREPARE and after_commit.has_dead_letter
-    if isinstance(outcome, JobDone) or has_failed_to_split:  # no task will read the chunks
-        await _drop_chunks(processor, task)
+    if isinstance(outcome, JobDone) and task.options.results_formats:
+        processor.results.begin(task.job_id)
+    has_failed = after_commit.has_dead_letter
+    await drop_unread(processor.database, processor.blobs, task, outcome, has_failed=has_failed)
 
 
 @retry(
@@ -221,26 +265,12 @@ async def _publish(processor: Processor, after_commit: AfterCommit) -> None:
     """Write dispatches and dead letters to Redis. When Redis is unavailable, maintenance writes them later."""
     try:
         failpoint("publish.before")
-        await enqueue(processor.redis, after_commit.dispatches)
+        await enqueue_by_tenant(processor.redis, after_commit.dispatches)
         if after_commit.has_dead_letter:
             await run_locked(processor.database, DEAD_LETTERS, processor.dead_letters)
         failpoint("publish.after")
     except (RedisError, *DATABASE_ERRORS) as error:
         log.warning("publish_failed", error=f"{type(error).__name__}: {error}")
-
-
-async def _return_space(processor: Processor, task: ClaimedTask) -> None:
-    """Delete the chunks that this attempt has stored: the next attempt writes them again, and the disk is full."""
-    with contextlib.suppress(TaskError, BlobStoreError, *DATABASE_ERRORS):
-        await processor.leases.confirm(task)
-        await processor.blobs.delete(blob_keys.chunks(task.job_id, task.generation))
-
-
-async def _drop_chunks(processor: Processor, task: ClaimedTask) -> None:
-    failpoint("finish.before_drop_chunks")
-    with contextlib.suppress(BlobStoreError):  # orphaned chunks are collected later
-        for generation in range(1, task.generation + 1):
-            await processor.blobs.delete(blob_keys.chunks(task.job_id, generation))
 
 
 def _log_outcome(task: ClaimedTask, outcome: Outcome) -> None:

@@ -17,8 +17,11 @@ from processor_service.tasks.failures import failure_of
 from processor_service.tasks.outcomes import Crashed, Failed, Interrupted, LeaseLost, Outcome, StorageFull
 from processor_service.telemetry.metrics import RUNNING
 from shared.failpoints import failpoint
+from shared.ids import jobs_of
+from shared.queue.dispatch import DEFAULT_QUEUE_NAME
 from shared.queue.task_costs import TO_FETCH, cost_s
 from shared.schemas.failures import FailureCode
+from shared.schemas.key_terms import NO_VOCABULARY, Vocabulary, joined_replacements, joined_terms
 from shared.schemas.options import JobOptions
 from shared.schemas.states import TaskKind
 from shared.schemas.transcript import ResultWarning
@@ -30,68 +33,70 @@ log = Log(__name__)
 
 PROGRESS_STEP = 0.05  # of a task: at most 20 heartbeats more
 
-# The fields of ClaimedTask, of a task `t` and its job `j`.
+# The fields of ClaimedTask, of a task `t` and its job `j`. The vocabulary is the one of the job's submission, for all
+# its tasks, and needs no statement of its own.
 CLAIMED_TASK = """t.id, t.job_id, t.generation, t.kind, t.ordinal, t.lease_token, t.attempts, t.crashes, t.input,
-       j.options, j.tenant, j.interactive, j.text_generation, j.chunk_count, j.warnings, j.source_bytes,
+       j.options, j.tenant, j.interactive, j.queue, j.text_generation, j.chunk_count, j.warnings, j.source_bytes,
        coalesce(j.chunk_generation, t.generation) AS chunk_generation,
        CASE WHEN t.kind = 'prepare' AND j.source_sha256 IS NULL THEN j.source_url END AS source_url,
-       j.source_sha256 IS NULL AND j.source_url IS NULL AS is_unhashed"""
+       j.source_sha256 IS NULL AND j.source_url IS NULL AS is_unhashed,
+       CASE WHEN t.kind IN ('prepare', 'chunk') THEN (
+           SELECT v.content FROM vocabularies v WHERE v.tenant = j.tenant AND v.created_at <= j.created_at
+           ORDER BY v.created_at DESC LIMIT 1) END AS vocabulary"""
 
 # The first claim turns a QUEUED job to PROCESSING and locks it before the task, the lock order of all statements. Later
 # claims do not wait for the job's row. A job whose source is being fetched stays QUEUED: it waits for a slot.
 CLAIM = f"""
 WITH queued AS (
-    SELECT id FROM jobs WHERE id = (SELECT job_id FROM tasks WHERE id = $1) AND status = 'QUEUED' FOR UPDATE
+    SELECT id FROM jobs
+    WHERE id BETWEEN $5 AND $6 AND status = 'QUEUED'
+        AND id = (SELECT job_id FROM tasks WHERE id = $1 AND job_id BETWEEN $5 AND $6) FOR UPDATE
 ), claimed AS (
     UPDATE tasks
     SET state = 'running', lease_token = lease_token + 1, leased_by = $3, progress = 0,
         lease_expires_at = now() + make_interval(secs => $4), started_at = now()
-    WHERE id = $1 AND dispatch_no = $2 AND state = 'dispatched' AND (SELECT count(*) FROM queued) >= 0
+    WHERE id = $1 AND job_id BETWEEN $5 AND $6 AND dispatch_no = $2 AND state = 'dispatched'
+        AND (SELECT count(*) FROM queued) >= 0
     RETURNING *
 ), started AS (
     UPDATE jobs SET status = 'PROCESSING', started_at = coalesce(started_at, now())
-    WHERE id = (SELECT job_id FROM claimed WHERE kind <> 'deliver') AND status = 'QUEUED' AND NOT {TO_FETCH}
+    WHERE id BETWEEN $5 AND $6 AND status = 'QUEUED' AND NOT {TO_FETCH}
+        AND id = (SELECT job_id FROM claimed WHERE kind <> 'deliver')
 )
-SELECT {CLAIMED_TASK} FROM claimed t JOIN jobs j ON j.id = t.job_id
+SELECT {CLAIMED_TASK} FROM claimed t JOIN jobs j ON j.id = t.job_id AND j.id BETWEEN $5 AND $6
 """  # noqa: S608 - constants
 
 HEARTBEAT = """
 WITH held AS (
     SELECT t.id FROM tasks t JOIN unnest($1::uuid[], $2::bigint[]) AS mine(id, token)
         ON t.id = mine.id AND t.lease_token = mine.token
-    WHERE t.state = 'running' ORDER BY t.id FOR UPDATE OF t
+    WHERE t.state = 'running' AND t.job_id BETWEEN $5 AND $6 ORDER BY t.id FOR UPDATE OF t
 )
 UPDATE tasks t
 SET lease_expires_at = now() + make_interval(secs => $4), progress = mine.progress
 FROM held, unnest($1::uuid[], $3::real[]) AS mine(id, progress)
-WHERE t.id = held.id AND mine.id = t.id
+WHERE t.id = held.id AND mine.id = t.id AND t.job_id BETWEEN $5 AND $6
 RETURNING t.id
 """
 
-# A running task reports one stage: a short file is transcribed from now on, by the same task.
-RECORD_STAGE = """
-UPDATE jobs SET stage = $3, transcribing_since = CASE WHEN $3 = 'transcribe' THEN now() ELSE transcribing_since END
-WHERE id = (
-    SELECT job_id FROM tasks WHERE id = $1 AND lease_token = $2 AND state = 'running')
-"""
-
 RECORD_SHA256 = """
-UPDATE jobs SET source_sha256 = $3 WHERE id = (
-    SELECT job_id FROM tasks WHERE id = $1 AND lease_token = $2 AND state = 'running')
+UPDATE jobs SET source_sha256 = $3 WHERE id = $4 AND EXISTS (
+    SELECT 1 FROM tasks WHERE id = $1 AND job_id = $4 AND lease_token = $2 AND state = 'running')
 """
 
 # The facts of the decoded audio, before it is transcribed: a job that is cancelled then has used these seconds, too.
-# Its peaks are stored.
-# They count once: a job that is prepared again or redriven has a duration already.
+# Its peaks are stored. A short file ($9) is transcribed from now on, by the same task.
+# The seconds count once: a job that is prepared again or redriven has a duration already.
 RECORD_AUDIO = """
 WITH held AS (
-    SELECT job_id, generation FROM tasks WHERE id = $1 AND lease_token = $2 AND state = 'running'
+    SELECT generation FROM tasks WHERE id = $1 AND job_id = $8 AND lease_token = $2 AND state = 'running'
 ), unknown AS (
-    SELECT tenant, source_bytes, container FROM jobs WHERE id = (SELECT job_id FROM held) AND duration_s IS NULL
+    SELECT tenant, source_bytes, container FROM jobs, held WHERE id = $8 AND duration_s IS NULL
 ), recorded AS (
     UPDATE jobs SET duration_s = $3, sample_rate_hz = $4, channels = $5, codec = $6, tracks = $7,
-        peaks_generation = (SELECT generation FROM held)
-    WHERE id = (SELECT job_id FROM held)
+        peaks_generation = (SELECT generation FROM held), stage = CASE WHEN $9 THEN 'transcribe' ELSE stage END,
+        transcribing_since = CASE WHEN $9 THEN now() ELSE transcribing_since END
+    WHERE id = $8 AND EXISTS (SELECT 1 FROM held)
 ), counted AS (
     INSERT INTO tenant_usage AS used (tenant, day, shard, audio_s)
     SELECT tenant, usage_day(), usage_shard(), $3 FROM unknown
@@ -100,7 +105,7 @@ WITH held AS (
 SELECT unknown.tenant IS NOT NULL AS is_new, source_bytes, container FROM held LEFT JOIN unknown ON true
 """
 
-CONFIRM = "SELECT 1 FROM tasks WHERE id = $1 AND lease_token = $2 AND state = 'running'"
+CONFIRM = "SELECT 1 FROM tasks WHERE id = $1 AND job_id = $3 AND lease_token = $2 AND state = 'running'"
 
 
 class ClaimedTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,9 +127,22 @@ class ClaimedTask(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[ResultWarning, ...]
     text_generation: int | None = None  # whose text gets other speakers; None: the job is transcribed
     interactive: bool = False  # a client waits for the job
+    queue: str = DEFAULT_QUEUE_NAME
     source_bytes: int | None = None
     source_url: str | None = None  # set while the source must be fetched
     is_unhashed: bool = False  # the client uploaded the source directly to the bucket
+    vocabulary: Vocabulary = NO_VOCABULARY  # of the tenant
+
+    @property
+    def transcription_options(self) -> JobOptions:
+        """The options with the tenant's vocabulary after the job's own key terms."""
+        if not self.vocabulary or not self.options.vocabulary:
+            return self.options
+        return msgspec.structs.replace(
+            self.options,
+            keyterms=joined_terms(self.options.keyterms, self.vocabulary.keyterms),
+            replacements=joined_replacements(self.options.replacements, self.vocabulary.replacements),
+        )
 
     @property
     def to_fetch(self) -> bool:
@@ -140,7 +158,7 @@ async def claim(
 ) -> ClaimedTask | None:
     """Lease a dispatched task. None: another worker has it, or a newer dispatch replaced this one."""
     failpoint("claim.before")
-    row = await pool.fetchrow(CLAIM, task_id, dispatch_no, worker, lease_s)
+    row = await pool.fetchrow(CLAIM, task_id, dispatch_no, worker, lease_s, *jobs_of([task_id]))
     failpoint("claim.after")
     return claimed_task(row) if row else None
 
@@ -152,6 +170,8 @@ def claimed_task(row: asyncpg.Record) -> ClaimedTask:
     fields["input"] = msgspec.Raw(row["input"].encode()) if row["input"] else None
     fields["options"] = msgspec.json.decode(row["options"], type=JobOptions)
     fields["warnings"] = msgspec.json.decode(row["warnings"], type=tuple[ResultWarning, ...])
+    vocabulary = row["vocabulary"]
+    fields["vocabulary"] = msgspec.json.decode(vocabulary, type=Vocabulary) if vocabulary else NO_VOCABULARY
     return ClaimedTask(**fields)
 
 
@@ -174,10 +194,19 @@ class Leases:
     """The leases of one worker process. One heartbeat statement extends all of them."""
 
     def __init__(
-        self, pool: asyncpg.Pool, *, lease_s: float, job_changed: Callable[[UUID, str], None] = lambda *_: None
+        self,
+        pool: asyncpg.Pool,
+        *,
+        lease_s: float,
+        heartbeats: asyncpg.Pool | None = None,
+        job_changed: Callable[[UUID, str], None] = lambda *_: None,
     ) -> None:
-        """`job_changed` is called with a job and its tenant, after each change of the job that a client sees."""
+        """`job_changed` is called with a job and its tenant, after each change of the job that a client sees.
+
+        Heartbeats use connections of their own: they never wait until another statement ends.
+        """
         self._pool = pool
+        self._heartbeats = heartbeats or pool
         self._job_changed = job_changed
         self._lease_s = lease_s
         self._held: dict[UUID, _HeldLease] = {}
@@ -215,22 +244,18 @@ class Leases:
         """Wait until a task has progress that is worth a heartbeat of its own."""
         await self._progressed.wait()
 
-    async def record_stage(self, task: ClaimedTask, stage: str) -> None:
-        """Write the stage that the client sees."""
-        await self._pool.execute(RECORD_STAGE, task.id, task.lease_token, stage)
-        self._job_changed(task.job_id, task.tenant)
-
     async def record_sha256(self, task: ClaimedTask, sha256: str) -> None:
         """Write the hash of a source that the ingest did not receive itself."""
-        await self._pool.execute(RECORD_SHA256, task.id, task.lease_token, sha256)
+        await self._pool.execute(RECORD_SHA256, task.id, task.lease_token, sha256, task.job_id)
 
     async def record_audio(self, task: ClaimedTask, audio: PreparedAudio) -> int:
         """Write the facts of the decoded audio. Return by how much its cost exceeds the guess. Raise TaskError."""
         tracks = msgspec.json.encode(audio.track_choice.listed()).decode()
-        facts = audio.duration_s, audio.sample_rate_hz, audio.channels, audio.codec, tracks
-        row = await self._pool.fetchrow(RECORD_AUDIO, task.id, task.lease_token, *facts)
+        facts = audio.duration_s, audio.sample_rate_hz, audio.channels, audio.codec, tracks, task.job_id
+        row = await self._pool.fetchrow(RECORD_AUDIO, task.id, task.lease_token, *facts, audio.chunk_count == 1)
         if row is None:
             raise _lease_lost()
+        self._job_changed(task.job_id, task.tenant)
         if not row["is_new"]:
             return 0
         guessed = cost_s(TaskKind.PREPARE, source_bytes=row["source_bytes"], container=row["container"])
@@ -238,7 +263,7 @@ class Leases:
 
     async def confirm(self, task: ClaimedTask) -> None:
         """Raise TaskError when the lease is lost."""
-        if not await self._pool.fetchval(CONFIRM, task.id, task.lease_token):
+        if not await self._pool.fetchval(CONFIRM, task.id, task.lease_token, task.job_id):
             raise _lease_lost()
 
     async def beat(self) -> None:
@@ -247,11 +272,13 @@ class Leases:
         held = list(self._held.values())
         if not held:
             return
-        ids = [one.task.id for one in held]
+        ids, jobs = [one.task.id for one in held], [one.task.job_id for one in held]
         tokens = [one.task.lease_token for one in held]
         progress = [one.progress for one in held]
         # The timeout limits a frozen connection to one missed heartbeat.
-        rows = await self._pool.fetch(HEARTBEAT, ids, tokens, progress, self._lease_s, timeout=self._lease_s / 3)
+        rows = await self._heartbeats.fetch(
+            HEARTBEAT, ids, tokens, progress, self._lease_s, min(jobs), max(jobs), timeout=self._lease_s / 3
+        )
         kept = {row["id"] for row in rows}
         for one, written in zip(held, progress, strict=True):
             if one.task.id in kept:

@@ -1,5 +1,7 @@
 """The outcomes of an attempt, as values: stages return them, `settle` carries them out."""
 
+from uuid import UUID
+
 import msgspec
 
 from processor_service.audio.write_chunks import ChunkFile
@@ -60,6 +62,23 @@ class JobDone(msgspec.Struct, frozen=True):
     engine: str = ""
     model: str = ""
     speakers: int = 0  # that the transcript names
+    made: tuple[str, ...] = ()  # by chat providers: `summary`, `chapters`, `action_items`
+
+
+class Transcribed(msgspec.Struct, frozen=True):
+    """The results are stored, and chat providers are to be asked about the text: `done` is the end without them."""
+
+    done: JobDone
+
+
+class EndpointHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """What an attempt says about a tenant's endpoint. One that fails for `pause_after_s`, or is gone, is paused."""
+
+    id: UUID
+    is_delivered: bool
+    is_gone: bool
+    pause_after_s: float
+    reason: str | None
 
 
 class DeliveryAttempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +89,7 @@ class DeliveryAttempt(msgspec.Struct, frozen=True, kw_only=True):
     status: int | None = None
     error: str | None = None
     answer: str | None = None
+    endpoint: EndpointHealth | None = None
 
 
 class Delivered(msgspec.Struct, frozen=True):
@@ -89,6 +109,10 @@ class Postponed(msgspec.Struct, frozen=True):
     """Nothing was attempted: the host, or the tenant, has its share of the requests. The task waits without a slot."""
 
     wait_s: float
+
+
+class Dropped(msgspec.Struct, frozen=True):
+    """Nothing was attempted: the tenant has deleted or disabled the endpoint since the job ended."""
 
 
 class StorageFull(msgspec.Struct, frozen=True):
@@ -117,5 +141,6 @@ class LeaseLost(msgspec.Struct, frozen=True):
     """The lease is lost: nothing may be written."""
 
 
-Delivery = Delivered | NotDelivered | Postponed
-Outcome = Fetched | Split | ChunkDone | JobDone | Delivery | StorageFull | Failed | Crashed | Interrupted | LeaseLost
+Delivery = Delivered | NotDelivered | Postponed | Dropped
+Progressed = Fetched | Split | ChunkDone | Transcribed
+Outcome = Progressed | JobDone | Delivery | StorageFull | Failed | Crashed | Interrupted | LeaseLost

@@ -4,19 +4,21 @@ Never pickle: write access to Redis would then be enough to run code in a worker
 of arq 0.28.0 (`arq.constants`, `arq.jobs.serialize_job`); a contract test feeds them to a real arq worker.
 """
 
+import re
 from uuid import UUID
 
 import msgspec
 
 from shared.schemas.states import TaskKind
 
-COMPUTE_QUEUE = "arq:queue"
+COMPUTE_QUEUE = "arq:queue"  # of jobs without a named queue
+NAMED_QUEUE_PREFIX = "arq:queues:"  # followed by the name of a queue
+DEFAULT_QUEUE_NAME = "default"
 DELIVERY_QUEUE = "arq:queue:deliver"  # separate: a slow webhook endpoint never holds a transcription slot
 FETCH_QUEUE = "arq:queue:fetch"  # nor does the slow server of an `audio_url`
-QUEUES = (COMPUTE_QUEUE, DELIVERY_QUEUE, FETCH_QUEUE)
+SUMMARY_QUEUE = "arq:queue:summarize"  # nor does a chat provider
+KIND_OF_QUEUE = {DELIVERY_QUEUE: TaskKind.DELIVER, SUMMARY_QUEUE: TaskKind.SUMMARIZE}
 ARQ_JOB_KEY_PREFIX = "arq:job:"
-ARQ_IN_PROGRESS_KEY_PREFIX = "arq:in-progress:"
-ARQ_RETRY_KEY_PREFIX = "arq:retry:"
 ARQ_FUNCTION = "run_task"
 PROCESSOR_SEEN_KEY = "headrace:processor-seen"  # set by each processor that polls; its age shows when one last did
 PROCESSOR_SEEN_TTL_MS = 24 * 3600 * 1000  # after this, no processor has been seen
@@ -34,6 +36,7 @@ class Dispatch(msgspec.Struct, frozen=True):
     has_begun: bool = False  # an attempt began before: its cost was charged then
     to_fetch: bool = False  # a prepare task whose source is at a URL: it is fetched first
     interactive: bool = False  # a client waits for its job
+    queue_name: str = DEFAULT_QUEUE_NAME  # of the job: where its tasks wait that need a slot
 
     @property
     def arq_id(self) -> str:
@@ -48,7 +51,19 @@ class Dispatch(msgspec.Struct, frozen=True):
     def queue(self) -> str:
         if self.kind is TaskKind.DELIVER:
             return DELIVERY_QUEUE
-        return FETCH_QUEUE if self.to_fetch else COMPUTE_QUEUE
+        if self.kind is TaskKind.SUMMARIZE:
+            return SUMMARY_QUEUE
+        return FETCH_QUEUE if self.to_fetch else compute_queue(self.queue_name)
+
+
+def compute_queue(name: str) -> str:
+    """Return the queue in Redis for a job's queue."""
+    return COMPUTE_QUEUE if name == DEFAULT_QUEUE_NAME else NAMED_QUEUE_PREFIX + name
+
+
+def is_compute_queue(queue: str) -> bool:
+    """Return whether the tasks of a queue in Redis need a compute slot."""
+    return queue == COMPUTE_QUEUE or re.fullmatch(NAMED_QUEUE_PREFIX + "[^:]+", queue) is not None
 
 
 def processor_name(host: str, pid: int) -> str:
@@ -62,14 +77,15 @@ def arq_health_key(queue: str, processor: str) -> str:
 
 
 def dispatch_of(arq_id: str, queue: str) -> Dispatch | None:
-    """Parse a member of a queue; None for a member that is not ours.
+    """Parse a member of a queue in Redis; None for a member that is not ours.
 
-    The kind is DELIVER or PREPARE: a queue does not say which compute task a member is.
+    The kind is DELIVER, SUMMARIZE or PREPARE: a queue does not say which compute task a member is.
     """
     task_id, _, number = arq_id.rpartition(".")
     try:
-        kind = TaskKind.DELIVER if queue == DELIVERY_QUEUE else TaskKind.PREPARE
-        return Dispatch(UUID(task_id), int(number), kind, to_fetch=queue == FETCH_QUEUE)
+        kind = KIND_OF_QUEUE.get(queue, TaskKind.PREPARE)
+        name = queue.removeprefix(NAMED_QUEUE_PREFIX) if queue.startswith(NAMED_QUEUE_PREFIX) else DEFAULT_QUEUE_NAME
+        return Dispatch(UUID(task_id), int(number), kind, to_fetch=queue == FETCH_QUEUE, queue_name=name)
     except ValueError:
         return None
 

@@ -3,19 +3,21 @@
 Call it after the commit, never before. A failure is not the caller's error: the database has the row, and the
 processor's reconciler enqueues what Redis does not know. Enqueuing twice has the effect of once.
 
-A dispatch replaces the previous one of its task, which would else stay in arq's queue for days after its worker died.
+A dispatch replaces the previous one of its task.
 """
 
+import asyncio
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from shared.connections.redis import Redis
+from shared.connections.redis_shards import RedisShard, RedisShards
 from shared.failpoints import failpoint
-from shared.queue.dispatch import ARQ_IN_PROGRESS_KEY_PREFIX, ARQ_JOB_KEY_PREFIX, ARQ_RETRY_KEY_PREFIX, Dispatch
+from shared.queue.dispatch import ARQ_JOB_KEY_PREFIX, Dispatch
 from shared.queue.fair_shares import arguments_of, call
 
 BATCH = 500  # dispatches a call: Redis serves nothing else during a call, which takes some milliseconds
-KEYS_OF_A_DISPATCH = (ARQ_JOB_KEY_PREFIX, ARQ_IN_PROGRESS_KEY_PREFIX, ARQ_RETRY_KEY_PREFIX)
 
 
 async def enqueue(redis: Redis, dispatches: Sequence[Dispatch]) -> None:
@@ -32,17 +34,38 @@ async def enqueue(redis: Redis, dispatches: Sequence[Dispatch]) -> None:
     failpoint("enqueue.before_exec")
     for queue, batch in queues.items():
         for at in range(0, len(batch), BATCH):
-            arguments: list[str | int | bytes] = []
-            for dispatch in batch[at : at + BATCH]:
-                arguments += arguments_of(dispatch, enqueued_at_ms=now_ms)
+            arguments = [
+                # Encoded here: the client would look at each argument ten times.
+                argument if isinstance(argument, bytes) else str(argument).encode()
+                for dispatch in batch[at : at + BATCH]
+                for argument in arguments_of(dispatch, enqueued_at_ms=now_ms)
+            ]
             await call(redis, queue, "enqueue", arguments)
     failpoint("enqueue.after_exec")
 
 
+async def enqueue_by_tenant(shards: RedisShards, dispatches: Sequence[Dispatch]) -> None:
+    """Enqueue each dispatch in the Redis of its tenant. One that is unavailable does not delay the others.
+
+    Raises the client's errors after the others have their dispatches.
+    """
+    groups = shards.grouped(dispatches, lambda dispatch: dispatch.tenant)
+    results = await asyncio.gather(*(_enqueue_in(*group) for group in groups), return_exceptions=True)
+    for error in results:
+        if error is not None:
+            raise error
+
+
+async def _enqueue_in(shard: RedisShard, dispatches: Sequence[Dispatch]) -> None:
+    for at in range(0, len(dispatches), BATCH):
+        batch = dispatches[at : at + BATCH]
+        await shard.ask(partial(enqueue, dispatches=batch))
+
+
 async def dequeue(redis: Redis, dispatches: Sequence[Dispatch]) -> None:
-    """Remove dispatches from their queues, with arq's keys for them."""
+    """Remove dispatches from their queues, with their payloads."""
     pipe = redis.pipeline(transaction=True)
     for dispatch in dispatches:
         pipe.zrem(dispatch.queue, dispatch.arq_id)
-        pipe.delete(*(prefix + dispatch.arq_id for prefix in KEYS_OF_A_DISPATCH))
+        pipe.delete(ARQ_JOB_KEY_PREFIX + dispatch.arq_id)
     await pipe.execute()

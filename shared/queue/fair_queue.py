@@ -33,12 +33,11 @@ class _Gap:
 
 
 class FairQueue:
-    """One queue: what waits and what runs, by arq id. Nothing expires. Without a prefix, names mean the backlog."""
+    """One queue: what waits, by arq id. Nothing expires. Without a prefix, names mean the backlog."""
 
     def __init__(self, share: float = INTERACTIVE_SHARE) -> None:
         """`share` of the work goes to the interactive class while other tasks wait."""
         self._interactive = InteractiveClass(share)
-        self._all = ScoreSet()  # a running task keeps its score until it ends, as in arq
         self._waiting = ScoreSet()
         self._finish_times = ScoreSet()
         self._gaps: dict[str, _Gap] = {}
@@ -49,6 +48,7 @@ class FairQueue:
         self._dispatches: dict[str, Dispatch] = {}
         self._debts: dict[str, int] = {}
         self._paid: dict[str, int] = {}  # of each task: the debt that its score accounts for
+        self._taken: set[str] = set()
 
     @property
     def waiting(self) -> int:
@@ -56,8 +56,8 @@ class FairQueue:
 
     @property
     def scores(self) -> dict[str, int]:
-        """The scores of all that waits or runs."""
-        return self._all.of | self._interactive.all.of
+        """The scores of all that waits."""
+        return self._waiting.of | self._interactive.waiting.of
 
     def put(self, dispatches: Sequence[Dispatch]) -> None:
         """Enqueue a batch."""
@@ -69,14 +69,20 @@ class FairQueue:
             if self._score_of(dispatch.arq_id) is None:
                 kept = self._score_of(previous)
                 self._dispatches[dispatch.arq_id] = dispatch
-                score = self._start_of(dispatch) if kept is None else kept
+                score = self._start_of(dispatch, previous) if kept is None else kept
                 debt = self._debts_of(score).get(dispatch.tenant, 0)
                 self._paid[dispatch.arq_id] = debt if kept is None else self._paid[previous]
                 self._add(dispatch, score)
             self.end(previous)
 
     def take(self) -> str | None:
-        """Return the next task, after all debts; it runs from now on."""
+        """Remove the next task, after all debts, and return it."""
+        name = self._take()
+        if name is not None:
+            self._taken.add(name)
+        return name
+
+    def _take(self) -> str | None:
         other = self._first_of_backlog()
         if name := self._next_interactive(others_wait=other is not None):
             self._interactive.start(name)
@@ -149,26 +155,24 @@ class FairQueue:
         return True
 
     def end(self, name: str) -> None:
-        """Remove a task that ended, or that a newer dispatch replaced."""
-        for scores in (self._all, self._waiting, self._interactive.all, self._interactive.waiting):
-            scores.remove(name)
+        """Forget a task that ended, or that a newer dispatch replaced."""
+        self._waiting.remove(name)
+        self._interactive.waiting.remove(name)
+        self._taken.discard(name)
 
     def _add(self, dispatch: Dispatch, score: int) -> None:
-        everything, waiting = (
-            (self._interactive.all, self._interactive.waiting) if score < 0 else (self._all, self._waiting)
-        )
-        everything.put(dispatch.arq_id, score)
+        waiting = self._interactive.waiting if score < 0 else self._waiting
         waiting.put(dispatch.arq_id, score)
 
     def _score_of(self, name: str) -> int | None:
-        score = self._all.of.get(name)
-        return self._interactive.all.of.get(name) if score is None else score
+        score = self._waiting.of.get(name)
+        return self._interactive.waiting.of.get(name) if score is None else score
 
     def _debts_of(self, score: int) -> dict[str, int]:
         return self._interactive.debts if score < 0 else self._debts
 
     def _set_now(self) -> None:
-        head = self._all.lowest()
+        head = self._waiting.lowest()
         now = self._clock if self._clock is not None else (head[0] if head else MIN_SCORE)
         if head is None:
             now = max(now, max(self._finish_times.of.values(), default=MIN_SCORE))
@@ -189,10 +193,17 @@ class FairQueue:
             self._debts.pop(found[1], None)
             self._chunks.pop(found[1], None)
 
-    def _start_of(self, dispatch: Dispatch) -> int:
-        rule, tenant, cost_s = rule_of(dispatch), dispatch.tenant, dispatch.cost_s
+    def _rule_after(self, previous: str, dispatch: Dispatch) -> str:
+        """A task that was taken and not claimed has waited already."""
+        rule = rule_of(dispatch)
+        if rule == TaskKind.DELIVER or previous not in self._taken:
+            return rule
+        return "interactive begun" if is_interactive(dispatch) else "begun"
+
+    def _start_of(self, dispatch: Dispatch, previous: str) -> int:
+        rule, tenant, cost_s = self._rule_after(previous, dispatch), dispatch.tenant, dispatch.cost_s
         if is_interactive(dispatch):
-            return self._interactive.score_of(dispatch)
+            return self._interactive.score_of(dispatch, rule)
         if rule == "begun":
             return self._now - 1
         if rule == TaskKind.DELIVER:

@@ -1,7 +1,7 @@
 -- The operations `add`, which scores dispatches, and `correct`, which corrects the cost of a task.
 local head = redis.call('ZRANGEBYSCORE', queue, 0, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
 local now = tonumber(redis.call('ZSCORE', clock, queue) or head or min_start)
-if not head then -- the queue is empty: all debts are cancelled
+if not head then -- nothing waits: all debts are cancelled
   now = math.max(now, tonumber(redis.call('ZREVRANGE', finish_times, 0, 0, 'WITHSCORES')[2] or min_start))
 end
 if now > max_start then -- virtual time is used up, or the head has a score that is not ours
@@ -43,7 +43,7 @@ local function first_chunk(tenant, from, until_start)
     local member, start = unpack(redis.call('ZRANGEBYSCORE', chunks, from, until_start, 'WITHSCORES', 'LIMIT', 0, 1))
     if not member then return nil end
     local cost, id = string.match(member, '^(%d+) (.*)$')
-    if not redis.call('ZSCORE', queue, id) or redis.call('EXISTS', running_prefix .. id) == 1 then
+    if not redis.call('ZSCORE', queue, id) then
       redis.call('ZREM', chunks, member)
     elseif not pay_debt(id, tonumber(start)) then
       return {member = member, id = id, cost = tonumber(cost), start = tonumber(start)}
@@ -77,7 +77,7 @@ end
 local class_now = nil -- the virtual time of the interactive class, when it is needed
 local function set_class_now()
   class_now = tonumber(redis.call('ZSCORE', clock, class_clock) or min_start)
-  if redis.call('ZCOUNT', queue, '-inf', '(0') == 0 then -- no task of the class is left: all its debts are cancelled
+  if redis.call('ZCOUNT', queue, '-inf', '(0') == 0 then -- no task of the class waits: all its debts are cancelled
     class_now = math.max(class_now, tonumber(redis.call('ZREVRANGE', class_finish_times, 0, 0, 'WITHSCORES')[2] or 0))
   end
   if class_now > max_start then
@@ -121,39 +121,42 @@ local function start_of(rule, tenant, cost, id)
   return use_gap(tenant, cost, '(' .. finish_before[tenant]) or append_chunk(tenant, cost, id)
 end
 
-if ARGV[1] == 'correct' and ARGV[14] == '1' then -- the same of an interactive task
-  local tenant, late = ARGV[12], tonumber(ARGV[13])
+if ARGV[1] == 'correct' and ARGV[4] == '1' then -- the same of an interactive task
+  local tenant, late = ARGV[2], tonumber(ARGV[3])
   set_class_now()
   local finish = math.max(class_now, math.min(max_start, class_finish_time_of(tenant) + late))
   redis.call('ZADD', class_finish_times, finish, tenant)
   redis.call('PEXPIRE', class_finish_times, ttl_ms)
-  if late > 0 then
-    redis.call('HINCRBY', class_debts, tenant, string.format('%.0f', late))
-    redis.call('PEXPIRE', class_debts, ttl_ms)
-  end
-  if backlog(1)[1] then charge_interactive(tenant, late) end
+  if late > 0 then add_debt(tenant, class_debts, late) end
+  if head then charge_interactive(tenant, late) end
   return
 end
 
 if ARGV[1] == 'correct' then -- a task of the tenant took so much longer, or shorter, than was guessed
-  local tenant, late = ARGV[12], tonumber(ARGV[13])
+  local tenant, late = ARGV[2], tonumber(ARGV[3])
   redis.call('ZADD', finish_times, math.max(now, math.min(max_start, finish_time_of(tenant) + late)), tenant)
+  redis.call('PEXPIRE', finish_times, ttl_ms)
   if late > 0 then
-    redis.call('HINCRBY', debts, tenant, string.format('%.0f', late))
-    redis.call('PEXPIRE', debts, ttl_ms)
+    add_debt(tenant, debts, late)
     redis.call('HDEL', gaps, tenant) -- its chunks are postponed
   end
   return
 end
 
+-- A worker died between taking the previous dispatch and claiming it: the task has waited already, and was charged.
+local function rule_after(previous, rule)
+  local is_lost = previous ~= '' and rule ~= 'deliver' and redis.call('ZREM', taken, previous) == 1
+  return is_lost and string.gsub(rule, '%S+$', 'begun') or rule
+end
+
 local channels = {} -- of tenants with new jobs
-for at = 12, #ARGV, 7 do
+for at = 2, #ARGV, 7 do
   local id, previous, rule, tenant, cost, payload, channel = unpack(ARGV, at, at + 6)
   if channel ~= '' then channels[channel] = true end
   local score = redis.call('ZSCORE', queue, id)
   local kept = not score and previous ~= '' and redis.call('ZSCORE', queue, previous)
   if not score then
-    score = kept or start_of(rule, tenant, tonumber(cost), id)
+    score = kept or start_of(rule_after(previous, rule), tenant, tonumber(cost), id)
     redis.call('ZADD', queue, score, id)
   end
   local paid = debt_of(tenant, tonumber(score) < 0 and class_debts or debts)
@@ -162,9 +165,10 @@ for at = 12, #ARGV, 7 do
   redis.call('SET', job_prefix .. id, payload, 'PX', ttl_ms, 'NX')
   if previous ~= '' then
     redis.call('ZREM', queue, previous)
-    redis.call('DEL', job_prefix .. previous, running_prefix .. previous, retry_prefix .. previous)
+    redis.call('DEL', job_prefix .. previous)
   end
 end
 redis.call('PEXPIRE', finish_times, ttl_ms)
 redis.call('PEXPIRE', gaps, ttl_ms)
+wake_a_worker()
 for channel in pairs(channels) do redis.call('PUBLISH', channel, '') end

@@ -2,24 +2,25 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.connections.redis import Redis
 from shared.job_hints import tenant_channel_of
 from shared.queue.dispatch import (
-    ARQ_IN_PROGRESS_KEY_PREFIX,
     ARQ_JOB_KEY_PREFIX,
-    ARQ_RETRY_KEY_PREFIX,
     COMPUTE_QUEUE,
+    DELIVERY_QUEUE,
+    FETCH_QUEUE,
     PAYLOAD_TTL_MS,
+    SUMMARY_QUEUE,
     Dispatch,
     arq_payload,
+    is_compute_queue,
 )
 from shared.schemas.states import TaskKind
 
-PARTS = ("queue_state.lua", "take_tasks.lua", "fair_shares.lua")  # of one script, in this order
-SCRIPT = "\n".join(Path(__file__).with_name(part).read_text(encoding="utf-8") for part in PARTS)
 VIRTUAL_TIME_KEY = "headrace:virtual-time"  # sorted set: the virtual time of each queue
+CHUNKS_PREFIX = "headrace:line:"  # followed by a queue and a tenant
 MIN_SCORE = 2  # the score before it is 1; arq reads a score of 0 as none
 MAX_SCORE = 10**12  # arq reads it as due: in milliseconds it is the year 2001; in seconds of audio 30,000 years
 MAX_IDLE_REMOVED = 100  # idle tenants that one call removes
@@ -27,42 +28,55 @@ BAND = 2 * MAX_SCORE  # subtracted from the virtual start times of interactive t
 INTERACTIVE_AHEAD_S = 600  # by which the class, and each tenant in it, may be ahead of its share: about one chunk
 INTERACTIVE_SHARE = 0.5  # of the seconds of audio that start while other tasks wait; the default of the setting
 MAX_LOOKED_AT = 100  # the first interactive tasks, among which one is looked for that may go first
+MAX_POSTPONED = 1000  # tasks of tenants that owe, in one call: Redis serves nothing else meanwhile
+TAKEN_MS = 60_000  # the time for which a taken task is marked; its worker claims it within milliseconds
+
+CONSTANTS: dict[str, int | str] = {
+    "min_start": MIN_SCORE,
+    "max_start": MAX_SCORE,
+    "max_idle_removed": MAX_IDLE_REMOVED,
+    "ahead": INTERACTIVE_AHEAD_S,
+    "max_looked_at": MAX_LOOKED_AT,
+    "max_postponed": MAX_POSTPONED,
+    "taken_ms": TAKEN_MS,
+    "ttl_ms": PAYLOAD_TTL_MS,
+    "job_prefix": ARQ_JOB_KEY_PREFIX,
+    "chunks_prefix_of": CHUNKS_PREFIX,
+}
+PARTS = ("queue_state.lua", "take_tasks.lua", "fair_shares.lua")  # of one script, in this order
+SCRIPT = "\n".join(
+    (
+        *(f"local {name} = {value!r}" for name, value in CONSTANTS.items()),
+        *(Path(__file__).with_name(part).read_text(encoding="utf-8") for part in PARTS),
+    )
+)
 
 
-def keys_of(queue: str) -> tuple[str, str, str, str]:
-    """The first KEYS of the script."""
-    return queue, VIRTUAL_TIME_KEY, f"headrace:tails:{queue}", f"headrace:rooms:{queue}"
-
-
-def debts_key(queue: str) -> str:
-    """The next of the script's KEYS: the debts of tenants."""
-    return f"headrace:debts:{queue}"
-
-
-def interactive_keys_of(queue: str) -> tuple[str, str, str, str]:
-    """The last KEYS of the script: those of the interactive class."""
+def keys_of(queue: str) -> tuple[str, ...]:
+    """The KEYS of the script, as queue_state.lua names them."""
     return (
+        queue,
+        VIRTUAL_TIME_KEY,
+        f"headrace:tails:{queue}",
+        f"headrace:rooms:{queue}",
+        f"headrace:debts:{queue}",
         f"headrace:tails:{queue}:interactive",
         f"headrace:debts:{queue}:interactive",
         f"headrace:interactive-uses:{queue}",
         f"headrace:interactive-credit:{queue}",
+        taken_key(queue),
+        wake_key(queue),
     )
 
 
-def arguments_for(queue: str) -> list[str | int | bytes]:
-    """ARGV of the script that all operations have."""
-    return [
-        f"headrace:line:{queue}:",
-        PAYLOAD_TTL_MS,
-        ARQ_JOB_KEY_PREFIX,
-        ARQ_IN_PROGRESS_KEY_PREFIX,
-        ARQ_RETRY_KEY_PREFIX,
-        MIN_SCORE,
-        MAX_SCORE,
-        MAX_IDLE_REMOVED,
-        INTERACTIVE_AHEAD_S,
-        MAX_LOOKED_AT,
-    ]
+def taken_key(queue: str) -> str:
+    """The sorted set of the tasks that workers took lately, by the time of Redis in milliseconds."""
+    return f"headrace:taken:{queue}"
+
+
+def wake_key(queue: str) -> str:
+    """The list on which a worker without tasks blocks. It has an element while tasks may wait."""
+    return f"headrace:wake:{queue}"
 
 
 def arguments_of(dispatch: Dispatch, *, enqueued_at_ms: int) -> tuple[str | int | bytes, ...]:
@@ -86,9 +100,9 @@ def is_of_new_job(dispatch: Dispatch) -> bool:
 def rule_of(dispatch: Dispatch) -> str:
     """Return the rule that scores a dispatch: a row of the table in README.md.
 
-    Every attempt to deliver or to fetch is charged, so that a server that is down does not delay others.
+    Every attempt to deliver, to fetch or to summarize is charged, so that a server that is down delays no others.
     """
-    if dispatch.to_fetch:
+    if dispatch.to_fetch or dispatch.kind is TaskKind.SUMMARIZE:
         return TaskKind.DELIVER.value
     rule = "begun" if dispatch.has_begun and dispatch.kind is not TaskKind.DELIVER else dispatch.kind.value
     return f"interactive {rule}" if is_interactive(dispatch) else rule
@@ -96,7 +110,7 @@ def rule_of(dispatch: Dispatch) -> str:
 
 def is_interactive(dispatch: Dispatch) -> bool:
     """Return whether a dispatch belongs to the interactive class. Fetches and deliveries do not."""
-    return dispatch.interactive and dispatch.queue == COMPUTE_QUEUE
+    return dispatch.interactive and is_compute_queue(dispatch.queue)
 
 
 def credit_rate(share: float) -> float:
@@ -105,10 +119,8 @@ def credit_rate(share: float) -> float:
 
 
 async def call(redis: Redis, queue: str, operation: str, arguments: Sequence[str | int | bytes]) -> Any:
-    """Call the script with an operation: `enqueue`, `correct`, `next` or `start`."""
-    script = redis.register_script(SCRIPT)
-    keys = (*keys_of(queue), debts_key(queue), *interactive_keys_of(queue))
-    return await script(keys=keys, args=[operation, *arguments_for(queue), *arguments])
+    """Call the script with an operation: `enqueue`, `correct` or `take`."""
+    return await redis.register_script(SCRIPT)(keys=keys_of(queue), args=[operation, *arguments])
 
 
 async def correct_cost(redis: Redis, queue: str, tenant: str, late_s: int, *, interactive: bool = False) -> None:
@@ -120,19 +132,37 @@ async def correct_cost(redis: Redis, queue: str, tenant: str, late_s: int, *, in
         await call(redis, queue, "correct", (tenant, late_s, int(interactive)))
 
 
-async def next_tasks(  # noqa: PLR0913 - what a worker knows
-    redis: Redis, queue: str, wanted: int, waiting: Sequence[bytes], *, is_all: bool, share: float = INTERACTIVE_SHARE
-) -> list[bytes]:
-    """Return the tasks to start, at least `wanted` if there are so many, of those that wait, in the queue's order.
+async def queues_in_use(redis: Redis) -> list[str]:
+    """Return the queues that hold, or have held, tasks: always those without a name."""
+    clocks = {one.decode() for one in await redis.zrange(VIRTUAL_TIME_KEY, 0, -1)}
+    named = {one for one in clocks if is_compute_queue(one)} - {COMPUTE_QUEUE}
+    summaries = [SUMMARY_QUEUE] if SUMMARY_QUEUE in clocks else []
+    return [COMPUTE_QUEUE, DELIVERY_QUEUE, FETCH_QUEUE, *summaries, *sorted(named)]
 
-    Interactive tasks go first while they are within their `share`. The result may hold tasks that are not in `waiting`.
+
+class Waiting(NamedTuple):
+    """What waits in a queue."""
+
+    tasks: int
+    interactive: int  # of these
+    tenants: int  # with tasks
+
+
+async def look(redis: Redis, queues: Sequence[str]) -> list[Waiting]:
+    """Return what waits in each queue, in one round trip."""
+    pipe = redis.pipeline(transaction=False)
+    for queue in queues:
+        pipe.zcard(queue)
+        pipe.zcount(queue, "-inf", "(0")
+        pipe.zcard(keys_of(queue)[2])
+    counts = iter(await pipe.execute())
+    return [Waiting(*of_queue) for of_queue in zip(counts, counts, counts, strict=True)]
+
+
+async def take(redis: Redis, queue: str, wanted: int, *, share: float = INTERACTIVE_SHARE) -> list[str]:
+    """Remove the next tasks from a queue, at most `wanted`. Return their arq ids in the order in which to start them.
+
+    Interactive tasks go first while they are within their `share`. A task is marked as taken until PostgreSQL knows who
+    runs it. Fewer tasks than wanted: no more wait, or the list at `wake_key` has an element.
     """
-    return list(await call(redis, queue, "next", (wanted, int(is_all), repr(credit_rate(share)), *waiting)))
-
-
-async def record_start(redis: Redis, queue: str, arq_id: str, score: int, *, share: float = INTERACTIVE_SHARE) -> None:
-    """Advance virtual time to the score of a task that was taken, and charge an interactive one.
-
-    Scores beyond MAX_SCORE are not ours: ignored.
-    """
-    await call(redis, queue, "start", (arq_id, score, repr(credit_rate(share))))
+    return [one.decode() for one in await call(redis, queue, "take", (wanted, repr(credit_rate(share))))]

@@ -11,7 +11,6 @@ from shared.queue.fair_shares import (
     MAX_SCORE,
     MIN_SCORE,
     credit_rate,
-    rule_of,
 )
 from shared.queue.score_set import ScoreSet
 from shared.schemas.states import TaskKind
@@ -21,7 +20,6 @@ class InteractiveClass:
     """The tasks of jobs that clients wait for. Scores are virtual start times of the class, minus BAND."""
 
     def __init__(self, share: float = INTERACTIVE_SHARE) -> None:
-        self.all = ScoreSet()
         self.waiting = ScoreSet()
         self.debts: dict[str, int] = {}
         self.uses: dict[str, int] = {}  # in the virtual time of the backlog
@@ -35,9 +33,9 @@ class InteractiveClass:
         """Compute the virtual time again when it is needed."""
         self._now = None
 
-    def score_of(self, dispatch: Dispatch) -> int:
-        """Return the score of a new dispatch, and charge its flow."""
-        now, rule = self._virtual_time(), rule_of(dispatch).removeprefix("interactive ")
+    def score_of(self, dispatch: Dispatch, rule: str) -> int:
+        """Return the score of a new dispatch by its rule, and charge its flow."""
+        now, rule = self._virtual_time(), rule.removeprefix("interactive ")
         if rule == "begun":
             return now - 1 - BAND
         flow = f"{dispatch.tenant} chunks" if rule == TaskKind.CHUNK else dispatch.tenant
@@ -96,7 +94,7 @@ class InteractiveClass:
     def _virtual_time(self) -> int:
         if self._now is None:
             now = MIN_SCORE if self._clock is None else self._clock
-            if not self.all.of:
+            if not self.waiting.of:
                 now = max(now, max(self._finish_times.values(), default=MIN_SCORE))
             if now > MAX_SCORE:
                 now, self._finish_times, self.debts = MIN_SCORE, {}, {}

@@ -1,132 +1,85 @@
--- The operations `next`, which finds the tasks to take next, and `start`, which charges for a task that starts.
--- The first `wanted` of the waiting tasks `ids`, which come in the queue's order. Tasks whose tenants owe are postponed
--- when their turn comes. `is_all`: no other task waits.
-local function next_tasks(wanted, is_all, ids)
-  local found, postponed, last = {}, {}, 0
-  local function before(score, id) -- moves the postponed tasks that come before a task
-    table.sort(postponed, function(a, b) return a[1] < b[1] or (a[1] == b[1] and a[2] < b[2]) end)
-    while postponed[1] and #found < wanted
-      and (postponed[1][1] < score or (postponed[1][1] == score and postponed[1][2] < id)) do
-      table.insert(found, table.remove(postponed, 1)[2])
+-- The operation `take`: removes the next tasks from the queue, and charges for them. Its cost does not depend on how many
+-- tasks run or wait. Returns their ids; after `max_postponed` debts were paid, fewer than are due.
+if ARGV[1] == 'take' then
+  local wanted, rate, postponed, found = tonumber(ARGV[2]), tonumber(ARGV[3]), 0, {}
+  local time = redis.call('TIME')
+  local now_ms = time[1] * 1000 + math.floor(time[2] / 1000) -- a score after it is not due; no score of ours is
+
+  -- The first task of the backlog after all debts.
+  local function first_of_backlog(id, score)
+    while id and score <= max_start and postponed < max_postponed and pay_debt(id, score) do
+      postponed = postponed + 1
+      id, score = unpack(redis.call('ZRANGEBYSCORE', queue, 0, now_ms, 'WITHSCORES', 'LIMIT', 0, 1))
+      score = tonumber(score)
     end
+    return id, score
   end
-  for _, id in ipairs(ids) do
-    last = tonumber(redis.call('ZSCORE', queue, id))
-    if last then
-      if postponed[1] then before(last, id) end
-      if #found == wanted then return found end
-      local start = last <= max_start and pay_debt(id, last)
-      table.insert(start and postponed or found, start and {start, id} or id)
-    end
+
+  local function first_of_class()
+    return redis.call('ZRANGEBYSCORE', queue, '-inf', '(0', 'WITHSCORES', 'LIMIT', 0, max_looked_at)
   end
-  before(is_all and math.huge or last or 0, '')
-  return found
-end
 
--- The tasks of the backlog that wait, first at least `wanted` if there are so many; and whether these are all.
-local function backlog(wanted)
-  local found, at, are_all = {}, 0, false
-  repeat
-    local ids = redis.call('ZRANGEBYSCORE', queue, 0, '+inf', 'LIMIT', at, page)
-    for _, id in ipairs(ids) do
-      if redis.call('EXISTS', running_prefix .. id) == 0 then table.insert(found, id) end
-    end
-    at, are_all = at + page, #ids < page
-  until are_all or #found >= wanted
-  return found, are_all
-end
-
-local function charge_of(id)
-  local tenant, cost = owner_of(id)
-  return tenant or '', tonumber(cost or 0)
-end
-
-local function virtual_time()
-  return tonumber(redis.call('ZSCORE', clock, queue) or min_start)
-end
-
-local function use_of(tenant)
-  return tonumber(redis.call('ZSCORE', uses, tenant) or 0)
-end
-
--- The first `wanted` of both classes: an interactive task goes first while its class and its tenant are within their
--- bounds. What the tasks found would be charged counts for those after them.
-local function of_both_classes(wanted, rate, interactive, others)
-  local found, used, left, now = {}, {}, tonumber(redis.call('GET', credit) or ahead), virtual_time()
-  local function first_within_bounds()
-    for at, id in ipairs(interactive) do
-      local tenant, cost = charge_of(id)
-      if (used[tenant] or use_of(tenant)) <= now + ahead then
-        return left >= math.min(cost, ahead) and at or nil
+  -- The interactive task that goes next; nil if the backlog goes first.
+  local function next_interactive(others_wait)
+    local ids, was_paid = first_of_class(), false
+    for at = 1, #ids, 2 do was_paid = pay_debt(ids[at], tonumber(ids[at + 1])) or was_paid end
+    if was_paid then ids = first_of_class() end
+    if not others_wait then return ids[1], tonumber(ids[2]) end
+    local now = virtual_time()
+    for at = 1, #ids, 2 do
+      local tenant, cost = owner_of(ids[at])
+      if use_of(tenant or '') <= now + ahead then
+        if tonumber(redis.call('GET', credit) or ahead) < math.min(tonumber(cost or 0), ahead) then return nil end
+        return ids[at], tonumber(ids[at + 1])
       end
     end
   end
-  while #found < wanted and (interactive[1] or others[1]) do
-    local at = others[1] and first_within_bounds() or nil
-    if not others[1] then at = 1 end
-    local id = table.remove(at and interactive or others, at or 1)
-    local tenant, cost = charge_of(id)
-    if not at then
-      left = math.min(ahead, left + cost * rate)
-    elseif others[1] then
-      left = left - cost
-      used[tenant] = math.max(now, used[tenant] or use_of(tenant)) + cost
-    end
-    table.insert(found, id)
-  end
-  return found
-end
 
-if ARGV[1] == 'next' then
-  local wanted, is_all, rate = tonumber(ARGV[12]), ARGV[13] == '1', tonumber(ARGV[14])
-  local ids, interactive = {unpack(ARGV, 15)}, {}
-  for _, id in ipairs(ids) do
-    local score = tonumber(redis.call('ZSCORE', queue, id))
-    if score and score >= 0 or #interactive == max_looked_at then break end
-    if score then table.insert(interactive, id) end
-  end
-  if interactive[1] then
-    interactive = next_tasks(max_looked_at, #interactive < max_looked_at, interactive)
-    local others, are_all = backlog(wanted)
-    return of_both_classes(wanted, rate, interactive, next_tasks(wanted, are_all, others))
-  end
-  if not owing[debts] then return ids end
-  return next_tasks(wanted, is_all, ids)
-end
-
-local function set_credit(seconds)
-  if seconds >= ahead then return redis.call('DEL', credit) end
-  redis.call('SET', credit, string.format('%.17g', seconds), 'PX', ttl_ms)
-end
-
--- Charges a tenant for interactive work while others wait: it uses the credit of its class and its own share.
-local function charge_interactive(tenant, seconds)
-  local now = virtual_time()
-  set_credit(tonumber(redis.call('GET', credit) or ahead) - seconds)
-  redis.call('ZADD', uses, math.min(max_start, math.max(now, math.max(now, use_of(tenant)) + seconds)), tenant)
-  redis.call('PEXPIRE', uses, ttl_ms)
-  local finish = math.max(now, tonumber(redis.call('ZSCORE', finish_times, tenant) or now))
-  redis.call('ZADD', finish_times, math.min(max_start, math.max(now, finish + seconds)), tenant)
-  redis.call('PEXPIRE', finish_times, ttl_ms)
-  if finish > now and seconds > 0 then -- its tasks that wait are postponed
-    redis.call('HINCRBY', debts, tenant, string.format('%.0f', seconds))
-    redis.call('PEXPIRE', debts, ttl_ms)
-    redis.call('HDEL', gaps, tenant)
-  end
-end
-
-if ARGV[1] == 'start' then
-  local id, score, rate = ARGV[12], tonumber(ARGV[13]), tonumber(ARGV[14])
-  if score > max_start then return end -- not ours
-  redis.call('ZADD', clock, 'GT', score < 0 and score + band or score, score < 0 and class_clock or queue)
-  local left = redis.call('GET', credit)
-  if score < 0 or left then
-    local tenant, cost = charge_of(id)
+  local function charge(id, score, others_wait)
+    if score > max_start then return end -- not ours
+    redis.call('ZADD', clock, 'GT', score < 0 and score + band or score, score < 0 and class_clock or queue)
+    local left = redis.call('GET', credit)
+    if score >= 0 and not left or score < 0 and not others_wait then return end
+    local tenant, cost = owner_of(id)
+    tenant, cost = tenant or '', tonumber(cost or 0)
     if score >= 0 then
       set_credit(tonumber(left) + cost * rate)
-    elseif cost > 0 and backlog(1)[1] then
+    elseif cost > 0 then
       charge_interactive(tenant, cost)
     end
   end
-  return
+
+  local function take_one()
+    local id, score = unpack(redis.call('ZRANGEBYSCORE', queue, '-inf', now_ms, 'WITHSCORES', 'LIMIT', 0, 1))
+    score = tonumber(score)
+    local other, other_score = id, score
+    if id and score < 0 then
+      other, other_score = unpack(redis.call('ZRANGEBYSCORE', queue, 0, now_ms, 'WITHSCORES', 'LIMIT', 0, 1))
+    end
+    other, other_score = first_of_backlog(other, tonumber(other_score))
+    if postponed == max_postponed then return nil end
+    local urgent, urgent_score
+    if id and score < 0 then urgent, urgent_score = next_interactive(other ~= nil) end
+    id, score = urgent or other, urgent_score or other_score
+    if not id then return nil end
+    charge(id, score, other ~= nil)
+    redis.call('ZREM', queue, id)
+    return id
+  end
+
+  redis.call('ZREMRANGEBYSCORE', taken, '-inf', now_ms - taken_ms)
+  while #found < wanted do
+    local id = take_one()
+    if not id then break end
+    table.insert(found, id)
+    redis.call('ZADD', taken, now_ms, id)
+    redis.call('DEL', job_prefix .. id)
+  end
+  if found[1] then redis.call('PEXPIRE', taken, taken_ms) end
+  if #found == wanted and redis.call('ZCARD', queue) > 0 or postponed == max_postponed then
+    wake_a_worker()
+  else
+    redis.call('DEL', wake)
+  end
+  return found
 end

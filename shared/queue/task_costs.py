@@ -32,7 +32,7 @@ def cost_s(
     chunk_count: int = 0,
 ) -> int:
     """Return the cost of a task, at least 1, from what is known about its job."""
-    if kind is TaskKind.DELIVER:
+    if kind in (TaskKind.DELIVER, TaskKind.SUMMARIZE):
         return 1
     if kind is TaskKind.FINISH:
         return FINISH_S

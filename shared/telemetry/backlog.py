@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from shared.queue.dispatch import DEFAULT_QUEUE_NAME
 from shared.schemas.states import TaskKind, TaskState
 from shared.telemetry.expose_metrics import expose_metrics
 from shared.telemetry.metric_registry import MetricRegistry
@@ -17,6 +18,7 @@ FRESH_S = 10.0  # how long an answer is reused
 READ_TIMEOUT_S = 3.0  # so that a database that hangs does not delay a scrape
 BYTES_A_SECOND = 16_000  # of audio that is not decoded yet, while there is no finished job to compare with: 128 kbit/s
 
+WITHOUT_SLOT = (TaskKind.DELIVER, TaskKind.SUMMARIZE)
 STATES = (TaskState.DISPATCHED, TaskState.RUNNING, TaskState.WAITING)
 
 MOST_ROWS = 10_000  # of a state that are read, the next ones first; if there are more, each row counts for several
@@ -47,14 +49,14 @@ WITH finished AS (
            (SELECT count(*) FROM tasks WHERE state = 'waiting') / (SELECT count(*) FROM waiting)::float
     FROM waiting
 )
-SELECT kind, state, round(sum(of_all))::bigint AS tasks,
+SELECT kind, state, queue, round(sum(of_all))::bigint AS tasks,
        greatest(extract(epoch FROM now() - min(since)), 0)::float AS oldest_s,
        coalesce(sum(of_all * part_left * CASE kind
            WHEN 'prepare' THEN coalesce(duration_s, source_bytes * audio_s_per_byte)
            WHEN 'chunk' THEN duration_s / greatest(chunk_count, 1) END), 0)::float AS audio_s
-FROM open JOIN jobs ON jobs.id = open.job_id CROSS JOIN pace GROUP BY kind, state
+FROM open JOIN jobs ON jobs.id = open.job_id CROSS JOIN pace GROUP BY kind, state, queue
 UNION ALL
-SELECT kind, 'dead', count(*), 0, 0 FROM tasks WHERE state = 'dead' AND dismissed_at IS NULL GROUP BY kind
+SELECT kind, 'dead', NULL, count(*), 0, 0 FROM tasks WHERE state = 'dead' AND dismissed_at IS NULL GROUP BY kind
 """  # noqa: S608 - the only value is a constant of ours
 
 Rows = Sequence[Mapping[str, Any]]
@@ -119,8 +121,25 @@ def _set_backlog(board: MetricRegistry, rows: Rows) -> None:
     for row in rows:
         if row["state"] == TaskState.DEAD:
             dead[row["kind"]].set(row["tasks"])
-            continue
-        of_row = row["kind"], row["state"]
-        tasks[of_row].set(row["tasks"])
-        audio[of_row].set(row["audio_s"])
-        oldest[of_row].set(row["oldest_s"])
+    for kind, state in labels[1]:
+        of_both = [row for row in rows if (row["kind"], row["state"]) == (kind, state)]
+        tasks[kind, state].set(sum(row["tasks"] for row in of_both))
+        audio[kind, state].set(sum(row["audio_s"] for row in of_both))
+        oldest[kind, state].set(max((row["oldest_s"] for row in of_both), default=0))
+    _set_queues(board, [row for row in rows if row["kind"] not in WITHOUT_SLOT and row["state"] != TaskState.DEAD])
+
+
+def _set_queues(board: MetricRegistry, rows: Rows) -> None:
+    """Show the tasks that need a slot by the queue of their job. Of idle queues only `default` is shown."""
+    queues = sorted({DEFAULT_QUEUE_NAME, *(row["queue"] for row in rows)})
+    labels = ("queue", "state"), [(queue, state) for queue in queues for state in STATES]
+    tasks = board.gauges_by(labels, "headrace_backlog_queue_tasks", "Tasks that need a slot, by queue and state.")
+    audio = board.gauges_by(
+        labels,
+        "headrace_backlog_queue_audio_seconds",
+        "Audio of these tasks that is not processed yet, as in headrace_backlog_audio_seconds.",
+    )
+    for queue, state in labels[1]:
+        of_both = [row for row in rows if (row["queue"], row["state"]) == (queue, state)]
+        tasks[queue, state].set(sum(row["tasks"] for row in of_both))
+        audio[queue, state].set(sum(row["audio_s"] for row in of_both))

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from ingest_service.errors import RefusedError
 from ingest_service.installed_models import InstalledModels
 from ingest_service.settings import IngestSettings
+from shared.connections.redis_shards import alone
 from shared.queue.announced_models import (
     ANNOUNCED_WITHIN_S,
     ANNOUNCES,
@@ -21,6 +22,7 @@ from shared.queue.announced_models import (
     SEEN_WITHIN_S,
     Announced,
     announce_models,
+    announce_summaries,
     announced_models,
 )
 from shared.queue.dispatch import PROCESSOR_SEEN_KEY
@@ -47,7 +49,7 @@ async def make_older(redis: Any, name: str, by_s: float) -> None:
 
 
 async def known(redis: Any) -> InstalledModels:
-    models = InstalledModels(redis)
+    models = InstalledModels(alone(redis))
     await models.refresh()
     return models
 
@@ -66,7 +68,7 @@ async def test_the_models_of_all_processors_count(redis: Any) -> None:
 
 
 async def test_nothing_is_refused_before_anything_is_known(redis: Any) -> None:
-    InstalledModels(redis).require("small")
+    InstalledModels(alone(redis)).require("small")
     models = await known(redis)
     assert models.names is None
     models.require("small")
@@ -104,6 +106,20 @@ async def test_an_engine_that_takes_every_name_refuses_nothing(redis: Any) -> No
     models = await known(redis)
     assert models.names == ("base",)
     models.require("small")
+
+
+async def test_a_summary_needs_a_processor_with_a_chat_provider(redis: Any) -> None:
+    (await known(redis)).require_summaries(is_wanted=True)  # no processor is known yet
+    await announce(redis, "base")
+    models = await known(redis)
+    models.require_summaries(is_wanted=False)
+    with pytest.raises(RefusedError, match="No processor has a chat provider: leave out `summary`") as refusal:
+        models.require_summaries(is_wanted=True)
+    assert refusal.value.code == "invalid_option"
+
+    await announce_summaries(redis)
+    await models.refresh()
+    models.require_summaries(is_wanted=True)
 
 
 async def test_a_processor_of_an_earlier_version_may_have_any_model(redis: Any) -> None:

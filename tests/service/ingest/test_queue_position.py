@@ -2,9 +2,10 @@
 
 import pytest
 
+from ingest_service.settings import IngestSettings
 from shared.queue.backlogs import Backlog, Backlogs, QueuedWork, QueuePosition
 from tests.support.ingest.records import start
-from tests.support.ingest.serving import Ingest
+from tests.support.ingest.serving import Ingest, serving
 from tests.support.ingest.sounds import wav
 
 
@@ -102,6 +103,30 @@ async def test_a_job_that_a_client_waits_for_is_ahead_of_the_backlog(ingest: Ing
     assert await positions(ingest, backlog) == [3, 4, 5, 6]
     await ingest.sql("UPDATE jobs SET tenant = 'other' WHERE interactive")
     assert await positions(ingest, backlog) == [3, 4, 5, 6]
+
+
+@pytest.mark.usefixtures("_always_fresh")
+async def test_each_queue_has_its_own_positions_and_pace(settings: IngestSettings) -> None:
+    async with serving(settings, queue_names=("gpu",)) as ingest:
+        plain = [await ingest.submit(wav()) for _ in range(3)]
+        gpu = [await ingest.submit(wav(), queue="gpu") for _ in range(2)]
+        assert await positions(ingest, plain) == [1, 2, 3]
+        assert await positions(ingest, gpu) == [1, 2]
+        _, page = await ingest.get("/v1/jobs?status=QUEUED")
+        assert [job["queue_position"] for job in page["jobs"]] == [2, 1, 3, 2, 1]  # newest first
+
+        done = await ingest.submit(wav(), queue="gpu")  # a minute in ten seconds
+        await ingest.sql(
+            "UPDATE jobs SET status = 'COMPLETED', duration_s = 60, started_at = now() - interval '12 s', "
+            "completed_at = now() - interval '2 s' WHERE id = $1",
+            done,
+        )
+        assert await waits_s(ingest, plain) == [None] * 3  # no job of this queue was finished lately
+        assert await waits_s(ingest, gpu) == pytest.approx([0, 10], abs=0.2)
+
+
+async def waits_s(ingest: Ingest, job_ids: list[str]) -> list[float | None]:
+    return [(await ingest.get(f"/v1/jobs/{job_id}"))[1]["estimated_wait_s"] for job_id in job_ids]
 
 
 async def positions(ingest: Ingest, job_ids: list[str]) -> list[int]:

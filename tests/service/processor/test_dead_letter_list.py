@@ -12,6 +12,7 @@ from processor_service.maintenance.loop import run_locked
 from processor_service.tasks.outcomes import Failed
 from processor_service.tasks.retry import RetryPolicy
 from processor_service.tasks.settle import settle
+from shared.connections.redis_shards import alone
 from shared.schemas.failures import DEAD_LETTER_LIST, Failure, FailureCode
 from tests.service.processor.conftest import Claim, Submit
 
@@ -27,7 +28,7 @@ async def _fail(database: asyncpg.Pool, submit: Submit, claim_task: Claim) -> UU
 
 async def _listed(database: asyncpg.Pool, redis: Any) -> list[str]:
     """Return the jobs on the list after one run."""
-    await run_locked(database, "dead_letters", DeadLetterList(redis))
+    await run_locked(database, "dead_letters", DeadLetterList(alone(redis)))
     letters = [json.loads(entry) for entry in await redis.lrange(DEAD_LETTER_LIST, 0, -1)]
     return [letter["job_id"] for letter in letters]
 

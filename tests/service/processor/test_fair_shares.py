@@ -20,9 +20,17 @@ from redis.asyncio import Redis
 
 from processor_service.tasks.arq_worker import PollingWorker, connect
 from shared.ids import new_id
-from shared.queue.dispatch import ARQ_FUNCTION, COMPUTE_QUEUE, DELIVERY_QUEUE, Dispatch, deserialize, serialize
+from shared.queue.dispatch import ARQ_FUNCTION, COMPUTE_QUEUE, DELIVERY_QUEUE, Dispatch
 from shared.queue.enqueue import BATCH, enqueue
-from shared.queue.fair_shares import MAX_SCORE, MIN_SCORE, VIRTUAL_TIME_KEY, correct_cost, record_start
+from shared.queue.fair_shares import (
+    MAX_SCORE,
+    MIN_SCORE,
+    VIRTUAL_TIME_KEY,
+    correct_cost,
+    take,
+    taken_key,
+    wake_key,
+)
 from shared.queue.task_costs import FINISH_S, LONGEST_WHOLE_S, UNKNOWN_S, cost_s
 from shared.schemas.states import TaskKind
 from tests.support.processor.fleet import Fleet, Taken, spread_of, work_of
@@ -134,7 +142,7 @@ async def test_only_a_waiting_chunk_moves_back(fleet: Fleet) -> None:
     running, waiting, *_ = await fleet.enqueue_new("a", TEN_HOURS, TaskKind.CHUNK)
     assert await fleet.take() == running
     await fleet.enqueue_new("a", [60])
-    assert await fleet.redis.zscore(COMPUTE_QUEUE, running.arq_id) == MIN_SCORE
+    assert await fleet.redis.zscore(COMPUTE_QUEUE, running.arq_id) is None
     assert await fleet.redis.zscore(COMPUTE_QUEUE, waiting.arq_id) == MIN_SCORE + sum(TEN_HOURS)
 
 
@@ -192,8 +200,13 @@ async def test_no_state_is_kept_for_tenants_without_tasks(fleet: Fleet) -> None:
     await fleet.enqueue_new("next", [60])
     await fleet.enqueue_new("next", [60])
     kept = {key.decode() for key in await fleet.redis.keys("headrace:*")}
-    assert kept == {VIRTUAL_TIME_KEY, f"headrace:tails:{COMPUTE_QUEUE}"}
+    assert kept == {VIRTUAL_TIME_KEY, f"headrace:tails:{COMPUTE_QUEUE}", *queue_keys()}
     assert await fleet.redis.zrange(f"headrace:tails:{COMPUTE_QUEUE}", 0, -1) == [b"next"]
+
+
+def queue_keys() -> set[str]:
+    """The keys of a queue that was used in the last minute and is not empty."""
+    return {taken_key(COMPUTE_QUEUE), wake_key(COMPUTE_QUEUE)}
 
 
 async def test_every_score_is_valid_for_arq(fleet: Fleet) -> None:
@@ -203,8 +216,9 @@ async def test_every_score_is_valid_for_arq(fleet: Fleet) -> None:
     await fleet.enqueue_new("a", [MAX_SCORE] * 2)
     scores = [score for _, score in await fleet.redis.zrange(COMPUTE_QUEUE, 0, -1, withscores=True)]
     assert max(scores) == MAX_SCORE
-    await record_start(fleet.redis, COMPUTE_QUEUE, first.arq_id, MAX_SCORE + 1)
-    assert await fleet.virtual_time() == MIN_SCORE
+    await fleet.redis.zadd(COMPUTE_QUEUE, {"first.1": MAX_SCORE + 1, "not due.1": 2**52})
+    assert len(await take(fleet.redis, COMPUTE_QUEUE, 9)) == 4
+    assert await fleet.virtual_time() == MAX_SCORE  # the score beyond it is not ours
     (again,) = await fleet.enqueue_new("a", [60], has_begun=True)
     assert await fleet.redis.zscore(COMPUTE_QUEUE, again.arq_id) >= 1
 
@@ -332,16 +346,13 @@ def one_slot(redis_url: str, run_task: Any, *, tasks: int) -> PollingWorker:
     """Return a worker as in `processor_service.tasks.arq_worker`, which ends after about `tasks` tasks."""
     return PollingWorker(
         functions=[func(run_task, name=ARQ_FUNCTION)],
-        queue_name=COMPUTE_QUEUE,
+        queues=[COMPUTE_QUEUE],
         redis_pool=connect(redis_url),
         burst=True,
         max_burst_jobs=tasks,
         max_jobs=1,
         handle_signals=False,
-        keep_result=0,
-        poll_delay=0.01,
-        job_serializer=serialize,
-        job_deserializer=deserialize,
+        poll_delay=5,
     )
 
 

@@ -12,15 +12,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from processor_service.tasks.arq_worker import READ_LIMIT
 from shared.ids import new_id
 from shared.queue.dispatch import COMPUTE_QUEUE, Dispatch
 from shared.queue.enqueue import enqueue
 from shared.queue.fair_queue import FairQueue
-from shared.queue.fair_shares import INTERACTIVE_AHEAD_S, VIRTUAL_TIME_KEY, correct_cost, credit_rate
+from shared.queue.fair_shares import (
+    INTERACTIVE_AHEAD_S,
+    MAX_LOOKED_AT,
+    VIRTUAL_TIME_KEY,
+    correct_cost,
+    credit_rate,
+)
 from shared.queue.task_costs import FINISH_S
 from shared.schemas.states import TaskKind
-from tests.service.processor.test_fair_shares import CHUNK_S, SLOTS, TEN_HOURS, a_hundred_tenants, one_slot
+from tests.service.processor.test_fair_shares import (
+    CHUNK_S,
+    SLOTS,
+    TEN_HOURS,
+    a_hundred_tenants,
+    one_slot,
+    queue_keys,
+)
 from tests.support.processor.fleet import Fleet, Taken, spread_of
 
 
@@ -30,7 +42,7 @@ async def fleet(redis_url: str) -> AsyncIterator[Fleet]:
         yield Fleet(redis)
 
 
-def tasks(tenant: str, costs_s: Sequence[int], kind: TaskKind = TaskKind.PREPARE, **more: bool) -> list[Dispatch]:
+def tasks(tenant: str, costs_s: Sequence[int], kind: TaskKind = TaskKind.PREPARE, **more: Any) -> list[Dispatch]:
     return [Dispatch(new_id(), 1, kind, tenant, cost_s, **more) for cost_s in costs_s]
 
 
@@ -55,7 +67,7 @@ async def test_a_busy_fleet_starts_it_in_the_first_free_slot(fleet: Fleet) -> No
     for _ in range(SLOTS):
         await fleet.take()
     (urgent,) = await fleet.enqueue_new("other", [11], interactive=True)
-    await fleet.end(fleet.taken[0].dispatch.arq_id)
+    fleet.end(fleet.taken[0].dispatch.arq_id)
     assert await fleet.take() == urgent
 
 
@@ -212,7 +224,7 @@ async def test_a_retry_goes_first_and_is_not_charged_again(fleet: Fleet) -> None
     await fleet.enqueue_new("backlog", [60] * 5)
     first, *_ = await fleet.enqueue_new("client", [200] * 5, interactive=True)
     assert await fleet.take() == first
-    await fleet.end(first.arq_id)
+    fleet.end(first.arq_id)
     credit = await fleet.redis.get(f"headrace:interactive-credit:{COMPUTE_QUEUE}")
     assert float(credit) == INTERACTIVE_AHEAD_S - 200
     again = msgspec.structs.replace(first, dispatch_no=2, has_begun=True)
@@ -241,7 +253,7 @@ async def test_a_tenant_that_understates_the_length_of_its_files_gains_nothing(f
     for _ in range(200):
         dispatch = await fleet.take()
         assert dispatch
-        await fleet.end(dispatch.arq_id)
+        fleet.end(dispatch.arq_id)
         if dispatch in hostile:
             await correct_cost(fleet.redis, COMPUTE_QUEUE, "hostile", 119, interactive=True)
             work_s["hostile"] += 119
@@ -272,11 +284,12 @@ async def test_no_state_is_kept_for_tenants_without_tasks(fleet: Fleet) -> None:
         await fleet.enqueue_new("next", [60], interactive=True)
     kept = {key.decode() for key in await fleet.redis.keys("headrace:*")}
     tails = f"headrace:tails:{COMPUTE_QUEUE}"
-    assert kept <= {VIRTUAL_TIME_KEY, tails, f"{tails}:interactive", f"headrace:interactive-credit:{COMPUTE_QUEUE}"}
+    credit = f"headrace:interactive-credit:{COMPUTE_QUEUE}"
+    assert kept <= {VIRTUAL_TIME_KEY, tails, f"{tails}:interactive", credit, *queue_keys()}
     assert await fleet.redis.zrange(f"{tails}:interactive", 0, -1) == [b"next"]
 
 
-async def test_a_real_worker_alternates_when_more_interactive_tasks_wait_than_it_reads(redis_url: str) -> None:
+async def test_a_real_worker_alternates_when_many_more_interactive_tasks_wait_than_it_looks_at(redis_url: str) -> None:
     taken: list[str] = []
     backlog = {str(one.task_id): one for one in tasks("backlog", [600] * 20)}
 
@@ -285,7 +298,7 @@ async def test_a_real_worker_alternates_when_more_interactive_tasks_wait_than_it
 
     async with Redis.from_url(redis_url) as pool:
         await enqueue(pool, list(backlog.values()))
-        for number in range(READ_LIMIT // 100 + 1):
+        for number in range(MAX_LOOKED_AT // 10 + 1):
             await enqueue(pool, tasks(f"client-{number}", [200] * 100, interactive=True))
         worker = one_slot(redis_url, run_task, tasks=21)
         await worker.main()

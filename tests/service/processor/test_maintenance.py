@@ -13,12 +13,15 @@ from processor_service.maintenance.rescue import Rescuer, wake
 from processor_service.tasks.outcomes import Failed
 from processor_service.tasks.retry import RetryPolicy
 from processor_service.tasks.settle import settle
+from shared.connections.redis_shards import alone
 from shared.ids import new_id
-from shared.queue.dispatch import ARQ_IN_PROGRESS_KEY_PREFIX, COMPUTE_QUEUE, Dispatch
+from shared.queue.dispatch import COMPUTE_QUEUE, Dispatch
 from shared.queue.enqueue import enqueue
+from shared.queue.fair_shares import take, taken_key
 from shared.schemas.failures import Failure, FailureCode
 from shared.schemas.states import TaskKind
 from tests.service.processor.conftest import Claim, Submit, job_row, task_row
+from tests.support.processor.sent_commands import sent_commands
 
 POLICY = RetryPolicy(waits_s=(), longest_retry_after_s=0)
 AGE = "UPDATE tasks SET dispatched_at = now() - interval '1 minute' WHERE id = $1"
@@ -62,7 +65,7 @@ async def test_maintenance_dispatches_carry_their_tenant_and_cost(
             Dispatch(begun, 2, TaskKind.PREPARE, "acme", 100, has_begun=True),
         ]
         by_age = sorted(expected, key=lambda one: one.task_id)  # ids of the same millisecond are in random order
-        assert await run_locked(database, "reconcile", Reconciler(redis)) == by_age
+        assert await run_locked(database, "reconcile", Reconciler(alone(redis))) == by_age
 
 
 async def test_maintenance_dispatches_keep_the_class_of_their_job(
@@ -82,7 +85,7 @@ async def test_maintenance_dispatches_keep_the_class_of_their_job(
     rescuer = Rescuer(database, POLICY)
     async with Redis.from_url(redis_url) as redis:
         dispatches = [
-            *await run_locked(database, "reconcile", Reconciler(redis)),
+            *await run_locked(database, "reconcile", Reconciler(alone(redis))),
             *await run_locked(database, "wake", wake),
             *await run_locked(database, "rescue", rescuer),
             *await run_locked(database, "rescue", rescuer),
@@ -148,27 +151,46 @@ async def test_reconcile_enqueues_only_what_redis_does_not_know(
     async with Redis.from_url(redis_url) as redis:
         await enqueue(redis, [Dispatch(known, 1, TaskKind.PREPARE)])
 
-        assert await run_locked(database, "reconcile", Reconciler(redis)) == [Dispatch(unknown, 2, TaskKind.PREPARE)]
+        assert await run_locked(database, "reconcile", Reconciler(alone(redis))) == [
+            Dispatch(unknown, 2, TaskKind.PREPARE)
+        ]
         assert (await task_row(database, just_now))["dispatch_no"] == 1
 
 
-async def test_reconcile_enqueues_jobs_that_arq_runs_without_a_claim(
+async def test_reconcile_enqueues_what_was_taken_and_not_claimed(
     database: asyncpg.Pool, redis_url: str, submit: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconcile, "UNCLAIMED_S", 0.0)
-    task_id = await submit()
-    await database.execute(AGE, task_id)
-    dispatch = Dispatch(task_id, 1, TaskKind.PREPARE)
+    """Its worker was killed in between. The task has waited already, so it goes first."""
+    first, second = await submit(), await submit()
+    for old in (first, second):
+        await database.execute(AGE, old)
+    dispatches = [Dispatch(one, 1, TaskKind.PREPARE, cost_s=60) for one in (first, second)]
     async with Redis.from_url(redis_url) as redis:
-        await enqueue(redis, [dispatch])
-        await redis.set(ARQ_IN_PROGRESS_KEY_PREFIX + dispatch.arq_id, "1")  # its worker was killed after that
+        await enqueue(redis, dispatches)
+        (taken,) = await take(redis, COMPUTE_QUEUE, 1)
+        reconciler = Reconciler(alone(redis))
+        assert await run_locked(database, "reconcile", reconciler) == []
 
-        (redispatched,) = await run_locked(database, "reconcile", Reconciler(redis))
-        await enqueue(redis, [redispatched])
+        monkeypatch.setattr(reconcile, "UNCLAIMED_S", 0.0)
+        (lost,) = await run_locked(database, "reconcile", reconciler)
+        assert (lost.previous.arq_id, lost.dispatch_no) == (taken, 2)
+        await enqueue(redis, [lost])
 
-        assert redispatched.dispatch_no == 2
-        assert await redis.zrange(COMPUTE_QUEUE, 0, -1) == [redispatched.arq_id.encode()]
-        assert not await redis.exists(ARQ_IN_PROGRESS_KEY_PREFIX + dispatch.arq_id)
+        assert await redis.zrange(COMPUTE_QUEUE, 0, 0) == [lost.arq_id.encode()]
+        assert not await redis.zscore(taken_key(COMPUTE_QUEUE), taken)
+
+
+async def test_reconcile_compares_a_long_backlog_with_a_few_commands(
+    database: asyncpg.Pool, redis_url: str, submit: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "BATCH", 10)
+    task_ids = [await submit() for _ in range(25)]
+    await database.execute("UPDATE tasks SET dispatched_at = now() - interval '1 minute'")
+    async with Redis.from_url(redis_url) as redis:
+        await enqueue(redis, [Dispatch(task_id, 1, TaskKind.PREPARE) for task_id in task_ids])
+        async with sent_commands(redis) as sent:
+            assert await run_locked(database, "reconcile", Reconciler(alone(redis))) == []
+    assert sent.names == ["ZMSCORE", "ZMSCORE", "TIME"] * 3
 
 
 async def test_one_worker_at_a_time_runs_a_maintenance_job(database: asyncpg.Pool) -> None:
@@ -212,7 +234,7 @@ async def test_prune_removes_outdated_dispatches(
         await claim_task(running)
         await database.execute("UPDATE tasks SET dispatch_no = 3 WHERE id = $1", outdated)
 
-        await run_locked(database, "prune", Pruner(redis))
+        await run_locked(database, "prune", Pruner(alone(redis)))
 
         left = {member.decode() for member in await redis.zrange(COMPUTE_QUEUE, 0, -1)}
         assert left == {f"{waiting}.1", f"{running}.1", "other.member"}

@@ -5,6 +5,7 @@ import json
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import pytest
 
 from processor_service.audio.tracks import TrackChoice
@@ -27,11 +28,14 @@ from processor_service.tasks.outcomes import (
 )
 from processor_service.tasks.retry import MAX_CRASHES, RetryPolicy
 from processor_service.tasks.settle import AfterCommit, settle
+from shared.job_changes import CANCEL_TASKS
 from shared.queue.dispatch import Dispatch
 from shared.schemas.audio_tracks import AudioTrack
 from shared.schemas.failures import Failure, FailureCode
-from shared.schemas.states import TaskKind
+from shared.schemas.states import JobStatus, TaskKind
+from shared.schemas.webhook_events import event_body
 from tests.service.processor.conftest import Claim, Submit, job_row, task_row
+from tests.support.ingest.serving import until
 
 POLICY = RetryPolicy(waits_s=(10.0, 20.0, 40.0), longest_retry_after_s=600)
 AUDIO = PreparedAudio(
@@ -108,12 +112,15 @@ async def test_the_engine_of_each_chunk_is_recorded(database: asyncpg.Pool, subm
 async def test_the_time_is_recorded_at_which_a_short_file_is_transcribed(
     database: asyncpg.Pool, submit: Submit, claim_task: Claim
 ) -> None:
-    task, leases = await claim_task(await submit()), Leases(database, lease_s=15)
-    await leases.record_stage(task, "transcribe")
-    job, row = await job_row(database, task.job_id), await task_row(database, task.id)
+    leases, whole = Leases(database, lease_s=15), msgspec.structs.replace(AUDIO, chunk_count=1)
+    short, long = await claim_task(await submit()), await claim_task(await submit())
+    await leases.record_audio(short, whole)
+    await leases.record_audio(long, AUDIO)
+    job, row = await job_row(database, short.job_id), await task_row(database, short.id)
+    assert job["stage"] == "transcribe"
     assert job["transcribing_since"] >= row["started_at"]
-    await leases.record_stage(task, "finish")
-    assert (await job_row(database, task.job_id))["transcribing_since"] == job["transcribing_since"]
+    job = await job_row(database, long.job_id)
+    assert (job["stage"], job["transcribing_since"]) == ("prepare", None)
 
 
 @pytest.mark.parametrize("interactive", [False, True])
@@ -154,12 +161,14 @@ async def test_a_transient_failure_waits_and_the_job_stays_processing(
 ) -> None:
     task = await claim_task(await submit())
 
-    assert await _settle(database, task, Failed(TIMEOUT)) == AfterCommit()
+    after_commit = await _settle(database, task, Failed(TIMEOUT))
 
+    assert after_commit.dispatches == ()
     row = await task_row(database, task.id)
     wait_s = (row["not_before"] - row["last_failed_at"]).total_seconds()
     assert (row["state"], row["attempts"]) == ("waiting", 1)
     assert 10 <= wait_s <= 11
+    assert after_commit.due_in_s == pytest.approx(wait_s)
     assert (await job_row(database, task.job_id))["status"] == "PROCESSING"
 
 
@@ -281,6 +290,42 @@ async def test_a_stale_workers_writes_are_rejected(
 
     assert await _everything(database, stale.job_id) == before
     assert owner.lease_token > stale.lease_token
+
+
+@pytest.mark.parametrize("outcome", [JobDone(()), Split(AUDIO.duration_s, SPANS, ()), ChunkDone(), Failed(TIMEOUT)])
+async def test_a_settlement_that_waits_for_a_cancellation_writes_nothing(
+    database: asyncpg.Pool, submit: Submit, claim_task: Claim, outcome: Outcome
+) -> None:
+    task = await claim_task(await submit(webhook_url="http://client/hook"))
+    async with database.acquire() as client, client.transaction():
+        await client.execute("SELECT FROM jobs WHERE id = $1 FOR UPDATE", task.job_id)
+        settling = asyncio.create_task(_settle(database, task, outcome))
+        await until(lambda: database.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"))
+        await client.execute("UPDATE jobs SET status = 'CANCELLED', completed_at = now() WHERE id = $1", task.job_id)
+        await client.execute(CANCEL_TASKS, task.job_id, task.generation)
+        during = await client.fetch("SELECT * FROM tasks")
+
+    with pytest.raises(LeaseLostError):
+        await settling
+
+    assert await database.fetch("SELECT * FROM tasks") == during
+    assert await database.fetchval("SELECT count(*) FROM webhook_events") == 0
+    assert (await job_row(database, task.job_id))["status"] == "CANCELLED"
+
+
+async def test_the_event_has_the_time_and_the_metadata_of_the_job(
+    database: asyncpg.Pool, submit: Submit, claim_task: Claim
+) -> None:
+    task = await claim_task(await submit(webhook_url="http://client/hook"))
+    metadata = '{"error":  null, "metadata": "\\u00e4 1970-01-01T00:00:00Z", "größe": [1.50]}'
+    await database.execute("UPDATE jobs SET metadata = $1", metadata)
+
+    await _settle(database, task, JobDone(()))
+
+    job = await job_row(database, task.job_id)
+    body = await database.fetchval("SELECT body FROM webhook_events")
+    ended_at = job["completed_at"]
+    assert body == event_body(job["id"], JobStatus.COMPLETED, ended_at=ended_at, metadata_json=metadata)
 
 
 async def test_a_lost_lease_is_an_outcome_that_writes_nothing(

@@ -106,6 +106,10 @@ WHERE t.crashes > 3 OR t.attempts > 4 OR (t.state = 'running') <> (t.lease_expir
     OR (t.state = 'waiting') <> (t.not_before IS NOT NULL)
 """
 
+DISPATCHED = """
+SELECT id, dispatch_no FROM tasks WHERE state = 'dispatched' ORDER BY job_id, generation, kind, ordinal
+"""
+
 
 class Life(RuleBasedStateMachine):
     """Jobs, workers and events in any order."""
@@ -162,7 +166,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(lease=leases)
     def heartbeat(self, lease: ClaimedTask) -> None:
-        kept = self._do(self.pool.fetch(HEARTBEAT, [lease.id], [lease.lease_token], [0.5], 3600.0))
+        kept = self._do(self.pool.fetch(HEARTBEAT, [lease.id], [lease.lease_token], [0.5], 3600.0, *[lease.job_id] * 2))
         assert bool(kept) == self._holds(lease)
 
     @rule(lease=leases)
@@ -227,9 +231,7 @@ class Life(RuleBasedStateMachine):
             self.tokens[row["id"]] = row["lease_token"]
 
     def _dispatched(self) -> list[Any]:
-        return list(
-            self._do(self.pool.fetch("SELECT id, dispatch_no FROM tasks WHERE state = 'dispatched' ORDER BY id"))
-        )
+        return list(self._do(self.pool.fetch(DISPATCHED)))
 
     def _claimed(self, row: Any) -> ClaimedTask:
         task = self._do(claim(self.pool, row["id"], row["dispatch_no"], worker="w", lease_s=3600))
@@ -299,7 +301,7 @@ class _SilentNotifier(DispatchNotifier):
 
 async def _open(database_url: str) -> asyncpg.Pool:
     pool = await asyncpg.create_pool(database_url, min_size=1, max_size=4)
-    await pool.execute("TRUNCATE jobs CASCADE")
+    await pool.execute("TRUNCATE jobs, tasks, webhook_events, webhook_attempts")
     return pool
 
 

@@ -1,29 +1,28 @@
-"""Simulated workers that take tasks from the real queue as arq does. Each task takes its cost on a simulated clock."""
+"""Simulated workers that take tasks from the real queue. Each task takes its cost on a simulated clock."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 from heapq import heappop, heappush
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 
-from processor_service.tasks.arq_worker import READ_LIMIT
 from shared.ids import new_id
-from shared.queue.dispatch import ARQ_IN_PROGRESS_KEY_PREFIX, ARQ_JOB_KEY_PREFIX, COMPUTE_QUEUE, Dispatch
+from shared.queue.dispatch import COMPUTE_QUEUE, Dispatch
 from shared.queue.enqueue import enqueue
-from shared.queue.fair_shares import INTERACTIVE_SHARE, VIRTUAL_TIME_KEY, next_tasks, record_start
+from shared.queue.fair_shares import INTERACTIVE_SHARE, VIRTUAL_TIME_KEY, take
 from shared.schemas.states import TaskKind
 
 
 class Taken(NamedTuple):
-    """A task that a slot started, and its score."""
+    """A task that a slot started, and the virtual time of the backlog then."""
 
     dispatch: Dispatch
     tag: int
 
 
 class Fleet:
-    """Enqueues tasks, and takes the task with the lowest score that does not run yet."""
+    """Enqueues tasks, and takes them one by one."""
 
     def __init__(self, redis: Redis, share: float = INTERACTIVE_SHARE) -> None:
         self.redis = redis
@@ -31,7 +30,6 @@ class Fleet:
         self.taken: list[Taken] = []
         self.running: dict[str, Dispatch] = {}
         self._by_id: dict[str, Dispatch] = {}
-        self._has_classes = False
         self._ends: list[tuple[int, str]] = []
         self._now_s = 0
 
@@ -41,7 +39,7 @@ class Fleet:
         return list(self._by_id.values())
 
     async def enqueue_new(
-        self, tenant: str, costs_s: Sequence[int], kind: TaskKind = TaskKind.PREPARE, **more: bool
+        self, tenant: str, costs_s: Sequence[int], kind: TaskKind = TaskKind.PREPARE, **more: Any
     ) -> list[Dispatch]:
         """Enqueue new tasks of a tenant."""
         tasks = [Dispatch(new_id(), 1, kind, tenant, cost_s, **more) for cost_s in costs_s]
@@ -50,34 +48,22 @@ class Fleet:
 
     async def enqueue(self, dispatches: Sequence[Dispatch]) -> None:
         self._by_id |= {one.arq_id: one for one in dispatches}
-        self._has_classes |= any(one.interactive for one in dispatches)
         await enqueue(self.redis, dispatches)
 
     async def take(self) -> Dispatch | None:
         """Start the next task in a free slot. Return None if no task waits."""
-        first = await self.redis.zrange(COMPUTE_QUEUE, 0, READ_LIMIT if self._has_classes else len(self.running))
-        waiting = [member for member in first if member.decode() not in self.running]
-        if self._has_classes:
-            waiting = await next_tasks(self.redis, COMPUTE_QUEUE, 1, waiting, is_all=False, share=self.share)
-        if not waiting:
+        taken = await take(self.redis, COMPUTE_QUEUE, 1, share=self.share)
+        if not taken:
             return None
-        return await self._begin(waiting[0].decode(), int(await self.redis.zscore(COMPUTE_QUEUE, waiting[0]) or 0))
-
-    async def _begin(self, arq_id: str, tag: int) -> Dispatch:
+        (arq_id,) = taken
         dispatch = self.running[arq_id] = self._by_id[arq_id]
-        await self.redis.set(ARQ_IN_PROGRESS_KEY_PREFIX + arq_id, "1")
-        await record_start(self.redis, COMPUTE_QUEUE, arq_id, tag, share=self.share)
         heappush(self._ends, (self._now_s + dispatch.cost_s, arq_id))
-        self.taken.append(Taken(dispatch, tag))
+        self.taken.append(Taken(dispatch, await self.virtual_time()))
         return dispatch
 
-    async def end(self, arq_id: str) -> None:
-        """Remove an ended task, as arq does."""
+    def end(self, arq_id: str) -> None:
+        """Free the slot of an ended task."""
         del self.running[arq_id]
-        async with self.redis.pipeline(transaction=False) as pipe:
-            pipe.zrem(COMPUTE_QUEUE, arq_id)
-            pipe.delete(ARQ_IN_PROGRESS_KEY_PREFIX + arq_id, ARQ_JOB_KEY_PREFIX + arq_id)
-            await pipe.execute()
 
     async def work(self, slots: int, tasks: int | None = None) -> None:
         """Run all slots until the queue is empty, or until `tasks` more tasks have started."""
@@ -88,7 +74,7 @@ class Fleet:
             if not self.running:
                 return
             self._now_s, arq_id = heappop(self._ends)
-            await self.end(arq_id)
+            self.end(arq_id)
 
     async def virtual_time(self) -> int:
         return int(await self.redis.zscore(VIRTUAL_TIME_KEY, COMPUTE_QUEUE) or 0)

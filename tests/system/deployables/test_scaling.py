@@ -16,6 +16,7 @@ from tests.support.stack.launched import ROOT
 
 FILE = read(FOLDER / "scaling/processor.yaml")
 SCALED: dict[str, Any] = one(FILE, "ScaledObject", "headrace-processor")["spec"]
+OF_GPU: dict[str, Any] = one(read(FOLDER / "scaling/queue.yaml"), "ScaledObject", "headrace-processor-gpu")["spec"]
 PASSWORD = "for-this-test"  # noqa: S105 - of a role in a temporary database
 
 INSERT_JOB = """
@@ -33,9 +34,9 @@ class Backlog:
         self._administrator = administrator
         self._scaler = scaler
 
-    async def count(self) -> int:
+    async def count(self, scaled: dict[str, Any] = SCALED) -> int:
         """Return the value of KEDA's query."""
-        (trigger,) = SCALED["triggers"]
+        (trigger,) = scaled["triggers"]
         value = await self._scaler.fetchval(trigger["metadata"]["query"])
         assert isinstance(value, int)
         return value
@@ -73,9 +74,9 @@ async def scaler(
 
 @pytest_asyncio.fixture
 async def backlog(administrator: asyncpg.Connection, scaler: asyncpg.Connection) -> AsyncIterator[Backlog]:
-    await administrator.execute("DELETE FROM jobs; DELETE FROM uploads")
+    await administrator.execute("DELETE FROM tasks; DELETE FROM jobs; DELETE FROM uploads")
     yield Backlog(administrator, scaler)
-    await administrator.execute("DELETE FROM jobs; DELETE FROM uploads")
+    await administrator.execute("DELETE FROM tasks; DELETE FROM jobs; DELETE FROM uploads")
 
 
 async def test_without_work_the_backlog_is_zero_and_no_processor_runs(backlog: Backlog) -> None:
@@ -129,6 +130,17 @@ async def test_data_to_delete_starts_a_processor(backlog: Backlog) -> None:
     await backlog.sql("UPDATE jobs SET status = 'COMPLETED', erased_at = now()")
     await backlog.sql("INSERT INTO uploads (id, expires_at) VALUES (gen_random_uuid(), now() - interval '1 minute')")
     assert await backlog.count() == 2
+
+
+async def test_the_processors_of_a_queue_scale_with_its_own_backlog(backlog: Backlog) -> None:
+    assert await backlog.count(OF_GPU) == 0
+    await backlog.task(await backlog.job(duration_s=60))
+    assert await backlog.count(OF_GPU) == 0
+    await backlog.sql("UPDATE jobs SET queue = 'gpu'")
+    await backlog.task(await backlog.job(duration_s=500))
+    assert await backlog.count(OF_GPU) == 60
+    assert set(OF_GPU) <= set(SCALED)
+    assert set(OF_GPU["triggers"][0]["metadata"]) == set(SCALED["triggers"][0]["metadata"])
 
 
 async def test_the_role_may_read_the_backlog_but_no_client_data(scaler: asyncpg.Connection) -> None:

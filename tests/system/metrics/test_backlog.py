@@ -86,6 +86,21 @@ async def test_tasks_are_counted_by_kind_and_state(backlog: Backlog) -> None:
     assert scraped.get("headrace_backlog_tasks", kind="prepare", state="dispatched") == 0
 
 
+async def test_tasks_are_counted_by_the_queue_of_their_job(backlog: Backlog, database: asyncpg.Connection) -> None:
+    gpu, other = await backlog.job(duration_s=60, chunks=3), await backlog.job(duration_s=90)
+    await database.execute("UPDATE jobs SET queue = 'gpu' WHERE id = $1", gpu)
+    for ordinal in range(2):
+        await backlog.task(gpu, "chunk", "dispatched", ordinal=ordinal)
+    await backlog.task(other, "prepare", "dispatched")
+    await backlog.task(gpu, "deliver", "dispatched")
+    scraped = await backlog.scrape()
+    for queue, tasks, seconds in (("gpu", 2, 40), ("default", 1, 90)):
+        assert scraped.get("headrace_backlog_queue_tasks", queue=queue, state="dispatched") == tasks
+        assert scraped.get("headrace_backlog_queue_audio_seconds", queue=queue, state="dispatched") == seconds
+    assert audio_s(scraped, "chunk", "dispatched") == 40
+    assert scraped.get("headrace_backlog_tasks", kind="deliver", state="dispatched") == 1
+
+
 async def test_a_chunk_counts_its_share_of_the_file_and_a_running_one_its_rest(backlog: Backlog) -> None:
     job_id = await backlog.job(duration_s=60, chunks=3)
     await backlog.task(job_id, "chunk", "dispatched", ordinal=0)
@@ -130,7 +145,7 @@ async def test_partial_indexes_serve_the_query(database: asyncpg.Connection) -> 
     """The query must not scan finished tasks to find waiting ones."""
     await database.execute("SET enable_seqscan = off")
     plan = "\n".join(row[0] for row in await database.fetch("EXPLAIN " + BACKLOG))
-    assert all(name in plan for name in ("tasks_dispatched", "tasks_running", "tasks_waiting", "tasks_dead"))
+    assert all(name in plan for name in ("tasks_dispatched", "tasks_leased", "tasks_waiting", "tasks_dead"))
     assert "Seq Scan on tasks" not in plan
 
 

@@ -13,11 +13,13 @@ import aiohttp
 from redis.asyncio import Redis
 
 from shared.blobs.blob_store import BlobStore
+from tests.support.connections.replica import at_hosts
 from tests.support.storage import bucket
 from tests.support.storage.stores import environment
 from tests.tools.chaos.golden import Golden, golden
 from tests.tools.chaos.receiver import Receiver
 from tests.tools.chaos.record import Record
+from tests.tools.chaos.servers import Server
 from tests.tools.chaos.services import READY_WITHIN_S, Service, health_url
 from tests.tools.chaos.sounds import LONG_S, SHORT_S, speech_wav
 from tests.tools.chaos.waiting import until
@@ -27,7 +29,8 @@ from tests.tools.fleet.network import CLIENT_ADDRESS, Network
 
 INGESTS = ("ingest-1", "ingest-2")
 PROCESSORS = ("processor-1", "processor-2", "processor-3")
-NAMES = ("proxy", "postgres", "redis", "bucket", *INGESTS, *PROCESSORS)
+REPLICA = "postgres-2"
+NAMES = ("proxy", "postgres", "redis", "bucket", *INGESTS, *PROCESSORS, REPLICA)
 FIRST_NUMBER = 10  # the first host's last address byte
 BUCKET, PREFIX = "headrace", "fleet"
 
@@ -46,6 +49,8 @@ class Fleet:
         self.processors = [
             self._service(name, "processor_service", settings.processor, settings.HEALTH_PORT) for name in PROCESSORS
         ]
+        self.postgres: Server
+        self.replica: Server  # of `postgres`, until a scenario promotes it
         self.record: Record
         self.redis: Redis
         self.bucket: bucket.Bucket
@@ -99,6 +104,11 @@ class Fleet:
         where = self.base / f"golden-{len(wav)}"
         return await asyncio.to_thread(golden, wav, where, threshold_s=settings.THRESHOLD_S, chunk_s=settings.CHUNK_S)
 
+    async def ask_replica(self) -> None:
+        """Let the checker ask the promoted replica from now on."""
+        await self.record.close()
+        self.record.url = self.replica.url
+
     async def wait_for_proxy(self) -> None:
         """Return when the proxy has answered once per ingest."""
         for _ in INGESTS:
@@ -117,7 +127,8 @@ class Fleet:
         await asyncio.gather(*(service.start() for service in self.ingests))
         proxy = await programs.proxy(self.hosts["proxy"], self._hosts_of(INGESTS), self.base / "proxy.log")
         stack.push_async_callback(servers.ended, proxy, signal.SIGTERM)
-        key = await programs.make_api_key(self.hosts[INGESTS[0]], self.database_url)
+        key, secret = await programs.make_api_key(self.hosts[INGESTS[0]], self.database_url)
+        self.receiver.expect_secret(secret)
         headers = {"Authorization": f"Bearer {key}"}
         connector = aiohttp.TCPConnector(limit=0, force_close=True)  # so that requests alternate between the ingests
         self.http = await stack.enter_async_context(
@@ -128,12 +139,15 @@ class Fleet:
         await self.wait_for_proxy()
 
     async def _start_servers(self, stack: contextlib.AsyncExitStack) -> None:
-        postgres, valkey = servers.postgres(self.hosts["postgres"]), servers.valkey(self.hosts["redis"])
+        self.postgres, valkey = servers.postgres(self.hosts["postgres"]), servers.valkey(self.hosts["redis"])
         s3 = servers.Bucket(self.hosts["bucket"])
-        for server in (postgres, valkey, s3):
+        for server in (self.postgres, valkey, s3):
             stack.push_async_callback(server.stop)
-        await asyncio.gather(*(server.start() for server in (postgres, valkey, s3)))
-        self.record = Record(postgres.url)
+        await asyncio.gather(*(server.start() for server in (self.postgres, valkey, s3)))
+        self.replica = servers.replica(self.hosts[REPLICA], self.postgres)
+        stack.push_async_callback(self.replica.stop)
+        await self.replica.start()
+        self.record = Record(self.postgres.url)
         await self.record.prepare(self._password)
         stack.push_async_callback(self.record.close)
         await self.record.empty()
@@ -144,6 +158,11 @@ class Fleet:
         assert await self.bucket.make()
         os.environ.update(environment(s3.url))
         self.blobs = BlobStore(self.bucket.url)
+
+    @property
+    def _database_hosts(self) -> str:
+        servers_by_host = {REPLICA: self.replica, "postgres": self.postgres}
+        return ",".join(f"{self.hosts[name].address}:{server.port}" for name, server in servers_by_host.items())
 
     def _hosts_of(self, names: Sequence[str]) -> list[Host]:
         return [self.hosts[name] for name in names]
@@ -169,7 +188,7 @@ class Fleet:
     def _common(self, host: Host, who: str) -> dict[str, str]:
         return settings.common(
             host,
-            database_url=self.record.service_url(self._password, who=who),
+            database_url=at_hosts(self.record.service_url(self._password, who=who), self._database_hosts),
             redis_url=self._redis_url,
             storage_url=self.bucket.url,
             s3_endpoint=self.bucket.endpoint,

@@ -21,7 +21,7 @@ NEW = re.compile(r"\b(?:state|status) = (?:'(?P<value>\w+)'|\$\d+)")
 OLD = re.compile(r"\b(?:state|status) (?:= '(?P<one>\w+)'|IN \((?P<several>[^)]*)\))")
 # The values of statements whose new state is a parameter: the callers of these functions name them.
 CALLS = {
-    "tasks": re.compile(r"_leave_running\(TaskState\.(\w+)\)"),
+    "tasks": re.compile(r"\bLeaving\(TaskState\.(\w+)"),
     "jobs": re.compile(r"\bend_job\([^)]*?JobStatus\.(\w+)"),
 }
 

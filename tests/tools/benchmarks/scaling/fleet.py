@@ -11,7 +11,6 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
 
     processors: int
     slots: int = 1  # per processor
-    poll_s: float = 0.1
     retry_waits_s: tuple[float, ...] = (10.0, 20.0, 40.0)
     failing: float = 0.0  # share of attempts with a transient failure
     deaths_per_s: float = 0.0  # per processor
