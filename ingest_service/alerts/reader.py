@@ -1,14 +1,15 @@
 """Reads the samples of all services from Redis and evaluates the alerts. One result serves all callers for seconds."""
 
 import asyncio
+from collections.abc import Iterable
 
 import msgspec
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from ingest_service.alerts.firing import NOTHING, STEP_S, Firing, Known, firing_alerts, since_of
 from ingest_service.alerts.rules import UP, Rules, load_rules
 from ingest_service.alerts.series import Labels, Series, SeriesSet
+from shared.connections.redis import FAILED, Redis
+from shared.connections.redis_shards import RedisShards, ask_each
 from shared.telemetry.logs import Log
 from shared.telemetry.outages import Outages
 from shared.telemetry.samples import INSTANCES_KEY, Sample, decode_sample, name_and_labels, samples_key
@@ -16,6 +17,9 @@ from shared.telemetry.samples import INSTANCES_KEY, Sample, decode_sample, name_
 MAX_AGE_S = 15.0
 PAUSE_FACTOR = 20.0  # of the time that an evaluation takes: it competes with the event loop
 MOST_INSTANCES = 200  # the services with the newest samples
+
+
+Samples = dict[str, list[bytes]]  # of each service, by `job|instance`
 
 
 class Evaluated(msgspec.Struct, frozen=True):
@@ -29,8 +33,8 @@ class Evaluated(msgspec.Struct, frozen=True):
 class AlertReader:
     """Evaluates at most once in MAX_AGE_S."""
 
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
+    def __init__(self, shards: RedisShards) -> None:
+        self._shards = shards
         self._lock = asyncio.Lock()
         self._due_s = float("-inf")
         self._last = Evaluated(Rules(rules=(), not_evaluated=()))
@@ -49,20 +53,12 @@ class AlertReader:
     async def _evaluate(self) -> Evaluated:
         rules = await asyncio.to_thread(load_rules)  # reads a file, the first time
         try:
-            seconds, microseconds = await self._redis.time()
-            named = await self._redis.zrevrange(INSTANCES_KEY, 0, MOST_INSTANCES - 1)
-            instances = [name.decode(errors="replace") for name in named]
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for name in instances:
-                    job, _, instance = name.partition("|")
-                    pipe.lrange(samples_key(job, instance), 0, -1)
-                found: list[list[bytes]] = await pipe.execute()
-        except (RedisError, OSError) as error:
+            answers = await ask_each(self._shards, _read_samples)
+            at_s, samples = most_samples(answers.require_one().values())
+        except FAILED as error:
             self._outages.failed(error)
             return Evaluated(rules)
         self._outages.worked()
-        at_s = seconds + microseconds / 1e6
-        samples = dict(zip(instances, found, strict=True))
         firing = await asyncio.to_thread(_firing, rules, samples, at_s, self._known(at_s))
         return Evaluated(rules, at_s, firing)
 
@@ -71,7 +67,25 @@ class AlertReader:
         return since_of(self._last.firing) if is_fresh else NOTHING
 
 
-def _firing(rules: Rules, samples: dict[str, list[bytes]], now_s: float, known: Known) -> tuple[Firing, ...]:
+async def _read_samples(redis: Redis) -> tuple[float, Samples]:
+    """Return the Unix time, and the samples of each service. Raise redis-py's errors."""
+    seconds, microseconds = await redis.time()
+    named = await redis.zrevrange(INSTANCES_KEY, 0, MOST_INSTANCES - 1)
+    instances = [name.decode(errors="replace") for name in named]
+    async with redis.pipeline(transaction=False) as pipe:
+        for name in instances:
+            job, _, instance = name.partition("|")
+            pipe.lrange(samples_key(job, instance), 0, -1)
+        found: list[list[bytes]] = await pipe.execute()
+    return seconds + microseconds / 1e6, dict(zip(instances, found, strict=True))
+
+
+def most_samples(answers: Iterable[tuple[float, Samples]]) -> tuple[float, Samples]:
+    """Return the answer with the most samples: a Redis that was unavailable lacks those of that time."""
+    return max(answers, key=lambda answer: sum(map(len, answer[1].values())))
+
+
+def _firing(rules: Rules, samples: Samples, now_s: float, known: Known) -> tuple[Firing, ...]:
     of_instance = {name: [one for data in found if (one := decode_sample(data))] for name, found in samples.items()}
     return tuple(firing_alerts(rules, series_of(of_instance), now_s, known))
 

@@ -9,22 +9,27 @@ from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio import sentinel as redis_sentinel
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.connections.redis_url import RedisAddress, parse_redis_url
 
-__all__ = ["Redis", "open_redis", "open_redis_pool"]
+__all__ = ["FAILED", "UNREACHABLE", "Redis", "RedisConnectionError", "open_address", "open_redis"]
+
+UNREACHABLE = (RedisConnectionError, RedisTimeoutError, OSError)  # the server does not answer; a timeout is an OSError
+FAILED = (RedisError, OSError)  # it does not answer, or refuses
 
 TRY_ONCE = Retry(NoBackoff(), 0, (Exception,))  # type: ignore[arg-type] # it catches these, whatever the annotation
 
 
 def open_redis(url: str, **options: Any) -> Redis:
     """Return a client that closes its pool. `options` are options of redis-py's connections."""
-    return Redis.from_pool(open_redis_pool(url, **options))
+    return Redis.from_pool(open_address(parse_redis_url(url), **options))
 
 
-def open_redis_pool(url: str, **options: Any) -> ConnectionPool:
+def open_address(address: RedisAddress, **options: Any) -> ConnectionPool:
     """Return a pool of connections. `options` are options of redis-py's connections."""
-    address = parse_redis_url(url)
     if address.sentinels:
         return _master_pool(address, options)
     pool: ConnectionPool = ConnectionPool.from_url(address.url, **address.options, **options)

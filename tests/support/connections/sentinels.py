@@ -9,10 +9,11 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from deploy.local.ports import LOOPBACK, free_port
+from deploy.local.ports import LOOPBACK
 from deploy.local.processes import Processes
 from deploy.local.valkey import binary
 from tests.support.ingest.serving import until
+from tests.support.ports import free_ports
 
 PASSWORD = "of-the-master"  # noqa: S105 - of a temporary server
 SENTINEL_PASSWORD = "of-the-sentinels"  # noqa: S105 - of a temporary server
@@ -73,7 +74,8 @@ class Valkeys:
 @asynccontextmanager
 async def watched_valkeys(folder: Path) -> AsyncIterator[Valkeys]:
     """Run them during a block, which starts when the Sentinels know each other and the replica."""
-    ports, sentinel_ports = [free_port() for _ in range(2)], [free_port() for _ in range(3)]
+    found = free_ports(5)
+    ports, sentinel_ports = found[:2], found[2:]
     async with AsyncExitStack() as stack:
         servers = {}
         for port in ports:
