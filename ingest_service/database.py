@@ -5,19 +5,23 @@ All driver errors that mean "unavailable" become one OutageError. Every other er
 
 import asyncio
 import contextvars
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Any
+from typing import Any, Self, TypeVar
 
 import asyncpg
 
 from ingest_service.errors import OutageError
 from ingest_service.telemetry.metrics import DATABASE_OUTAGES
+from shared.connections import primary
 from shared.connections.postgres import Pooler, connection_options
 from shared.connections.tenancy import begin
 from shared.telemetry.logs import Log
 
 log = Log(__name__)
+
+T = TypeVar("T")
+Query = Callable[[Any], Awaitable[T]]  # gets the connection
 
 POOL_SIZE = 20
 CONNECT_TIMEOUT_S = 3.0
@@ -45,12 +49,13 @@ class Database:
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, url: str, pool_size: int = POOL_SIZE, pooler: Pooler = "none") -> AsyncIterator["Database"]:
+    async def opened(cls, url: str, pool_size: int = POOL_SIZE, pooler: Pooler = "none") -> AsyncIterator[Self]:
         """Open a pool without connections. Close it at the end of the block."""
         pool = asyncpg.create_pool(
             url,
             min_size=0,
             max_size=pool_size,
+            connect=primary.connect,
             timeout=CONNECT_TIMEOUT_S,
             command_timeout=STATEMENT_TIMEOUT_S,
             reset=_no_reset,
@@ -68,9 +73,12 @@ class Database:
             await asyncio.gather(*database._ending, return_exceptions=True)
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Any]:
-        """Lend a connection for statements about no tenant. Row-level security hides all tenants' rows from it."""
-        with _outages_raised():
+    async def connection(self, *, needed: bool = True) -> AsyncIterator[Any]:
+        """Lend a connection for statements about no tenant. Row-level security hides all tenants' rows from it.
+
+        With `needed=False` an outage is not counted.
+        """
+        with _outages_raised(counted=needed):
             connection = await self.pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
             try:
                 yield connection
@@ -104,6 +112,15 @@ class Database:
                 ending = asyncio.create_task(self._roll_back(connection), context=contextvars.Context())
                 self._ending.add(ending)
                 ending.add_done_callback(self._ending.discard)
+
+    async def read(self, query: Query[T], *tenants: str, needed: bool = True) -> T:
+        """Return the result of a client's read of these tenants' rows. It may run on a replica, and may run again.
+
+        It sees all that was acknowledged, or announced by a hint, before the call. What a change, an authentication or
+        a quota depends on is read in `reading` or `transaction`.
+        """
+        async with self.reading(*tenants, needed=needed) as connection:
+            return await query(connection)
 
     async def _roll_back(self, connection: Any) -> None:
         try:

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 import msgspec
-from redis.asyncio import Redis
 
+from shared.connections.redis_shards import RedisShards, ask_each
 from shared.queue.dispatch import PROCESSOR_SEEN_KEY, PROCESSOR_SEEN_TTL_MS
 from shared.telemetry.logs import Log
 from shared.telemetry.outages import Outages
@@ -20,7 +20,7 @@ SEEN_WITHIN_S = 15.0  # processors write the key every 5 s: two writes may be mi
 class Processors(msgspec.Struct, frozen=True, kw_only=True):
     """Whether at least one processor, busy or idle, has been seen in the last 15 s.
 
-    `unknown`: Redis is unavailable. `seen_s_ago` is null then, and when no processor has been seen for a day.
+    `unknown`: no Redis is available. `seen_s_ago` is null then, and when no processor has been seen for a day.
     """
 
     status: Literal["seen", "not_seen", "unknown"] = "unknown"
@@ -45,12 +45,23 @@ async def check_health(checks: dict[str, Callable[[], Awaitable[Any]]]) -> Readi
     """
     results = await asyncio.gather(*(_run_check(name, check) for name, check in checks.items()))
     away = tuple(name for name, result in zip(checks, results, strict=True) if isinstance(result, _Unavailable))
-    seen = next((result for result in results if isinstance(result, Processors)), Processors())
-    return Readiness(ready=NEEDED.isdisjoint(away), away=away, processors=seen)
+    seen = [result.processors if isinstance(result, _Unavailable) else result for result in results]
+    known = next((one for one in seen if isinstance(one, Processors) and one != Processors()), Processors())
+    return Readiness(ready=NEEDED.isdisjoint(away), away=away, processors=known)
 
 
-class _Unavailable:
+class PartOfRedisError(Exception):
+    """Some of several Redis do not answer. The log names them."""
+
+    def __init__(self, processors: Processors) -> None:
+        super().__init__("some Redis do not answer")
+        self.processors = processors  # by those that answer
+
+
+class _Unavailable(msgspec.Struct, frozen=True):
     """The result of a failed check."""
+
+    processors: Processors
 
 
 async def _run_check(name: str, check: Callable[[], Awaitable[Any]]) -> Any:
@@ -59,17 +70,22 @@ async def _run_check(name: str, check: Callable[[], Awaitable[Any]]) -> Any:
             result = await check()
     except Exception as error:  # noqa: BLE001 - every error means unavailable
         OUTAGES.failed(error, name)
-        return _Unavailable()
+        return _Unavailable(error.processors if isinstance(error, PartOfRedisError) else Processors())
     OUTAGES.worked(name)
     return result
 
 
-async def see_processors(redis: Redis) -> Processors:
-    """Return whether a processor runs, in one round trip. Raise redis-py's errors if Redis is unavailable.
+async def see_processors(shards: RedisShards) -> Processors:
+    """Return whether a processor runs, in one round trip.
 
-    The age of the processors' key follows from its remaining time to live. So only the clock of Redis matters.
+    The age of the processors' key follows from its remaining time to live. So only the clock of Redis matters. Raise
+    redis-py's errors and OSError if no Redis answers, and PartOfRedisError if some do not.
     """
-    return _processors_seen(await redis.pttl(PROCESSOR_SEEN_KEY))
+    answers = await ask_each(shards, lambda redis: redis.pttl(PROCESSOR_SEEN_KEY))
+    seen = _processors_seen(max(answers.require_one().values()))
+    if answers.errors:
+        raise PartOfRedisError(seen) from answers.errors[0]
+    return seen
 
 
 def _processors_seen(ttl_ms: int) -> Processors:

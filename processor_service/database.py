@@ -1,36 +1,53 @@
-"""Connections to Postgres. Every transaction of the processor declares that it works for all tenants.
+"""Connections to Postgres. Every statement of the processor works for all tenants.
 
-The declaration belongs to the transaction, never to the session: a pooler may pass the connection to another client. A
-single statement therefore runs in its own transaction.
+Where the role or a direct connection's session already says so, a single statement needs no transaction. Otherwise the
+transaction declares it, never the session: a pooler may pass the connection to another client.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
 
-from shared.connections.postgres import Pooler, connection_options
+from shared.connections import primary
+from shared.connections.postgres import Pooler, begin_session, connection_options
 from shared.connections.tenancy import ALL_TENANTS, begin
 
 BEGIN = begin(ALL_TENANTS)
+SEES_ALL_TENANTS = "SELECT sees_all_tenants()"
+DECLARE_IN_SESSION = "SELECT set_config('headrace.tenant', '*', false)"
+CONNECT_TIMEOUT_S = 5.0
+DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+UNUSABLE = (OSError, asyncpg.ReadOnlySQLTransactionError)  # broken, silent, or a primary that became a replica
 
 
 class AllTenantsConnection(asyncpg.Connection):  # type: ignore[misc] # it has no types
     """A connection that sees the rows of all tenants. Transactions cannot be nested."""
 
+    sees_all_tenants = False  # without a declaration in the transaction
+    expire_all: Callable[[], Awaitable[None]]  # closes the pool's connections: all lead to the same server
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
         try:
-            await super().execute(BEGIN)
+            await super().execute("BEGIN" if self.sees_all_tenants else BEGIN)
             yield
-        except OSError:  # broken, or no answer in time (TimeoutError): do not wait for a ROLLBACK
+        except UNUSABLE:  # do not wait for a ROLLBACK
             self.terminate()
+            await self.expire_all()
             raise
         except BaseException:
             await super().execute("ROLLBACK")
             raise
         await super().execute("COMMIT")
+
+    async def declare_tenants(self, pooler: Pooler) -> None:
+        """Prepare a new connection. Only a direct one keeps what its session declares."""
+        if pooler == "none":
+            await begin_session(self)
+            await super().fetchval(DECLARE_IN_SESSION)
+        self.sees_all_tenants = bool(await super().fetchval(SEES_ALL_TENANTS))
 
     async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:  # noqa: ASYNC109 - asyncpg's
         async with self._within_transaction():
@@ -49,16 +66,23 @@ class AllTenantsConnection(asyncpg.Connection):  # type: ignore[misc] # it has n
             return await super().fetchval(query, *args, **options)
 
     def get_reset_query(self) -> str:
-        """Reset nothing: our statements do not change the session's state."""
+        """Reset nothing: our statements do not change the session's state after `declare_tenants`."""
         return ""
 
     @asynccontextmanager
     async def _within_transaction(self) -> AsyncIterator[None]:
         if self.is_in_transaction():
             yield
-        else:
+        elif not self.sees_all_tenants:
             async with self.transaction():
                 yield
+        else:
+            try:
+                yield
+            except UNUSABLE:
+                self.terminate()
+                await self.expire_all()
+                raise
 
 
 @asynccontextmanager
@@ -66,15 +90,23 @@ async def opened(
     database_url: str, *, max_size: int, command_timeout_s: float, pooler: Pooler = "none"
 ) -> AsyncIterator[asyncpg.Pool]:
     """Open a pool of such connections; close it at the end of the block."""
-    pool = await asyncpg.create_pool(
+
+    async def init(connection: AllTenantsConnection) -> None:
+        connection.expire_all = pool.expire_connections
+        await connection.declare_tenants(pooler)
+
+    pool = asyncpg.create_pool(
         database_url,
         min_size=1,
         max_size=max_size,
+        connect=primary.connect,
+        timeout=CONNECT_TIMEOUT_S,
         command_timeout=command_timeout_s,
         connection_class=AllTenantsConnection,
         server_settings={"application_name": "headrace-processor"},
-        **connection_options(pooler),
+        **connection_options(pooler) | {"init": init},
     )
+    await pool
     try:
         yield pool
     finally:

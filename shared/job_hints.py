@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 from shared.connections.redis import Redis
+from shared.connections.redis_shards import RedisShards, Shards, clients_of
 from shared.telemetry.logs import Log
 from shared.telemetry.outages import Outages
 
@@ -20,6 +21,7 @@ CHANNEL = "headrace:job:"
 TENANT_CHANNEL = "headrace:tenant:"
 TIMEOUT_S = 1.0
 BATCH = 500
+PUBLISH = "for at = 1, #ARGV, 2 do redis.call('PUBLISH', ARGV[at], ARGV[at + 1]) end"  # one command for all
 ID_BYTES = 16
 
 
@@ -41,7 +43,25 @@ def ids_in(message: bytes) -> list[UUID]:
 
 
 class JobHints:
-    """Publishes hints in the background. Changes of the same moment are one round trip."""
+    """Publishes hints in the Redis of their tenants, in the background."""
+
+    def __init__(self, publishers: Shards["_Publisher"]) -> None:
+        self._publishers = publishers
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, shards: RedisShards) -> AsyncIterator["JobHints"]:
+        """Run the background tasks during the block; at the end publish what still waits, once."""
+        async with clients_of(shards).opened(_Publisher.opened) as publishers:
+            yield cls(publishers)
+
+    def changed(self, job_id: UUID, tenant: str) -> None:
+        """Publish soon that a job has changed. Call it after the commit. Returns at once and never raises."""
+        self._publishers.of(tenant).changed(job_id, tenant)
+
+
+class _Publisher:
+    """Publishes hints in one Redis. Changes of the same moment are one round trip."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -52,8 +72,7 @@ class JobHints:
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, redis: Redis) -> AsyncIterator["JobHints"]:
-        """Run the background task during the block; at the end publish what still waits, once."""
+    async def opened(cls, redis: Redis) -> AsyncIterator["_Publisher"]:
         hints = cls(redis)
         publishing = asyncio.create_task(hints._publish_forever())
         try:
@@ -64,7 +83,6 @@ class JobHints:
             await publishing
 
     def changed(self, job_id: UUID, tenant: str) -> None:
-        """Publish soon that a job has changed. Call it after the commit. Returns at once and never raises."""
         self._changed[job_id] = tenant
         self._wake.set()
 
@@ -79,16 +97,13 @@ class JobHints:
 
     async def _publish(self) -> None:
         batch = [self._changed.popitem() for _ in range(min(BATCH, len(self._changed)))]
-        pipe = self._redis.pipeline(transaction=False)
-        of_tenants: dict[str, bytes] = {}
+        messages = {channel_of(job_id): b"" for job_id, _ in batch}
         for job_id, tenant in batch:
-            pipe.publish(channel_of(job_id), b"")
-            of_tenants[tenant] = of_tenants.get(tenant, b"") + job_id.bytes
-        for tenant, ids in of_tenants.items():
-            pipe.publish(tenant_channel_of(tenant), ids)
+            channel = tenant_channel_of(tenant)
+            messages[channel] = messages.get(channel, b"") + job_id.bytes
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                await pipe.execute()
+                await self._redis.register_script(PUBLISH)(args=[part for one in messages.items() for part in one])
         except Exception as error:  # noqa: BLE001 - any error: the change is committed
             self._outages.failed(error)
             self._changed.clear()  # else hints would pile up during an outage

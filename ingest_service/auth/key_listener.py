@@ -9,11 +9,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import asyncpg
-
 from ingest_service.auth.key_cache import KeyCache
 from ingest_service.database import CONNECT_TIMEOUT_S
 from ingest_service.settings import IngestSettings
+from shared.connections import primary
 from shared.connections.postgres import Pooler, begin_session, keeps_session
 from shared.run_beside import run_beside
 from shared.telemetry.logs import Log
@@ -61,7 +60,7 @@ async def _listening(database_url: str, keys: KeyCache, pooler: Pooler) -> Async
     def on_disconnect(_: Any) -> None:
         keys.stop_caching()
 
-    connection = await asyncpg.connect(
+    connection = await primary.connect(
         database_url,
         timeout=CONNECT_TIMEOUT_S,
         command_timeout=HEARTBEAT_TIMEOUT_S,

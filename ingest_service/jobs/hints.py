@@ -1,4 +1,4 @@
-"""Receives the hints that jobs have changed: one connection to Redis a receiver, open only while a channel is watched.
+"""Receives the hints that jobs have changed: a connection to each Redis, open only while a channel there is watched.
 
 Each watched job has a channel of its own, and so has each tenant whose jobs are all watched, so that a process does not
 read the hints that others watch. Redis confirms each subscription. A confirmation counts as an empty hint: what changed
@@ -8,11 +8,12 @@ before it was not received. So after a lost connection everything watched is rea
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from typing import Any
 
 from redis.asyncio import Redis
 
+from shared.connections.redis_shards import RedisShards
 from shared.run_beside import run_beside, run_until_first_ends
 from shared.telemetry.logs import Log
 from shared.telemetry.outages import Outages
@@ -23,11 +24,34 @@ RECONNECT_AFTER_S = 0.5
 BATCH = 1000  # channels in one command
 
 
+class HintReceivers:
+    """The subscriptions of one process: a receiver for each Redis."""
+
+    def __init__(self, shards: RedisShards, on_hint: Callable[[str, bytes], None], on_loss: Callable[[], None]) -> None:
+        """`on_hint` gets the channel and the message; `on_loss` is called when hints may get lost from now on."""
+        self._receivers = shards.map(lambda shard: HintReceiver(shard.redis, on_hint, on_loss))
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether the hints of all watched channels arrive. False while none is watched."""
+        used = [receiver for receiver in self._receivers if receiver.is_used]
+        return bool(used) and all(receiver.is_healthy for receiver in used)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Receive hints during the block. Connects in the background."""
+        async with self._receivers.opened(HintReceiver.running):
+            yield
+
+    def watching(self, tenant: str, channel: str) -> AbstractContextManager[None]:
+        """Receive the hints of a tenant's channel. The first comes as soon as no later one can be missed."""
+        return self._receivers.of(tenant).watching(channel)
+
+
 class HintReceiver:
-    """The subscriptions of one process."""
+    """The subscriptions of one process in one Redis."""
 
     def __init__(self, redis: Redis, on_hint: Callable[[str, bytes], None], on_loss: Callable[[], None]) -> None:
-        """`on_hint` gets the channel and the message; `on_loss` is called when hints may get lost from now on."""
         self.is_healthy = False  # hints of all watched channels arrive, or their confirmations will
         self._redis = redis
         self._on_hint = on_hint
@@ -37,6 +61,10 @@ class HintReceiver:
         self._to_change: dict[str, None] = {}  # to subscribe or unsubscribe
         self._wake = asyncio.Event()
         self._outages = Outages(Log(__name__), "job_hints_disconnected", "job_hints_reconnected")
+
+    @property
+    def is_used(self) -> bool:
+        return bool(self._watched)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 SCHEMES = frozenset({"postgresql", "postgres"})
+HOSTS_WANTED = ("any", "primary", "standby", "read-write", "read-only", "prefer-standby")
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 
@@ -33,6 +34,8 @@ def _problem(url: str) -> str:
     mode = query.get("sslmode", "prefer")
     if mode not in SSL_MODES:
         return f"sslmode must be one of {', '.join(SSL_MODES)}"
+    if query.get("target_session_attrs", "any") not in HOSTS_WANTED:
+        return f"target_session_attrs must be one of {', '.join(HOSTS_WANTED)}"
     if mode.startswith("verify") and "sslrootcert" not in query:
         return f"sslmode={mode} needs sslrootcert=<file of the CA>"
     missing = [f"{name}={query[name]}" for name in FILES if name in query and not Path(query[name]).is_file()]

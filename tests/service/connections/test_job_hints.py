@@ -61,7 +61,8 @@ def statuses(seen: list[Event]) -> list[str]:
 async def test_a_job_is_followed_by_hints_alone(pair: Ingest) -> None:
     short = await pair.submit(wav(64_000), denoise="false", prompt="SLOW 1")
     async with following(pair, short) as stream:
-        assert statuses(await events(stream)) == ["QUEUED", "PROCESSING", "COMPLETED"]
+        whole = ["QUEUED", "PROCESSING", "COMPLETED"]
+        assert statuses(await events(stream)) in (whole, whole[1:])  # it may be taken before the stream opens
     failing = await pair.submit(wav(64_000), denoise="false", prompt="CRASH")
     async with following(pair, failing) as stream:
         assert statuses(await events(stream))[-1] == "FAILED"

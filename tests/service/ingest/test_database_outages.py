@@ -157,7 +157,7 @@ async def test_an_interrupted_commit_gets_no_202(settings: IngestSettings) -> No
             assert {status for status, _ in answers} <= {202, 503}
             promised += [body["job_id"] for status, body in answers if status == 202]
         jobs = {str(row["id"]) for row in await ingest.sql("SELECT id FROM jobs")}
-        stored = {file.parent.name for file in ingest.stored_files()}
+        stored = ingest.stored_jobs()
         assert promised
         assert set(promised) <= jobs
         assert jobs <= stored

@@ -15,6 +15,7 @@ from ingest_service.jobs.events import JobWatcher, Listener
 from ingest_service.jobs.views import JobKey, JobState
 from ingest_service.settings import IngestSettings
 from shared.connections.redis import open_redis
+from shared.connections.redis_shards import alone
 from shared.ids import new_id
 from shared.schemas.states import JobStatus, Stage
 from tests.support.ingest.following import Stream, following
@@ -123,7 +124,7 @@ async def test_jobs_without_listeners_are_not_polled(settings: IngestSettings) -
     async with (
         Database.opened(settings.database_url.reveal()) as database,
         open_redis(settings.redis_url.reveal()) as redis,
-        JobWatcher.opened(database, redis, asyncio.Event()) as watcher,
+        JobWatcher.opened(database, alone(redis), asyncio.Event()) as watcher,
     ):
         with watcher.listening(key, state(0)), watcher.listening(key, state(0)) as listener:
             assert set(watcher._listeners) == {key}

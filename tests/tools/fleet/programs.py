@@ -1,6 +1,7 @@
 """Other programs on the fleet's hosts: the proxy, a lock holder and the command that makes an API key."""
 
 import asyncio
+import re
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -39,8 +40,8 @@ async def start_lock_holder(host: Host, database_url: str) -> Process:
     return holder
 
 
-async def make_api_key(host: Host, database_url: str) -> str:
-    """Make an API key with all scopes on an ingest's host and return it."""
+async def make_api_key(host: Host, database_url: str) -> tuple[str, str]:
+    """Make a tenant and an API key with all scopes on an ingest's host. Return the key and the webhook secret."""
     options = ("create", "--tenant", TENANT, "--scopes", "submit,read,admin")
     process = await asyncio.create_subprocess_exec(
         *host.inside,
@@ -51,4 +52,5 @@ async def make_api_key(host: Host, database_url: str) -> str:
     )
     output, errors = await process.communicate()
     assert process.returncode == 0, errors.decode()
-    return output.decode().strip()
+    (secret,) = re.findall(r"whsec_\S+", errors.decode())
+    return output.decode().strip(), secret

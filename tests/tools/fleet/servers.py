@@ -6,19 +6,29 @@ from pathlib import Path
 
 from deploy.local.processes import Processes
 from deploy.local.servers import wait_until_ready
+from tests.support.connections.replica import replica_of
 from tests.support.storage.seaweedfs import SeaweedFS
 from tests.tools.chaos import servers
 from tests.tools.fleet.hosts import PREFIX_BITS, Host, address
 
 # Connections come over the network only and need a password.
-CONNECTIONS = f"host all all {address(0)}/{PREFIX_BITS} scram-sha-256\n"
+CONNECTIONS = "".join(f"host {one} all {address(0)}/{PREFIX_BITS} scram-sha-256\n" for one in ("all", "replication"))
 
 
 def postgres(host: Host) -> servers.Server:
     """PostgreSQL, run as the user `nobody`: it refuses to run as root."""
+    return servers.postgres(host.folder, Processes(host.inside), *_rules(host), host=host.address)
+
+
+def replica(host: Host, primary: servers.Server) -> servers.Server:
+    """A replica of a running PostgreSQL."""
+    return replica_of(primary, host.folder, Processes(host.inside), *_rules(host), host=host.address)
+
+
+def _rules(host: Host) -> tuple[str, str]:
     rules = host.folder / "pg_hba.conf"
     rules.write_text(CONNECTIONS)
-    return servers.postgres(host.folder, Processes(host.inside), "-c", f"hba_file={rules}", host=host.address)
+    return "-c", f"hba_file={rules}"
 
 
 def valkey(host: Host) -> servers.Server:

@@ -39,10 +39,14 @@ PROCESSOR: Mapping[str, str] = {
 
 
 def common(host: Host, *, database_url: str, redis_url: str, storage_url: str, s3_endpoint: str) -> dict[str, str]:
-    """Return the settings that all services share: the three servers' URLs, storage timeouts and the log format."""
+    """Return the settings that all services share: the three servers' URLs, storage timeouts and the log format.
+
+    `database_url` has a query.
+    """
     return {
         "TMPDIR": str(host.folder / "tmp"),
         "HEADRACE_DATABASE_URL": database_url,
+        "HEADRACE_DATABASE_REPLICA_URL": f"{database_url}&target_session_attrs=standby",
         "HEADRACE_REDIS_URL": redis_url,
         "HEADRACE_STORAGE_URL": storage_url,
         "HEADRACE_STORAGE_TIMEOUT_S": "5",

@@ -8,7 +8,8 @@ import pytest
 from ingest_service.settings import IngestSettings
 from processor_service.settings import ProcessorSettings
 from shared.connections.postgres import connection_options, why_no_database
-from shared.connections.redis_url import parse_redis_url
+from shared.connections.primary import urls_of_hosts
+from shared.connections.redis_url import parse_redis_url, parse_redis_urls
 from shared.settings import CommonSettings, SettingsError, load_settings
 
 DATABASE = "postgresql://user:secret@localhost/headrace"
@@ -53,8 +54,43 @@ def test_tls_applies_to_the_sentinels_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "name", "bare"),
+    [
+        ("redis://:secret@localhost", "localhost:6379/0", ""),
+        ("redis://one:7000/2", "one:7000/2", ""),
+        ("redis://one/?db=3", "one:6379/3", ""),
+        ("rediss://one?name=blue&ssl_cert_reqs=none", "blue", "rediss://one?ssl_cert_reqs=none"),
+        ("redis://:se%2Ccret@one/1?name=blue", "blue", "redis://:se%2Ccret@one/1"),
+        ("unix:///run/valkey.sock?db=1", "/run/valkey.sock/1", ""),
+        ("redis+sentinel://one,two/my-master/3", "my-master/3", None),
+        ("redis+sentinel://one,two/my-master/3?name=blue", "blue", None),
+    ],
+)
+def test_each_redis_has_a_name_that_redis_py_does_not_see(url: str, name: str, bare: str | None) -> None:
+    address = parse_redis_url(url)
+    assert address.name == name
+    assert address.url == ("" if bare is None else bare or url)
+
+
+@pytest.mark.parametrize("separator", [",", " ", "\n", ", ", " \n\t"])
+def test_several_urls_are_separated_by_commas_or_white_space(separator: str) -> None:
+    urls = [
+        "redis://:p%2Cw@one",
+        "redis+sentinel://a,b:1/m?sentinel_password=x",
+        "unix:///run/v.sock",
+        "rediss://two/1",
+    ]
+    names = [address.name for address in parse_redis_urls(separator.join(urls))]
+    assert names == ["one:6379/0", "m/0", "/run/v.sock/0", "two:6379/1"]
+
+
+@pytest.mark.parametrize(
     ("url", "why"),
     [
+        ("redis://:secret@one redis://:secret@one:6379/0", "two URLs have the name one:6379/0"),
+        ("redis://:secret@one?name=a,redis://:secret@two?name=a", "two URLs have the name a"),
+        ("redis://:secret@one,http://:secret@two", "scheme must be one of"),
+        ("redis://:secret@one:many", "invalid port"),
         ("http://:secret@localhost", "scheme"),
         ("redis+sentinel://:secret@one:26379", "master is missing"),
         ("redis+sentinel://:secret@one:26379/m/first", "must be a number"),
@@ -106,3 +142,29 @@ def test_the_statement_cache_is_off_behind_a_transaction_pooler() -> None:
     }
     assert sizes == {"none": 100, "session": 100, "transaction": 0}
     assert connection_options("transaction-prepared")["statement_cache_size"] == 100
+
+
+@pytest.mark.parametrize(
+    ("url", "urls"),
+    [
+        ("postgresql://u:p@one:5433/d?sslmode=require", ["postgresql://u:p@one:5433/d?sslmode=require"]),
+        (
+            "postgresql://u:p@one,two:5433/d",
+            [f"postgresql://u:p@{host}/d?target_session_attrs=read-write" for host in ("one", "two:5433")],
+        ),
+        (
+            "postgresql://[::1]:5432,[::2]/d?sslmode=require",
+            [
+                f"postgresql://{host}/d?sslmode=require&target_session_attrs=read-write"
+                for host in ("[::1]:5432", "[::2]")
+            ],
+        ),
+        (
+            "postgresql://one,two/d?target_session_attrs=standby",
+            [f"postgresql://{host}/d?target_session_attrs=standby" for host in ("one", "two")],
+        ),
+        ("postgresql:///d?host=/run/postgresql", ["postgresql:///d?host=/run/postgresql"]),
+    ],
+)
+def test_each_host_has_a_url(url: str, urls: list[str]) -> None:
+    assert urls_of_hosts(url) == urls
