@@ -17,6 +17,7 @@ import asyncpg
 
 from deploy.schema.apply import Limits, Report, apply
 from deploy.schema.migration import Migration, MigrationError, Phase, choose, due, read_migrations
+from shared.connections import primary
 from shared.connections.postgres import PoolerFoundError, refuse_poolers
 from shared.environment import take_environment
 
@@ -74,7 +75,7 @@ async def find_due(database_url: str, folder: Path = MIGRATIONS, *, phase: Phase
 @asynccontextmanager
 async def _connected(database_url: str) -> AsyncIterator[Any]:
     try:
-        connection = await asyncpg.connect(database_url)
+        connection = await primary.connect(database_url)
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
         raise MigrationError(f"cannot connect to the database: {error or type(error).__name__}") from error
     try:

@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 
 from deploy.schema.migration import Migration, MigrationError
+from deploy.schema.partitions import dropped_by, on_partitions, table_of
 from deploy.schema.split_sql import split
 
 LONGEST_PAUSE_S = 10.0
@@ -28,8 +29,14 @@ SELECT set_config('headrace.tenant', '*', true), set_config('lock_timeout', $1, 
 INVALID_INDEXES = """
 SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE NOT i.indisvalid AND c.relname = ANY ($1::text[])
+WHERE NOT i.indisvalid AND c.relkind = 'i' AND c.relname = ANY ($1::text[])
 """
+
+PARTITIONS = """
+SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+WHERE i.inhparent = to_regclass($1) ORDER BY c.relname
+"""
+IS_PARTITIONED = "SELECT relkind = 'I' FROM pg_class WHERE oid = to_regclass($1)"
 
 Report = Callable[[str], None]
 
@@ -67,7 +74,7 @@ async def apply(connection: Any, migration: Migration, limits: Limits, report: R
 
 async def _apply(connection: Any, migration: Migration, limits: Limits) -> None:
     if not migration.in_transaction:
-        await _apply_outside(connection, migration)
+        await _apply_outside(connection, migration, limits)
         return
     async with connection.transaction():
         await connection.execute(BEGIN, _ms(limits.lock_timeout_s), _ms(limits.statement_timeout_s))
@@ -75,15 +82,32 @@ async def _apply(connection: Any, migration: Migration, limits: Limits) -> None:
         await connection.execute(INSERT_APPLIED, migration.name, migration.sha256)
 
 
-async def _apply_outside(connection: Any, migration: Migration) -> None:
-    """Run statement by statement without timeouts: `lint` allows only statements here that do not block rows."""
-    words = sorted({word.strip('"') for word in migration.sql.replace("(", " ").split()})
-    await connection.execute("SET lock_timeout = 0; SET statement_timeout = 0")  # override the role's own
+async def _apply_outside(connection: Any, migration: Migration, limits: Limits) -> None:
+    """Run statement by statement: `lint` allows only statements here that do not block rows.
+
+    A statement runs without timeouts, unless it is the end of one about a partitioned table.
+    """
+    statements = [each for one in split(migration.sql) for each in await _for_partitions(connection, one)]
+    words = sorted({word.strip('"') for word in " ".join(statements).replace("(", " ").split()})
+    await connection.execute("SET statement_timeout = 0; SET lock_timeout = 0")  # override the role's own
     for index in await connection.fetch(INVALID_INDEXES, words):
         await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {index['name']}")
-    for statement in split(migration.sql):
+    for statement in statements:
+        wait = 0.0 if " CONCURRENTLY " in statement else limits.lock_timeout_s
+        await connection.execute(f"SET lock_timeout = {_ms(wait)}")
         await connection.execute(statement)
     await connection.execute(INSERT_APPLIED, migration.name, migration.sha256)
+
+
+async def _for_partitions(connection: Any, statement: str) -> list[str]:
+    """Return what to run in place of a statement: several if it is about the index of a partitioned table."""
+    if table := table_of(statement):
+        rows = await connection.fetch(PARTITIONS, table)
+        return on_partitions(statement, [row["relname"] for row in rows]) if rows else [statement]
+    index = dropped_by(statement)
+    if index and await connection.fetchval(IS_PARTITIONED, index):
+        return [f"DROP INDEX IF EXISTS {index}"]
+    return [statement]
 
 
 def _ms(seconds: float) -> str:

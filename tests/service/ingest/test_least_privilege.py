@@ -1,7 +1,6 @@
 """Each role can do what the statements of its service do, and no more. All statements, found by introspection."""
 
 from collections.abc import AsyncIterator, Iterable
-from pathlib import Path
 
 import asyncpg
 import pytest
@@ -9,15 +8,18 @@ import pytest_asyncio
 
 from deploy.migrate import migrate
 from tests.support.databases import new_database
+from tests.support.roles import install_roles
 from tests.support.servers import as_role
 from tests.support.stack.statements import PACKAGES, statements_in_functions, statements_of
 
-ROLES = Path(__file__).resolve().parents[3] / "deploy/roles.sql"
 OPERATIONS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 # What the triggers of the migrations do under the role of the service. EXPLAIN does not run triggers.
 TRIGGERS = {
-    "ingest": {"make_webhook_secret": "INSERT INTO webhook_secrets (tenant, secret) VALUES ('', '')"},
+    "ingest": {
+        "make_webhook_secret": "INSERT INTO webhook_secrets (tenant, secret) VALUES ('', '')",
+        "forget_vocabulary": "DELETE FROM vocabularies WHERE tenant = ''",
+    },
     "processor": {},
 }
 FUNCTIONS = """
@@ -40,12 +42,7 @@ async def owner(postgres: object) -> AsyncIterator[asyncpg.Connection]:
     async with new_database(postgres, template="template0") as url:  # type: ignore[arg-type] # the server
         connection = await asyncpg.connect(url)
         try:
-            if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = 'headrace_ingest'"):
-                await connection.execute(ROLES.read_text())
-            else:  # roles belong to the server, their rights to the database
-                await connection.execute(
-                    ROLES.read_text().partition("REVOKE")[1] + ROLES.read_text().partition("REVOKE")[2]
-                )
+            await install_roles(connection)
             await connection.execute("ALTER ROLE headrace_migrate PASSWORD 'migrate'")
             await migrate(as_role(url, "headrace_migrate:migrate"))
             yield connection

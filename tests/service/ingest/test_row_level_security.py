@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -14,11 +15,12 @@ from ingest_service.database import Database, begun
 from ingest_service.settings import IngestSettings
 from ingest_service.uploads.commit import JobRecorder
 from processor_service.database import opened
+from shared.connections.postgres import Pooler
 from shared.connections.tenancy import ALL_TENANTS, begin
 from tests.service.ingest.test_record_jobs import row as job_row
 from tests.support.ingest.api_keys import WAV_TYPE, bearer, guarded, new_key
 from tests.support.ingest.sounds import wav
-from tests.support.servers import SERVICE_PASSWORD
+from tests.support.servers import SERVICE_PASSWORD, as_role
 
 ACME, GLOBEX = "acme", "globex"
 
@@ -38,14 +40,23 @@ FILL = """
     edits AS (
         INSERT INTO transcript_edits (job_id, version, generation, text_generation, changes, bytes, edits)
         SELECT id, 1, 1, 1, 0, 2, '{}' FROM job),
+    texts AS (
+        INSERT INTO transcript_texts (job_id, number, tenant, config, body, segments, words)
+        SELECT id, 0, tenant, 'simple', '', '[]', '' FROM job),
     attempt AS (INSERT INTO webhook_attempts (event_id, task_id) SELECT event.id, task.id FROM event, task),
     upload AS (
         INSERT INTO uploads (id, tenant, expires_at) SELECT gen_random_uuid(), name, now() FROM tenant RETURNING id),
     test AS (INSERT INTO webhook_tests (id, tenant, url, host) SELECT gen_random_uuid(), name, '', '' FROM tenant),
+    endpoint AS (
+        INSERT INTO webhook_endpoints (id, tenant, url, host, events, contents, enabled, description)
+        SELECT gen_random_uuid(), name, '', '', '{}', 'thin', true, '' FROM tenant RETURNING id, tenant),
+    endpoint_secret AS (
+        INSERT INTO webhook_endpoint_secrets (endpoint_id, tenant, secret) SELECT id, tenant, 'x' FROM endpoint),
     direct AS (INSERT INTO direct_uploads (id, tenant) SELECT gen_random_uuid(), name FROM tenant),
     used AS (INSERT INTO tenant_usage (tenant, day, shard) SELECT name, usage_day(), 0 FROM tenant),
     quotas AS (INSERT INTO tenant_quotas (tenant) SELECT name FROM tenant),
     part AS (INSERT INTO upload_parts (upload_id, offset_bytes, bytes, lease_token) SELECT id, 0, 1, 0 FROM upload),
+    vocabulary AS (INSERT INTO vocabularies (tenant, content) SELECT name, '{}' FROM tenant),
     session AS (
         INSERT INTO sessions (id, tenant, key_id, digest, expires_at)
         SELECT 's' || id, tenant, id, digest, now() FROM key)
@@ -60,6 +71,7 @@ A_COLUMN = {
     "webhook_events": "body",
     "webhook_attempts": "status",
     "transcript_edits": "changes",
+    "transcript_texts": "number",
     "uploads": "filename",
     "upload_parts": "bytes",
     "direct_uploads": "created_at",
@@ -69,6 +81,9 @@ A_COLUMN = {
     "webhook_secrets": "expires_at",
     "sessions": "expires_at",
     "webhook_tests": "status",
+    "webhook_endpoints": "paused_reason",
+    "webhook_endpoint_secrets": "expires_at",
+    "vocabularies": "content",
 }
 TABLES = tuple(A_COLUMN)
 
@@ -109,6 +124,17 @@ async def test_every_table_has_row_level_security(database_url: str) -> None:
     finally:
         await connection.close()
     assert {row["relname"] for row in rows} == {"schema_migrations"}
+
+
+async def test_the_leader_is_visible_for_all_tenants_only(service: asyncpg.Connection) -> None:
+    """The table has no tenant: it belongs to the processors."""
+    insert = "INSERT INTO maintenance_leaders VALUES ('maintenance', 0, 'one', now())"
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        async with begun(service, ACME):
+            await service.execute(insert)
+    async with begun(service, ALL_TENANTS):
+        await service.execute(insert)
+    assert await count(service, "maintenance_leaders") == 0
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -184,14 +210,52 @@ async def test_uploads_of_several_tenants_share_a_commit(protected_url: str) -> 
             assert await count(connection, "jobs") == 0
 
 
-async def test_the_processor_sees_all_tenants_and_leaves_no_setting_behind(protected_url: str) -> None:
-    async with opened(protected_url, max_size=1, command_timeout_s=5) as pool:
+@pytest.mark.parametrize("pooler", ["session", "transaction"])
+async def test_the_processor_sees_all_tenants_and_leaves_no_setting_behind(protected_url: str, pooler: Pooler) -> None:
+    async with opened(protected_url, max_size=1, command_timeout_s=5, pooler=pooler) as pool:
         assert await count(pool, "jobs") == 2
         async with pool.acquire() as connection, connection.transaction():
             assert await count(connection, "tasks") == 2
         async with pool.acquire() as connection:
             said = await asyncpg.Connection.fetchval(connection._con, "SELECT current_setting('headrace.tenant', true)")
         assert not said
+
+
+@pytest.mark.parametrize("role", [ROLE, "headrace_processor"])
+async def test_a_statement_of_the_processor_needs_no_transaction(
+    database_url: str, protected_url: str, role: str
+) -> None:
+    """By its role, through any pooler; with another role by the session of a direct connection."""
+    await _make_processor_role(database_url)
+    pooler: Pooler = "none" if role == ROLE else "transaction"
+    url = protected_url if role == ROLE else as_role(database_url, f"{role}:{SERVICE_PASSWORD}")
+    async with opened(url, max_size=1, command_timeout_s=5, pooler=pooler) as pool, pool.acquire() as connection:
+        plain = partial(asyncpg.Connection.fetchval, connection._con)
+        assert await plain("SELECT count(*) FROM tasks") == 2
+        assert connection.sees_all_tenants
+
+
+async def test_the_role_of_the_ingest_sees_no_row_without_a_tenant(database_url: str, protected_url: str) -> None:
+    del protected_url  # its rows
+    await _make_processor_role(database_url, name="headrace_ingest")
+    connection = await asyncpg.connect(as_role(database_url, f"headrace_ingest:{SERVICE_PASSWORD}"))
+    try:
+        assert await count(connection, "jobs") == 0
+    finally:
+        await connection.close()
+
+
+async def _make_processor_role(owner_url: str, name: str = "headrace_processor") -> None:
+    """Roles belong to the server: another test may have made it."""
+    owner = await asyncpg.connect(owner_url)
+    try:
+        if not await owner.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", name):
+            await owner.execute(f"CREATE ROLE {name}")
+        await owner.execute(f"ALTER ROLE {name} LOGIN PASSWORD '{SERVICE_PASSWORD}'")
+        await owner.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}")
+        await owner.execute(f"GRANT USAGE ON SCHEMA public TO {name}")
+    finally:
+        await owner.close()
 
 
 async def test_the_queue_position_counts_the_jobs_of_all_tenants(settings: IngestSettings) -> None:

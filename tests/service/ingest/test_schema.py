@@ -16,6 +16,7 @@ from tests.support.ingest.api_keys import guarded
 from tests.support.ingest.serving import Ingest
 
 JOB = "/v1/jobs/{job_id}"
+ENDPOINTS = "/v1/webhooks/endpoints"
 LETTERS = "/v1/dead-letters"
 BOUNDS = {"pattern", "minLength", "maxLength", "minimum", "maximum"}
 
@@ -56,12 +57,18 @@ ANSWERS = [
     ),
     ("get", f"{JOB}/transcript/edits", "200", {"404": {"not_found"}, "410": {"job_erased"}}),
     ("get", f"{JOB}/transcript/edits/{{version}}", "200", {"404": {"edits_not_found"}, "410": {"job_erased"}}),
+    ("get", f"{JOB}/transcript/search", "200", {"400": {"invalid_parameter"}, "410": {"job_erased"}}),
+    ("get", "/v1/search", "200", {"400": {"invalid_parameter", "search_too_broad"}}),
     ("get", f"{JOB}/transcript/text", "200", {"410": {"job_erased"}, "429": {"too_many_renders"}}),
     ("get", LETTERS, "200", {"400": {"invalid_parameter"}}),
     ("get", f"{LETTERS}/counts", "200", {"400": {"invalid_parameter"}}),
     ("delete", LETTERS, "200", {"400": {"invalid_parameter"}}),
     ("get", "/v1/webhooks/attempts", "200", {"400": {"invalid_parameter"}}),
     ("get", "/v1/webhooks/tests/{test_id}", "200", {"404": {"not_found"}}),
+    ("post", ENDPOINTS, "201", {"400": {"invalid_option", "invalid_parameter"}, "429": {"quota_exceeded"}}),
+    ("patch", f"{ENDPOINTS}/{{endpoint_id}}", "200", {"400": {"invalid_option"}, "404": {"not_found"}}),
+    ("post", f"{ENDPOINTS}/{{endpoint_id}}/secret/rotate", "201", {"404": {"not_found"}, "409": {"too_many_secrets"}}),
+    ("post", f"{ENDPOINTS}/{{endpoint_id}}/test", "202", {"404": {"not_found"}, "429": {"quota_exceeded"}}),
     ("post", "/v1/webhooks/test", "202", {"400": {"invalid_option", "invalid_parameter"}, "429": {"quota_exceeded"}}),
     ("post", f"{LETTERS}/redrive", "200", {"400": {"invalid_parameter"}}),
     (
@@ -203,9 +210,11 @@ async def test_each_format_of_a_transcript_has_an_example(ingest: Ingest) -> Non
         ("text/plain", "string"),
         ("text/vtt", "string"),
         ("text/tab-separated-values", "string"),
+        ("text/markdown", "string"),
+        ("text/html", "string"),
     }
     examples = {name for content in contents.values() for name in content["examples"]}
-    assert examples == {"txt", "srt", "vtt", "tsv", "rttm"}
+    assert examples == {"txt", "srt", "vtt", "tsv", "lrc", "md", "html", "textgrid", "rttm", "chapters", "ffmetadata"}
     (wanted,) = [parameter for parameter in found["parameters"] if parameter["name"] == "format"]
     assert set(wanted["schema"]["enum"]) == examples
     limits = {one["name"]: str(one["schema"]) for one in found["parameters"] if one["name"].startswith("max_")}

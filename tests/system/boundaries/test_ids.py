@@ -6,7 +6,7 @@ from uuid import RFC_4122, UUID
 
 import pytest
 
-from shared.ids import POOL_BYTES, new_id, new_token
+from shared.ids import POOL_BYTES, jobs_of, new_id, new_task_id, new_token
 
 MANY = POOL_BYTES // 10 * 3  # more than one pool of random bytes yields
 
@@ -41,3 +41,16 @@ def test_a_forked_child_generates_tokens_that_differ_from_its_parents() -> None:
     assert os.read(reading, 64).decode() != new_token(16)
     os.close(reading)
     os.close(writing)
+
+
+def test_the_id_of_a_task_shows_which_jobs_it_can_belong_to() -> None:
+    jobs = [UUID(int=(number << 80) + 5) for number in (7, 9)]
+    tasks = [new_task_id(job) for job in jobs]
+    assert jobs_of(tasks[:1]) == (UUID(int=7 << 80), UUID(int=(8 << 80) - 1))
+    assert jobs_of(tasks) == (UUID(int=7 << 80), UUID(int=(10 << 80) - 1))
+    assert {task.version for task in tasks} == {8}
+
+
+def test_a_task_of_a_former_version_can_belong_to_any_job() -> None:
+    low, high = jobs_of([new_id()])
+    assert (low.int, high.int) == (0, (1 << 128) - 1)

@@ -34,14 +34,17 @@ GUARDED = {
     "processor_service/audio/flac.py FlacWriter.__init__ SoundFile",
     "processor_service/stages/work.py Work.put put",
     "processor_service/stages/work.py Work.local_file download",
+    "processor_service/stages/voice_samples.py Sampler._decoded download",
 }
-# Callers of the blob store that write no derived bytes.
+# Callers of the blob store that write no derived bytes, or few: a transcript again, with a summary of bounded length.
 SOURCES = {
     "ingest_service/tus/parts.py PartReceiver._store_parts put",
     "ingest_service/uploads/receive.py store_audio put",
     "ingest_service/uploads/receive.py store_small_audio put_small",
     "ingest_service/uploads/presigned_uploads.py DirectSubmitter._copy copy",
     "processor_service/sources/fetch_source.py _Fetch._store put",
+    "processor_service/stages/summarize.py Summarizer.summarize put",
+    "processor_service/stages/summarize.py Summarizer._asked.save put",
 }
 BUCKET = "a bucket has no disk of ours; BlobStore.put calls it"
 COMMAND = "a command of the operator, or the start of a processor: no client causes it"
@@ -49,6 +52,7 @@ SCRIPTED = "the transcriber for tests"
 EXEMPT = {
     "shared/blobs/bucket.py put_into_bucket put_async": BUCKET,
     "shared/blobs/bucket.py put_into_bucket open_writer_async": BUCKET,
+    "processor_service/results/put_result.py _into_bucket put_async": "a bucket of a client",
     "shared/blobs/local_files.py _create_partial open": "BlobStore.put_small asks before it calls this",
     "shared/telemetry/metric_registry.py MetricRegistry.share open": "one file a process, of a fixed size",
     "shared/telemetry/metric_registry.py MetricRegistry.share truncate": "as above",
@@ -66,8 +70,10 @@ EXEMPT = {
     "processor_service/transcribers/scripted.py Scripted._record_call open": SCRIPTED,
     "processor_service/transcribers/scripted.py _fill_disk NamedTemporaryFile": SCRIPTED,
 }
-# Requests to a compute child carry the limits of what they may write only if they are made by Work.ask.
+# Requests to a compute child carry the limits of what they may write if they are made by Work.ask, or here.
 ASKS = {
+    "processor_service/stages/voice_samples.py Sampler._decoded self.slot.ask",  # the budget of the sample's source
+    "processor_service/stages/voice_samples.py Sampler._embed self.slot.ask",  # may write nothing
     "processor_service/stages/work.py Work.ask self.slot.ask",
     "processor_service/compute/pool.py Slot.ask self.child.ask",
     "processor_service/compute/child_process.py ComputeChild.start child.ask",  # Warm may write nothing
