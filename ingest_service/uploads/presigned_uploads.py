@@ -15,7 +15,7 @@ import msgspec
 from ingest_service.database import Database
 from ingest_service.errors import CommitUnknownError, RefusedError
 from ingest_service.quotas.quotas import QuotaGate
-from ingest_service.request_record import committing
+from ingest_service.request_record import Committing
 from ingest_service.uploads.body import too_large
 from ingest_service.uploads.commit import AlsoCommit, commit_job
 from ingest_service.uploads.job_row import JobRow, fingerprint, job_row
@@ -26,7 +26,7 @@ from shared.blobs.blob_facts import BlobLook
 from shared.blobs.blob_keys import DIRECT_KEPT_S
 from shared.blobs.blob_store import BlobStore
 from shared.failpoints import failpoint
-from shared.ids import new_id, parse_id
+from shared.ids import parse_id
 from shared.media.sniff_container import HEAD_BYTES
 from shared.queue.dispatch import Dispatch
 from shared.schemas.api import DirectUpload
@@ -100,7 +100,7 @@ class DirectUploads(msgspec.Struct, frozen=True, kw_only=True):
     async def create(self, tenant: str) -> DirectUpload:
         """Create one. RefusedError `no_direct_uploads`, LimitError, OutageError or BlobStoreError."""
         await self.quotas.precheck(tenant, 0)
-        upload_id = new_id()
+        upload_id = self.blobs.new_id()
         expires_at = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=URL_EXPIRES_S)  # the clock that signs the URL
         put = await self.blobs.upload_url(blob_keys.direct(upload_id), expires_s=URL_EXPIRES_S)
         if put is None or not self.are_wanted:
@@ -145,7 +145,7 @@ class DirectSubmitter:
         try:
             row = await self._row_of_copy(tenant, job)
             claiming = partial(claim, tenant=tenant, upload_id=job.upload_id, job_id=job.job_id)
-            with committing():
+            with Committing():
                 first_task = await commit_job(
                     self._database, self._quotas, row, job.fingerprint, also=also, claim=claiming
                 )
@@ -167,7 +167,8 @@ class DirectSubmitter:
             detail = "The upload has no bytes yet. PUT them to its URL, then submit it again."
             raise RefusedError("upload_not_there", detail) from None
         container = _container(look)
-        return job_row(tenant, job.job_id, job.options, container=container, source_bytes=look.size, source_sha256=None)
+        queue = await self._quotas.queue_of(tenant, job.options)
+        return job_row(tenant, job.job_id, job.options, container=container, source_bytes=look.size, queue=queue)
 
     async def _copy(self, tenant: str, job: DirectJob) -> BlobLook:
         """Copy the upload, if its size is allowed, and look at the copy."""

@@ -1,21 +1,29 @@
 """Deletes orphans: blobs of jobs that were never committed or are erased, chunks of ended jobs, parts of dead uploads.
 
-A process that is killed between storing and committing leaves orphans. Each collector walks through its part of the
-store once a run, page by page, and skips young blobs: their commit may be in progress.
+A process that is killed between storing and committing leaves orphans. Each collector looks at its part of the store a
+few pages a run (`scan_store.py`), and skips young blobs: their commit may be in progress. An orphan is deleted at the
+latest when the second pass after its creation ends.
 """
 
-import asyncio
-import datetime as dt
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from uuid import UUID
 
 import asyncpg
 
-from processor_service.maintenance.failed_chunks import ChunkBounds, KeptChunks, beyond_bounds, forget_chunks
+from processor_service.maintenance.failed_chunks import (
+    ChunkBounds,
+    KeptChunks,
+    beyond_bounds,
+    decode_kept,
+    encode_kept,
+    forget_chunks,
+)
+from processor_service.maintenance.scan_store import AGO, Pass, StoreScan
 from shared.blobs import blob_keys
 from shared.blobs.blob_facts import BlobFacts
 from shared.blobs.blob_store import BlobStore
+from shared.blobs.local_files import is_partial
 from shared.telemetry.logs import Log
 
 log = Log(__name__)
@@ -23,8 +31,7 @@ log = Log(__name__)
 BATCH = 5000
 DEFAULT_BOUNDS = ChunkBounds()
 MARGIN_S = 3600.0  # for a bucket's clock that is behind, and for a job in creation
-
-AGO = "SELECT now() - make_interval(secs => $1)"
+DIRECT_AGE_S = blob_keys.DIRECT_KEPT_S + MARGIN_S
 
 FORGET = """
 DELETE FROM direct_uploads WHERE id IN (
@@ -33,11 +40,14 @@ DELETE FROM direct_uploads WHERE id IN (
 """
 
 # A job needs the chunks of one generation. A FAILED job keeps them while a redrive can continue with them.
+# Redacted audio replaces the source when the job is COMPLETED.
 WANTED = """
 SELECT id, completed_at, status = 'FAILED' AS has_failed, CASE
     WHEN status IN ('QUEUED', 'PROCESSING') OR status = 'FAILED' AND chunk_count > 0 AND audio_erased_at IS NULL
         AND EXISTS (SELECT 1 FROM tasks t WHERE t.job_id = jobs.id AND t.state = 'dead' AND t.dismissed_at IS NULL)
-    THEN coalesce(chunk_generation, generation) END AS chunks_of
+    THEN coalesce(chunk_generation, generation) END AS chunks_of,
+    status = 'COMPLETED' AND coalesce(options ->> 'redact_audio', 'none') <> 'none'
+        AND coalesce(options ->> 'redact_keep_original', 'false') = 'false' AS is_replaced
 FROM jobs WHERE id = ANY($1::uuid[]) AND blobs_erased_at IS NULL
 """
 
@@ -65,43 +75,42 @@ WHERE u.lease_token = blob.token OR EXISTS (
 Unwanted = Callable[[Sequence[BlobFacts]], Awaitable[Sequence[str]]]  # which of these blobs to delete
 
 
-async def _collect(blobs: BlobStore, prefix: str, before: dt.datetime, unwanted_of: Unwanted) -> int:
-    """Delete the unwanted blobs under a prefix that are older than `before`. Return their number."""
+async def _collect(blobs: BlobStore, scan: StoreScan, current: Pass, unwanted_of: Unwanted) -> int:
+    """Delete the unwanted blobs of the next pages, and the partial files of killed processes. Return their number."""
     collected = 0
-    async for page in blobs.walk(prefix):
-        if unwanted := await unwanted_of([blob for blob in page if blob.modified_at < before]):
+    async for page in scan.pages(current):
+        partial_files = [blob.key for blob in page if is_partial(blob.key)]
+        whole = [blob for blob in page if not is_partial(blob.key)]
+        if unwanted := [*partial_files, *await unwanted_of(whole)]:
             await blobs.delete_keys(unwanted)
             collected += len(unwanted)
     return collected
 
 
 class OrphanCollector:
-    """Deletes orphans of jobs older than `older_than_s`, and chunks of failed jobs beyond the bounds."""
+    """Deletes orphans of jobs, and chunks of failed jobs beyond the bounds. `scan`: of ALL_JOBS."""
 
     def __init__(
-        self,
-        pool: asyncpg.Pool,
-        blobs: BlobStore,
-        *,
-        older_than_s: float,
-        failed: ChunkBounds = DEFAULT_BOUNDS,
+        self, pool: asyncpg.Pool, blobs: BlobStore, scan: StoreScan, *, failed: ChunkBounds = DEFAULT_BOUNDS
     ) -> None:
         self._pool = pool
         self._blobs = blobs
-        self._older_than_s = older_than_s
+        self._scan = scan
         self._failed = failed
 
     async def __call__(self, connection: asyncpg.Connection) -> None:
-        """Walk through the store once."""
-        before = await connection.fetchval(AGO, self._older_than_s)
-        swept = await asyncio.to_thread(self._blobs.sweep_partial, before=before)
-        kept: dict[UUID, KeptChunks] = {}
-        orphans = await _collect(self._blobs, blob_keys.ALL_JOBS, before, partial(self._unwanted, connection, kept))
+        """Look at the next pages."""
+        if (current := await self._scan.current(connection)) is None:
+            return
+        kept = decode_kept(current.kept)
+        orphans = await _collect(self._blobs, self._scan, current, partial(self._unwanted, connection, kept))
         since = await connection.fetchval(AGO, self._failed.kept_s)
         beyond = beyond_bounds(kept.values(), since=since, most_bytes=self._failed.most_bytes)
         await forget_chunks(self._pool, self._blobs, beyond)
-        if swept or orphans:
-            log.info("orphans_collected", blobs=orphans, partial_uploads=swept)
+        current.kept = encode_kept(one for one in kept.values() if one.job_id not in beyond)
+        await self._scan.keep(connection, current)
+        if orphans:
+            log.info("orphans_collected", blobs=orphans)
 
     async def _unwanted(
         self, connection: asyncpg.Connection, kept: dict[UUID, KeptChunks], blobs: Sequence[BlobFacts]
@@ -114,7 +123,11 @@ class OrphanCollector:
         for blob in blobs:
             job_id, generation = blob_keys.job_of(blob.key), blob_keys.chunk_generation_of(blob.key)
             job = jobs.get(job_id)
-            if job_id in unowned or (job and generation is not None and generation != job["chunks_of"]):
+            if (
+                job_id in unowned
+                or (job and generation is not None and generation != job["chunks_of"])
+                or (job and job["is_replaced"] and blob.key == blob_keys.source(job["id"]))
+            ):
                 unwanted.append(blob.key)
             elif job and generation is not None and job["has_failed"]:
                 before = kept[job["id"]].bytes if job["id"] in kept else 0
@@ -134,20 +147,22 @@ class OrphanCollector:
 
 
 class PartCollector:
-    """Deletes parts of resumable uploads, older than `older_than_s`, that are not recorded.
+    """Deletes parts of resumable uploads that are not recorded. `scan`: of ALL_UPLOADS.
 
     Only the last process that held the upload may still record a part.
     """
 
-    def __init__(self, blobs: BlobStore, *, older_than_s: float) -> None:
+    def __init__(self, blobs: BlobStore, scan: StoreScan) -> None:
         self._blobs = blobs
-        self._older_than_s = older_than_s
+        self._scan = scan
 
     async def __call__(self, connection: asyncpg.Connection) -> None:
-        """Walk through the store once."""
-        before = await connection.fetchval(AGO, self._older_than_s)
-        if collected := await _collect(self._blobs, blob_keys.ALL_UPLOADS, before, partial(_unwanted, connection)):
-            log.info("upload_parts_collected", blobs=collected)
+        """Look at the next pages."""
+        if current := await self._scan.current(connection):
+            collected = await _collect(self._blobs, self._scan, current, partial(_unwanted, connection))
+            await self._scan.keep(connection, current)
+            if collected:
+                log.info("upload_parts_collected", blobs=collected)
 
 
 async def _unwanted(connection: asyncpg.Connection, blobs: Sequence[BlobFacts]) -> list[str]:
@@ -162,19 +177,21 @@ async def _all(blobs: Sequence[BlobFacts]) -> Sequence[str]:
 
 
 class DirectCollector:
-    """Deletes direct uploads to the bucket that are older than `older_than_s`.
+    """Deletes old direct uploads to the bucket. `scan`: of ALL_DIRECT.
 
-    Age alone decides: a row precedes every upload, and no job can be made of such an old one.
+    Age alone decides: a row precedes every upload, and no job can be made of one older than DIRECT_AGE_S.
     """
 
-    def __init__(self, blobs: BlobStore, *, older_than_s: float = blob_keys.DIRECT_KEPT_S + MARGIN_S) -> None:
+    def __init__(self, blobs: BlobStore, scan: StoreScan, *, older_than_s: float = DIRECT_AGE_S) -> None:
         self._blobs = blobs
+        self._scan = scan
         self._older_than_s = older_than_s
 
     async def __call__(self, connection: asyncpg.Connection) -> None:
-        """Walk through the store once."""
-        before = await connection.fetchval(AGO, self._older_than_s)
-        collected = await _collect(self._blobs, blob_keys.ALL_DIRECT, before, _all)
+        """Look at the next pages, and forget old rows."""
         await connection.execute(FORGET, self._older_than_s, BATCH)
-        if collected:
-            log.info("direct_uploads_collected", blobs=collected)
+        if current := await self._scan.current(connection):
+            collected = await _collect(self._blobs, self._scan, current, _all)
+            await self._scan.keep(connection, current)
+            if collected:
+                log.info("direct_uploads_collected", blobs=collected)

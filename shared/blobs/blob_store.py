@@ -6,13 +6,14 @@ Everything streams. A put that does not finish leaves nothing behind; a blob is 
 import asyncio
 import contextlib
 import datetime as dt
-import re
 from collections.abc import AsyncIterable, AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
+from uuid import UUID
 
 import obstore
 from obstore.exceptions import BaseError
@@ -21,16 +22,19 @@ from obstore.store import AzureStore, GCSStore, LocalStore, ObjectStore, S3Store
 from shared.blobs.blob_errors import MISSING, BlobNotFoundError, BlobStoreError, says_no_bucket, wrapped
 from shared.blobs.blob_facts import BlobFacts, BlobLook, BlobVersion, SignedPut
 from shared.blobs.bucket import open_bucket, put_into_bucket
-from shared.blobs.local_files import sync, write_whole
+from shared.blobs.local_files import files_in_order, remove, sync, write_whole
 from shared.disk_reserve import DiskReserve, free_disk_bytes, require_room
+from shared.ids import PLAIN, SPREADING, new_id
 from shared.secret import Secret
 
 READ_BYTES = 1 << 20
 DOWNLOAD_BYTES = 8 << 20  # larger than pieces for clients, which a slow client would hold in memory
 PART_BYTES = 8 << 20
+LIST_PAGE = 1000  # keys; a request to S3 lists at most so many
+DELETES_AT_ONCE = 20  # requests for single keys, where a bucket has no request for many
 PARTS_IN_FLIGHT = 1  # bounds memory per upload to about two parts
 SYNCERS = 16  # threads that wait for the disk, which merges concurrent syncs
-PARTIAL = re.compile(r"#\d+$")  # the name that obstore gives a local file until it is complete
+REMOVERS = 4
 SIGNING = (S3Store, GCSStore, AzureStore)
 AZURE_PUT = {"x-ms-blob-type": "BlockBlob"}  # a signature cannot replace this header
 COPY_TIMEOUT_S = 300.0  # a server may take a minute to copy gigabytes inside the bucket
@@ -55,6 +59,8 @@ class BlobStore:
         `min_free_bytes`: a write that would leave less on a local disk raises BlobStoreFullError.
         """
         parts = urlsplit(storage_url)
+        self.spreads = False  # whether new jobs and uploads get spreading keys
+        self.key_prefix = "" if parts.scheme in {"file", "memory"} else f"{unquote(parts.path).strip('/')}/".lstrip("/")
         self._root = Path(unquote(parts.path)) if parts.scheme == "file" else None
         try:
             self._store: ObjectStore = (
@@ -67,7 +73,12 @@ class BlobStore:
         self._copying = partial(open_bucket, storage_url, timeout_s=max(timeout_s, COPY_TIMEOUT_S), retry_s=retry_s)
         self._min_free_bytes = min_free_bytes
         self._reserve = DiskReserve(self._root, min_free_bytes) if self._root else None
+        self._removers = ThreadPoolExecutor(REMOVERS, "remove") if self._root else None
         self._syncers = ThreadPoolExecutor(SYNCERS, "fsync") if fsync and self._root else None
+
+    def new_id(self) -> UUID:
+        """Return a new id of a job or an upload, whose blobs will be stored here."""
+        return new_id(SPREADING if self.spreads else PLAIN)
 
     async def put(self, key: str, data: bytes | Path | AsyncIterable[bytes]) -> None:
         """Store bytes, a file or a stream in constant memory. If the stream raises, nothing is stored."""
@@ -183,14 +194,11 @@ class BlobStore:
         # With a longer timeout: the request is answered when the copy is complete.
         store = self._copying() if isinstance(self._store, SIGNING) else self._store
         if self._reserve is not None:
-            await self._require_copy(key)
+            size = await self.size(key)
+            with self._wrapping():
+                await self._require_room(size)
         with self._wrapping():
             await obstore.copy_async(store, key, new_key)
-
-    async def _require_copy(self, key: str) -> None:
-        size = await self.size(key)
-        with self._wrapping():
-            await self._require_room(size)
 
     async def download_url(self, key: str, *, expires_s: float) -> str | None:
         """Return a presigned URL to download the blob, or None for a local folder. Sends no request."""
@@ -215,49 +223,60 @@ class BlobStore:
         """Return the free bytes of the local disk, or None for a bucket. Raise BlobStoreError when unknown."""
         if self._root is None:
             return None
-        try:
+        with self._wrapping():
             return free_disk_bytes(self._root)
-        except OSError as error:
-            raise wrapped(error) from error
 
     async def delete(self, prefix: str) -> None:
         """Delete every blob under a prefix; a missing one is not an error."""
         with self._wrapping():
-            async for page in obstore.list(self._store, prefix):
+            async for page in obstore.list(self._store, prefix, chunk_size=LIST_PAGE):
                 await self._delete([meta["path"] for meta in page])
 
     async def delete_keys(self, keys: Sequence[str]) -> None:
-        """Delete single blobs; a missing one is not an error."""
+        """Delete single blobs; a missing one is not an error. S3 gets one request for 1,000 keys."""
         with self._wrapping():
             await self._delete(keys)
 
     async def _delete(self, keys: Sequence[str]) -> None:
+        if self._root is not None:
+            await asyncio.get_running_loop().run_in_executor(self._removers, remove, self._root, keys)
+            return
         try:
             await obstore.delete_async(self._store, keys)
         except MISSING as error:  # in some stores this error leaves other keys undeleted
             if says_no_bucket(error):
                 raise
-            for key in keys:
-                with contextlib.suppress(*MISSING):
-                    await obstore.delete_async(self._store, key)
+            for start in range(0, len(keys), DELETES_AT_ONCE):
+                await asyncio.gather(*map(self._delete_one, keys[start : start + DELETES_AT_ONCE]))
+
+    async def _delete_one(self, key: str) -> None:
+        with contextlib.suppress(*MISSING):
+            await obstore.delete_async(self._store, key)
 
     async def walk(self, prefix: str) -> AsyncIterator[list[BlobFacts]]:
         """List all blobs under a prefix, in pages, in no defined order."""
         with self._wrapping():
-            async for page in obstore.list(self._store, prefix):
-                yield [BlobFacts(meta["path"], meta["last_modified"], meta["size"]) for meta in page]
+            async for page in obstore.list(self._store, prefix, chunk_size=LIST_PAGE):
+                yield _facts(page)
 
-    def sweep_partial(self, *, before: dt.datetime) -> int:
-        """Delete partial files of killed processes from a local folder and return how many. No-op for a bucket."""
-        if self._root is None:
-            return 0
-        swept = 0
-        for path in self._root.rglob("*#*"):
-            with contextlib.suppress(FileNotFoundError):
-                if PARTIAL.search(path.name) and path.stat().st_mtime < before.timestamp():
-                    path.unlink()
-                    swept += 1
-        return swept
+    async def scan(self, prefix: str, after: str = "") -> AsyncIterator[list[BlobFacts]]:
+        """List the blobs under a prefix by key, in pages, from the first key after `after`.
+
+        A local folder also lists partial files, see `is_partial`. Azure lists from the start and skips.
+        """
+        with self._wrapping():
+            if self._root is not None:
+                files = files_in_order(self._root, f"{prefix}/", after)
+                while page := await asyncio.to_thread(lambda: list(islice(files, LIST_PAGE))):
+                    yield page
+                return
+            async for found in obstore.list(self._store, prefix, offset=after or None, chunk_size=LIST_PAGE):
+                yield _facts(found)
+
+    async def folders(self) -> list[str]:
+        """Return the folders at the root of the store."""
+        with self._wrapping():
+            return list((await obstore.list_with_delimiter_async(self._store))["common_prefixes"])
 
     async def check(self) -> None:
         """Raise BlobStoreError unless the store answers."""
@@ -274,3 +293,7 @@ class BlobStore:
             yield
         except (BaseError, OSError) as error:
             raise wrapped(error) from (error if self._root else None)
+
+
+def _facts(page: Sequence["obstore.ObjectMeta"]) -> list[BlobFacts]:
+    return [BlobFacts(meta["path"], meta["last_modified"], meta["size"]) for meta in page]

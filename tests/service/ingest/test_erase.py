@@ -27,7 +27,8 @@ async def test_blobs_and_metadata_are_deleted_and_a_tombstone_stays(ingest: Inge
     await records.complete(ingest, job_id)
     job = await records.job_row(ingest, job_id)
     await ingest.blobs.put(blob_keys.transcript(job["id"], 1), b"{}")
-    await ingest.sql("UPDATE jobs SET filename = 'ada.wav', error_message = 'words'")
+    warnings = '[{"code":"known_speaker_skipped","message":"The known speaker Ada was not compared."}]'
+    await ingest.sql("UPDATE jobs SET filename = 'ada.wav', error_message = 'words', warnings = $1", warnings)
 
     assert await ingest.delete(f"/v1/jobs/{job_id}") == 204
 
@@ -35,7 +36,7 @@ async def test_blobs_and_metadata_are_deleted_and_a_tombstone_stays(ingest: Inge
     erased = await records.job_row(ingest, job_id)
     assert (erased["status"], erased["erased_at"] is not None, erased["blobs_erased_at"]) == ("COMPLETED", True, None)
     assert (erased["metadata"], erased["filename"], erased["error_message"]) == (None, None, None)
-    assert msgspec.json.decode(erased["options"]) == {"language": "en"}
+    assert (msgspec.json.decode(erased["options"]), erased["warnings"]) == ({"language": "en"}, "[]")
     kept = ("id", "tenant", "generation", "webhook_url", "source_sha256", "source_bytes", "completed_at")
     assert [erased[name] for name in kept] == [job[name] for name in kept]
 

@@ -12,13 +12,14 @@ import pytest
 from processor_service.maintenance.erase import Eraser, Retention
 from processor_service.maintenance.failed_chunks import ChunkBounds, KeptChunks, beyond_bounds
 from processor_service.maintenance.loop import run_locked
-from processor_service.maintenance.storage import OrphanCollector
+from processor_service.maintenance.scan_store import StoreScan
+from processor_service.maintenance.storage import DEFAULT_BOUNDS, OrphanCollector
 from processor_service.tasks.outcomes import Delivered, DeliveryAttempt, NotDelivered
 from processor_service.tasks.retry import RetryPolicy
 from processor_service.tasks.settle import settle
 from shared.blobs import blob_keys
 from shared.blobs.blob_store import BlobStore
-from shared.ids import new_id
+from shared.ids import SPREADING, new_id
 from shared.schemas.failures import Failure, FailureCode
 from tests.service.processor.conftest import INSERT_JOB, Claim, Submit, job_row
 
@@ -29,13 +30,18 @@ OPTIONS = '{"prompt":"Ada","language":"en"}'
 METADATA = '"\\u0000"'  # valid in JSON, invalid in jsonb
 END_JOB = """
 UPDATE jobs SET status = $2, completed_at = now() - make_interval(secs => $3), filename = 'a', options = $4,
-    metadata = $5
+    metadata = $5, chunk_count = 1, chunk_generation = 1
 WHERE id = $1
 """
 
 DEAD_CHUNK = "INSERT INTO tasks (id, job_id, kind, state) VALUES ($1, $2, 'chunk', 'dead')"
 
 Files = set[str]
+
+
+def _orphans(database: asyncpg.Pool, blobs: BlobStore, failed: ChunkBounds = DEFAULT_BOUNDS) -> OrphanCollector:
+    scan = StoreScan(blobs, blob_keys.ALL_JOBS, older_than_s=HOUR_S)
+    return OrphanCollector(database, blobs, scan, failed=failed)
 
 
 @pytest.fixture
@@ -131,12 +137,12 @@ async def test_orphans_are_collected_when_they_are_old(
     await blobs.put("other/blob", b"x")
     before = _files(storage_url)
 
-    await run_locked(database, "orphans", OrphanCollector(database, blobs, older_than_s=HOUR_S))
+    await run_locked(database, "orphans", _orphans(database, blobs))
     assert _files(storage_url) == before
 
     await database.execute("SELECT 1")
     _make_old(storage_url)
-    await run_locked(database, "orphans", OrphanCollector(database, blobs, older_than_s=HOUR_S))
+    await run_locked(database, "orphans", _orphans(database, blobs))
 
     assert before - _files(storage_url) == {blob_keys.source(unrecorded), blob_keys.chunk_audio(completed, 1, 0)}
     assert blob_keys.chunk_audio(failed, 1, 0) in _files(storage_url)
@@ -152,23 +158,30 @@ async def test_a_commit_after_the_collection_of_its_audio_fails(
     _make_old(storage_url)
     async with database.acquire() as connection, connection.transaction():
         await connection.execute(INSERT_JOB, committing, None)
-        await run_locked(database, "orphans", OrphanCollector(database, blobs, older_than_s=HOUR_S))
+        await run_locked(database, "orphans", _orphans(database, blobs))
 
     assert _files(storage_url) == {blob_keys.source(committing)}
     with pytest.raises(asyncpg.UniqueViolationError):
         await database.execute(INSERT_JOB, frozen, None)
 
 
-async def test_partial_uploads_of_a_killed_process_are_swept(blobs: BlobStore, storage_url: str) -> None:
-    folder = Path(urlsplit(storage_url).path) / "jobs" / str(new_id())
-    folder.mkdir(parents=True)
-    (folder / "source#1").write_bytes(b"half")
-    (folder / "whole#no").write_bytes(b"whole")
+async def test_partial_uploads_of_a_killed_process_are_deleted(
+    database: asyncpg.Pool, submit: Submit, blobs: BlobStore, storage_url: str
+) -> None:
+    job_id = await _job(database, submit, blobs, "PROCESSING", 0)
+    before = _files(storage_url)
+    root = Path(urlsplit(storage_url).path)
+    for key in (blob_keys.source(job_id), blob_keys.source(new_id(SPREADING))):
+        (root / key).parent.mkdir(parents=True, exist_ok=True)
+        (root / f"{key}#1").write_bytes(b"half")
+    (root / f"{blob_keys.job(job_id)}/whole#no").write_bytes(b"whole")
 
-    now = dt.datetime.now(dt.UTC)
-    assert blobs.sweep_partial(before=now - dt.timedelta(hours=1)) == 0
-    assert blobs.sweep_partial(before=now + dt.timedelta(hours=1)) == 1
-    assert [path.name for path in folder.iterdir()] == ["whole#no"]
+    await run_locked(database, "orphans", _orphans(database, blobs))
+    assert len(_files(storage_url) - before) == 3
+
+    _make_old(storage_url)
+    await run_locked(database, "orphans", _orphans(database, blobs))
+    assert _files(storage_url) - before == {f"{blob_keys.job(job_id)}/whole#no"}
 
 
 HOOK = "http://client.example/hook?token=secret"
@@ -267,7 +280,7 @@ async def test_chunks_that_no_redrive_can_use_are_collected(
     await database.execute(NO_REDRIVE[reason], job_id)
     _make_old(storage_url)
 
-    await run_locked(database, "orphans", OrphanCollector(database, blobs, older_than_s=HOUR_S))
+    await run_locked(database, "orphans", _orphans(database, blobs))
 
     assert _files(storage_url) == {blob_keys.source(job_id), *_results(job_id)}
 
@@ -279,7 +292,7 @@ async def test_chunks_of_failed_jobs_are_kept_for_a_time(
     _make_old(storage_url)
     bounds = ChunkBounds(kept_s=HOUR_S)
 
-    await run_locked(database, "orphans", OrphanCollector(database, blobs, older_than_s=HOUR_S, failed=bounds))
+    await run_locked(database, "orphans", _orphans(database, blobs, bounds))
 
     chunks = {key for key in _files(storage_url) if "/chunks/" in key}
     assert chunks == {blob_keys.chunk_audio(young, 1, 0)}
@@ -295,7 +308,7 @@ async def test_chunks_of_failed_jobs_are_kept_up_to_a_size(
         await blobs.put(blob_keys.chunk_denoised(job_id, 1, 0), b"x" * 9)
     _make_old(storage_url)
 
-    collector = OrphanCollector(database, blobs, older_than_s=HOUR_S, failed=ChunkBounds(most_bytes=20))
+    collector = _orphans(database, blobs, ChunkBounds(most_bytes=20))
     await run_locked(database, "orphans", collector)
 
     chunks = {blob_keys.job_of(key) for key in _files(storage_url) if "/chunks/" in key}

@@ -9,6 +9,7 @@ import pytest
 
 from processor_service.maintenance.expire import UploadExpirer
 from processor_service.maintenance.loop import run_locked
+from processor_service.maintenance.scan_store import StoreScan
 from processor_service.maintenance.storage import OrphanCollector, PartCollector
 from shared.blobs import blob_keys
 from shared.blobs.blob_store import BlobStore
@@ -103,18 +104,29 @@ async def test_unrecorded_parts_are_collected(database: asyncpg.Pool, blobs: Blo
     for key in (on_its_way, fenced, of_nobody, "uploads/strange", "uploads/x/1-y"):
         await blobs.put(key, b"x")
 
-    await run_locked(database, "upload_parts", PartCollector(blobs, older_than_s=HOUR_S))
+    await run_locked(
+        database, "upload_parts", PartCollector(blobs, StoreScan(blobs, blob_keys.ALL_UPLOADS, older_than_s=HOUR_S))
+    )
     assert await blobs.get(fenced) == b"x"  # too young
 
-    await run_locked(database, "upload_parts", PartCollector(blobs, older_than_s=-1))
+    await run_locked(
+        database, "upload_parts", PartCollector(blobs, StoreScan(blobs, blob_keys.ALL_UPLOADS, older_than_s=-1))
+    )
     assert files(storage_url) == {blob_keys.upload_part(living, 0, 2), on_its_way, "uploads/strange", "uploads/x/1-y"}
 
 
 async def test_the_orphan_collector_skips_uploads(database: asyncpg.Pool, blobs: BlobStore, storage_url: str) -> None:
     living = await upload(database, blobs)
-    await run_locked(database, "orphans", OrphanCollector(database, blobs, older_than_s=-1))
+    await run_locked(
+        database, "orphans", OrphanCollector(database, blobs, StoreScan(blobs, blob_keys.ALL_JOBS, older_than_s=-1))
+    )
     assert owners(storage_url) == {str(living)}
 
 
 async def test_an_empty_store_has_nothing_to_collect(database: asyncpg.Pool, blobs: BlobStore) -> None:
-    assert await run_locked(database, "upload_parts", PartCollector(blobs, older_than_s=-1)) == []
+    assert (
+        await run_locked(
+            database, "upload_parts", PartCollector(blobs, StoreScan(blobs, blob_keys.ALL_UPLOADS, older_than_s=-1))
+        )
+        == []
+    )

@@ -15,7 +15,8 @@ import pytest_asyncio
 
 from ingest_service.settings import IngestSettings
 from processor_service.maintenance.loop import run_locked
-from processor_service.maintenance.storage import DirectCollector, OrphanCollector
+from processor_service.maintenance.scan_store import StoreScan
+from processor_service.maintenance.storage import DIRECT_AGE_S, DirectCollector, OrphanCollector
 from shared import failpoints
 from shared.blobs import blob_keys
 from shared.secret import Secret
@@ -110,7 +111,7 @@ async def test_a_presigned_upload_becomes_a_job(ingest: Ingest, s3: Store) -> No
     assert tuple(task) == (UUID(job_id), "prepare", "dispatched", 1)
     _, job = await ingest.get(accepted["links"]["self"])
     assert (job["audio"]["bytes"], job["audio"]["format"], job["audio"]["sha256"]) == (len(SOUND), "wav", None)
-    assert await blobs(s3) == [f"jobs/{job_id}/source"]
+    assert await blobs(s3) == [blob_keys.source(UUID(job_id))]
     async with ingest.client.get(ingest.url + accepted["links"]["audio"]) as answer:
         assert (answer.status, await answer.read()) == (200, SOUND)
 
@@ -143,8 +144,8 @@ async def test_azure_needs_its_header(settings: IngestSettings, azure: Store) ->
         assert upload["headers"] == {"x-ms-blob-type": "BlockBlob"}
         assert await put(upload, SOUND) == 201
         status, accepted = await submit(ingest, upload)
-        assert (status, await azure.contents()) == (202, [f"jobs/{accepted['job_id']}/source"])
-        assert await ingest.blobs.get(f"jobs/{accepted['job_id']}/source") == SOUND
+        assert (status, await azure.contents()) == (202, [blob_keys.source(UUID(accepted["job_id"]))])
+        assert await ingest.blobs.get(blob_keys.source(UUID(accepted["job_id"]))) == SOUND
 
 
 # --- once ------------------------------------------------------------------------------------------------------------
@@ -157,7 +158,7 @@ async def test_concurrent_submissions_create_one_job(ingest: Ingest, s3: Store) 
     assert sorted(status for status, _ in answers) == [202, 409, 409, 409]
     assert {body["code"] for status, body in answers if status == 409} == {"upload_claimed"}
     (job_id,) = [body["job_id"] for status, body in answers if status == 202]
-    assert await blobs(s3) == [f"jobs/{job_id}/source"]
+    assert await blobs(s3) == [blob_keys.source(UUID(job_id))]
     status, problem = await submit(ingest, upload)
     assert (status, problem["code"], job_id in problem["detail"]) == (409, "upload_claimed", True)
 
@@ -178,7 +179,7 @@ async def test_a_later_put_changes_no_job(ingest: Ingest) -> None:
     _, accepted = await submit(ingest, upload)
 
     assert await put(upload, b"something else") == 200
-    assert await ingest.blobs.get(f"jobs/{accepted['job_id']}/source") == SOUND
+    assert await ingest.blobs.get(blob_keys.source(UUID(accepted["job_id"]))) == SOUND
     assert (await submit(ingest, upload))[1]["code"] == "upload_claimed"
 
 
@@ -298,7 +299,7 @@ async def test_a_failure_before_the_commit_leaves_the_upload_unchanged(
     upload = await uploaded(ingest)
     (failures / point).write_text("fail")
     assert (await submit(ingest, upload))[0] in {500, 503}
-    assert await blobs(s3) == [f"direct/{upload['upload_id']}"]
+    assert await blobs(s3) == [blob_keys.direct(UUID(upload["upload_id"]))]
 
     assert (await submit(ingest, upload))[0] == 202
 
@@ -316,10 +317,22 @@ async def test_a_failure_after_the_commit_leaves_a_whole_job(ingest: Ingest, fai
 async def test_an_unsubmitted_upload_is_deleted(ingest: Ingest, s3: Store, database: asyncpg.Pool) -> None:
     _, accepted = await submit(ingest, await uploaded(ingest))
     await uploaded(ingest)
-    await run_locked(database, "direct_uploads", DirectCollector(s3.blobs))
-    await run_locked(database, "orphans", OrphanCollector(database, s3.blobs, older_than_s=-60))
+    await run_locked(
+        database,
+        "direct_uploads",
+        DirectCollector(s3.blobs, StoreScan(s3.blobs, blob_keys.ALL_DIRECT, older_than_s=DIRECT_AGE_S)),
+    )
+    await run_locked(
+        database,
+        "orphans",
+        OrphanCollector(database, s3.blobs, StoreScan(s3.blobs, blob_keys.ALL_JOBS, older_than_s=-60)),
+    )
     assert len(await blobs(s3)) == 2, "it is too young"
 
-    await run_locked(database, "direct_uploads", DirectCollector(s3.blobs, older_than_s=-60))
-    assert await blobs(s3) == [f"jobs/{accepted['job_id']}/source"]
+    await run_locked(
+        database,
+        "direct_uploads",
+        DirectCollector(s3.blobs, StoreScan(s3.blobs, blob_keys.ALL_DIRECT, older_than_s=-60), older_than_s=-60),
+    )
+    assert await blobs(s3) == [blob_keys.source(UUID(accepted["job_id"]))]
     assert await ingest.sql("SELECT * FROM direct_uploads") == []

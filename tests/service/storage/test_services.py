@@ -5,12 +5,14 @@ import hashlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import aiohttp
 import pytest
 import pytest_asyncio
 
 from deploy.local.ports import free_port
+from shared.blobs import blob_keys
 from tests.support.acceptance.client import Client
 from tests.support.clips import JFK
 from tests.support.ingest.tus_client import Tus, metadata
@@ -110,7 +112,8 @@ async def test_jobs_are_completed_with_a_bucket_only(client: Client, s3: Store, 
     assert await client.audio(at_once, "original", {"Range": "bytes=1000-4999"}) == (206, sound[1000:5000])
     assert await client.audio(at_once, "denoised", {"Range": "bytes=0-3"}) == (206, b"fLaC")
     contents = await s3.contents()
-    assert {f"jobs/{at_once}/{name}" for name in ("source", "g1/denoised.flac", "g1/transcript.json")} <= set(contents)
+    known = {key for job_id in (at_once, resumed, direct) for key in blob_keys.all_of_job(UUID(job_id), chunks=0)}
+    assert {blob_keys.denoised(UUID(at_once), 1), blob_keys.transcript(UUID(at_once), 1)} <= set(contents) <= known
     assert not [key for key in contents if key.startswith(("uploads/", "direct/"))]
     for log in ("ingest", "p"):
         assert "X-Amz" not in (tmp_path / f"{log}.log").read_text()

@@ -13,6 +13,7 @@ import aiohttp
 from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.processes import Processes
 from deploy.local.terminal import LocalStackError, explain
+from tests.support.ports import free_ports
 from tests.support.storage.bucket import ACCESS_KEY, SECRET_KEY, Bucket
 
 LISTENERS = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc")
@@ -39,7 +40,8 @@ class SeaweedFS:
         self._processes = processes
         self._log = folder.with_name(folder.name + ".log")
         self._identities = folder.with_name(folder.name + ".json")
-        self._ports = {name: free_port() for name in (*LISTENERS, "s3.port.grpc")}
+        names = (*LISTENERS, "s3.port.grpc")
+        self._ports = dict(zip(names, free_ports(len(names)), strict=True))
         self._host = host
         self.port = free_port()
 

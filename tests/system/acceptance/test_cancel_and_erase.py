@@ -2,9 +2,11 @@
 
 import os
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 
+from shared.blobs import blob_keys
 from tests.support.acceptance.client import Client, Receiver
 from tests.support.acceptance.under_way import submit_and_wait_for_work
 from tests.support.clips import JFK
@@ -36,8 +38,8 @@ async def test_an_erased_job_leaves_only_a_tombstone(
     client: Client, stack: Launched, database: asyncpg.Connection, tmp_path: Path
 ) -> None:
     job_id, _ = await submit_and_wait_for_work(client, database, tmp_path, metadata={"name": "Ada"}, prompt="Ada")
-    folder = stack.data_dir.blobs / "jobs" / job_id
-    assert any(folder.rglob("source"))
+    blobs = stack.data_dir.blobs
+    assert (blobs / blob_keys.source(UUID(job_id))).exists()
 
     async with client.http.delete(f"/v1/jobs/{job_id}") as answer:
         assert answer.status == 204
@@ -47,4 +49,4 @@ async def test_an_erased_job_leaves_only_a_tombstone(
     row = await database.fetchrow("SELECT status, metadata, options, erased_at FROM jobs WHERE id = $1", job_id)
     assert (row["status"], row["metadata"], "Ada" in row["options"]) == ("CANCELLED", None, False)
     # What a worker wrote after the deletion is deleted too.
-    await until(lambda: not [path for path, _, files in os.walk(folder) if files])
+    await until(lambda: not [path for path, _, files in os.walk(blobs) if job_id in path or job_id in " ".join(files)])
