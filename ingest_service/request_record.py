@@ -4,8 +4,7 @@ Outside of a request, notes are dropped. So use cases do not depend on a request
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from uuid import UUID
 
@@ -57,12 +56,12 @@ def note_upload_ended() -> None:
         record.end_upload()
 
 
-@contextmanager
-def committing() -> Iterator[None]:
-    """Measure the block: the commit of an upload whose audio is stored."""
-    record = CURRENT_REQUEST.get() or RequestRecord()
-    record.commit_began_s = time.perf_counter()
-    try:
-        yield
-    finally:
-        record.commit_s = time.perf_counter() - record.commit_began_s
+class Committing:
+    """Measures the block: the commit of an upload whose audio is stored."""
+
+    def __enter__(self) -> None:
+        self._record = CURRENT_REQUEST.get() or RequestRecord()
+        self._record.commit_began_s = self._began_s = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._record.commit_s = time.perf_counter() - self._began_s

@@ -10,14 +10,14 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from redis.asyncio import Redis
 
 from ingest_service.alerts.reader import AlertReader
 from ingest_service.auth.key_cache import KeyCache, find_keys
 from ingest_service.auth.key_listener import listening_for_key_changes
 from ingest_service.database import POOL_SIZE, Database
-from ingest_service.errors import OutageError
+from ingest_service.errors import OutageError, RefusedError
 from ingest_service.installed_models import InstalledModels
+from ingest_service.job_queues import JobQueues
 from ingest_service.jobs.backlog import BacklogByTenant
 from ingest_service.jobs.cancel import cancel_abandoned
 from ingest_service.jobs.events import JobWatcher
@@ -26,23 +26,29 @@ from ingest_service.jobs.renders import Renders
 from ingest_service.jobs.tenant_watcher import TenantWatcher
 from ingest_service.jobs.transcript_edits import EditStore
 from ingest_service.jobs.views import JobKey
+from ingest_service.jobs.voices import no_voices
 from ingest_service.jobs.waiting import Waiters
 from ingest_service.jobs.window_feed import WindowFeed
 from ingest_service.openai_api.models import Models
 from ingest_service.quotas.concurrent_uploads import TenantLimits, open_tenant_limits
 from ingest_service.readiness import Readiness, check_health, see_processors
+from ingest_service.replica import open_database
 from ingest_service.settings import IngestSettings
-from ingest_service.subtitles.cue_size import CueSize
 from ingest_service.tus.operations import ResumableUploads, open_resumable_uploads
 from ingest_service.uploads.commit import JobRecorder
 from ingest_service.uploads.free_space import FreeSpace
+from ingest_service.uploads.from_url import UrlRules
 from ingest_service.uploads.idempotency import IdempotencyKeys, IdempotentSubmitter
 from ingest_service.uploads.job_submitter import JobSubmitter, record_job
 from ingest_service.uploads.notify import DispatchNotifier
 from ingest_service.uploads.presigned_uploads import DirectUploads
 from shared.blobs.blob_store import BlobStore
-from shared.connections.redis import open_redis
+from shared.connections.redis_shards import RedisShards, Shards, clients_of, open_redis_shards
 from shared.connections.tenancy import ALL_TENANTS
+from shared.schemas.options import SubmitOptions
+from shared.schemas.results_to import why_not_allowed
+from shared.sealed import open_seal
+from shared.subtitles.cue_size import CueSize
 from shared.telemetry.backlog import BacklogReader
 
 REDIS_CONNECT_TIMEOUT_S = 1.0
@@ -61,16 +67,17 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     notifier: DispatchNotifier
     blobs: BlobStore
     database: Database
-    redis: Redis
+    redis: RedisShards
     installed_models: InstalledModels
     cue_size: CueSize
     renders: Renders
     edits: EditStore
     presigned_downloads: bool
+    has_voices: bool
     watcher: JobWatcher
     tenant_watcher: TenantWatcher
     waiters: Waiters
-    windows: WindowFeed
+    windows: Shards[WindowFeed]
     key_cache: KeyCache
     limits: TenantLimits
     backlog: BacklogReader
@@ -95,21 +102,20 @@ def connections_of(processes: int) -> int:
 @asynccontextmanager
 async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: asyncio.Event) -> AsyncIterator[Services]:
     """Open all services, and close them in reverse order. `stopping` is set when the process begins to stop."""
-    redis = open_redis(
-        settings.redis_url.reveal(), socket_connect_timeout=REDIS_CONNECT_TIMEOUT_S, socket_timeout=REDIS_TIMEOUT_S
-    )
     free_space = FreeSpace(blobs, settings.min_free_bytes)
     pool_size = connections_of(settings.ingest_processes)
     async with (
-        redis,
-        Database.opened(settings.database_url.reveal(), pool_size, settings.database_pooler) as database,
+        open_redis_shards(
+            settings.redis_url.reveal(), socket_connect_timeout=REDIS_CONNECT_TIMEOUT_S, socket_timeout=REDIS_TIMEOUT_S
+        ) as redis,
+        open_database(settings, pool_size) as database,
         DispatchNotifier.opened(redis) as notifier,
         JobWatcher.opened(database, redis, stopping) as watcher,
         TenantWatcher.opened(database, redis, stopping) as tenant_watcher,
         Waiters(
             redis, watcher, partial(_cancel, database, notifier), grace_s=settings.hang_up_grace_s
         ).running() as waiters,
-        WindowFeed.opened(redis) as windows,
+        clients_of(redis).opened(WindowFeed.opened) as windows,
         _open_key_ring(settings, database) as key_cache,
         open_tenant_limits(settings, database, redis) as limits,
         Renders.opened(
@@ -123,7 +129,7 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
             partial(record_job, JobRecorder(database, limits.quotas)),
             notifier.notify_soon,
             limits.quotas,
-            require_model=installed_models.require,
+            require_served=partial(_require_served, installed_models, limits.quotas.queues, settings),
             max_bytes=settings.max_upload_bytes,
             expires_s=settings.upload_expires_hours * 3600,
         ) as resumable,
@@ -133,12 +139,21 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
             blobs,
             free_space,
             settings.max_upload_bytes,
-            settings.fetch_schemes,
+            UrlRules(
+                schemes=settings.fetch_schemes,
+                buckets=settings.source_buckets,
+                seal=open_seal(settings.encryption_keys),
+            ),
             quotas=limits.quotas,
             attach_s=settings.attach_s,
-            require_model=installed_models.require,
+            require_served=partial(_require_served, installed_models, limits.quotas.queues, settings),
         )
-        jobs = JobReader(database, settings.ingest_processes, settings.interactive_share)
+        jobs = JobReader(
+            database,
+            settings.ingest_processes,
+            settings.interactive_share,
+            has_named_queues=bool(settings.queue_names),
+        )
         yield Services(
             submitter=submitter,
             idempotent=IdempotentSubmitter(
@@ -161,6 +176,7 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
             renders=renders,
             edits=EditStore(database, jobs, blobs, renders),
             presigned_downloads=settings.presigned_downloads,
+            has_voices=settings.voices,
             watcher=watcher,
             tenant_watcher=tenant_watcher,
             waiters=waiters,
@@ -190,6 +206,20 @@ async def _open_key_ring(settings: IngestSettings, database: Database) -> AsyncI
         await keys.close()
 
 
+def _require_served(
+    models: InstalledModels, queues: JobQueues, settings: IngestSettings, tenant: str, options: SubmitOptions
+) -> None:
+    models.require(options.model)
+    models.require_summaries(is_wanted=options.wants_summary)
+    queues.require(options.queue)
+    if options.uses_voices and not settings.voices:
+        raise no_voices()
+    if options.results_to is not None and (
+        problem := why_not_allowed(options.results_to.reveal(), settings.result_buckets, tenant)
+    ):
+        raise RefusedError("invalid_option", f"`results_to` {problem}.")
+
+
 async def _cancel(database: Database, notifier: DispatchNotifier, key: JobKey) -> None:
     await cancel_abandoned(database, notifier, key.tenant, str(key.job_id))
 
@@ -199,8 +229,9 @@ def backlog_reader(database: Database) -> BacklogReader:
 
     async def rows(query: str) -> Sequence[Mapping[str, Any]] | None:
         try:
-            async with database.reading(ALL_TENANTS) as connection:
-                found: Sequence[Mapping[str, Any]] = await connection.fetch(query)
+            found: Sequence[Mapping[str, Any]] = await database.read(
+                lambda connection: connection.fetch(query), ALL_TENANTS
+            )
         except OutageError:
             return None
         return found

@@ -7,8 +7,7 @@ but `X-Request-Id`. The answer has the id in `X-Request-Id` and the durations in
 import random
 import re
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -42,43 +41,36 @@ def with_access_log(app: ASGIApp, sample: float = 1.0) -> ASGIApp:
     async def logged(scope: Any, receive: Receive, send: Send) -> None:
         upload = is_upload(scope["method"], scope["path"])
         own_id = request_id(scope["headers"])
-        with recorded(own_id, upload=upload) as record:
+        record = RequestRecord()
+        if upload:
+            _begin_upload(record, own_id)
 
-            async def receive_timed() -> Any:
-                began_s = time.perf_counter()
-                message: Any = await receive()
-                record.waited_s += time.perf_counter() - began_s
-                if body := message.get("body"):
-                    metrics.RECEIVED_BYTES.inc(len(body))
-                return message
+        async def receive_timed() -> Any:
+            began_s = time.perf_counter()
+            message: Any = await receive()
+            record.waited_s += time.perf_counter() - began_s
+            if body := message.get("body"):
+                metrics.RECEIVED_BYTES.inc(len(body))
+            return message
 
-            def id_and_timing(message: Any) -> Headers:
-                record.status = message["status"]
-                timing = server_timing(record, upload=upload)
-                return [(b"x-request-id", own_id.encode()), (b"server-timing", timing.encode())]
+        def id_and_timing(message: Any) -> Headers:
+            record.status = message["status"]
+            timing = server_timing(record, upload=upload)
+            return [(b"x-request-id", own_id.encode()), (b"server-timing", timing.encode())]
 
-            try:
-                await app(scope, receive_timed, adding_headers(send, id_and_timing))
-            finally:
-                if _is_logged(record, sample):
-                    _log_request(scope, record)
+        token = CURRENT_REQUEST.set(record)
+        try:
+            with bound(request_id=own_id):
+                try:
+                    await app(scope, receive_timed, adding_headers(send, id_and_timing))
+                finally:
+                    if _is_logged(record, sample):
+                        _log_request(scope, record)
+        finally:
+            CURRENT_REQUEST.reset(token)
+            record.end_upload()
 
     return logged
-
-
-@contextmanager
-def recorded(own_id: str, *, upload: bool) -> Iterator[RequestRecord]:
-    """Make a request's record the current one inside the block. Count an upload at the end."""
-    record = RequestRecord()
-    token = CURRENT_REQUEST.set(record)
-    if upload:
-        _begin_upload(record, own_id)
-    try:
-        with bound(request_id=own_id):
-            yield record
-    finally:
-        CURRENT_REQUEST.reset(token)
-        record.end_upload()
 
 
 def _begin_upload(record: RequestRecord, own_id: str) -> None:

@@ -20,10 +20,10 @@ SECURITY_HEADERS = (
 def adding_headers(send: Send, added: Callable[[Any], Headers]) -> Send:
     """Return a `send` that adds headers when the answer starts. `added` gets the message that starts it."""
 
-    async def send_more(message: Any) -> None:
+    def send_more(message: Any) -> Awaitable[None]:
         if message["type"] == "http.response.start":
             message = message | {"headers": [*message["headers"], *added(message)]}
-        await send(message)
+        return send(message)
 
     return send_more
 

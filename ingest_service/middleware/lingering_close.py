@@ -32,11 +32,14 @@ class _Exchange:
         self._body_is_read = not message.get("more_body", False)
         return message
 
-    async def send(self, message: Any) -> None:
-        if message["type"] == "http.response.start" and not self._body_is_read:
+    def send(self, message: Any) -> Awaitable[None]:
+        return self._send(message) if self._body_is_read else self._send_early(message)
+
+    async def _send_early(self, message: Any) -> None:
+        """Send a message of an answer before the body is read."""
+        if message["type"] == "http.response.start":
             message = message | {"headers": [*message["headers"], (b"connection", b"close")]}
-        last = message["type"] == "http.response.body" and not message.get("more_body", False)
-        if not last or self._body_is_read:
+        if message["type"] == "http.response.start" or message.get("more_body", False):
             await self._send(message)
             return
         await self._send(message | {"more_body": True})
@@ -67,5 +70,7 @@ def with_lingering_close(app: ASGIApp) -> ASGIApp:
 
 
 def _has_body(scope: Any) -> bool:
-    lengths = {name: value for name, value in scope["headers"] if name in {b"content-length", b"transfer-encoding"}}
-    return b"transfer-encoding" in lengths or lengths.get(b"content-length", b"0") != b"0"
+    for name, value in scope["headers"]:
+        if name == b"transfer-encoding" or (name == b"content-length" and value != b"0"):
+            return True
+    return False

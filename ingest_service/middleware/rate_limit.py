@@ -43,8 +43,9 @@ def with_rate_limit(app: ASGIApp, limits: Callable[[], TenantLimits]) -> ASGIApp
 async def _take(limits: TenantLimits, caller: Caller) -> tuple[RateLimiter, RateDecision]:
     """Take a token of the key, then one of its tenant. Return the limiter whose decision the answer shows."""
     shown: tuple[RateLimiter, RateDecision] | None = None
-    for limiter, subject in ((limits.requests, subject_of(caller)), (limits.tenant_requests, _all_keys_of(caller))):
-        if limiter is not None:
+    for limiters, subject in ((limits.requests, subject_of(caller)), (limits.tenant_requests, _all_keys_of(caller))):
+        if limiters is not None:
+            limiter = limiters.of(caller.tenant)
             decision = await limiter.take(subject)
             shown = shown or (limiter, decision)
             if not decision.is_granted:

@@ -23,6 +23,7 @@ from ingest_service.uploads.receive import FORM_TYPE, UploadHead
 from shared.schemas.api import JobAccepted, Links
 from shared.schemas.states import JobStatus
 
+DIGEST_HEADERS = (b"content-digest", b"repr-digest")
 ONLY_FORM = {"/v1/jobs": False, "/api/upload-audio": True}
 USUAL_HOST = re.compile(rb"[A-Za-z0-9._-]{1,253}(:[0-9]{1,5})?")  # the framework checks all others
 
@@ -100,8 +101,9 @@ async def accept_upload(services: Services, scope: HTTPScope, receive: Receive, 
 
 def checked_body(scope: HTTPScope, receive: Receive) -> Receive:
     """Wrap `receive`: the body is compared with the digests of the request's head. Raise RefusedError."""
-    fields = (_values(scope, name) for name in (b"content-digest", b"repr-digest"))
-    return with_checked_digests(receive, [",".join(lines) for lines in fields if lines])  # one may have several lines
+    # A field may have several lines.
+    fields = [",".join(lines) for name in DIGEST_HEADERS if (lines := _values(scope, name))]
+    return with_checked_digests(receive, fields) if fields else receive
 
 
 def _submit(

@@ -54,4 +54,4 @@ async def _take_slot(limits: TenantLimits, tenant: str) -> UploadSlot | None:
     """Return None if the tenant has no such quota."""
     usage = await limits.quotas.usage_cache.find(tenant)
     at_once = usage.quotas.uploads_at_once if usage else 0
-    return await limits.uploads.take(tenant, at_once) if at_once else None
+    return await limits.uploads.of(tenant).take(tenant, at_once) if at_once else None

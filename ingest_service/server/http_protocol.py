@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from ingest_service.middleware.bounded_answers import ABORT_KEY
 from ingest_service.middleware.problems import plain_problem
 from ingest_service.server.connections import HEALTH_PATH, Connections
+from ingest_service.server.exchange import Exchange, head_of
 from ingest_service.server.request_rules import SINGLE, is_request_line, is_valid_head
 from ingest_service.uploads.body import MIN_WINDOW_BYTES
 
@@ -41,11 +42,14 @@ class GuardedProtocol(HttpToolsProtocol):
 
     _head_deadline: asyncio.TimerHandle | None = None
     _unread_deadline: asyncio.TimerHandle | None = None
+    _idle_check: asyncio.TimerHandle | None = None
+    _idle_since_s = 0.0
     _in_head = False
     _is_between = True  # the next byte begins a request
     _line: bytes | None = None  # of a request line that is not complete yet
     _is_head_method = False  # an answer to HEAD has no body
     _seen_single: set[bytes]
+    cycle: Exchange
     _framing_bytes = 0  # of the current body
     _head_bytes = 0
     _unparsed_bytes = 0  # bytes since the last complete head or part of a body, for which no callback came
@@ -69,7 +73,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._open_connections.remove(self._address)
-        for timer in (self._head_deadline, self._unread_deadline):
+        for timer in (self._head_deadline, self._idle_check, self._unread_deadline):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
@@ -118,19 +122,22 @@ class GuardedProtocol(HttpToolsProtocol):
             raise self._refused("head_too_large")
         if not self._in_head:  # drop trailers: they must not count as headers
             return
-        super().on_header(name, value)
-        if (lower := self.headers[-1][0]) in SINGLE:
-            if lower in self._seen_single:
+        name = name.lower()
+        if name in SINGLE:
+            if name in self._seen_single:
                 raise self._refused("invalid_request")
-            self._seen_single.add(lower)
+            self._seen_single.add(name)
+            self.expect_100_continue |= name == b"expect" and value.lower() == b"100-continue"
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._unparsed_bytes = 0
         self._framing_bytes -= self._head_bytes
         self._cancel_head_deadline()
-        self._is_head_method = self.parser.get_method() == b"HEAD"
-        if not is_valid_head(self.url, self.parser.get_http_version(), self.parser.get_method(), self.headers):
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        self._is_head_method = method == b"HEAD"
+        if not is_valid_head(self.url, version, method, self.headers):
             raise self._refused("invalid_request")
         if self._is_surplus:
             self._require_health_check()
@@ -138,17 +145,38 @@ class GuardedProtocol(HttpToolsProtocol):
             raise self._refused("invalid_request")
         if upgrades := self.parser.should_upgrade():
             self._refuse_body()
-        super().on_headers_complete()
-        self.cycle.transport = OneWrite(self.transport, self.loop)  # type: ignore[assignment] # has all that a cycle uses
-        if upgrades:
-            self.cycle.keep_alive = False  # no other protocol is supported, and the parser stops after this head
-        elif self._is_surplus:
-            self.cycle.keep_alive = False
+        # After an upgrade: no other protocol is supported, and the parser stops after this head.
+        keep_alive = version != "1.0" and self.parser.should_keep_alive() and not (upgrades or self._is_surplus)
+        self.scope.update(head_of(self.url, method, version))
+        self._begin_exchange(keep_alive=keep_alive)
+
+    def _begin_exchange(self, *, keep_alive: bool) -> None:
+        """Start the application, or let the request wait for the answers before it."""
+        is_busy = self._is_busy
+        self.cycle = Exchange(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=keep_alive,
+            on_response=self.on_response_complete,
+        )
+        if is_busy:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+        else:
+            self._start_asgi_task(self.cycle, self.app)
 
     def on_body(self, body: bytes) -> None:
         self._unparsed_bytes = 0
         self._framing_bytes -= (1 + FRAMING_PER_BYTE) * len(body)
-        super().on_body(body)
+        if not self.cycle.response_complete:
+            self.cycle.add(body)
 
     def on_message_complete(self) -> None:
         self._unparsed_bytes = 0
@@ -176,6 +204,29 @@ class GuardedProtocol(HttpToolsProtocol):
         return _RefusedHeadError(code)
 
     # --- timeouts ---
+
+    def on_response_complete(self) -> None:
+        """Start the next request, or wait for one. One timer serves all pauses of a connection."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._idle_since_s = self.loop.time()
+        if self._idle_check is None:
+            self._idle_check = self.loop.call_later(self.timeout_keep_alive, self._check_idle)
+
+    def _check_idle(self) -> None:
+        self._idle_check = None
+        if self._is_busy or self._in_head or self._head_deadline is not None:
+            return  # other bounds apply, and the next answer sets this timer again
+        left_s = self._idle_since_s + self.timeout_keep_alive - self.loop.time()
+        if left_s > 0:
+            self._idle_check = self.loop.call_later(left_s, self._check_idle)
+        else:
+            self.transport.close()
 
     def _set_head_deadline(self) -> None:
         if self._head_deadline is None:
@@ -246,40 +297,3 @@ class GuardedProtocol(HttpToolsProtocol):
         self.transport.write(answer)
         self.transport.write_eof()
         self._head_deadline = self.loop.call_later(CLOSE_AFTER_S, self.transport.close)
-
-
-class OneWrite:
-    """The part of a transport that an answer uses. It sends an answer's head together with the first part of the body.
-
-    A second write would cost 30 µs of CPU an upload, and wake the client twice. A head without a body is sent in the
-    next iteration of the event loop.
-    """
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._held: bytes | None = None
-        self._is_begun = False
-
-    def write(self, data: bytes) -> None:
-        if not self._is_begun:
-            self._is_begun = True
-            self._held = data
-            self._loop.call_soon(self._flush)
-        elif self._held is not None:
-            held, self._held = self._held, None
-            self._transport.write(held + data)
-        else:
-            self._transport.write(data)
-
-    def close(self) -> None:
-        self._flush()
-        self._transport.close()
-
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
-
-    def _flush(self) -> None:
-        if self._held is not None:
-            held, self._held = self._held, None
-            self._transport.write(held)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from ingest_service.errors import IngestError
 from ingest_service.quotas.quotas import QuotaGate
-from ingest_service.request_record import committing, note_accepted
+from ingest_service.request_record import Committing, note_accepted
 from ingest_service.tus.upload_leases import Hold
 from ingest_service.tus.upload_rows import Part, Upload, UploadRows
 from ingest_service.uploads.job_submitter import AcceptedJob
@@ -20,7 +20,6 @@ from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobStoreError
 from shared.blobs.blob_store import BlobStore
 from shared.failpoints import failpoint
-from shared.ids import new_id
 from shared.telemetry.logs import Log
 
 log = Log(__name__)
@@ -74,7 +73,7 @@ class UploadCompleter:
         job_id = hold.upload.job_id
         is_committed = await self._rows.job_is_committed(job_id) if job_id else False
         if job_id is None or is_committed is False:  # False: the orphan collector took the id
-            job_id = new_id()
+            job_id = self._blobs.new_id()
             hold.upload = await self._rows.choose_job(hold.upload, job_id)
         return job_id, is_committed is True
 
@@ -87,7 +86,7 @@ class UploadCompleter:
         audio = await store_audio(self._blobs, blob_keys.source(job_id), self._bytes_of(upload.id, parts))
         failpoint("uploads.after_compose")
         whole = WholeUpload(job_id=job_id, audio=audio, filename=upload.filename, options=options)
-        with committing():
+        with Committing():
             accepted = await self._commit_job(upload.tenant, whole, reserved_bytes=size)
         note_accepted(job_id)
         self._notify(*accepted.dispatches)

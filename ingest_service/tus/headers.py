@@ -29,7 +29,7 @@ NAMES = ("filename", "name")  # of the file; Uppy sends the second
 IGNORED = frozenset({"filetype", "type", "relativePath"})  # sent by browser clients; the bytes decide the type
 MAX_METADATA_BYTES = 24 << 10  # base64 of the longest options and metadata
 MAX_PAIRS = 64
-NEVER_SHOWN = "webhook_secret"
+NEVER_SHOWN = frozenset({"webhook_secret", "webhooks"})  # these contain secrets
 
 
 class Checksum(msgspec.Struct, frozen=True):
@@ -143,12 +143,13 @@ def _text(name: str, value: bytes) -> str:
 
 
 def _shown(pairs: dict[str, bytes]) -> str | None:
-    """Return the header to echo. The JSON of several options is echoed without the secret."""
-    shown = {name: value for name, value in pairs.items() if name != NEVER_SHOWN}
+    """Return the header to echo. The JSON of several options is echoed without the secrets."""
+    shown = {name: value for name, value in pairs.items() if name not in NEVER_SHOWN}
     if JSON_FIELD in shown:
         options = decode_json(shown[JSON_FIELD], dict[str, Any], enclosing=1)
-        if options.pop(NEVER_SHOWN, None) is not None:
-            shown[JSON_FIELD] = msgspec.json.encode(options)
+        if NEVER_SHOWN & options.keys():
+            kept = {name: value for name, value in options.items() if name not in NEVER_SHOWN}
+            shown[JSON_FIELD] = msgspec.json.encode(kept)
     return ",".join(f"{name} {base64.b64encode(value).decode()}".strip() for name, value in shown.items()) or None
 
 

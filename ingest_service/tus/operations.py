@@ -18,7 +18,7 @@ from ingest_service.tus.upload_leases import Hold, UploadLeases
 from ingest_service.tus.upload_rows import Upload, UploadRows
 from ingest_service.uploads.body import too_large
 from ingest_service.uploads.free_space import FreeSpace
-from ingest_service.uploads.parse_options import RequireModel
+from ingest_service.uploads.parse_options import RequireServedFor
 from shared.blobs.blob_store import BlobStore
 from shared.telemetry.logs import Log
 
@@ -34,7 +34,7 @@ class ResumableUploads(msgspec.Struct, frozen=True, kw_only=True):
     completer: UploadCompleter
     free_space: FreeSpace
     quotas: QuotaGate
-    require_model: RequireModel
+    require_served: RequireServedFor
     max_bytes: int
 
 
@@ -47,7 +47,7 @@ async def open_resumable_uploads(  # noqa: PLR0913, PLR0917 - dependencies, name
     notify: Notify,
     quotas: QuotaGate,
     *,
-    require_model: RequireModel,
+    require_served: RequireServedFor,
     max_bytes: int,
     expires_s: float,
 ) -> AsyncIterator[ResumableUploads]:
@@ -61,7 +61,7 @@ async def open_resumable_uploads(  # noqa: PLR0913, PLR0917 - dependencies, name
             completer=UploadCompleter(blobs, rows, commit_job, notify, quotas),
             free_space=free_space,
             quotas=quotas,
-            require_model=require_model,
+            require_served=require_served,
             max_bytes=max_bytes,
         )
 
@@ -76,8 +76,8 @@ async def create_upload(uploads: ResumableUploads, tenant: str, head: CreationHe
     await uploads.quotas.precheck(tenant, head.length_bytes or 0)
     await uploads.free_space.require(head.length_bytes or 0)
     metadata = read_metadata(head.metadata)
-    uploads.require_model(metadata.options.model)
-    upload = await uploads.rows.create(tenant, head.length_bytes, metadata)
+    uploads.require_served(tenant, metadata.options)
+    upload = await uploads.rows.create(tenant, uploads.blobs.new_id(), head.length_bytes, metadata)
     if head.first is None:
         return upload
     try:

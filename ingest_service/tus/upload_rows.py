@@ -15,7 +15,6 @@ from ingest_service.errors import RefusedError
 from ingest_service.quotas.quotas import QuotaGate
 from ingest_service.uploads.presigned_uploads import no_such_upload
 from shared.connections.tenancy import ALL_TENANTS
-from shared.ids import new_id
 from shared.schemas.options import SubmitOptions, decode_submission, encode_submission
 from shared.secret import repr_hiding
 
@@ -150,13 +149,13 @@ class UploadRows:
         self._quotas = quotas
         self._expires_s = expires_s
 
-    async def create(self, tenant: str, length_bytes: int | None, metadata: UploadMetadata) -> Upload:
+    async def create(self, tenant: str, upload_id: UUID, length_bytes: int | None, metadata: UploadMetadata) -> Upload:
         """Add an upload without bytes, which reserves its length. A length of None is set later. LimitError."""
         options = encode_submission(metadata.options).decode()
         arguments = length_bytes, options, metadata.filename, metadata.shown, self._expires_s
         async with self._database.transaction(tenant) as connection:
             await self._quotas.require_upload(connection, tenant, length_bytes or 0)
-            return upload_of(await connection.fetchrow(CREATE, new_id(), tenant, *arguments))
+            return upload_of(await connection.fetchrow(CREATE, upload_id, tenant, *arguments))
 
     async def get(self, tenant: str, upload_id: UUID) -> Upload:
         """Return the upload. RefusedError `not_found` or `upload_gone`."""

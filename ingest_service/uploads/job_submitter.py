@@ -4,7 +4,7 @@ When this returns, the 202 may be sent. The caller notifies the processors; that
 """
 
 import asyncio
-from collections.abc import Collection
+from functools import partial
 from uuid import UUID
 
 import asyncpg
@@ -14,19 +14,18 @@ from litestar.types import Receive
 from ingest_service.database import Database
 from ingest_service.errors import CommitUnknownError, LimitError, OutageError
 from ingest_service.quotas.quotas import QuotaGate
-from ingest_service.request_record import committing
+from ingest_service.request_record import Committing
 from ingest_service.uploads.attach import Attacher
 from ingest_service.uploads.commit import AlsoCommit, JobRecorder, commit_job
 from ingest_service.uploads.form import OVERHEAD_BYTES
 from ingest_service.uploads.free_space import FreeSpace
-from ingest_service.uploads.from_url import UrlJob, is_json, read_json_job
+from ingest_service.uploads.from_url import UrlJob, UrlRules, is_json, read_json_job
 from ingest_service.uploads.job_row import JobRow, fingerprint, first_task, job_row
-from ingest_service.uploads.parse_options import RequireModel, any_model
+from ingest_service.uploads.parse_options import RequireServedFor, anything_for
 from ingest_service.uploads.presigned_uploads import DirectJob, DirectSubmitter
 from ingest_service.uploads.receive import Upload, UploadHead, UploadReceiver
 from shared.blobs.blob_errors import BlobStoreError
 from shared.blobs.blob_store import BlobStore
-from shared.ids import new_id
 from shared.queue.dispatch import Dispatch
 from shared.telemetry.logs import Log
 
@@ -54,21 +53,21 @@ class JobSubmitter:
         blobs: BlobStore,
         free_space: FreeSpace,
         max_upload_bytes: int,
-        fetch_schemes: Collection[str],
+        urls: UrlRules,
         *,
         quotas: QuotaGate,
         attach_s: float,
-        require_model: RequireModel = any_model,
+        require_served: RequireServedFor = anything_for,
     ) -> None:
         self._quotas = quotas
-        self._require_model = require_model
+        self._require_served = require_served
         self._attacher = Attacher(database, quotas, ended_s=attach_s)
         self.recorder = JobRecorder(database, self._quotas)
         self._database = database
         self._blobs = blobs
         self._free_space = free_space
         self._max_upload_bytes = max_upload_bytes
-        self._fetch_schemes = fetch_schemes
+        self._urls = urls
         self._direct = DirectSubmitter(database, blobs, self._quotas, max_upload_bytes)
 
     async def submit(  # noqa: PLR0913 - the wishes of one request
@@ -88,14 +87,15 @@ class JobSubmitter:
         After an IngestError or BlobStoreError neither a blob nor a row remains, except after CommitUnknownError.
         """
         await self._precheck(tenant, _least_bytes(head), attach=attach)
+        require_served = partial(self._require_served, tenant)
         if is_json(head):
-            job = await read_json_job(head, receive, self._fetch_schemes, self._require_model)
+            job = await read_json_job(self._blobs.new_id(), head, receive, self._urls.of(tenant), require_served)
             return AcceptedJob(job.job_id, (await self._submit_named(tenant, job, also),))
         await self._free_space.require(min(head.content_length or 0, self._max_upload_bytes))
-        receiver = UploadReceiver(self._blobs, new_id(), self._max_upload_bytes, self._require_model)
+        receiver = UploadReceiver(self._blobs, self._blobs.new_id(), self._max_upload_bytes, require_served)
         try:
             upload = await receiver.receive(head, receive)
-            with committing():
+            with Committing():
                 if attach:
                     accepted = await self._attach_or_commit(tenant, upload, also, interactive=interactive)
                 elif also is None:
@@ -123,19 +123,29 @@ class JobSubmitter:
         self, tenant: str, upload: Upload, also: AlsoCommit | None, *, interactive: bool
     ) -> AcceptedJob:
         identity = fingerprint(upload.audio.sha256, upload.options)
-        row = _row(tenant, upload, interactive=interactive, attach_key=identity)
+        queue = await self._quotas.queue_of(tenant, upload.options)
+        row = _row(tenant, upload, queue, interactive=interactive, attach_key=identity)
         if found := await self._attacher.commit(row, identity, also=also):
             return AcceptedJob(found, ())
         return AcceptedJob(row.job_id, (first_task(row),))
 
     async def _commit(self, tenant: str, upload: Upload, also: AlsoCommit, *, interactive: bool) -> AcceptedJob:
-        row, identity = _row(tenant, upload, interactive=interactive), fingerprint(upload.audio.sha256, upload.options)
+        identity = fingerprint(upload.audio.sha256, upload.options)
+        row = _row(tenant, upload, await self._quotas.queue_of(tenant, upload.options), interactive=interactive)
         return AcceptedJob(row.job_id, (await commit_job(self._database, self._quotas, row, identity, also=also),))
 
     async def _submit_named(self, tenant: str, job: UrlJob | DirectJob, also: AlsoCommit | None) -> Dispatch:
         if isinstance(job, DirectJob):
             return await self._direct.submit(tenant, job, also=also)
-        row = job_row(tenant, job.job_id, job.options, source_url=job.audio_url)
+        queue = await self._quotas.queue_of(tenant, job.options)
+        row = job_row(
+            tenant,
+            job.job_id,
+            job.options,
+            source_url=job.audio_url,
+            sealed_headers=job.sealed_headers,
+            queue=queue,
+        )
         return await commit_job(self._database, self._quotas, row, job.fingerprint, also=also)
 
     async def fingerprint(self, head: UploadHead, receive: Receive) -> str:
@@ -144,8 +154,8 @@ class JobSubmitter:
         The model may be gone: a repeat gets the first answer all the same.
         """
         if is_json(head):
-            return (await read_json_job(head, receive, self._fetch_schemes)).fingerprint
-        receiver = UploadReceiver(self._blobs, new_id(), self._max_upload_bytes)
+            return (await read_json_job(self._blobs.new_id(), head, receive, self._urls)).fingerprint
+        receiver = UploadReceiver(self._blobs, self._blobs.new_id(), self._max_upload_bytes)
         try:
             upload = await receiver.receive(head, receive)
             return fingerprint(upload.audio.sha256, upload.options)
@@ -175,7 +185,7 @@ async def record_job(
 
     Raises OutageError or LimitError (nothing was written), or CommitUnknownError.
     """
-    row = _row(tenant, upload, interactive=interactive)
+    row = _row(tenant, upload, await recorder.queue_of(tenant, upload.options), interactive=interactive)
     try:
         await recorder.record(row, reserved_bytes=reserved_bytes)
     except asyncpg.UniqueViolationError as error:
@@ -184,7 +194,7 @@ async def record_job(
     return AcceptedJob(row.job_id, (first_task(row),))
 
 
-def _row(tenant: str, upload: Upload, *, interactive: bool, attach_key: str | None = None) -> JobRow:
+def _row(tenant: str, upload: Upload, queue: str, *, interactive: bool, attach_key: str | None = None) -> JobRow:
     audio = upload.audio
     return job_row(
         tenant,
@@ -196,4 +206,5 @@ def _row(tenant: str, upload: Upload, *, interactive: bool, attach_key: str | No
         filename=upload.filename,
         interactive=interactive,
         attach_key=attach_key,
+        queue=queue,
     )

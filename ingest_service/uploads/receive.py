@@ -20,8 +20,8 @@ from ingest_service.uploads.parse_options import (
     MAX_SHOWN_CHARS,
     OPTION_TYPES,
     OptionCollector,
-    RequireModel,
-    any_model,
+    RequireServed,
+    anything,
     unknown_option,
 )
 from ingest_service.uploads.raw_pcm import as_wav, with_wav_header
@@ -93,14 +93,14 @@ class UploadReceiver:
     """Receives the upload of one job."""
 
     def __init__(
-        self, blobs: BlobStore, job_id: UUID, max_upload_bytes: int, require_model: RequireModel = any_model
+        self, blobs: BlobStore, job_id: UUID, max_upload_bytes: int, require_served: RequireServed = anything
     ) -> None:
         self._blobs = blobs
         self._job_id = job_id
         self._max_bytes = max_upload_bytes
         self._options: OptionCollector | OtherForm = OptionCollector()
         self._form: OtherForm | None = None
-        self._require_model = require_model
+        self._require_served = require_served
         self._audio: StoredAudio | None = None
         self._filename: str | None = None
         self._other_file = ""  # the field of a file that is not the audio
@@ -124,7 +124,7 @@ class UploadReceiver:
     async def discard(self) -> None:
         """Delete the audio, if it was stored."""
         if self._audio:
-            await self._blobs.delete(blob_keys.job(self._job_id))
+            await self._blobs.delete_keys([blob_keys.source(self._job_id)])
 
     def _check(self, head: UploadHead) -> None:
         if head.content_type == FORM_TYPE and not head.boundary:
@@ -226,7 +226,7 @@ class UploadReceiver:
 
     def _checked_options(self) -> SubmitOptions:
         options = self._options.options()
-        self._require_model(options.model)
+        self._require_served(options)
         return options
 
     def _upload(self) -> Upload:
@@ -242,7 +242,7 @@ async def _one_piece(body: bytes) -> AsyncIterator[bytes]:
 
 def add_query_options(head: UploadHead, options: OptionCollector | OtherForm) -> None:
     """Add the options in the query string."""
-    for name, text in parse_qsl(head.query, keep_blank_values=True):
+    for name, text in parse_qsl(head.query, keep_blank_values=True) if head.query else ():
         options.add(name, text)
 
 
@@ -250,6 +250,8 @@ def clean_filename(name: str | None) -> str | None:
     """The client's file name, for display: printable characters, bounded length. Never used as a path."""
     if name is None:
         return None
+    if name.isprintable():
+        return name[:MAX_FILENAME_CHARS] or None
     return "".join(char for char in name if char.isprintable())[:MAX_FILENAME_CHARS] or None
 
 

@@ -52,7 +52,7 @@ async def test_erases_the_audio_too(ingest: Ingest) -> None:
     result = await change(ingest, "erase", {"job_ids": jobs[:2]})
     assert result["changed"] == 2
     assert await statuses(ingest, *jobs) == [410, 410, "QUEUED"]
-    assert {path.parent.name for path in ingest.stored_files()} == {jobs[2]}
+    assert ingest.stored_jobs() == {jobs[2]}
 
 
 async def test_redrives_failed_jobs_within_the_quota(settings: IngestSettings) -> None:

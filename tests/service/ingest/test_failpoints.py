@@ -16,9 +16,12 @@ from ingest_service.quotas.quota_usage import Quotas
 from ingest_service.quotas.quotas import QuotaGate
 from ingest_service.settings import IngestSettings
 from ingest_service.uploads.free_space import FreeSpace
+from ingest_service.uploads.from_url import UrlRules
 from ingest_service.uploads.job_submitter import JobSubmitter
 from ingest_service.uploads.receive import UploadHead
 from shared import failpoints
+from shared.blobs import blob_keys
+from shared.blobs.blob_store import BlobStore
 from shared.ids import new_id
 from tests.support.ingest.process import running
 from tests.support.ingest.serving import Ingest, serving, until
@@ -66,9 +69,15 @@ async def test_a_failure_after_the_commit_leaves_a_whole_job_but_no_202(ingest: 
 
 async def assert_one_whole_job(ingest: Ingest) -> None:
     (job,) = await ingest.sql("SELECT id, source_sha256 FROM jobs")
-    stored = await ingest.blobs.get(f"jobs/{job['id']}/source")
+    stored = await ingest.blobs.get(blob_keys.source(job["id"]))
     assert job["source_sha256"] == hashlib.sha256(stored).hexdigest() == hashlib.sha256(wav()).hexdigest()
     assert len(await ingest.sql("SELECT 1 FROM tasks WHERE state = 'dispatched'")) == 1
+
+
+TRANSACTIONS = """
+    SELECT 1 FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL
+"""
 
 
 @pytest.mark.parametrize(
@@ -87,8 +96,7 @@ async def test_a_killed_process_has_acknowledged_only_complete_jobs(
         await process.wait()
 
         async def its_transaction_is_over() -> bool:
-            connected = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND state <> 'active'"
-            return not await observer.sql(connected)
+            return not await observer.sql(TRANSACTIONS)
 
         await until(its_transaction_is_over)
         assert (len(observer.stored_files()), await observer.job_count()) == (blobs, jobs)
@@ -104,6 +112,23 @@ SLOW_COMMIT = """
 """
 
 
+FULL_DISK = """
+    CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = 'disk_full'; END $$;
+    CREATE CONSTRAINT TRIGGER full_disk AFTER INSERT ON jobs DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION full_disk()
+"""
+
+
+async def test_a_commit_that_the_server_refuses_leaves_no_audio(ingest: Ingest) -> None:
+    """The disk of PostgreSQL is full: audio that stayed would fill the next one."""
+    async with ingest.transaction() as connection:
+        await connection.execute(FULL_DISK)
+    status, problem = await ingest.post(wav(), headers=WAV_TYPE)
+    assert (status, problem["code"]) == (503, "database_unavailable")
+    await ingest.assert_nothing_is_left()
+
+
 async def test_a_request_cancelled_during_its_commit_keeps_its_audio(ingest: Ingest) -> None:
     """The outcome of that COMMIT is unknown. Audio without a job is better than a job without audio."""
     async with Database.opened(ingest.settings.database_url.reveal()) as database, ingest.transaction() as obstacle:
@@ -111,7 +136,9 @@ async def test_a_request_cancelled_during_its_commit_keeps_its_audio(ingest: Ing
         async with ingest.transaction() as connection:
             await connection.execute(SLOW_COMMIT)
         quotas, space = QuotaGate(database, Quotas()), FreeSpace(ingest.blobs, 0)
-        submitter = JobSubmitter(database, ingest.blobs, space, 10 * MIB, ("https",), quotas=quotas, attach_s=0)
+        submitter = JobSubmitter(
+            database, ingest.blobs, space, 10 * MIB, UrlRules(schemes=("https",)), quotas=quotas, attach_s=0
+        )
         head = UploadHead(content_type="audio/wav", boundary=None, content_length=None, query="")
         request = asyncio.create_task(submitter.submit("default", head, _whole_body))
         await until(ingest.somebody_waits_for_a_lock)
@@ -130,7 +157,7 @@ async def test_an_upload_whose_audio_was_collected_is_not_committed(
 ) -> None:
     """A process froze for hours between storing and committing: its job id is taken by a tombstone."""
     taken = new_id()
-    monkeypatch.setattr("ingest_service.uploads.job_submitter.new_id", lambda: taken)
+    monkeypatch.setattr(BlobStore, "new_id", lambda _: taken)
     async with serving(settings) as ingest:
         take = (
             "INSERT INTO jobs (id, status, options, container, source_bytes, source_sha256, erased_at, blobs_erased_at)"

@@ -11,6 +11,7 @@ from litestar.routes import HTTPRoute
 from ingest_service.app import create_app
 from ingest_service.settings import IngestSettings
 from shared.blobs import blob_keys
+from shared.formats.style import MEDIA_TYPES
 from shared.schemas.transcript import Transcript
 from tests.support.ingest import records
 from tests.support.ingest.api_keys import bearer, guarded, new_key
@@ -68,8 +69,9 @@ async def test_head_of_formats_parameters_and_refusals(ingest: Ingest) -> None:
     job_id = await ingest.submit(wav())
     await complete(ingest, job_id)
     for path in (
-        *(f"/v1/jobs/{job_id}/transcript?format={name}" for name in ("json", "txt", "srt", "vtt", "rttm", "none")),
-        *(f"/v1/jobs/{job_id}/transcript/text?format={name}" for name in ("txt", "srt", "vtt", "rttm", "json")),
+        *(f"/v1/jobs/{job_id}/transcript?format={name}" for name in ("json", *MEDIA_TYPES, "none")),
+        *(f"/v1/jobs/{job_id}/transcript/text?format={name}" for name in (*MEDIA_TYPES, "json")),
+        *(f"/v1/jobs/{job_id}/transcript/search?q={q}" for q in ("hello", "%21", "")),
         "/v1/jobs?limit=1",
         "/v1/jobs?limit=x",
         "/nothing",

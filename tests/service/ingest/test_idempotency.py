@@ -200,7 +200,10 @@ async def test_a_repeat_after_a_crash_completes_the_job_or_finds_it(
         await process.wait()
 
         async def its_transaction_is_over() -> bool:
-            held = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND state <> 'active'"
+            held = (
+                "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() "
+                "AND pid <> pg_backend_pid() AND xact_start IS NOT NULL"
+            )
             return not await other.sql(held)
 
         await until(its_transaction_is_over)

@@ -147,7 +147,12 @@ def shows_secret(handler: HTTPRouteHandler) -> bool:
 
 async def test_every_route_that_answers_with_a_secret_is_closed_to_pages(settings: IngestSettings) -> None:
     closed = [(path, handler) for path, handler in handlers(settings) if shows_secret(handler)]
-    assert {path for path, _ in closed} == {"/v1/keys", "/v1/webhooks/secret/rotate"}
+    assert {path for path, _ in closed} == {
+        "/v1/keys",
+        "/v1/webhooks/secret/rotate",
+        "/v1/webhooks/endpoints",
+        "/v1/webhooks/endpoints/{endpoint_id}/secret/rotate",
+    }
     assert all(handler.opt[SHOWS] and handler.opt[NEEDS] == "admin" for _, handler in closed)
     app = "https://app.example"
     async with serving(settings, cors_origins=(app,)) as ingest:

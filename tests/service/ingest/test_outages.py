@@ -57,7 +57,7 @@ async def test_redis_fails_and_recovers(settings: IngestSettings, how: str) -> N
         redis.thaw()
 
         async def an_upload_is_rung_for() -> bool:
-            await ingest.sql("DELETE FROM jobs")
+            await ingest.sql("DELETE FROM tasks")
             await ingest.submit(wav())
             return await is_rung_for_all(ingest)
 

@@ -16,12 +16,16 @@ import ingest_service.jobs
 from ingest_service.jobs import (
     backlog,
     dead_letters,
+    erase,
     queries,
     redrive,
     rows,
     transcript_edits,
     views,
+    vocabulary,
+    voices,
     wait_estimate,
+    webhook_endpoints,
     webhook_log,
     webhook_tests,
     webhooks,
@@ -61,7 +65,9 @@ def arguments(job_id: Any) -> dict[str, tuple[str, list[Any]]]:
     of_job, of_task, now = ["default", job_id], [job_id], dt.datetime.now(dt.UTC)
     return {
         "queries.ONE_JOB": (queries.ONE_JOB, of_job),
+        "queries.POSITION": (queries.POSITION, of_job),
         "queries.RESULTS_OF_JOB": (queries.RESULTS_OF_JOB, of_job),
+        "queries.WRITES_OF_JOB": (queries.WRITES_OF_JOB, of_job),
         "rows.LOCK_JOB": (rows.LOCK_JOB, of_job),
         "views.STATES": (views.STATES, [["default"], [job_id]]),
         "dead_letters.DEAD_TASKS": (dead_letters.DEAD_TASKS, of_task),
@@ -75,6 +81,13 @@ def arguments(job_id: Any) -> dict[str, tuple[str, list[Any]]]:
         "dead_letters.OWNER": (dead_letters.OWNER, of_task),
         "webhook_log.LOG_OF_TENANT": (webhook_log.LOG_OF_TENANT, ["default", None, now, 500, "failed", 51]),
         "webhook_log.LOG_OF_JOB": (webhook_log.LOG_OF_JOB, ["default", None, now, 500, "failed", 51, job_id]),
+        "webhook_endpoints.LOCK_ENDPOINTS": (webhook_endpoints.LOCK_ENDPOINTS, ["default"]),
+        "webhook_endpoints.COUNT_ENDPOINTS": (webhook_endpoints.COUNT_ENDPOINTS, ["default"]),
+        "webhook_endpoints.LIST_ENDPOINTS": (webhook_endpoints.LIST_ENDPOINTS, ["default"]),
+        "webhook_endpoints.READ_ENDPOINT": (webhook_endpoints.READ_ENDPOINT, of_job),
+        "webhook_endpoints.LOCK_ENDPOINT": (webhook_endpoints.LOCK_ENDPOINT, of_job),
+        "webhook_endpoints.COUNT_SECRETS": (webhook_endpoints.COUNT_SECRETS, of_job),
+        "webhook_tests.HOST_OF_ENDPOINT": (webhook_tests.HOST_OF_ENDPOINT, of_job),
         "webhook_tests.LOCK": (webhook_tests.LOCK, ["default"]),
         "webhook_tests.COUNT": (webhook_tests.COUNT, ["default", 3600.0]),
         "webhook_tests.READ": (webhook_tests.READ, ["default", job_id, 3600.0, 120.0]),
@@ -82,10 +95,17 @@ def arguments(job_id: Any) -> dict[str, tuple[str, list[Any]]]:
         "webhooks.NEWEST_EVENT": (webhooks.NEWEST_EVENT, of_task),
         "webhooks.DELIVERIES": (webhooks.DELIVERIES, [job_id, 1]),
         "webhooks.COUNT_DELIVERIES": (webhooks.COUNT_DELIVERIES, of_task),
+        "erase.CHUNKS": (erase.CHUNKS, [job_id]),
         "work.TASKS": (work.TASKS, of_job),
         "transcript_edits.VERSIONS": (transcript_edits.VERSIONS, of_job),
         "transcript_edits.ONE_VERSION": (transcript_edits.ONE_VERSION, [*of_job, None]),
         "transcript_edits.LATEST": (transcript_edits.LATEST, of_task),
+        "voices.LOCK": (voices.LOCK, ["default"]),
+        "voices.COUNT": (voices.COUNT, ["default"]),
+        "voices.HAS_JOB": (voices.HAS_JOB, [job_id, "default"]),
+        "voices.LIST": (voices.LIST, ["default"]),
+        "voices.READ": (voices.READ, of_job),
+        "vocabulary.NEWEST": (vocabulary.NEWEST, ["default"]),
         "backlog.ENDED": (backlog.ENDED, ["default"]),
         "backlog.ENDED_BY_MINUTE": (backlog.ENDED_BY_MINUTE, ["default", 24]),
         "backlog.STARTED": (backlog.STARTED, [0.001]),
@@ -101,7 +121,9 @@ def arguments(job_id: Any) -> dict[str, tuple[str, list[Any]]]:
     }
 
 
-AMORTIZED = {"wait_estimate.QUEUED"}  # reads the queue; `QueueReader` does it the less often the longer it takes
+# QUEUED reads the queue; `QueueReader` does it the less often the longer it takes. SEARCH reads texts by their index,
+# limited in time and in what it ranks.
+AMORTIZED = {"full_text.SEARCH", "wait_estimate.QUEUED"}
 JOB_ID = "01900000-0000-c350-8000-000000000000"  # number 50,000
 
 

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -15,6 +16,7 @@ from ingest_service.errors import CommitUnknownError
 from ingest_service.settings import IngestSettings
 from ingest_service.uploads.commit import COMMITTERS, JobRecorder
 from ingest_service.uploads.job_row import JobRow
+from shared.blobs import blob_keys
 from shared.ids import new_id
 from shared.schemas.states import JobStatus
 from shared.secret import Secret
@@ -67,7 +69,7 @@ async def test_concurrent_uploads_are_all_committed_with_their_own_bytes(ingest:
         job = jobs[job_id]
         assert (job["status"], job["metadata"]) == (JobStatus.QUEUED, str(len(sound)))
         assert (job["source_bytes"], job["source_sha256"]) == (len(sound), hashlib.sha256(sound).hexdigest())
-        assert await ingest.blobs.get(f"jobs/{job_id}/source") == sound
+        assert await ingest.blobs.get(blob_keys.source(UUID(str(job_id)))) == sound
     assert {str(job_id) for job_id in await recorded(ingest)} == set(ids)
 
 
@@ -162,7 +164,7 @@ async def test_terminated_backends_leave_no_202_without_a_job(settings: IngestSe
             assert {status for status, _ in answers} <= {202, 503}
             promised += [body["job_id"] for status, body in answers if status == 202]
         jobs = {str(job_id) for job_id in await recorded(ingest)}
-        stored = {file.parent.name for file in ingest.stored_files()}
+        stored = ingest.stored_jobs()
         assert promised
         assert set(promised) <= jobs <= stored
 

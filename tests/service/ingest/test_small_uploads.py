@@ -5,11 +5,13 @@ import hashlib
 import os
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import pytest
 
 from ingest_service.settings import IngestSettings
 from ingest_service.uploads.receive import SMALL_BYTES
+from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobStoreError
 from shared.blobs.blob_store import BlobStore
 from shared.blobs.local_files import write_whole
@@ -41,7 +43,7 @@ async def test_both_paths_accept_the_same_form(ingest: Ingest, path: str, data_b
     assert str(job["id"]) == accepted["job_id"]
     assert (job["filename"], job["metadata"], job["options"]) == ("talk.wav", '{"call":4711}', '{"language":"en"}')
     assert (job["source_bytes"], job["source_sha256"]) == (len(sound), hashlib.sha256(sound).hexdigest())
-    assert await ingest.blobs.get(f"jobs/{job['id']}/source") == sound
+    assert await ingest.blobs.get(blob_keys.source(job["id"])) == sound
 
 
 @pytest.mark.parametrize("padding", [0, LARGE_BYTES])
@@ -127,7 +129,8 @@ async def test_with_fsync_file_and_folders_are_synced_before_the_answer(
     async with serving(settings, fsync=True) as ingest:
         job_id = await ingest.submit(wav(data_bytes))
         root = folder_of(settings.storage_url)
-        assert {str(root / path) for path in ("", "jobs", f"jobs/{job_id}", f"jobs/{job_id}/source")} <= synced
+        source = root / blob_keys.source(UUID(job_id))
+        assert {str(path) for path in (source, *source.parents) if path.is_relative_to(root)} <= synced
 
 
 async def test_a_blob_that_cannot_be_synced_is_deleted(storage_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from ingest_service.settings import IngestSettings
 from shared import failpoints
+from shared.blobs import blob_keys
 from tests.support.ingest.process import running
 from tests.support.ingest.serving import Ingest, serving, until
 from tests.support.ingest.sounds import wav
@@ -105,7 +106,7 @@ async def test_an_upload_whose_job_id_was_collected_gets_a_new_one(ingest: Inges
     order("uploads.after_compose", "fail")
     await tus.patch(path, 0, AUDIO)
     (upload,) = await ingest.sql("SELECT job_id FROM uploads")
-    await ingest.blobs.delete(f"jobs/{upload['job_id']}")
+    await ingest.blobs.delete_keys([blob_keys.source(upload["job_id"])])
     await ingest.sql(
         "INSERT INTO jobs (id, status, options, container, source_bytes, source_sha256, erased_at, blobs_erased_at)"
         " VALUES ($1, 'CANCELLED', '{}', '', 0, '', now(), now())",

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from shared.blobs import blob_keys
 from tests.support.ingest.serving import Ingest
 
 VERSION = {"Tus-Resumable": "1.0.0"}
@@ -101,7 +102,7 @@ async def assert_is_job(ingest: Ingest, answer: Answer, audio: bytes) -> Any:
     assert answer.headers["Headrace-Job-Id"] == str(job["id"])
     assert answer.headers["Content-Location"] == f"/v1/jobs/{job['id']}"
     assert (job["source_bytes"], job["source_sha256"]) == (len(audio), hashlib.sha256(audio).hexdigest())
-    assert await ingest.blobs.get(f"jobs/{job['id']}/source") == audio
+    assert await ingest.blobs.get(blob_keys.source(job["id"])) == audio
     (task,) = await ingest.sql("SELECT * FROM tasks")
     assert (task["job_id"], task["kind"], task["state"]) == (job["id"], "prepare", "dispatched")
     return job

@@ -66,7 +66,7 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
         await self.storages.empty()
         os.sync()  # so that the previous run's dirty pages do not count here
         try:
-            return await self._measure(contender, load, self._server_config())
+            return await self._measure(contender, load, self.server_config())
         finally:
             await self.storages.empty()
 
@@ -96,7 +96,8 @@ class Runner(msgspec.Struct, frozen=True, kw_only=True):
             faults=dict(faults + Counter(warm.errors)),
         )
 
-    def _server_config(self) -> ServerConfig:
+    def server_config(self) -> ServerConfig:
+        """Return the configuration of a server on a free port."""
         return ServerConfig(
             port=free_port(),
             processes=self.servers,

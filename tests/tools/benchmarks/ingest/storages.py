@@ -51,7 +51,7 @@ class Storages:
 
     async def empty(self) -> None:
         """Delete all data and flush the previous run's writes."""
-        await self.execute("TRUNCATE jobs, usual_uploads CASCADE; CHECKPOINT")
+        await self.execute("TRUNCATE jobs, tasks, usual_uploads CASCADE; CHECKPOINT")
         async with Redis.from_url(self.redis_url) as redis:
             await redis.flushall()
         for folder in (self.uploads, self.scratch):
