@@ -12,6 +12,8 @@ import msgspec
 
 from shared.schemas.transcript import Segment, Transcript, Turn, Word
 from shared.schemas.transcript_edits import TranscriptEdits
+from shared.speaker_names import renamed_segment, renamed_turn, shown_name
+from shared.speaker_statistics import with_statistics
 from shared.unspaced import joined_text
 
 CERTAIN = 1.0
@@ -26,18 +28,19 @@ def apply_edits(transcript: Transcript, edits: TranscriptEdits) -> Transcript:
     spoken = [_with_text(segment, changes) for segment, changes in _changes(before, edits)]
     labelled = [_relabelled(segment, moved.get(segment.id)) for segment in spoken]
     segments = tuple(
-        _renamed(after, edits.speakers)
+        renamed_segment(after, edits.speakers)
         for old, after in zip(before, labelled, strict=True)
         if after.text.strip() or not old.text.strip()
     )
-    turns = tuple(_renamed_turn(turn, edits.speakers) for turn in _moved_turns(transcript, moved))
-    return msgspec.structs.replace(
+    turns = tuple(renamed_turn(turn, edits.speakers) for turn in _moved_turns(transcript, moved))
+    edited = msgspec.structs.replace(
         transcript,
         text=_whole_text(transcript, spoken),
         segments=segments,
         turns=turns,
         speakers=_speakers(transcript, edits, segments, turns),
     )
+    return edited if transcript.speaker_statistics is msgspec.UNSET else with_statistics(edited)
 
 
 Changes = Mapping[int, str] | str  # texts by word, or of the whole segment
@@ -115,24 +118,6 @@ def _relabelled(segment: Segment, speaker: str | None) -> Segment:
     return msgspec.structs.replace(segment, speaker=speaker, words=words)
 
 
-def _renamed(segment: Segment, names: Mapping[str, str]) -> Segment:
-    if not names:
-        return segment
-    words = segment.words
-    if any(word.speaker in names for word in words):
-        words = tuple(msgspec.structs.replace(word, speaker=_name(names, word.speaker)) for word in words)
-    return msgspec.structs.replace(segment, speaker=_name(names, segment.speaker), words=words)
-
-
-def _name(names: Mapping[str, str], label: str | None) -> str | None:
-    return " ".join(names[label].split()) if label is not None and label in names else label
-
-
-def _renamed_turn(turn: Turn, names: Mapping[str, str]) -> Turn:
-    name = _name(names, turn.speaker)
-    return turn if name is None or name == turn.speaker else msgspec.structs.replace(turn, speaker=name)
-
-
 class _Moved(NamedTuple):
     """A segment's span that another speaker gets."""
 
@@ -198,5 +183,5 @@ def _speakers(
     """The names in use, in the order of their labels; new speakers are last."""
     labels = [*transcript.speakers, *(one.speaker for one in edits.segments if one.speaker)]
     used = {segment.speaker for segment in segments} | {turn.speaker for turn in turns}
-    names = dict.fromkeys(_name(edits.speakers, label) for label in labels)
+    names = dict.fromkeys(shown_name(edits.speakers, label) for label in labels)
     return tuple(name for name in names if name is not None and name in used)

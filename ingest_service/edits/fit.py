@@ -22,7 +22,11 @@ class MisfitError(ValueError):
 
 
 def fit_edits(transcript: Transcript, edits: TranscriptEdits) -> Fitted:
-    """Add what the engine wrote, and leave out what changes nothing."""
+    """Add what the engine wrote, and leave out what changes nothing.
+
+    A label that an option of the job has named stands for that name.
+    """
+    edits = _by_name(transcript, edits)
     segments = {segment.id: segment for segment in transcript.segments}
     firsts = _first_words(transcript.segments)
     try:
@@ -32,6 +36,20 @@ def fit_edits(transcript: Transcript, edits: TranscriptEdits) -> Fitted:
     except MisfitError as misfit:
         return Fitted(misfit=str(misfit))
     return Fitted(edits=TranscriptEdits(speakers=speakers, words=words, segments=of_segments))
+
+
+def _by_name(transcript: Transcript, edits: TranscriptEdits) -> TranscriptEdits:
+    """Replace labels that the transcript does not have any more by the names that they got."""
+    named = transcript.named_speakers
+    if named is msgspec.UNSET:
+        return edits
+    names = {one.label: one.name for one in named if one.label not in transcript.speakers}
+    moved = (
+        one if one.speaker is None else msgspec.structs.replace(one, speaker=names.get(one.speaker, one.speaker))
+        for one in edits.segments
+    )
+    speakers = {names.get(label, label): name for label, name in edits.speakers.items()}
+    return msgspec.structs.replace(edits, speakers=speakers, segments=tuple(moved))
 
 
 def _first_words(segments: Iterable[Segment]) -> dict[int, int]:

@@ -17,12 +17,13 @@ from typing import NamedTuple
 import msgspec
 
 from ingest_service.errors import LimitError
+from ingest_service.formats.render import Order, Overlay, Wanted, render_json
 from ingest_service.openai_api.answers import Answer
-from ingest_service.subtitles.cue_size import CueSize
-from ingest_service.subtitles.formats import Overlay, Wanted, render_json
 from shared.blobs.blob_facts import BlobVersion
 from shared.blobs.blob_store import BlobStore
+from shared.formats.style import PLAIN, Style
 from shared.run_beside import run_beside
+from shared.subtitles.cue_size import CueSize
 from shared.telemetry.logs import Log
 from shared.unspaced import UNSPACED
 
@@ -45,6 +46,11 @@ class RenderKey(NamedTuple):
     wanted: Wanted
     size: CueSize
     edits: str = ""  # what identifies the edits of the job
+    style: Style = PLAIN
+
+    def order(self, overlay: Overlay | None) -> Order:
+        """Return what the render is to do."""
+        return Order(wanted=self.wanted, job_id=self.job_id, size=self.size, style=self.style, overlay=overlay)
 
 
 class _Render(NamedTuple):
@@ -95,7 +101,7 @@ class Renders:
         if key.blob.size <= (INLINE_ANSWER_BYTES if is_answer else INLINE_BYTES):
             stored = await self._blobs.get(key.blob.key)
             if is_answer or not IS_UNSPACED.search(stored.decode()):
-                return render_json(stored, key.wanted, size=key.size, job_id=key.job_id, overlay=overlay)
+                return render_json(stored, key.order(overlay))
         if (cached := self.cache.find(key)) is not None:
             return cached
         if (task := self._tasks.get(key)) is None:
@@ -141,17 +147,15 @@ class Renders:
 
 async def run_process(blobs: BlobStore, key: RenderKey, overlay: Overlay | None = None) -> bytes:
     """Render in a process. It gets no environment: ours holds secrets. Raise BlobStoreError or RuntimeError."""
-    wanted = msgspec.json.encode(key.wanted).decode() if isinstance(key.wanted, Answer) else key.wanted
-    edits = msgspec.json.encode(overlay) if overlay else b""
-    arguments = (wanted, key.job_id, *map(str, msgspec.structs.astuple(key.size)), str(len(edits)))
+    order = msgspec.json.encode(key.order(overlay))
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "ingest_service.subtitles", *arguments),
+        *(sys.executable, "-m", "ingest_service.formats", str(len(order))),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
     try:
-        text = await _exchange(process, edits, blobs, key.blob)
+        text = await _exchange(process, order, blobs, key.blob)
         status = await process.wait()
     finally:
         if process.returncode is None:
@@ -162,12 +166,12 @@ async def run_process(blobs: BlobStore, key: RenderKey, overlay: Overlay | None 
     return text
 
 
-async def _exchange(process: asyncio.subprocess.Process, edits: bytes, blobs: BlobStore, blob: BlobVersion) -> bytes:
-    """Send the edits, and the transcript in pieces; read the text, which begins when all is sent."""
+async def _exchange(process: asyncio.subprocess.Process, order: bytes, blobs: BlobStore, blob: BlobVersion) -> bytes:
+    """Send the order, and the transcript in pieces; read the text, which begins when all is sent."""
     if process.stdin is None or process.stdout is None:
         raise AssertionError("the process has no pipes")
     with suppress(BrokenPipeError, ConnectionResetError):  # its exit status says why
-        process.stdin.write(edits)
+        process.stdin.write(order)
         async for piece in blobs.read(blob.key, 0, blob.size):
             process.stdin.write(piece)
             await process.stdin.drain()

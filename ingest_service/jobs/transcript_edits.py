@@ -13,14 +13,14 @@ from ingest_service.auth.caller import Caller
 from ingest_service.database import Database
 from ingest_service.edits.fit import Fitted
 from ingest_service.errors import RefusedError
+from ingest_service.formats.render import EditsForm, Overlay
 from ingest_service.jobs.queries import JobReader, JobResults
 from ingest_service.jobs.renders import RenderKey, Renders
 from ingest_service.jobs.results import find_transcript
 from ingest_service.jobs.rows import locked_job, results_generation
-from ingest_service.subtitles.cue_size import CueSize
-from ingest_service.subtitles.formats import EditsForm, Overlay
 from shared.blobs.blob_store import BlobStore
 from shared.schemas.transcript_edits import EditVersion, EditVersionList, EditVersionView, NewEdits, TranscriptEdits
+from shared.subtitles.cue_size import CueSize
 from shared.telemetry.logs import Log
 
 log = Log(__name__)
@@ -80,8 +80,7 @@ class EditStore:
     async def list(self, tenant: str, job_id: str) -> EditVersionList:
         """Return the versions, newest first."""
         job = await self._jobs.get_results(tenant, job_id)
-        async with self._database.reading(tenant) as connection:
-            rows = await connection.fetch(VERSIONS, tenant, job.job_id)
+        rows = await self._database.read(lambda connection: connection.fetch(VERSIONS, tenant, job.job_id), tenant)
         versions = tuple(_version(row, job.text_generation) for row in rows)
         return EditVersionList(latest=versions[0].version if versions else 0, versions=versions)
 
@@ -133,8 +132,9 @@ class EditStore:
         return _version(saved, job.text_generation)
 
     async def _find(self, tenant: str, job: JobResults, version: int | None) -> FoundEdits | None:
-        async with self._database.reading(tenant) as connection:
-            row = await connection.fetchrow(ONE_VERSION, tenant, job.job_id, version)
+        row = await self._database.read(
+            lambda connection: connection.fetchrow(ONE_VERSION, tenant, job.job_id, version), tenant
+        )
         if row is None:
             return None
         edits = msgspec.json.decode(row["edits"], type=TranscriptEdits)

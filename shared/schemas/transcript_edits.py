@@ -154,9 +154,14 @@ def require_text(field: str, text: str) -> None:
 
 def require_name(name: str) -> None:
     """Raise ValueError unless a name is visible text."""
-    is_visible = any(unicodedata.category(each) not in UNSEEN for each in name)
-    if not (is_visible and is_text(name) and REORDERING.isdisjoint(name)):
+    if not is_name(name):
         raise ValueError("The label or the name of a speaker is blank or contains a control character")
+
+
+def is_name(name: str) -> bool:
+    """Return whether a name is visible text, without characters that reorder what stands around it."""
+    is_visible = any(unicodedata.category(each) not in UNSEEN for each in name)
+    return is_visible and is_text(name) and REORDERING.isdisjoint(name)
 
 
 def is_text(text: str) -> bool:

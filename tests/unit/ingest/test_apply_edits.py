@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from ingest_service.edits.apply import apply_edits, replace_parts
 from ingest_service.edits.fit import fit_edits, move_edits
-from ingest_service.subtitles.cue_size import CueSize
-from ingest_service.subtitles.formats import render
-from shared.schemas.transcript import Segment, Transcript, Turn, Word
+from shared.formats.render import render
+from shared.schemas.transcript import NamedSpeaker, Segment, Transcript, Turn, Word
 from shared.schemas.transcript_edits import SegmentEdit, TranscriptEdits, WordEdit
+from shared.speaker_names import with_names
+from shared.speaker_statistics import with_statistics
+from shared.subtitles.cue_size import CueSize
 
 WORDS = st.text("abcäß我们é-'", min_size=1, max_size=6)
 LABELS = ("SPEAKER_00", "SPEAKER_01")
@@ -226,6 +228,20 @@ def test_two_labels_with_one_name_are_one_speaker() -> None:
     assert after.speakers == ("SPEAKER_01",)
     swapped = change(SAID, speakers={"SPEAKER_00": "SPEAKER_01", "SPEAKER_01": "SPEAKER_00"})
     assert [one.speaker for one in swapped.segments] == ["SPEAKER_01", "SPEAKER_00"]
+
+
+def test_a_correction_comes_before_a_name_of_an_option_and_may_use_its_label() -> None:
+    turns = (Turn(speaker="SPEAKER_00", start=0, end=4), Turn(speaker="SPEAKER_01", start=4, end=4.5))
+    before = transcript(segment(0, 0, ["a"], "SPEAKER_00"), segment(1, 4, ["b"], "SPEAKER_01"), turns=turns)
+    before = with_statistics(with_names(before, {"SPEAKER_00": "Ann"}))
+    before = msgspec.structs.replace(before, named_speakers=(NamedSpeaker(label="SPEAKER_00", name="Ann"),))
+
+    for label in ("SPEAKER_00", "Ann"):
+        after = change(before, speakers={label: "Zoë"}, segments=[{"segment": 1, "speaker": label}])
+        assert (after.speakers, {one.speaker for one in after.segments}) == (("Zoë",), {"Zoë"})
+        assert after.speaker_statistics is not msgspec.UNSET
+        assert [(one.speaker, one.talk_time) for one in after.speaker_statistics] == [("Zoë", 4.5)]
+    assert "label" in (fit_edits(before, TranscriptEdits(speakers={"SPEAKER_02": "Ben"})).misfit or "")
 
 
 def test_a_name_begins_no_cue() -> None:

@@ -5,11 +5,11 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_service.subtitles.cue_size import CueSize
-from ingest_service.subtitles.cues import Cue, make_cues
-from ingest_service.subtitles.display_width import display_width
-from ingest_service.subtitles.formats import render_srt
+from shared.formats.srt import render_srt
 from shared.schemas.transcript import Segment, Transcript, Word
+from shared.subtitles.cue_size import CueSize
+from shared.subtitles.cues import Cue, make_cues
+from shared.subtitles.display_width import display_width
 
 LETTERS = st.text("abcXYZé,.?!-—'\"0 ", min_size=1, max_size=60)
 WIDE = st.text("日本語のじまくはーっ、。「」ABC 12ไทยเ้", min_size=1, max_size=80)

@@ -5,10 +5,13 @@ from itertools import accumulate
 import msgspec
 import pytest
 
-from ingest_service.subtitles.cue_size import CueSize
-from ingest_service.subtitles.cues import READABLE_MS, make_cues
-from ingest_service.subtitles.formats import render_rttm, render_srt, render_tsv, render_txt, render_vtt, timestamp
+from shared.formats.cue_lines import timestamp
+from shared.formats.plain import render_rttm, render_tsv, render_txt
+from shared.formats.srt import render_srt
+from shared.formats.vtt import render_vtt
 from shared.schemas.transcript import Segment, Turn
+from shared.subtitles.cue_size import CueSize
+from shared.subtitles.cues import READABLE_MS, make_cues
 from shared.unspaced import divide_words
 from tests.support.clips import JFK, NARRATIVE
 from tests.support.ingest.spoken import one_after_another, said, transcript, untimed

@@ -5,11 +5,11 @@ from itertools import accumulate, groupby, pairwise
 
 import msgspec
 
-from ingest_service.subtitles.cue_size import CueSize
-from ingest_service.subtitles.display_width import display_width
-from ingest_service.subtitles.lines import BreakCosts, Row, break_lines, ends_sentence
-from ingest_service.subtitles.pieces import Piece, pieces_of
 from shared.schemas.transcript import Segment, Transcript
+from shared.subtitles.cue_size import CueSize
+from shared.subtitles.display_width import display_width
+from shared.subtitles.lines import BreakCosts, Row, break_lines, ends_sentence, joined
+from shared.subtitles.pieces import Piece, pieces_of
 from shared.unspaced import is_unspaced
 
 # The cuts of a stretch of speech have the least sum of costs (Knuth and Plass 1981). Every cue keeps its size and time.
@@ -107,22 +107,28 @@ class Cue(msgspec.Struct, frozen=True):
     end_ms: int
     lines: tuple[str, ...]
     speaker: str | None = None
+    language: str | None = None
+    rows: tuple[Sequence[Piece], ...] = ()  # the pieces of each line, if they are wanted
 
 
-def make_cues(transcript: Transcript, size: CueSize, label: Label = lambda _: "") -> list[Cue]:
+def make_cues(
+    transcript: Transcript, size: CueSize, label: Label = lambda _: "", *, has_rows: bool = False
+) -> list[Cue]:
     """Return the cues of all channels, by start. The first line of a cue begins with its label."""
     costs = BreakCosts(transcript.language)
     cues: list[Cue] = []
     for channel in sorted({segment.channel for segment in transcript.segments}, key=lambda channel: channel or 0):
         segments = [segment for segment in transcript.segments if segment.channel == channel]
         spoken = [
-            cue for turn in _speaker_turns(segments) for cue in _cues_of(turn, size, label(turn[0].speaker), costs)
+            cue if has_rows else msgspec.structs.replace(cue, rows=())  # they hold all pieces in memory
+            for turn in speaker_turns(segments)
+            for cue in _cues_of(turn, size, label(turn[0].speaker), costs)
         ]
         cues += _readable(_apart(spoken, size), size, round(transcript.duration * 1000))
     return sorted(cues, key=lambda cue: cue.start_ms)
 
 
-def _speaker_turns(segments: Sequence[Segment]) -> Iterator[list[Segment]]:
+def speaker_turns(segments: Sequence[Segment]) -> Iterator[list[Segment]]:
     """Yield consecutive segments of one speaker."""
     for _, turn in groupby(segments, key=lambda segment: segment.speaker):
         yield list(turn)
@@ -130,18 +136,21 @@ def _speaker_turns(segments: Sequence[Segment]) -> Iterator[list[Segment]]:
 
 def _cues_of(turn: Sequence[Segment], size: CueSize, label: str, costs: BreakCosts) -> Iterator[Cue]:
     indent = display_width(label)
-    pieces = _in_one_row([pieces_of(segment, size.max_chars - indent) for segment in turn])
+    pieces = in_one_row([pieces_of(segment, size.max_chars - indent) for segment in turn])
     for group in cut_cues(pieces, size, indent=indent, costs=costs):
-        lines = break_lines(group, size.max_chars, size.max_lines, indent=indent, costs=costs)
+        rows = break_lines(group, size.max_chars, size.max_lines, indent=indent, costs=costs)
+        lines = list(map(joined, rows))
         yield Cue(
             round(group[0].start_s * 1000),
             round(group[-1].end_s * 1000),
             (label + lines[0], *lines[1:]),
             turn[0].speaker,
+            group[0].language,
+            tuple(rows),
         )
 
 
-def _in_one_row(segments: Sequence[Sequence[Piece]]) -> list[Piece]:
+def in_one_row(segments: Sequence[Sequence[Piece]]) -> list[Piece]:
     """Return the pieces of all segments, without spaces where the script has none. Times never decrease."""
     pieces: list[Piece] = []
     for segment in segments:

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
-from ingest_service.subtitles.display_width import display_width
 from shared.schemas.transcript import Segment
+from shared.subtitles.display_width import display_width
 from shared.unspaced import divide_words, is_unspaced
 
 REPLACEMENT = "\ufffd"  # stands for lost bytes, in results of old versions
@@ -27,6 +27,7 @@ class Piece(NamedTuple):
     is_spaced: bool  # a space precedes it
     is_inside_word: bool  # it begins inside a word
     begins_segment: bool = False
+    language: str | None = None
 
 
 class _Span(NamedTuple):
@@ -61,6 +62,7 @@ def pieces_of(segment: Segment, widest: int) -> list[Piece]:
             is_spaced=start == 0 or text[start - 1] == " ",
             is_inside_word=spans[first].is_word and spans[first].start < start and text[start - 1] != " ",
             begins_segment=start == 0,
+            language=segment.language,
         )
         pieces.append(piece)
     return pieces

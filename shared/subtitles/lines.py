@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 
-from ingest_service.subtitles.display_width import display_width
-from ingest_service.subtitles.pieces import Piece
+from shared.subtitles.display_width import display_width
+from shared.subtitles.pieces import Piece
 
 # A break before one of these words is good.
 CONJUNCTIONS = {
@@ -32,7 +32,13 @@ BINDING = {
     "nl": "de het een van in op aan bij voor met te mijn jouw zijn haar niet zeer",
 }
 # These end with a point that does not end a sentence.
-ABBREVIATIONS = frozenset("mr. mrs. ms. dr. prof. st. vs. no. e.g. i.e. z.b. bzw. hr. fr. m. mme. sr. sra. jr.".split())
+ABBREVIATIONS = frozenset(
+    (
+        "mr. mrs. ms. dr. prof. rev. sgt. capt. lt. st. jr. vs. approx. dept. e.g. i.e. cf. messrs. mme. mlle. m. mm. "
+        "p.ex. z.b. d.h. u.a. bzw. ca. evtl. ggf. hr. fr. nr. usw. vgl. sog. inkl. sr. sra. srta. dra. ud. uds. pág. "
+        "núm. sig. dott. avv. ing. dhr. mevr. bijv. d.w.z. o.a. np. m.in. tzw. hab. inż. örn. bkz."
+    ).split()
+)
 
 
 def words_for(lists: dict[str, str], language: str | None) -> frozenset[str]:
@@ -40,8 +46,8 @@ def words_for(lists: dict[str, str], language: str | None) -> frozenset[str]:
     return frozenset(lists.get(language or "", "").split())
 
 
-SENTENCE_SIGNS = (".", "?", "!", "…", "。", "？", "！", "।", "؟")  # noqa: RUF001 - full-width and other scripts are meant
-CLAUSE_SIGNS = (",", ";", ":", "—", "–", "，", "、", "；", "：", "،")  # noqa: RUF001 - as above
+SENTENCE_SIGNS = frozenset(".?!…。｡？！।॥؟۔։።။។")  # noqa: RUF001 - full-width and other scripts are meant
+CLAUSE_SIGNS = frozenset(",;:—–，、；：،")  # noqa: RUF001 - as above
 QUOTES = "\"'”’»)]」』）"  # noqa: RUF001 - may follow the end of a sentence
 PAUSE_S = 0.3  # separates phrases
 
@@ -61,7 +67,7 @@ class BreakCosts:
         """Return the cost of a break between two pieces: least after a sentence, most inside a word."""
         if ends_sentence(before):
             return SENTENCE
-        if before.text.rstrip(QUOTES).endswith(CLAUSE_SIGNS) or after.start_s - before.end_s >= PAUSE_S:
+        if before.text.rstrip(QUOTES)[-1:] in CLAUSE_SIGNS or after.start_s - before.end_s >= PAUSE_S:
             return CLAUSE
         if after.is_inside_word:
             return INSIDE_WORD
@@ -75,7 +81,7 @@ class BreakCosts:
 
 def ends_sentence(piece: Piece) -> bool:
     bare = piece.text.rstrip(QUOTES)
-    return bare.endswith(SENTENCE_SIGNS) and bare.lower() not in ABBREVIATIONS
+    return bare[-1:] in SENTENCE_SIGNS and bare.lower() not in ABBREVIATIONS
 
 
 Way = tuple[float, tuple[int, ...]]  # a cost, and the ends of the lines
@@ -110,14 +116,14 @@ class Row:
 
 def break_lines(
     pieces: Sequence[Piece], max_chars: int, max_lines: int, *, indent: int, costs: BreakCosts
-) -> list[str]:
+) -> list[Sequence[Piece]]:
     """Break the pieces into as few lines as possible, evenly; the first line has `indent` columns less.
 
     The breaks have the least sum of costs (Knuth and Plass 1981). Raise ValueError if the pieces do not fit.
     """
     for lines in range(1, max_lines + 1):
         if ends := _Layout(pieces, max_chars, lines, indent, costs).ends():
-            return [joined(pieces[start:end]) for start, end in pairwise((0, *ends))]
+            return [pieces[start:end] for start, end in pairwise((0, *ends))]
     raise ValueError("the pieces do not fit")
 
 

@@ -1,0 +1,1 @@
+"""What requests want of a transcript: with edits, normalized, searched, in a format of `shared/formats`. Pure."""

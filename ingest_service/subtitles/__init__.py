@@ -1,1 +1,0 @@
-"""The transcript as text: plain, subtitles (SubRip, WebVTT) and speaker turns (RTTM). Pure; `render` is the entry."""

@@ -1,0 +1,1 @@
+"""The transcript in each format, one file a format. Pure."""

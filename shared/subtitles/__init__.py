@@ -1,0 +1,1 @@
+"""Divides a transcript into subtitle cues and their lines. Pure."""
