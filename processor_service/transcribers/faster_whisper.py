@@ -131,6 +131,7 @@ class FasterWhisper:
 
     engine = "faster-whisper"
     wants_speech_only = True
+    prefers_terms = False
 
     def __init__(self, model_path: Path, device: str = "auto") -> None:
         self.model = model_path.name.removesuffix(Form.FOLDER)
@@ -175,7 +176,11 @@ class FasterWhisper:
         return [{token.strip("<|>"): probability for token, probability in one} for one in by_window]
 
     def decoder(
-        self, tokenizer: Tokenizer, prompt: str | None, on_decoded: OnWindows = ignore_windows
+        self,
+        tokenizer: Tokenizer,
+        prompt: str | None,
+        on_decoded: OnWindows = ignore_windows,
+        terms: Sequence[str] = (),  # noqa: ARG002 - CTranslate2 has no bias that is taken back
     ) -> WindowDecoder:
         """See WhisperModel."""
         return WindowDecoder(self._workers, self._sampler, tokenizer, prompt, on_decoded)

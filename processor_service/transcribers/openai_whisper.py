@@ -66,6 +66,7 @@ class OpenAIWhisper:
 
     engine = "openai-whisper"
     wants_speech_only = True
+    prefers_terms = True
 
     def __init__(self, model_path: Path, device: str = "auto") -> None:
         self.model = model_path.stem
@@ -123,10 +124,20 @@ class OpenAIWhisper:
         return [dict(zip(self._languages.all_language_codes, one, strict=True)) for one in by_window]
 
     def decoder(
-        self, tokenizer: Tokenizer, prompt: str | None, on_decoded: OnWindows = ignore_windows
+        self,
+        tokenizer: Tokenizer,
+        prompt: str | None,
+        on_decoded: OnWindows = ignore_windows,
+        terms: Sequence[str] = (),
     ) -> WindowDecoder:
         """See WhisperModel."""
-        return WindowDecoder(self._model, self._vocabulary, tokenizer, prompt, on_decoded)
+        if not terms:
+            return WindowDecoder(self._model, self._vocabulary, tokenizer, prompt, on_decoded)
+        from processor_service.transcribers.term_decoder import TermDecoder
+        from processor_service.transcribers.term_trie import trie_of
+
+        trie = trie_of(tokenizer.encoding, tuple(terms))
+        return TermDecoder(self._model, self._vocabulary, tokenizer, prompt, on_decoded).prefer(trie)
 
     def align(
         self, tokenizer: Tokenizer, encoded: torch.Tensor, decoded: Sequence[Decoded], durations_s: Sequence[float]

@@ -16,6 +16,7 @@ import whisper
 
 from processor_service.transcribers.choose_language import choose_language, hear_language, shifted_windows
 from processor_service.transcribers.divide_languages import Part, divide_languages
+from processor_service.transcribers.heard_languages import HeardLanguages, unsure_warnings
 from processor_service.transcribers.inventions import settled, without_inventions
 from processor_service.transcribers.prompt import PROMPT_SHORTENED, is_too_long, preceding_text, repeats_sentence
 from processor_service.transcribers.segments import RecognizedWindow, TimedWord, main_language, segments_of
@@ -37,9 +38,10 @@ from processor_service.transcribers.whisper_model import (
     tokenizer_for,
 )
 from processor_service.transcribers.window_progress import WindowProgress
+from shared.schemas.key_terms import PROMPT_CHARS, prompt_of
 from shared.schemas.languages import LANGUAGES
 from shared.schemas.options import JobOptions
-from shared.schemas.transcript import ResultWarning, Transcript, WarningCode
+from shared.schemas.transcript import LanguageCandidate, ResultWarning, Transcript, WarningCode
 from shared.unspaced import joined_text
 
 WINDOWS_AT_ONCE = 8  # more are little faster on a CPU, and each takes memory
@@ -72,16 +74,25 @@ def transcribe_windows(
         is_streamed = options.stream_windows and step.windows < len(windows)
         progress.done(step.windows, settled(segments_of(recognized), windows[step.windows][0]) if is_streamed else ())
     segments = without_inventions(segments_of(recognized))
+    is_alone = options.detect_language_only and language is not None
     return Transcript(
         text=joined_text(segment.text for segment in segments),
         language=main_language(segments) or (language.code if language else None),
         language_probability=language.probability if language else None,
         duration=len(audio) / SAMPLE_RATE_HZ,
         segments=tuple(segments),
-        warnings=_warnings(model, options),
+        warnings=(*_warnings(model, options), *unsure_warnings(recognized, options.language_confidence)),
         engine=model.engine,
         model=model.model,
+        language_candidates=_candidates(language) if is_alone and language else msgspec.UNSET,
     )
+
+
+def _candidates(language: Language) -> tuple[LanguageCandidate, ...]:
+    """The chosen language and the others. A language that is given is certain."""
+    known = language.candidates or ((language.code, 1.0),)
+    chosen_first = sorted(known, key=lambda one: one[0] != language.code)
+    return tuple(LanguageCandidate(language=code, probability=probability) for code, probability in chosen_first)
 
 
 def _steps(
@@ -106,11 +117,14 @@ def _steps(
             yield _Step(len(windows), language, [])
             return
         parts = [[(window, language.code)] for window in batch]
+        hear = None
         if not given:
-            hear = partial(hear_language, model, encoded, allowed)
+            hear = HeardLanguages(partial(hear_language, model, encoded, allowed))
             parts = divide_languages(audio, batch, hear, language.code, is_bounded=bool(allowed))
         for some in _slices(len(batch), full if given else sizes):
             recognized = _by_language(batch[some], encoded[some], parts[some], encode, recognize)
+            if hear and options.language_confidence:
+                recognized = [hear.added_to(one, batch) for one in recognized]
             yield _Step(batch_slice.start + some.stop, language, recognized)
 
 
@@ -166,10 +180,11 @@ def _recognized(  # noqa: PLR0913, PLR0917 - the first three are bound once
     language: str,
 ) -> Iterator[RecognizedWindow]:
     tokenizer = tokenizer_for(model, language, options.task)
-    before = preceding_text(options.prompt, language)
-    plain = model.decoder(tokenizer, None, on_decoded)
+    before = preceding_text(_prompt(model, options), language)
+    terms = options.keyterms if options.task == "transcribe" else ()
+    plain = model.decoder(tokenizer, None, on_decoded, terms)
     if before:
-        decoded = decode_with_prompt(model.decoder(tokenizer, before, on_decoded), plain, encoded)
+        decoded = decode_with_prompt(model.decoder(tokenizer, before, on_decoded, terms), plain, encoded)
     else:
         decoded = decode_reliably(plain, encoded)
     decoded = [SILENCE if repeats_sentence(one.text) else one for one in decoded]
@@ -179,6 +194,13 @@ def _recognized(  # noqa: PLR0913, PLR0917 - the first three are bound once
         yield RecognizedWindow(
             span=window, words=in_audio, no_speech_probability=text.no_speech_probability, language=language
         )
+
+
+def _prompt(model: WhisperModel[Encoded], options: JobOptions) -> str | None:
+    """The client's prompt; with the key terms if the engine cannot prefer them in another way."""
+    if model.prefers_terms or not options.keyterms:
+        return options.prompt
+    return prompt_of(options.keyterms, options.prompt, most_chars=PROMPT_CHARS)
 
 
 def _moved(word: TimedWord, offset_s: float) -> TimedWord:

@@ -21,10 +21,14 @@ def ignore_windows(_: int) -> None:
 
 
 class Language(msgspec.Struct, frozen=True):
-    """A spoken language. The probability is the model's; None if the client gave the language."""
+    """A spoken language. The probability is the model's; None if the client gave the language.
+
+    The candidates are the likeliest languages with their probabilities, in order.
+    """
 
     code: str
     probability: float | None = None
+    candidates: tuple[tuple[str, float], ...] = ()
 
 
 SUBSTITUTE = "zh"  # for Cantonese, the only language that not all multilingual models know
@@ -43,6 +47,7 @@ class WhisperModel(Protocol[Encoded]):
     is_multilingual: bool
     languages: int  # number of languages
     mels: int  # bands of the spectrogram
+    prefers_terms: bool  # its decoders prefer key terms; otherwise these are in the prompt
 
     def encode(self, spectrograms: torch.Tensor, on_encoded: OnWindows = ignore_windows) -> Encoded:
         """The encoder's output for spectrograms of shape (windows, mels, frames)."""
@@ -51,9 +56,16 @@ class WhisperModel(Protocol[Encoded]):
         """The probability of each language code, for each window or part of it: shape (windows, frames, state)."""
 
     def decoder(
-        self, tokenizer: Tokenizer, prompt: str | None, on_decoded: OnWindows = ignore_windows
+        self,
+        tokenizer: Tokenizer,
+        prompt: str | None,
+        on_decoded: OnWindows = ignore_windows,
+        terms: Sequence[str] = (),
     ) -> Decoder[Encoded]:
-        """A decoder for the tokenizer's language. Each window is decoded as if the prompt preceded it."""
+        """A decoder for the tokenizer's language. Each window is decoded as if the prompt preceded it.
+
+        It prefers the key terms if `prefers_terms`.
+        """
 
     def align(
         self, tokenizer: Tokenizer, encoded: Encoded, decoded: Sequence[Decoded], durations_s: Sequence[float]

@@ -21,7 +21,7 @@ LOOP_TOKENS, MAX_PERIOD = 64, 16
 RESCORED = 8  # likeliest tokens whose logits are computed again with 32-bit floats; rounding changes fewer ranks
 
 Cache = dict[torch.nn.Module, torch.Tensor]  # keys and values of the text, by layer
-AudioKeys = list[tuple[torch.Tensor, torch.Tensor]]  # keys and values, each (windows, heads, frames, head state)
+AudioKeys = tuple[torch.Tensor, torch.Tensor]  # keys and values, each (windows, heads, frames, head state)
 
 
 class AttendedText(Decoded, frozen=True, kw_only=True):
@@ -89,7 +89,7 @@ class WindowDecoder:
     @torch.inference_mode()
     def decode(self, features: torch.Tensor, *, temperature: float = 0.0) -> list[Decoded]:
         """Decode encoded windows, shape (windows, frames, state)."""
-        drafts = [_Draft() for _ in features]
+        drafts = [Draft() for _ in features]
         audio = self._audio_keys(features)
         cache, hooks = self._model.install_kv_cache_hooks()
         try:
@@ -113,7 +113,7 @@ class WindowDecoder:
         return [self._decoded(*one) for one in zip(drafts, no_speech, strict=True)]
 
     def _write(
-        self, drafts: Sequence["_Draft"], states: torch.Tensor, queries: torch.Tensor, temperature: float
+        self, drafts: Sequence["Draft"], states: torch.Tensor, queries: torch.Tensor, temperature: float
     ) -> None:
         """Add the next token to each text."""
         is_first = not drafts[0].tokens
@@ -123,23 +123,29 @@ class WindowDecoder:
             draft.log_probabilities.append(log_probability)
             draft.queries.append(query)
 
-    def _audio_keys(self, features: torch.Tensor) -> list[AudioKeys]:
+    def _audio_keys(self, features: torch.Tensor, *, at_once: int | None = None) -> list[list[AudioKeys]]:
         """The keys and values of the audio by layer: of each window by itself on a CPU, of all together on a GPU.
 
         So a window leaves the batch on a CPU without a copy of the others, and a GPU runs fewer kernels.
         """
-        groups = torch.split(features, len(features) if features.is_cuda else 1)
+        groups = torch.split(features, at_once or (len(features) if features.is_cuda else 1))
         with torch.autocast(features.device.type, torch.bfloat16, enabled=self._vocabulary.is_rounded):
             return [
                 [_keys_and_values(block.cross_attn, group) for group in groups] for block in self._model.decoder.blocks
             ]
 
     def _states(
-        self, tokens: Sequence[Sequence[int]], features: torch.Tensor, audio: Sequence[AudioKeys], cache: Cache
+        self,
+        tokens: Sequence[Sequence[int]],
+        features: torch.Tensor,
+        audio: Sequence[Sequence[AudioKeys]],
+        cache: Cache,
+        rows: Sequence[int] | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The states after the next tokens, shape (windows, tokens, state), and the queries of the alignment heads.
+        """The states after the next tokens, shape (texts, tokens, state), and the queries of the alignment heads.
 
-        The queries have shape (windows, heads, tokens, head state).
+        The queries have shape (texts, heads, tokens, head state). `rows` are the texts of each group of audio keys;
+        without it, each window has one text.
         """
         decoder = self._model.decoder
         offset = next(iter(cache.values())).shape[1] if cache else 0
@@ -149,7 +155,7 @@ class WindowDecoder:
         for block, keys in zip(decoder.blocks, audio, strict=True):
             states = states + block.attn(block.attn_ln(states), mask=decoder.mask, kv_cache=cache)[0]
             query = _by_head(block.cross_attn.query(block.cross_attn_ln(states)), block.cross_attn.n_head)
-            states = states + block.cross_attn.out(_attended(query, keys))
+            states = states + block.cross_attn.out(_attended(query, keys, rows))
             states = states + block.mlp(block.mlp_ln(states))
             queries.append(query)
         of_heads = torch.stack([queries[layer][:, head] for layer, head in self._alignment_heads], dim=1)
@@ -169,7 +175,7 @@ class WindowDecoder:
         probability = logits.gather(1, chosen[:, None])[:, 0] - logits.logsumexp(-1)
         return chosen.tolist(), probability.tolist()
 
-    def _decoded(self, draft: "_Draft", no_speech: float) -> Decoded:
+    def _decoded(self, draft: "Draft", no_speech: float) -> Decoded:
         tokens = [token for token in draft.tokens if token != self._tokenizer.eot]
         mean = sum(draft.log_probabilities) / (len(tokens) + 1)
         text = decoded_text(self._tokenizer, tokens, mean, no_speech)
@@ -185,7 +191,7 @@ class WindowDecoder:
         )
 
 
-class _Draft:
+class Draft:
     """The text of a window while it is decoded: its tokens, with the end, and what each step said of them."""
 
     def __init__(self) -> None:
@@ -212,17 +218,23 @@ def _positions(some: Sequence[int], tokens: Sequence[int]) -> list[int]:
     return [next(position for position, token in rest if token == one) for one in some]
 
 
-def _attended(query: torch.Tensor, audio: AudioKeys) -> torch.Tensor:
-    """What the heads attend to of the audio, shape (windows, steps, state)."""
-    groups = torch.split(query, [len(keys) for keys, _ in audio])
-    attended = [
-        scaled_dot_product_attention(group.to(keys.dtype), keys, values)
-        for group, (keys, values) in zip(groups, audio, strict=True)
-    ]
+def _attended(query: torch.Tensor, audio: Sequence[AudioKeys], rows: Sequence[int] | None) -> torch.Tensor:
+    """What the heads attend to of the audio, shape (texts, steps, state)."""
+    groups = torch.split(query, list(rows or [len(keys) for keys, _ in audio]))
+    attended = [_attended_in(group, keys, values) for group, (keys, values) in zip(groups, audio, strict=True)]
     return torch.cat(attended).transpose(1, 2).flatten(2).to(query.dtype)
 
 
-def _keep(cache: Cache, audio: Sequence[AudioKeys], rows: Sequence[int]) -> None:
+def _attended_in(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Attention of one text to each window, or of several texts to one window, whose keys are then read once."""
+    if len(query) == len(keys):
+        return scaled_dot_product_attention(query.to(keys.dtype), keys, values)
+    steps = query.transpose(0, 1).flatten(1, 2)[None]  # a text attends to the audio, not to other texts
+    attended = scaled_dot_product_attention(steps.to(keys.dtype), keys, values)[0]
+    return attended.view(len(attended), len(query), -1, attended.shape[-1]).transpose(0, 1)
+
+
+def _keep(cache: Cache, audio: Sequence[list[AudioKeys]], rows: Sequence[int]) -> None:
     """Keep these rows of the keys and values."""
     index = torch.tensor(rows, device=next(iter(cache.values())).device)
     for module, tensor in cache.items():
