@@ -1,0 +1,1 @@
+"""Redaction: finds personal data in what was said, and replaces it in a transcript. `find.py` lists the recognizers."""
