@@ -32,7 +32,7 @@ REOPEN_JOB = """
     RETURNING generation
 """
 DISMISS = """
-    UPDATE tasks SET dismissed_at = now() WHERE id IN (
+    UPDATE tasks SET dismissed_at = now() WHERE job_id = $1 AND id IN (
         SELECT id FROM tasks
         WHERE job_id = $1 AND state = 'dead' AND kind <> 'deliver' AND dismissed_at IS NULL ORDER BY id FOR UPDATE)
 """
@@ -40,7 +40,7 @@ DISMISS = """
 
 def read_speaker_options(query: Iterable[tuple[str, str]], body: bytes) -> JobOptions:
     """The options of speakers from a query and a JSON object, both optional. Raise RefusedError `invalid_option`."""
-    collector = OptionCollector(only=SPEAKER_OPTIONS)
+    collector = OptionCollector(only=SPEAKER_OPTIONS, diarize=True)
     for name, text in query:
         collector.add(name, text)
     if body.strip():

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from processor_service.diarization.cluster import adapt_speakers, find_speakers
+from processor_service.diarization.known_voices import KnownVoice, VoiceMatch, match_voices, voices_of_speakers
 from processor_service.diarization.voices import Embeddings, Pieces, VoicePiece, Voices, embeddings_of
 from shared.schemas.transcript import Turn
 
@@ -29,15 +30,30 @@ def speaker_turns(
     chunks: Sequence[Voices], *, at_least: int | None = None, at_most: int | None = None
 ) -> tuple[Turn, ...]:
     """The turns in order of their start; turns of simultaneous speech overlap. Speakers are numbered by appearance."""
+    return turns_and_matches(chunks, (), at_least=at_least, at_most=at_most)[0]
+
+
+def turns_and_matches(
+    chunks: Sequence[Voices],
+    known: Sequence[KnownVoice],
+    *,
+    at_least: int | None = None,
+    at_most: int | None = None,
+) -> tuple[tuple[Turn, ...], tuple[VoiceMatch, ...]]:
+    """The turns, and the known voices among their speakers."""
     pieces, embeddings = _joined_pieces(chunks)
     if not pieces:
-        return ()
+        return (), ()
     seconds = _seconds(pieces)
     clear = _clear(pieces, seconds)
     speakers = find_speakers(embeddings[clear], seconds[clear], at_least=at_least, at_most=at_most)
-    fine, embeddings = _joined_pieces([chunk.fine or chunk for chunk in chunks])
-    speakers = adapt_speakers(speakers, embeddings, _seconds(fine) * [piece.is_clear for piece in fine])
-    return _turns(fine, _labels(fine, embeddings @ speakers.T))
+    fine, of_fine = _joined_pieces([chunk.fine or chunk for chunk in chunks])
+    speakers = adapt_speakers(speakers, of_fine, _seconds(fine) * [piece.is_clear for piece in fine])
+    turns, names = _turns(fine, _labels(fine, of_fine @ speakers.T))
+    if not known:
+        return turns, ()
+    voices = voices_of_speakers(embeddings[clear], seconds[clear], speakers)
+    return turns, match_voices({names[number]: voice for number, voice in voices.items() if number in names}, known)
 
 
 def _joined_pieces(chunks: Sequence[Pieces]) -> tuple[list[VoicePiece], Embeddings]:
@@ -73,14 +89,15 @@ def _best_pair(first: npt.NDArray[np.floating], second: npt.NDArray[np.floating]
     return row, column
 
 
-def _turns(pieces: Sequence[VoicePiece], labels: Labels) -> tuple[Turn, ...]:
+def _turns(pieces: Sequence[VoicePiece], labels: Labels) -> tuple[tuple[Turn, ...], dict[int, str]]:
+    """The turns, and the name of each label that has one."""
     spans = [(int(label), span) for label in np.unique(labels) for span in _joined(pieces, labels == label)]
     names: dict[int, str] = {}
     turns = []
     for label, (start, end) in sorted(spans, key=lambda one: one[1]):
         name = names.setdefault(label, f"SPEAKER_{len(names):02d}")
         turns.append(Turn(speaker=name, start=round(start, 3), end=round(end, 3)))
-    return _continued(turns)
+    return _continued(turns), names
 
 
 def _continued(turns: Sequence[Turn]) -> tuple[Turn, ...]:
