@@ -5,12 +5,12 @@ Every request passes the provider's circuit breaker and reports its result to it
 
 import datetime as dt
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import aiohttp
 
-from processor_service.errors import TaskError, TransientError
-from processor_service.providers.breaker import Breaker, BreakerOpenError, Call, Rules
+from processor_service.providers.breaker import Breaker, Rules
 from processor_service.providers.place_answer import transcript_of
 from processor_service.providers.plan_pieces import Piece, length_s
 from processor_service.providers.post_audio import Answer, post_audio
@@ -18,12 +18,11 @@ from processor_service.providers.provider_settings import ProviderSettings
 from processor_service.providers.read_answer import (
     InvalidAnswerError,
     ProviderTranscript,
-    counts_against_provider,
     failure_of_answer,
     invalid_answer,
     read_answer,
 )
-from shared.schemas.failures import FailureCode
+from processor_service.providers.through_breaker import through_breaker
 from shared.schemas.options import JobOptions
 from shared.schemas.transcript import Transcript
 
@@ -46,31 +45,10 @@ class OpenAIApi:
         """Return a transcript of each piece, with times in the chunk. Raise PermanentError or TransientError."""
         transcripts = []
         for done, piece in enumerate(pieces, start=1):
-            transcripts.append(transcript_of(await self._transcribe(piece, options), piece.spans, options))
+            answer = await through_breaker(self.breaker, self.name, partial(self._request, piece, options))
+            transcripts.append(transcript_of(answer, piece.spans, options))
             on_progress(done / len(pieces))
         return transcripts
-
-    async def _transcribe(self, piece: Piece, options: JobOptions) -> ProviderTranscript:
-        try:
-            with self.breaker.call() as call:
-                return await self._call(call, piece, options)
-        except BreakerOpenError as open_error:
-            message = f"The provider {self.name} failed recently and is not asked for a while."
-            # 0 s: another request is the probe; the usual retry schedule applies.
-            wait_s = open_error.wait_s or None
-            raise TransientError(FailureCode.PROVIDER_UNAVAILABLE, message, retry_after_s=wait_s) from None
-
-    async def _call(self, call: Call, piece: Piece, options: JobOptions) -> ProviderTranscript:
-        try:
-            transcript = await self._request(piece, options)
-        except TaskError as error:
-            if counts_against_provider(error):
-                call.failed(retry_after_s=error.retry_after_s)
-            else:
-                call.succeeded()
-            raise
-        call.succeeded()
-        return transcript
 
     async def _request(self, piece: Piece, options: JobOptions) -> ProviderTranscript:
         answer = await post_audio(self._http, self.settings, Path(piece.path), options)

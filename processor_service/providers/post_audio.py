@@ -13,6 +13,7 @@ import msgspec
 
 from processor_service.outbound.http_errors import why_broken
 from processor_service.providers.provider_settings import ProviderSettings
+from shared.schemas.key_terms import PROMPT_CHARS, prompt_of
 from shared.schemas.options import JobOptions
 
 # Ten minutes of fast speech, five words a second, are 0.5 MB with times; some providers add tokens.
@@ -36,7 +37,7 @@ class NoAnswer(msgspec.Struct, frozen=True):
 
 
 class TooLong(msgspec.Struct, frozen=True):
-    """The answer is longer than any transcript; the rest was not read."""
+    """The answer is longer than any valid one; the rest was not read."""
 
 
 @asynccontextmanager
@@ -68,7 +69,7 @@ async def post_audio(
                 allow_redirects=False,
                 timeout=timeout,
             ) as response:
-                return await _read(response)
+                return await read_whole(response, MAX_ANSWER_BYTES)
     except (aiohttp.ClientError, OSError) as error:
         return NoAnswer(why_broken(error))
 
@@ -82,9 +83,14 @@ def fields_of(provider: ProviderSettings, options: JobOptions) -> list[tuple[str
             fields.append(("language", options.language))
         if provider.times == "words":  # regardless of the job's options: seams are found by words
             fields += [("timestamp_granularities[]", "word"), ("timestamp_granularities[]", "segment")]
-    if options.prompt:
-        fields.append(("prompt", _plain(options.prompt)))
+    if prompt := _prompt(options):
+        fields.append(("prompt", _plain(prompt)))
     return fields
+
+
+def _prompt(options: JobOptions) -> str | None:
+    """The client's prompt, with the key terms before it that a model can read: it reads the last 224 tokens."""
+    return prompt_of(options.keyterms, options.prompt, most_chars=PROMPT_CHARS) if options.keyterms else options.prompt
 
 
 def _plain(prompt: str) -> str:
@@ -104,11 +110,12 @@ def _headers(provider: ProviderSettings) -> dict[str, str]:
     return headers | ({"authorization": f"Bearer {provider.key.reveal()}"} if provider.key else {})
 
 
-async def _read(response: aiohttp.ClientResponse) -> Answer | TooLong:
+async def read_whole(response: aiohttp.ClientResponse, max_bytes: int) -> Answer | TooLong:
+    """Read an answer to its end. Raise aiohttp's errors and OSError."""
     body = bytearray()
     async for piece in response.content.iter_chunked(READ_BYTES):
         body += piece
-        if len(body) > MAX_ANSWER_BYTES:
+        if len(body) > max_bytes:
             response.close()
             return TooLong()
     return Answer(status=response.status, retry_after=response.headers.get("retry-after"), body=bytes(body))

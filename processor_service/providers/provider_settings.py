@@ -19,6 +19,19 @@ SHORTEST_PIECE_S = 30.0  # the maximum length of a window of speech
 PIECE_WITHOUT_TIMES_S = 30.0  # without times, the position of the piece is the only time of its text
 
 
+def require_endpoint(url: str, model: str, key: Secret) -> None:
+    """Raise ValueError unless requests can be made with these settings of a provider."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        raise ValueError("the URL needs http:// or https:// and a host; a port and a path are optional")
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise ValueError("the URL must not contain credentials, a query or a fragment")
+    if not model:
+        raise ValueError("the model is not set")
+    if not HEADER_VALUE.fullmatch(key.reveal()):
+        raise ValueError("the key contains characters that an HTTP header must not contain")
+
+
 class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One provider."""
 
@@ -39,15 +52,7 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(
                 "names have small letters, digits and _, begin with a letter and are not the name of a local engine"
             )
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-            raise ValueError("the URL needs http:// or https:// and a host; a port and a path are optional")
-        if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
-            raise ValueError("the URL must not contain credentials, a query or a fragment")
-        if not self.model:
-            raise ValueError("the model is not set")
-        if not HEADER_VALUE.fullmatch(self.key.reveal()):
-            raise ValueError("the key contains characters that an HTTP header must not contain")
+        require_endpoint(self.url, self.model, self.key)
 
     def address(self, task: Literal["transcribe", "translate"]) -> str:
         """The URL of a request."""

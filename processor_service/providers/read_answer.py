@@ -7,15 +7,16 @@ import datetime as dt
 import math
 import re
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import msgspec
 
 from processor_service.errors import PermanentError, TaskError, TransientError
 from processor_service.outbound.http_errors import retry_after_s
 from processor_service.providers.post_audio import Answer, NoAnswer, TooLong
-from processor_service.providers.provider_settings import ProviderSettings
 from processor_service.transcribers.transcriber import Span
 from shared.schemas.failures import FailureCode
+from shared.secret import Secret
 
 TRANSIENT = frozenset({408, 429})
 DENIED = frozenset({401, 402, 403})
@@ -31,24 +32,34 @@ class _ErrorBody(msgspec.Struct):
     error: _Error
 
 
+class Provider(Protocol):
+    """What errors need of a provider's settings."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def key(self) -> Secret: ...
+
+
 def failure_of_answer(
-    answer: Answer | NoAnswer | TooLong, provider: ProviderSettings, *, now: dt.datetime
+    answer: Answer | NoAnswer | TooLong, provider: Provider, *, now: dt.datetime, wanted: str = "transcript"
 ) -> TaskError | None:
     """The error of a request; None for a successful answer."""
     match answer:
         case NoAnswer(reason):
             return TransientError(FailureCode.PROVIDER_UNAVAILABLE, f"The provider {provider.name} {reason}.")
         case TooLong():
-            return invalid_answer(provider, "the answer is too long")
+            return invalid_answer(provider, "the answer is too long", wanted=wanted)
         case Answer(status=status) if 200 <= status < 300:
             return None
         case Answer():
             return _failure_of_status(answer, provider, now)
 
 
-def invalid_answer(provider: ProviderSettings, reason: str) -> TransientError:
-    """The error of an answer without a transcript. Transient: most such answers come from proxies in between."""
-    message = f"The provider {provider.name} sent no valid transcript: {reason}."
+def invalid_answer(provider: Provider, reason: str, *, wanted: str = "transcript") -> TransientError:
+    """The error of an answer without what was wanted. Transient: most such answers come from proxies in between."""
+    message = f"The provider {provider.name} sent no valid {wanted}: {reason}."
     return TransientError(FailureCode.PROVIDER_ANSWER, message)
 
 
@@ -57,7 +68,7 @@ def counts_against_provider(error: TaskError) -> bool:
     return error.code != FailureCode.PROVIDER_REFUSED
 
 
-def _failure_of_status(answer: Answer, provider: ProviderSettings, now: dt.datetime) -> TaskError:
+def _failure_of_status(answer: Answer, provider: Provider, now: dt.datetime) -> TaskError:
     code_text = _code_in(answer.body, provider)
     message = f"The provider {provider.name} answered {answer.status}{f' ({code_text})' if code_text else ''}."
     if answer.status in TRANSIENT or answer.status >= 500:
@@ -67,7 +78,7 @@ def _failure_of_status(answer: Answer, provider: ProviderSettings, now: dt.datet
     return PermanentError(code, message)
 
 
-def _code_in(body: bytes, provider: ProviderSettings) -> str | None:
+def _code_in(body: bytes, provider: Provider) -> str | None:
     try:
         error = msgspec.json.decode(body, type=_ErrorBody).error
     except (msgspec.MsgspecError, ValueError, RecursionError):

@@ -98,7 +98,6 @@ def process(pool: ComputePool, model: Model, storage_url: str, tmp_path: Path) -
                 providers=tuple(providers),
                 scratch=folder,
                 report_progress=lambda _: None,
-                report_stage=_nothing,
             )
             work.derived.open(1 << 30)
             transcript, denoised = await transcribe_and_denoise(work, _chunk(path, span_s, ordinal))
@@ -106,10 +105,6 @@ def process(pool: ComputePool, model: Model, storage_url: str, tmp_path: Path) -
         return transcript
 
     return process_one
-
-
-async def _nothing(_: str) -> None:
-    pass
 
 
 def _chunk(path: Path, span_s: tuple[float, float], ordinal: int) -> ChunkFile:

@@ -1,0 +1,1 @@
+"""Summaries, chapters and action items of a transcript, made by providers of a chat API."""
