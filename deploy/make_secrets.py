@@ -31,6 +31,7 @@ def files_of(new: NewPassword = new_password) -> dict[str, str]:
     valkey = {user: new() for user in SERVICES}
     s3 = {user: new() for user in SERVICES}
     signing = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+    sealing = base64.b64encode(secrets.token_bytes(32)).decode()
     environs = {user: {"HEADRACE_DATABASE_URL": _database_url(user, word)} for user, word in postgres.items()}
     for user in SERVICES:
         environs[user] |= {
@@ -39,12 +40,15 @@ def files_of(new: NewPassword = new_password) -> dict[str, str]:
             "AWS_SECRET_ACCESS_KEY": s3[user],
         }
     environs["processor"]["HEADRACE_WEBHOOK_SECRET"] = signing
+    for user in SERVICES:
+        environs[user]["HEADRACE_ENCRYPTION_KEYS"] = sealing
     return {
         "postgres_password": new(),
         "passwords.sql": _role_passwords(postgres),
         "valkey.acl": _valkey_users(valkey),
         "s3.json": _s3_identities(s3),
         **{f"{user}.env": _env_file(environ) for user, environ in environs.items()},
+        "watch.env": "HEADRACE_API_KEY=\n",  # of the first key, which only a running service can make
     }
 
 

@@ -19,6 +19,8 @@ from shared.schemas.states import JobStatus
 
 Variant = Literal["original", "denoised"]
 
+REDACTED = "redacted.flac"  # the end of a file name
+
 NOT_READY = {JobStatus.FAILED: "job_failed", JobStatus.CANCELLED: "job_cancelled"}
 
 
@@ -39,12 +41,17 @@ class AudioBlob(msgspec.Struct, frozen=True, kw_only=True):
         return self.version.size
 
 
-async def find_audio(blobs: BlobStore, job: JobResults, variant: Variant) -> AudioBlob:
-    """Return a job's audio. Raise RefusedError `audio_erased`, `no_denoised_audio`, `not_ready`, …; BlobStoreError."""
+async def find_audio(blobs: BlobStore, job: JobResults, variant: Variant, *, redacted: bool = True) -> AudioBlob:
+    """Return a job's audio. Raise RefusedError `audio_erased`, `no_denoised_audio`, `not_ready`, …; BlobStoreError.
+
+    `redacted`: the copy without personal data, if the job has one.
+    """
     if job.audio_is_erased:
         raise RefusedError("audio_erased", "The audio of this job was deleted by the retention policy.")
     if variant == "denoised":
         return await _find_denoised(blobs, job)
+    if redacted and job.options.has_redacted_audio:
+        return await _find_redacted(blobs, job)
     if job.container is None:
         raise RefusedError(
             NOT_READY.get(job.status, "not_ready"), "The audio was not fetched from its URL yet. Try again later."
@@ -73,11 +80,25 @@ async def _find_denoised(blobs: BlobStore, job: JobResults) -> AudioBlob:
     return AudioBlob(version=version, media_type="audio/flac", filename=filename)
 
 
-async def find_transcript(blobs: BlobStore, job: JobResults) -> BlobVersion:
-    """Return where the JSON of a `Transcript` is. Raise RefusedError `not_ready`, …; BlobStoreError."""
-    generation = require_results(job)
+async def _find_redacted(blobs: BlobStore, job: JobResults) -> AudioBlob:
+    require_results(job)
     try:
-        return await blobs.version(blob_keys.transcript(job.job_id, generation))
+        version = await blobs.version(blob_keys.redacted_audio(job.job_id, job.text_generation))
+    except BlobNotFoundError:
+        raise RefusedError("not_found", "The audio of this job is no longer stored.") from None
+    return AudioBlob(version=version, media_type="audio/flac", filename=result_name(job.filename, job.job_id, REDACTED))
+
+
+async def find_transcript(blobs: BlobStore, job: JobResults, *, redacted: bool = True) -> BlobVersion:
+    """Return where the JSON of a `Transcript` is. Raise RefusedError `not_ready`, …; BlobStoreError.
+
+    Not `redacted`: as it was before redaction, which keeps the speakers that the job had then.
+    """
+    generation = require_results(job)
+    is_original = job.options.redact_keep_original and not redacted
+    key = blob_keys.original_transcript if is_original else blob_keys.transcript
+    try:
+        return await blobs.version(key(job.job_id, job.text_generation if is_original else generation))
     except BlobNotFoundError:
         raise RefusedError("not_found", "The transcript of this job is no longer stored.") from None
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import get_args
 from uuid import UUID
 
 import msgspec
@@ -9,14 +10,17 @@ from litestar.openapi import ResponseSpec
 from litestar.openapi.spec import Example, OpenAPIMediaType, OpenAPIResponse, Operation, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 
+from ingest_service.formats.search import SearchResults
 from ingest_service.jobs.views import JobState, event
 from ingest_service.openapi.document import ACCESS, EXAMPLE_JOB_ID, ONE_JOB, WRONG_PARAMETER, problems
-from ingest_service.subtitles.cue_size import CueSize
-from ingest_service.subtitles.formats import MEDIA_TYPES, render, text_type
+from shared.formats import paragraphs
+from shared.formats.render import render
+from shared.formats.style import TextFormat, text_type
 from shared.schemas.api import JobCounts, JobEvent, TenantEvent
 from shared.schemas.peaks import Peaks
 from shared.schemas.states import JobStatus, Stage
 from shared.schemas.transcript import Transcript
+from shared.subtitles.cue_size import CueSize
 
 _STATE = JobState(
     generation=1,
@@ -76,10 +80,12 @@ _EXAMPLE_TRANSCRIPT = {
     "speakers": ["SPEAKER_00"],
     "turns": [{"speaker": "SPEAKER_00", "start": 0.2, "end": 2.7}],
     "warnings": [],
+    "summary": "A call to ask what one can do for the country.",
+    "chapters": [{"start": 0.2, "end": 2.7, "title": "The call", "summary": ""}],
 }
 TRANSCRIPT: Mapping[int, ResponseSpec] = {
     200: ResponseSpec(
-        Transcript,
+        paragraphs.Transcript,
         generate_examples=False,
         description="The transcript",
         examples=[Example(id="json", value=_EXAMPLE_TRANSCRIPT)],
@@ -119,6 +125,9 @@ TEXT: Mapping[int, ResponseSpec] = {
 }
 
 
+OF_JSON = frozenset({"edits", "paragraphs", "normalize"})  # parameters
+
+
 @dataclass
 class OnlyJson(Operation):
     """Leave out the parameters of text formats, which another route describes."""
@@ -127,8 +136,49 @@ class OnlyJson(Operation):
         self.parameters = [
             one
             for one in self.parameters or ()
-            if getattr(one, "param_in", "") != "query" or getattr(one, "name", "") == "edits"
+            if getattr(one, "param_in", "") != "query" or getattr(one, "name", "") in OF_JSON
         ]
+
+
+_EXAMPLE_HITS = {
+    "hits": [
+        {
+            "start": 0.2,
+            "end": 0.9,
+            "segment": 0,
+            "last_segment": 0,
+            "words": [0, 1],
+            "text": "Ask not",
+            "before": "",
+            "after": "what your country can do for you.",
+            "speaker": "SPEAKER_00",
+        }
+    ],
+    "count": 1,
+    "next_cursor": None,
+}
+FOUND: Mapping[int, ResponseSpec] = {
+    200: ResponseSpec(
+        SearchResults,
+        generate_examples=False,
+        description="The hits by time",
+        examples=[Example(id="hits", value=_EXAMPLE_HITS)],
+    ),
+    304: ResponseSpec(None, generate_examples=False, description="The client has these hits, by its `If-None-Match`"),
+    **problems("rate_limited", "too_many_renders"),
+    **problems("precondition_failed"),
+}
+
+
+@dataclass
+class PhraseIsRequired(Operation):
+    """Describe `q` as required. The route refuses a request without it in a sentence; the framework would not."""
+
+    def __post_init__(self) -> None:
+        for one in self.parameters or ():
+            if getattr(one, "name", "") == "q":
+                one.required = True  # type: ignore[union-attr] # references have no name
+                one.schema.default, one.schema.min_length = None, 1  # type: ignore[union-attr] # as above
 
 
 @dataclass
@@ -145,7 +195,7 @@ def _text_formats() -> dict[str, OpenAPIMediaType]:
     """Return the text formats by media type. Most formats share text/plain."""
     transcript = msgspec.convert(_EXAMPLE_TRANSCRIPT, Transcript)
     described: dict[str, OpenAPIMediaType] = {}
-    for name in MEDIA_TYPES:
+    for name in get_args(TextFormat):
         text = render(transcript, name, size=CueSize(), job_id=EXAMPLE_JOB_ID)
         kind = text_type(name).partition(";")[0]
         same = described.setdefault(kind, OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING), examples={}))

@@ -12,12 +12,17 @@ from ingest_service.client_json import ClientJsonError, decode_json
 from ingest_service.errors import RefusedError
 from ingest_service.uploads.body import read_body
 from ingest_service.uploads.job_row import fingerprint
-from ingest_service.uploads.parse_options import OptionCollector, RequireModel, any_model, invalid_option
+from ingest_service.uploads.parse_options import OptionCollector, RequireServed, anything, invalid_option
 from ingest_service.uploads.presigned_uploads import UPLOAD_FIELD, DirectJob, parse_upload_id
 from ingest_service.uploads.receive import UploadHead, add_query_options
-from shared.ids import new_id
+from shared.schemas.bucket_urls import FORM as BUCKET_FORM
+from shared.schemas.bucket_urls import SCHEME as BUCKET_SCHEME
+from shared.schemas.bucket_urls import is_allowed, parse_bucket_url, shown_folders
 from shared.schemas.called_urls import FORM, why_never_called
 from shared.schemas.options import SubmitOptions
+from shared.schemas.source_headers import FIELD as HEADERS_FIELD
+from shared.schemas.source_headers import encode_headers, names_of, why_no_headers
+from shared.sealed import Seal
 from shared.secret import repr_hiding
 
 URL_FIELD = "audio_url"
@@ -32,22 +37,39 @@ class UrlJob(msgspec.Struct, frozen=True, kw_only=True):
 
     job_id: UUID
     audio_url: str
-    options: SubmitOptions
+    options: SubmitOptions  # with the names of the headers
+    sealed_headers: str | None = None
 
     def __repr__(self) -> str:
-        return repr_hiding(self, "audio_url")  # its query may hold a signature
+        return repr_hiding(self, "audio_url", "sealed_headers")  # the URL's query may hold a signature
 
     @property
     def fingerprint(self) -> str:
         return fingerprint(f"{URL_FIELD} {self.audio_url}", self.options)
 
 
-def checked_url(value: Any, schemes: Collection[str]) -> str:
+class UrlRules(msgspec.Struct, frozen=True, kw_only=True):
+    """Which URLs are accepted. `tenant` None: any object, because a repeat is compared with its first request."""
+
+    schemes: Collection[str]
+    buckets: Collection[str] = ()  # and folders of them
+    seal: Seal | None = None  # for headers
+    tenant: str | None = None
+
+    def of(self, tenant: str) -> "UrlRules":
+        """Return the rules for a tenant."""
+        return msgspec.structs.replace(self, tenant=tenant)
+
+
+def checked_url(value: Any, rules: UrlRules) -> str:
     """Check the URL's form; the processor checks its address. RefusedError `invalid_option`."""
+    schemes = rules.schemes
     if not isinstance(value, str):
         raise invalid_option(URL_FIELD, f"is missing: it {FORM}" if value is None else FORM)
     if len(value) > MAX_URL_CHARS:
         raise invalid_option(URL_FIELD, f"may have at most {MAX_URL_CHARS} characters")
+    if value.startswith(BUCKET_SCHEME) and rules.buckets:
+        return _checked_object(value, rules)
     if problem := why_never_called(value):
         raise invalid_option(URL_FIELD, problem)
     if BLANK.search(value):
@@ -57,13 +79,39 @@ def checked_url(value: Any, schemes: Collection[str]) -> str:
     return value
 
 
+def _checked_object(value: str, rules: UrlRules) -> str:
+    found = parse_bucket_url(value)
+    if found is None:
+        raise invalid_option(URL_FIELD, BUCKET_FORM)
+    if rules.tenant is not None and not is_allowed(found, rules.buckets, rules.tenant):
+        raise invalid_option(URL_FIELD, f"must be in {shown_folders(rules.buckets, rules.tenant)}")
+    return value
+
+
+def _checked_headers(value: Any, url: str, rules: UrlRules) -> dict[str, str]:
+    """Check the headers of a URL. RefusedError `invalid_option`, which shows no value."""
+    if value is None:
+        return {}
+    if problem := why_no_headers(value):
+        raise invalid_option(HEADERS_FIELD, problem)
+    if value and url.startswith(BUCKET_SCHEME):
+        raise invalid_option(HEADERS_FIELD, "are for http and https URLs: a bucket is read without headers")
+    if value and rules.seal is None:
+        raise invalid_option(HEADERS_FIELD, "are not accepted: this server has no HEADRACE_ENCRYPTION_KEYS")
+    return dict(value)
+
+
 def is_json(head: UploadHead) -> bool:
     """Whether the body is JSON, on a route that accepts JSON."""
     return head.content_type == JSON_TYPE and not head.only_form
 
 
 async def read_json_job(
-    head: UploadHead, receive: Receive, schemes: Collection[str], require_model: RequireModel = any_model
+    job_id: UUID,
+    head: UploadHead,
+    receive: Receive,
+    rules: UrlRules,
+    require_served: RequireServed = anything,
 ) -> UrlJob | DirectJob:
     """Read the submission in a JSON body. Raises RefusedError or ClientGoneError."""
     if (head.content_length or 0) > MAX_JSON_BYTES:
@@ -74,15 +122,21 @@ async def read_json_job(
     if UPLOAD_FIELD in values:
         upload_id = _upload_id(values)
         options.add_values(values)
-        return DirectJob(job_id=new_id(), upload_id=upload_id, options=_checked(options, require_model))
-    url = checked_url(values.pop(URL_FIELD, None), schemes)
+        return DirectJob(job_id=job_id, upload_id=upload_id, options=_checked(options, require_served))
+    url = checked_url(values.pop(URL_FIELD, None), rules)
+    headers = _checked_headers(values.pop(HEADERS_FIELD, None), url, rules)
     options.add_values(values)
-    return UrlJob(job_id=new_id(), audio_url=url, options=_checked(options, require_model))
+    checked = _checked(options, require_served)
+    if not headers or rules.seal is None:
+        return UrlJob(job_id=job_id, audio_url=url, options=checked)
+    named = msgspec.structs.replace(checked, audio_headers=names_of(headers))
+    sealed = rules.seal.seal(encode_headers(headers), str(job_id))
+    return UrlJob(job_id=job_id, audio_url=url, options=named, sealed_headers=sealed)
 
 
-def _checked(collector: OptionCollector, require_model: RequireModel) -> SubmitOptions:
+def _checked(collector: OptionCollector, require_served: RequireServed) -> SubmitOptions:
     options = collector.options()
-    require_model(options.model)
+    require_served(options)
     return options
 
 

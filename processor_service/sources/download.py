@@ -44,10 +44,18 @@ class Source(msgspec.Struct, frozen=True):
 class Download:
     """One download, from its first byte."""
 
-    def __init__(self, http: aiohttp.ClientSession, url: str, settings: ProcessorSettings) -> None:
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        url: str,
+        settings: ProcessorSettings,
+        client_headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """`client_headers`: see `open_url`."""
         self._http = http
         self._url = url
         self._settings = settings
+        self._client_headers = client_headers
         self._source: Source | None = None
         self._response: aiohttp.ClientResponse | None = None
         self._offset = 0
@@ -78,7 +86,7 @@ class Download:
 
     async def _connection(self) -> AsyncIterator[bytes]:
         """Yield what one connection receives, from the offset where the previous one ended."""
-        opening = open_url(self._http, self._url, self._headers(), self._settings)
+        opening = open_url(self._http, self._url, self._headers(), self._settings, client_headers=self._client_headers)
         self._response = response = await (self._pace.waiting(opening) if self._source else opening)
         self._pace.start_window(self._offset)
         try:

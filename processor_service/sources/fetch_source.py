@@ -9,15 +9,17 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import aiohttp
+import asyncpg
 import msgspec
-from yarl import URL
 
 from processor_service.errors import PermanentError, SourceChangedError, source_unavailable
 from processor_service.outbound.exact_url import exact_url
 from processor_service.outbound.guard import host_of
 from processor_service.outbound.shares import Shares
 from processor_service.settings import ProcessorSettings
+from processor_service.sources.bucket_object import BucketObject
 from processor_service.sources.download import Download
+from processor_service.sources.source_headers import SourceHeaders
 from processor_service.tasks.leases import ClaimedTask, Leases
 from processor_service.tasks.outcomes import Fetched, Postponed
 from shared.blobs import blob_keys
@@ -25,6 +27,8 @@ from shared.blobs.blob_errors import BlobNotFoundError
 from shared.blobs.blob_store import BlobStore
 from shared.blobs.measured_stream import MeasuredStream, read_head
 from shared.media.sniff_container import ACCEPTED, HEAD_BYTES, needs_more, sniff_container
+from shared.schemas.bucket_urls import SCHEME as BUCKET_SCHEME
+from shared.schemas.bucket_urls import parse_bucket_url
 from shared.schemas.failures import FailureCode
 from shared.telemetry.logs import Log
 
@@ -41,12 +45,19 @@ class SourceFetcher(msgspec.Struct, frozen=True, kw_only=True):
     blobs: BlobStore
     leases: Leases
     settings: ProcessorSettings
+    headers: SourceHeaders
     tenants: Shares
     hosts: Shares
 
     @classmethod
     def open(
-        cls, *, http: aiohttp.ClientSession, blobs: BlobStore, leases: Leases, settings: ProcessorSettings
+        cls,
+        *,
+        http: aiohttp.ClientSession,
+        blobs: BlobStore,
+        leases: Leases,
+        settings: ProcessorSettings,
+        database: asyncpg.Pool,
     ) -> "SourceFetcher":
         """Return a fetcher with the shares that the settings give."""
         return cls(
@@ -54,6 +65,7 @@ class SourceFetcher(msgspec.Struct, frozen=True, kw_only=True):
             blobs=blobs,
             leases=leases,
             settings=settings,
+            headers=SourceHeaders(database, settings.encryption_keys),
             tenants=Shares(settings.fetches, most_each=settings.fetches_per_tenant, spread_s=SPREAD_S),
             hosts=Shares(settings.fetches, most_each=settings.fetches_per_host, spread_s=SPREAD_S),
         )
@@ -61,22 +73,25 @@ class SourceFetcher(msgspec.Struct, frozen=True, kw_only=True):
     async def fetch(self, task: ClaimedTask) -> Fetched | Postponed:
         """Store the source of a task that has a URL. Raises TaskError, or BlobStoreError."""
         url = task.source_url or ""
-        host = host_of(exact_url(url)) or ""
+        host = bucket.root if (bucket := parse_bucket_url(url)) else host_of(exact_url(url)) or ""
         if wait_s := self.tenants.wait_s(task.tenant) or self.hosts.wait_s(host):
             log.info("fetch_postponed", host=host, wait_s=round(wait_s, 1))
             return Postponed(wait_s)
         with self.tenants.counted(task.tenant), self.hosts.counted(host):
-            source = _Fetch(self, task, url)
-            return await source.stored() or await source.fetched()
+            source = _Fetch(self, task, url, host)
+            found = await source.stored() or await source.fetched()
+        await self.headers.forget(task)
+        return found
 
 
 class _Fetch:
     """The source of one task."""
 
-    def __init__(self, fetcher: SourceFetcher, task: ClaimedTask, url: str) -> None:
+    def __init__(self, fetcher: SourceFetcher, task: ClaimedTask, url: str, host: str) -> None:
         self._fetcher = fetcher
         self._task = task
         self._url = url
+        self._host = host  # all that logs show
         self._key = blob_keys.source(task.job_id)
 
     async def stored(self) -> Fetched | None:
@@ -105,15 +120,21 @@ class _Fetch:
                 return await self._once()
             except SourceChangedError as error:
                 reason = str(error)
-                log.warning("source_download_restarted", host=URL(self._url).host, reason=reason)
+                log.warning("source_download_restarted", host=self._host, reason=reason)
         raise source_unavailable(reason)
 
     async def _once(self) -> Fetched:
-        download = Download(self._fetcher.http, self._url, self._fetcher.settings)
+        download = await self._opened()
         try:
             return await _facts(download.pieces(), self._store)
         finally:
             download.close()  # a cancelled put leaves its stream open, waiting for the server
+
+    async def _opened(self) -> Download | BucketObject:
+        fetcher, task = self._fetcher, self._task
+        if self._url.startswith(BUCKET_SCHEME):
+            return BucketObject(self._url, task.tenant, fetcher.settings)
+        return Download(fetcher.http, self._url, fetcher.settings, await fetcher.headers.read(task))
 
     async def _store(self, pieces: AsyncIterator[bytes]) -> None:
         await self._fetcher.blobs.put(self._key, self._confirmed(pieces))

@@ -43,14 +43,26 @@ def open_source_session(
 
 
 async def open_url(
-    http: aiohttp.ClientSession, url: str, headers: Mapping[str, str], settings: ProcessorSettings
+    http: aiohttp.ClientSession,
+    url: str,
+    headers: Mapping[str, str],
+    settings: ProcessorSettings,
+    *,
+    client_headers: Mapping[str, str] | None = None,
 ) -> aiohttp.ClientResponse:
-    """Return the answer after all redirects. Raises SourceBrokenError, or TaskError for a refused URL."""
+    """Return the answer after all redirects. Raises SourceBrokenError, or TaskError for a refused URL.
+
+    `client_headers`, in lower case, may be credentials. They are sent to the origin of the URL. After a redirect to
+    another origin they are not sent again, even if that one redirects back: it must not choose what they are used for.
+    """
     target = exact_url(url)
+    origin, own = origin_of(target), {**(client_headers or {})}
     for _ in range(MAX_REDIRECTS + 1):
+        if origin_of(target) != origin:
+            own = {}
         if reason := refusal_of_url(target, schemes=settings.fetch_schemes, ports=settings.webhook_ports):
             raise source_blocked(reason)
-        response = await _get(http, target, headers, settings.fetch_silence_s)
+        response = await _get(http, target, {**own, **headers}, settings.fetch_silence_s)
         location = _location(response.status, response.headers)
         if location is None:
             return response
@@ -71,6 +83,11 @@ async def _get(
         raise source_blocked("it names no host") from None
     except (aiohttp.ClientError, OSError) as error:
         raise SourceBrokenError(why_broken(error, "the source")) from None  # the error's text may contain the URL
+
+
+def origin_of(url: URL) -> tuple[str, str | None, int | None]:
+    """Return the origin of a URL (RFC 6454): its scheme, host and port."""
+    return url.scheme, url.raw_host, url.port
 
 
 def _location(status: int, headers: Mapping[str, str]) -> str | None:

@@ -77,7 +77,9 @@ async def fetcher_with(database: asyncpg.Pool, blobs: BlobStore) -> AsyncIterato
         async def one_with(**values: Any) -> SourceFetcher:
             settings = settings_with(**values)
             http = await sessions.enter_async_context(open_source_session(settings))
-            return SourceFetcher.open(http=http, blobs=blobs, leases=Leases(database, lease_s=15), settings=settings)
+            return SourceFetcher.open(
+                http=http, blobs=blobs, leases=Leases(database, lease_s=15), settings=settings, database=database
+            )
 
         yield one_with
 

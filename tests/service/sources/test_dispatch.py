@@ -16,6 +16,7 @@ from processor_service.tasks.leases import ClaimedTask
 from processor_service.tasks.outcomes import Crashed, Failed, Fetched, Interrupted, Outcome, Postponed
 from processor_service.tasks.retry import RetryPolicy
 from processor_service.tasks.settle import settle
+from shared.connections.redis_shards import alone
 from shared.queue.dispatch import COMPUTE_QUEUE, FETCH_QUEUE, Dispatch
 from shared.queue.enqueue import enqueue
 from shared.schemas.failures import Failure, FailureCode
@@ -52,7 +53,7 @@ async def by_rescue(database: asyncpg.Pool, _: Redis, task: ClaimedTask) -> list
 async def by_reconciliation(database: asyncpg.Pool, redis: Redis, task: ClaimedTask) -> list[Dispatch]:
     await database.execute("UPDATE tasks SET state = 'dispatched', dispatched_at = now() - interval '1 minute'")
     await enqueue(redis, [Dispatch(task.id, 1, TaskKind.PREPARE)])  # by an earlier version, for a compute slot
-    return list(await run_locked(database, "reconcile", Reconciler(redis)) or ())
+    return list(await run_locked(database, "reconcile", Reconciler(alone(redis))) or ())
 
 
 def by_outcome(outcome: Outcome) -> Return:

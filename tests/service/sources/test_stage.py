@@ -84,7 +84,6 @@ def attempt(
                 scratch=folder,
                 report_progress=lambda fraction: fetcher.leases.report(task, fraction),
                 record_audio=record_audio,
-                report_stage=lambda stage: fetcher.leases.record_stage(task, stage),
             )
             outcome = await fetcher.leases.hold(task, prepare(work))
         await settle(database, task, outcome, policy=policy)

@@ -23,7 +23,12 @@ def test_other_users_cannot_read_the_secrets_but_containers_can(tmp_path: Path) 
     write(tmp_path / "secrets", files_of())
     assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
     modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "secrets").iterdir()}
-    assert {name for name, mode in modes.items() if mode == 0o600} == {"migrate.env", "ingest.env", "processor.env"}
+    assert {name for name, mode in modes.items() if mode == 0o600} == {
+        "migrate.env",
+        "ingest.env",
+        "processor.env",
+        "watch.env",
+    }
     assert set(modes.values()) == {0o600, 0o644}
 
 

@@ -4,7 +4,7 @@ import pytest
 from yarl import URL
 
 from ingest_service.errors import RefusedError
-from ingest_service.uploads.from_url import checked_url
+from ingest_service.uploads.from_url import UrlRules, checked_url
 from ingest_service.uploads.parse_options import OptionCollector
 from processor_service.outbound.exact_url import exact_url
 from processor_service.outbound.guard import host_of, refusal_of_url
@@ -87,7 +87,7 @@ def taken(name: str, url: str) -> bool:
     """Return whether a submission with the URL is accepted. A refusal names the option."""
     try:
         if name == "audio_url":
-            checked_url(url, ("http", "https"))
+            checked_url(url, UrlRules(schemes=("http", "https")))
         else:
             OptionCollector().add(name, url)
     except RefusedError as error:
