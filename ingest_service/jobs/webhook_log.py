@@ -15,8 +15,8 @@ import msgspec
 from ingest_service.database import Database
 from ingest_service.jobs.pages import cut, page_of
 from ingest_service.jobs.views import invalid_cursor
+from ingest_service.jobs.webhook_targets import JOIN_ENDPOINT, SHOWN, shown
 from shared.schemas.api import WebhookLog, WebhookLogEntry
-from shared.schemas.called_urls import shown_host
 
 CURSOR = "^[A-Za-f][A-Za-z0-9_-]{9}[AEIMQUYcgkosw048]$"  # 8 bytes, at most MAX_ID
 MAX_ID = (1 << 63) - 1
@@ -38,8 +38,8 @@ _FILTERS = f"""
     AND ($5::text IS NULL OR $5 = CASE
         WHEN a.duration_ms IS NULL THEN 'running' WHEN a.status BETWEEN 200 AND 299 THEN 'delivered' ELSE 'failed' END)
 """
-_COLUMNS = """
-    a.id, e.id AS event_id, e.job_id, e.type, e.body, j.webhook_url, a.attempted_at, a.duration_ms, a.status, a.error,
+_COLUMNS = f"""
+    a.id, {SHOWN}, e.job_id, e.type, e.body, a.attempted_at, a.duration_ms, a.status, a.error,
     a.answer, a.next_attempt_at
 """
 _LOOKED_AT = f"SELECT * FROM webhook_attempts a WHERE a.tenant = $1 AND a.id < coalesce($2::bigint, {MAX_ID})"  # noqa: S608 - constants
@@ -49,12 +49,12 @@ _OF_TENANT = f"""
         SELECT * FROM ({_LOOKED_AT} ORDER BY a.id DESC LIMIT {LOOKED_AT}) AS a
         WHERE {_FILTERS} ORDER BY a.id DESC LIMIT $6
     ) AS a
-    JOIN webhook_events e ON e.id = a.event_id JOIN jobs j ON j.id = e.job_id
+    JOIN webhook_events e ON e.id = a.event_id JOIN jobs j ON j.id = e.job_id {JOIN_ENDPOINT}
     ORDER BY a.id DESC LIMIT $6
 """  # noqa: S608 - constants
 _OF_JOB = f"""
     SELECT {_COLUMNS}
-    FROM jobs j JOIN webhook_events e ON e.job_id = j.id JOIN webhook_attempts a ON a.event_id = e.id
+    FROM jobs j JOIN webhook_events e ON e.job_id = $7 JOIN webhook_attempts a ON a.event_id = e.id {JOIN_ENDPOINT}
     WHERE j.tenant = $1 AND j.id = $7 AND {_FILTERS} ORDER BY a.id DESC LIMIT $6
 """  # noqa: S608 - constants
 # The last attempt that a short page looked at, unless all before it are older than `since`: their order is that of
@@ -84,12 +84,11 @@ class LogFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 async def read_log(database: Database, tenant: str, wanted: LogFilter, limit: int, before: int | None) -> WebhookLog:
     """Return a page of attempts that are older than the attempt `before`. Raises OutageError."""
-    arguments = [tenant, before, wanted.since, wanted.status, wanted.result, limit + 1]
-    async with database.reading(tenant) as connection:
-        if wanted.job_id is None:
-            rows = await connection.fetch(LOG_OF_TENANT, *arguments)
-        else:
-            rows = await connection.fetch(LOG_OF_JOB, *arguments, wanted.job_id)
+    arguments: list[Any] = [tenant, before, wanted.since, wanted.status, wanted.result, limit + 1]
+    statement = LOG_OF_TENANT
+    if wanted.job_id is not None:
+        statement, arguments = LOG_OF_JOB, [*arguments, wanted.job_id]
+    rows = await database.read(lambda connection: connection.fetch(statement, *arguments), tenant)
     page = cut([row for row in rows if row["id"] is not None], limit)
     position = page.rows[-1]["id"] if page.has_more else next((row["looked_to"] for row in rows), None)
     next_cursor = None if position is None else encode_attempt_cursor(position)
@@ -97,18 +96,10 @@ async def read_log(database: Database, tenant: str, wanted: LogFilter, limit: in
 
 
 def _entry(row: Any) -> WebhookLogEntry:
+    fields = shown(row)
     return WebhookLogEntry(
-        job_id=str(row["job_id"]),
-        host=shown_host(row["webhook_url"] or ""),
-        body=row["body"],
-        event_id=row["event_id"],
-        type=row["type"],
-        attempted_at=row["attempted_at"],
-        duration_ms=row["duration_ms"],
-        status=row["status"],
-        error=row["error"],
-        answer=row["answer"],
-        next_attempt_at=row["next_attempt_at"],
+        job_id=str(fields.pop("job_id")),
+        **{name: fields[name] for name in WebhookLogEntry.__struct_fields__ if name in fields},
     )
 
 

@@ -14,8 +14,8 @@ from shared.allowed_values import allowed
 from shared.ids import new_id, parse_id
 from shared.schemas.api import WebhookTest
 from shared.schemas.called_urls import shown_host, why_never_called
-from shared.schemas.options import WebhookUrl
 from shared.schemas.webhook_events import TEST_KEPT_S, id_of_test
+from shared.schemas.webhooks import WebhookUrl
 from shared.secret import repr_hiding
 from shared.telemetry.logs import Log
 
@@ -28,9 +28,10 @@ NO_RESULT = "The processor stopped before the endpoint answered. The event may h
 LOCK = "SELECT pg_advisory_xact_lock(x'77687473'::int, hashtext($1))"
 COUNT = "SELECT count(*) FROM webhook_tests WHERE tenant = $1 AND created_at > now() - make_interval(secs => $2)"
 ADD = """
-    INSERT INTO webhook_tests (id, tenant, url, host) VALUES ($1, $2, $3, $4)
+    INSERT INTO webhook_tests (id, tenant, url, host, endpoint_id) VALUES ($1, $2, $3, $4, $5)
     RETURNING id, host, created_at, attempted_at, duration_ms, status, error, answer, false AS is_lost
 """
+HOST_OF_ENDPOINT = "SELECT host FROM webhook_endpoints WHERE tenant = $1 AND id = $2"
 READ = """
     SELECT id, host, created_at, attempted_at, duration_ms, status, error, answer,
            coalesce(attempted_at < now() - make_interval(secs => $4), false) AS is_lost
@@ -49,12 +50,31 @@ class NewWebhookTest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 async def request_test(database: Database, tenant: str, url: str) -> WebhookTest:
     """Have a test event sent. Raise RefusedError `invalid_option`, LimitError after MAX_TESTS_AN_HOUR, OutageError."""
-    host = _checked_host(url)
+    host = checked_host(url)
     async with database.transaction(tenant) as connection:
-        await connection.execute(LOCK, tenant)
-        if await connection.fetchval(COUNT, tenant, TEST_KEPT_S) >= MAX_TESTS_AN_HOUR:
-            raise bound_reached("webhook_tests_an_hour", MAX_TESTS_AN_HOUR)
-        row = await connection.fetchrow(ADD, new_id(), tenant, url, host)
+        return await _request(connection, tenant, host, url=url)
+
+
+async def request_endpoint_test(database: Database, tenant: str, endpoint_id: str) -> WebhookTest:
+    """Have a test event sent to an endpoint of the tenant; the processor knows its URL and secrets.
+
+    Raise RefusedError `not_found`, LimitError after MAX_TESTS_AN_HOUR, OutageError.
+    """
+    parsed = parse_id(endpoint_id)
+    async with database.transaction(tenant) as connection:
+        host = await connection.fetchval(HOST_OF_ENDPOINT, tenant, parsed) if parsed else None
+        if host is None:
+            raise RefusedError("not_found", "There is no webhook endpoint with this id.")
+        return await _request(connection, tenant, host, endpoint_id=parsed)
+
+
+async def _request(
+    connection: Any, tenant: str, host: str, *, url: str = "", endpoint_id: UUID | None = None
+) -> WebhookTest:
+    await connection.execute(LOCK, tenant)
+    if await connection.fetchval(COUNT, tenant, TEST_KEPT_S) >= MAX_TESTS_AN_HOUR:
+        raise bound_reached("webhook_tests_an_hour", MAX_TESTS_AN_HOUR)
+    row = await connection.fetchrow(ADD, new_id(), tenant, url, host, endpoint_id)
     log.info("webhook_test_requested", tenant=tenant, host=host)
     return _view(row)
 
@@ -63,15 +83,15 @@ async def read_test(database: Database, tenant: str, test_id: str) -> WebhookTes
     """Return a test and its result. Raise RefusedError `not_found`, an hour after the request too."""
     row = None
     if parsed := parse_id(test_id):
-        async with database.reading(tenant) as connection:
-            row = await connection.fetchrow(READ, tenant, UUID(int=parsed.int), TEST_KEPT_S, float(LOST_AFTER_S))
+        arguments = (tenant, UUID(int=parsed.int), TEST_KEPT_S, float(LOST_AFTER_S))
+        row = await database.read(lambda connection: connection.fetchrow(READ, *arguments), tenant)
     if row is None:
         raise RefusedError("not_found", "There is no test with this id. A test is kept for an hour.")
     return _view(row)
 
 
-def _checked_host(url: str) -> str:
-    """Check the URL as the option `webhook_url` of a job. The processor checks its address."""
+def checked_host(url: str) -> str:
+    """Check the URL as the option `webhook_url` of a job, and return its host. The processor checks its address."""
     try:
         msgspec.convert(url, WebhookUrl)
     except msgspec.ValidationError as error:

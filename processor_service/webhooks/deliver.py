@@ -1,4 +1,4 @@
-"""Deliver: sign a webhook event and make one delivery attempt to the endpoint of its job.
+"""Deliver: sign a webhook event and make one delivery attempt to one of its targets.
 
 The row of the attempt is inserted before the request; `settle` completes it. Rows and logs contain no secret, and of
 the URL only the host.
@@ -13,94 +13,72 @@ import asyncpg
 import msgspec
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import EmptyWebhookSecretError
-from yarl import URL
 
-from processor_service.errors import PermanentError
-from processor_service.outbound.exact_url import exact_url
-from processor_service.outbound.guard import host_of, refusal_of_url
+from processor_service.outbound.guard import refusal_of_url
 from processor_service.settings import ProcessorSettings
 from processor_service.tasks.leases import ClaimedTask
-from processor_service.tasks.outcomes import Delivered, Delivery, DeliveryAttempt, LeaseLost, NotDelivered, Postponed
+from processor_service.tasks.outcomes import (
+    Delivered,
+    Delivery,
+    DeliveryAttempt,
+    Dropped,
+    EndpointHealth,
+    LeaseLost,
+    NotDelivered,
+    Postponed,
+)
 from processor_service.telemetry.metrics import count_webhook
-from processor_service.webhooks.delivery_result import Answer, Blocked, Result, Unsigned, failure_of_result
-from processor_service.webhooks.send import host_shares_of, send
+from processor_service.webhooks.delivery_result import GONE, Answer, Blocked, Result, Unsigned, failure_of_result
+from processor_service.webhooks.read_event import Event, complete_body, read_event
+from processor_service.webhooks.send import DeliveryShares, send, shares_of
+from shared.blobs.blob_store import BlobStore
 from shared.failpoints import failpoint
-from shared.schemas.failures import Failure, FailureCode
-from shared.schemas.webhook_events import DeliveryInput
-from shared.secret import Secret, repr_hiding
+from shared.schemas.failures import Failure
+from shared.secret import Secret
 from shared.telemetry.logs import Log
 
 log = Log(__name__)
 
-READ_EVENT = """
-SELECT e.id, e.body, t.created_at AS ordered_at, j.webhook_url, j.webhook_secret, ARRAY(
-    SELECT coalesce(s.secret, '') FROM webhook_secrets s
-    WHERE s.tenant = j.tenant AND (s.expires_at IS NULL OR s.expires_at > now())
-    ORDER BY s.expires_at DESC
-) AS tenant_secrets
-FROM webhook_events e JOIN jobs j ON j.id = e.job_id, tasks t
-WHERE e.id = $1 AND e.job_id = $2 AND t.id = $3
-"""
-
 # FOR SHARE waits for an uncommitted rescue or cancellation of the task, and then sees its result.
 BEGIN_ATTEMPT = """
 WITH held AS (
-    SELECT id FROM tasks WHERE id = $1 AND lease_token = $2 AND state = 'running' FOR SHARE
+    SELECT id FROM tasks WHERE id = $1 AND job_id = $5 AND lease_token = $2 AND state = 'running' FOR SHARE
 )
-INSERT INTO webhook_attempts (event_id, task_id, tenant) SELECT $3, held.id, $4 FROM held RETURNING id, attempted_at
+INSERT INTO webhook_attempts (event_id, task_id, tenant, target) SELECT $3, held.id, $4, $6 FROM held
+RETURNING id, attempted_at
 """
 
-
-class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """An event, its URL and its secret. They are the same in every attempt."""
-
-    id: str
-    body: str
-    ordered_at: dt.datetime  # when the job ended, or a client requested the event again
-    url: URL
-    secret: Secret | None  # the job's own
-    tenant_secrets: tuple[Secret, ...]  # an empty one stands for the service's
-
-    def __repr__(self) -> str:
-        return repr_hiding(self, "url")  # it may contain a token
-
-    @property
-    def host(self) -> str:
-        return host_of(self.url) or ""
+LONGEST_LOOK_S = 600.0  # until an event that waits for an earlier one looks again
 
 
 async def deliver(
-    task: ClaimedTask, pool: asyncpg.Pool, http: aiohttp.ClientSession, settings: ProcessorSettings
+    task: ClaimedTask, pool: asyncpg.Pool, http: aiohttp.ClientSession, settings: ProcessorSettings, blobs: BlobStore
 ) -> Delivery | LeaseLost:
     """Send the event once, through a session of `open_webhook_session`. LeaseLost: nothing was sent."""
-    shares = host_shares_of(http)
-    event = await _read_event(pool, task)
-    if wait_s := shares.wait_s(event.host):
+    shares = shares_of(http)
+    event = await read_event(pool, task)
+    if isinstance(event, Dropped):
+        log.info("webhook_dropped")
+        return event
+    if wait_s := _wait_s(event, shares):
         log.info("webhook_postponed", host=event.host, wait_s=round(wait_s, 1))
         return Postponed(wait_s)
-    with shares.counted(event.host):
-        return await _attempt(task, event, pool, http, settings)
+    with shares.counted(event.host, event.endpoint_id):
+        body = await complete_body(event, task, blobs, settings.webhook_transcript_bytes)
+        return await _attempt(task, msgspec.structs.replace(event, body=body), pool, http, settings)
 
 
-async def _read_event(pool: asyncpg.Pool, task: ClaimedTask) -> Event:
-    event_id = msgspec.json.decode(task.input or b"", type=DeliveryInput).event_id
-    row = await pool.fetchrow(READ_EVENT, event_id, task.job_id, task.id)
-    if row is None:
-        raise PermanentError(FailureCode.INTERNAL, "The webhook event of this task does not exist.")
-    return Event(
-        id=event_id,
-        body=row["body"],
-        ordered_at=row["ordered_at"],
-        url=exact_url(row["webhook_url"] or ""),
-        secret=None if row["webhook_secret"] is None else Secret(row["webhook_secret"]),
-        tenant_secrets=tuple(map(Secret, row["tenant_secrets"])),
-    )
+def _wait_s(event: Event, shares: DeliveryShares) -> float:
+    if event.earlier_wait_s is not None:
+        return min(event.earlier_wait_s, LONGEST_LOOK_S)
+    return shares.wait_s(event.host, event.endpoint_id)
 
 
 async def _attempt(
     task: ClaimedTask, event: Event, pool: asyncpg.Pool, http: aiohttp.ClientSession, settings: ProcessorSettings
 ) -> Delivered | NotDelivered | LeaseLost:
-    row = await pool.fetchrow(BEGIN_ATTEMPT, task.id, task.lease_token, event.id, task.tenant)
+    arguments = task.id, task.lease_token, event.stored_id, task.tenant, task.job_id, event.target or None
+    row = await pool.fetchrow(BEGIN_ATTEMPT, *arguments)
     if row is None:
         return LeaseLost()
     failpoint("deliver.before_send")
@@ -111,7 +89,20 @@ async def _attempt(
     ended_at = row["attempted_at"] + dt.timedelta(seconds=duration_s)
     failure = failure_of_result(result, now=ended_at)
     count_webhook(result, failure, duration_s, lag_s=(ended_at - event.ordered_at).total_seconds())
-    return _outcome(event, _completed(row["id"], duration_s, result, failure), failure)
+    health = _health(event, result, failure, settings.webhook_pause_after_s)
+    return _outcome(event, _completed(row["id"], duration_s, result, failure, health), failure)
+
+
+def _health(event: Event, result: Result, failure: Failure | None, pause_after_s: float) -> EndpointHealth | None:
+    if event.endpoint_id is None:
+        return None
+    return EndpointHealth(
+        id=event.endpoint_id,
+        is_delivered=failure is None,
+        is_gone=isinstance(result, Answer) and result.status == GONE,
+        pause_after_s=pause_after_s,
+        reason=failure.message if failure else None,
+    )
 
 
 async def send_event(
@@ -128,7 +119,9 @@ async def send_event(
     return await send(http, event.url, body=event.body, headers=headers, timeout_s=settings.webhook_timeout_s)
 
 
-def _completed(attempt_id: int, duration_s: float, result: Result, failure: Failure | None) -> DeliveryAttempt:
+def _completed(
+    attempt_id: int, duration_s: float, result: Result, failure: Failure | None, health: EndpointHealth | None
+) -> DeliveryAttempt:
     answer = result if isinstance(result, Answer) else None
     return DeliveryAttempt(
         id=attempt_id,
@@ -136,6 +129,7 @@ def _completed(attempt_id: int, duration_s: float, result: Result, failure: Fail
         status=answer.status if answer else None,
         error=failure.message if failure and not answer else None,
         answer=answer.text if answer else None,
+        endpoint=health,
     )
 
 
@@ -160,7 +154,7 @@ class UnusableSecretError(Exception):
 def secrets_for(
     own_secret: Secret | None, tenant_secrets: Sequence[Secret], settings: ProcessorSettings
 ) -> tuple[Secret, ...]:
-    """Return the job's own secret, or else the tenant's, or else the service's: the valid ones, newest first.
+    """Return the valid secrets, newest first: the job's own, or else its endpoint's or tenant's, or else the service's.
 
     An empty secret of the tenant stands for the service's, which signed before the tenant's first rotation.
     """

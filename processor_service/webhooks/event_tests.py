@@ -17,9 +17,11 @@ import asyncpg
 from processor_service.outbound.exact_url import exact_url
 from processor_service.outbound.shares import Shares
 from processor_service.settings import ProcessorSettings
-from processor_service.webhooks.deliver import Event, send_event
+from processor_service.webhooks.deliver import send_event
 from processor_service.webhooks.delivery_result import Answer, Result, failure_of_result
-from processor_service.webhooks.send import host_shares_of
+from processor_service.webhooks.read_event import Event
+from processor_service.webhooks.send import shares_of
+from shared.run_beside import end
 from shared.schemas.webhook_events import body_of_test, id_of_test
 from shared.secret import Secret
 from shared.telemetry.logs import Log
@@ -38,11 +40,22 @@ SELECT id, tenant, host FROM (
 """
 CLAIM = """
 UPDATE webhook_tests t SET attempted_at = now() WHERE id = $1 AND attempted_at IS NULL
-RETURNING url, created_at, attempted_at, ARRAY(
-    SELECT coalesce(s.secret, '') FROM webhook_secrets s
-    WHERE s.tenant = t.tenant AND (s.expires_at IS NULL OR s.expires_at > now())
-    ORDER BY s.expires_at DESC
-) AS tenant_secrets
+RETURNING created_at, attempted_at, endpoint_id,
+    coalesce((SELECT p.url FROM webhook_endpoints p WHERE p.id = t.endpoint_id AND p.tenant = t.tenant), url) AS url,
+    CASE WHEN endpoint_id IS NULL THEN ARRAY(
+        SELECT coalesce(s.secret, '') FROM webhook_secrets s
+        WHERE s.tenant = t.tenant AND (s.expires_at IS NULL OR s.expires_at > now())
+        ORDER BY s.expires_at DESC
+    ) ELSE ARRAY(
+        SELECT s.secret FROM webhook_endpoint_secrets s
+        WHERE s.endpoint_id = t.endpoint_id AND (s.expires_at IS NULL OR s.expires_at > now())
+        ORDER BY s.expires_at DESC
+    ) END AS tenant_secrets
+"""
+# A test that is delivered resumes its endpoint.
+RESUME = """
+UPDATE webhook_endpoints SET failing_since = NULL, paused_at = NULL, paused_reason = NULL
+WHERE id = $1 AND (paused_at IS NOT NULL OR failing_since IS NOT NULL)
 """
 COMPLETE = "UPDATE webhook_tests SET duration_ms = $2, status = $3, error = $4, answer = $5 WHERE id = $1"
 
@@ -54,7 +67,7 @@ class EventTester:
         self._pool = pool
         self._http = http
         self._settings = settings
-        self._host_shares = host_shares_of(http)
+        self._host_shares = shares_of(http).hosts
         self._tenant_shares = Shares(AT_ONCE)
         self._sending: dict[Any, asyncio.Task[None]] = {}
 
@@ -68,9 +81,7 @@ class EventTester:
         try:
             yield sender
         finally:
-            for sending in sender._sending.values():
-                sending.cancel()
-            await asyncio.gather(*sender._sending.values(), return_exceptions=True)
+            await end([*sender._sending.values()])
 
     async def __call__(self, connection: asyncpg.Connection) -> None:
         """Start what fits into the shares. The rest waits for the next run, here or in another processor."""
@@ -112,6 +123,8 @@ class EventTester:
         ended_at = claimed["attempted_at"] + dt.timedelta(seconds=duration_s)
         facts = _facts(result, ended_at)
         await self._pool.execute(COMPLETE, test_id, round(duration_s * 1000), *facts)
+        if claimed["endpoint_id"] and facts[1] is None:
+            await self._pool.execute(RESUME, claimed["endpoint_id"])
         log.info("webhook_test_sent", host=event.host, status=facts[0], error=facts[1])
 
 

@@ -5,8 +5,9 @@ The session keeps nothing between requests: no cookies, no connections, no proxy
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, cast
+from uuid import UUID
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
@@ -38,23 +39,48 @@ def open_webhook_session(
     )
 
 
-def host_shares_of(http: aiohttp.ClientSession) -> Shares:
-    """Return the host shares of a session. Raise TypeError for a session without a guard: it must not send."""
+class DeliveryShares:
+    """Shares deliveries between hosts, and those of a host between endpoints: one that hangs delays no other's."""
+
+    def __init__(self, at_once: int) -> None:
+        self.hosts = Shares(at_once)
+        self._endpoints = Shares(at_once, most_each=max(1, at_once // 4))
+
+    def wait_s(self, host: str, endpoint_id: UUID | None) -> float:
+        """Return how long a delivery must wait; 0: it may start."""
+        return self.hosts.wait_s(host) or (self._endpoints.wait_s(str(endpoint_id)) if endpoint_id else 0.0)
+
+    @contextlib.contextmanager
+    def counted(self, host: str, endpoint_id: UUID | None) -> Iterator[None]:
+        """Count a delivery as in progress for the length of a block."""
+        with self.hosts.counted(host), self._endpoints.counted(str(endpoint_id or host)):
+            yield
+
+
+def shares_of(http: aiohttp.ClientSession) -> DeliveryShares:
+    """Return the shares of a session. Raise TypeError for a session without a guard: it must not send."""
     if not isinstance(http.connector, WebhookConnector):
         raise TypeError("Webhooks require a session from `open_webhook_session`.")
-    return http.connector.host_shares
+    return http.connector.shares
 
 
-async def send(
-    http: aiohttp.ClientSession, url: URL, *, body: str, headers: Mapping[str, str], timeout_s: float
+async def send(  # noqa: PLR0913 - the parts of one request
+    http: aiohttp.ClientSession,
+    url: URL,
+    *,
+    body: str | bytes,
+    headers: Mapping[str, str],
+    timeout_s: float,
+    method: Literal["POST", "PUT"] = "POST",
 ) -> Answer | NoAnswer | Blocked:
-    """Post the body, without redirects, within `timeout_s` in total. Nothing an endpoint does raises an exception."""
+    """Send the body, without redirects, within `timeout_s` in total. Nothing an endpoint does raises an exception."""
     deadline = asyncio.get_running_loop().time() + timeout_s
     try:
         async with asyncio.timeout_at(deadline):
-            response = await http.post(
+            response = await http.request(
+                method,
                 url,
-                data=body.encode(),
+                data=body.encode() if isinstance(body, str) else body,
                 headers={**headers, "accept-encoding": "identity"},
                 allow_redirects=False,
             )
@@ -88,10 +114,10 @@ def printable(answer: bytes) -> str:
 
 
 class WebhookConnector(GuardedConnector):
-    """A guarded connector that shares deliveries between hosts and limits the bytes of each answer."""
+    """A guarded connector that shares deliveries between hosts and endpoints, and limits the bytes of each answer."""
 
     def __init__(self, settings: ProcessorSettings, resolver: AbstractResolver) -> None:
-        self.host_shares = Shares(settings.deliveries)
+        self.shares = DeliveryShares(settings.deliveries)
         super().__init__(resolver, allow_private=settings.webhook_allow_private, receive_buffer_bytes=MAX_ANSWER_BYTES)
 
     async def connect(self, *args: Any, **kwargs: Any) -> Connection:

@@ -1,4 +1,4 @@
-"""Webhook events: their ids and bodies (Standard Webhooks 1.0). A body has no transcript: the client fetches it."""
+"""Webhook events: their ids, targets and bodies (Standard Webhooks 1.0). A stored body has no transcript."""
 
 import datetime as dt
 from enum import StrEnum
@@ -25,6 +25,7 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True):
     job_id: str
     status: JobStatus
     links: Links
+    made: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET  # by chat providers: the transcript has it
     metadata: msgspec.Raw
     error: ProblemInJob | None
 
@@ -35,7 +36,9 @@ class WebhookEvent(msgspec.Struct, frozen=True, kw_only=True):
     data: EventData
 
 
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 TEST_EVENT = "webhook.test"  # a type of its own: no job has ended
+PARTS_OF_EVENT = 4  # of the id of an event, between `_`
 TEST_KEPT_S = 3600.0  # a test event and its result
 
 
@@ -51,23 +54,66 @@ class EventOfTest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeliveryInput(msgspec.Struct, frozen=True):
-    """The `input` of a deliver task."""
+    """The `input` of a deliver task: the `webhook-id`. It is the id of the event, followed by `_` and the target.
+
+    The target is empty for the job's `webhook_url`, `w0` to `w7` for one of its `webhooks`, and 32 hexadecimal digits
+    for an endpoint of the tenant. Versions that know no targets find no event with the whole id, and send nothing.
+    """
 
     event_id: str
 
+    @property
+    def event(self) -> str:
+        """The id of the stored event."""
+        return "_".join(self.event_id.split("_")[:PARTS_OF_EVENT])
+
+    @property
+    def target(self) -> str:
+        """Where the event goes."""
+        return "_".join(self.event_id.split("_")[PARTS_OF_EVENT:])
+
+    @property
+    def webhook(self) -> int | None:
+        """The number of one of the job's `webhooks`."""
+        return int(self.target[1:]) if self.target.startswith("w") else None
+
+    @property
+    def endpoint_id(self) -> UUID | None:
+        """The endpoint of the tenant."""
+        return UUID(self.target) if self.target and self.webhook is None else None
+
+
+# The targets of the event of a job that has ended: `ended` is its row.
+TARGETS = """(
+    SELECT '' AS target WHERE ended.webhook_url <> ''
+    UNION ALL
+    SELECT 'w' || position - 1 FROM jsonb_array_elements(ended.webhooks) WITH ORDINALITY AS webhook (of_job, position)
+    WHERE coalesce(of_job->'events' ? ('job.' || lower(ended.status)), true)
+    UNION ALL
+    SELECT replace(p.id::text, '-', '') FROM webhook_endpoints p
+    WHERE p.tenant = ended.tenant AND p.enabled AND p.paused_at IS NULL
+        AND ('job.' || lower(ended.status)) = ANY (p.events)
+)"""
+
 
 def event_id(job_id: UUID, generation: int, event_type: EventType) -> str:
-    """Return the `webhook-id`: the same for every attempt and re-send, without `.`, as the standard requires."""
+    """Return the id of an event, without `.`, as the standard requires of a `webhook-id`."""
     return f"evt_{job_id.hex}_{generation}_{event_type.name.lower()}"
 
 
-def event_body(
+def webhook_id(event: str, target: str) -> str:
+    """Return the `webhook-id` of an event at a target: the same for every attempt and re-send."""
+    return f"{event}_{target}" if target else event
+
+
+def event_body(  # noqa: PLR0913 - what the event says
     job_id: UUID,
     status: JobStatus,
     *,
     ended_at: dt.datetime,
     metadata_json: str | None,
     error: ProblemInJob | None = None,
+    made: tuple[str, ...] = (),
 ) -> str:
     """Return the JSON body. It is stored when the job ends, then signed and sent unchanged."""
     event = WebhookEvent(
@@ -77,11 +123,28 @@ def event_body(
             job_id=str(job_id),
             status=status,
             links=Links.of(job_id),
+            made=made or msgspec.UNSET,
             metadata=msgspec.Raw((metadata_json or "null").encode()),
             error=error,
         ),
     )
     return msgspec.json.encode(event).decode()
+
+
+def event_template(
+    job_id: UUID, status: JobStatus, *, error: ProblemInJob | None = None, made: tuple[str, ...] = ()
+) -> tuple[str, str, str]:
+    """Return the text of `event_body` before the time, up to the metadata, and after it: the database inserts both."""
+    body = event_body(job_id, status, ended_at=EPOCH, metadata_json=None, error=error, made=made)
+    before, _, rest = body.partition("1970-01-01T00:00:00Z")
+    between, name, after = rest.partition('"metadata":')  # what is before it is ours
+    return before, between + name, after.removeprefix("null")
+
+
+def with_transcript(body: str, transcript: bytes | None, *, is_too_large: bool = False) -> str:
+    """Return a body of `event_body` with the JSON of the transcript as the last fields of `data`."""
+    said = f'"transcript":{(transcript or b"null").decode()},"transcript_too_large":{str(is_too_large).lower()}'
+    return f"{body.removesuffix('}}')},{said}}}}}"
 
 
 def id_of_test(test_id: UUID) -> str:

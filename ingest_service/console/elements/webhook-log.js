@@ -147,6 +147,7 @@ const request = (one) => html`
     <dl class="facts">
       <dt>${text.jobLink}</dt><dd><a href=${`/jobs/${one.job_id}`}><code>${one.job_id}</code></a></dd>
       <dt>${text.event}</dt><dd><code>webhook-id: ${one.event_id}</code></dd>
+      ${one.endpoint_id ? html`<dt>${text.endpoint}</dt><dd><code>${one.endpoint_id}</code></dd>` : nothing}
       <dt>${text.sentAt}</dt><dd><time datetime=${one.attempted_at}>${formatTime(one.attempted_at)}</time></dd>
     </dl>
     <pre tabindex="0" role="region" dir="auto" aria-label=${text.bodyLabel}>${readable(one.body)}</pre>

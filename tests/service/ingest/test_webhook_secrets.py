@@ -9,10 +9,11 @@ import pytest
 from deploy.migrate import migrate
 from ingest_service.auth.webhook_secrets import MAX_VALID
 from ingest_service.settings import IngestSettings
-from shared.schemas.options import is_webhook_secret
+from shared.schemas.webhooks import is_webhook_secret
 from tests.service.ingest.test_key_commands import command
 from tests.support.ingest.api_keys import bearer, guarded, new_key
 from tests.support.ingest.serving import Ingest
+from tests.support.roles import install_roles
 
 PATH = "/v1/webhooks/secret/rotate"
 OF = """
@@ -114,18 +115,10 @@ async def test_the_command_shows_the_secret_of_a_new_tenant_and_rotates_it(setti
         assert (await command(url, "rotate-webhook-secret", "--tenant=acme", "--previous-valid-s=x")).status == 1
 
 
-ROLES = """
-    CREATE ROLE headrace_ingest; CREATE ROLE headrace_processor;
-    GRANT USAGE ON SCHEMA public TO headrace_ingest, headrace_processor
-"""
-
-
 async def test_the_ingest_cannot_read_secrets_and_the_processor_cannot_write_them(empty_database_url: str) -> None:
     owner = await asyncpg.connect(empty_database_url)
     try:
-        existing = await owner.fetchval("SELECT count(*) FROM pg_roles WHERE rolname = 'headrace_ingest'")
-        if not existing:
-            await owner.execute(ROLES)
+        await install_roles(owner)
         await migrate(empty_database_url)
         may = "SELECT has_table_privilege($1, 'webhook_secrets', $2)"
         column = "SELECT has_column_privilege($1, 'webhook_secrets', 'secret', 'SELECT')"
@@ -135,7 +128,4 @@ async def test_the_ingest_cannot_read_secrets_and_the_processor_cannot_write_the
         for change in ("INSERT", "UPDATE", "DELETE"):
             assert not await owner.fetchval(may, "headrace_processor", change)
     finally:
-        await owner.execute("DROP OWNED BY headrace_ingest, headrace_processor")
-        if not existing:  # roles are the server's: another database may use them
-            await owner.execute("DROP ROLE headrace_ingest, headrace_processor")
         await owner.close()

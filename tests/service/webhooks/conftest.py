@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -12,9 +13,10 @@ from aiohttp.abc import AbstractResolver
 
 from processor_service.settings import ProcessorSettings
 from processor_service.tasks.leases import ClaimedTask
-from processor_service.tasks.outcomes import Delivered, LeaseLost, NotDelivered, Postponed
+from processor_service.tasks.outcomes import Delivered, Delivery, LeaseLost, NotDelivered
 from processor_service.webhooks.deliver import deliver
 from processor_service.webhooks.send import open_webhook_session
+from shared.blobs.blob_store import BlobStore
 from shared.ids import new_id
 from shared.schemas.states import JobStatus
 from shared.schemas.webhook_events import DeliveryInput, EventType, event_body, event_id
@@ -33,7 +35,7 @@ VALUES ($1, '{}', 'wav', 4, 'ab', 'COMPLETED', now(), $2, $3) RETURNING complete
 INSERT_EVENT = "INSERT INTO webhook_events (id, job_id, generation, type, body) VALUES ($1, $2, 1, $3, $4)"
 INSERT_TASK = "INSERT INTO tasks (id, job_id, kind, input) VALUES ($1, $2, 'deliver', $3)"
 
-Outcome = Delivered | NotDelivered | Postponed | LeaseLost
+Outcome = Delivery | LeaseLost
 ClaimDelivery = Callable[..., Awaitable[ClaimedTask]]
 Attempt = Callable[..., Coroutine[Any, Any, Outcome]]
 AttemptAt = Attempt
@@ -43,6 +45,11 @@ def settings_with(**values: Any) -> ProcessorSettings:
     """Return settings that allow webhooks to loopback, with a time-out of five seconds."""
     chosen = {"webhook_allow_private": "loopback", "webhook_timeout_s": 5.0, **values}
     return ProcessorSettings(database_url=Secret(""), redis_url=Secret(""), storage_url="", **chosen)
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> BlobStore:
+    return BlobStore(f"file://{tmp_path}/blobs")
 
 
 @pytest.fixture
@@ -63,14 +70,14 @@ def claim_delivery(database: asyncpg.Pool, claim_task: Claim) -> ClaimDelivery:
 
 
 @pytest_asyncio.fixture
-async def attempt(database: asyncpg.Pool) -> AsyncIterator[Attempt]:
+async def attempt(database: asyncpg.Pool, blobs: BlobStore) -> AsyncIterator[Attempt]:
     """Make one attempt at a claimed task, with given settings and a separate session."""
     async with contextlib.AsyncExitStack() as sessions:
 
         async def attempt_one(task: ClaimedTask, *, resolver: AbstractResolver | None = None, **values: Any) -> Outcome:
             settings = settings_with(**values)
             http = await sessions.enter_async_context(open_webhook_session(settings, resolver=resolver))
-            return await deliver(task, database, http, settings)
+            return await deliver(task, database, http, settings, blobs)
 
         yield attempt_one
 

@@ -11,6 +11,7 @@ from standardwebhooks import Webhook
 
 from processor_service.webhooks.deliver import deliver
 from processor_service.webhooks.send import open_webhook_session
+from shared.blobs.blob_store import BlobStore
 from shared.schemas.failures import Failure, FailureCode
 from tests.service.webhooks.conftest import SECRET, AttemptAt, ClaimDelivery, delivered, not_delivered, settings_with
 from tests.support.webhooks.endpoint import Endpoint, Script, answering, flooding, stalling, status
@@ -101,7 +102,9 @@ async def test_a_redirect_to_metadata_is_not_followed(attempt_at: AttemptAt) -> 
     assert (failure.code, failure.transient) == (FailureCode.WEBHOOK_REFUSED, True)
 
 
-async def test_cookies_are_not_kept_between_attempts(database: asyncpg.Pool, claim_delivery: ClaimDelivery) -> None:
+async def test_cookies_are_not_kept_between_attempts(
+    database: asyncpg.Pool, claim_delivery: ClaimDelivery, blobs: BlobStore
+) -> None:
     settings = settings_with()
     async with (
         Endpoint(answering(status(200, "Set-Cookie: a=b"))).listening() as endpoint,
@@ -109,7 +112,7 @@ async def test_cookies_are_not_kept_between_attempts(database: asyncpg.Pool, cla
     ):
         for _ in range(2):
             task = await claim_delivery(f"http://localhost:{endpoint.port}/")
-            delivered(await deliver(task, database, http, settings))
+            delivered(await deliver(task, database, http, settings, blobs))
 
     assert [request.headers.get("cookie") for request in endpoint.received] == [None, None]
 

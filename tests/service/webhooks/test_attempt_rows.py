@@ -19,6 +19,7 @@ from processor_service.tasks.retry import RetryPolicy
 from processor_service.tasks.settle import settle
 from processor_service.webhooks.deliver import deliver
 from processor_service.webhooks.send import open_webhook_session
+from shared.blobs.blob_store import BlobStore
 from shared.schemas.failures import FailureCode
 from shared.schemas.webhook_events import DeliveryInput
 from tests.service.processor.conftest import task_row
@@ -153,7 +154,7 @@ async def test_neither_secret_nor_query_is_stored_or_logged(
 
 
 async def test_a_hanging_endpoint_does_not_block_another_host(
-    database: asyncpg.Pool, claim_delivery: ClaimDelivery
+    database: asyncpg.Pool, claim_delivery: ClaimDelivery, blobs: BlobStore
 ) -> None:
     settings = settings_with(deliveries=4)
     async with contextlib.AsyncExitStack() as stack:
@@ -161,15 +162,15 @@ async def test_a_hanging_endpoint_does_not_block_another_host(
         hanging = await stack.enter_async_context(Endpoint(stalling()).listening())
         fine = await stack.enter_async_context(Endpoint(answering(status(200))).listening())
         held = [await claim_delivery(hanging.url) for _ in range(2)]
-        under_way = [asyncio.create_task(deliver(task, database, http, settings)) for task in held]
+        under_way = [asyncio.create_task(deliver(task, database, http, settings, blobs)) for task in held]
         await _until(lambda: len(hanging.received) == 2)
 
         third = await claim_delivery(hanging.url)
-        postponed = await deliver(third, database, http, settings)
+        postponed = await deliver(third, database, http, settings, blobs)
         assert isinstance(postponed, Postponed)
         await settle(database, third, postponed, policy=POLICY)
         other = await claim_delivery(fine.url.replace("127.0.0.1", "localhost"))
-        delivered(await deliver(other, database, http, settings))
+        delivered(await deliver(other, database, http, settings, blobs))
 
         await _cancel(under_way)
     assert (hanging.hits, fine.hits, len(await _rows(database))) == (2, 1, 3)

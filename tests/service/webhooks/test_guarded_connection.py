@@ -7,6 +7,7 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from processor_service.webhooks.deliver import deliver
+from shared.blobs.blob_store import BlobStore
 from shared.schemas.failures import FailureCode
 from tests.service.webhooks.conftest import AttemptAt, ClaimDelivery, delivered, not_delivered, settings_with
 from tests.support.webhooks.endpoint import Endpoint, answering, status
@@ -142,10 +143,10 @@ async def test_proxies_of_the_environment_are_ignored(attempt_at: AttemptAt, mon
     assert (it.hits, proxy.hits) == (1, 0)
 
 
-async def test_a_session_without_a_guard_is_rejected(claim_delivery: ClaimDelivery) -> None:
+async def test_a_session_without_a_guard_is_rejected(claim_delivery: ClaimDelivery, blobs: BlobStore) -> None:
     async with Endpoint(answering(status(200))).listening() as endpoint, aiohttp.ClientSession() as unguarded:
         task = await claim_delivery(endpoint.url)
         with pytest.raises(TypeError):
-            await deliver(task, None, unguarded, settings_with())
+            await deliver(task, None, unguarded, settings_with(), blobs)
 
     assert endpoint.hits == 0

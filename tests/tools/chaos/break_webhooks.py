@@ -6,7 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 
-from shared.queue.dispatch import ARQ_JOB_KEY_PREFIX, PAYLOAD_TTL_MS, Dispatch, arq_payload
+from shared.queue.dispatch import Dispatch
 from shared.schemas.states import TaskKind
 from tests.tools.chaos.load import Attempt
 from tests.tools.chaos.run import Run
@@ -136,7 +136,7 @@ async def _seconds_for(run: Run, webhooks: list[str]) -> float:
 
 @contextlib.asynccontextmanager
 async def _enqueueing_three_times(run: Run) -> AsyncIterator[set[str]]:
-    """Enqueue every dispatch twice more under other arq ids, so that arq treats each as a separate job."""
+    """Enqueue every dispatch twice more, with its task's id written otherwise, so that it is taken three times."""
     enqueued: set[str] = set()
 
     async def enqueue() -> None:
@@ -159,8 +159,5 @@ async def _enqueueing_three_times(run: Run) -> AsyncIterator[set[str]]:
 
 async def _enqueue_again(run: Run, dispatch: Dispatch) -> None:
     seconds, _ = await run.world.redis.time()
-    payload = arq_payload(dispatch, enqueued_at_ms=seconds * 1000)
-    for number in (1, 2):
-        arq_id = f"{dispatch.arq_id}.again-{number}"
-        await run.world.redis.set(ARQ_JOB_KEY_PREFIX + arq_id, payload, px=PAYLOAD_TTL_MS)
-        await run.world.redis.zadd(dispatch.queue, {arq_id: seconds * 1000})
+    for task_id in (str(dispatch.task_id).upper(), dispatch.task_id.hex):
+        await run.world.redis.zadd(dispatch.queue, {f"{task_id}.{dispatch.dispatch_no}": seconds * 1000})
