@@ -22,18 +22,29 @@ SEARCH_BYTES = 1 << 16
 
 
 class OggDecoder:
-    """A Decoder (source.py). All links are converted to the rate and channels of the first that decodes."""
+    """A Decoder (source.py). All links are converted to the rate and channels of the first that decodes.
 
-    def __init__(self, piece: Piece, *, track: int | None = None, limit_s: float | None = None) -> None:
+    A file of one link begins before `start_s`, a chain at its beginning.
+    """
+
+    def __init__(
+        self, piece: Piece, *, track: int | None = None, limit_s: float | None = None, start_s: float = 0.0
+    ) -> None:
         self._track, self._limit_s = track, limit_s
         with piece.open() as file:
             self._links = [piece.part(start, end) for start, end in find_links(file)]
+        self._start_s = start_s if len(self._links) == 1 else 0.0
         self.decode_errors = 0
         self.clock_report = ClockReport()
         self._first = self._current = self._open_first()
         self.facts = self._first.facts
         if self._links:  # the lengths of the others are not known
             self.facts = msgspec.structs.replace(self.facts, duration_s=None)
+
+    @property
+    def first_frame(self) -> int:
+        """See Decoder."""
+        return self._first.first_frame
 
     def blocks(self) -> Iterator[Block]:
         position_s = yield from self._play(self._first, 0.0)
@@ -62,7 +73,7 @@ class OggDecoder:
 
     def _open(self, link: Piece, position_s: float, like: SourceFacts | None = None) -> PyAVDecoder:
         limit_s = None if self._limit_s is None else self._limit_s - position_s
-        return PyAVDecoder(link.open, track=self._track, limit_s=limit_s, like=like)
+        return PyAVDecoder(link.open, track=self._track, limit_s=limit_s, start_s=self._start_s, like=like)
 
     def _play(self, link: PyAVDecoder, position_s: float) -> Generator[Block, None, float]:
         """The blocks of a link. Return the position after it."""

@@ -16,6 +16,7 @@ from processor_service.audio.find_pieces import find_pieces
 from processor_service.audio.float_scale import full_scale
 from processor_service.audio.media_clock import ClockReport
 from processor_service.audio.pieces import Piece, whole_file
+from processor_service.audio.skip_packets import NotPlainError
 from processor_service.audio.source import Block, Decoder, SourceFacts
 from processor_service.audio.tracks import TrackChoice, choose_track, only_track
 from processor_service.errors import AudioError
@@ -25,14 +26,18 @@ Check = Callable[[SourceFacts], None]
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """How to read a recording: which track, None to choose one; and where silence in gaps ends at the latest."""
+    """How to read a recording: which track, None to choose one; and where silence in gaps ends at the latest.
+
+    What is before `start_s` is not wanted. A decoder may leave it out.
+    """
 
     track: int | None
     limit_s: float | None
+    start_s: float = 0.0
 
     def after(self, position_s: float) -> "Reading":
         """For the recording that begins at this position."""
-        return self if self.limit_s is None else Reading(track=self.track, limit_s=self.limit_s - position_s)
+        return Reading(track=self.track, limit_s=None if self.limit_s is None else self.limit_s - position_s)
 
 
 class PieceDecoder:
@@ -53,6 +58,10 @@ class PieceDecoder:
     def clock_report(self) -> ClockReport:
         return self._decoder.clock_report
 
+    @property
+    def first_frame(self) -> int:
+        return self._decoder.first_frame
+
     def blocks(self) -> Iterator[Block]:
         """The samples. Floating point numbers beyond full scale are scaled."""
         scale = np.float32(self._full_scale())
@@ -72,7 +81,8 @@ class PieceDecoder:
             return 1.0
 
     def _chosen(self) -> Reading:
-        return msgspec.structs.replace(self._reading, track=self.choice.number)
+        """The whole recording with the same track."""
+        return msgspec.structs.replace(self._reading, track=self.choice.number, start_s=0.0)
 
     def _unscaled(self) -> Iterator[Block]:
         frames_read = 0
@@ -80,6 +90,10 @@ class PieceDecoder:
             for block in self._decoder.blocks():
                 frames_read += len(block)
                 yield block
+        except NotPlainError:  # before the first block
+            self._decoder.close()
+            self._decoder = _open_decoder(self._piece, self._chosen())[0]
+            yield from self._unscaled()
         except AudioError:
             self._more_errors += 1
             yield from self._rest(frames_read)
@@ -93,7 +107,7 @@ class PieceDecoder:
             raise
         try:
             if _same_shape(other.facts, self.facts):
-                yield from _skip(other.blocks(), position)
+                yield from _skip(other.blocks(), self._decoder.first_frame + position)
         finally:
             self._more_errors += other.decode_errors
             other.close()
@@ -107,6 +121,7 @@ class JoinedDecoder:
         self._reading = reading
         self._current: PieceDecoder | None = None
         self.facts = msgspec.structs.replace(pieces[0][1], duration_s=_total_s([facts for _, facts in pieces]))
+        self.first_frame = 0
         self.decode_errors = 0
         self.clock_report = ClockReport()
 
@@ -188,12 +203,14 @@ def _open_decoder(piece: Piece, reading: Reading) -> tuple[Decoder, TrackChoice]
     """The decoder, and the choice of the track."""
     if _starts_with(piece, OGG_MAGIC):
         choice = _choose_in_ogg(piece, reading.track)
-        return OggDecoder(piece, track=choice.number, limit_s=reading.limit_s), choice
+        ogg = OggDecoder(piece, track=choice.number, limit_s=reading.limit_s, start_s=reading.start_s)
+        return ogg, choice
     try:
-        decoder = SoundfileDecoder(piece)
+        decoder = SoundfileDecoder(piece, start_s=reading.start_s)
     except AudioError:
         choice = choose_track(piece.open, reading.track)
-        return PyAVDecoder(piece.open, track=choice.number, limit_s=reading.limit_s), choice
+        track = choice.number
+        return PyAVDecoder(piece.open, track=track, limit_s=reading.limit_s, start_s=reading.start_s), choice
     return decoder, _only_track(decoder, reading.track)
 
 

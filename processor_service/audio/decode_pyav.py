@@ -1,10 +1,12 @@
 """Decode with PyAV (FFmpeg): audio tracks of videos, m4a, webm, mp3, wma, Ogg, and all that libsndfile refuses."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any, cast
 
 import av
 import numpy as np
+from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
@@ -21,8 +23,9 @@ from processor_service.audio.container import (
     open_container,
     read_only,
 )
-from processor_service.audio.media_clock import MediaClock, Silence, Sound
+from processor_service.audio.media_clock import JITTER_S, MediaClock, Silence, Sound
 from processor_service.audio.recent_sound import NO_ARRAYS, RecentSound
+from processor_service.audio.skip_packets import NotPlainError, PacketSkipper, can_skip
 from processor_service.audio.source import Block, SourceFacts, block_frames
 from processor_service.audio.timeline import GUESSES_DURATION, NO_TIME_STAMPS, timeline_of
 from processor_service.errors import AudioError, empty, undecodable, unsupported_codec
@@ -38,7 +41,8 @@ class PyAVDecoder:
     """A Decoder (source.py). Opening decodes the first frame: headers may have a wrong rate or channel count.
 
     `track` counts from 0; None is FFmpeg's choice. `like` gives the facts, and so the rate and channels of the blocks;
-    without it, the first frame does. Silence in gaps ends before `limit_s`.
+    without it, the first frame does. Silence in gaps ends before `limit_s`. What is before `start_s` is left out if the
+    clock of the container is plain; else `blocks` raises NotPlainError.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class PyAVDecoder:
         *,
         track: int | None = None,
         limit_s: float | None = None,
+        start_s: float = 0.0,
         like: SourceFacts | None = None,
     ) -> None:
         self._bytes = open_bytes()
@@ -55,14 +60,17 @@ class PyAVDecoder:
         self._film_end_s = 0.0
         self._skipped = SkippedBytes()
         self._recent = RecentSound()
+        self._start_s, self._read_s = start_s, 0.0
         self.decode_errors = 0
+        self.first_frame = 0
         try:
             self._container = open_container(self._bytes)
             self._track = numbered_track(self._container, track)
             self._timeline = timeline_of(self._container, self._track, limit_s)
             self._streams = self._streams_to_read()
             read_only(self._container, *self._streams)
-            self._frames = self._decoded(self._container)
+            self._demuxed = self._packets(self._container)
+            self._frames = self._decoded(self._demuxed)
             self._first = self._first_frame()
             duration_s = _stated_duration(self._container, self._track)
             if duration_s is None and like is None:
@@ -79,7 +87,7 @@ class PyAVDecoder:
     def blocks(self) -> Iterator[Block]:
         """Blocks at the rate and channel count of the facts, even if the file changes them."""
         resampler, kind = self._new_resampler(self._first), _kind(self._first)
-        for frame in self._frames_on_clock():
+        for frame in self._frames_on_clock(self._wanted_frames()):
             if _kind(frame) != kind:
                 yield from self._converted(resampler, None)
                 resampler, kind = self._new_resampler(frame), _kind(frame)
@@ -99,10 +107,40 @@ class PyAVDecoder:
             raise unsupported_codec() from self._codec_error
         raise undecodable() if self.decode_errors else empty()
 
-    def _frames_on_clock(self) -> Iterator[AudioFrame]:
+    def _wanted_frames(self) -> Iterable[AudioFrame]:
+        """All frames, or those from soon before `start_s` on. Raise NotPlainError."""
+        if self._container is None or not can_skip(self._container.format.name, self._start_s, self._read_s):
+            return chain((self._first,), self._frames)
+        frames = self._after_skipped(self._track.codec_context)
+        first = next(frames, None)
+        start_s = None if first is None else _sound(first, 0.0).start_s
+        if self.decode_errors or (first is not None and start_s is None):
+            raise NotPlainError
+        if start_s is not None:
+            self._clock.position_s = start_s - self._zero_s()
+        self.first_frame = round(self._clock.position_s * self.facts.sample_rate_hz)
+        return frames if first is None else chain((first,), frames)
+
+    def _after_skipped(self, codec: AudioCodecContext) -> Iterator[AudioFrame]:
+        skipper = PacketSkipper(zero_s=self._zero_s(), start_s=self._start_s, read_s=self._read_s)
+        for packet in self._demuxed:
+            if not skipper.skips(packet):
+                codec.flush_buffers()
+                yield from self._decoded(chain((packet,), self._demuxed))
+                return
+        self._clock.position_s = skipper.position_s
+
+    def _zero_s(self) -> float:
+        """Return the time stamp of the output's start: that of the first frame, whose jitter the clock ignores."""
+        start_s = _sound(self._first, 0.0).start_s
+        if start_s is None or abs(start_s - self._timeline.origin_s) > JITTER_S:
+            raise NotPlainError
+        return start_s
+
+    def _frames_on_clock(self, frames: Iterable[AudioFrame]) -> Iterator[AudioFrame]:
         """The frames with silence in gaps and at the end of a film, and without overlaps."""
         like = self._first
-        for step in self._clock.place(self._sounds()):
+        for step in self._clock.place(self._sounds(frames)):
             if isinstance(step, Silence):
                 yield from _silence(step.length_s, like)
                 continue
@@ -120,9 +158,8 @@ class PyAVDecoder:
         limit_s = film_end_s if timeline.limit_s is None else timeline.limit_s
         return max(0.0, min(film_end_s, limit_s) - self._clock.position_s)
 
-    def _sounds(self) -> Iterator[Sound[AudioFrame]]:
-        yield _sound(self._first, 0.0)
-        for frame in self._frames:
+    def _sounds(self, frames: Iterable[AudioFrame]) -> Iterator[Sound[AudioFrame]]:
+        for frame in frames:
             if frame.samples and frame.sample_rate > 0:
                 yield _sound(frame, self._skipped.sound_s)
 
@@ -130,13 +167,14 @@ class PyAVDecoder:
         film = self._timeline.film
         return (self._track,) if film is None or self._timeline.has_index else (self._track, film)
 
-    def _decoded(self, container: InputContainer) -> Iterator[AudioFrame]:
-        for packet in self._packets(container):
+    def _decoded(self, packets: Iterable["Packet[AudioStream]"]) -> Iterator[AudioFrame]:
+        for packet in packets:
+            self._read_s += _length_s(packet)
             try:
                 frames = packet.decode()
             except ERRORS as error:
                 self._count_error(error)
-                if container.format.name in NO_TIME_STAMPS:
+                if self._container is not None and self._container.format.name in NO_TIME_STAMPS:
                     self._skipped.add_damaged(packet)
             else:
                 self._skipped.add_good(packet)

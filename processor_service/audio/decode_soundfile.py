@@ -21,7 +21,7 @@ MAX_BLOCK_VALUES = 1 << 22  # limits a block, whatever rate and channel count a 
 class SoundfileDecoder:
     """A Decoder (source.py)."""
 
-    def __init__(self, piece: Piece) -> None:
+    def __init__(self, piece: Piece, *, start_s: float = 0.0) -> None:
         self._bytes = piece.open()
         try:
             self._file = _open(self._bytes)
@@ -29,10 +29,12 @@ class SoundfileDecoder:
             self._bytes.close()
             raise
         self.facts = _facts(self._file)
+        self.first_frame = min(round(start_s * self.facts.sample_rate_hz), self._file.frames)
         self.decode_errors = 0
         self.clock_report = ClockReport()
 
     def blocks(self) -> Iterator[Block]:
+        self._seek()
         frames = min(block_frames(self._file.samplerate), max(1, MAX_BLOCK_VALUES // self._file.channels))
         while True:
             try:
@@ -42,6 +44,14 @@ class SoundfileDecoder:
             if not len(block):
                 return
             yield block
+
+    def _seek(self) -> None:
+        if not self.first_frame:
+            return
+        try:
+            self._file.seek(self.first_frame)
+        except (soundfile.SoundFileError, ValueError) as error:
+            raise undecodable() from error
 
     def close(self) -> None:
         self._file.close()

@@ -30,15 +30,18 @@ class PeakFiles(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PeakMeter:
-    """Collects the pairs of a stream of blocks (frames, channels), whatever their lengths."""
+    """Collects the pairs of a stream of blocks (frames, channels), whatever their lengths.
 
-    def __init__(self, sample_rate_hz: int, channels: int) -> None:
+    What is before `start_frame` is not decoded: it is drawn as silence, so that the waveform has the file's clock.
+    """
+
+    def __init__(self, sample_rate_hz: int, channels: int, *, start_frame: int = 0) -> None:
         self._sample_rate_hz = sample_rate_hz
         self._pixel_frames = max(1, sample_rate_hz // PAIRS_PER_S)
         self._weights = possible_mixes(channels)[0] if channels > 1 else np.ones(1, np.float32)
-        self._rest: Block = np.zeros((0, channels), np.float32)
-        self._pairs = bytearray()
-        self._frames = 0
+        self._rest: Block = np.zeros((start_frame % self._pixel_frames, channels), np.float32)
+        self._pairs = bytearray(2 * (start_frame // self._pixel_frames))
+        self._frames = start_frame
 
     def add(self, block: Block) -> None:
         """Add the pairs of all complete pixels; keep the rest for the next block."""

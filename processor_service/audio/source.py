@@ -33,6 +33,11 @@ class Decoder(Protocol):
     facts: SourceFacts
 
     @property
+    def first_frame(self) -> int:
+        """Where the first block begins, once there is one: after 0 only if what is before is not wanted."""
+        ...
+
+    @property
     def decode_errors(self) -> int:
         """The number of damaged parts skipped so far."""
         ...

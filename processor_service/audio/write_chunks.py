@@ -4,7 +4,7 @@ split.py decides the cuts. Memory holds the part that is searched for a cut.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Self
 
@@ -23,11 +23,11 @@ from processor_service.audio.tracks import TrackChoice
 class HeldFrames:
     """The blocks (frames, channels) of a stream that are still needed, from `start_frame` to `end_frame`."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, start_frame: int = 0) -> None:
         self._blocks: deque[Block] = deque()
         self._empty: Block = np.zeros((0, channels), np.float32)
-        self.start_frame = 0
-        self.end_frame = 0
+        self.start_frame = start_frame
+        self.end_frame = start_frame
 
     def append(self, block: Block) -> None:
         self._blocks.append(block)
@@ -66,7 +66,7 @@ class ChunkFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PreparedAudio(msgspec.Struct, frozen=True, kw_only=True):
-    """The properties of a completely decoded source."""
+    """The properties of a completely decoded source, or of its part."""
 
     duration_s: float
     sample_rate_hz: int
@@ -124,11 +124,11 @@ class _Splitter:
         self._out_dir = out_dir
         self._plan = plan
         self._on_chunk = on_chunk
-        self._held = HeldFrames(source.channels)
-        self._target_frame = plan.first_frame
-        self._core_start_frame = 0
+        self._held = HeldFrames(source.channels, source.start_frame)
+        self._target_frame = source.start_frame + plan.first_frame
+        self._core_start_frame = source.start_frame
         self._starts_in_speech = False
-        self._file_start_frame = 0
+        self._file_start_frame = source.start_frame
         self.chunk_count = 0
         self.peak = 0.0
         self._writer = self._open_writer()
@@ -207,9 +207,16 @@ def _prepared(source: AudioSource, splitter: _Splitter) -> PreparedAudio:
         format=source.format,
         decode_errors=source.decode_errors,
         chunk_count=splitter.chunk_count,
-        missing_s=tuple(source.clock_report.missing),
-        jumps_s=tuple(source.clock_report.ignored),
+        missing_s=tuple(_of_part(source, source.clock_report.missing)),
+        jumps_s=tuple(at_s for at_s, _ in _of_part(source, [(at_s, at_s) for at_s in source.clock_report.ignored])),
         track_choice=source.track_choice,
         unread_bytes=source.unread_bytes,
         peak_dbfs=max(SILENCE_DBFS, 20 * float(np.log10(max(splitter.peak, 1e-12)))),
     )
+
+
+def _of_part(source: AudioSource, spans: Iterable[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+    """Return what the spans, in seconds of the source, have of its part."""
+    start_s = source.start_frame / source.sample_rate_hz
+    end_s = start_s + source.frames_read / source.sample_rate_hz
+    return ((max(one, start_s), min(other, end_s)) for one, other in spans if other >= start_s and one <= end_s)

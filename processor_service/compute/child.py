@@ -22,6 +22,7 @@ from processor_service.compute.messages import (
     REQUESTS_FD,
     Allow,
     DenoiseChunk,
+    EmbedSample,
     EncodePieces,
     FindTurns,
     FindVoices,
@@ -29,9 +30,11 @@ from processor_service.compute.messages import (
     ProcessChunk,
     Progress,
     Ready,
+    RedactAudio,
     Reply,
     Request,
     RequestFailed,
+    SampleEmbedded,
     SplitSource,
     TurnsFound,
     VoicesFound,
@@ -45,6 +48,7 @@ from processor_service.compute.requests import (
     encode_for_providers,
     join,
     process_chunk,
+    redact,
     split,
     warm_up_audio,
 )
@@ -153,9 +157,13 @@ def _done(engine: Engine, request: Request, send: Send) -> Reply:  # noqa: PLR09
             return _find_voices(request, progress)
         case FindTurns():
             return _find_turns(request)
+        case EmbedSample():
+            return _embed_sample(request)
         case JoinDenoised():
             resource_limits.limit_files(resource_limits.joined_file_bytes(request.paths))
             return join(request)
+        case RedactAudio():
+            return redact(request, progress, limit_files=resource_limits.limit_files)
         case _:
             raise TypeError(type(request))
 
@@ -196,8 +204,26 @@ def _find_voices(request: FindVoices, progress: Callable[[float], None]) -> Repl
 
 
 def _find_turns(request: FindTurns) -> Reply:
-    from processor_service.diarization.speaker_turns import speaker_turns
+    from processor_service.diarization.speaker_turns import turns_and_matches
     from processor_service.diarization.voices import Voices
 
     chunks = [msgspec.msgpack.decode(Path(path).read_bytes(), type=Voices) for path in request.voices_paths]
-    return TurnsFound(turns=speaker_turns(chunks, at_least=request.at_least, at_most=request.at_most))
+    turns, matches = turns_and_matches(chunks, request.known, at_least=request.at_least, at_most=request.at_most)
+    return TurnsFound(turns=turns, matches=matches)
+
+
+def _embed_sample(request: EmbedSample) -> Reply:
+    import torch
+
+    from processor_service.diarization.known_voices import encode_voice, sample_voice
+    from processor_service.diarization.nets import load_nets
+    from processor_service.diarization.voice_embeddings import find_voices
+
+    torch.set_num_threads(request.threads)
+    nets, rate_hz, path = load_nets(request.weights), request.chunk.sample_rate_hz, Path(request.chunk.path)
+    frames = [(round(start * rate_hz), round(end * rate_hz)) for start, end in request.spans]
+    sounds = [load_mono_16k(path, start, end) for start, end in frames]
+    voice = sample_voice([find_voices(nets, sound, offset_s=0.0) for sound in sounds if len(sound)])
+    if voice is None:
+        return SampleEmbedded(embedding=b"", speech_s=0.0)
+    return SampleEmbedded(embedding=encode_voice(voice.vector), speech_s=round(voice.speech_s, 2))

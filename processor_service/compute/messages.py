@@ -9,9 +9,11 @@ from processor_service.audio.peaks import PeakFiles
 from processor_service.audio.scratch_files import WriteLimits
 from processor_service.audio.write_chunks import ChunkFile, PreparedAudio
 from processor_service.denoisers.denoiser import DenoiserSettings
+from processor_service.diarization.known_voices import KnownVoice, VoiceMatch
 from processor_service.diarization.weights import SpeakerWeights
 from processor_service.providers.plan_pieces import ChannelPieces
 from shared.schemas.failures import FailureCode
+from shared.schemas.job_parts import WHOLE, Part
 from shared.schemas.options import JobOptions
 from shared.schemas.transcript import Transcript, Turn
 from shared.schemas.windows import WindowSegment
@@ -51,7 +53,7 @@ class SplitSource(_Message, frozen=True, kw_only=True):
     chunk_s: float
     max_audio_s: float
     track: int | None = None  # from 0; None: choose one with speech
-    first_s: float | None = None  # decode this much from the beginning; None: all
+    part: Part = WHOLE
 
 
 class ProcessChunk(_Message, frozen=True, kw_only=True):
@@ -92,6 +94,23 @@ class JoinDenoised(_Message, frozen=True, kw_only=True):
     out_path: str
 
 
+class RedactAudio(_Message, frozen=True, kw_only=True):
+    """Write a copy of a source in which `spans` (seconds) are a tone or silence, with its peaks beside it.
+
+    The same for a denoised file, if there is one. Answered by AudioRedacted.
+    """
+
+    source_path: str
+    out_path: str
+    spans: tuple[tuple[float, float], ...]
+    with_tone: bool
+    max_audio_s: float
+    track: int | None = None
+    denoised_path: str | None = None
+    denoised_out_path: str | None = None
+    denoised_start_s: float = 0.0  # in the source: the denoised file of a part begins there
+
+
 class FindVoices(_Message, frozen=True, kw_only=True):
     """Write the voices in the core of a chunk file to a path. Answered by VoicesFound."""
 
@@ -107,6 +126,16 @@ class FindTurns(_Message, frozen=True, kw_only=True):
     voices_paths: tuple[str, ...]
     at_least: int | None
     at_most: int | None
+    known: tuple[KnownVoice, ...] = ()  # to find among the speakers
+
+
+class EmbedSample(_Message, frozen=True, kw_only=True):
+    """Make the embedding of the voice in spans of a source, in seconds. Answered by SampleEmbedded."""
+
+    chunk: ChunkFile  # the source up to the end of the spans
+    spans: tuple[tuple[float, float], ...]
+    weights: SpeakerWeights
+    threads: int
 
 
 class Ready(_Message, frozen=True, kw_only=True):
@@ -159,12 +188,24 @@ class Joined(_Message, frozen=True, kw_only=True):
     pass
 
 
+class AudioRedacted(_Message, frozen=True, kw_only=True):
+    peaks: PeakFiles  # of the redacted copy
+
+
 class VoicesFound(_Message, frozen=True, kw_only=True):
     pass
 
 
 class TurnsFound(_Message, frozen=True, kw_only=True):
     turns: tuple[Turn, ...]
+    matches: tuple[VoiceMatch, ...] = ()
+
+
+class SampleEmbedded(_Message, frozen=True, kw_only=True):
+    """The voice that speaks most, and the seconds of its clear speech; without speech, nothing and 0."""
+
+    embedding: bytes
+    speech_s: float
 
 
 class RequestFailed(_Message, frozen=True, kw_only=True):
@@ -176,9 +217,21 @@ class RequestFailed(_Message, frozen=True, kw_only=True):
     traceback: str
 
 
-Request = Warm | SplitSource | ProcessChunk | DenoiseChunk | EncodePieces | FindVoices | FindTurns | JoinDenoised
+Request = (
+    Warm
+    | SplitSource
+    | ProcessChunk
+    | DenoiseChunk
+    | EncodePieces
+    | FindVoices
+    | FindTurns
+    | EmbedSample
+    | JoinDenoised
+    | RedactAudio
+)
 ToChild = Allow | Request
-FinalReply = Prepared | ChunkProcessed | Denoised | PiecesEncoded | VoicesFound | TurnsFound | Joined
+OfSpeakers = VoicesFound | TurnsFound | SampleEmbedded
+FinalReply = Prepared | ChunkProcessed | Denoised | PiecesEncoded | OfSpeakers | Joined | AudioRedacted
 EarlyReply = Progress | ChunkWritten | WindowTranscribed
 Reply = Ready | EarlyReply | FinalReply | RequestFailed
 

@@ -11,8 +11,10 @@ from processor_service.audio.denoise import denoise_chunk
 from processor_service.audio.find_speech import speech_regions
 from processor_service.audio.join import FADE_S, join_denoised
 from processor_service.audio.peaks import PeakMeter
+from processor_service.audio.redact import redact_file, redact_source, shifted
 from processor_service.audio.write_chunks import write_chunks
 from processor_service.compute.messages import (
+    AudioRedacted,
     ChunkProcessed,
     ChunkWritten,
     DenoiseChunk,
@@ -23,6 +25,7 @@ from processor_service.compute.messages import (
     PiecesEncoded,
     Prepared,
     ProcessChunk,
+    RedactAudio,
     Reply,
     SplitSource,
 )
@@ -84,10 +87,10 @@ def split(
 
     `limit_files` receives the largest allowed file size in bytes, once the format is known.
     """
-    limits = {"max_audio_s": request.max_audio_s, "first_s": request.first_s}
-    with open_source(Path(request.source_path), track=request.track, **limits) as source:
+    path, longest_s = Path(request.source_path), request.max_audio_s
+    with open_source(path, track=request.track, max_audio_s=longest_s, part=request.part) as source:
         limit_files(audio_file_bytes(request.max_audio_s, source.sample_rate_hz, source.channels))
-        meter = PeakMeter(source.sample_rate_hz, source.channels)
+        meter = PeakMeter(source.sample_rate_hz, source.channels, start_frame=source.start_frame)
         audio = write_chunks(
             source,
             Path(request.out_dir),
@@ -146,6 +149,21 @@ def join(request: JoinDenoised) -> Reply:
     """Join denoised chunks with a cross-fade."""
     join_denoised([Path(path) for path in request.paths], Path(request.out_path), fade_s=FADE_S)
     return Joined()
+
+
+def redact(request: RedactAudio, progress: OnProgress, *, limit_files: Callable[[int], None] = lambda _: None) -> Reply:
+    """Write a redacted copy of a source, and of its denoised audio. `limit_files`: see `split`."""
+    out_path = Path(request.out_path)
+    with open_source(Path(request.source_path), track=request.track, max_audio_s=request.max_audio_s) as source:
+        limit_files(audio_file_bytes(request.max_audio_s, source.sample_rate_hz, source.channels))
+        meter = PeakMeter(source.sample_rate_hz, source.channels)
+        redact_source(
+            source, out_path, request.spans, with_tone=request.with_tone, on_block=meter.add, on_progress=progress
+        )
+    if request.denoised_path and request.denoised_out_path:
+        denoised = Path(request.denoised_path), Path(request.denoised_out_path)
+        redact_file(*denoised, shifted(request.spans, -request.denoised_start_s), with_tone=request.with_tone)
+    return AudioRedacted(peaks=meter.write(out_path.parent))
 
 
 def _denoise(request: ProcessChunk, progress: OnProgress) -> float:

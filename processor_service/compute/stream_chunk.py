@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from processor_service.compute.messages import WindowTranscribed
 from processor_service.transcribers.merge import cut_segment
+from processor_service.transcribers.replacements import Replacements
 from processor_service.transcribers.transcriber import Span, shifted_segment
 from shared.schemas.transcript import Segment, Word
 from shared.schemas.windows import WindowSegment
@@ -21,20 +22,22 @@ class ChunkStream:
     The neighbours of the chunk send what is outside the core.
     """
 
-    def __init__(self, send: SendWindow, core: Span, start_s: float) -> None:
+    def __init__(self, send: SendWindow, core: Span, start_s: float, replacements: Replacements) -> None:
         self._send = send
         self._core = core
         self._start_s = start_s
+        self._replacements = replacements
         self._sent = 0  # segments
 
     def add(self, segments: Sequence[Segment]) -> None:
-        """Send the next segments, if there are any. Their times are seconds in the audio."""
-        if texts := self._in_core([shifted_segment(one, self._start_s) for one in segments]):
+        """Send the next segments, if there are any, with replacements. Their times are seconds in the audio."""
+        written = self._replacements.of_segments(segments)
+        if texts := self._in_core([shifted_segment(one, self._start_s) for one in written]):
             self._sent += len(texts)
             self._send(WindowTranscribed(segments=texts))
 
     def end(self, segments: Sequence[Segment]) -> None:
-        """Send the rest of all segments of the chunk, whose times are those of the source."""
+        """Send the rest of all segments of the chunk, with replacements and times of the source."""
         self._send(WindowTranscribed(segments=self._in_core(segments)[self._sent :], is_last=True))
 
     def _in_core(self, segments: Sequence[Segment]) -> tuple[WindowSegment, ...]:

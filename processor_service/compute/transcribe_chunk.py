@@ -16,6 +16,7 @@ from processor_service.audio.write_chunks import ChunkFile
 from processor_service.compute.messages import ProcessChunk
 from processor_service.compute.stream_chunk import ChunkStream, SendWindow, ignore_window
 from processor_service.transcribers.holes import Hole, HoleFiller, hole_warnings
+from processor_service.transcribers.replacements import Replacements
 from processor_service.transcribers.segments import main_language
 from processor_service.transcribers.snap_times import snap_times, snapped
 from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray, Span, Transcriber, shifted
@@ -67,12 +68,13 @@ def transcribe_chunk(
     """
     span = span_to_transcribe(request, from_denoised=from_denoised)
     channels, (start_s, end_s) = channels_of(request), _core_span(request.chunk)
-    stream = ChunkStream(send_window, (start_s, end_s), span.start_s)
+    replacements = Replacements(request.options.replacements)
+    stream = ChunkStream(send_window, (start_s, end_s), span.start_s, replacements)
     parts = []
     for number, sound in enumerate(load_sounds(span, channels)):
         part = _transcribe(transcriber, request, span, sound, _share(progress, number, len(channels)), stream)
         parts.append(part if sound.channel is None else as_channel(part, sound.channel))
-    merged = merge_channels(parts)
+    merged = replacements.of_transcript(merge_channels(parts))
     in_source = shifted(merged, span.start_s)
     if request.options.stream_windows:
         stream.end(in_source.segments)
@@ -129,7 +131,9 @@ def _transcribe(  # noqa: PLR0913, PLR0917 - one step of transcribe_chunk
 
     def transcribe_holes(holes: Sequence[Hole]) -> Transcript:
         windows = [window for hole in holes for window in plan_windows(hole, duration_s)]
-        in_language = msgspec.structs.replace(options, language=language, stream_windows=False)
+        in_language = msgspec.structs.replace(
+            options, language=language, language_confidence=None, stream_windows=False
+        )
         return transcribe(apart(windows), in_language, lambda *_: None)
 
     def add(segments: Sequence[Segment]) -> None:
@@ -195,10 +199,16 @@ def span_to_transcribe(request: ProcessChunk, *, from_denoised: bool) -> Transcr
         start_frame=start,
         end_frame=end,
         start_s=start_s,
-        is_end=core_end >= file_frames,
+        is_end=core_end >= file_frames and not _is_cut(chunk, request.options),
         context_frames=round(CONTEXT_S * chunk.sample_rate_hz),
         sample_rate_hz=chunk.sample_rate_hz,
     )
+
+
+def _is_cut(chunk: ChunkFile, options: JobOptions) -> bool:
+    """Whether the chunk ends where the client wants the part to end, not where the recording ends."""
+    end_s = options.part.end_s
+    return end_s is not None and chunk.core_end_frame >= round(end_s * chunk.sample_rate_hz)
 
 
 def load_sounds(span: TranscribedSpan, channels: Sequence[int | None]) -> Iterator[Sound]:

@@ -11,7 +11,7 @@ from math import log
 
 import numpy as np
 
-from processor_service.transcribers.language_track import Probabilities, bounded
+from processor_service.transcribers.language_track import Probabilities, bounded, bounded_slice
 from processor_service.transcribers.transcriber import Span
 from processor_service.transcribers.whisper_checks import Decoded
 from processor_service.transcribers.whisper_model import Encoded, Language, WhisperModel, tokenizer_for
@@ -21,6 +21,7 @@ SURE_FROM = 0.9
 LIKELY_FROM = 0.05
 REPEAT_BELOW = 0.5
 SHIFT_S = 1.0  # by which windows start later in the repetition
+MAX_CANDIDATES = 5  # that are reported
 MIN_WINDOW_S = 3.0  # shorter windows are not repeated
 
 
@@ -45,7 +46,7 @@ def choose_language(
     if len(candidates) > 1:
         texts = {code: _text_log_probability(model, encoded, code) for code in candidates}
         candidates.sort(key=lambda code: log(probabilities[code]) + texts[code], reverse=True)
-    return Language(candidates[0], round(probabilities[candidates[0]], 4))
+    return Language(candidates[0], round(probabilities[candidates[0]], 4), likeliest(probabilities))
 
 
 def hear_language(
@@ -54,7 +55,7 @@ def hear_language(
     """The language probabilities of a span of a window. Times are from the start of the window."""
     first = int(span[0] * FRAMES_PER_S)
     part = encoded[[number], first : max(first + 1, int(span[1] * FRAMES_PER_S))]
-    return bounded(model.language_probabilities(part)[0], allowed)
+    return bounded_slice(model.language_probabilities(part)[0], allowed)
 
 
 def shifted_windows(windows: Sequence[Span]) -> list[Span]:
@@ -76,6 +77,12 @@ def likely_languages(probabilities: Mapping[str, float]) -> list[str]:
     if probabilities[ordered[0]] >= SURE_FROM:
         return ordered[:1]
     return [code for code in ordered if code == ordered[0] or probabilities[code] >= LIKELY_FROM]
+
+
+def likeliest(probabilities: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
+    """The most probable languages with their probabilities, in order."""
+    ordered = sorted(probabilities, key=lambda code: -probabilities[code])[:MAX_CANDIDATES]
+    return tuple((code, round(probabilities[code], 4)) for code in ordered)
 
 
 def _mean(by_window: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -34,6 +34,18 @@ def bounded(probabilities: Probabilities, allowed: Sequence[str]) -> Probabiliti
     return {code: probability / total for code, probability in known.items()}
 
 
+def bounded_slice(probabilities: Probabilities, allowed: Sequence[str]) -> Probabilities:
+    """The probabilities of the allowed languages in a slice, with a sum of 1; all if none are given.
+
+    What the model gives to other languages, as it may at a foreign name, says nothing about these: it is shared evenly.
+    """
+    if not allowed:
+        return bounded(probabilities, allowed)
+    known = {code: probabilities.get(code, 0.0) for code in allowed}
+    other = max(0.0, 1.0 - sum(known.values())) / len(known)
+    return bounded({code: probability + other for code, probability in known.items()}, allowed)
+
+
 def follow(slices: Sequence[Probabilities], main: str, *, is_bounded: bool) -> list[str]:
     """The language of each slice in order. `main` is that of the recording."""
     candidates = [main, *_others(slices, main)]

@@ -8,15 +8,16 @@ from processor_service.transcribers.seam import SpokenWord, find_seam
 from shared.schemas.transcript import EngineUse, ResultWarning, Segment, Transcript, WarningCode, Word
 from shared.unspaced import joined_text
 
-SEPARATE = (WarningCode.SPEECH_NOT_TRANSCRIBED,)  # every span of these warnings matters
+SEPARATE = (WarningCode.SPEECH_NOT_TRANSCRIBED, WarningCode.LANGUAGE_UNSURE)  # every span of these warnings matters
 
 
-def merge_transcripts(parts: Sequence[Transcript], *, duration_s: float) -> Transcript:
+def merge_transcripts(parts: Sequence[Transcript], *, duration_s: float, start_s: float = 0.0) -> Transcript:
     """Merge one or more transcripts, in order. Each one's duration reaches to the start of the next.
 
-    Segments are renumbered. Warnings with the same code and message become one.
+    The first one begins at `start_s`. The duration of the result reaches to the end of the last one. Segments are
+    renumbered. Warnings with the same code and message become one.
     """
-    segments = _in_order(_joined(parts))
+    segments = _in_order(_joined(parts, start_s))
     first = next((part for part in parts if part.engine), parts[0])  # a silent part has no remote engine
     return msgspec.structs.replace(
         parts[0],
@@ -26,17 +27,17 @@ def merge_transcripts(parts: Sequence[Transcript], *, duration_s: float) -> Tran
         text=joined_text(segment.text for segment in segments),
         language=_language(parts),
         language_probability=_language_probability(parts),
-        duration=round(duration_s, 3),
+        duration=round(start_s + duration_s, 3),
         segments=tuple(msgspec.structs.replace(segment, id=number) for number, segment in enumerate(segments)),
         warnings=tuple(_merged(warning for part in parts for warning in part.warnings)),
     )
 
 
-def _joined(parts: Sequence[Transcript]) -> Iterator[list[Segment]]:
+def _joined(parts: Sequence[Transcript], start_s: float) -> Iterator[list[Segment]]:
     """The segments of each channel, without duplicate words."""
     channels = {segment.channel for part in parts for segment in part.segments}
     for channel in channels:
-        cut_s = 0.0
+        cut_s = start_s
         segments: list[Segment] = []
         for part in parts:
             segments = join_segments(segments, [one for one in part.segments if one.channel == channel], cut_s)

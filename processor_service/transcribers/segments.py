@@ -4,7 +4,7 @@ Words in the overlap of two windows are kept once.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 import msgspec
@@ -36,6 +36,12 @@ class RecognizedWindow(msgspec.Struct, frozen=True, kw_only=True):
     words: Sequence[TimedWord]
     no_speech_probability: float
     language: str | None = None
+    languages: Mapping[str, float] | None = None  # probabilities, if they are wanted
+
+    @property
+    def language_probability(self) -> float | None:
+        """That of the window's language."""
+        return None if self.languages is None else self.languages.get(self.language or "", 0.0)
 
 
 def segments_of(windows: Sequence[RecognizedWindow]) -> list[Segment]:
@@ -58,13 +64,13 @@ def main_language(segments: Sequence[Segment]) -> str | None:
 def _segments(windows: Sequence[RecognizedWindow], language: str | None, number: int) -> Iterator[Segment]:
     """The segments of windows of one language, numbered from `number`."""
     words: list[TimedWord] = []
-    no_speech: list[float] = []
+    of_words: list[RecognizedWindow] = []
     for window in windows:
         words += window.words
-        no_speech += [window.no_speech_probability] * len(window.words)
+        of_words += [window] * len(window.words)
     done = 0
     for group in _grouped(words):
-        yield _segment(number, group, no_speech[done], language)
+        yield _segment(number, group, of_words[done], language)
         number += 1
         done += len(group)
 
@@ -112,16 +118,18 @@ def _is_divided(group: Sequence[TimedWord], following: TimedWord) -> bool:
     return last.end_s - group[0].start_s >= LONG_S and last.text.endswith(CLAUSE_ENDS)
 
 
-def _segment(number: int, group: Sequence[TimedWord], no_speech_probability: float, language: str | None) -> Segment:
+def _segment(number: int, group: Sequence[TimedWord], window: RecognizedWindow, language: str | None) -> Segment:
     likelihoods = [math.log(max(one.probability, LEAST_PROBABILITY)) for one in group]
     words = tuple(word(one.text.strip(), one.start_s, one.end_s, one.probability) for one in group)
+    probability = window.language_probability
     return Segment(
         id=number,
         start=words[0].start,
         end=words[-1].end,
         text="".join(one.text for one in group).strip(),
         confidence=round(math.exp(sum(likelihoods) / len(likelihoods)), 4),
-        no_speech_prob=round(no_speech_probability, 4),
+        no_speech_prob=round(window.no_speech_probability, 4),
         language=language,
+        language_probability=msgspec.UNSET if probability is None else round(probability, 4),
         words=words,
     )

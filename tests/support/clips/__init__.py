@@ -34,3 +34,17 @@ WIZARD = Clip(
     "He began a confused complaint against the wizard who had vanished behind the curtain on the left.",
 )
 CLIPS = (JFK, GUTENBERG, PICTURE_BOOKS, NARRATIVE, WIZARD)
+# In Spanish, so not one of CLIPS.
+SPANISH = Clip(
+    FOLDER / "mls_13697_11991_000000.opus",
+    "La sorpresa y el disgusto que produjo a Wentworth la substitución de una cuñada por otra, el gesto que se dibujó "
+    "en su fisonomía, el asombro que manifestó y las palabras a duras penas reprimidas que asomaron a sus labios "
+    "mientras le hablaba Carlos.",
+)
+# Made by eSpeak NG: see tests/tools/benchmarks/espeak.py. Not human speech, so not one of CLIPS.
+MADE_UP_CALL = Clip(
+    FOLDER / "made_up_call.flac",
+    "Thank you for calling. What is the card number, please? My card number is four one one one, two two two two, "
+    "three three three three, four four four five. Thanks. And what is your phone number? You can call me at two one "
+    "two, five five five, zero one four two. Thank you.",
+)

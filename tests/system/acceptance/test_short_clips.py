@@ -66,6 +66,29 @@ async def test_the_transcript_is_served_as_text_and_subtitles(client: Client) ->
     assert (await client.text(job_id, "vtt")).startswith("WEBVTT\n\n")
 
 
+async def test_speech_is_served_word_by_word_in_paragraphs_and_found(client: Client) -> None:
+    job_id = await client.submit(JFK.path)
+    await client.ended(job_id)
+    transcript = await client.transcript(job_id)
+    words = [word for segment in transcript["segments"] for word in segment["words"]]
+
+    karaoke = await client.text(job_id, "vtt", words="true")
+    found = json.loads(await client.text(job_id, "json", paragraphs="true"))
+    async with client.http.get(f"/v1/jobs/{job_id}/transcript/search", params={"q": "ASK NOT WHAT YOUR"}) as answer:
+        hits = await answer.json()
+
+    assert karaoke.count("<c>") == len(words)
+    sentences = [sentence["text"] for paragraph in found["paragraphs"] for sentence in paragraph["sentences"]]
+    assert words_of(" ".join(sentences)) == words_of(transcript["text"])
+    (hit,) = hits["hits"]
+    first, last = hit["words"]
+    assert (hit["start"], hit["end"]) == (
+        transcript["segments"][hit["segment"]]["words"][first]["start"],
+        transcript["segments"][hit["last_segment"]]["words"][last]["end"],
+    )
+    assert words_of(hit["text"]) == words_of("ask not what your")
+
+
 async def test_the_original_and_the_denoised_audio_are_served(client: Client) -> None:
     job_id = await client.submit(JFK.path)
     await client.ended(job_id)
@@ -120,6 +143,29 @@ async def test_a_jobs_own_secret_signs_its_webhook(client: Client) -> None:
         job_id = await client.submit(JFK.path, webhook_url=receiver.url, webhook_secret=secret)
 
         assert (await receiver.event())["data"]["job_id"] == job_id
+
+
+async def test_an_endpoint_and_a_webhook_of_the_job_get_the_transcript_in_the_body(client: Client) -> None:
+    own = "whsec_" + "c2VjcmV0LW9mLXRoaXMtam9iLWFsb25lISEh"
+    path, unknown = "/v1/webhooks/endpoints", {"url": "https://example.com/", "contents": "transcript"}
+    async with client.http.post(path, json=unknown) as answer:
+        endpoint = await answer.json()
+    async with (
+        Receiver(endpoint["secret"]).listening() as registered,
+        Receiver(own).listening() as of_job,
+    ):
+        try:
+            async with client.http.patch(f"{path}/{endpoint['endpoint_id']}", json={"url": registered.url}) as answer:
+                assert answer.status == 200
+            webhooks = [{"url": of_job.url, "secret": own, "contents": "transcript"}]
+            job_id = await client.submit(JFK.path, webhooks=webhooks)
+            bodies = [(await of_job.event())["data"], (await registered.event())["data"]]
+        finally:
+            async with client.http.delete(f"{path}/{endpoint['endpoint_id']}") as answer:
+                assert answer.status == 204
+    assert [body["job_id"] for body in bodies] == [job_id] * 2
+    assert [body["transcript"] for body in bodies] == [await client.transcript(job_id)] * 2
+    assert wer(" ".join(words_of(JFK.text)), " ".join(words_of(bodies[0]["transcript"]["text"]))) <= 0.2
 
 
 async def test_an_english_only_model_has_a_warning(client: Client) -> None:

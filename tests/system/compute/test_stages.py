@@ -89,15 +89,10 @@ def do(pool: ComputePool, blobs: BlobStore, model: Model, storage_url: str, tmp_
                 settings=msgspec.structs.replace(settings, stage_timeout_s=timeout_s, **limits),
                 scratch=scratch,
                 report_progress=lambda _: None,
-                report_stage=_nothing,
             )
             return await stage(work)
 
     return do_one
-
-
-async def _nothing(_: str) -> None:
-    pass
 
 
 def _task(kind: TaskKind, **fields: object) -> ClaimedTask:
@@ -289,6 +284,75 @@ async def test_speakers_are_not_found_again_without_the_nets(do: Do, blobs: Blob
     await _upload(blobs, tmp_path, seconds=3)
     with pytest.raises(PermanentError, match="not installed"):
         await do(prepare, TaskKind.PREPARE, generation=2, text_generation=1)
+
+
+async def test_speakers_alone_are_found_without_transcribing(
+    do: Do, blobs: BlobStore, model: Model, tmp_path: Path
+) -> None:
+    """Of a part that begins with the second voice, and of the whole, which has several chunks."""
+    weights = speaker_weights()
+    if weights is None:
+        pytest.skip("the package with the diarization nets is not available")
+    voices = [load_mono_16k(clip.path)[: 8 * SAMPLE_RATE_HZ] for clip in (GUTENBERG, NARRATIVE)]
+    path = tmp_path / "source.wav"
+    soundfile.write(path, np.concatenate(voices), SAMPLE_RATE_HZ)
+    await blobs.put(blob_keys.source(JOB), path)
+
+    nets = {"models": Path(weights.embedding).parent}
+    await _all(do, options=JobOptions(diarize_only=True, num_speakers=2), **nets)
+    whole = await _transcript(blobs, 1)
+    await _all(do, options=JobOptions(diarize_only=True, start=9, end=12), generation=2, chunk_generation=2, **nets)
+    part = await _transcript(blobs, 2)
+
+    assert model.calls() == []
+    assert (whole.speakers, part.speakers) == (("SPEAKER_00", "SPEAKER_01"), ("SPEAKER_00",))
+    for found in (whole, part):
+        assert found.text == ""
+        assert [(one.speaker, one.start, one.end) for one in found.segments] == [
+            (one.speaker, one.start, one.end) for one in sorted(found.turns, key=lambda turn: turn.start)
+        ]
+        assert not found.warnings
+    assert whole.duration == 16
+    assert (part.duration, 9 <= part.turns[0].start < 10) == (12, True)
+    assert all(turn.end <= 12.1 for turn in part.turns)
+
+
+async def test_speakers_alone_need_the_nets(do: Do, blobs: BlobStore, tmp_path: Path) -> None:
+    await _upload(blobs, tmp_path, seconds=3)
+    with pytest.raises(PermanentError, match="not installed"):
+        await do(prepare, TaskKind.PREPARE, options=JobOptions(diarize_only=True))
+
+
+@pytest.mark.parametrize("end", [3.5, None])
+async def test_a_part_has_the_times_of_the_whole_file(
+    do: Do, blobs: BlobStore, model: Model, tmp_path: Path, end: float | None
+) -> None:
+    """With one chunk, and with several."""
+    await _upload(blobs, tmp_path, seconds=9)
+    options = JobOptions(start=1.5, end=end)
+
+    outcome = await _all(do, options=options)
+
+    assert isinstance(outcome, JobDone)
+    transcript = await _transcript(blobs, 1)
+    assert transcript.duration == (end or 9.0)
+    assert all(1.5 <= one.start <= one.end <= transcript.duration for one in transcript.segments)
+    assert sum(call.duration_s for call in model.calls()) == pytest.approx(transcript.duration - 1.5, abs=0.01)
+    assert transcript.engines[0].start == 1.5
+    assert transcript.engines[-1].end == transcript.duration
+    denoised = tmp_path / "denoised.flac"
+    await blobs.download(blob_keys.denoised(JOB, 1), denoised)
+    assert soundfile.info(denoised).duration == pytest.approx(transcript.duration - 1.5, abs=0.001)
+    peaks = await _peaks(blobs, 1)
+    assert len(peaks.data) == 2 * round(20 * transcript.duration)
+    assert not any(peaks.data[: 2 * 30])
+
+
+async def test_a_start_after_the_end_fails_with_the_length(do: Do, blobs: BlobStore, tmp_path: Path) -> None:
+    await _upload(blobs, tmp_path, seconds=3)
+    with pytest.raises(PermanentError, match=r"3\.000 seconds long: `start`, 60 seconds") as failure:
+        await do(prepare, TaskKind.PREPARE, options=JobOptions(start=60))
+    assert failure.value.code is FailureCode.START_AFTER_END
 
 
 async def _all(do: Do, **common: object) -> Outcome:

@@ -12,12 +12,14 @@ from processor_service.audio.scratch_files import WriteLimits
 from processor_service.audio.write_chunks import ChunkFile
 from processor_service.compute.messages import (
     DenoiseChunk,
+    EmbedSample,
     EncodePieces,
     FindTurns,
     FindVoices,
     JoinDenoised,
     Prepared,
     ProcessChunk,
+    RedactAudio,
     Request,
     SplitSource,
     Warm,
@@ -34,7 +36,7 @@ pytestmark = pytest.mark.process
 
 MORE_THAN_ANY_DISK = 1 << 60
 MEBIBYTE = 1 << 20
-WRITE_NOTHING = {Warm, FindTurns}
+WRITE_NOTHING = {Warm, FindTurns, EmbedSample}
 
 
 def _split(model: Model, out: Path) -> SplitSource:
@@ -75,6 +77,9 @@ WRITING: dict[type, Callable[[Model, Path], Request]] = {
     DenoiseChunk: lambda model, out: DenoiseChunk(what=_denoising(model, out)),
     EncodePieces: _encoding,
     FindVoices: _finding_voices,
+    RedactAudio: lambda model, out: RedactAudio(
+        source_path=str(model.path), out_path=str(out / "redacted.flac"), spans=(), with_tone=False, max_audio_s=60
+    ),
     JoinDenoised: lambda model, out: JoinDenoised(paths=(str(model.path),), out_path=str(out / "joined.flac")),
 }
 

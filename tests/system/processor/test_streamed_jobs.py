@@ -15,6 +15,7 @@ from ingest_service.jobs.window_feed import WindowFeed
 from ingest_service.openai_api.stream import StreamEnd, stream_transcript
 from ingest_service.settings import IngestSettings
 from shared.connections.redis import open_redis
+from shared.connections.redis_shards import alone
 from shared.schemas.states import JobStatus
 from shared.secret import Secret
 from tests.support.ingest.serving import Ingest, serving
@@ -69,7 +70,7 @@ async def _stream(ingest: Ingest, redis_url: str, job_id: UUID) -> list[dict[str
     async with (
         open_redis(redis_url) as redis,
         Database.opened(ingest.settings.database_url.reveal(), 2) as database,
-        JobWatcher.opened(database, redis, ingest.stopping) as watcher,
+        JobWatcher.opened(database, alone(redis), ingest.stopping) as watcher,
         WindowFeed.opened(redis) as feed,
     ):
         state = await watcher.get(key)

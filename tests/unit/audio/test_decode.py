@@ -12,6 +12,7 @@ from av.audio.stream import AudioStream
 from processor_service.audio.decode import open_source
 from processor_service.errors import AudioError
 from shared.schemas.failures import FailureCode
+from shared.schemas.job_parts import Part
 from tests.support.audio.signals import CORPUS, Signal, corpus, tone
 
 RATE_HZ = 48_000
@@ -104,7 +105,7 @@ def test_the_maximum_duration_applies_to_decoded_frames(tmp_path: Path) -> None:
 def test_the_beginning_alone_is_decoded(tmp_path: Path) -> None:
     samples = np.random.default_rng(0).uniform(-0.5, 0.5, 60 * 8_000).astype(np.float32)
     soundfile.write(tmp_path / "long.wav", samples, 8_000, subtype="FLOAT")
-    with open_source(tmp_path / "long.wav", max_audio_s=30, first_s=5) as source:
+    with open_source(tmp_path / "long.wav", max_audio_s=30, part=Part().first(5)) as source:
         beginning = np.concatenate(list(source))[:, 0]
     assert 5 <= len(beginning) / 8_000 < 30
     assert np.array_equal(beginning, samples[: len(beginning)])

@@ -13,7 +13,7 @@ from processor_service.audio.decode import open_source
 from processor_service.audio.find_speech import SAMPLE_RATE_HZ
 from processor_service.audio.load_mono import load_mono_16k
 from processor_service.audio.source import Block
-from processor_service.audio.split import RMS_FRAME, RMS_HOP, _levels_db, choose_cut, plan_split
+from processor_service.audio.split import choose_cut, plan_split
 from processor_service.audio.write_chunks import ChunkFile, PreparedAudio, write_chunks
 from tests.support.audio.signals import CLIP, Signal, babble
 
@@ -167,12 +167,3 @@ def test_plans_are_bounded(
     # Consecutive searches do not overlap, so cuts are in order.
     assert plan.first_frame > 2 * plan.search_frames
     assert plan.step_frames > 2 * plan.search_frames
-
-
-def test_the_levels_are_those_of_librosa() -> None:
-    from librosa.feature import rms  # compiles for seconds
-
-    noise = np.random.default_rng(0).normal(0, 0.1, 5 * SAMPLE_RATE_HZ).astype(np.float32)
-    levels = rms(y=noise, frame_length=RMS_FRAME, hop_length=RMS_HOP)[0]
-
-    assert _levels_db(noise) == pytest.approx(20 * np.log10(levels), abs=0.01)

@@ -2,6 +2,7 @@
 
 from processor_service.compute.messages import WindowTranscribed
 from processor_service.compute.stream_chunk import ChunkStream
+from processor_service.transcribers.replacements import Replacements
 from processor_service.transcribers.transcriber import Span, shifted_segment, word
 from shared.schemas.transcript import Segment
 from shared.schemas.windows import WindowSegment
@@ -15,7 +16,7 @@ def _segment(text: str, start_s: float) -> Segment:
 
 def _sent(core: Span, start_s: float, early: list[Segment], whole: list[Segment]) -> list[list[str]]:
     sent: list[WindowTranscribed] = []
-    stream = ChunkStream(sent.append, core, start_s)
+    stream = ChunkStream(sent.append, core, start_s, Replacements({}))
     stream.add(early)
     stream.end([shifted_segment(one, start_s) for one in whole])
     assert [one.is_last for one in sent] == [False] * (len(sent) - 1) + [True]
@@ -38,7 +39,7 @@ def test_words_beyond_a_cut_are_left_to_the_neighbours() -> None:
 
 def test_times_are_those_of_the_source() -> None:
     sent: list[WindowTranscribed] = []
-    ChunkStream(sent.append, (600.0, 610.0), 600.0).add([_segment("a b", 1.0)])
+    ChunkStream(sent.append, (600.0, 610.0), 600.0, Replacements({})).add([_segment("a b", 1.0)])
 
     assert sent == [WindowTranscribed(segments=(WindowSegment(start=601.0, end=602.9, text="a b"),))]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from processor_service.transcribers.divide_languages import divide_languages, quiet_moments
-from processor_service.transcribers.language_track import Probabilities, bounded, follow, slices_of
+from processor_service.transcribers.language_track import Probabilities, bounded, bounded_slice, follow, slices_of
 from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray, Span
 
 ENGLISH, FRENCH = {"en": 0.97, "fr": 0.02, "cy": 0.01}, {"en": 0.02, "fr": 0.97, "cy": 0.01}
@@ -96,3 +96,12 @@ def test_a_window_without_a_pause_is_divided_too() -> None:
 
     assert [first[1], second[1]] == ["en", "fr"]
     assert first[0][1] == pytest.approx(10.0, abs=2.5)
+
+
+def test_what_a_slice_gives_to_other_languages_says_nothing_about_the_named_ones() -> None:
+    foreign_name = {"ru": 0.42, "th": 0.5, "en": 0.07, "fr": 0.01}
+    slices = [bounded_slice(one, ["en", "fr"]) for one in (ENGLISH, FRENCH, foreign_name, FRENCH, FRENCH)]
+    assert slices[2] == pytest.approx({"en": 0.53, "fr": 0.47})
+    assert _followed(*slices, is_bounded=True) == "en fr fr fr fr"
+    assert bounded_slice(foreign_name, []) == pytest.approx(foreign_name)
+    assert bounded_slice({"ru": 1.0}, ["en", "fr"]) == pytest.approx({"en": 0.5, "fr": 0.5})
