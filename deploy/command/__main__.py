@@ -3,6 +3,8 @@
 import os
 import signal
 import sys
+from contextlib import suppress
+from typing import NoReturn
 
 INTERRUPTED = 130
 
@@ -25,7 +27,18 @@ def _run() -> int:
         print(f"headrace: {error.name} is not installed: pip install 'headrace[command]'", file=sys.stderr)
         return 1
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    return run(sys.argv[1:], take_environment())
+    status = run(sys.argv[1:], take_environment())
+    if "obstore" in sys.modules:
+        _end(status)
+    return status
+
+
+def _end(status: int) -> NoReturn:
+    """End without the interpreter's shutdown, in which a thread of obstore may abort the process."""
+    with suppress(BrokenPipeError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":

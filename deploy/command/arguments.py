@@ -12,16 +12,26 @@ from typing import Any, NoReturn
 import msgspec
 
 from deploy.command.errors import UsageError
-from deploy.command.outputs import FORMATS, STDOUT
+from deploy.command.key_terms import add_key_terms, key_terms_of
+from deploy.command.outputs import FORMATS, MORE_FORMATS, STDOUT
 from deploy.command.sources import expanded
 from deploy.command.transcribe import Wanted
+from deploy.command.values import TRUTH, input_of, is_text, pair, seconds, truth, whole
+from deploy.command.watcher.arguments import add_watch
 from shared.schemas.languages import find_language
 from shared.schemas.options import JobOptions
+from shared.schemas.redaction import ALL_KINDS
 from shared.schemas.states import JobStatus
+from shared.schemas.summary import SUMMARY_OPTIONS
 
 ALL = "all"
-TRUTH = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
-SWITCHES = frozenset({"--word-timestamps", "--diarize"})  # whisper wants a value, other tools none: both are right
+SWITCHES = frozenset(
+    f"--{name}"
+    for name in (
+        "word-timestamps diarize diarize-only detect-language-only voices summary chapters action-items "
+        "highlight-words normalize paragraphs"
+    ).split()
+)  # whisper wants a value, other tools none: both are right
 LINE_COLUMNS = range(10, 201)
 LINES_OF_CUE = range(1, 5)
 # whisper's options about how a model runs.
@@ -29,7 +39,7 @@ LEFT_TO_THE_SERVICE = (
     "device threads fp16 model_dir verbose temperature best_of beam_size patience length_penalty suppress_tokens "
     "suppress_regex condition_on_previous_text carry_initial_prompt temperature_increment_on_fallback "
     "compression_ratio_threshold logprob_threshold no_speech_threshold prepend_punctuations append_punctuations "
-    "highlight_words max_words_per_line hallucination_silence_threshold"
+    "max_words_per_line hallucination_silence_threshold"
 ).split()
 EXIT_STATUS = "exit status: 0 all done, 1 something failed, 2 usage, 130 interrupted"
 
@@ -69,6 +79,7 @@ def _parser() -> _Parser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     common = _common()
     _add_transcribe(commands, common)
+    add_watch(_add(commands, common, "watch", "turn each file that comes into a folder or bucket into a job"))
     _add_jobs(commands, common)
     _add_operations(commands, common)
     return parser
@@ -93,7 +104,7 @@ def _add(commands: Any, common: argparse.ArgumentParser, name: str, text: str) -
 def _add_transcribe(commands: Any, common: argparse.ArgumentParser) -> None:
     parser = _add(commands, common, "transcribe", "transcribe files, folders and URLs, and write the transcripts")
     parser.epilog = f"Options may be joined by _ as whisper's are. {EXIT_STATUS}"
-    parser.add_argument("inputs", nargs="+", type=_input, metavar="FILE|FOLDER|URL")
+    parser.add_argument("inputs", nargs="+", type=input_of, metavar="FILE|FOLDER|URL")
     _add_outputs(parser.add_argument_group("outputs"))
     _add_recognition(parser.add_argument_group("recognition"))
     _add_work(parser.add_argument_group("work"))
@@ -102,11 +113,17 @@ def _add_transcribe(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _add_outputs(group: Any) -> None:
-    formats = f"{', '.join(FORMATS)}; several with commas; {ALL} (default)"
+    formats = f"{', '.join((*FORMATS, *MORE_FORMATS))}; several with commas; {ALL} (default): {', '.join(FORMATS)}"
     group.add_argument("-f", "--output-format", default=ALL, metavar="FORMAT", help=formats)
     group.add_argument("-o", "--output-dir", metavar="DIR", help="default: beside each file; - prints one format")
-    group.add_argument("--max-line-width", type=_whole(LINE_COLUMNS), metavar="N", help="columns of a subtitle line")
-    group.add_argument("--max-line-count", type=_whole(LINES_OF_CUE), metavar="N", help="lines of a subtitle")
+    group.add_argument("--max-line-width", type=whole(LINE_COLUMNS), metavar="N", help="columns of a subtitle line")
+    group.add_argument("--max-line-count", type=whole(LINES_OF_CUE), metavar="N", help="lines of a subtitle")
+    for name, text in (
+        ("highlight-words", "srt, vtt, lrc: show each word at its time"),
+        ("normalize", "write numbers with digits"),
+        ("paragraphs", "json: also paragraphs with their sentences"),
+    ):
+        group.add_argument(f"--{name}", type=truth, default=False, metavar="BOOL", help=text)
 
 
 def _add_recognition(group: Any) -> None:
@@ -115,27 +132,49 @@ def _add_recognition(group: Any) -> None:
     group.add_argument(
         "--task", choices=("transcribe", "translate"), default="transcribe", help="translate: to English"
     )
-    group.add_argument("--initial-prompt", metavar="TEXT", help="names and words to expect")
-    group.add_argument("--word-timestamps", type=_truth, metavar="BOOL", help="the times of words (default: true)")
-    group.add_argument("--diarize", type=_truth, default=False, metavar="BOOL", help="name the speakers")
+    group.add_argument("--initial-prompt", metavar="TEXT", help="text before the recording, such as names")
+    add_key_terms(group)
+    group.add_argument("--word-timestamps", type=truth, metavar="BOOL", help="the times of words (default: true)")
+    group.add_argument("--diarize", type=truth, default=False, metavar="BOOL", help="name the speakers")
+    for name, text in (
+        ("diarize-only", "only who speaks when: rttm, json"),
+        ("detect-language-only", "only the language: json"),
+    ):
+        group.add_argument(f"--{name}", type=truth, default=False, metavar="BOOL", help=text)
+    for name in SUMMARY_OPTIONS:
+        text = f"ask a chat provider for {'a ' if name == 'summary' else ''}{name.replace('_', ' ')}"
+        group.add_argument(f"--{name.replace('_', '-')}", type=truth, default=False, metavar="BOOL", help=text)
+    for name in ("start", "end"):
+        group.add_argument(
+            f"--{name}", metavar="TIME", help="of the part: seconds or hh:mm:ss; times stay those of the file"
+        )
+    group.add_argument("--redact", metavar="KINDS", help=f"replace personal data: {ALL_KINDS}; several with commas")
+    group.add_argument("--profanity", choices=("keep", "mask"), default="keep", help="mask: f***")
     for name in ("num", "min", "max"):
         group.add_argument(f"--{name}-speakers", type=int, metavar="N", help="implies --diarize")
+    group.add_argument(
+        "--speaker-name", action="append", type=pair, metavar="LABEL=NAME", help="such as SPEAKER_00=Ann; repeatable"
+    )
+    group.add_argument(
+        "--known-speaker", action="append", type=pair, metavar="NAME=JOB", help="whose voice a job has; repeatable"
+    )
+    group.add_argument("--voices", type=truth, default=False, metavar="BOOL", help="find the voices that you keep")
 
 
 def _add_work(group: Any) -> None:
-    group.add_argument("-j", "--jobs", type=_whole(range(1, 257)), default=8, metavar="N", help="sources at once (8)")
+    group.add_argument("-j", "--jobs", type=whole(range(1, 257)), default=8, metavar="N", help="sources at once (8)")
     group.add_argument("--force", action="store_true", help="also transcribe what is up to date")
     group.add_argument("--erase", action="store_true", help="erase audio and transcript on the service when written")
     group.add_argument("--watch", action="store_true", help="stay, and transcribe what comes into the folders")
     group.add_argument(
-        "--every", type=_seconds, default=2.0, metavar="S", help="seconds between two scans of --watch (2)"
+        "--every", type=seconds, default=2.0, metavar="S", help="seconds between two scans of --watch (2)"
     )
 
 
 def _add_jobs(commands: Any, common: argparse.ArgumentParser) -> None:
     jobs = _add(commands, common, "jobs", "list jobs, newest first")
     jobs.add_argument("--status", type=str.upper, choices=[each.value for each in JobStatus], metavar="STATUS")
-    jobs.add_argument("--limit", type=_whole(range(1, 1_000_001)), default=50, metavar="N", help="at most N (50)")
+    jobs.add_argument("--limit", type=whole(range(1, 1_000_001)), default=50, metavar="N", help="at most N (50)")
     for name, text, several in (
         ("show", "show a job", False),
         ("events", "follow a job to its end", False),
@@ -176,11 +215,16 @@ def wanted_of(chosen: argparse.Namespace) -> Wanted:
     output_dir = None if chosen.output_dir is None else expanded(chosen.output_dir)
     if output_dir == STDOUT and (len(formats) > 1 or chosen.json or chosen.watch):
         raise UsageError("`-o -` prints one format: choose it with -f, without --json and --watch")
+    if output_dir == STDOUT and "docx" in formats:
+        raise UsageError("`-o -` prints text, and docx is none: choose a folder")
     return Wanted(
         options=options_of(chosen),
         formats=formats,
         output_dir=output_dir,
         cue_size={name: value for name, value in size.items() if value is not None},
+        words=chosen.highlight_words,
+        normalize=chosen.normalize,
+        paragraphs=chosen.paragraphs,
         jobs_at_once=1 if output_dir == STDOUT else chosen.jobs,
         force=chosen.force,
         erase=chosen.erase,
@@ -191,27 +235,37 @@ def wanted_of(chosen: argparse.Namespace) -> Wanted:
 def formats_of(text: str) -> tuple[str, ...]:
     """Return the formats, each once. Raise UsageError."""
     names = [each.strip().lower().removeprefix(".") for each in text.split(",")]
-    unknown = [each for each in names if each not in {*FORMATS, ALL}]
+    unknown = [each for each in names if each not in {*FORMATS, *MORE_FORMATS, ALL}]
     if unknown:
-        raise UsageError(f"There is no output format {unknown[0]!r}. Choose of {', '.join((*FORMATS, ALL))}")
-    return FORMATS if ALL in names else tuple(dict.fromkeys(names))
+        raise UsageError(
+            f"There is no output format {unknown[0]!r}. Choose of {', '.join((*FORMATS, *MORE_FORMATS, ALL))}"
+        )
+    return tuple(dict.fromkeys(one for name in names for one in (FORMATS if name == ALL else (name,))))
 
 
 def options_of(chosen: argparse.Namespace) -> JobOptions:
     """Return the job's options. Raise UsageError."""
-    speakers = {name: getattr(chosen, name) for name in ("num_speakers", "min_speakers", "max_speakers")}
+    speakers = _speakers_of(chosen)
     given: dict[str, Any] = {
         "task": chosen.task,
         "model": chosen.model,
         "language": None if chosen.language in {None, "auto"} else find_language(chosen.language) or chosen.language,
         "prompt": chosen.initial_prompt or None,
         "diarize": chosen.diarize or any(speakers.values()),
+        "redact": chosen.redact,
+        "profanity": chosen.profanity,
         "denoise": False,  # no denoised recording is fetched
+        "diarize_only": chosen.diarize_only,
+        "detect_language_only": chosen.detect_language_only,
+        "start": chosen.start,
+        "end": chosen.end,
         **speakers,
+        **key_terms_of(chosen),
+        **{name: getattr(chosen, name) for name in SUMMARY_OPTIONS},
     }
     if chosen.word_timestamps is not None:
         given["word_timestamps"] = chosen.word_timestamps
-    if not _is_text(given["prompt"] or ""):
+    if not is_text(given["prompt"] or ""):
         raise UsageError("`--initial-prompt` is not UTF-8")
     try:
         return msgspec.convert(given, JobOptions)
@@ -221,43 +275,15 @@ def options_of(chosen: argparse.Namespace) -> JobOptions:
         ) from None
 
 
-def _is_text(argument: str) -> bool:
-    """Whether an argument was valid UTF-8."""
-    return argument.encode(errors="replace").decode() == argument
+def _speakers_of(chosen: argparse.Namespace) -> dict[str, Any]:
+    return {
+        **{name: getattr(chosen, name) for name in ("num_speakers", "min_speakers", "max_speakers")},
+        "speaker_names": dict(chosen.speaker_name) if chosen.speaker_name else None,
+        "known_speakers": [{"name": name, "job_id": job_id} for name, job_id in chosen.known_speaker or ()],
+        "voices": chosen.voices,
+    }
 
 
 def left_to_the_service(chosen: argparse.Namespace) -> list[str]:
     """Return whisper's options that were given and change nothing."""
     return [f"--{name}" for name in LEFT_TO_THE_SERVICE if getattr(chosen, name) is not None]
-
-
-def _input(text: str) -> str:
-    if not text:  # as of a variable that is not set; as a path it would be the current folder
-        raise argparse.ArgumentTypeError("an input is empty. Write . for the current folder")
-    return text
-
-
-def _truth(text: str) -> bool:
-    try:
-        return TRUTH[text.lower()]
-    except KeyError:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false") from None
-
-
-def _whole(allowed: range) -> Any:
-    def parse_whole(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and int(text) in allowed):
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {allowed[0]} to {allowed[-1]}")
-        return int(text)
-
-    return parse_whole
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0.05 <= seconds <= 3600:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time from 0.05 to 3600 seconds")
-    return seconds

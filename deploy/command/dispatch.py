@@ -78,6 +78,11 @@ async def _run(chosen: argparse.Namespace, environ: Mapping[str, str]) -> int:
     if chosen.command == "transcribe":
         return await _transcribe(chosen, environ, key)
     url = _given_url(chosen, environ)
+    if chosen.command == "watch":
+        from deploy.command.watcher.run import watch_place
+
+        async with opened_api(url or DEFAULT_URL, key, retries=FOREVER, note=write_line) as api:
+            return await watch_place(api, chosen)
     async with opened_api(url or DEFAULT_URL, key, retries=BRIEFLY, note=write_line) as api:
         try:
             await COMMANDS[chosen.command](api, chosen)

@@ -13,7 +13,9 @@ from deploy.command.errors import CommandError
 from deploy.command.sources import Source, short_hash
 from deploy.command.state import Output, State
 
-FORMATS = ("txt", "vtt", "srt", "tsv", "json")  # whisper's, in its order
+FORMATS = ("txt", "vtt", "srt", "tsv", "json")  # whisper's, in its order: `all`
+MORE_FORMATS = ("lrc", "md", "html", "docx", "textgrid", "chapters", "ffmetadata")
+ENDINGS = {"textgrid": "TextGrid", "chapters": "chapters.vtt"}  # where it is not the name of the format
 STDOUT = Path("-")
 KINDS_OF_NAME = 3
 
@@ -88,7 +90,7 @@ class _Plan:
 
 
 def _outputs(base: Path) -> list[Path]:
-    return [with_ending(base, each) for each in FORMATS]
+    return [with_ending(base, each) for each in (*FORMATS, *MORE_FORMATS)]
 
 
 def _exists(path: Path) -> bool:
@@ -114,9 +116,9 @@ def _folder_of(source: Source, output_dir: Path | None) -> Path:
     return output_dir / source.path.parent.relative_to(source.folder)
 
 
-def with_ending(base: Path, ending: str) -> Path:
+def with_ending(base: Path, output_format: str) -> Path:
     """Return the path of one output. The base may contain dots."""
-    return base.with_name(f"{base.name}.{ending}")
+    return base.with_name(f"{base.name}.{ENDINGS.get(output_format, output_format)}")
 
 
 def is_up_to_date(base: Path, formats: Iterable[str], source: Source, known: Output | None) -> bool:

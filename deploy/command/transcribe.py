@@ -26,12 +26,18 @@ LAST_REQUESTS_S = 5.0  # after an interruption: to learn of a job, and to cancel
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What to make of each source. `cue_size`: the query that bounds subtitles. `erase`: delete the job afterwards."""
+    """What to make of each source. `cue_size`: the query that bounds subtitles. `erase`: delete the job afterwards.
+
+    `words`: show each word at its time. `normalize`: write numbers with digits. `paragraphs`: of the JSON.
+    """
 
     options: JobOptions
     formats: tuple[str, ...]
     output_dir: Path | None = None
     cue_size: dict[str, int] = msgspec.field(default_factory=dict)
+    words: bool = False
+    normalize: bool = False
+    paragraphs: bool = False
     jobs_at_once: int = 8
     force: bool = False
     erase: bool = False
@@ -166,9 +172,7 @@ class Batch:
                 write_output(with_ending(base, each), content)
 
     async def _fetch(self, job_id: str, output_format: str) -> bytes:
-        path, query = f"/v1/jobs/{job_id}/transcript", {"format": output_format}
-        if output_format in {"srt", "vtt"}:
-            query |= {name: str(value) for name, value in self._wanted.cue_size.items()}
+        path, query = f"/v1/jobs/{job_id}/transcript", query_of(output_format, self._wanted)
         try:
             return (await self._api.send("GET", path, params=query)).content
         except ApiError as error:
@@ -176,6 +180,17 @@ class Batch:
                 raise
         answer = await self._api.send("GET", path)
         return render_tsv(decode(answer, Transcript))  # of a service that is older than the format
+
+
+def query_of(output_format: str, wanted: Wanted) -> dict[str, str]:
+    """Return the query for a format. Only what is wanted is in it: an older service may not know the rest."""
+    query = {"format": output_format}
+    if output_format in {"srt", "vtt", "lrc"}:
+        query |= {name: str(value) for name, value in wanted.cue_size.items()}
+        query |= {"words": "true"} if wanted.words else {}
+    if output_format == "json" and wanted.paragraphs:
+        query["paragraphs"] = "true"
+    return query | ({"normalize": "true"} if wanted.normalize else {})
 
 
 def known_outcome(source: Source, base: Path, wanted: Wanted, state: State) -> Outcome | None:

@@ -61,12 +61,15 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
 
 
 @pytest.mark.process
-async def test_make_demo_prints_what_the_readme_shows() -> None:
+async def test_make_demo_prints_what_the_readme_shows_and_leaves_nothing(tmp_path: Path) -> None:
     shown = next(block for block in blocks(README, "") if WORDS in block.text)
 
-    output = await _run("bash", "-c", PRELUDE + DEMO.text, environ=_environ())
+    output = await _run("bash", "-c", PRELUDE + DEMO.text, environ=_environ() | {"TMPDIR": str(tmp_path)})
 
     assert " ".join(_words(shown.text)) in " ".join(_words(output)), output
+    lines = output.splitlines()
+    assert WORDS in lines[lines.index("webhook verified") - 1]
+    assert not _left_behind(tmp_path)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
@@ -141,6 +144,12 @@ def _words(text: str) -> list[str]:
 
 def _environ() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
+
+
+def _left_behind(folder: Path) -> list[str]:
+    """Return the files in a folder and the command lines of processes that run there."""
+    commands = [path.read_text() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    return [*map(str, folder.iterdir()), *(command for command in commands if str(folder) in command)]
 
 
 def _to(stack: Stack, text: str) -> str:

@@ -65,6 +65,19 @@ async def test_a_folder_gets_all_formats_beside_its_files(command: Command, fold
         assert max(map(len, texts["srt"].split("\n\n")[0].splitlines()[2:])) <= 10
 
 
+async def test_documents_are_written_beside_the_recording(command: Command, folder: Path) -> None:
+    clips(folder, "a.flac")
+
+    ended = await command.run("transcribe", ".", "-f", "html,docx,textgrid,lrc,md", "--highlight_words", "True")
+
+    assert ended.status == 0, ended.errors
+    assert '<source src="./a.flac">' in (folder / "a.html").read_text()  # the page plays what lies beside it
+    assert (folder / "a.docx").read_bytes().startswith(b"PK")
+    assert (folder / "a.TextGrid").read_text().startswith("File type")
+    assert "]<00:" in (folder / "a.lrc").read_text()  # the times of words
+    assert (folder / "a.md").read_text().startswith("# a.flac\n")
+
+
 async def test_files_of_one_name_keep_their_own_outputs(command: Command, folder: Path) -> None:
     one, other = clips(folder, "x/talk.flac", "y/talk.flac")
 
@@ -96,6 +109,22 @@ async def test_a_failure_leaves_the_former_output_and_the_other_files_go_on(comm
     assert by_name["missing.wav"]["error"]["code"] == "unreadable_file"
     assert (folder / "bad.txt").read_text() == "the former text"
     assert files_in(folder) == ["bad.txt", "bad.wav", "good.flac", "good.txt"]
+
+
+async def test_key_terms_reach_the_job_and_words_are_replaced(command: Command, folder: Path, client: Client) -> None:
+    clips(folder, "a.flac")
+    (folder / "names.txt").write_text("Siobhan\nPrzybylski\n")
+
+    ended = await command.run(
+        "transcribe", "a.flac", "-f", "txt", "--keyterms_file", "names.txt", "--replace", "tick=tock", "--json"
+    )
+
+    assert ended.status == 0, ended.errors
+    text = (folder / "a.txt").read_text()
+    assert "tock" in text
+    assert "tick" not in text
+    async with client.http.get(f"/v1/jobs/{ended.results[0]['job_id']}") as answer:
+        assert (await answer.json())["options"]["keyterms"] == ["Siobhan", "Przybylski"]
 
 
 async def test_one_format_can_be_printed(command: Command, folder: Path) -> None:

@@ -40,6 +40,7 @@ def test_an_output_is_beside_its_file_without_the_ending(tmp_path: Path, state: 
 
     assert planned(state, one, other) == [tmp_path / "talk", tmp_path / "a.b.c"]
     assert with_ending(tmp_path / "a.b.c", "srt") == tmp_path / "a.b.c.srt"
+    assert with_ending(tmp_path / "a", "textgrid") == tmp_path / "a.TextGrid"  # as Praat names them
 
 
 def test_files_that_differ_in_their_ending_keep_it(tmp_path: Path, state: State) -> None:
