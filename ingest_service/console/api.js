@@ -22,6 +22,9 @@ export const post = (path, options) => request("POST", path, options);
 /** PUT to a path; an object in `body` is sent as JSON. */
 export const put = (path, options) => request("PUT", path, options);
 
+/** PATCH a path; an object in `body` is sent as JSON. */
+export const patch = (path, options) => request("PATCH", path, options);
+
 /** DELETE a path. */
 export const del = (path, options) => request("DELETE", path, options);
 

@@ -14,7 +14,7 @@ const VARIANTS = ["original", "denoised"];
  * Methods: `seek(time)`, `toggle()`, `step(seconds)`.
  */
 export class AudioPlayer extends ConsoleElement {
-  static properties = { jobId: "", duration: 0, variants: ["original"] };
+  static properties = { jobId: "", duration: 0, variants: ["original"], start: 0 };
 
   #variant = signal("original");
   #isPlaying = signal(false);
@@ -24,6 +24,7 @@ export class AudioPlayer extends ConsoleElement {
   #problem = signal(null); // "erased", "missing", "unplayable", "offline"
   #resume = null; // {time, playing}: where to go on when the audio is there
   #frame = 0;
+  #loadedVariant = "original";
 
   connected() {
     this.watch(() => { if (this.jobId) this.#load(this.#variant.value); });
@@ -45,14 +46,14 @@ export class AudioPlayer extends ConsoleElement {
 
   /** The position in seconds. */
   get time() {
-    return this.#resume?.time ?? this.#audio?.currentTime ?? 0;
+    return this.#resume?.time ?? (this.#audio ? this.#audio.currentTime + this.#offset : 0);
   }
 
   /** Go to a time, in seconds. */
   seek(time) {
     const target = Math.max(0, Math.min(time, this.#length || time));
     if (this.#resume || !this.#audio.readyState) this.#resume = { ...this.#state(), time: target };
-    else this.#audio.currentTime = target;
+    else this.#audio.currentTime = Math.max(0, target - this.#offset);
     this.#report();
   }
 
@@ -70,11 +71,16 @@ export class AudioPlayer extends ConsoleElement {
 
   get #length() {
     const own = this.#audio?.duration;
-    return this.duration || (Number.isFinite(own) ? own : 0);
+    return this.duration || (Number.isFinite(own) ? own + this.#offset : 0);
+  }
+
+  /** The denoised recording has only the part that was transcribed: it begins at `start` of the original. */
+  get #offset() {
+    return this.#loadedVariant === "denoised" ? this.start : 0;
   }
 
   #state() {
-    return this.#resume ?? { time: this.#audio.currentTime, playing: !this.#audio.paused };
+    return this.#resume ?? { time: this.time, playing: !this.#audio.paused };
   }
 
   #load(variant) {
@@ -82,6 +88,7 @@ export class AudioPlayer extends ConsoleElement {
     if (!audio) return;
     this.#resume = this.#state();
     this.#problem.value = null;
+    this.#loadedVariant = variant;
     audio.src = `/v1/jobs/${encodeURIComponent(this.jobId)}/audio?variant=${variant}`;
     audio.load();
   }
@@ -90,7 +97,7 @@ export class AudioPlayer extends ConsoleElement {
     const { time, playing } = this.#resume ?? { time: 0, playing: false };
     this.#resume = null;
     this.#audio.playbackRate = this.#speed.value;
-    if (time) this.#audio.currentTime = time;
+    if (time > this.#offset) this.#audio.currentTime = time - this.#offset;
     if (playing) this.#play();
   }
 

@@ -25,7 +25,7 @@ const fact = ([name, value]) => html`<div><dt>${name}</dt><dd dir="auto">${value
 function factsOf(job, transcript) {
   const text = strings.job.facts;
   const { audio } = job;
-  const options = Object.entries(job.options ?? {}).map(([name, value]) => `${name}=${value}`);
+  const options = Object.entries(job.options ?? {}).map(([name, value]) => `${name}=${typeof value === "object" ? JSON.stringify(value) : value}`);
   return [
     [text.length, audio.duration === null ? null : formatClock(audio.duration)],
     [text.language, transcript && languageOf(transcript)],

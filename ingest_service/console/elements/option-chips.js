@@ -8,7 +8,7 @@ import { strings } from "../strings.js";
 
 const text = strings.options;
 const SPEAKER_COUNTS = Array.from({ length: 10 }, (_, index) => ({ value: String(index + 1), label: text.speakers(index + 1) }));
-const HIDDEN = ["channels", "transcribe_from", "word_timestamps", "prompt", "webhook_url"];
+const HIDDEN = ["channels", "transcribe_from", "word_timestamps", "prompt", "keyterms", "text", "summary", "chapters", "action_items", "searchable", "start", "end", "diarize_only", "redact", "profanity", "results_to", "webhook_url"];
 
 class OptionChips extends ConsoleElement {
   #models = signal([]);
@@ -25,7 +25,7 @@ class OptionChips extends ConsoleElement {
         <legend class="visually-hidden">${text.title}</legend>
         ${choiceChip("language", LANGUAGES.map(({ code, name }) => ({ value: code, label: name })), text.anyLanguage)}
         ${switchChip("diarize", text.diarize)}
-        ${options.diarize ? choiceChip("num_speakers", SPEAKER_COUNTS, text.anySpeakers) : nothing}
+        ${options.diarize || options.diarize_only ? choiceChip("num_speakers", SPEAKER_COUNTS, text.anySpeakers) : nothing}
         ${switchChip("denoise", text.denoise)}
         ${switchChip("task", text.translate, ["translate", "transcribe"])}
         ${choiceChip("model", this.#models.value.map((name) => ({ value: name, label: name })), text.anyModel)}
@@ -37,8 +37,21 @@ class OptionChips extends ConsoleElement {
             ${switchChip("channels", text.separate, ["separate", "mix"])}
             ${options.denoise ? switchChip("transcribe_from", text.fromDenoised, ["denoised", "original"]) : nothing}
             ${switchChip("word_timestamps", text.words)}
+            ${switchChip("summary", text.summary)}
+            ${switchChip("chapters", text.chapters)}
+            ${switchChip("action_items", text.actionItems)}
+            ${switchChip("searchable", text.searchable)}
+            ${switchChip("diarize_only", text.diarizeOnly)}
+            ${switchChip("profanity", text.profanity, ["mask", "keep"])}
+            ${options.redact ? switchChip("redact_audio", text.redactAudio, ["tone", "none"]) : nothing}
           </div>
+          ${textField("start", text.start, text.startHelp)}
+          ${textField("end", text.end, text.endHelp)}
+          ${linesField("keyterms", text.keyterms, text.keytermsHelp)}
           ${textField("prompt", text.prompt, text.promptHelp)}
+          ${linesField("text", text.knownText, text.knownTextHelp)}
+          ${textField("redact", text.redact, text.redactHelp)}
+          ${textField("results_to", text.resultsTo, text.resultsToHelp)}
           ${textField("webhook_url", text.webhook, text.webhookHelp, "url")}
           ${Object.keys(changedOptions(options)).length
             ? html`<div><button class="link" @click=${() => chooseOptions(DEFAULTS)}>${text.reset}</button></div>` : nothing}
@@ -66,6 +79,15 @@ const textField = (name, label, help, type = "text") => html`
     <label for="option-${name}">${label}</label>
     <input id="option-${name}" type=${type} name=${name} dir="auto" .value=${jobOptions.value[name]} aria-describedby="help-${name}"
       @change=${(event) => chooseOptions({ [name]: event.target.value.trim() })}>
+    <p id="help-${name}" class="quiet-text small">${help}</p>
+  </div>`;
+
+/** A field for several lines. */
+const linesField = (name, label, help) => html`
+  <div class="field">
+    <label for="option-${name}">${label}</label>
+    <textarea id="option-${name}" name=${name} rows="3" dir="auto" .value=${jobOptions.value[name]} aria-describedby="help-${name}"
+      @change=${(event) => chooseOptions({ [name]: event.target.value.trim() })}></textarea>
     <p id="help-${name}" class="quiet-text small">${help}</p>
   </div>`;
 

@@ -5,7 +5,7 @@ export const STATUSES = ["QUEUED", "PROCESSING", "COMPLETED", "FAILED", "CANCELL
 /** The warnings that a list can be filtered by; newer versions may have more. */
 export const WARNINGS = [
   "low_confidence", "speech_not_transcribed", "no_speech", "repetition", "clipped", "quiet", "cut_off", "audio_missing",
-  "decode_errors", "other_tracks", "trailing_data", "time_stamps_ignored", "language_ignored", "prompt_shortened",
+  "decode_errors", "other_tracks", "trailing_data", "time_stamps_ignored", "language_ignored", "language_unsure", "text_not_spoken", "speech_not_in_text", "prompt_shortened",
   "diarization_unavailable", "word_times_missing",
 ];
 

@@ -15,7 +15,9 @@ import "../elements/job-stages.js";
 import "../elements/job-warnings.js";
 import "../elements/page-header.js";
 import "../elements/speaker-legend.js";
+import "../elements/speaker-statistics.js";
 import "../elements/status-badge.js";
+import "../elements/transcript-about.js";
 import "../elements/transcript-edits.js";
 import "../elements/transcript-view.js";
 import "../elements/webhook-attempts.js";
@@ -128,10 +130,11 @@ class PageJob extends ConsoleElement {
   #recording(job) {
     const variants = variantsOf(job, this.#transcript.value !== null);
     if (!variants.length) return nothing;
-    const duration = job.audio.duration ?? this.#transcript.value?.duration ?? 0;
+    const start = job.options?.start ?? 0;
+    const duration = job.audio.duration === null ? this.#transcript.value?.duration ?? 0 : start + job.audio.duration;
     return html`
       <section class="recording" aria-label=${text.wave.label}>
-        <audio-player .jobId=${job.job_id} .duration=${duration} .variants=${variants}
+        <audio-player .jobId=${job.job_id} .start=${start} .duration=${duration} .variants=${variants}
           @player-time=${(event) => this.#timeChanged(event.detail)}></audio-player>
         ${duration ? html`
           <audio-waveform .peaks=${this.#reader.value.peaks.value} .note=${this.#reader.value.hasNoPeaks.value ? text.wave.noPeaks : ""} .duration=${duration} .lanes=${this.#lanes.value}
@@ -150,6 +153,7 @@ class PageJob extends ConsoleElement {
     if (!transcript) return job.status === "COMPLETED" ? html`<p class="quiet-text" role="status">${text.transcript.loading}</p>` : nothing;
     if (!transcript.segments.length) return html`<empty-state icon="info" .heading=${text.emptyTranscript} .text=${text.emptyTranscriptText}></empty-state>`;
     return html`
+      <transcript-about .transcript=${transcript} @about-seek=${(event) => this.#seek(event.detail.time)}></transcript-about>
       <div class="transcript-head"><h2>${text.transcript.title}</h2>
         <span class="transcript-key small"><span class="word low">${text.transcript.low}</span></span>
         <button type="button" class="quiet" aria-keyshortcuts="Control+F" @click=${() => this.#find()}>${icon("search")}<span>${text.transcript.find}</span></button></div>
@@ -165,6 +169,8 @@ class PageJob extends ConsoleElement {
         <job-downloads .jobId=${job.job_id} .transcript=${this.#transcript.value} .variants=${variants} .edits=${this.#edits.value}></job-downloads>`) : nothing}
       ${job.warnings.length ? section(text.warnings, html`
         <job-warnings .warnings=${job.warnings} @warning-seek=${(event) => this.#seek(event.detail.time)}></job-warnings>`) : nothing}
+      ${this.#transcript.value?.speaker_statistics?.length ? section(text.speakers.label, html`
+        <speaker-statistics .statistics=${this.#transcript.value.speaker_statistics} .nameOf=${(label) => this.#edits.value?.speakerName(label) ?? label}></speaker-statistics>`) : nothing}
       ${section(text.facts.label, html`<job-facts .job=${job} .transcript=${this.#transcript.value}></job-facts>`)}`;
   }
 

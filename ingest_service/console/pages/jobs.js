@@ -9,6 +9,7 @@ import "../elements/error-note.js";
 import "../elements/job-filters.js";
 import "../elements/job-table.js";
 import "../elements/page-header.js";
+import "../elements/text-search.js";
 import { handleShortcut, showShortcuts } from "../elements/shortcuts-help.js";
 import { formatNumber } from "../format.js";
 import { addressOf, bulkFilter, countFor, readFilter, STATUSES, withField } from "../jobs/job-filter.js";
@@ -35,6 +36,7 @@ class PageJobs extends ConsoleElement {
   #result = signal(null); // {action, changed, refused}
   #error = signal(null);
   #list = null;
+  #isSearchable = false;
   #trail = []; // the addresses of the pages before, as the user went on
 
   connected() {
@@ -57,6 +59,7 @@ class PageJobs extends ConsoleElement {
       <page-header .heading=${text.title} .actions=${help}></page-header>
       ${this.#tabs(list.counts.value)}
       <job-filters .filter=${this.#filter.value} @filtered=${(event) => this.#show(event.detail, true)}></job-filters>
+      ${this.#hasTexts() ? html`<text-search></text-search>` : nothing}
       <error-note .error=${this.#error.value ?? list.error.value} .retry=${this.#error.value ? null : () => list.load()}></error-note>
       ${resultNote(this.#result.value)}
       ${this.#toolbar()}
@@ -117,6 +120,12 @@ class PageJobs extends ConsoleElement {
         ${this.#trail.length ? html`<button @click=${this.#previous}>${text.newer}</button>` : nothing}
         ${next ? html`<button @click=${this.#next}>${label}</button>` : nothing}
       </nav>`;
+  }
+
+  /** Whether a job in sight is searchable: then the search is shown, and stays. */
+  #hasTexts() {
+    this.#isSearchable ||= this.#list.jobs.value?.some((job) => job.options?.searchable) ?? false;
+    return this.#isSearchable;
   }
 
   #isFiltered() {

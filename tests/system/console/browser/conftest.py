@@ -15,6 +15,7 @@ from tests.support.console.service import SETTINGS, Service
 from tests.support.console.watch import Watch
 from tests.support.ingest.api_keys import bearer
 from tests.support.stack.launched import Launched
+from tests.support.summaries.chat import Chat
 
 TENANT = "acme"
 TIMEOUT_MS = 30_000
@@ -29,13 +30,20 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest_asyncio.fixture(scope="session")
-async def service(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
+async def chat() -> AsyncIterator[Chat]:
+    """The chat provider of the pair with a scripted engine."""
+    async with Chat().listening() as chat:
+        yield chat
+
+
+@pytest_asyncio.fixture(scope="session")
+async def service(browser: Browser, tmp_path_factory: pytest.TempPathFactory, chat: Chat) -> AsyncIterator[Service]:
     """A pair whose engine says one word a second. Its folder of the engine takes the files of UNLESS."""
     assert browser  # without one, the tests are skipped before the pair starts
     folder = tmp_path_factory.mktemp("console")
     (folder / "engine").mkdir()
     settings = {"HEADRACE_TRANSCRIBER": "scripted", "HEADRACE_MODEL": str(folder / "engine")}
-    launched = Launched(folder / "data", environ=SETTINGS | settings)
+    launched = Launched(folder / "data", environ=SETTINGS | settings | chat.environ)
     async with launched.ready():
         yield Service(launched, folder / "engine")
 
