@@ -1,10 +1,10 @@
-"""The word error rate as in Whisper's paper."""
+"""The word error rate as in Whisper's paper, and what changed between two texts."""
 
 import warnings
 from functools import cache
 from typing import Any
 
-from jiwer import wer
+from jiwer import process_words, wer
 
 
 def word_error_rate(reference: str, text: str) -> float | None:
@@ -13,6 +13,13 @@ def word_error_rate(reference: str, text: str) -> float | None:
         return None
     normalise = _normaliser()
     return round(float(wer(normalise(reference), normalise(text))), 4)
+
+
+def changed_words(before: str, after: str) -> int:
+    """Return how many words of a text were replaced, left out or added, after the same normalisation."""
+    normalise = _normaliser()
+    found = process_words(normalise(before), normalise(after))
+    return int(found.substitutions + found.deletions + found.insertions)
 
 
 @cache

@@ -17,6 +17,7 @@ from tests.tools.benchmarks.scaling import forecast
 from tests.tools.benchmarks.scaling import measured as kept
 from tests.tools.benchmarks.scaling.count_costs import count_costs
 from tests.tools.benchmarks.scaling.count_requests import count_requests
+from tests.tools.benchmarks.scaling.measure_erase import measure_erase
 from tests.tools.benchmarks.scaling.measure_queue import measure_queue
 from tests.tools.benchmarks.scaling.measured import Measured
 from tests.tools.benchmarks.scaling.plots import draw
@@ -60,6 +61,8 @@ def measure() -> Measured:
     costs = asyncio.run(count_costs())
     _say("counting a job's requests to the bucket")
     requests = asyncio.run(count_requests())
+    _say("erasing jobs")
+    erasing = asyncio.run(measure_erase())
     _say("comparing small runs with their simulation")
     slot_times, runs = run_small()
     return Measured(
@@ -75,6 +78,7 @@ def measure() -> Measured:
         requests_chunk=requests.chunk,
         requests_long=requests.long,
         queue=queue,
+        erasing=erasing,
     )
 
 

@@ -64,6 +64,13 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
 
 Counts = dict[str, float]
 
+# Of the partitions that have rows: empty ones have empty indexes.
+BYTES_A_ROW = """
+SELECT (
+    SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('{table}') WHERE pg_relation_size(relid) > 0
+)::float / count(*) FROM {table}
+"""
+
 
 async def count_costs() -> Costs:
     """Measure on a separate stack without other work."""
@@ -169,8 +176,7 @@ class _Counting:
         await self._fetchval("VACUUM FULL")
         sizes = {}
         for table in TABLES:
-            query = f"SELECT pg_total_relation_size('{table}')::float / count(*) FROM {table}"  # noqa: S608 - constants
-            sizes[table] = await self._fetchval(query)
+            sizes[table] = await self._fetchval(BYTES_A_ROW.format(table=table))
         return sizes
 
     async def _process(self, files: Sequence[Path], **options: Any) -> None:
@@ -190,7 +196,9 @@ class _Counting:
         await asyncio.sleep(REPORT_DELAY_S)
         counted: Counts = dict(await self._database.fetchrow(COUNTERS))
         async with Redis.from_url(self._stack.settings()["HEADRACE_REDIS_URL"]) as redis:
-            counted["redis_commands"] = float((await redis.info("stats"))["total_commands_processed"])
+            stats = await redis.info("stats")
+            counted["redis_commands"] = float(stats["total_commands_processed"])
+            counted["redis_requests"] = float(stats["total_reads_processed"])
         counted["postgres_cpu_s"] = Tree.of(self._stack.pids()["postgres"]).cpu_s()
         return counted
 

@@ -1,7 +1,4 @@
-"""Measures the queue in Redis: memory of waiting tasks, enqueued dispatches a second, cost of a poll by running tasks.
-
-arq leaves running tasks at the head of its queue. A worker with a free slot checks for each whether it runs.
-"""
+"""Measures the queue in Redis: memory of waiting tasks, enqueued dispatches a second, and the cost of taking a task."""
 
 import asyncio
 import tempfile
@@ -9,27 +6,26 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from arq.connections import ArqRedis
-from arq.worker import func
 from redis.asyncio import Redis
 
 from deploy.local.data_dir import stored_password
 from deploy.local.processes import Processes
 from deploy.local.servers import running
 from deploy.local.valkey import Valkey
-from processor_service.tasks.arq_worker import READ_LIMIT, PollingWorker, connect
 from shared.ids import new_id
-from shared.queue.dispatch import ARQ_FUNCTION, ARQ_IN_PROGRESS_KEY_PREFIX, COMPUTE_QUEUE, Dispatch
+from shared.queue.dispatch import COMPUTE_QUEUE, Dispatch
 from shared.queue.enqueue import enqueue
+from shared.queue.fair_shares import take
 from shared.schemas.states import TaskKind
-from tests.tools.benchmarks.scaling.measured import Polls, Queue
+from tests.tools.benchmarks.scaling.measured import Look, Queue
 
 QUEUED = 20_000
 TENANTS = 100
-RUNNING = (0, 50, 100, 200, 400, 800)
-POLLS = 7
+MILLION = 1_000_000
+LOADS = ((100, 0), (100, 100), (100, 10_000), (MILLION, 0), (MILLION, 10_000))  # tasks that wait, and that run
+LOOKS = 50
 
 
 async def measure_queue() -> Queue:
@@ -37,7 +33,7 @@ async def measure_queue() -> Queue:
     async with _valkey() as url, Redis.from_url(url) as redis:
         prepare, rings_a_s = await _memory(redis, TaskKind.PREPARE, 1)
         chunk, _ = await _memory(redis, TaskKind.CHUNK, 10)
-        looks = [await _poll_cost(url, redis, number) for number in RUNNING]
+        looks = [await _look(redis, waiting, running) for waiting, running in LOADS]
     return Queue(bytes_a_prepare=prepare, bytes_a_chunk=chunk, rings_a_s=rings_a_s, looks=looks)
 
 
@@ -63,34 +59,20 @@ async def _memory(redis: Any, kind: TaskKind, together: int) -> tuple[float, flo
     return round((after - before) / QUEUED, 1), round(QUEUED / took_s)
 
 
-async def _poll_cost(url: str, redis: Any, number: int) -> Polls:
-    await redis.execute_command("FLUSHALL", "SYNC")  # ASYNC would free the memory later
-    dispatches = [Dispatch(new_id(), 1, TaskKind.PREPARE, f"t{one % TENANTS}", 60) for one in range(number)]
-    await enqueue(redis, dispatches)
-    for dispatch in dispatches:
-        await redis.set(ARQ_IN_PROGRESS_KEY_PREFIX + dispatch.arq_id, b"1")
-    worker = _worker(connect(url))
-    await worker._poll_iteration()  # the first poll also writes the health key
+async def _look(redis: Any, waiting: int, running_tasks: int) -> Look:
+    await redis.execute_command("FLUSHALL", "SYNC")
+    total = waiting + running_tasks + LOOKS
+    for at in range(0, total, QUEUED):
+        count = min(QUEUED, total - at)
+        await enqueue(redis, [Dispatch(new_id(), 1, TaskKind.PREPARE, f"t{one % TENANTS}", 60) for one in range(count)])
+    await take(redis, COMPUTE_QUEUE, running_tasks)
     before = (await redis.info("stats"))["total_commands_processed"]
     began_s = time.perf_counter()
-    for _ in range(POLLS):
-        await worker._poll_iteration()
-    seconds = (time.perf_counter() - began_s) / POLLS
+    for _ in range(LOOKS):
+        await take(redis, COMPUTE_QUEUE, 1)
+    seconds = (time.perf_counter() - began_s) / LOOKS
     commands = (await redis.info("stats"))["total_commands_processed"] - before - 1  # INFO itself
-    await worker.close()
-    return Polls(running=number, commands=round(commands / POLLS, 1), seconds=round(seconds, 5))
-
-
-def _worker(redis: ArqRedis) -> PollingWorker:
-    return PollingWorker(
-        functions=[func(cast("Any", asyncio.sleep), name=ARQ_FUNCTION)],  # never called
-        queue_name=COMPUTE_QUEUE,
-        redis_pool=redis,
-        handle_signals=False,
-        max_jobs=1,
-        queue_read_limit=READ_LIMIT,
-        health_check_interval=3600,
-    )
+    return Look(waiting=waiting, running=running_tasks, commands=round(commands / LOOKS, 1), seconds=round(seconds, 5))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 FILE = Path(__file__).with_name("measured.json")
+MEMORY = "memory"  # the store that is never the limit
 
 
 class SlotTimes(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +44,8 @@ class StoreCosts(msgspec.Struct, frozen=True, kw_only=True):
     statements: float
     transactions: float
     wal_bytes: float
-    redis_commands: float
+    redis_commands: float  # as the server counts: with those of scripts
+    redis_requests: float = 0.0  # of clients; a pipeline is one
     postgres_cpu_s: float = 0.0
     stored_bytes: float = 0.0  # in tables and indexes after the end
 
@@ -59,11 +61,22 @@ class Requests(msgspec.Struct, frozen=True, kw_only=True):
     post: float = 0.0
 
 
-class Polls(msgspec.Struct, frozen=True, kw_only=True):
-    """One poll by a processor with a free slot, with `running` tasks in the queue and none waiting."""
+class Erasing(msgspec.Struct, frozen=True, kw_only=True):
+    """Jobs that one worker erases a second, its CPU seconds a job, and its requests to the bucket for 1,000 jobs."""
 
+    jobs_a_s: float
+    cpu_s: float  # without PostgreSQL and the store
+    post: float
+    list: float
+    delete: float
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """One call that takes a task from the queue, beside so many that wait and run."""
+
+    waiting: int = 0
     running: int
-    commands: float
+    commands: float  # as the server counts: with those of the script
     seconds: float
 
 
@@ -73,7 +86,7 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
     bytes_a_prepare: float
     bytes_a_chunk: float
     rings_a_s: float
-    looks: list[Polls]
+    looks: list[Look]
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +104,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     requests_chunk: Requests
     requests_long: Requests
     queue: Queue
+    erasing: dict[str, Erasing]  # by store
 
 
 def read() -> Measured:

@@ -1,7 +1,7 @@
 """A discrete simulation (SimPy) of the processors: uploads become tasks, the fair queue orders them, slots run them.
 
-As in the services: prepare → chunks → finish, or all under one lease; processors poll the queue; a failed attempt frees
-its slot and is retried later; the tasks of a crashed processor are rescued after their leases expire.
+As in the services: prepare → chunks → finish, or all under one lease; a free slot takes the next task at once; a failed
+attempt frees its slot and is retried later; the tasks of a crashed processor are rescued after their leases expire.
 """
 
 import random
@@ -36,10 +36,9 @@ class _Task:
 
 
 class _Processor:
-    """Its slots poll the queue at the same times and crash together."""
+    """Its slots crash together."""
 
-    def __init__(self, phase_s: float) -> None:
-        self.phase_s = phase_s
+    def __init__(self) -> None:
         self.is_alive = True
         self.slots: list[_Slot] = []
 
@@ -73,8 +72,8 @@ class Simulation:
 
     def run(self, jobs: Iterable[SimulatedJob]) -> Report:
         """Run until every job has ended."""
-        for number in range(self._fleet.processors):
-            self._start_processor(_Processor(self._fleet.poll_s * number / self._fleet.processors))
+        for _ in range(self._fleet.processors):
+            self._start_processor(_Processor())
         self._env.process(self._arrive(jobs))
         if self._sample_s:
             self._env.process(self._sample())
@@ -134,7 +133,7 @@ class Simulation:
             wake_up.succeed()
 
     def _work(self, slot: _Slot) -> Steps:
-        """Loop: wait while the queue is empty, then for the processor's next poll; run a task."""
+        """Loop: wait while the queue is empty; run a task."""
         task: _Task | None = None
         began_s = 0.0
         while True:
@@ -142,7 +141,6 @@ class Simulation:
                 if not self._queue.waiting:
                     yield self._idle_until_woken(slot)
                 slot.wake_up = None
-                yield self._env.timeout(self._until_next_poll_s(slot.processor))
                 task = self._take()
                 if task is None:
                     continue
@@ -161,12 +159,6 @@ class Simulation:
         slot.wake_up = self._env.event()
         self._idle.append(slot)
         return slot.wake_up
-
-    def _until_next_poll_s(self, processor: _Processor) -> float:
-        if not self._fleet.poll_s:
-            return 0.0
-        since_s = (self._env.now - processor.phase_s) % self._fleet.poll_s
-        return self._fleet.poll_s - since_s
 
     def _take(self) -> _Task | None:
         task = self._next()
@@ -258,7 +250,7 @@ class Simulation:
             self._idle.remove(slot)
             return
         if task is None:
-            self._wake(1)  # it was about to poll; another slot polls instead
+            self._wake(1)  # it was woken; another slot looks instead
             return
         self._busy_s += self._env.now - began_s
         self._count["lost"] += 1

@@ -7,20 +7,25 @@ import math
 
 import msgspec
 
-from processor_service.maintenance import erase, reconcile
-from processor_service.service import BEATS_PER_LEASE
+from processor_service.maintenance import erase, reconcile, scan_store, slices
+from processor_service.maintenance.leader import CANDIDATE_EVERY_S
+from processor_service.service import BEATS_PER_LEASE, CONNECTIONS, VITAL_CONNECTIONS
 from processor_service.settings import ProcessorSettings
-from processor_service.tasks.arq_worker import READ_LIMIT
-from shared.blobs.blob_store import DOWNLOAD_BYTES, PART_BYTES
+from shared.blobs.blob_store import DOWNLOAD_BYTES, LIST_PAGE, PART_BYTES
 from tests.tools.benchmarks.scaling import erlang
-from tests.tools.benchmarks.scaling.measured import Measured, Requests, StoreCosts
+from tests.tools.benchmarks.scaling.measured import MEMORY, Measured, Requests, StoreCosts
 
 DAY_S = 24 * 3600
-BLOBS_A_JOB = 3  # the source, the denoised copy, the transcript
+BLOBS_A_JOB = 4  # the source, the denoised copy, the transcript, the waveform
 DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(ProcessorSettings)}
 BEAT_S = DEFAULTS["lease_s"] / BEATS_PER_LEASE
-HALF_A_POLL_S: float = DEFAULTS["poll_s"] / 2
-ERASE_EVERY_S, RECONCILE_EVERY_S = 5.0, 2.0  # processor_service/service.py
+CANDIDATE_SHARE = 0.1  # measured: of a leader's 3.3 statements a second, another processor sends one in 3 s
+RECONCILE_EVERY_S = 2.0  # processor_service/loops.py
+SEARCH_DAYS = 30.0  # a search for orphans may take as long as blobs are kept
+REDIS_CPU_S_A_TASK = 0.31e-3  # measured by `make bench-slots ARGS="--backlog 60000 --task-s 10"`, at 178 tasks a second
+TRANSACTION_S = 0.005  # assumed: how long a transaction holds a connection of the pooler, with a network between
+SPLITS = 16  # assumed: S3 splits at the first of the two digits with which keys begin
+COMPARED_WITH = 3  # commands that compare a batch of one queue: processor_service/maintenance/reconcile.py
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +62,7 @@ class Assumed(msgspec.Struct, frozen=True, kw_only=True):
     within_s: float = 10.0  # at the busiest moment
     slots_a_processor: int = 8
     backlog_s: float = 3600.0  # uploads that wait during an outage of the processors
-    kept_days: float = 365.0  # rows; deletion leaves a tombstone, so they stay
+    kept_days: float = 37.0  # rows: 30 days of HEADRACE_RETENTION_S, 7 of HEADRACE_RETENTION_TOMBSTONES_S
     blobs_kept_days: float = 30.0  # HEADRACE_RETENTION_S
     flac_bytes_per_audio_s: float = 20_000.0  # denoised copy, 16 kHz mono
     wal_bytes_a_beat: float = 400.0  # per heartbeat
@@ -68,14 +73,14 @@ class Ends(msgspec.Struct, frozen=True, kw_only=True):
 
     postgres_cores: float = 16.0  # assumed: half of a machine of 32
     wal_bytes_per_s: float = 100e6  # assumed: half of a good disk's write rate
-    connections: float = 500.0  # assumed: half of a large server's limit without a pooler
-    rows: float = 1e9  # assumed: beyond it, vacuum takes hours and indexes exceed memory
-    erased_per_s: float = erase.BATCH / ERASE_EVERY_S  # from the code: one worker deletes for all
-    keys: float = 36e6  # assumed: 10 LISTs/s of 1,000 keys, in the hour between two searches for orphans
-    redis_commands_per_s: float = 50_000.0  # assumed: half of a thread
-    running_a_queue: float = READ_LIMIT / 2  # from the code: beyond it, idle workers see running tasks only
-    puts_per_s: float = 3_500.0  # Amazon S3's documentation, per partitioned prefix
-    gets_per_s: float = 5_500.0  # the same
+    connections: float = 500.0  # assumed: half of a large server's limit
+    rows: float = 1e9  # of a partition; assumed: beyond it, vacuum takes hours and indexes exceed memory
+    erased: float = erase.RUN_S / erase.EVERY_S / 2  # from the code: the share of the time in which a worker erases
+    # From the code: what a search for orphans lists in SEARCH_DAYS. It goes on where it was, so it need not end sooner.
+    keys: float = scan_store.PAGES_A_RUN * LIST_PAGE / scan_store.EVERY_S * SEARCH_DAYS * DAY_S / 2
+    redis_cores: float = 0.5  # half of its thread
+    puts_per_s: float = 3_500.0 * SPLITS  # Amazon S3's documentation, for each partitioned prefix
+    gets_per_s: float = 5_500.0 * SPLITS  # the same
     nic_bytes_per_s: float = 25e9 / 8 / 2  # assumed: half of 25 Gbit/s
     uploads_per_s_a_core: float = 420.0  # measured: at least 840 on two cores, client and servers on one host
     upload_bytes_per_s_a_core: float = 235e6 / 2  # measured: 5 GB at 235 MB/s, on the same host
@@ -94,12 +99,15 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
     rows_inserted: float
     rows_updated: float
     rows_of_beats: float  # included in rows_updated
-    rows_kept: float
+    rows_kept: float  # by retention: it does not grow
+    rows_of_slice: float  # of its largest partition, that of `tasks`
     bytes_kept: float  # in tables and indexes
     wal_bytes: float
     postgres_cores: float
-    connections: int
-    redis_commands: float
+    connections: int  # of all processors
+    pooled_connections: int  # of PgBouncer to Postgres, at the busiest moment
+    redis_requests: float  # of clients; a pipeline or a script is one
+    redis_cores: float
     redis_backlog_bytes: float
     redis_compared: float  # commands of the reconciler under a large backlog
     puts: float
@@ -111,13 +119,13 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def slot_s(load: Load, measured: Measured, assumed: Assumed) -> float:
-    """Return the slot seconds of a job, including half a poll interval per task before the next poll."""
+    """Return the slot seconds of a job. A slot that becomes free takes the next task at once."""
     times = measured.slot_times
-    spoken_s, polls_s = load.audio_s / assumed.speed, computed_tasks(load) * HALF_A_POLL_S
+    spoken_s = load.audio_s / assumed.speed
     if load.chunks == 1:
-        return times.whole_s + spoken_s + polls_s
+        return times.whole_s + spoken_s
     prepare_s = times.prepare_s_per_audio_s * load.audio_s
-    return prepare_s + load.chunks * times.chunk_s + spoken_s + times.finish_s + polls_s
+    return prepare_s + load.chunks * times.chunk_s + spoken_s + times.finish_s
 
 
 def computed_tasks(load: Load) -> int:
@@ -133,6 +141,11 @@ def slots_at_peak(load: Load, measured: Measured, assumed: Assumed) -> int:
     return erlang.slots_for(offered, a_task_s, share=assumed.promptly, within_s=assumed.within_s)
 
 
+def days_of_slice(uploads_per_s: float) -> int:
+    """Return the length of a slice as maintenance chooses it."""
+    return slices.days_of(uploads_per_s * DAY_S)
+
+
 def needs(load: Load, measured: Measured, assumed: Assumed | None = None) -> Needs:
     """Return the needs of a load on one installation. Each job has a webhook."""
     assumed, ends = assumed or Assumed(), Ends()
@@ -141,25 +154,30 @@ def needs(load: Load, measured: Measured, assumed: Assumed | None = None) -> Nee
     slots = slots_at_peak(load, measured, assumed)
     processors = math.ceil(slots / assumed.slots_a_processor)
     rate, beats, idle = load.uploads_per_s, offered / BEAT_S, measured.idle
+    looks = (processors - 1) / CANDIDATE_EVERY_S  # of those that do not lead; `idle` is of one that leads
+    transactions = rate * a_job.transactions + idle.transactions + looks + processors / BEAT_S
     return Needs(
         slot_s_a_job=slot_s(load, measured, assumed),
         offered=offered,
         slots=slots,
         processors=processors,
         tasks=rate * (computed_tasks(load) + 1),  # plus the delivery of the webhook
-        transactions=rate * a_job.transactions + processors * (idle.transactions + 1 / BEAT_S),
-        statements=rate * a_job.statements + processors * (idle.statements + 1 / BEAT_S),
+        transactions=transactions,
+        statements=rate * a_job.statements + idle.statements + looks + processors / BEAT_S,
         rows_inserted=rate * a_job.inserted,
         rows_updated=rate * a_job.updated + beats,
         rows_of_beats=beats,
-        rows_kept=rate * a_job.inserted * assumed.kept_days * DAY_S,
-        bytes_kept=rate * a_job.stored_bytes * assumed.kept_days * DAY_S,
+        rows_kept=rate * a_job.inserted * (assumed.kept_days + days_of_slice(rate)) * DAY_S,
+        rows_of_slice=rate * (computed_tasks(load) + 1) * days_of_slice(rate) * DAY_S,
+        bytes_kept=rate * a_job.stored_bytes * (assumed.kept_days + days_of_slice(rate)) * DAY_S,
         wal_bytes=rate * a_job.wal_bytes + beats * assumed.wal_bytes_a_beat,
-        postgres_cores=rate * a_job.postgres_cpu_s + processors * idle.postgres_cpu_s,
-        connections=processors * (assumed.slots_a_processor + 8),
-        redis_commands=rate * a_job.redis_commands + processors * idle.redis_commands,
+        postgres_cores=rate * a_job.postgres_cpu_s + (1 + (processors - 1) * CANDIDATE_SHARE) * idle.postgres_cpu_s,
+        connections=processors * (CONNECTIONS + VITAL_CONNECTIONS),
+        pooled_connections=math.ceil((1 + assumed.swing) * transactions * TRANSACTION_S),
+        redis_requests=rate * a_job.redis_requests + processors * idle.redis_requests,
+        redis_cores=rate * (computed_tasks(load) + 1) * REDIS_CPU_S_A_TASK,
         redis_backlog_bytes=rate * assumed.backlog_s * measured.queue.bytes_a_prepare,
-        redis_compared=2 * reconcile.BATCH * reconcile.BATCHES_A_RUN / RECONCILE_EVERY_S,
+        redis_compared=COMPARED_WITH * reconcile.BATCHES_A_RUN / RECONCILE_EVERY_S,
         keys=rate * BLOBS_A_JOB * assumed.blobs_kept_days * DAY_S,
         puts=rate * (a_file.put + a_file.post + a_file.list),
         gets=rate * (a_file.get + a_file.head),
@@ -224,18 +242,22 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
         return max(1, math.ceil(self.need / self.end))
 
 
+def _erased_per_s(measured: Measured, ends: Ends) -> float:
+    """Return the jobs that one worker erases a second from a store that is never the limit."""
+    return measured.erasing[MEMORY].jobs_a_s * ends.erased
+
+
 def parts(load: Load, measured: Measured, assumed: Assumed | None = None, ends: Ends | None = None) -> list[Part]:
     """Return the parts, the most overloaded first."""
     found, ends = needs(load, measured, assumed), ends or Ends()
     rows = [
-        ("running tasks, in one queue", found.slots, ends.running_a_queue, "slots", "several queues"),
-        ("Redis, commands", found.redis_commands, ends.redis_commands_per_s, "/s", "Redis shards by tenant"),
-        ("Redis, dispatches", found.tasks, measured.queue.rings_a_s / 2, "/s", "Redis shards by tenant"),
-        ("Postgres, connections at most", found.connections, ends.connections, "", "a pooler"),
+        ("Redis, CPU of its thread", found.redis_cores, ends.redis_cores, "cores", "several Redis"),
+        ("Redis, dispatches", found.tasks, measured.queue.rings_a_s / 2, "/s", "several Redis"),
+        ("Postgres, connections of PgBouncer", found.pooled_connections, ends.connections, "", "a Postgres a cell"),
         ("Postgres, CPU", found.postgres_cores, ends.postgres_cores, "cores", "a Postgres a cell"),
         ("Postgres, WAL", found.wal_bytes / 1e6, ends.wal_bytes_per_s / 1e6, "MB/s", "a Postgres a cell"),
-        ("Postgres, rows of a year", found.rows_kept / 1e9, ends.rows / 1e9, "billion", "tables partitioned by age"),
-        ("deletion by age", load.uploads_per_s, ends.erased_per_s, "jobs/s", "the bucket's own lifecycle rules"),
+        ("Postgres, rows of a partition", found.rows_of_slice / 1e6, ends.rows / 1e6, "million", "shorter slices"),
+        ("deletion by age", load.uploads_per_s, _erased_per_s(measured, ends), "jobs/s", "more processors, up to four"),
         ("search for orphans", found.keys / 1e6, ends.keys / 1e6, "million blobs", "the bucket's own inventory"),
         ("bucket, PUT and LIST", found.puts, ends.puts_per_s, "/s", "a prefix or bucket a cell"),
         ("bucket, GET and HEAD", found.gets, ends.gets_per_s, "/s", "a prefix or bucket a cell"),

@@ -88,7 +88,7 @@ def _costs(measured: Measured) -> str:
         "WAL",
         "Postgres CPU",
         "kept",
-        "Redis commands",
+        "Redis requests / commands",
     ]
     named = [
         ("a short job", measured.short_job),
@@ -111,7 +111,7 @@ def _cost(name: str, cost: StoreCosts) -> list[str]:
         _bytes(max(0.0, cost.wal_bytes)),
         f"{1000 * cost.postgres_cpu_s:.1f} ms",
         kept,
-        f"{cost.redis_commands:.1f}",
+        f"{cost.redis_requests:.1f} / {cost.redis_commands:.1f}",
     ]
 
 
@@ -131,11 +131,13 @@ def _needs(measured: Measured) -> str:
         ("… of these, heartbeats", number(first.rows_of_beats), number(second.rows_of_beats)),
         ("WAL a second", _bytes(first.wal_bytes), _bytes(second.wal_bytes)),
         ("Postgres cores", number(first.postgres_cores), number(second.postgres_cores)),
-        ("rows of a year", number(first.rows_kept), number(second.rows_kept)),
+        ("rows kept", number(first.rows_kept), number(second.rows_kept)),
         ("… with indexes", _bytes(first.bytes_kept), _bytes(second.bytes_kept)),
         ("connections of processors, at most", number(first.connections), number(second.connections)),
-        ("Redis commands a second", number(first.redis_commands), number(second.redis_commands)),
+        ("… of PgBouncer to Postgres", number(first.pooled_connections), number(second.pooled_connections)),
+        ("Redis requests a second", number(first.redis_requests), number(second.redis_requests)),
         ("… in addition, while 50,000 tasks wait", number(first.redis_compared), number(second.redis_compared)),
+        ("Redis cores", number(first.redis_cores), number(second.redis_cores)),
         ("Redis memory, an hour's backlog", _bytes(first.redis_backlog_bytes), _bytes(second.redis_backlog_bytes)),
         ("bucket: PUT, POST, LIST a second", number(first.puts), number(second.puts)),
         ("bucket: GET, HEAD a second", number(first.gets), number(second.gets)),
@@ -178,11 +180,12 @@ def _queue(measured: Measured) -> str:
 
 
 def _looks(measured: Measured) -> str:
-    head = ["running tasks", "commands a poll", "ms a poll"]
-    return table(
-        head,
-        [[f"{one.running}", f"{one.commands:.0f}", f"{1000 * one.seconds:.1f}"] for one in measured.queue.looks],
-    )
+    head = ["waiting tasks", "running tasks", "commands a look, with the script's", "ms a look"]
+    rows = [
+        [f"{one.waiting:,}", f"{one.running:,}", f"{one.commands:.0f}", f"{1000 * one.seconds:.2f}"]
+        for one in measured.queue.looks
+    ]
+    return table(head, rows)
 
 
 def _waits(found: Forecast) -> str:

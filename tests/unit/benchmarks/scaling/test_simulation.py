@@ -30,7 +30,7 @@ def _job(number: int, at_s: float, *chunks_s: float, tenant: str = "default", co
 
 
 def _at_once(**fields: float) -> Fleet:
-    return msgspec.structs.replace(Fleet(processors=1, poll_s=0.0), **fields)
+    return msgspec.structs.replace(Fleet(processors=1), **fields)
 
 
 def _mixed(number: int) -> Iterator[SimulatedJob]:
@@ -55,12 +55,6 @@ def test_a_long_jobs_chunks_share_the_slots_and_finish_comes_last() -> None:
 
     assert report.jobs[0].took_s == 1.0 + 20.0 + 2.0
     assert (report.tasks, report.attempts, report.busy_s) == (5, 5, 33.0)
-
-
-def test_an_idle_processor_sees_a_job_at_its_next_poll() -> None:
-    (ended,) = Simulation(Fleet(processors=1, poll_s=0.1)).run([_job(0, 5.03)]).jobs
-
-    assert ended.waited_s == pytest.approx(0.07)
 
 
 def test_another_tenants_one_job_does_not_wait_for_a_hundred() -> None:
@@ -131,19 +125,11 @@ def test_retries_go_before_tasks_that_have_not_started() -> None:
     assert max(one.took_s - one.waited_s for one in report.jobs) < 4 * 13 + 3 * (5.5 + 13)
 
 
-def test_another_processor_takes_the_task_of_a_crashed_idle_one() -> None:
-    fleet = Fleet(processors=2, poll_s=60.0, deaths_per_s=1 / 100, restart_s=5000.0)
-
-    (ended,) = Simulation(fleet, seed=8).run([_job(0, 1.0, 1.0)]).jobs
-
-    assert ended.waited_s < 60.0
-
-
 def test_the_simulations_times_are_the_services_defaults() -> None:
     defaults = {field.name: field.default for field in msgspec.structs.fields(ProcessorSettings)}
     fleet = Fleet(processors=1)
 
-    assert (fleet.poll_s, fleet.retry_waits_s) == (defaults["poll_s"], defaults["retry_waits_s"])
+    assert fleet.retry_waits_s == defaults["retry_waits_s"]
     assert defaults["lease_s"] < fleet.rescue_s <= defaults["lease_s"] + 2
 
 

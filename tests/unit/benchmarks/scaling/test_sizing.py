@@ -6,9 +6,19 @@ import matplotlib as mpl
 import msgspec
 import pytest
 
+from processor_service.maintenance.leader import CANDIDATE_EVERY_S
 from tests.tools.benchmarks.scaling import forecast, measured, tables
 from tests.tools.benchmarks.scaling.forecast import wait
-from tests.tools.benchmarks.scaling.measured import Measured, Polls, Queue, Requests, SlotTimes, StoreCosts
+from tests.tools.benchmarks.scaling.measured import (
+    MEMORY,
+    Erasing,
+    Look,
+    Measured,
+    Queue,
+    Requests,
+    SlotTimes,
+    StoreCosts,
+)
 from tests.tools.benchmarks.scaling.plots import draw
 from tests.tools.benchmarks.scaling.sizing import (
     BEAT_S,
@@ -40,6 +50,7 @@ def _costs(each: float) -> StoreCosts:
         transactions=each,
         wal_bytes=1000 * each,
         redis_commands=each,
+        redis_requests=each,
         postgres_cpu_s=each / 1000,
         stored_bytes=100 * each,
     )
@@ -61,10 +72,10 @@ ROUND = Measured(
         bytes_a_prepare=300.0,
         bytes_a_chunk=400.0,
         rings_a_s=10_000.0,
-        looks=[Polls(running=0, commands=1, seconds=0.001)],
+        looks=[Look(running=0, commands=1, seconds=0.001)],
     ),
+    erasing={MEMORY: Erasing(jobs_a_s=5.0, cpu_s=0.001, post=5, list=0, delete=0)},
 )
-HALF_POLL_S = 0.05
 PLAIN = Assumed(speed=10.0, swing=0.0)
 TEN_A_SECOND = Load(name="ten", uploads_per_s=10.0, audio_s=60.0, bytes_per_audio_s=10_000.0)
 ONE_LONG = Load(name="one", uploads_per_s=1.0, audio_s=3600.0, bytes_per_audio_s=10_000.0)
@@ -72,26 +83,27 @@ ONE_LONG = Load(name="one", uploads_per_s=1.0, audio_s=3600.0, bytes_per_audio_s
 
 def test_a_short_files_slot_seconds() -> None:
     assert TEN_A_SECOND.chunks == 1
-    assert slot_s(TEN_A_SECOND, ROUND, PLAIN) == 0.5 + 6.0 + HALF_POLL_S
+    assert slot_s(TEN_A_SECOND, ROUND, PLAIN) == 0.5 + 6.0
 
 
 def test_a_long_files_slot_seconds_include_prepare_and_finish() -> None:
     assert ONE_LONG.chunks == 6
-    assert slot_s(ONE_LONG, ROUND, PLAIN) == 36.0 + 6 * 1.0 + 360.0 + 3.0 + 8 * HALF_POLL_S
+    assert slot_s(ONE_LONG, ROUND, PLAIN) == 36.0 + 6 * 1.0 + 360.0 + 3.0
 
 
 def test_needs_of_ten_short_uploads_a_second() -> None:
     found = needs(TEN_A_SECOND, ROUND, PLAIN)
 
-    assert found.offered == 65.5
-    assert 66 <= found.slots < 75
+    assert found.offered == 65.0
+    assert 65 < found.slots < 75
     assert found.processors == -(-found.slots // 8)
     assert found.tasks == 20.0
     assert found.rows_inserted == 10 * 5
-    assert found.rows_of_beats == 65.5 / BEAT_S
-    assert found.rows_updated == 10 * 10 + 65.5 / BEAT_S
-    assert found.wal_bytes == 10 * 5000 + 65.5 / BEAT_S * 400
-    assert found.transactions == pytest.approx(10 * 5 + found.processors / BEAT_S)
+    assert found.rows_of_beats == 65.0 / BEAT_S
+    assert found.rows_updated == 10 * 10 + 65.0 / BEAT_S
+    assert found.wal_bytes == 10 * 5000 + 65.0 / BEAT_S * 400
+    looks = (found.processors - 1) / CANDIDATE_EVERY_S
+    assert found.transactions == pytest.approx(10 * 5 + found.processors / BEAT_S + looks)
     assert found.postgres_cores == pytest.approx(0.05)
     assert found.redis_backlog_bytes == 10 * 3600 * 300
     assert (found.puts, found.gets) == (40.0, 20.0)
@@ -119,7 +131,7 @@ def test_costs_add_up() -> None:
 
 
 def test_the_most_overloaded_part_is_first_with_its_count() -> None:
-    found = parts(TEN_A_SECOND, ROUND, PLAIN, Ends(erased_per_s=2.5, puts_per_s=20.0))
+    found = parts(TEN_A_SECOND, ROUND, PLAIN, Ends(erased=0.5, puts_per_s=20.0))
 
     assert (found[0].name, found[0].how_many) == ("deletion by age", 4)
     assert {part.name: part.how_many for part in found}["bucket, PUT and LIST"] == 2
