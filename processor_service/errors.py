@@ -77,6 +77,14 @@ def empty() -> AudioError:
     return AudioError(FailureCode.EMPTY_AUDIO, "The file is valid but contains no audio: its duration is zero.")
 
 
+def starts_after_end(start_s: float, length_s: float) -> AudioError:
+    """The option `start` is beyond the end."""
+    return AudioError(
+        FailureCode.START_AFTER_END,
+        f"The recording is {length_s:.3f} seconds long: `start`, {start_s:g} seconds, is not before its end.",
+    )
+
+
 def too_long(max_audio_s: float) -> AudioError:
     return AudioError(FailureCode.AUDIO_TOO_LONG, f"The audio is longer than the {max_audio_s:g} seconds allowed.")
 

@@ -12,7 +12,6 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Coroutine
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,23 +20,22 @@ from processor_service.compute.messages import Warm
 from processor_service.compute.pool import ComputePool
 from processor_service.database import opened
 from processor_service.disks import Disks
+from processor_service.loops import maintain
 from processor_service.maintenance.dead_letters import DeadLetterList
-from processor_service.maintenance.erase import Eraser, Retention
-from processor_service.maintenance.expire import UploadExpirer, fold_usage, forget_keys, forget_sessions
-from processor_service.maintenance.failed_chunks import ChunkBounds
-from processor_service.maintenance.loop import run_forever
-from processor_service.maintenance.reconcile import Pruner, Reconciler
-from processor_service.maintenance.rescue import Rescuer, wake
-from processor_service.maintenance.storage import DirectCollector, OrphanCollector, PartCollector
-from processor_service.maintenance.webhook_log import keep_webhook_log
+from processor_service.maintenance.due_times import DueTimes
+from processor_service.maintenance.erase import SETTLED_AFTER_LEASES
+from processor_service.maintenance.leader import Leader
 from processor_service.models.cache import ModelCache
 from processor_service.providers.failover import open_providers
+from processor_service.results.write import ResultWriter
 from processor_service.scratch import open_scratch
 from processor_service.settings import ProcessorSettings
 from processor_service.sources.fetch_source import SourceFetcher
 from processor_service.sources.open_url import open_source_session
-from processor_service.tasks.arq_worker import PollingWorker, compute_worker, connect, delivery_worker, fetch_worker
-from processor_service.tasks.execute import DEAD_LETTERS, Processor
+from processor_service.stages.summarize import Summarizer
+from processor_service.summaries.chat_api import open_chats
+from processor_service.tasks.arq_worker import PollingWorker, connection_options, open_workers
+from processor_service.tasks.execute import Processor
 from processor_service.tasks.leases import Leases
 from processor_service.tasks.publish_windows import WindowPublisher
 from processor_service.telemetry.traces import attempts_traced
@@ -45,9 +43,10 @@ from processor_service.transcribers.engines import ENGINES, find_model, open_cac
 from processor_service.webhooks.event_tests import EventTester
 from processor_service.webhooks.send import open_webhook_session
 from shared.blobs.blob_store import BlobStore
+from shared.connections.redis_shards import clients_of, open_redis_shards
+from shared.ids import new_id
 from shared.job_hints import JobHints
 from shared.queue.dispatch import processor_name
-from shared.schemas.states import TaskKind
 from shared.telemetry.logs import Log
 from shared.telemetry.outages import Outages
 
@@ -56,6 +55,8 @@ log = Log(__name__)
 BEATS_PER_LEASE = 5  # two may be missed; the next one detects a cancellation
 PROGRESS_EVERY_S = 1.0  # the least time between heartbeats that only write progress
 STATEMENT_TIMEOUT_S = 30.0
+CONNECTIONS = 4  # to Postgres, whatever the slots: each statement takes it for a moment
+VITAL_CONNECTIONS = 2  # of heartbeats and looks, which never wait for those
 CLOSE_S = 2.0  # for closing the connections to Redis
 FORCED_EXIT_S = 10.0  # in addition to two grace periods, for draining and settling: a longer stop hangs
 
@@ -98,24 +99,30 @@ async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncI
         if not await _unless_stopped(compute.start(), stop):
             yield None
             return
-        database = await stack.enter_async_context(
-            opened(
-                settings.database_url.reveal(),
-                max_size=settings.slots + 8,
-                command_timeout_s=STATEMENT_TIMEOUT_S,
-                pooler=settings.database_pooler,
+        database, vital = [
+            await stack.enter_async_context(
+                opened(
+                    settings.database_url.reveal(),
+                    max_size=max_size,
+                    command_timeout_s=STATEMENT_TIMEOUT_S,
+                    pooler=settings.database_pooler,
+                )
             )
-        )
-        redis = await stack.enter_async_context(connect(settings.redis_url.reveal()))
-        windows = await stack.enter_async_context(WindowPublisher.opened(redis))
+            for max_size in (CONNECTIONS, VITAL_CONNECTIONS)
+        ]
+        redis = await stack.enter_async_context(open_redis_shards(settings.redis_url.reveal(), **connection_options()))
+        windows = await stack.enter_async_context(clients_of(redis).opened(WindowPublisher.opened))
         http = await stack.enter_async_context(open_webhook_session(settings))
         sources = await stack.enter_async_context(open_source_session(settings))
         providers = await stack.enter_async_context(open_providers(settings.providers))
+        chats = await stack.enter_async_context(open_chats(settings.chat_providers))
         event_tests = await stack.enter_async_context(EventTester.opened(database, http, settings))
+        results = await stack.enter_async_context(ResultWriter.opened(database, blobs, http, settings))
         hints = await stack.enter_async_context(JobHints.opened(redis))
-        leases = Leases(database, lease_s=settings.lease_s, job_changed=hints.changed)
+        leases = Leases(database, heartbeats=vital, lease_s=settings.lease_s, job_changed=hints.changed)
+        name, due = processor_name(socket.gethostname(), os.getpid()), DueTimes()
         yield Processor(
-            name=processor_name(socket.gethostname(), os.getpid()),
+            name=name,
             settings=settings,
             database=database,
             redis=redis,
@@ -125,12 +132,22 @@ async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncI
             disks=Disks({"scratch": scratch.folder, "storage": blobs.local_path("")}, settings.min_free_bytes),
             compute=compute,
             leases=leases,
+            due=due,
+            leader=Leader(
+                vital,
+                f"{name}/{new_id()}",
+                due,
+                settled_s=settings.lease_s * SETTLED_AFTER_LEASES,
+                jobs_kept_s=settings.retention_s,
+            ),
             hints=hints,
             dead_letters=DeadLetterList(redis),
             http=http,
             event_tests=event_tests,
-            sources=SourceFetcher.open(http=sources, blobs=blobs, leases=leases, settings=settings),
+            results=results,
+            sources=SourceFetcher.open(http=sources, blobs=blobs, leases=leases, settings=settings, database=database),
             providers=providers,
+            summaries=Summarizer(chats=chats, blobs=blobs, leases=leases, settings=settings),
             windows=windows,
         )
 
@@ -160,9 +177,10 @@ async def _unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) 
 
 async def _work(processor: Processor, stop: asyncio.Event) -> int:
     logging.getLogger("arq").setLevel(logging.WARNING)
-    workers = [compute_worker(processor), fetch_worker(processor), delivery_worker(processor)]
+    workers = open_workers(processor)
     async with health.serve(processor, workers):
-        background = [asyncio.create_task(loop) for loop in _loops(processor)]
+        works = [_heartbeat(processor), processor.disks.watch(), *maintain(processor)]
+        background = [asyncio.create_task(work) for work in works]
         polling = [asyncio.create_task(worker.main()) for worker in workers]
         stopping = asyncio.create_task(stop.wait())
         log.info("processor_ready", name=processor.name, slots=processor.settings.slots, model=processor.settings.model)
@@ -174,40 +192,6 @@ async def _work(processor: Processor, stop: asyncio.Event) -> int:
         await _stop(processor, workers, [*polling, stopping], background)
     log.info("processor_stopped")
     return 1 if ended_by_itself else 0
-
-
-def _loops(processor: Processor) -> list[Coroutine[Any, Any, None]]:
-    loop = partial(run_forever, processor.database, processor.redis)
-    settings, blobs = processor.settings, processor.blobs
-    retention = Retention(
-        jobs_s=settings.retention_s, audio_s=settings.retention_audio_s, webhook_log_s=settings.retention_webhook_log_s
-    )
-    collector = OrphanCollector(
-        processor.database,
-        blobs,
-        older_than_s=settings.orphan_age_s,
-        failed=ChunkBounds(kept_s=settings.failed_chunks_s, most_bytes=settings.failed_chunks_bytes),
-    )
-    rescuer = Rescuer(processor.database, processor.policy(TaskKind.CHUNK), processor.hints.changed)
-    return [
-        _heartbeat(processor),
-        processor.disks.watch(),
-        loop("wake", wake, every_s=0.5),
-        loop("rescue", rescuer, every_s=1),
-        loop("reconcile", Reconciler(processor.redis), every_s=2),
-        loop("prune", Pruner(processor.redis), every_s=5),
-        loop(DEAD_LETTERS, processor.dead_letters, every_s=1),
-        loop("erase", Eraser(blobs, retention, lease_s=settings.lease_s), every_s=5),
-        loop("idempotency_keys", forget_keys, every_s=60),
-        loop("sessions", forget_sessions, every_s=60),
-        loop("usage", fold_usage, every_s=60),
-        loop("webhook_tests", processor.event_tests, every_s=0.5),
-        loop("webhook_log", keep_webhook_log, every_s=60),
-        loop("orphans", collector, every_s=settings.orphan_age_s),
-        loop("uploads", UploadExpirer(blobs), every_s=30),
-        loop("upload_parts", PartCollector(blobs, older_than_s=settings.orphan_age_s), every_s=settings.orphan_age_s),
-        loop("direct_uploads", DirectCollector(blobs), every_s=settings.orphan_age_s),
-    ]
 
 
 async def _heartbeat(processor: Processor) -> None:
@@ -241,9 +225,10 @@ async def _stop(
     for task in (*polling, *background):
         task.cancel()
     await asyncio.wait([*polling, *background], timeout=CLOSE_S)  # do not wait for one that ignores its cancellation
-    for worker in workers:
-        with contextlib.suppress(Exception):  # Redis may be unavailable; nothing is lost
-            await asyncio.wait_for(worker.close(), CLOSE_S)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(processor.leader.resign(), CLOSE_S)
+    closing = [asyncio.wait_for(worker.close(), CLOSE_S) for worker in workers]
+    await asyncio.gather(*closing, return_exceptions=True)  # Redis may be unavailable; nothing is lost
 
 
 class StopRequest(asyncio.Event):

@@ -7,8 +7,11 @@ import msgspec
 
 from processor_service.denoisers import DenoiserSettings, why_not
 from processor_service.providers.provider_settings import ProviderSettings
+from processor_service.summaries.chat_settings import ChatProviderSettings
 from processor_service.transcribers.engines import DEFAULT_ENGINE, NO_ENGINE, why_unavailable
-from shared.schemas.options import WEBHOOK_SECRET_FORM, is_webhook_secret
+from shared.queue.dispatch import DEFAULT_QUEUE_NAME
+from shared.schemas.options import QueueName
+from shared.schemas.webhooks import WEBHOOK_SECRET_FORM, is_webhook_secret
 from shared.secret import Secret
 from shared.settings import CommonSettings
 from shared.telemetry.traces import why_no_tracing
@@ -22,6 +25,10 @@ class ProcessorSettings(CommonSettings, frozen=True, kw_only=True):
 
     transcriber: str = DEFAULT_ENGINE  # the engine: openai-whisper, faster-whisper, none, or scripted (for tests)
     providers: tuple[ProviderSettings, ...] = ()  # remote engines, asked first and in this order
+    chat_providers: tuple[ChatProviderSettings, ...] = ()  # of summaries, chapters and action items, in this order
+    summaries: Annotated[int, msgspec.Meta(ge=1)] = 4  # concurrent jobs that wait for chat providers
+    summary_timeout_s: Positive = 1800.0  # for the requests of a job, in all attempts
+    summary_requests: Annotated[int, msgspec.Meta(ge=1)] = 100  # of a job to chat providers, in all attempts
     model: str = "base"  # a name from the catalogue, or the path of a checkpoint or (faster-whisper) a folder
     device: Literal["auto", "cpu", "cuda"] = "auto"  # where the model runs; auto: a GPU if available
     model_dir: str = "~/.cache/headrace/models"  # the folder of fetched models
@@ -45,7 +52,10 @@ class ProcessorSettings(CommonSettings, frozen=True, kw_only=True):
     slowest_speed: Positive = 0.1  # … its audio at this speed (seconds of audio a second)
     child_memory_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0  # of a compute child; 0: 4 GiB and 3 times the model
     grace_s: Positive = 10.0  # how long a stopping worker lets running tasks finish
-    poll_s: Positive = 0.1  # between two reads of a queue
+    queues: Annotated[tuple[QueueName, ...], msgspec.Meta(min_length=1)] = (
+        DEFAULT_QUEUE_NAME,  # that the slots serve: a task of a later one starts while none of an earlier one waits
+    )
+    poll_s: Positive = 5.0  # between two looks at an empty queue; enqueuing wakes a worker at once
     fetches: Annotated[int, msgspec.Meta(ge=1)] = 16  # concurrent fetches of sources at an `audio_url`
     fetches_per_tenant: Annotated[int, msgspec.Meta(ge=1)] = 8  # of these; fewer while other tenants fetch
     fetches_per_host: Annotated[int, msgspec.Meta(ge=1)] = 8  # the same for one server
@@ -59,12 +69,18 @@ class ProcessorSettings(CommonSettings, frozen=True, kw_only=True):
     webhook_allow_private: Literal["false", "loopback", "true"] = "false"  # also private addresses; for sources too
     webhook_schemes: tuple[Literal["http", "https"], ...] = ("http", "https")
     webhook_ports: tuple[Annotated[int, msgspec.Meta(ge=1, le=65535)], ...] = ()  # empty: any; for sources too
+    webhook_pause_after_s: Positive = 3 * 24 * 3600.0  # a tenant's endpoint that fails for so long is paused
+    webhook_transcript_bytes: Annotated[int, msgspec.Meta(ge=0)] = 256 << 10  # a larger transcript is not in the body
     retention_s: NotNegative = 0.0  # jobs are erased so long after they ended; 0: never
     retention_audio_s: NotNegative = 0.0  # the same for their audio only
     retention_webhook_log_s: Positive = 30 * 24 * 3600.0  # webhook attempts are deleted at this age
+    retention_tombstones_s: NotNegative = 0.0  # rows of erased jobs are dropped so long after; 0: never
     failed_chunks_s: NotNegative = 3 * 24 * 3600.0  # chunks of failed jobs are kept so long for a redrive
     failed_chunks_bytes: Annotated[int, msgspec.Meta(ge=0)] = 10 << 30  # … and so many; the oldest are deleted first
-    orphan_age_s: Positive = 3600.0  # orphaned blobs are deleted at this age
+    orphan_age_s: Positive = 3600.0  # orphaned blobs are deleted at this age; the least time between two searches
+    storage_inventory: Annotated[
+        str, msgspec.Meta(pattern=r"^(s3://[^/@]+/.+)?$", description="empty, or a folder such as s3://bucket/folder")
+    ] = ""  # with the bucket's own inventories, which are read instead of listings; empty: none
     health_host: str = "127.0.0.1"  # the address of the health port
     health_port: int = 0  # serves liveness, readiness and metrics; 0: none
 
@@ -74,7 +90,7 @@ class ProcessorSettings(CommonSettings, frozen=True, kw_only=True):
         )
 
     def __post_init__(self) -> None:
-        if problem := self.why_unreachable() or why_no_tracing(self.otlp_url.reveal()):
+        if problem := self.why_unreachable() or self.why_unusable() or why_no_tracing(self.otlp_url.reveal()):
             raise ValueError(problem)
         if problem := why_not(self.denoiser):
             raise ValueError(f"HEADRACE_DENOISER is invalid: {problem}")

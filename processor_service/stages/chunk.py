@@ -69,6 +69,8 @@ async def transcribe_and_denoise(
 
     Providers come first, in the order of the settings. The engine of the compute child is the last resort.
     """
+    if work.task.options.diarize_only:
+        return _no_text(chunk), None
     denoised = work.scratch / f"{chunk.ordinal}.denoised.flac" if work.task.options.denoise else None
     request = _request(work, chunk, denoised)
     time_limit = time_limits.processing(work.settings, audio_s=_audio_s(chunk, work.task.options))
@@ -79,9 +81,14 @@ async def transcribe_and_denoise(
         span = (span[0] + ANSWERED * (span[1] - span[0]), span[1])
     else:
         request = msgspec.structs.replace(request, model_path=_local_model(work, failure))
-    on_reply = _WindowReplies(work, chunk.ordinal)
+    on_reply = _WindowReplies(work, chunk.ordinal) if request.options.stream_windows else None
     reply = await work.ask(request, ChunkProcessed, time_limit=time_limit, span=span, on_reply=on_reply)
     return reply.transcript, denoised
+
+
+def _no_text(chunk: ChunkFile) -> Transcript:
+    duration_s = (chunk.core_end_frame - chunk.core_start_frame) / chunk.sample_rate_hz
+    return Transcript(text="", language=None, duration=duration_s, segments=())
 
 
 class _WindowReplies:
@@ -107,9 +114,12 @@ def _providers(work: Work) -> tuple[OpenAIApi, ...]:
 
 def _request(work: Work, chunk: ChunkFile, denoised: Path | None) -> ProcessChunk:
     """Return the request without its engine, which is decided later."""
+    options = work.task.transcription_options
+    if options.changes_text:  # a number may go over windows: its beginning alone is not recognized
+        options = msgspec.structs.replace(options, stream_windows=False)
     return ProcessChunk(
         chunk=chunk,
-        options=work.task.options,
+        options=options,
         model_path="",
         threads=work.slot.threads,
         denoised_path=str(denoised) if denoised else None,

@@ -1,5 +1,6 @@
 """Finish: merge the chunks of a long file into one transcript and one denoised file."""
 
+import asyncio
 from pathlib import Path
 
 import msgspec
@@ -7,8 +8,9 @@ import msgspec
 from processor_service.compute.messages import JoinDenoised, Joined
 from processor_service.stages import time_limits
 from processor_service.stages.diarize import label_again
-from processor_service.stages.final_transcript import final_transcript, store_results
-from processor_service.stages.speakers import label_speakers
+from processor_service.stages.final_transcript import final_transcript
+from processor_service.stages.redact import redact_and_store
+from processor_service.stages.speakers import label_speakers, name_speakers
 from processor_service.stages.work import Work
 from processor_service.tasks.outcomes import JobDone
 from shared.blobs import blob_keys
@@ -25,14 +27,16 @@ async def finish(work: Work) -> JobDone:
     transcripts = [await _chunk_transcript(work, ordinal) for ordinal in range(work.task.chunk_count)]
     duration_s = sum(one.duration for one in transcripts)
     labelled = await label_speakers(work, transcripts, await _voices(work))
-    merged = final_transcript(
+    merged = await asyncio.to_thread(
+        final_transcript,
         labelled.transcripts,
         work.task.options,
         duration_s=duration_s,
         turns=labelled.turns,
         warnings=(*work.task.warnings, *labelled.warnings),
     )
-    await store_results(work, merged, await _join_denoised(work, duration_s))
+    merged = await name_speakers(work, merged, labelled.matches)
+    merged = await redact_and_store(work, merged, await _join_denoised(work, duration_s))
     return JobDone(merged.warnings, speakers=len(merged.speakers))
 
 

@@ -7,7 +7,6 @@ import asyncio
 import hashlib
 from pathlib import Path
 
-from processor_service.audio.peaks import PeakFiles
 from processor_service.audio.tracks import TrackChoice
 from processor_service.audio.write_chunks import ChunkFile, PreparedAudio
 from processor_service.compute.messages import ChunkWritten, Prepared, Reply, SplitSource
@@ -15,13 +14,13 @@ from processor_service.stages import time_limits
 from processor_service.stages.chunk import transcribe_and_denoise
 from processor_service.stages.derived_bytes import budget_bytes
 from processor_service.stages.diarize import label_again, require_nets
-from processor_service.stages.final_transcript import final_transcript, store_results
-from processor_service.stages.speakers import chunk_voices, label_speakers, voices_share_of
+from processor_service.stages.final_transcript import final_transcript, store_peaks
+from processor_service.stages.redact import is_original, redact_and_store, source_key
+from processor_service.stages.speakers import chunk_voices, label_speakers, name_speakers, voices_share_of
 from processor_service.stages.work import Work
 from processor_service.tasks.outcomes import ChunkInput, JobDone, Split
 from shared.blobs import blob_keys
 from shared.failpoints import failpoint
-from shared.schemas.states import Stage
 from shared.schemas.transcript import ResultWarning, WarningCode
 
 DECODING_SHARE = 0.1  # of a short file's processing time
@@ -32,7 +31,7 @@ UNDIVIDED_S = 1e9  # longer than any audio
 async def prepare(work: Work) -> Split | JobDone:
     """Split the source into chunks; finish the job at once when there is only one chunk."""
     require_nets(work)
-    source = await work.local_file(blob_keys.source(work.task.job_id), "source")
+    source = await work.local_file(source_key(work.task), "source")
     if work.task.is_unhashed:
         await work.record_sha256(await asyncio.to_thread(_sha256, source))
     source_bytes = source.stat().st_size
@@ -40,13 +39,12 @@ async def prepare(work: Work) -> Split | JobDone:
     chunks = _ChunkUploads(work)
     reply = await _split(work, source, source_bytes, chunks)
     prepared = reply.audio
-    await _store_peaks(work, reply.peaks)
-    await work.record_audio(prepared)
+    await store_peaks(work, reply.peaks, work.task.generation)
+    await work.record_audio(prepared)  # which also records that this generation has the peaks
     warnings = _warnings(prepared)
     if len(chunks.inputs) > 1:
         await chunks.upload_rest()
         return Split(prepared.duration_s, tuple(chunks.inputs), warnings)
-    await work.report_stage(Stage.TRANSCRIBE)
     return await _finish_inline(work, chunks.only_file(), prepared, warnings)
 
 
@@ -56,26 +54,19 @@ def _sha256(path: Path) -> str:
 
 
 async def _split(work: Work, source: Path, source_bytes: int, chunks: "_ChunkUploads") -> Prepared:
-    only_beginning = work.task.options.detect_language_only
+    options = work.task.options
+    only_beginning, part = options.detect_language_only, options.part
     request = SplitSource(
         source_path=str(source),
         out_dir=str(work.scratch),
         threshold_s=UNDIVIDED_S if only_beginning else work.settings.chunk_threshold_s,
         chunk_s=work.settings.chunk_s,
         max_audio_s=work.settings.max_audio_seconds,
-        track=work.task.options.track,
-        first_s=DETECTED_IN_S if only_beginning else None,
+        track=options.track if is_original(work.task) else None,
+        part=part.first(DETECTED_IN_S) if only_beginning else part,
     )
-    time_limit = time_limits.splitting(work.settings, source_bytes=source_bytes)
+    time_limit = time_limits.splitting(work.settings, source_bytes=source_bytes, skipped_s=part.start_s)
     return await work.ask(request, Prepared, time_limit=time_limit, span=(0, DECODING_SHARE), on_reply=chunks.written)
-
-
-async def _store_peaks(work: Work, peaks: PeakFiles) -> None:
-    """Store the peaks. `record_audio` then records that this generation has them."""
-    job_id, generation = work.task.job_id, work.task.generation
-    await work.put(blob_keys.peaks(job_id, generation), Path(peaks.detail_path))
-    if peaks.overview_path:
-        await work.put(blob_keys.peaks_overview(job_id, generation), Path(peaks.overview_path))
 
 
 async def _finish_inline(
@@ -84,17 +75,19 @@ async def _finish_inline(
     if work.task.text_generation is not None:
         voices = await chunk_voices(work, chunk, span=(DECODING_SHARE, 1))
         return await label_again(work, work.task.text_generation, [voices])
-    until = 1 - voices_share_of(work.task.options)
+    until = max(DECODING_SHARE, 1 - voices_share_of(work.task.options))
     transcript, denoised = await transcribe_and_denoise(work, chunk, span=(DECODING_SHARE, until))
     labelled = await label_speakers(work, [transcript], [await chunk_voices(work, chunk, span=(until, 1))])
-    merged = final_transcript(
+    merged = await asyncio.to_thread(
+        final_transcript,
         labelled.transcripts,
         work.task.options,
         duration_s=prepared.duration_s,
         turns=labelled.turns,
         warnings=(*warnings, *labelled.warnings),
     )
-    await store_results(work, merged, denoised)
+    merged = await name_speakers(work, merged, labelled.matches)
+    merged = await redact_and_store(work, merged, denoised)
     return JobDone(merged.warnings, merged.engine, merged.model, len(merged.speakers))
 
 

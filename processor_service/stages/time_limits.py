@@ -11,10 +11,14 @@ DENSEST_BYTES_PER_S = 2000
 CODEC_SPEEDUP = 20
 
 
-def splitting(settings: ProcessorSettings, *, source_bytes: int) -> TimeLimit:
-    """For decoding a source of unknown length and writing its chunks; a reply announces each chunk."""
-    longest_s = min(source_bytes / DENSEST_BYTES_PER_S, settings.max_audio_seconds)
-    between_chunks_s = settings.chunk_threshold_s + settings.chunk_s
+def splitting(settings: ProcessorSettings, *, source_bytes: int, skipped_s: float = 0.0) -> TimeLimit:
+    """For decoding a source of unknown length and writing its chunks; a reply announces each chunk.
+
+    `skipped_s` is before the wanted part. It may have to be decoded, too.
+    """
+    skipped_s = min(source_bytes / DENSEST_BYTES_PER_S, skipped_s)
+    longest_s = min(source_bytes / DENSEST_BYTES_PER_S, skipped_s + settings.max_audio_seconds)
+    between_chunks_s = skipped_s + settings.chunk_threshold_s + settings.chunk_s
     return TimeLimit(_codec_s(settings, longest_s), idle_s=_codec_s(settings, between_chunks_s))
 
 

@@ -1,6 +1,6 @@
 """What a stage works with: its task, a warm child, the blob store and a scratch folder."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -16,6 +16,8 @@ from processor_service.models.cache import ModelCache, ModelError
 from processor_service.providers.openai_api import OpenAIApi
 from processor_service.settings import ProcessorSettings
 from processor_service.stages.derived_bytes import DerivedBytes, budget_bytes, stored_bytes
+from processor_service.stages.passages import Passage
+from processor_service.stages.voice_store import VoiceStore
 from processor_service.tasks.leases import ClaimedTask
 from processor_service.transcribers.engines import NO_ENGINE, find_model, needs_weights
 from shared.blobs import blob_keys
@@ -32,6 +34,10 @@ def no_window_to_publish(_: Window) -> None:
     """Do nothing: no client streams the job's text."""
 
 
+async def no_passages_to_record(_: Sequence[Passage]) -> None:
+    """Do nothing: the job is not searchable."""
+
+
 async def no_audio_to_record(_: PreparedAudio) -> None:
     """Do nothing: another task recorded the facts of the audio."""
 
@@ -45,13 +51,14 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     models: ModelCache
     settings: ProcessorSettings
     providers: tuple[OpenAIApi, ...] = ()  # in the order in which they are asked
+    voices: VoiceStore | None = None  # of the task's tenant
     scratch: Path
     derived: DerivedBytes = msgspec.field(default_factory=DerivedBytes)
     record_sha256: Callable[[str], Awaitable[None]] = nothing_to_record  # of a direct upload to the bucket
     record_audio: Callable[[PreparedAudio], Awaitable[None]] = no_audio_to_record
+    record_passages: Callable[[Sequence[Passage]], Awaitable[None]] = no_passages_to_record
     publish_window: Callable[[Window], None] = no_window_to_publish
     report_progress: Callable[[float], None]
-    report_stage: Callable[[str], Awaitable[None]]
 
     async def ask(
         self,

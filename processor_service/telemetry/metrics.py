@@ -6,6 +6,7 @@ Names are stable: dashboards and alerts use them. No label contains a job or a t
 from processor_service.audio.write_chunks import ChunkFile
 from processor_service.compute import messages
 from processor_service.denoisers import DENOISERS
+from processor_service.summaries.read_answer import Usage
 from processor_service.tasks.outcomes import (
     Crashed,
     Failed,
@@ -34,7 +35,7 @@ OUTCOMES = ("done", "failed", "crashed", "interrupted", "lease_lost", "postponed
 OTHER = "other"
 MAINTENANCE = (
     *("wake", "rescue", "reconcile", "prune", "dead_letters", "erase", "idempotency_keys", "orphans", "uploads"),
-    *("upload_parts", "direct_uploads", "sessions", "usage", "webhook_tests", "webhook_log"),
+    *("upload_parts", "direct_uploads", "sessions", "usage", "webhook_tests", "webhook_log", "slices"),
 )
 
 # The stages and their engines. Remote engines share one label: their names are the operator's.
@@ -134,6 +135,21 @@ WEBHOOK_LAG = METRIC_REGISTRY.histogram(
     "Time from the end of a job, or the request to send its webhook again, to the delivery.",
     WAITS,
 )
+WEBHOOK_PAUSES = METRIC_REGISTRY.counter(
+    "headrace_processor_webhook_pauses_total",
+    "Endpoints of tenants that were paused: gone, or without a delivery for HEADRACE_WEBHOOK_PAUSE_AFTER_S.",
+)
+
+SUMMARY_REQUESTS = METRIC_REGISTRY.counters_by(
+    ("result", ("answered", "failed")),
+    "headrace_processor_summary_requests_total",
+    "Questions to chat providers, by result; failed: no provider answered.",
+)
+SUMMARY_TOKENS = METRIC_REGISTRY.counters_by(
+    ("kind", ("prompt", "completion")),
+    "headrace_processor_summary_tokens_total",
+    "Tokens of these questions and answers, as chat providers report them.",
+)
 
 POOL = PoolGauges(METRIC_REGISTRY, "headrace_processor")
 LOOP_LAG = METRIC_REGISTRY.histogram("headrace_processor_event_loop_lag_seconds", LAG_TEXT, LAG_SECONDS)
@@ -211,6 +227,14 @@ def count_stage(stage: str, engine: str, audio_s: float, took_s: float) -> None:
 def duration_of(chunk: ChunkFile) -> float:
     """The length of the core in seconds."""
     return (chunk.core_end_frame - chunk.core_start_frame) / chunk.sample_rate_hz
+
+
+def count_summary_request(usage: Usage | None) -> None:
+    """Count a question to chat providers. None: no provider answered."""
+    SUMMARY_REQUESTS["failed" if usage is None else "answered"].inc()
+    if usage is not None:
+        SUMMARY_TOKENS["prompt"].inc(usage.prompt_tokens)
+        SUMMARY_TOKENS["completion"].inc(usage.completion_tokens)
 
 
 UNANSWERED_LABELS: dict[type, str] = {NoAnswer: "no_answer", Blocked: "blocked", Unsigned: "unsigned"}

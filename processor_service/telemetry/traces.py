@@ -16,6 +16,7 @@ NAMES: dict[type, str] = {
     messages.EncodePieces: "encode for remote engines",
     messages.FindVoices: "find voices",
     messages.FindTurns: "find turns",
+    messages.EmbedSample: "embed a voice",
     messages.JoinDenoised: "join",
 }
 

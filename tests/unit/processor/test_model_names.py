@@ -35,7 +35,6 @@ def test_a_name_that_is_a_path_for_the_operator_is_none_for_a_client(
         settings=Settings(),  # type: ignore[arg-type] # all that is read
         scratch=tmp_path,
         report_progress=lambda _: None,
-        report_stage=None,  # type: ignore[arg-type] # not used
     )
     with pytest.raises(PermanentError) as refused:
         work.model_path()
