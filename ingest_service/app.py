@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from functools import partial, reduce
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 from litestar import Litestar
 from litestar.datastructures import State
@@ -52,12 +52,17 @@ from ingest_service.routes import (
     openai,
     peaks,
     queue,
+    search,
     session,
     submit,
     transcript,
     transcript_edits,
+    transcript_search,
     uploads,
     usage,
+    vocabulary,
+    voices,
+    webhook_endpoints,
     webhooks,
 )
 from ingest_service.routes.monitoring import metrics_text
@@ -66,9 +71,10 @@ from ingest_service.services import Services, backlog_reader, open_services
 from ingest_service.settings import IngestSettings
 from ingest_service.telemetry.metrics import LOOP_LAG, METRIC_REGISTRY, POOL
 from ingest_service.telemetry.traces import uploads_traced
+from ingest_service.uploads.spread_keys import spread_new_keys
 from shared.blobs.blob_store import BlobStore
 from shared.run_beside import run_beside
-from shared.telemetry.keep_samples import SampleKeeper
+from shared.telemetry.keep_samples import keep_samples
 from shared.telemetry.process_gauges import watching_loop_lag
 from shared.telemetry.samples import INGEST_JOB
 
@@ -83,13 +89,18 @@ RESOURCES = (
     events,
     transcript,
     transcript_edits,
+    transcript_search,
+    search,
     audio,
     peaks,
+    voices,
+    webhook_endpoints,
     webhooks,
     dead_letters,
     keys,
     session,
     usage,
+    vocabulary,
     queue,
     monitoring,
     docs,
@@ -102,34 +113,31 @@ def create_app(settings: IngestSettings, stopping: asyncio.Event | None = None) 
 
     Event streams end when `stopping` is set.
     """
-    blobs = BlobStore(
-        settings.storage_url,
-        fsync=settings.fsync,
-        timeout_s=settings.storage_timeout_s,
-        retry_s=settings.storage_retry_s,
-        min_free_bytes=settings.min_free_bytes,
-    )
+    app = register_routes(registered_by(settings))
+    configure(app, settings, stopping or asyncio.Event())
+    return app
 
-    @asynccontextmanager
-    async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        if settings.metrics_dir:
-            METRIC_REGISTRY.share(Path(settings.metrics_dir))
-        OUTAGES.forget()
-        async with open_services(settings, blobs, stopping or asyncio.Event()) as services:
-            app.state.services = services
-            async with (
-                watching_loop_lag(LOOP_LAG, lambda: POOL.sample(services.database.pool)),
-                run_beside(_sampling(settings, services)),
-            ):
-                with uploads_traced(settings.otlp_url.reveal(), settings.trace_sample):
-                    yield
 
-    if settings.console:
+class Registered(NamedTuple):
+    """The settings on which the routes and the OpenAPI document depend."""
+
+    requires_keys: bool
+    asr_routes: bool
+    console: bool
+
+
+def registered_by(settings: IngestSettings) -> Registered:
+    return Registered(settings.auth == "required", settings.asr_routes, settings.console)
+
+
+def register_routes(registered: Registered) -> Litestar:
+    """Return an application with all routes, which takes a tenth of a second. `configure` must follow."""
+    if registered.console:
         read_console()  # at the start: the files of a running version may change on disk
     routes = [
         *ROUTES,
-        *(asr.ROUTES if settings.asr_routes else ()),
-        *(console.ROUTES if settings.console else ()),
+        *(asr.ROUTES if registered.asr_routes else ()),
+        *(console.ROUTES if registered.console else ()),
     ]
     return Litestar(
         route_handlers=[answering_options(routes), *routes],
@@ -141,15 +149,55 @@ def create_app(settings: IngestSettings, stopping: asyncio.Event | None = None) 
         guards=[require_scope, require_json],
         request_class=BoundedRequest,
         exception_handlers={**HANDLERS, RangeNotSatisfiableError: audio.answer_unsatisfiable},
-        lifespan=[lifespan],
-        openapi_config=openapi_config(_version(), security=API_KEYS if settings.auth == "required" else None),
+        lifespan=[_lifespan],
+        openapi_config=openapi_config(_version(), security=API_KEYS if registered.requires_keys else None),
         logging_config=None,  # the process configures shared.telemetry.logs
     )
 
 
+def configure(app: Litestar, settings: IngestSettings, stopping: asyncio.Event) -> None:
+    """Set what the next lifespan of the application uses."""
+    blobs = BlobStore(
+        settings.storage_url,
+        fsync=settings.fsync,
+        timeout_s=settings.storage_timeout_s,
+        retry_s=settings.storage_retry_s,
+        min_free_bytes=settings.min_free_bytes,
+    )
+    app.state.run = lambda: _running(app.state, settings, blobs, stopping)
+
+
+@asynccontextmanager
+async def _lifespan(app: Litestar) -> AsyncIterator[None]:
+    async with app.state.run():
+        yield
+
+
+@asynccontextmanager
+async def _running(
+    state: State, settings: IngestSettings, blobs: BlobStore, stopping: asyncio.Event
+) -> AsyncIterator[None]:
+    if settings.metrics_dir:
+        METRIC_REGISTRY.share(Path(settings.metrics_dir))
+    OUTAGES.forget()
+    async with open_services(settings, blobs, stopping) as services:
+        state.services = services
+        async with (
+            watching_loop_lag(LOOP_LAG, lambda: POOL.sample(services.database.pool)),
+            run_beside(_sampling(settings, services)),
+            run_beside(spread_new_keys(services.database, blobs)),
+        ):
+            with uploads_traced(settings.otlp_url.reveal(), settings.trace_sample):
+                yield
+
+
 def create_asgi(settings: IngestSettings, stopping: asyncio.Event | None = None) -> ASGIApp:
-    """Return the application as the server runs it. The wrappers get HTTP requests only."""
-    app = create_app(settings, stopping)
+    """Return the application as the server runs it."""
+    return wrap_app(create_app(settings, stopping), settings)
+
+
+def wrap_app(app: Litestar, settings: IngestSettings) -> ASGIApp:
+    """Put all wrappers around the application. They get HTTP requests only."""
     wrapped = reduce(lambda inner, wrap: wrap(inner), reversed(_wrappers(settings, app)), cast(ASGIApp, app))
     return lambda scope, receive, send: (wrapped if scope["type"] == ScopeType.HTTP else app)(scope, receive, send)
 
@@ -187,10 +235,8 @@ def _sampling(settings: IngestSettings, services: Services) -> Coroutine[None, N
     """Keep samples of the metrics, one for all processes that share a metrics folder. Scrapes have another reader."""
     name = settings.port or Path(settings.metrics_dir).name or os.getpid()
     instance = f"{socket.gethostname()}:{name}"
-    keeper = SampleKeeper(
-        services.redis, INGEST_JOB, instance, partial(metrics_text, backlog_reader(services.database))
-    )
-    return keeper.run(first_after_s=FIRST_SAMPLE_AFTER_S)
+    text = partial(metrics_text, backlog_reader(services.database))
+    return keep_samples(services.redis, INGEST_JOB, instance, text, first_after_s=FIRST_SAMPLE_AFTER_S)
 
 
 def _services(state: State) -> Services:

@@ -47,6 +47,11 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         "missing_audio_file": (400, "Missing audio file", "Send the audio as the form's file field."),
         "invalid_form": (400, "Invalid form", "Send a valid multipart/form-data body."),
         "invalid_option": (400, "Invalid option", "Send only documented options, with allowed values."),
+        "no_voices": (
+            400,
+            "No voices",
+            "This service keeps no voices of people. Its operator can change that with HEADRACE_VOICES.",
+        ),
         "model_unavailable": (400, "Model not available", "Name a model that a processor has, or leave `model` out."),
         "invalid_json": (400, "Invalid JSON", "Send a valid JSON object."),
         "invalid_digest": (400, "Invalid digest", "Send the digest as RFC 9530 defines it: `sha-256=:base64:`."),
@@ -88,12 +93,18 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         # reading
         "invalid_parameter": (400, "Invalid parameter", "Send only documented parameters, with allowed values."),
         "not_found": (404, "Not found", "Check the path and the id."),
+        "search_too_broad": (
+            400,
+            "Search too broad",
+            "Search for rarer words, or in a shorter time (`created_after`).",
+        ),
         "docs_not_installed": (
             404,
             "No viewer of the API",
             "Run `make browser-modules` to install the viewer. The document itself is at `/schema`.",
         ),
         "no_peaks": (404, "No peaks", "Draw the waveform from the audio, or submit the audio again."),
+        "no_original": (404, "No original", "Submit the audio with `redact_keep_original=true`."),
         "no_denoised_audio": (404, "No denoised audio", "Submit the audio with `denoise=true`."),
         "model_not_found": (404, "Model not found", "Use a model that `/v1/models` lists."),
         "still_running": (503, "Job still running", "Send the same request again."),
@@ -107,6 +118,11 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         ),
         "job_erased": (410, "Job erased", "Submit the audio again."),
         "audio_erased": (410, "Audio erased", "Submit the audio again."),
+        "source_headers_erased": (
+            410,
+            "Headers of the source erased",
+            "Submit the job with its `audio_headers` again.",
+        ),
         "precondition_failed": (412, "Precondition failed", "The content changed. Ask for it without `If-Match`."),
         "range_not_satisfiable": (416, "Range not satisfiable", "Ask for a range that starts before the end."),
         # changing

@@ -8,11 +8,16 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from ingest_service.job_queues import JobQueues, ModelQueue, queues_of_models
 from ingest_service.openai_api.models import ModelAlias
 from ingest_service.quotas.quota_usage import Quotas
 from ingest_service.quotas.rate_limiter import Policy
-from ingest_service.subtitles.cue_size import CueSize, MaxChars, MaxLines, MaxSeconds
+from shared.connections.postgres import why_no_database
+from shared.queue.dispatch import DEFAULT_QUEUE_NAME
+from shared.schemas.options import QueueName
+from shared.secret import Secret
 from shared.settings import CommonSettings
+from shared.subtitles.cue_size import CueSize, MaxChars, MaxLines, MaxSeconds
 from shared.telemetry.traces import why_no_tracing
 
 KEYS_AT_FULL_RATE = 10  # of one tenant, unless it has a rate limit of its own
@@ -53,6 +58,7 @@ SmallQuota = Annotated[int, msgspec.Meta(ge=0, le=(1 << 31) - 1)]
 class IngestSettings(CommonSettings, frozen=True, kw_only=True):
     """The ingest's own settings, in addition to those of both services."""
 
+    database_replica_url: Secret = Secret("")  # a streaming replica for clients' reads; empty: none
     host: str = "127.0.0.1"  # the address to listen on
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8000  # 0: any free port
     auth: Literal["required", "none"] = "none"  # `none`: no API keys, on a loopback address only
@@ -103,8 +109,10 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
     renders_at_once: Annotated[int, msgspec.Meta(ge=1, le=64)] = (
         2  # long transcripts that one serving process renders as text at a time, one of each tenant
     )
-    render_cache_bytes: Annotated[int, msgspec.Meta(ge=0)] = 32 << 20  # of rendered text, in each serving process
+    render_cache_bytes: Annotated[int, msgspec.Meta(ge=0)] = 16 << 20  # of rendered text, in each serving process
     model_aliases: tuple[ModelAlias, ...] = ()  # for OpenAI's clients, added to the usual ones: name=model[+diarize]
+    queue_names: tuple[QueueName, ...] = ()  # that jobs may name, besides `default`; processors serve HEADRACE_QUEUES
+    model_queues: tuple[ModelQueue, ...] = ()  # of jobs whose tenant has no queue of its own: model=queue
     wait_max_s: Annotated[float, msgspec.Meta(gt=0)] = (
         3600.0  # the longest time that a request to OpenAI's API or `/asr` waits for its job
     )
@@ -116,6 +124,11 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
     def quotas(self) -> Quotas:
         """Return the quotas of tenants without their own."""
         return Quotas(**{name: getattr(self, f"quota_{name}") for name in Quotas.__struct_fields__})
+
+    @property
+    def job_queues(self) -> JobQueues:
+        """Return the queues of jobs."""
+        return JobQueues(names=self.queue_names, of_models=queues_of_models(self.model_queues))
 
     @property
     def rate_policy(self) -> Policy | None:
@@ -144,12 +157,22 @@ class IngestSettings(CommonSettings, frozen=True, kw_only=True):
         )
 
     def __post_init__(self) -> None:
-        if problem := self.why_unreachable() or why_no_tracing(self.otlp_url.reveal()):
+        why_no_replica = why_no_database("HEADRACE_DATABASE_REPLICA_URL", self.database_replica_url.reveal())
+        if (
+            problem := self.why_unreachable()
+            or self.why_unusable()
+            or why_no_replica
+            or why_no_tracing(self.otlp_url.reveal())
+        ):
             raise ValueError(problem)
         if self.auth == "none" and not is_loopback(self.host):
             raise ValueError(
                 "HEADRACE_AUTH=none requires a loopback HEADRACE_HOST such as 127.0.0.1; "
                 "set HEADRACE_AUTH=required to listen on other addresses"
+            )
+        if unknown := sorted(set(self.job_queues.of_models.values()) - {DEFAULT_QUEUE_NAME, *self.queue_names}):
+            raise ValueError(
+                f"HEADRACE_MODEL_QUEUES names queues that HEADRACE_QUEUE_NAMES lacks: {', '.join(unknown)}"
             )
 
 

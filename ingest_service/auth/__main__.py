@@ -18,6 +18,7 @@ from ingest_service.auth.webhook_secrets import DAY_S, Rotation, rotate_secret
 from ingest_service.database import CONNECT_TIMEOUT_S, STATEMENT_TIMEOUT_S, UNAVAILABLE, begun
 from ingest_service.errors import RefusedError
 from shared.allowed_values import why_refused
+from shared.connections import primary
 from shared.connections.tenancy import ALL_TENANTS
 from shared.environment import take_environment
 
@@ -115,7 +116,7 @@ def _wanted(chosen: argparse.Namespace, scopes: list[str]) -> NewApiKey:
 
 async def _connect(database_url: str) -> Any:
     try:
-        return await asyncpg.connect(
+        return await primary.connect(
             database_url,
             timeout=CONNECT_TIMEOUT_S,
             command_timeout=STATEMENT_TIMEOUT_S,

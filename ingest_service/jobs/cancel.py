@@ -10,18 +10,19 @@ from ingest_service.errors import RefusedError
 from ingest_service.jobs.rows import NewTask, has_ended, insert_tasks, locked_job
 from ingest_service.jobs.webhooks import delivery_input
 from ingest_service.uploads.notify import DispatchNotifier
-from shared.job_changes import CANCEL_TASKS, INSERT_EVENT
+from shared.job_changes import CANCEL_TASKS, FORGET_HEADERS, INSERT_EVENT
 from shared.queue.dispatch import Dispatch
+from shared.schemas.options import has_source_headers
 from shared.schemas.states import JobStatus, TaskKind
-from shared.schemas.webhook_events import EventType, event_body, event_id
+from shared.schemas.webhook_events import TARGETS, EventType, event_body, event_id, webhook_id
 from shared.telemetry.logs import Log
 
 log = Log(__name__)
 
-CANCEL_JOB = """
-    UPDATE jobs SET status = 'CANCELLED', completed_at = now()
-    WHERE id = $1 AND status IN ('QUEUED', 'PROCESSING') RETURNING completed_at
-"""
+CANCEL_JOB = f"""
+    UPDATE jobs AS ended SET status = 'CANCELLED', completed_at = now()
+    WHERE id = $1 AND status IN ('QUEUED', 'PROCESSING') RETURNING completed_at, ARRAY{TARGETS} AS targets
+"""  # noqa: S608 - constants
 
 
 async def cancel_job(database: Database, notifier: DispatchNotifier, tenant: str, job_id: str) -> None:
@@ -53,13 +54,18 @@ async def cancel_abandoned(database: Database, notifier: DispatchNotifier, tenan
 
 async def cancel_locked(connection: Any, job: Any) -> tuple[Dispatch, ...]:
     """Cancel a locked job that has not ended. Return what to enqueue after the commit."""
-    ended_at = await connection.fetchval(CANCEL_JOB, job["id"])
+    ended = await connection.fetchrow(CANCEL_JOB, job["id"])
     await connection.execute(CANCEL_TASKS, job["id"], job["generation"])
+    if has_source_headers(job["options"]):
+        await connection.execute(FORGET_HEADERS, [job["id"]])
     log.info("job_cancelled", job_id=job["id"])
-    if job["webhook_url"] is None:
+    if not ended["targets"]:
         return ()
     event = event_id(job["id"], job["generation"], EventType.CANCELLED)
-    body = event_body(job["id"], JobStatus.CANCELLED, ended_at=ended_at, metadata_json=job["metadata"])
+    body = event_body(job["id"], JobStatus.CANCELLED, ended_at=ended["completed_at"], metadata_json=job["metadata"])
     await connection.execute(INSERT_EVENT, event, job["id"], job["generation"], EventType.CANCELLED, body)
-    delivery = NewTask(TaskKind.DELIVER, input_json=delivery_input(event))
-    return await insert_tasks(connection, job, job["generation"], [delivery])
+    deliveries = [
+        NewTask(TaskKind.DELIVER, ordinal, input_json=delivery_input(webhook_id(event, target)))
+        for ordinal, target in enumerate(ended["targets"])
+    ]
+    return await insert_tasks(connection, job, job["generation"], deliveries)

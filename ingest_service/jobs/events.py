@@ -9,13 +9,12 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 
-from redis.asyncio import Redis
-
 from ingest_service.database import Database
-from ingest_service.jobs.hints import HintReceiver
+from ingest_service.jobs.hints import HintReceivers
 from ingest_service.jobs.queries import job_erased, no_such_job
 from ingest_service.jobs.views import STATES, JobKey, JobState, event, key_of, state_of
 from ingest_service.telemetry.metrics import EVENT_LISTENERS, EVENT_QUERIES
+from shared.connections.redis_shards import RedisShards
 from shared.connections.tenancy import ALL_TENANTS
 from shared.job_hints import channel_of
 from shared.run_beside import run_beside
@@ -57,8 +56,8 @@ class Listener:
 class JobWatcher:
     """Watches the jobs of all listeners of a process. Does nothing without listeners."""
 
-    def __init__(self, database: Database, redis: Redis) -> None:
-        self.hints = HintReceiver(redis, self._on_hint, self._on_loss)
+    def __init__(self, database: Database, shards: RedisShards) -> None:
+        self.hints = HintReceivers(shards, self._on_hint, self._on_loss)
         self._database = database
         self._listeners: dict[JobKey, set[Listener]] = {}
         self._keys: dict[str, JobKey] = {}  # by channel, of the jobs with listeners
@@ -72,9 +71,11 @@ class JobWatcher:
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, database: Database, redis: Redis, stopping: asyncio.Event) -> AsyncIterator["JobWatcher"]:
+    async def opened(
+        cls, database: Database, shards: RedisShards, stopping: asyncio.Event
+    ) -> AsyncIterator["JobWatcher"]:
         """Run a watcher during the block. End all listeners when `stopping` is set."""
-        watcher = cls(database, redis)
+        watcher = cls(database, shards)
         async with watcher.hints.running(), run_beside(watcher._read_forever()), run_beside(watcher._end_all(stopping)):
             yield watcher
 
@@ -103,7 +104,7 @@ class JobWatcher:
         EVENT_LISTENERS.inc()
         self._wake.set()
         try:
-            with self.hints.watching(channel_of(key.job_id)):
+            with self.hints.watching(key.tenant, channel_of(key.job_id)):
                 yield listener
         finally:
             EVENT_LISTENERS.dec()
@@ -181,9 +182,12 @@ class JobWatcher:
 
     async def _find(self, keys: Collection[JobKey]) -> Found:
         ordered = list(keys)
-        async with self._database.reading(ALL_TENANTS) as connection:  # each key names its tenant
-            EVENT_QUERIES.inc()
-            rows = await connection.fetch(STATES, [key.tenant for key in ordered], [key.job_id for key in ordered])
+        tenants, job_ids = [key.tenant for key in ordered], [key.job_id for key in ordered]
+        EVENT_QUERIES.inc()
+        rows = await self._database.read(
+            lambda connection: connection.fetch(STATES, tenants, job_ids),
+            ALL_TENANTS,  # each key names its tenant
+        )
         return {key_of(row): state_of(row) for row in rows}
 
     def _update(self, keys: Collection[JobKey], found: Found) -> None:

@@ -1,6 +1,6 @@
 """Read jobs for clients: one job, or a page of the list. Every query names the tenant."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -15,47 +15,55 @@ from ingest_service.jobs.views import encode_cursor, show_job
 from ingest_service.jobs.wait_estimate import EXACT_JOBS, Queue, QueueReader
 from shared.ids import parse_id
 from shared.queue.fair_shares import INTERACTIVE_SHARE
-from shared.schemas.api import JobCounts, JobList, JobView
-from shared.schemas.options import JobOptions
+from shared.schemas.api import JobCounts, JobList, JobView, ResultWrite
+from shared.schemas.options import JobOptions, has_results
 from shared.schemas.states import JobStatus
 
 # Columns by name: after a migration adds one, Postgres would refuse statements that were prepared with a star.
 JOB_COLUMNS = """
     id, tenant, status, stage, generation, metadata, filename, container, source_bytes, source_sha256, duration_s,
-    sample_rate_hz, channels, tracks, chunk_count, interactive, options, speakers, warnings, error_code,
+    sample_rate_hz, channels, tracks, chunk_count, interactive, queue, options, speakers, warnings, error_code,
     error_message, created_at, started_at, completed_at, erased_at
 """
-# The jobs of `page`, with facts of their tasks and of the queue. An attempt counts when it begins. Deliveries do not
-# count. Only the heads of the tenant's two queues are read, once for all jobs of the page, however long the queues are.
-WITH_TASKS_AND_QUEUE = f"""
-    , interactive_head AS (
-        SELECT id, coalesce(source_bytes, 0) AS bytes FROM jobs
-        WHERE status = 'QUEUED' AND interactive AND tenant = $1 AND EXISTS (SELECT 1 FROM page WHERE status = 'QUEUED')
-        ORDER BY id LIMIT {EXACT_JOBS}
+_HAS_QUEUED = "EXISTS (SELECT 1 FROM page WHERE status = 'QUEUED')"
+# The positions of jobs in the tenant's queues. Only the heads of its two classes are read, however many jobs wait.
+_AHEAD = f"""
+    interactive_head AS (
+        SELECT id, queue, coalesce(source_bytes, 0) AS bytes FROM jobs
+        WHERE status = 'QUEUED' AND interactive AND tenant = $1 AND {_HAS_QUEUED} ORDER BY id LIMIT {EXACT_JOBS}
     ), head AS (
-        SELECT id, coalesce(source_bytes, 0) AS bytes -- unknown for a URL that was not fetched
-        FROM jobs WHERE status = 'QUEUED' AND tenant = $1 AND EXISTS (SELECT 1 FROM page WHERE status = 'QUEUED')
-        ORDER BY id LIMIT {EXACT_JOBS}
-    ), queue AS (
-        SELECT id, row_number() OVER (PARTITION BY class ORDER BY id) - 1 AS jobs_ahead,
-               sum(bytes) OVER (PARTITION BY class ORDER BY id) - bytes AS bytes_ahead
+        SELECT id, queue, coalesce(source_bytes, 0) AS bytes -- unknown for a URL that was not fetched
+        FROM jobs WHERE status = 'QUEUED' AND tenant = $1 AND {_HAS_QUEUED} ORDER BY id LIMIT {EXACT_JOBS}
+    ), ahead AS (
+        SELECT id, row_number() OVER (PARTITION BY queue, class ORDER BY id) - 1 AS jobs_ahead,
+               sum(bytes) OVER (PARTITION BY queue, class ORDER BY id) - bytes AS bytes_ahead
         FROM (
             SELECT 1 AS class, * FROM interactive_head
             UNION ALL SELECT 0, * FROM head WHERE id NOT IN (SELECT id FROM interactive_head)
         ) AS both_heads
     )
-    SELECT page.*, queue.jobs_ahead, queue.bytes_ahead, work.*
-    FROM page LEFT JOIN queue USING (id)
+"""  # noqa: S608 - constants
+# An attempt counts when it begins. Deliveries do not count.
+_WORK = """
     CROSS JOIN LATERAL (
         SELECT max(attempts + (state IN ('running', 'done'))::int) AS attempts_begun,
                min(not_before) FILTER (WHERE state = 'waiting') AS next_attempt_at,
                avg(CASE WHEN state = 'done' THEN 1 ELSE progress END) FILTER (WHERE kind = 'chunk') AS chunk_progress,
                max(progress) FILTER (WHERE kind = 'prepare') AS prepare_progress
-        FROM tasks WHERE job_id = page.id AND generation = page.generation AND kind <> 'deliver'
+        FROM tasks WHERE job_id = {job_id} AND generation = page.generation AND kind <> 'deliver'
     ) AS work
-    ORDER BY page.id DESC
+"""
+# The jobs of `page`, with facts of their tasks and of the queue.
+WITH_TASKS_AND_QUEUE = f"""
+    , {_AHEAD} SELECT page.*, ahead.jobs_ahead, ahead.bytes_ahead, work.*
+    FROM page LEFT JOIN ahead USING (id) {_WORK.format(job_id="page.id")} ORDER BY page.id DESC
 """  # noqa: S608 - constants
-ONE_JOB = f"WITH page AS (SELECT {JOB_COLUMNS} FROM jobs WHERE tenant = $1 AND id = $2) {WITH_TASKS_AND_QUEUE}"  # noqa: S608 - constants
+# A job is read from its slice alone; its position, from the queues in all slices, only if it is queued.
+ONE_JOB = f"""
+    SELECT page.*, work.*
+    FROM (SELECT {JOB_COLUMNS} FROM jobs WHERE tenant = $1 AND id = $2) AS page {_WORK.format(job_id="$2")}
+"""  # noqa: S608 - constants
+POSITION = f"WITH {_AHEAD} SELECT jobs_ahead, bytes_ahead FROM ahead WHERE id = $2".replace(_HAS_QUEUED, "true")  # noqa: S608 - constants
 
 
 def newest_jobs(status: JobStatus | None) -> str:
@@ -80,6 +88,11 @@ _NAMED = f"""
 """  # noqa: S608 - constants
 NAMED_JOBS = f"WITH {page_of(_NAMED, 'id DESC')} {WITH_TASKS_AND_QUEUE}"
 
+
+WRITES_OF_JOB = """
+    SELECT format, shown AS to, state AS status, attempts, error, ended_at FROM result_writes
+    WHERE tenant = $1 AND job_id = $2 ORDER BY format
+"""
 
 RESULTS_OF_JOB = """
     SELECT status, generation, text_generation, results_generation, container, options, error_message, erased_at,
@@ -120,17 +133,31 @@ def job_erased() -> RefusedError:
     return RefusedError("job_erased", "The job was erased. Submit the audio again.")
 
 
+NO_POSITION: Mapping[str, Any] = {"jobs_ahead": None, "bytes_ahead": None}  # not queued, or not among the first
+
+
 class JobReader:
     """Reads jobs. All methods raise RefusedError `not_found` or `job_erased`, and OutageError."""
 
-    def __init__(self, database: Database, processes: int = 1, interactive_share: float = INTERACTIVE_SHARE) -> None:
+    def __init__(
+        self,
+        database: Database,
+        processes: int = 1,
+        interactive_share: float = INTERACTIVE_SHARE,
+        *,
+        has_named_queues: bool = False,
+    ) -> None:
         self._database = database
         self.queue = QueueReader(database, processes, interactive_share)
+        self._has_named_queues = has_named_queues
 
     async def get(self, tenant: str, job_id: str) -> JobView:
         """Return the client's view of a job."""
         row = await self._row(ONE_JOB, tenant, job_id)
-        return show_job(row, await self._queue_for([row]))
+        is_queued = row["status"] == JobStatus.QUEUED
+        position = await self._position(tenant, row["id"]) if is_queued else NO_POSITION
+        queue = (await self._queues_for([row])).get(row["queue"])
+        return show_job({**row, **position}, queue, await self._writes(tenant, row))
 
     async def get_results(self, tenant: str, job_id: str) -> JobResults:
         """Return where a job's blobs are, and whether they are ready."""
@@ -152,25 +179,36 @@ class JobReader:
 
     async def list(self, tenant: str, wanted: JobFilter, limit: int, after: UUID | None) -> JobList:
         """Return a page of the jobs that match, newest first, starting after the job `after`."""
-        async with self._database.reading(tenant) as connection:
-            rows, position = await _page(connection, tenant, wanted, limit, after)
+        rows, position = await self._database.read(
+            lambda connection: _page(connection, tenant, wanted, limit, after), tenant
+        )
         next_cursor = None if position is None else encode_cursor(position)
-        queue = await self._queue_for(rows)
-        return JobList(jobs=tuple(show_job(row, queue) for row in rows), next_cursor=next_cursor)
+        queues = await self._queues_for(rows)
+        return JobList(jobs=tuple(show_job(row, queues.get(row["queue"])) for row in rows), next_cursor=next_cursor)
 
     async def count(self, tenant: str, wanted: JobFilter) -> JobCounts:
         """Return the number of jobs that match, by status."""
-        async with self._database.reading(tenant) as connection:
-            return await count_jobs(connection, tenant, wanted)
+        return await self._database.read(lambda connection: count_jobs(connection, tenant, wanted), tenant)
 
-    async def _queue_for(self, rows: Sequence[Any]) -> Queue | None:
-        """Read the queue only if one of the jobs is in it."""
-        return await self.queue.read() if any(row["status"] == JobStatus.QUEUED for row in rows) else None
+    async def _writes(self, tenant: str, row: Any) -> tuple[ResultWrite, ...]:
+        """Read what is written to `results_to`, of a job that has it."""
+        if not has_results(row["options"]):
+            return ()
+        found = await self._database.read(lambda connection: connection.fetch(WRITES_OF_JOB, tenant, row["id"]), tenant)
+        return tuple(ResultWrite(**dict(write)) for write in found)
+
+    async def _position(self, tenant: str, job_id: UUID) -> Mapping[str, Any]:
+        row = await self._database.read(lambda connection: connection.fetchrow(POSITION, tenant, job_id), tenant)
+        return row or NO_POSITION
+
+    async def _queues_for(self, rows: Sequence[Any]) -> dict[str, Queue]:
+        """Read the queues that the queued jobs are in."""
+        names = {row["queue"] for row in rows if row["status"] == JobStatus.QUEUED}
+        return {name: await self.queue.read(name if self._has_named_queues else None) for name in names}
 
     async def _row(self, query: str, tenant: str, job_id: str) -> Any:
         parsed = parse_job_id(job_id)
-        async with self._database.reading(tenant) as connection:
-            row = await connection.fetchrow(query, tenant, parsed)
+        row = await self._database.read(lambda connection: connection.fetchrow(query, tenant, parsed), tenant)
         if row is None:
             raise no_such_job()
         if row["erased_at"] is not None:

@@ -18,6 +18,7 @@ from ingest_service.quotas.quotas import QuotaGate
 from ingest_service.uploads.notify import DispatchNotifier
 from shared.queue.dispatch import Dispatch
 from shared.schemas.failures import FailureCode
+from shared.schemas.options import has_source_headers
 from shared.schemas.states import JobStatus, Stage, TaskKind, TaskState
 from shared.telemetry.logs import Log
 
@@ -25,7 +26,7 @@ log = Log(__name__)
 
 BATCH = 100
 
-DISMISS = "UPDATE tasks SET dismissed_at = now() WHERE id = ANY($1::uuid[])"
+DISMISS = "UPDATE tasks SET dismissed_at = now() WHERE job_id = $1 AND id = ANY($2::uuid[])"
 
 
 class RedrivenJob(msgspec.Struct, frozen=True):
@@ -107,8 +108,13 @@ async def _restart(locked: LockedJob) -> RedrivenJob:
     connection, job = locked
     if job["audio_erased_at"] is not None:
         raise RefusedError("audio_erased", "The audio of this job was erased. Submit the audio again.")
+    if job["to_fetch"] and has_source_headers(job["options"]):
+        raise RefusedError(
+            "source_headers_erased",
+            "The `audio_headers` of this job were erased when it ended, and its source is not stored. Submit it again.",
+        )
     dead = await dead_tasks_of(locked, None)
-    await connection.execute(DISMISS, [task["id"] for task in dead])
+    await connection.execute(DISMISS, job["id"], [task["id"] for task in dead])
     dispatches = await open_generation(connection, job, chunks_are_lost=any(_lost_a_chunk(task) for task in dead))
     return RedrivenJob(JobStatus.QUEUED, len(dead), dispatches)
 

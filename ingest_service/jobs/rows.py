@@ -11,14 +11,14 @@ import msgspec
 
 from ingest_service.database import Database
 from ingest_service.jobs.queries import job_erased, no_such_job, parse_job_id
-from shared.ids import new_id
+from shared.ids import new_task_id
 from shared.queue.dispatch import Dispatch
 from shared.queue.task_costs import TO_FETCH, cost_of_row, is_fetch
 from shared.schemas.states import JOB_TERMINAL, JobStatus, TaskKind, TaskState
 
 LOCK_JOB = f"""
     SELECT id, tenant, status, generation, options, metadata, webhook_url, container, source_bytes, duration_s,
-           channels, chunk_count, text_generation, results_generation, erased_at, audio_erased_at, interactive,
+           channels, chunk_count, text_generation, results_generation, erased_at, audio_erased_at, interactive, queue,
            coalesce(attached_at > now() - interval '10 s', false) AS was_attached_lately,
            {TO_FETCH} AS to_fetch
     FROM jobs WHERE tenant = $1 AND id = $2 FOR UPDATE
@@ -75,7 +75,10 @@ class NewTask(msgspec.Struct, frozen=True):
 
 async def insert_tasks(connection: Any, job: Any, generation: int, tasks: Iterable[NewTask]) -> tuple[Dispatch, ...]:
     """Insert tasks into a locked job. Return what to enqueue after the commit."""
-    rows = [(new_id(), job["id"], generation, task.kind, task.ordinal, task.state, task.input_json) for task in tasks]
+    rows = [
+        (new_task_id(job["id"]), job["id"], generation, task.kind, task.ordinal, task.state, task.input_json)
+        for task in tasks
+    ]
     await connection.executemany(INSERT_TASK, rows)
     return tuple(
         Dispatch(
@@ -86,6 +89,7 @@ async def insert_tasks(connection: Any, job: Any, generation: int, tasks: Iterab
             cost_of_row(kind, job),
             to_fetch=is_fetch(kind, job),
             interactive=job["interactive"],
+            queue_name=job["queue"],
         )
         for task_id, _, _, kind, _, state, _ in rows
         if state is TaskState.DISPATCHED

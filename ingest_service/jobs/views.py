@@ -13,7 +13,7 @@ import msgspec
 from ingest_service.errors import RefusedError
 from ingest_service.jobs.wait_estimate import Queue, estimated_wait_s
 from shared.queue.backlogs import QueuePosition
-from shared.schemas.api import AudioFacts, JobEvent, JobView, Links, ProblemInJob
+from shared.schemas.api import AudioFacts, JobEvent, JobView, Links, OptionValue, ProblemInJob, ResultWrite
 from shared.schemas.audio_tracks import AudioTrack
 from shared.schemas.options import INTERNAL_OPTIONS
 from shared.schemas.states import JOB_TERMINAL, JobStatus, Stage
@@ -23,8 +23,8 @@ CHUNKS_BEGIN_AT = 0.1  # of a long file's progress; before it, the file is prepa
 CHUNKS_SHARE = 0.85  # of the progress; after it, the result is assembled
 
 
-def show_job(row: Mapping[str, Any], queue: Queue | None) -> JobView:
-    """Return the API's view of a job. `queue` is None if no job of the page is queued."""
+def show_job(row: Mapping[str, Any], queue: Queue | None, writes: tuple[ResultWrite, ...] = ()) -> JobView:
+    """Return the API's view of a job. `queue`: the one in which it waits, if it is queued."""
     status = JobStatus(row["status"])
     position = position_of(row, queue)
     return JobView(
@@ -47,6 +47,7 @@ def show_job(row: Mapping[str, Any], queue: Queue | None) -> JobView:
         metadata=None if row["metadata"] is None else msgspec.Raw(row["metadata"].encode()),
         links=Links.of(row["id"]),
         speakers=row["speakers"],
+        results=writes,
     )
 
 
@@ -116,10 +117,11 @@ def error_of(row: Mapping[str, Any]) -> ProblemInJob | None:
     return ProblemInJob(code=code, message=row["error_message"] or "") if code else None
 
 
-def options_of(row: Mapping[str, Any]) -> dict[str, str | int | bool]:
-    """Return the options of the submission that differ from their defaults."""
+def options_of(row: Mapping[str, Any]) -> dict[str, OptionValue]:
+    """Return the options of the submission that differ from their defaults, without a text of many pages."""
     stored = msgspec.json.decode(row["options"], type=dict[str, Any])
-    return {name: value for name, value in stored.items() if name not in INTERNAL_OPTIONS and value is not None}
+    hidden = {*INTERNAL_OPTIONS, "text"}
+    return {name: value for name, value in stored.items() if name not in hidden and value is not None}
 
 
 # The state of a job for its event stream. Tasks are read only for states that have progress, so that thousands of
@@ -132,12 +134,14 @@ _STATES_OF_WANTED = """
         SELECT avg(CASE WHEN state = 'done' THEN 1 ELSE progress END) FILTER (WHERE kind = 'chunk') AS chunk_progress,
                max(progress) FILTER (WHERE kind = 'prepare') AS prepare_progress
         FROM tasks
-        WHERE job_id = jobs.id AND generation = jobs.generation AND kind IN ('prepare', 'chunk')
+        WHERE job_id = jobs.id {of_jobs} AND generation = jobs.generation AND kind IN ('prepare', 'chunk')
             AND jobs.status IN ('PROCESSING', 'FAILED', 'CANCELLED')
     ) AS work
 """
 _NAMED = "SELECT tenant, id FROM unnest($1::text[], $2::uuid[]) AS named (tenant, id)"
-STATES = f"WITH wanted AS ({_NAMED}) SELECT {_STATES_OF_WANTED}"
+# Only the slices of the named jobs are read.
+_IN_SLICES = _STATES_OF_WANTED.format(of_jobs="AND job_id = ANY ($2::uuid[])")
+STATES = f"WITH wanted AS ({_NAMED}) SELECT {_IN_SLICES} WHERE jobs.id = ANY ($2::uuid[])"
 
 # The newest active jobs of tenants, and named jobs.
 ACTIVE_JOBS = 100  # of each status
@@ -150,7 +154,7 @@ TENANT_STATES = f"""
             UNION ALL (SELECT id FROM jobs WHERE jobs.tenant = watched.tenant AND status = 'PROCESSING'
                 AND status <> 'QUEUED' AND erased_at IS NULL ORDER BY id DESC LIMIT {ACTIVE_JOBS})
         ) AS active
-    ) SELECT {_STATES_OF_WANTED} ORDER BY status <> 'PROCESSING', id DESC
+    ) SELECT {_STATES_OF_WANTED.format(of_jobs="")} ORDER BY status <> 'PROCESSING', id DESC
 """  # noqa: S608 - constants
 
 

@@ -1,8 +1,9 @@
 """Wait for the end of a job, and cancel a job that was made for a waiting request when no request waits any more.
 
-Every request that waits subscribes to the hints of its job, in any process. So Redis knows whether a job is
-watched anywhere, and forgets a process that died. Nothing is cancelled while Redis is unavailable, and nothing by a
-process that stops: such a job goes on.
+Every request that waits subscribes to the hints of its job, in any process. So Redis knows whether a job is watched
+anywhere, and forgets a process that died. Nothing is cancelled while the Redis of its tenant is unavailable, and
+nothing by a process that stops: such a job goes on. All Redis are asked, since another process may have another list
+of them while a list changes.
 """
 
 import asyncio
@@ -10,11 +11,10 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from redis.asyncio import Redis
-
 from ingest_service.errors import RefusedError
 from ingest_service.jobs.events import JobWatcher
 from ingest_service.jobs.views import JobKey, JobState
+from shared.connections.redis_shards import RedisShards, ask_each
 from shared.job_hints import channel_of
 from shared.run_beside import run_beside
 from shared.telemetry.logs import Log
@@ -23,7 +23,7 @@ from shared.telemetry.outages import Outages
 log = Log(__name__)
 
 CONFIRM_AFTER_S = 2.0  # a process that lost its connection to Redis subscribes again within this time
-TIMEOUT_S = 1.0
+TIMEOUT_S = 1.5
 
 
 async def wait_until_over(watcher: JobWatcher, key: JobKey, *, timeout_s: float | None) -> JobState:
@@ -57,10 +57,10 @@ class Waiters:
     """Counts the requests that wait for jobs in this process, and cancels jobs that no process waits for."""
 
     def __init__(
-        self, redis: Redis, watcher: JobWatcher, cancel: Callable[[JobKey], Awaitable[None]], *, grace_s: float
+        self, shards: RedisShards, watcher: JobWatcher, cancel: Callable[[JobKey], Awaitable[None]], *, grace_s: float
     ) -> None:
         """`cancel` cancels a job that nothing waits for. It raises RefusedError if the job has ended."""
-        self._redis = redis
+        self._shards = shards
         self._watcher = watcher
         self._cancel = cancel
         self._grace_s = grace_s
@@ -87,7 +87,7 @@ class Waiters:
         self._abandoned.pop(key, None)
         self._seen_alone.discard(key)
         try:
-            with self._watcher.hints.watching(channel_of(key.job_id)):
+            with self._watcher.hints.watching(key.tenant, channel_of(key.job_id)):
                 yield waiting
         finally:
             self._waiting[key] -= 1
@@ -125,21 +125,29 @@ class Waiters:
         """Cancel the jobs that are watched nowhere for the second time, and check the others again later."""
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                counts = await self._redis.pubsub_numsub(*(channel_of(key.job_id) for key in keys))
+                watchers = await self._count_watchers(keys)
         except Exception as error:  # noqa: BLE001 - any error: what is unknown is not cancelled
             self._outages.failed(error, jobs=len(keys))
             for key in keys:
                 self._keep(key)
             return
         self._outages.worked()
-        for key, (_, watchers) in zip(keys, counts, strict=True):
-            if watchers:
+        for key, count in zip(keys, watchers, strict=True):
+            if count != 0:
                 self._keep(key)
             elif key in self._seen_alone:
                 await self._give_up(key)
             else:
                 self._seen_alone.add(key)
                 self._check_later(key, CONFIRM_AFTER_S)
+
+    async def _count_watchers(self, keys: list[JobKey]) -> list[int | None]:
+        """Return how many processes watch each job; None if the Redis of its tenant does not answer."""
+        channels = [channel_of(key.job_id) for key in keys]
+        answers = await ask_each(self._shards, lambda redis: redis.pubsub_numsub(*channels))
+        counts = answers.require_one()
+        sums = [sum(count for _, count in of_job) for of_job in zip(*counts.values(), strict=True)]
+        return [count if self._shards.of(key.tenant) in counts else None for key, count in zip(keys, sums, strict=True)]
 
     def _keep(self, key: JobKey) -> None:
         self._seen_alone.discard(key)

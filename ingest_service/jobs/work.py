@@ -13,22 +13,31 @@ from shared.schemas.failures import StoredFailure
 from shared.schemas.states import Stage, TaskKind, TaskState
 
 MOST_TASKS = 1000  # that are shown; a day of audio has 146
-IN_ORDER = (TaskKind.PREPARE, TaskKind.CHUNK, TaskKind.FINISH)
+IN_ORDER = (TaskKind.PREPARE, TaskKind.CHUNK, TaskKind.FINISH, TaskKind.SUMMARIZE)
 
 # The tasks of the current generation, and the prepare task that cut its chunks. A repeated diarization transcribes
 # nothing: its chunks have the engines of the generation whose text they label. Tracebacks stay in the database.
+# A window finds those engines: a join of the tasks with themselves is quadratic where Postgres expects few of them.
 _TASKS = rf"""
-    SELECT t.kind, t.ordinal, t.state, t.attempts + t.crashes + (t.state IN ('running', 'done'))::int AS attempts,
-           t.started_at, t.finished_at, t.input, coalesce(t.engine, heard.engine) AS engine,
-           coalesce(t.model, heard.model) AS model, j.chunk_count, j.duration_s, j.transcribing_since,
-           regexp_replace(t.failure::text, ',\s*"traceback"\s*:\s*"(\\.|[^"\\])*"', '') AS failure
-    FROM jobs j
-    JOIN tasks t ON t.job_id = j.id AND t.generation IN (j.generation, j.chunk_generation)
-        AND t.kind <> 'deliver' AND (t.generation = j.generation OR t.kind = 'prepare')
-    LEFT JOIN tasks heard ON heard.job_id = j.id AND heard.generation = j.text_generation
-        AND (heard.kind, heard.ordinal) = (t.kind, t.ordinal) AND heard.input::text IS NOT DISTINCT FROM t.input::text
-    WHERE j.tenant = $1 AND j.id = $2
-    ORDER BY t.kind = 'chunk', t.kind, t.ordinal LIMIT {MOST_TASKS}
+    SELECT kind, ordinal, state, attempts, started_at, finished_at, input, engine, model, chunk_count, duration_s,
+           transcribing_since, start_s,
+           regexp_replace(failure::text, ',\s*"traceback"\s*:\s*"(\\.|[^"\\])*"', '') AS failure
+    FROM (
+        SELECT t.kind, t.ordinal, t.state, t.started_at, t.finished_at, t.input, t.failure,
+               t.attempts + t.crashes + (t.state IN ('running', 'done'))::int AS attempts,
+               coalesce(t.engine, max(t.engine) FILTER (WHERE t.generation = j.text_generation) OVER same) AS engine,
+               coalesce(t.model, max(t.model) FILTER (WHERE t.generation = j.text_generation) OVER same) AS model,
+               j.chunk_count, j.duration_s, j.transcribing_since,
+               coalesce((j.options ->> 'start')::float, 0) AS start_s,
+               t.generation = j.generation OR t.generation = j.chunk_generation AND t.kind = 'prepare' AS is_shown
+        FROM jobs j
+        JOIN tasks t ON t.job_id = $2 AND t.generation IN (j.generation, j.chunk_generation, j.text_generation)
+            AND t.kind <> 'deliver'
+        WHERE j.tenant = $1 AND j.id = $2
+        WINDOW same AS (PARTITION BY t.kind, t.ordinal, t.input::text)
+    ) tasks_of_job
+    WHERE is_shown
+    ORDER BY kind = 'chunk', kind, ordinal LIMIT {MOST_TASKS}
 """  # noqa: S608 - constants
 IN_PAGE = "kind = 'chunk', kind, ordinal"
 TASKS = f"WITH {page_of(_TASKS, IN_PAGE)} SELECT * FROM page"  # noqa: S608 - constants
@@ -45,8 +54,7 @@ class ChunkSpan(msgspec.Struct, frozen=True):
 async def show_work(database: Database, jobs: JobReader, tenant: str, job_id: str) -> JobWork:
     """Return the work of a job. Raise RefusedError `not_found` or `job_erased`."""
     job = await jobs.get_results(tenant, job_id)
-    async with database.reading(tenant) as connection:
-        rows = await connection.fetch(TASKS, tenant, job.job_id)
+    rows = await database.read(lambda connection: connection.fetch(TASKS, tenant, job.job_id), tenant)
     rows = sorted(rows, key=lambda row: (IN_ORDER.index(row["kind"]), row["ordinal"]))
     return JobWork(stages=tuple(stages(rows)), tasks=tuple(map(show_task, rows)))
 
@@ -77,7 +85,7 @@ def _span(row: Mapping[str, Any]) -> tuple[float | None, float | None]:
         edges = (span.core_start_frame, span.core_end_frame)
         return tuple(round(edge / span.sample_rate_hz, 3) for edge in edges)  # type: ignore[return-value] # two of two
     if row["kind"] == TaskKind.PREPARE and row["chunk_count"] <= 1 and row["duration_s"] is not None:
-        return 0.0, round(row["duration_s"], 3)
+        return row["start_s"], round(row["start_s"] + row["duration_s"], 3)
     return None, None
 
 
@@ -95,6 +103,8 @@ def stages(tasks: Sequence[Mapping[str, Any]]) -> Iterator[StageTimes]:
         )
     for task in of_kind[TaskKind.FINISH]:
         yield StageTimes(name=Stage.FINISH, started_at=task["started_at"], ended_at=task["finished_at"])
+    for task in of_kind[TaskKind.SUMMARIZE]:
+        yield StageTimes(name=Stage.SUMMARIZE, started_at=task["started_at"], ended_at=task["finished_at"])
 
 
 def _stages_of_prepare(task: Mapping[str, Any]) -> Iterator[StageTimes]:

@@ -1,6 +1,6 @@
 """Renders a stored transcript as an answer of OpenAI's audio API, or of `/asr`. Pure.
 
-The fields are those of the types in OpenAI's own libraries. Subtitles come from `ingest_service.subtitles`.
+The fields are those of the types in OpenAI's own libraries. Subtitles come from `shared.subtitles`.
 """
 
 import math
@@ -17,7 +17,7 @@ LEAST_CONFIDENCE = 1e-10  # its logarithm is -23; JSON has no number for that of
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):
     """What an answer contains. `segments` and `words` are of verbose_json, `words` also of whisper_json, of `/asr`."""
 
     response_format: Literal["json", "text", "verbose_json", "diarized_json", "whisper_json"]

@@ -200,8 +200,8 @@ async def _events(services: Services, waiting: WaitingRequest) -> AsyncIterator[
     try:
         async with waiting_for(services, waiting.caller, waiting.job, services.wait_max_s) as wait:
             find_end = partial(_end_of_stream, services, waiting, wait)
-            job_id = waiting.job.job_id
-            events = stream_transcript(services.windows, wait.listener, job_id=job_id, state=UNKNOWN, find_end=find_end)
+            job_id, windows = waiting.job.job_id, services.windows.of(waiting.job.tenant)
+            events = stream_transcript(windows, wait.listener, job_id=job_id, state=UNKNOWN, find_end=find_end)
             async with aclosing(events):
                 async for event in events:
                     yield event

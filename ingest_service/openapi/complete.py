@@ -26,6 +26,7 @@ TAGS = {
     "whisper-asr-webservice": "The API of whisper-asr-webservice: off by default, a request waits for its job",
     "results": "Transcripts and audio of finished jobs",
     "uploads": "Uploads in parts: resumable by tus 1.0.0, or to a presigned URL of a bucket",
+    "voices": "Voices of people that the tenant keeps, to name speakers",
     "webhooks": "Attempts to deliver a job's webhook, and the secret that signs it",
     "dead-letters": "Tasks that failed permanently",
     "keys": "API keys of a tenant",

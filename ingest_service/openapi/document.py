@@ -61,6 +61,7 @@ ACCESS = {
 UNAVAILABLE = ACCESS | problems("database_unavailable", "storage_unavailable")
 NOT_FOUND: Specs = ACCESS | problems("not_found", "database_unavailable")
 WRONG_PARAMETER: Specs = ACCESS | problems("invalid_parameter", "database_unavailable")
+SEARCH: Specs = ACCESS | problems("invalid_parameter", "search_too_broad", "database_unavailable")
 BULK: Specs = ACCESS | problems("invalid_parameter", "unsupported_content_type", "too_large", "database_unavailable")
 ONE_JOB: Specs = ACCESS | problems("not_found", "job_erased", "database_unavailable")
 CANCEL: Specs = ACCESS | problems("not_found", "job_ended", "job_erased", "database_unavailable")
@@ -75,8 +76,24 @@ TEST_WEBHOOK: Specs = ACCESS | problems(
     "rate_limited",
     "database_unavailable",
 )
+VOICES: Specs = ACCESS | problems("no_voices", "invalid_request", "database_unavailable")
+ONE_VOICE: Specs = ACCESS | problems("no_voices", "invalid_request", "not_found", "database_unavailable")
+ADD_VOICE: Specs = ACCESS | problems(
+    "no_voices",
+    "invalid_parameter",
+    "invalid_request",
+    "not_found",
+    "upload_claimed",
+    "upload_gone",
+    "too_large",
+    "unsupported_content_type",
+    "quota_exceeded",
+    "rate_limited",
+    "database_unavailable",
+)
 DIARIZE: Specs = ACCESS | problems(
     "invalid_option",
+    "no_voices",
     "not_found",
     "not_ended",
     "job_failed",
@@ -94,6 +111,7 @@ RESULT_PROBLEMS: Specs = UNAVAILABLE | problems(
     "invalid_parameter",
     "not_found",
     "no_denoised_audio",
+    "no_original",
     "edits_not_found",
     "not_ready",
     "job_failed",
@@ -115,9 +133,10 @@ _LINKS = {
     "events": f"/v1/jobs/{EXAMPLE_JOB_ID}/events",
 }
 _SUBMIT_CODES = (
-    "empty_upload missing_audio_file invalid_form invalid_option model_unavailable invalid_json invalid_digest "
-    "digest_mismatch invalid_idempotency_key idempotency_in_progress idempotency_mismatch upload_stalled too_large "
-    "unsupported_content_type unsupported_media unsupported_content_encoding storage_full quota_exceeded rate_limited"
+    "empty_upload missing_audio_file invalid_form invalid_option model_unavailable no_voices invalid_json "
+    "invalid_digest digest_mismatch invalid_idempotency_key idempotency_in_progress idempotency_mismatch "
+    "upload_stalled too_large unsupported_content_type unsupported_media unsupported_content_encoding storage_full "
+    "quota_exceeded rate_limited"
 ).split()
 _ACCEPTED: Specs = {
     201: ResponseSpec(

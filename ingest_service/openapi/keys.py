@@ -21,7 +21,7 @@ from ingest_service.auth.session_cookie import NAME
 from ingest_service.auth.sessions import SessionView
 from ingest_service.auth.webhook_secrets import DAY_S, MAX_PREVIOUS_VALID_S, NewWebhookSecret
 from ingest_service.openapi.document import ACCESS, NOT_FOUND, Security, Specs, problems
-from shared.schemas.options import WebhookUrl
+from shared.schemas.webhooks import WebhookUrl
 
 _BEARER = SecurityScheme(type="http", scheme="bearer", description="`Authorization: Bearer hr_…`")
 _HEADER = SecurityScheme(

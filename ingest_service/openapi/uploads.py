@@ -19,6 +19,7 @@ from litestar.openapi.spec import (
 )
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
+from ingest_service.openapi import speakers
 from ingest_service.openapi.document import EXAMPLE_JOB_ID, UNAVAILABLE, Specs, problems
 from ingest_service.uploads.from_url import JSON_TYPE, MAX_URL_CHARS, URL_FIELD
 from ingest_service.uploads.presigned_uploads import UPLOAD_FIELD
@@ -26,6 +27,8 @@ from ingest_service.uploads.receive import AUDIO_FIELD, FORM_TYPE
 from shared.media.sniff_container import ACCEPTED
 from shared.schemas.api import DirectUpload
 from shared.schemas.options import submission_schema
+from shared.schemas.source_headers import FIELD as HEADERS_FIELD
+from shared.schemas.source_headers import MAX_HEADERS
 
 RAW_TYPE = "application/octet-stream"
 EXAMPLE_UPLOAD_ID = EXAMPLE_JOB_ID
@@ -72,9 +75,10 @@ def _components() -> dict[str, dict[str, Any]]:
             named[title] = {"type": "string", **given}
             given = {"$ref": f"#/components/schemas/{title}"}
         options[name] = given
+    options |= speakers.IN_JSON
     return named | {
-        FORM: _body({AUDIO_FIELD: BINARY, **options, "metadata": METADATA_IN_FORM}, AUDIO_FIELD),
-        URL_BODY: _body({URL_FIELD: AUDIO_URL, **options}, URL_FIELD),
+        FORM: _body({AUDIO_FIELD: BINARY, **options, **speakers.IN_FORM, "metadata": METADATA_IN_FORM}, AUDIO_FIELD),
+        URL_BODY: _body({URL_FIELD: AUDIO_URL, HEADERS_FIELD: AUDIO_HEADERS, **options}, URL_FIELD),
         UPLOAD_BODY: _body({UPLOAD_FIELD: UPLOAD_ID, **options}, UPLOAD_FIELD),
     }
 
@@ -94,9 +98,17 @@ BINARY = {"type": "string", "format": "binary", "description": f"The audio: {ACC
 AUDIO_FILE = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY, description=BINARY["description"])
 AUDIO_URL = {
     "type": "string",
-    "pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\\/?#@]+([/?#][^\s\\]*)?$",
+    "pattern": r"^([Hh][Tt][Tt][Pp][Ss]?://[^\s\\/?#@]+([/?#][^\s\\]*)?|s3://[a-z0-9.-]+/[^\\]+)$",
     "maxLength": MAX_URL_CHARS,
-    "description": "The URL of the audio. Redirects are followed; the addresses must be public.",
+    "description": "The URL of the audio. Redirects are followed; the addresses must be public. Or `s3://bucket/key`,"
+    " in a bucket that the service allows.",
+}
+AUDIO_HEADERS = {
+    "type": "object",
+    "additionalProperties": {"type": "string"},
+    "maxProperties": MAX_HEADERS,
+    "description": "Headers with which the URL is requested, such as `Authorization`. They are sent to its origin"
+    " alone, stored encrypted, and erased when the audio is stored or the job ends.",
 }
 UPLOAD_ID = {
     "type": "string",
@@ -104,7 +116,7 @@ UPLOAD_ID = {
     "description": "The `upload_id` of `/v1/uploads/presigned`, after the upload to its URL.",
 }
 FORM, URL_BODY, UPLOAD_BODY = "SubmitForm", "SubmitUrl", "SubmitUpload"
-COMPONENTS = _components()
+COMPONENTS = _components() | speakers.COMPONENTS
 
 FORM_BODY = OpenAPIMediaType(
     schema=Reference(ref=f"#/components/schemas/{FORM}"),

@@ -25,7 +25,7 @@ from ingest_service.openai_api.waiting import WaitStoppedError, waiting_for, whi
 from ingest_service.openapi.asr import ASR, DETECT_LANGUAGE, AsrUpload, Detection, DetectionUpload
 from ingest_service.request_record import note_accepted, note_upload_ended
 from ingest_service.services import Services
-from ingest_service.subtitles.formats import TextFormat
+from shared.formats.style import TextFormat
 from shared.schemas.languages import NAMES
 from shared.schemas.transcript import Transcript
 

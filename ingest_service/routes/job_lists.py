@@ -183,7 +183,7 @@ def _change(action: BulkAction, services: Services, tenant: str) -> Change:
 
     async def erase(job_id: str) -> None:
         await erase_job(database, notifier, services.blobs, tenant, job_id)
-        await services.windows.delete(parse_job_id(job_id))
+        await services.windows.of(tenant).delete(parse_job_id(job_id))
 
     async def redrive(job_id: str) -> None:
         await redrive_job(database, notifier, services.limits.quotas, tenant, job_id)

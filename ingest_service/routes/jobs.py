@@ -12,6 +12,7 @@ from ingest_service.jobs.cancel import cancel_job
 from ingest_service.jobs.diarize import diarize_job, read_speaker_options
 from ingest_service.jobs.erase import erase_job
 from ingest_service.jobs.queries import parse_job_id
+from ingest_service.jobs.voices import no_voices
 from ingest_service.openapi.document import CANCEL, DIARIZE, NOT_FOUND, ONE_JOB
 from ingest_service.openapi.speakers import SpeakersBody
 from ingest_service.openapi.uploads import Waiting
@@ -89,6 +90,8 @@ async def diarize(
     """
     query = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
     wanted = read_speaker_options(query, await request.body())
+    if wanted.uses_voices and not services.has_voices:
+        raise no_voices()
     quotas = services.limits.quotas
     status = await diarize_job(services.database, services.notifier, quotas, caller.tenant, job_id, wanted)
     return JobAccepted(job_id=job_id, status=status, links=Links.of(job_id))
@@ -105,7 +108,7 @@ async def diarize(
 async def erase(job_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]) -> None:
     """Erase the audio, the results and the client's metadata. A job that has not ended is cancelled first."""
     await erase_job(services.database, services.notifier, services.blobs, caller.tenant, job_id)
-    await services.windows.delete(parse_job_id(job_id))
+    await services.windows.of(caller.tenant).delete(parse_job_id(job_id))
 
 
 ROUTES = (get_job, cancel, diarize, erase)

@@ -38,6 +38,11 @@ BELL_FAILURES = METRIC_REGISTRY.counter(
 DATABASE_OUTAGES = METRIC_REGISTRY.counter(
     "headrace_ingest_database_outages_total", "Requests that failed because the database was unavailable."
 )
+REPLICA_READS = METRIC_REGISTRY.counters_by(
+    ("server", ("replica", "primary")),
+    "headrace_ingest_replica_reads_total",
+    "Reads of clients while a replica is set, by the server that answered.",
+)
 EVENT_LISTENERS = METRIC_REGISTRY.gauge("headrace_ingest_event_listeners", "Open event streams and waiting requests.")
 EVENT_QUERIES = METRIC_REGISTRY.counter(
     "headrace_ingest_event_queries_total", "Queries for event streams and waiting requests. Each query reads many jobs."

@@ -19,17 +19,20 @@ from ingest_service.quotas.quota_usage import Quotas
 from ingest_service.quotas.quotas import QuotaGate
 from ingest_service.settings import IngestSettings
 from ingest_service.uploads.free_space import FreeSpace
+from ingest_service.uploads.from_url import UrlRules
 from ingest_service.uploads.idempotency import IdempotencyKeys, IdempotentSubmitter, StoredResponse
 from ingest_service.uploads.job_submitter import AcceptedJob, JobSubmitter
 from ingest_service.uploads.notify import DispatchNotifier
 from ingest_service.uploads.receive import UploadHead
 from shared.blobs.blob_store import BlobStore
+from shared.connections.redis_shards import alone
 from shared.schemas.states import JobStatus
 from tests.support.ingest import records
 from tests.support.ingest.serving import Ingest, serving, until
 from tests.support.ingest.sounds import MIB, wav
 
 ATTACH_S = 600.0
+URLS = UrlRules(schemes=("https",))
 UNLIMITED = Quotas()
 LARGE = wav(100_000)  # a body that is streamed
 
@@ -69,7 +72,7 @@ async def process(settings: IngestSettings, quotas: Quotas = UNLIMITED) -> Async
         blobs = BlobStore(settings.storage_url)
         gate = QuotaGate(database, quotas)
         yield Requests(
-            JobSubmitter(database, blobs, FreeSpace(blobs, 0), 10 * MIB, ("https",), quotas=gate, attach_s=ATTACH_S),
+            JobSubmitter(database, blobs, FreeSpace(blobs, 0), 10 * MIB, URLS, quotas=gate, attach_s=ATTACH_S),
             database,
         )
 
@@ -273,7 +276,10 @@ async def test_an_abandoned_job_is_not_cancelled_just_after_a_request_attached_t
     async with serving(settings) as ingest, Database.opened(settings.database_url.reveal()) as database:
         job_id = str((await requests.submit()).job_id)
         await requests.submit()
-        async with Redis.from_url(settings.redis_url.reveal()) as redis, DispatchNotifier.opened(redis) as notifier:
+        async with (
+            Redis.from_url(settings.redis_url.reveal()) as redis,
+            DispatchNotifier.opened(alone(redis)) as notifier,
+        ):
             await cancel_abandoned(database, notifier, "default", job_id)
             assert (await records.job_row(ingest, job_id))["status"] == JobStatus.QUEUED
             await ingest.sql("UPDATE jobs SET attached_at = attached_at - interval '1 minute'")

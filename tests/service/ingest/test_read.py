@@ -20,6 +20,10 @@ TRANSCRIPT = Transcript(
     segments=(Segment(id=0, start=0.25, end=0.9, text=" Hello there.", confidence=0.9, no_speech_prob=0.0),),
 )
 
+VTT_OF_WORDS = (
+    "WEBVTT\n\n00:00:00.250 --> 00:00:01.000\n<c>Hello</c> <00:00:00.575><c>there.</c>\n"  # without words: by length
+)
+
 
 async def complete(ingest: Ingest, job_id: str) -> None:
     """Do what the processor does for a short file."""
@@ -170,6 +174,8 @@ async def test_wrong_method(ingest: Ingest) -> None:
         ("rttm", "text/plain", ""),
         ("tsv", "text/tab-separated-values", "start\tend\ttext\n250\t900\tHello there.\n"),
         ("srt&max_chars=10", "application/x-subrip", "1\n00:00:00,250 --> 00:00:01,000\nHello\nthere.\n"),
+        ("lrc", "text/plain", "[la:en]\n[length:00:01]\n[00:00.25]Hello there.\n[00:00.90]\n"),
+        ("vtt&words=true", "text/vtt", VTT_OF_WORDS),
         ("vtt", "text/vtt", "WEBVTT\n\n00:00:00.250 --> 00:00:01.000\nHello there.\n"),
     ],
 )

@@ -51,6 +51,7 @@ async def test_every_query_parameter(ingest: Ingest) -> None:
         refused = 0
         for value in BAD:
             url = f"{ingest.url}{path.replace('{job_id}', str(new_id()))}?{name}={quote(value)}"
+            url += "&q=hello" if path.endswith("/search") and name != "q" else ""  # a required one
             async with ingest.client.request(method, URL(url, encoded=True)) as answer:
                 if answer.status != 400:
                     assert answer.status in {200, 404}, (method, path, name, value)
@@ -85,7 +86,28 @@ async def test_every_query_parameter(ingest: Ingest) -> None:
         ("/v1/dead-letters?code=x", "`undecodable_audio`"),
         ("/v1/usage?from=yesterday", "`from` must be a date such as `2026-01-31`"),
         ("/v1/usage?to=2026-02-30", "`to` must be a date such as `2026-01-31`"),
-        (f"/v1/jobs/{JOB_ID}/transcript?format=pdf", "`format` must be `json`, `rttm`, `srt`"),
+        (
+            f"/v1/jobs/{JOB_ID}/transcript?format=pdf",
+            "`format` must be `chapters`, `docx`, `ffmetadata`, `html`",
+        ),
+        (
+            f"/v1/jobs/{JOB_ID}/transcript/text?format=docx",
+            "`format` must be `chapters`, `ffmetadata`, `html`",
+        ),
+        (f"/v1/jobs/{JOB_ID}/transcript?words=perhaps", "`words` must be `true` or `false`"),
+        (f"/v1/jobs/{JOB_ID}/transcript?normalize=2", "`normalize` must be `true` or `false`"),
+        (f"/v1/jobs/{JOB_ID}/transcript/search", "`q` must be a phrase"),
+        (f"/v1/jobs/{JOB_ID}/transcript/search?q=" + "a" * 201, "`q` must be"),
+        (f"/v1/jobs/{JOB_ID}/transcript/search?q=%20", "`q` must be a phrase of at most 200 characters"),
+        (f"/v1/jobs/{JOB_ID}/transcript/search?q=a&limit=201", "`limit` must be a whole number from 1 to 200"),
+        (f"/v1/jobs/{JOB_ID}/transcript/search?q=a&cursor=x", "`cursor` must be the `next_cursor` of a page"),
+        ("/v1/search", "`q` must be 1 to 20 words"),
+        ("/v1/search?q=%21", "`q` must be 1 to 20 words"),
+        ("/v1/search?q=" + "a+" * 21, "`q` must be 1 to 20 words"),
+        ("/v1/search?q=a&limit=51", "`limit` must be a whole number from 1 to 50"),
+        ("/v1/search?q=a&cursor=9999", "`cursor` must be the `next_cursor` of a page"),
+        ("/v1/search?q=a&language=english", "`language` must be one of af"),
+        ("/v1/search?q=a&created_after=monday", "`created_after` must be"),
         (f"/v1/jobs/{JOB_ID}/audio?variant=x", "`variant` must be `denoised` or `original`"),
     ],
 )

@@ -26,7 +26,7 @@ PHASES = [pytest.param("examples,coverage", marks=pytest.mark.slow), "fuzzing", 
 @pytest.mark.fuzz
 @pytest.mark.parametrize("phases", PHASES)
 async def test_every_answer_matches_the_document(settings: IngestSettings, tmp_path: Path, phases: str) -> None:
-    async with serving(settings, wait_max_s=WAIT_S) as ingest:
+    async with serving(settings, wait_max_s=WAIT_S, voices=True) as ingest:
         await ingest.submit(wav())
         status, said = await run_schemathesis(f"{ingest.url}/schema/openapi.json", tmp_path, phases)
     assert status == 0, said
@@ -36,7 +36,7 @@ async def test_every_answer_matches_the_document(settings: IngestSettings, tmp_p
 async def test_requests_without_a_valid_key_are_refused(settings: IngestSettings, tmp_path: Path) -> None:
     """Its check `ignored_auth` sends each request again without the key, and with a wrong one."""
     key = (await new_key(settings, "acme")).key
-    async with guarded(settings, wait_max_s=WAIT_S) as ingest:
+    async with guarded(settings, wait_max_s=WAIT_S, voices=True) as ingest:
         await ingest.post(wav(), headers=WAV_TYPE | bearer(key))
         status, said = await run_schemathesis(
             f"{ingest.url}/schema/openapi.json",

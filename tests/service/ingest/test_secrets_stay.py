@@ -34,6 +34,7 @@ MARKS = (MARK, WEBHOOK_SECRET.removeprefix("whsec_").rstrip("="))
 NEEDED = {
     ("jobs", "webhook_secret"),
     ("jobs", "webhook_url"),
+    ("jobs", "webhooks"),
     ("jobs", "source_url"),
     ("uploads", "options"),  # until the upload is complete
     ("uploads", "metadata"),  # echoed: the URL, never the secret
@@ -70,22 +71,24 @@ async def answer_of(ingest: Ingest, method: str, path: str, **options: Any) -> t
         return answer.status, f"{dict(answer.headers)} {body.decode(errors='replace')}"
 
 
-def requests_of(settings: IngestSettings) -> list[tuple[str, str]]:
-    """Return each method and path, with the mark as each path parameter."""
-    return sorted(
-        {
-            (str(method), re.sub(r"\{[a-z_]+\}", MARK, route.path_format))
-            for route in create_app(settings).routes
-            for handler in getattr(route, "route_handlers", [])
-            for method in handler.http_methods
-        }
-    )
+def requests_of(settings: IngestSettings) -> list[tuple[str, str, set[str]]]:
+    """Return each method and path, with the mark as each path parameter, and the names of parameters to try.
 
-
-def parameters_of(settings: IngestSettings) -> set[str]:
-    document = create_app(settings).openapi_schema.to_schema()
-    operations = [each for path in document["paths"].values() for each in path.values()]
-    return {one["name"] for operation in operations for one in operation.get("parameters", [])}
+    These are those of the operation, and all that exist where it has a body or is undocumented. Any other is unknown.
+    """
+    app = create_app(settings)
+    paths = app.openapi_schema.to_schema()["paths"]
+    every = {one["name"] for path in paths.values() for each in path.values() for one in each.get("parameters", [])}
+    assert {"status", "limit", "cursor", "code", "format", "variant", "from"} <= every
+    found = {}
+    for route in app.routes:
+        for method in {str(one) for each in getattr(route, "route_handlers", []) for one in each.http_methods}:
+            documented = paths.get(route.path_format, {}).get(method.lower())
+            names = every | set(OPTION_TYPES)
+            if documented is not None and "requestBody" not in documented:
+                names = {one["name"] for one in documented.get("parameters", [])}
+            found[method, re.sub(r"\{[a-z_]+\}", MARK, route.path_format)] = names
+    return [(*request, names) for request, names in sorted(found.items())]
 
 
 @pytest_asyncio.fixture(params=["none", "required"])
@@ -100,11 +103,9 @@ async def any_ingest(
 
 async def test_no_answer_and_no_line_repeats_a_refused_value(any_ingest: tuple[Ingest, dict[str, str]]) -> None:
     ingest, admitted = any_ingest
-    names = parameters_of(ingest.settings)
-    assert {"status", "limit", "cursor", "code", "format", "variant", "from"} <= names
     with logged() as lines:
-        for method, path in requests_of(ingest.settings):
-            queries = [{}, {"unknown": MARK}, *({name: MARK} for name in sorted(names | set(OPTION_TYPES)))]
+        for method, path, names in requests_of(ingest.settings):
+            queries = [{}, {"unknown": MARK}, *({name: MARK} for name in sorted(names))]
             for query in queries if method != "OPTIONS" else queries[:1]:
                 sent = admitted | ({} if query else {name: MARK for name in sorted(names) if name[0].isupper()})
                 status, answer = await answer_of(ingest, method, path, params=query, headers=sent)
@@ -122,7 +123,9 @@ async def test_no_answer_and_no_line_repeats_a_refused_value(any_ingest: tuple[I
     assert not holds_secret(lines.getvalue())
 
 
-@pytest.mark.parametrize("option", sorted(set(OPTION_TYPES) - {"metadata", "prompt", "model"}))
+@pytest.mark.parametrize(
+    "option", sorted(set(OPTION_TYPES) - {"metadata", "prompt", "model", "keyterms", "replacements", "text"})
+)
 async def test_an_invalid_option_is_not_repeated(ingest: Ingest, option: str) -> None:
     values: list[Any] = [MARK, [MARK], {MARK: MARK}, f"http://user:{MARK}@example.com/"]
     with logged() as lines:
@@ -161,11 +164,13 @@ async def rows_with_secret(ingest: Ingest) -> set[tuple[str, str]]:
     for table, column in columns:
         rows = await ingest.sql(f"SELECT {column}::text FROM {table} WHERE {column} IS NOT NULL")  # noqa: S608 - names of ours
         if any(holds_secret(row[0]) for row in rows):
-            found.add((table, column))
+            ((parent,),) = await ingest.sql("SELECT coalesce(pg_partition_root($1), $1::text::regclass)::text", table)
+            found.add((parent, column))
     return found
 
 
 SECRETS = {"webhook_url": HOOK, "webhook_secret": WEBHOOK_SECRET}
+SEVERAL = {**SECRETS, "webhooks": [{"url": HOOK, "secret": WEBHOOK_SECRET}]}
 
 
 def form(boundary: str = "b") -> tuple[bytes, dict[str, str]]:
@@ -179,7 +184,7 @@ def form(boundary: str = "b") -> tuple[bytes, dict[str, str]]:
 
 
 def tus(*, as_json: bool) -> dict[str, str]:
-    values = {"options": json.dumps(SECRETS).replace("webhook_secret", "webhook\\u005fsecret")} if as_json else SECRETS
+    values = {"options": json.dumps(SEVERAL).replace("webhook_secret", "webhook\\u005fsecret")} if as_json else SECRETS
     pairs = ",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in values.items())
     return {
         "Tus-Resumable": "1.0.0",
@@ -196,9 +201,9 @@ def submissions() -> dict[str, dict[str, Any]]:
         "form only": {"path": "/api/upload-audio", "data": body, "headers": headers},
         "raw": {"path": "/v1/jobs", "data": wav(), "params": SECRETS, "headers": WAV_TYPE},
         "raw, options": {
-            "path": "/v1/jobs", "data": wav(), "params": {"options": json.dumps(SECRETS)}, "headers": WAV_TYPE
+            "path": "/v1/jobs", "data": wav(), "params": {"options": json.dumps(SEVERAL)}, "headers": WAV_TYPE
         },
-        "url": {"path": "/v1/jobs", "json": {"audio_url": SIGNED_URL, **SECRETS}},
+        "url": {"path": "/v1/jobs", "json": {"audio_url": SIGNED_URL, **SEVERAL}},
         "idempotent": {
             "path": "/v1/jobs", "data": wav(), "params": SECRETS, "headers": {**WAV_TYPE, "Idempotency-Key": "k"}
         },
@@ -221,7 +226,7 @@ async def test_the_secrets_of_a_job_are_in_no_answer_line_metric_or_other_row(in
         await records.end_job(ingest, str(job["id"]), JobStatus.FAILED, FailureCode.INTERNAL)
         (task,) = await records.tasks_of(ingest, str(job["id"]), "prepare")
         await records.end_task(ingest, task["id"], "dead", FailureCode.INTERNAL)
-        for route_method, template in requests_of(ingest.settings):
+        for route_method, template, _ in requests_of(ingest.settings):
             url = template.replace(MARK, str(job["id"]))
             if route_method == "GET" and "presigned" not in url:
                 _, answer = await answer_of(ingest, "GET", url)

@@ -19,6 +19,7 @@ from ingest_service.jobs.tenant_watcher import TenantWatcher
 from ingest_service.jobs.views import JobState
 from ingest_service.settings import IngestSettings
 from shared.connections.redis import open_redis
+from shared.connections.redis_shards import alone
 from shared.ids import new_id
 from shared.job_hints import JobHints, ids_in, tenant_channel_of
 from shared.queue.dispatch import Dispatch
@@ -134,7 +135,7 @@ async def test_counts_come_after_an_outage(settings: IngestSettings) -> None:
         Database.opened(postgres.url) as database,
         open_redis(settings.redis_url.reveal()) as redis,
     ):
-        watcher = TenantWatcher(database, redis)
+        watcher = TenantWatcher(database, alone(redis))
         with watcher.listening("default") as listener:
             await postgres.close()
             with pytest.raises(OutageError):
@@ -246,7 +247,7 @@ async def test_a_submission_and_a_change_are_messages_of_the_tenants_channel(set
         await enqueue(
             redis, [Dispatch(task, 2, TaskKind.PREPARE, "acme"), Dispatch(new_id(), 1, TaskKind.CHUNK, "acme")]
         )
-        async with JobHints.opened(redis) as hints:
+        async with JobHints.opened(alone(redis)) as hints:
             hints.changed(job_id, "globex")
         found = []
         await pubsub.ping()

@@ -49,6 +49,8 @@ NEEDED = {
     ("GET", "/v1/jobs/{job_id}/events"): READ,
     ("GET", "/v1/jobs/{job_id}/transcript"): READ,
     ("GET", "/v1/jobs/{job_id}/transcript/text"): READ,
+    ("GET", "/v1/jobs/{job_id}/transcript/search"): READ,
+    ("GET", "/v1/search"): READ,
     ("PUT", "/v1/jobs/{job_id}/transcript/edits"): SUBMIT,
     ("GET", "/v1/jobs/{job_id}/transcript/edits"): READ,
     ("GET", "/v1/jobs/{job_id}/transcript/edits/{version}"): READ,
@@ -73,6 +75,9 @@ NEEDED = {
     ("GET", "/v1/keys"): OBSERVE,
     ("DELETE", "/v1/keys/{key_id}"): ADMIN,
     ("GET", "/v1/usage"): READ,
+    ("PUT", "/v1/vocabulary"): SUBMIT,
+    ("GET", "/v1/vocabulary"): READ,
+    ("DELETE", "/v1/vocabulary"): SUBMIT,
     ("GET", "/v1/queue"): READ_OR_OBSERVE,
     ("GET", "/v1/queue/history"): READ_OR_OBSERVE,
     ("GET", "/v1/alerts"): OBSERVE,
@@ -80,6 +85,17 @@ NEEDED = {
     ("GET", "/v1/webhooks/attempts"): OBSERVE,
     ("POST", "/v1/webhooks/test"): ADMIN,
     ("GET", "/v1/webhooks/tests/{test_id}"): OBSERVE,
+    ("POST", "/v1/voices"): SUBMIT,
+    ("GET", "/v1/voices"): READ,
+    ("GET", "/v1/voices/{voice_id}"): READ,
+    ("DELETE", "/v1/voices/{voice_id}"): SUBMIT,
+    ("POST", "/v1/webhooks/endpoints"): ADMIN,
+    ("GET", "/v1/webhooks/endpoints"): OBSERVE,
+    ("GET", "/v1/webhooks/endpoints/{endpoint_id}"): OBSERVE,
+    ("PATCH", "/v1/webhooks/endpoints/{endpoint_id}"): ADMIN,
+    ("DELETE", "/v1/webhooks/endpoints/{endpoint_id}"): ADMIN,
+    ("POST", "/v1/webhooks/endpoints/{endpoint_id}/secret/rotate"): ADMIN,
+    ("POST", "/v1/webhooks/endpoints/{endpoint_id}/test"): ADMIN,
     ("GET", "/metrics"): OBSERVE,
 }
 EDITS = b'{"base_version": 0, "speakers": {"SPEAKER_00": "Ann"}}'
@@ -96,9 +112,13 @@ TABLES = (
     "webhook_attempts",
     "transcript_edits",
     "webhook_tests",
+    "voices",
+    "webhook_endpoints",
+    "webhook_endpoint_secrets",
     "idempotency_keys",
     "api_keys",
     "sessions",
+    "vocabularies",
 )
 
 
@@ -126,7 +146,7 @@ async def test_every_route_requires_its_scope(settings: IngestSettings) -> None:
     }
     async with guarded(settings) as ingest:
         for (method, template), needed in NEEDED.items():
-            path = re.sub(r"\{(job_id|upload_id|key_id|version)\}", "0", template)
+            path = re.sub(r"\{(job_id|upload_id|key_id|voice_id|version|endpoint_id)\}", "0", template)
             assert (await asked(ingest, method, path, {}))[0] == 401, (method, template)
             status, said = await asked(ingest, method, path, bearer(keys[needed]))
             assert status == 403, (method, template)
@@ -145,6 +165,8 @@ class OtherTenant(NamedTuple):
     upload: str
     key: str
     webhook_test: str
+    voice: str
+    webhook_endpoint: str
 
     async def everything(self) -> dict[str, list[str]]:
         return {
@@ -158,7 +180,9 @@ async def other(request: pytest.FixtureRequest, settings: IngestSettings) -> Asy
     """As a superuser, without row-level security, the queries alone must separate tenants; then with both."""
     owner, stranger = await new_key(settings, "acme"), await new_key(settings, "globex")
     url = settings.database_url.reveal()
-    async with guarded(settings, database_url=Secret(as_owner(url) if request.param == "superuser" else url)) as ingest:
+    async with guarded(
+        settings, voices=True, database_url=Secret(as_owner(url) if request.param == "superuser" else url)
+    ) as ingest:
         ids = []
         for number in range(3):
             headers = WAV_TYPE | bearer(owner.key) | {"Idempotency-Key": f"number-{number}"}
@@ -173,10 +197,14 @@ async def other(request: pytest.FixtureRequest, settings: IngestSettings) -> Asy
         _, tested = await ingest.post(
             b'{"url": "https://x.example/"}', "/v1/webhooks/test", headers=JSON | bearer(owner.key)
         )
-        jobs = ids[0], ids[1], ids[2]
-        yield OtherTenant(
-            ingest, bearer(stranger.key), bearer(owner.key), jobs, upload, owner.key_id, tested["test_id"]
+        sample = b'{"name": "Ann", "job_id": "%s"}' % ids[1].encode()
+        _, voice = await ingest.post(sample, "/v1/voices", headers=JSON | bearer(owner.key))
+        _, endpoint = await ingest.post(
+            b'{"url": "https://x.example/"}', "/v1/webhooks/endpoints", headers=JSON | bearer(owner.key)
         )
+        jobs = ids[0], ids[1], ids[2]
+        made = tested["test_id"], voice["voice_id"], endpoint["endpoint_id"]
+        yield OtherTenant(ingest, bearer(stranger.key), bearer(owner.key), jobs, upload, owner.key_id, *made)
 
 
 async def test_no_route_shows_objects_of_another_tenant(other: OtherTenant) -> None:
@@ -185,16 +213,21 @@ async def test_no_route_shows_objects_of_another_tenant(other: OtherTenant) -> N
     part = TUS | {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
     walked = set()
     for method, template in NEEDED:
-        names = {"{job_id}", "{upload_id}", "{key_id}", "{test_id}"} & set(template.split("/"))
+        names = {"{job_id}", "{upload_id}", "{key_id}", "{test_id}", "{voice_id}", "{endpoint_id}"} & set(
+            template.split("/")
+        )
         if not names:
             continue
         walked.add((method, template))
         for job_id in other.jobs:
             path = template.replace("{job_id}", job_id).replace("{key_id}", other.key).replace("{version}", "1")
-            path = path.replace("{test_id}", other.webhook_test)
+            path = path.replace("{test_id}", other.webhook_test) + ("?q=hello" if template.endswith("/search") else "")
+            path = path.replace("{voice_id}", other.voice).replace("{endpoint_id}", other.webhook_endpoint)
             path = other.upload if names == {"{upload_id}"} else path
             data = {"PATCH": wav(), "PUT": EDITS}.get(method)
-            extra = {"PATCH": part, "PUT": {"Content-Type": "application/json"}}.get(method, TUS)
+            extra = {"PATCH": part, "PUT": JSON}.get(method, TUS)
+            if names == {"{endpoint_id}"}:
+                data, extra = b"{}", JSON
             status, said = await asked(other.ingest, method, path, other.stranger | extra, data=data)
             assert status == 404, (method, path)
             assert method == "HEAD" or '"not_found"' in said, said
@@ -204,6 +237,8 @@ async def test_no_route_shows_objects_of_another_tenant(other: OtherTenant) -> N
         f"/v1/jobs/{other.jobs[0]}",
         *(f"/v1/jobs/{other.jobs[1]}/{name}" for name in ("webhook-attempts", "work")),
         f"/v1/webhooks/tests/{other.webhook_test}",
+        f"/v1/voices/{other.voice}",
+        f"/v1/webhooks/endpoints/{other.webhook_endpoint}",
     ):
         assert (await asked(other.ingest, "GET", path, other.owner))[0] == 200
     assert (await asked(other.ingest, "HEAD", other.upload, other.owner | TUS))[0] == 200
@@ -218,6 +253,8 @@ async def test_lists_show_and_change_own_objects_only(other: OtherTenant) -> Non
     assert (await ingest.get("/v1/dead-letters/counts", headers=stranger))[1] == {"counts": [], "total": 0}
     assert await asked(ingest, "DELETE", "/v1/dead-letters", stranger) == (200, '{"discarded":0}')
     assert (await ingest.get("/v1/webhooks/attempts", headers=stranger))[1]["attempts"] == []
+    assert (await ingest.get("/v1/voices", headers=stranger))[1] == {"voices": []}
+    assert (await ingest.get("/v1/webhooks/endpoints", headers=stranger))[1] == {"endpoints": []}
     _, listed = await ingest.get("/v1/keys", headers=stranger)
     assert other.key not in {key["key_id"] for key in listed["keys"]}
     assert await other.everything() == before

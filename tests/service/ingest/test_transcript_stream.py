@@ -17,6 +17,7 @@ from ingest_service.jobs.window_feed import WindowFeed
 from ingest_service.openai_api import stream
 from ingest_service.openai_api.stream import StreamEnd, StreamFailure, StreamSegment, stream_transcript
 from shared.connections.redis import open_redis
+from shared.connections.redis_shards import alone
 from shared.schemas.failures import FailureCode
 from shared.schemas.states import JobStatus
 from shared.schemas.windows import Window, WindowSegment
@@ -99,7 +100,7 @@ async def streams(ingest: Ingest, redis_url: str) -> AsyncIterator[Streams]:
     async with (
         open_redis(redis_url) as redis,
         Database.opened(url, 2) as database,
-        JobWatcher.opened(database, redis, stopping) as watcher,
+        JobWatcher.opened(database, alone(redis), stopping) as watcher,
         WindowFeed.opened(redis) as feed,
     ):
         yield Streams(ingest, watcher, feed, redis)

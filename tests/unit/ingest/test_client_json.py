@@ -21,10 +21,14 @@ PACKAGE = Path(ingest_service.__file__).parent
 # They decode what this service stored itself.
 READERS_OF_STORED_JSON = {
     "console_files.py",
+    "formats/__main__.py",
+    "formats/render.py",
     "jobs/dead_letters.py",
     "jobs/diarize.py",
+    "jobs/full_text.py",
     "jobs/queries.py",
     "jobs/transcript_edits.py",
+    "jobs/vocabulary.py",
     "jobs/views.py",
     "jobs/webhooks.py",
     "jobs/work.py",
@@ -32,8 +36,6 @@ READERS_OF_STORED_JSON = {
     "openai_api/errors.py",
     "openai_api/transcribe.py",
     "routes/asr.py",
-    "subtitles/__main__.py",
-    "subtitles/formats.py",
 }
 
 
