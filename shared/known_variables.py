@@ -14,32 +14,44 @@ from shared.environment import PREFIX
 _BOTH = """
 database_url database_pooler database_direct_url redis_url storage_url storage_timeout_s storage_retry_s
 max_upload_bytes min_free_bytes fetch_schemes interactive_share log_format log_level otlp_url trace_sample failpoints
+voices
+max_upload_bytes min_free_bytes fetch_schemes source_buckets result_buckets encryption_keys interactive_share
+log_format log_level otlp_url trace_sample failpoints
 """
 _INGEST = """
+database_replica_url
 host port auth allowed_hosts ingest_processes fsync idempotency_hours attach_s upload_expires_hours access_log_sample
 metrics_dir presigned_uploads presigned_downloads cors_origins quota_bytes_a_day quota_audio_seconds_a_day
 quota_jobs_queued quota_uploads_at_once rate_limit rate_burst tenant_rate_limit max_connections
 max_connections_of_address max_event_streams max_event_streams_of_tenant max_event_streams_of_key hang_up_grace_s
 max_open_uploads max_upload_parts max_ended_uploads unread_answer_bytes renders_at_once render_cache_bytes
-subtitle_max_chars subtitle_max_lines subtitle_max_seconds model_aliases wait_max_s asr_routes console
+subtitle_max_chars subtitle_max_lines subtitle_max_seconds model_aliases queue_names model_queues wait_max_s
+asr_routes console
 """
 _PROCESSOR = """
-transcriber providers model device model_dir denoiser noisereduce_stationary denoise_strength slots deliveries
+transcriber providers chat_providers summaries summary_timeout_s summary_requests
+model device model_dir denoiser noisereduce_stationary denoise_strength slots deliveries
 threads scratch_dir chunk_threshold_s chunk_s max_audio_seconds derived_ratio derived_least_bytes
-derived_most_bytes retry_waits_s lease_s stage_timeout_s slowest_speed child_memory_bytes grace_s poll_s
+derived_most_bytes retry_waits_s lease_s stage_timeout_s slowest_speed child_memory_bytes grace_s queues poll_s
 fetches fetches_per_tenant fetches_per_host fetch_least_bytes_per_s fetch_timeout_s fetch_silence_s
 webhook_secret webhook_previous_secret webhook_timeout_s webhook_waits_s webhook_allow_private webhook_schemes
-webhook_ports retention_s retention_audio_s retention_webhook_log_s failed_chunks_s failed_chunks_bytes orphan_age_s
-health_host health_port
+webhook_ports webhook_pause_after_s webhook_transcript_bytes
+retention_s retention_audio_s retention_webhook_log_s retention_tombstones_s failed_chunks_s
+failed_chunks_bytes orphan_age_s storage_inventory health_host health_port
 """
 _PROVIDER_SETTINGS = """
 url model key times max_bytes max_seconds timeout_s silence_s failures cool_down_s
+"""
+_CHAT_PROVIDER_SETTINGS = """
+url model key format context_tokens answer_tokens limit at_once timeout_s failures cool_down_s
 """
 
 SETTINGS = frozenset(PREFIX + name.upper() for name in (_BOTH + _INGEST + _PROCESSOR).split())
 CLIENT_VARIABLES = frozenset({"HEADRACE_URL", "HEADRACE_API_KEY"})  # of the command `headrace`: no service reads them
 PROVIDER_ENDINGS = tuple(name.upper() for name in _PROVIDER_SETTINGS.split())
+CHAT_PROVIDER_ENDINGS = tuple(name.upper() for name in _CHAT_PROVIDER_SETTINGS.split())
 PROVIDER = re.compile(rf"{PREFIX}PROVIDER_([A-Z0-9_]+?)_({'|'.join(PROVIDER_ENDINGS)})")
+CHAT_PROVIDER = re.compile(rf"{PREFIX}CHAT_PROVIDER_([A-Z0-9_]+?)_({'|'.join(CHAT_PROVIDER_ENDINGS)})")
 ANY_PROVIDER = re.compile(rf"{PREFIX}PROVIDER_([A-Z0-9]+)_[A-Z0-9_]+")
 # Kubernetes sets these in every pod for each Service of its namespace. A Service named headrace-ingest sets
 # HEADRACE_INGEST_SERVICE_HOST, HEADRACE_INGEST_PORT=tcp://… and more.
@@ -70,6 +82,7 @@ def unknown_variables(environ: Mapping[str, str]) -> list[UnknownVariable]:
         for name in names
         if name not in SETTINGS | CLIENT_VARIABLES
         and not PROVIDER.fullmatch(name)
+        and not CHAT_PROVIDER.fullmatch(name)
         and not _is_from_kubernetes(name, services)
     ]
 

@@ -4,8 +4,9 @@ A client library in the middle of a timeout may lose a cancellation, so they are
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
+from typing import Any
 
 CANCEL_AGAIN_AFTER_S = 1.0
 
@@ -17,7 +18,7 @@ async def run_beside(endless: Coroutine[None, None, None]) -> AsyncIterator[None
     try:
         yield
     finally:
-        await _end([task])
+        await end([task])
         error = None if task.cancelled() else task.exception()
     if error is not None:
         raise error
@@ -29,12 +30,13 @@ async def run_until_first_ends(*coroutines: Coroutine[None, None, None]) -> None
     try:
         ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        await _end(tasks)
+        await end(tasks)
     for task in ended:
         task.result()
 
 
-async def _end(tasks: list[asyncio.Task[None]]) -> None:
+async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel the tasks until they have ended. Their errors are not raised."""
     while running := [task for task in tasks if not task.done()]:
         for task in running:
             task.cancel()

@@ -16,6 +16,8 @@ from shared.connections.postgres import Pooler, why_no_database
 from shared.connections.redis_url import why_no_redis
 from shared.environment import PREFIX
 from shared.queue.fair_shares import INTERACTIVE_SHARE
+from shared.schemas.bucket_urls import BucketFolder, bucket_of
+from shared.sealed import why_no_seal
 from shared.secret import Secret, decode_secret
 
 S = TypeVar("S", bound="CommonSettings")
@@ -44,9 +46,13 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_upload_bytes: Annotated[int, msgspec.Meta(ge=1)] = 5 << 30  # a larger upload gets 413
     min_free_bytes: Annotated[int, msgspec.Meta(ge=0)] = 1 << 30  # stays free on local disks; 0: no reserve
     fetch_schemes: tuple[Literal["http", "https"], ...] = ("http", "https")  # allowed in `audio_url`
+    source_buckets: tuple[BucketFolder, ...] = ()  # that `audio_url` may name, as s3://bucket/key; empty: none
+    result_buckets: tuple[BucketFolder, ...] = ()  # that `results_to` may name; empty: none
+    encryption_keys: Secret = Secret("")  # seal `audio_headers` in the database; empty: they are refused
     interactive_share: Annotated[float, msgspec.Meta(ge=0.01, le=0.9)] = (
         INTERACTIVE_SHARE  # of jobs that clients wait for, in the audio that starts while other jobs wait
     )
+    voices: bool = False  # tenants may keep voices of people: embeddings, which are biometric data
     log_format: Literal["json", "console"] = "console"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     otlp_url: Secret = Secret("")  # of the collector for traces; empty: none are sent
@@ -60,6 +66,14 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True):
             or why_no_database("HEADRACE_DATABASE_DIRECT_URL", self.database_direct_url.reveal())
             or why_no_redis(self.redis_url.reveal())
         )
+
+    def why_unusable(self) -> str:
+        """Return what is wrong with the buckets of clients and the keys; empty when they are valid."""
+        own = bucket_of(self.storage_url)
+        for name in ("source_buckets", "result_buckets"):
+            if own and any(folder.partition("/")[0] == own for folder in getattr(self, name)):
+                return f"HEADRACE_{name.upper()} must not name the bucket of HEADRACE_STORAGE_URL"
+        return why_no_seal(self.encryption_keys)
 
 
 def load_settings(settings_type: type[S], environ: Mapping[str, str]) -> S:

@@ -68,6 +68,20 @@ class ProblemInJob(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
+class ResultWrite(msgspec.Struct, frozen=True, kw_only=True):
+    """One result of `results_to`: `to` is a host or a bucket. It is written after the job is COMPLETED."""
+
+    format: str
+    to: str
+    status: Literal["waiting", "written", "failed"]
+    attempts: int
+    error: str | None = None  # of the last attempt
+    ended_at: dt.datetime | None = None
+
+
+OptionValue = str | int | float | bool | list[Any] | dict[str, Any]  # key terms are a list, replacements an object
+
+
 class JobView(msgspec.Struct, frozen=True, kw_only=True):
     """A job as the client sees it."""
 
@@ -86,10 +100,31 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     next_attempt_at: dt.datetime | None
     warnings: tuple[ResultWarning, ...]
     error: ProblemInJob | None
-    options: dict[str, str | int | bool] = {}  # those that differ from their defaults; never the webhook's URL
+    options: dict[str, OptionValue] = {}  # those that differ from their defaults; never the webhook's URL
     metadata: Any
     links: Links
     speakers: int | None = None  # how many the transcript names; null: none, or not counted
+    results: tuple[ResultWrite, ...] = ()  # of `results_to`; empty in lists
+
+
+class TranscriptHit(msgspec.Struct, frozen=True, kw_only=True):
+    """A passage with the words. `start`: seconds to the segment with the first of them; `highlights`: in `snippet`."""
+
+    job_id: str
+    filename: str | None
+    created_at: dt.datetime
+    start: float
+    snippet: str
+    highlights: tuple[tuple[int, int], ...]  # the first character, and the one after the last
+    rank: float
+
+
+class TranscriptHits(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of hits, the best first. `complete`: whether all passages with the words were considered."""
+
+    hits: tuple[TranscriptHit, ...]
+    complete: bool
+    next_cursor: str | None
 
 
 class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,7 +181,7 @@ class BulkResult(msgspec.Struct, frozen=True, kw_only=True):
 class WebhookAttempt(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt to deliver a webhook event. Without `duration_ms` it is running, or its worker was lost."""
 
-    event_id: str
+    event_id: str  # the `webhook-id`
     type: str
     attempted_at: dt.datetime
     duration_ms: int | None
@@ -154,6 +189,8 @@ class WebhookAttempt(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None
     answer: str | None
     next_attempt_at: dt.datetime | None
+    host: str | None = None  # null once an erased job or a deleted endpoint has forgotten it
+    endpoint_id: str | None = None  # null: a webhook of the job alone
 
 
 class WebhookAttemptList(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,11 +235,10 @@ class JobWork(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WebhookLogEntry(WebhookAttempt, frozen=True, kw_only=True):
-    """An attempt in the log of all jobs: also what was sent, and to which host."""
+    """An attempt in the log of all jobs: also what was sent."""
 
     job_id: str
-    host: str | None  # of the job's `webhook_url`; null once an erased job has forgotten it
-    body: str
+    body: str  # without the transcript
 
 
 class WebhookLog(msgspec.Struct, frozen=True, kw_only=True):
@@ -261,3 +297,23 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     status: int
     code: str
     detail: str
+
+
+class Voice(msgspec.Struct, frozen=True, kw_only=True):
+    """A voice of the tenant, of which only an embedding is kept. Times are UTC.
+
+    `speech_s` are the seconds of clear speech in its sample; null until a processor has read it.
+    """
+
+    voice_id: str
+    name: str
+    status: Literal["waiting", "ready", "failed"]
+    created_at: dt.datetime
+    speech_s: float | None = None
+    error: str | None = None  # why it failed
+
+
+class VoiceList(msgspec.Struct, frozen=True, kw_only=True):
+    """The voices of the tenant, oldest first."""
+
+    voices: tuple[Voice, ...]

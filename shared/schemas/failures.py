@@ -13,6 +13,7 @@ class FailureCode(StrEnum):
 
     UNDECODABLE_AUDIO = "undecodable_audio"  # no decoder can read the bytes
     EMPTY_AUDIO = "empty_audio"  # it decodes but has no samples
+    START_AFTER_END = "start_after_end"  # the recording ends before the option `start`
     AUDIO_TOO_LONG = "audio_too_long"  # longer than HEADRACE_MAX_AUDIO_SECONDS
     TOO_MUCH_AUDIO = "too_much_audio"  # decoded, it takes more than HEADRACE_DERIVED_… allows for a source of its size
     NO_AUDIO_TRACK = "no_audio_track"  # a video or container without sound
@@ -28,9 +29,12 @@ class FailureCode(StrEnum):
     SOURCE_REFUSED = "source_refused"  # the server of `audio_url` refuses the request
     SOURCE_UNAVAILABLE = "source_unavailable"  # that server does not answer or is overloaded; transient
     SOURCE_TOO_LARGE = "source_too_large"  # the file has more than HEADRACE_MAX_UPLOAD_BYTES
+    SOURCE_HEADERS_ERASED = "source_headers_erased"  # the `audio_headers` are erased, or no key decrypts them
     UNSUPPORTED_MEDIA = "unsupported_media"  # the file is not audio or video
     WEBHOOK_REFUSED = "webhook_refused"  # the endpoint did not answer 2xx
     WEBHOOK_BLOCKED = "webhook_blocked"  # the service may not connect to the endpoint's address
+    RESULT_REFUSED = "result_refused"  # the bucket or the server of `results_to` did not take a result
+    RESULT_BLOCKED = "result_blocked"  # the service may not write to the address or the bucket of `results_to`
     STORAGE_UNAVAILABLE = "storage_unavailable"  # the blob store failed; transient
     STORAGE_FULL = "storage_full"  # a disk has only HEADRACE_MIN_FREE_BYTES left; transient, and not an attempt
     TIMEOUT = "timeout"  # a stage took longer than its timeout; transient

@@ -23,6 +23,7 @@ class Stage(StrEnum):
     PREPARE = "prepare"  # probe, decode, split
     TRANSCRIBE = "transcribe"  # denoise and transcribe the chunks
     FINISH = "finish"  # merge and write the results
+    SUMMARIZE = "summarize"  # ask a chat provider about the text, if the client wants it
 
 
 class TaskKind(StrEnum):
@@ -31,6 +32,7 @@ class TaskKind(StrEnum):
     PREPARE = "prepare"  # one for each job; does a short file completely
     CHUNK = "chunk"  # one for each chunk of a long file
     FINISH = "finish"  # one for each long file, after its last chunk
+    SUMMARIZE = "summarize"  # one for each job that wants a summary, chapters or action items, when its text is stored
     DELIVER = "deliver"  # one for each webhook event
 
 

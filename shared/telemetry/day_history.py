@@ -113,6 +113,16 @@ async def read_minutes(redis: Redis, now_s: float, hours: int) -> Minutes:
     return {minute: values for minute, values in minutes.items() if first <= minute <= last}
 
 
+def merge_minutes(histories: Iterable[Minutes]) -> Minutes:
+    """Merge the histories of several Redis. Each has all numbers, except of the time when it was unavailable."""
+    merged: Minutes = {}
+    for history in histories:
+        for minute, values in history.items():
+            known = merged.setdefault(minute, {})
+            known |= {name: max(value, known.get(name, value)) for name, value in values.items()}
+    return merged
+
+
 def _read(name: bytes, value: bytes) -> tuple[int, str, float] | None:
     """Return a field's minute in its hour, its name and its number; None for what no service writes."""
     minute, _, what = name.decode(errors="replace").partition(":")

@@ -1,7 +1,7 @@
 """Keeps a sample of a service's metrics every minute in Redis, and adds its growth to the day's history.
 
-Nothing waits for it. While Redis is unavailable the charts have a gap. One of the processes that share a metrics folder
-keeps the sample of a minute.
+Nothing waits for it. Each of several Redis gets all samples; while one is unavailable, its charts have a gap. One of
+the processes that share a metrics folder keeps the sample of a minute.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from shared.connections.redis import Redis
+from shared.connections.redis_shards import RedisShards
 from shared.telemetry import day_history
 from shared.telemetry.logs import Log
 from shared.telemetry.outages import Outages
@@ -31,6 +32,12 @@ PAUSE_S = 3 * EVERY_S  # after a longer pause, growth is not added to one minute
 NEW_S = 2 * EVERY_S  # a process that is younger, and has no sample yet, has counted from 0
 
 Metrics = Callable[[], Awaitable[str]]  # returns the text of `/metrics`
+
+
+async def keep_samples(shards: RedisShards, job: str, instance: str, metrics: Metrics, *, first_after_s: float) -> None:
+    """Keep the samples of one service in each Redis until cancelled."""
+    keepers = shards.map(lambda shard: SampleKeeper(shard.redis, job, instance, metrics))
+    await asyncio.gather(*(keeper.run(first_after_s=first_after_s) for keeper in keepers))
 
 
 class SampleKeeper:

@@ -24,6 +24,7 @@ KEPT = frozenset(
         "headrace_backlog_tasks",
         "headrace_backlog_audio_seconds",
         "headrace_backlog_oldest_task_age_seconds",
+        "headrace_backlog_queue_tasks",
         "headrace_ingest_uploads_accepted_total",
         "headrace_ingest_uploads_refused_total",
         "headrace_ingest_upload_step_seconds_bucket",

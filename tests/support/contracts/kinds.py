@@ -18,23 +18,31 @@ from ingest_service.auth.caller import Scope
 from ingest_service.auth.sessions import SessionLimits, SessionView
 from ingest_service.jobs.bulk import BulkAction, BulkRequest
 from ingest_service.jobs.filters import JobFilter
+from ingest_service.jobs.webhook_endpoints import EndpointChange, NewEndpoint
 from ingest_service.jobs.webhook_tests import NewWebhookTest
 from ingest_service.jobs.work import ChunkSpan
 from ingest_service.readiness import Processors, Readiness
 from processor_service.audio.peaks import peaks_json
 from processor_service.diarization.voices import Pieces, VoicePiece, Voices
 from processor_service.maintenance.dead_letters import Projected
+from processor_service.maintenance.failed_chunks import KeptChunks
 from processor_service.models.cache import Receipt
+from processor_service.summaries.map_reduce import Progress
+from processor_service.summaries.read_answer import Answer
 from processor_service.tasks.outcomes import ChunkInput
 from shared.queue.dispatch import Dispatch, arq_payload
-from shared.schemas import api, dead_letters, queue_view, transcript, transcript_edits
+from shared.schemas import api, dead_letters, queue_view, summary, transcript, transcript_edits
 from shared.schemas.audio_tracks import AudioTrack
 from shared.schemas.failures import DeadLetter, Failure, FailureCode, StoredFailure
+from shared.schemas.key_terms import Vocabulary
+from shared.schemas.known_speakers import KnownSpeaker, NewKnownSpeaker, NewVoice, VoiceSample
 from shared.schemas.options import JobOptions, SubmitOptions
 from shared.schemas.peaks import Peaks
 from shared.schemas.states import JobStatus, Stage, TaskKind, TaskState
+from shared.schemas.summary import SummaryInput
 from shared.schemas.transcript import ResultWarning, Transcript, WarningCode
-from shared.schemas.webhook_events import DeliveryInput, EventType, WebhookEvent, event_body, event_id
+from shared.schemas.webhook_events import DeliveryInput, EventType, WebhookEvent, event_body, event_id, webhook_id
+from shared.schemas.webhooks import JobWebhook
 from shared.schemas.windows import Window, WindowSegment
 from shared.secret import Secret, decode_secret, encode_secret
 from shared.telemetry.samples import Sample
@@ -93,17 +101,56 @@ OPTIONS = JobOptions(
     channels="separate",
     track=1,
     prompt="Grüße, Zoë",
+    summary=True,
+    chapters=True,
+    action_items=True,
+    summary_language="fr",
+    searchable=True,
+    redact="card,name",
+    redact_audio="tone",
+    redact_keep_original=True,
+    profanity="mask",
     detect_language_only=True,
+    results_formats="json,srt",
+    audio_headers="authorization",
+)
+PART = JobOptions(denoise=False, start=60.5, end=120.0, diarize=True, diarize_only=True)
+UNSURE = JobOptions(language_confidence=0.5)
+KNOWN = JobOptions(text="Grüße an alle.")
+WEBHOOKS = (
+    JobWebhook(
+        url="https://example.com/hook?b=2",
+        events=(EventType.FAILED,),
+        contents="transcript",
+        secret=Secret("whsec_" + "bWF5IGJlIGtub3duOiBvZiBhIHRlc3Qu"),
+    ),
 )
 COUNTED = JobOptions(diarize=True, num_speakers=2)
+NAMED = JobOptions(
+    diarize=True,
+    speaker_names={"SPEAKER_00": "Zoë"},
+    known_speakers=(
+        KnownSpeaker(name="Zoë", job_id=JOB_ID, times=((0.5, 4.5),)),
+        KnownSpeaker(name="Ann", upload_id=TASK_ID),
+        KnownSpeaker(name="Ben", voice=TASK_ID),
+    ),
+    voices=True,
+)
+TERMS = JobOptions(keyterms=("Zoë", "head race"), replacements={"zoe": "Zoë"}, vocabulary=False)
+VOCABULARY = Vocabulary(keyterms=("Zoë",), replacements={"zoe": "Zoë"})
 DENOISED = JobOptions(transcribe_from="denoised", stream_windows=True)
 SUBMITTED = SubmitOptions(
     **msgspec.structs.asdict(OPTIONS),
+    queue="gpu",
     webhook_url="https://example.com/hook?a=1",
     webhook_secret=Secret("whsec_" + "bWF5IGJlIGtub3duOiBvZiBhIHRlc3Qu"),
+    results_to=Secret("s3://out/acme/"),
+    webhooks=WEBHOOKS,
     metadata={"call": 4711, "by": ["Zoë", None, 1.5]},
 )
 WARNINGS = tuple(ResultWarning(code=code, message="Why.", start=1.0, end=2.5) for code in WarningCode)
+CHAPTERS = (summary.Chapter(start=0.5, end=2.0, title="Gruß", summary="Zoë grüßt."),)
+ITEMS = (summary.ActionItem(text="Antworten.", start=0.5, owner="Zoë"),)
 TRANSCRIPT = Transcript(
     text="Grüße an alle",
     language="de",
@@ -120,6 +167,7 @@ TRANSCRIPT = Transcript(
             confidence=0.5,
             no_speech_prob=0.125,
             language="de",
+            language_probability=0.75,
             words=(transcript.Word(word="Grüße", start=0.5, end=1.0, confidence=0.5, speaker="SPEAKER_00"),),
         ),
     ),
@@ -130,6 +178,26 @@ TRANSCRIPT = Transcript(
     model="scripted",
     engines=(transcript.EngineUse(engine="groq", model="whisper-large-v3", start=0.0, end=12.5),),
     transcribed_from="denoised",
+    summary="Ein Gruß.",
+    chapters=CHAPTERS,
+    action_items=ITEMS,
+    summarized_by=summary.SummaryUse(
+        provider="acme", model="chat-9", requests=2, prompt_tokens=100, completion_tokens=20
+    ),
+    named_speakers=(transcript.NamedSpeaker(label="SPEAKER_00", name="Zoë", similarity=0.75),),
+    speaker_statistics=(
+        transcript.SpeakerStatistics(
+            speaker="SPEAKER_00",
+            talk_time=1.5,
+            share=0.5,
+            turns=1,
+            longest_turn=1.5,
+            overlap=0.25,
+            words=1,
+            words_per_minute=40.5,
+        ),
+    ),
+    language_candidates=(transcript.LanguageCandidate(language="de", probability=0.875),),
 )
 EDITS = transcript_edits.TranscriptEdits(
     speakers={"SPEAKER_00": "Zoë"},
@@ -175,6 +243,11 @@ JOB_VIEW = api.JobView(
     metadata={"a": [1]},
     links=api.Links.of(JOB_ID),
     speakers=2,
+    results=(
+        api.ResultWrite(
+            format="srt", to="s3://out", status="failed", attempts=4, error="The bucket did not.", ended_at=LATER
+        ),
+    ),
 )
 JOB_FILTER = JobFilter(
     status=(JobStatus.FAILED,),
@@ -212,6 +285,8 @@ ATTEMPT = api.WebhookAttempt(
     error="broke",
     answer="no",
     next_attempt_at=LATER,
+    host="example.com",
+    endpoint_id=str(TASK_ID),
 )
 # A key has `observe` only if it was made with it, after the upgrade: older versions do not know the scope.
 OLD_SCOPES: list[Scope] = [scope for scope in Scope if scope is not Scope.OBSERVE]
@@ -228,14 +303,25 @@ KEY: dict[str, Any] = {
 
 # Structs of `shared` that never leave their process.
 INTERNAL = {
+    "SentWebhook": "read from a client; stored as JobWebhook",
+    "Answers": "collected from several Redis",
     "Backlog": "read from the database and counted",
     "CommonSettings": "decoded from the environment",
+    "Cue": "made and rendered",
+    "CueSize": "part of an order for a render",
     "Dispatch": "only its id and its arq payload leave the process; both are in KINDS",
     "Family": "sent as text",
+    "InventoryFile": "written by the bucket's service",
+    "Manifest": "written by the bucket's service",
+    "Paragraph": "only rendered",
+    "Part": "computed from two options",
     "QueuedWork": "read from the database and counted",
     "QueuePosition": "shown as two fields of a job",
+    "Recording": "part of an order for a render",
     "RedisAddress": "parsed from a URL",
+    "Sentence": "only rendered",
     "Series": "sent as text",
+    "Style": "part of an order for a render",
     "DataOfTest": "only sent to an endpoint",
     "EventOfTest": "only sent to an endpoint",
     "Span": "sent in the OpenTelemetry format",
@@ -244,7 +330,7 @@ INTERNAL = {
 
 def _body(status: JobStatus) -> str:
     error = api.ProblemInJob(code="timeout", message="Why.")
-    return event_body(JOB_ID, status, ended_at=AT, metadata_json='{"a": [1]}', error=error)
+    return event_body(JOB_ID, status, ended_at=AT, metadata_json='{"a": [1]}', error=error, made=("summary",))
 
 
 KINDS: dict[str, Kind] = {
@@ -255,17 +341,24 @@ KINDS: dict[str, Kind] = {
         is_msgpack=True,
     ),
     "redis headrace:dead-letters": _kind(DEAD_LETTER),
+    "blob_scans.kept": _kind([KeptChunks(JOB_ID, AT, 5)], read_as=list[KeptChunks]),
     "redis headrace:dead-letters:projected": _kind(Projected(length=3, fingerprint="ab")),
     "redis headrace:samples:*, uncompressed": _kind(Sample(1.5, {'a{b="c"}': 2.5}), write=msgpack),
     "redis headrace:windows:*": _kind(
         Window(chunk=1, number=2, segments=(WindowSegment(start=0.5, end=2.0, text="Grüße"),), is_last=True),
         write=msgpack,
     ),
-    "row jobs.options": _kind(OPTIONS, DENOISED, COUNTED),
+    "row jobs.options": _kind(OPTIONS, DENOISED, COUNTED, TERMS, NAMED, PART, UNSURE, KNOWN),
+    "row vocabularies.content": _kind(VOCABULARY),
     "row jobs.warnings": _kind(WARNINGS, read_as=tuple[ResultWarning, ...]),
     "row tasks.input of a chunk": _kind(CHUNK),
     "row tasks.input of a chunk, for clients": _kind(CHUNK, read_as=ChunkSpan),
-    "row tasks.input of a delivery": _kind(DeliveryInput(event_id(JOB_ID, 1, EventType.COMPLETED))),
+    "row tasks.input of a delivery": _kind(
+        DeliveryInput(event_id(JOB_ID, 1, EventType.COMPLETED)),
+        DeliveryInput(webhook_id(event_id(JOB_ID, 1, EventType.COMPLETED), "w0")),
+    ),
+    "row jobs.webhooks": _kind(WEBHOOKS, read_as=tuple[JobWebhook, ...]),
+    "row tasks.input of a summary": _kind(SummaryInput(speakers=2)),
     "row tasks.failure": _kind(
         *(
             Failure(code=code, message="Why.", traceback="Traceback", transient=True, retry_after_s=1.5)
@@ -278,6 +371,14 @@ KINDS: dict[str, Kind] = {
         SUBMITTED,
         SubmitOptions(transcribe_from="denoised", stream_windows=True),
         SubmitOptions(diarize=True, num_speakers=2),
+        SubmitOptions(**msgspec.structs.asdict(TERMS)),
+        SubmitOptions(**msgspec.structs.asdict(NAMED)),
+        SubmitOptions(**msgspec.structs.asdict(PART)),
+        SubmitOptions(**msgspec.structs.asdict(UNSURE)),
+        SubmitOptions(**msgspec.structs.asdict(KNOWN)),
+    ),
+    "row voices.sample": _kind(
+        VoiceSample(name="Zoë", job_id=JOB_ID, times=((0.5, 4.5),)), VoiceSample(name="Ann", upload_id=TASK_ID)
     ),
     "row webhook_events.body": Kind(
         read_as=WebhookEvent,
@@ -285,6 +386,17 @@ KINDS: dict[str, Kind] = {
         written=tuple(_body(JobStatus(end)).encode() for end in ("COMPLETED", "FAILED", "CANCELLED")),
     ),
     "blob transcript.json, chunks/*.json": _kind(TRANSCRIPT),
+    "blob summary-progress.json": _kind(
+        Progress(
+            answers={"ab": Answer(summary="a", chapters=CHAPTERS, action_items=ITEMS)},
+            requests=1,
+            prompt_tokens=2,
+            completion_tokens=3,
+            spent_s=1.5,
+            provider="acme",
+            model="chat-9",
+        )
+    ),
     "blob peaks.json, peaks-overview.json": Kind(
         read_as=Peaks,
         written_as=Peaks,
@@ -328,6 +440,23 @@ KINDS: dict[str, Kind] = {
             filename="a.wav",
             created_at=AT,
             erased=True,
+        )
+    ),
+    "api transcript hits": _kind(
+        api.TranscriptHits(
+            hits=(
+                api.TranscriptHit(
+                    job_id=str(JOB_ID),
+                    filename="Gespräch.mp3",
+                    created_at=AT,
+                    start=1.5,
+                    snippet="Grüße an Zoë",
+                    highlights=((0, 5),),
+                    rank=0.1,
+                ),
+            ),
+            complete=False,
+            next_cursor="20",
         )
     ),
     "api job counts": _kind(api.JobCounts(counts={JobStatus.FAILED: 1}, total=1, complete=False)),
@@ -390,7 +519,6 @@ KINDS: dict[str, Kind] = {
                 api.WebhookLogEntry(
                     **msgspec.structs.asdict(ATTEMPT),
                     job_id=str(JOB_ID),
-                    host="example.com",
                     body='{"type":"job.failed"}',
                 ),
             ),
@@ -411,6 +539,44 @@ KINDS: dict[str, Kind] = {
             error="Why.",
             answer="Oops",
         )
+    ),
+    "api voices": _kind(
+        api.VoiceList(
+            voices=(
+                api.Voice(voice_id=str(JOB_ID), name="Zoë", status="failed", created_at=AT, speech_s=3.5, error="Why."),
+            )
+        )
+    ),
+    "api new voice": _kind(
+        NewVoice(name="Zoë", job_id=JOB_ID, times=((0.5, 4.5),)),
+        NewVoice(name="Zoë", upload_id=TASK_ID),
+        from_clients=True,
+    ),
+    "api new known speaker": _kind(
+        NewKnownSpeaker(name="Zoë", job_id=JOB_ID, times=((0.5, 4.5),)),
+        NewKnownSpeaker(name="Zoë", upload_id=TASK_ID),
+        NewKnownSpeaker(name="Zoë", voice=TASK_ID),
+        from_clients=True,
+    ),
+    "api new webhook endpoint": _kind(
+        NewEndpoint(
+            url="https://example.com/hook",
+            events=(EventType.FAILED,),
+            contents="transcript",
+            enabled=False,
+            description="Größe",
+        ),
+        from_clients=True,
+    ),
+    "api webhook endpoint change": _kind(
+        EndpointChange(
+            url="https://example.com/hook",
+            events=(EventType.FAILED,),
+            contents="transcript",
+            enabled=False,
+            description="Größe",
+        ),
+        from_clients=True,
     ),
     "api new webhook test": _kind(NewWebhookTest(url="https://example.com/hook"), from_clients=True),
     "api usage": _kind(

@@ -21,19 +21,19 @@ from shared.schemas.webhook_events import EventType, event_id
 from shared.telemetry import day_history, samples, traces
 
 ID = UUID("01990000-0000-7000-8000-000000000001")
+# A job has them only if it wants a summary. Chat providers are set after the upgrade: older versions cannot read them.
+SINCE_SUMMARIES = (Stage.SUMMARIZE, TaskKind.SUMMARIZE)
+SPREADING_ID = UUID("01990000-0000-8000-8000-000000000001")
 
 
 def names() -> dict[str, object]:
     """Return each shared name or number by its purpose."""
     return {
         "redis queues": [messages.COMPUTE_QUEUE, messages.DELIVERY_QUEUE],
-        "redis keys of arq": [
-            messages.ARQ_JOB_KEY_PREFIX,
-            messages.ARQ_IN_PROGRESS_KEY_PREFIX,
-            messages.ARQ_RETRY_KEY_PREFIX,
-        ],
-        "redis keys of fair shares": [*fair_shares.keys_of("Q"), str(fair_shares.arguments_for("Q")[0])],
-        "redis keys of the interactive class": list(fair_shares.interactive_keys_of("Q")),
+        "redis keys of arq": [messages.ARQ_JOB_KEY_PREFIX],
+        "redis keys of fair shares": [*fair_shares.keys_of("Q")[:4], f"{fair_shares.CHUNKS_PREFIX}Q:"],
+        "redis keys of the interactive class": list(fair_shares.keys_of("Q")[5:9]),
+        "redis keys of taken tasks and of wake-ups": list(fair_shares.keys_of("Q")[9:]),
         "redis scores": [fair_shares.MIN_SCORE, fair_shares.MAX_SCORE],
         "redis scores of interactive tasks": fair_shares.BAND,
         "redis key of rates": shared_buckets.KEY,
@@ -44,6 +44,7 @@ def names() -> dict[str, object]:
             announced_models.ANY_MODEL,
             announced_models.ANNOUNCES.decode(),
         ],
+        "redis queue and key of summaries": [messages.SUMMARY_QUEUE, announced_models.SUMMARIES_KEY],
         "redis key of windows": [window_feed.KEY_PREFIX, window_feed.FIELD.decode()],
         "redis keys of samples": [
             samples.INSTANCES_KEY,
@@ -58,13 +59,23 @@ def names() -> dict[str, object]:
         "what a second of audio costs": cost_s(TaskKind.CHUNK, duration_s=1.0),
         "blob keys": _blob_keys(),
         "blob keys of peaks": [blob_keys.peaks(ID, 2), blob_keys.peaks_overview(ID, 2)],
+        "blob key of the progress of a summary": blob_keys.summary_progress(ID, 2),
         "blob key of a direct upload": blob_keys.direct(ID),
+        "blob keys that spread": [
+            *blob_keys.all_of_job(SPREADING_ID, chunks=1),
+            blob_keys.upload_part(SPREADING_ID, 5, 3),
+            blob_keys.direct(SPREADING_ID),
+        ],
         "webhook ids": [event_id(ID, 2, each) for each in EventType],
         "notify channel": CHANNEL,
         "tenants of a transaction": tenancy.begin("b", "a"),
         "advisory locks": [ADVISORY_LOCK, LOCK_CLASS],
         "first span": traces.first_span_id(ID),
-        "states": [list(each) for each in (JobStatus, Stage, TaskKind, TaskState, EventType)],
+        "states": [
+            [one for one in each if one not in SINCE_SUMMARIES]
+            for each in (JobStatus, Stage, TaskKind, TaskState, EventType)
+        ],
+        "stage and kind of summaries": [Stage.SUMMARIZE, TaskKind.SUMMARIZE],
     }
 
 

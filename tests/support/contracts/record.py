@@ -3,6 +3,7 @@
 It adds what the file of this version lacks, and never changes what the file has: a released version stays as it is.
 """
 
+import base64
 import io
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,28 @@ from tests.support.metrics.pair import Pair, running_pair
 from tests.support.servers import SERVICE_PASSWORD
 from tests.tools.chaos.sounds import damaged, speech_wav
 
-OPTIONS = {"language": "de", "prompt": "Zoë", "diarize": "true", "metadata": '{"a": [1]}'}
+OPTIONS = {"language": "de", "prompt": "Zoë", "diarize": "true", "searchable": "true", "metadata": '{"a": [1]}'}
+REMOTE = {
+    "audio_url": "https://example.com/talk.mp3",
+    "audio_headers": {"Authorization": "Bearer abc"},
+    "results_to": {"srt": "https://example.com/talk.srt"},
+}
+KEY = Secret(base64.b64encode(bytes(32)).decode())
 QUOTA = "INSERT INTO tenant_quotas (tenant, bytes_a_day) VALUES ('default', 1000000000)"
 DIRECT = "INSERT INTO direct_uploads (id, tenant) VALUES ('01990000-0000-7000-8000-000000000009', 'acme')"
+LEADER = (
+    "INSERT INTO maintenance_leaders VALUES ('maintenance', 0, 'host:1/1', now())"  # a stopped processor leaves none
+)
+VOCABULARY = """INSERT INTO vocabularies (tenant, content) VALUES ('acme', '{"keyterms":["Zoë"]}')"""
 SESSION = """
     INSERT INTO sessions (id, tenant, key_id, digest, expires_at)
     SELECT 's0123456789abcdef', tenant, id, digest, now() + interval '1 hour' FROM api_keys LIMIT 1
+"""
+VOICE = """
+    INSERT INTO voices (id, tenant, name, sample, attempts, claimed_until, embedding, speech_s, failure) VALUES (
+        '01990000-0000-7000-8000-000000000010', 'default', 'Zoë',
+        '{"name":"Zoë","job_id":"01990000-0000-7000-8000-000000000001","times":[[0.5,4.5]]}',
+        1, now(), '\\x00', 3.5, 'Why.')
 """
 REMOVE_PATHS = """
     UPDATE tasks SET failure = jsonb_set(failure::jsonb, '{traceback}', '"Traceback (most recent call last):"')::json
@@ -53,13 +70,15 @@ async def test_record_rows(recorded: Recorded, database_url: str, redis_url: str
     service_url = await create_service_role(database_url, SERVICE_PASSWORD)
     async with running_pair(service_url, redis_url, tmp_path, CHUNK_THRESHOLD_S="4", CHUNK_S="2") as pair:
         await finish_jobs(pair)
-    await leave_unfinished_work(
-        IngestSettings(database_url=Secret(service_url), redis_url=Secret(redis_url), storage_url=tmp_path.as_uri())
-    )
+    settings = {"database_url": Secret(service_url), "redis_url": Secret(redis_url), "storage_url": tmp_path.as_uri()}
+    await leave_unfinished_work(IngestSettings(**settings, encryption_keys=KEY))  # type: ignore[arg-type] # by name
     connection = await asyncpg.connect(database_url)
     await connection.execute(QUOTA)
     await connection.execute(DIRECT)
+    await connection.execute(LEADER)
     await connection.execute(SESSION)
+    await connection.execute(VOICE)
+    await connection.execute(VOCABULARY)
     await connection.execute(REMOVE_PATHS)
     columns: dict[str, dict[str, str]] = {}
     for row in await columns_of(connection):
@@ -105,7 +124,7 @@ async def _are_settled(client: Any) -> bool:
 
 
 async def leave_unfinished_work(settings: IngestSettings) -> None:
-    """Leave a queued job, an incomplete upload, a test event and an API key."""
+    """Leave two queued jobs, an incomplete upload, a test event, a webhook endpoint and an API key."""
     async with serving(settings) as ingest:
         tus = Tus.to(ingest)
         path = await tus.created(100)
@@ -114,5 +133,8 @@ async def leave_unfinished_work(settings: IngestSettings) -> None:
         status, _ = await ingest.post(io.BytesIO(speech_wav(1)), params=OPTIONS, headers=headers)
         assert status == 202
         asking = {"Content-Type": "application/json"}
+        assert (await ingest.post(msgspec.json.encode(REMOTE), headers=asking))[0] == 202
         assert (await ingest.post(b'{"url": "https://example.com/"}', "/v1/webhooks/test", headers=asking))[0] == 202
+        endpoint = b'{"url": "https://example.com/"}'
+        assert (await ingest.post(endpoint, "/v1/webhooks/endpoints", headers=asking))[0] == 201
     await new_key(settings, "acme")

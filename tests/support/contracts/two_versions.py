@@ -8,7 +8,9 @@ DO $$
 DECLARE
     it text;
 BEGIN
-    FOR it IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
+    FOR it IN SELECT relname FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+    LOOP
         EXECUTE format('ALTER TABLE %I ADD COLUMN new_here integer', it);
     END LOOP;
 END

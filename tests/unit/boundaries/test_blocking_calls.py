@@ -22,6 +22,7 @@ ALLOWED = {
     "shared/blobs/blob_store.py _sync": "removes a blob whose sync failed",
     "shared/blobs/blob_store.py _admitted": "only the processor stores files by path",
     "shared/blobs/blob_store.py download": "only the processor calls it",
+    "shared/blobs/blob_store.py scan": "makes a generator; a thread reads the folders",
     "ingest_service/jobs/renders.py get": "short texts in scripts with spaces, which need no dictionary",
     "ingest_service/services.py open_services": "reads certificates, before the first request",
 }
@@ -31,6 +32,8 @@ SHARED_THREADS = {
     "ingest_service/alerts/reader.py _evaluate": "reads the rules once, and computes; no upload uses these threads",
     "ingest_service/routes/monitoring.py metrics_text": "reads metrics files; no upload uses these threads",
     "shared/blobs/blob_store.py download": "only the processor downloads files",
+    "shared/blobs/blob_store.py scan": "only the processor searches for orphans",
+    "shared/blobs/inventory.py pages": "only the processor searches for orphans",
     "shared/blobs/bucket.py _parts": "only the processor stores files",
 }
 

@@ -9,8 +9,15 @@ from deploy.local.settings import Choices
 from ingest_service.settings import IngestSettings
 from processor_service.providers.provider_settings import ProviderSettings
 from processor_service.settings import ProcessorSettings
+from processor_service.summaries.chat_settings import ChatProviderSettings
 from shared.environment import PREFIX
-from shared.known_variables import CLIENT_VARIABLES, PROVIDER_ENDINGS, SETTINGS, unknown_variables
+from shared.known_variables import (
+    CHAT_PROVIDER_ENDINGS,
+    CLIENT_VARIABLES,
+    PROVIDER_ENDINGS,
+    SETTINGS,
+    unknown_variables,
+)
 from shared.settings import SettingsError, group_prefix, load_settings
 from tests.support.stack.launched import ROOT
 
@@ -23,10 +30,12 @@ REQUIRED = {
 
 def _names() -> set[str]:
     fields = (*msgspec.structs.fields(IngestSettings), *msgspec.structs.fields(ProcessorSettings))
-    of_providers = {field.name for field in msgspec.structs.fields(ProviderSettings)} - {"name"}
-    return {PREFIX + field.name.upper() for field in fields} | {
-        group_prefix("providers", "<name>") + name.upper() for name in of_providers
-    }
+    return {PREFIX + field.name.upper() for field in fields}.union(
+        group_prefix(group, "<name>") + field.name.upper()
+        for group, kind in (("providers", ProviderSettings), ("chat_providers", ChatProviderSettings))
+        for field in msgspec.structs.fields(kind)
+        if field.name != "name"
+    )
 
 
 def test_example_env_lists_exactly_the_settings() -> None:
@@ -37,8 +46,9 @@ def test_example_env_lists_exactly_the_settings() -> None:
 
 def test_known_variables_lists_every_setting() -> None:
     of_providers = {group_prefix("providers", "<name>") + ending for ending in PROVIDER_ENDINGS}
+    of_chats = {group_prefix("chat_providers", "<name>") + ending for ending in CHAT_PROVIDER_ENDINGS}
 
-    assert SETTINGS | of_providers == _names()
+    assert SETTINGS | of_providers | of_chats == _names()
 
 
 def test_lists_numbers_and_defaults_are_parsed() -> None:
@@ -64,7 +74,13 @@ def test_an_invalid_setting_is_named_and_its_value_is_not_repeated(name: str, va
 
 
 @pytest.mark.parametrize(
-    "name", ["HEADRACE_PROVIDER_ACME_URL", "HEADRACE_PROVIDER_IN_HOUSE_TIMEOUT_S", *sorted(SETTINGS)]
+    "name",
+    [
+        "HEADRACE_PROVIDER_ACME_URL",
+        "HEADRACE_CHAT_PROVIDER_ACME_FORMAT",
+        "HEADRACE_PROVIDER_IN_HOUSE_TIMEOUT_S",
+        *sorted(SETTINGS),
+    ],
 )
 def test_provider_variables_are_known_without_a_list_of_providers(name: str) -> None:
     assert unknown_variables({name: "x", "PATH": "/bin", "HEADRACEX": "1"}) == []
