@@ -21,6 +21,7 @@ from ingest_service.problem_types import PROBLEM_TYPES
 from ingest_service.settings import IngestSettings
 from processor_service.providers.provider_settings import ProviderSettings
 from processor_service.settings import ProcessorSettings
+from processor_service.summaries.chat_settings import ChatProviderSettings
 from shared.environment import PREFIX
 from shared.schemas.failures import FailureCode
 from shared.schemas.transcript import WarningCode
@@ -71,6 +72,7 @@ def settings_page() -> str:
         ("ingest_service", IngestSettings, PREFIX),
         ("processor_service", ProcessorSettings, PREFIX),
         ("Each provider", ProviderSettings, group_prefix("providers", "<name>")),
+        ("Each chat provider", ChatProviderSettings, group_prefix("chat_providers", "<name>")),
     )
     return HEAD + "".join(f"\n## {title}\n\n{_table(_rows(kind, prefix))}" for title, kind, prefix in sections)
 

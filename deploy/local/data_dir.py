@@ -94,6 +94,11 @@ def stored_webhook_secret(path: Path) -> str:
     return _kept(path, "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode())
 
 
+def stored_encryption_key(path: Path) -> str:
+    """Return the key that encrypts `audio_headers`."""
+    return _kept(path, base64.b64encode(secrets.token_bytes(32)).decode())
+
+
 def _kept(path: Path, fresh: str) -> str:
     if not path.exists():
         write_private(path, fresh + "\n")

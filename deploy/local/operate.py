@@ -13,8 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import asyncpg
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
+import msgspec
 
 from deploy.command import operate as command
 from deploy.command.api import opened_api
@@ -23,8 +22,12 @@ from deploy.command.retries import ONCE
 from deploy.local.data_dir import DataDir, read_stack_env
 from deploy.local.settings import Choices, QuotaChoices, base_url
 from deploy.local.terminal import LocalStackError, say, warn
+from shared.allowed_values import allowed
+from shared.connections.redis import FAILED, Redis
+from shared.connections.redis_shards import ask_each, open_redis_shards
 from shared.connections.tenancy import begin
 from shared.schemas.failures import DEAD_LETTER_LIST
+from shared.schemas.options import QueueName
 from shared.secret import Secret
 
 
@@ -65,16 +68,25 @@ async def _run_auth(choices: Choices, arguments: Sequence[str]) -> tuple[str, st
     return printed, messages
 
 
+READ_LIST_S = 10.0
+
+
 async def print_dead_letters(choices: Choices) -> None:
     """`dead-letters`: print the dead letters of the stack, oldest first, one JSON object a line."""
     settings = read_stack_env(DataDir(choices.data_dir).stack_env)
     try:
-        async with Redis.from_url(settings["HEADRACE_REDIS_URL"], decode_responses=True) as redis:
-            entries: list[str] = await redis.lrange(DEAD_LETTER_LIST, 0, -1)
-    except RedisError as error:
+        async with open_redis_shards(settings["HEADRACE_REDIS_URL"]) as shards:
+            answers = await ask_each(shards, _read_dead_letters, within_s=READ_LIST_S)
+        lists = answers.require_one().values()
+    except FAILED as error:
         raise LocalStackError(f"Redis does not answer: {error}") from error
-    for entry in entries:
-        say(entry)
+    for entry in max(lists, key=len):  # each has all; one that was just emptied is written again within seconds
+        say(entry.decode())
+
+
+async def _read_dead_letters(redis: Redis) -> list[bytes]:
+    entries: list[bytes] = await redis.lrange(DEAD_LETTER_LIST, 0, -1)  # type: ignore[misc] # redis-py's types mix both clients
+    return entries
 
 
 ALL = "all"
@@ -103,16 +115,17 @@ def _wanted(job: str, code: str) -> Namespace:
 DEFAULT = "default"
 LARGEST = {"jobs_queued": (1 << 31) - 1, "uploads_at_once": (1 << 31) - 1}  # 32-bit columns; the others are 64-bit
 
-# $2 to $9: for each quota, whether it changes, and the new value. Null means the default of the settings.
+# $2 to $11: for each limit, whether it changes, and the new value. Null means the default of the settings.
 SET_QUOTAS = """
-    INSERT INTO tenant_quotas AS old (tenant, bytes_a_day, audio_seconds_a_day, jobs_queued, uploads_at_once)
-    VALUES ($1, $3, $5, $7, $9)
+    INSERT INTO tenant_quotas AS old (tenant, bytes_a_day, audio_seconds_a_day, jobs_queued, uploads_at_once, queue)
+    VALUES ($1, $3, $5, $7, $9, $11)
     ON CONFLICT (tenant) DO UPDATE SET
         bytes_a_day = CASE WHEN $2 THEN excluded.bytes_a_day ELSE old.bytes_a_day END,
         audio_seconds_a_day = CASE WHEN $4 THEN excluded.audio_seconds_a_day ELSE old.audio_seconds_a_day END,
         jobs_queued = CASE WHEN $6 THEN excluded.jobs_queued ELSE old.jobs_queued END,
-        uploads_at_once = CASE WHEN $8 THEN excluded.uploads_at_once ELSE old.uploads_at_once END
-    RETURNING bytes_a_day, audio_seconds_a_day, jobs_queued, uploads_at_once
+        uploads_at_once = CASE WHEN $8 THEN excluded.uploads_at_once ELSE old.uploads_at_once END,
+        queue = CASE WHEN $10 THEN excluded.queue ELSE old.queue END
+    RETURNING bytes_a_day, audio_seconds_a_day, jobs_queued, uploads_at_once, queue
 """
 
 
@@ -129,28 +142,39 @@ async def set_limits(choices: Choices) -> None:
     say(json.dumps({"tenant": tenant, **{name: DEFAULT if value is None else value for name, value in row.items()}}))
 
 
-def changes_of(chosen: QuotaChoices) -> Mapping[str, tuple[bool, int | None]]:
-    """Return for each quota whether it changes, and its new value. Raise LocalStackError."""
+def changes_of(chosen: QuotaChoices) -> Mapping[str, tuple[bool, int | str | None]]:
+    """Return for each limit whether it changes, and its new value. Raise LocalStackError."""
     return {name: _change(name, text) for name, text in asdict(chosen).items()}
 
 
-def _change(name: str, text: str) -> tuple[bool, int | None]:
+def _change(name: str, text: str) -> tuple[bool, int | str | None]:
     if text in {"", DEFAULT}:
         return text == DEFAULT, None
+    if name == "queue":
+        return True, _queue_name(text)
     largest = LARGEST.get(name, (1 << 63) - 1)
     if not (text.isascii() and text.isdigit() and int(text) <= largest):
         raise LocalStackError(f"{name.upper()} must be a whole number, 0 (no limit), or `{DEFAULT}`; not {text!r}.")
     return True, int(text)
 
 
-async def _set(database_url: str, tenant: str, arguments: list[bool | int | None]) -> Mapping[str, int | None]:
+def _queue_name(text: str) -> str:
+    try:
+        return msgspec.convert(text, QueueName)
+    except msgspec.ValidationError as error:
+        raise LocalStackError(f"QUEUE must be {allowed(QueueName)}, or `{DEFAULT}`; not {text!r}.") from error
+
+
+async def _set(
+    database_url: str, tenant: str, arguments: list[bool | int | str | None]
+) -> Mapping[str, int | str | None]:
     try:
         connection = await asyncpg.connect(
             database_url, statement_cache_size=0
         )  # the URL may be that of a connection pooler
         try:
             await connection.execute(begin(tenant))
-            row: Mapping[str, int | None] = await connection.fetchrow(SET_QUOTAS, tenant, *arguments)
+            row: Mapping[str, int | str | None] = await connection.fetchrow(SET_QUOTAS, tenant, *arguments)
             await connection.execute("COMMIT")
             return row
         finally:

@@ -3,15 +3,15 @@
 import asyncio
 import socket
 from collections.abc import Mapping
-
-from redis.exceptions import RedisError
+from functools import partial
 
 from deploy.local.data_dir import DataDir
 from deploy.local.settings import Choices, base_url
 from deploy.local.stack import running_stack
 from deploy.local.terminal import say
 from processor_service.transcribers.engines import needs_weights
-from shared.connections.redis import open_redis
+from shared.connections.redis import Redis
+from shared.connections.redis_shards import ask_each, open_redis_shards
 from shared.queue.dispatch import COMPUTE_QUEUE, arq_health_key, processor_name
 
 LOOK_EVERY_S = 0.2
@@ -40,15 +40,21 @@ async def _wait_for_processor(redis_url: str, data_dir: DataDir) -> None:
 
     A processor that dies earlier is restarted with a new process id.
     """
-    async with open_redis(redis_url, socket_connect_timeout=REDIS_TIMEOUT_S, socket_timeout=REDIS_TIMEOUT_S) as redis:
+    async with open_redis_shards(
+        redis_url, socket_connect_timeout=REDIS_TIMEOUT_S, socket_timeout=REDIS_TIMEOUT_S
+    ) as shards:
         while True:
             keys = [_health_key(pid) for pid in data_dir.processor_pids()]
-            try:
-                if keys and await redis.exists(*keys):
+            if keys:
+                answers = await ask_each(shards, partial(_count_keys, keys=keys))
+                if any(answers.by_shard.values()):  # a Redis that does not answer is supervised and restarts
                     return
-            except (RedisError, OSError):
-                pass  # Redis is supervised and restarts
             await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def _count_keys(redis: Redis, keys: list[str]) -> int:
+    count: int = await redis.exists(*keys)
+    return count
 
 
 def _health_key(pid: int) -> str:

@@ -29,12 +29,13 @@ class KeyChoices:
 
 @dataclass(frozen=True)
 class QuotaChoices:
-    """A tenant's quotas: a number (0: no limit), or `default`. Empty ones stay unchanged."""
+    """A tenant's limits: a number (0: no limit), or `default`; a queue's name. Empty ones stay unchanged."""
 
     bytes_a_day: str = ""
     audio_seconds_a_day: str = ""
     jobs_queued: str = ""
     uploads_at_once: str = ""
+    queue: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Choices:
         )
 
 
-def settings_of(choices: Choices, blobs: Path, webhook_secret: str) -> dict[str, str]:
+def settings_of(choices: Choices, blobs: Path, webhook_secret: str, encryption_key: str) -> dict[str, str]:
     """Return the effective `HEADRACE_*` settings, without those of the embedded servers."""
     defaults = {
         "HEADRACE_AUTH": "none",
@@ -87,6 +88,7 @@ def settings_of(choices: Choices, blobs: Path, webhook_secret: str) -> dict[str,
         "HEADRACE_STORAGE_URL": blobs.as_uri(),
         "HEADRACE_WEBHOOK_ALLOW_PRIVATE": "loopback",
         "HEADRACE_WEBHOOK_SECRET": webhook_secret,
+        "HEADRACE_ENCRYPTION_KEYS": encryption_key,
         "HEADRACE_TRANSCRIBER": DEFAULT_ENGINE,
         "HEADRACE_MODEL": "base",
         "HEADRACE_MODEL_DIR": str(Path(sys.prefix) / "models"),  # shared by all stacks of this environment

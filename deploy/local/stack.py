@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from deploy.local import services
-from deploy.local.data_dir import DataDir, stored_password, stored_webhook_secret
+from deploy.local.data_dir import DataDir, stored_encryption_key, stored_password, stored_webhook_secret
 from deploy.local.ports import require_free
 from deploy.local.postgres import Postgres, create_service_role
 from deploy.local.processes import Processes
@@ -46,7 +46,8 @@ class Stack:
         self._exits = exits
         self._processes = Processes()
         secret = stored_webhook_secret(data_dir.secrets / "webhook")
-        self.settings = settings_of(choices, data_dir.blobs, secret)
+        key = stored_encryption_key(data_dir.secrets / "encryption")
+        self.settings = settings_of(choices, data_dir.blobs, secret, key)
         self._service_overrides: dict[str, str] = {}
 
     async def start(self) -> None:

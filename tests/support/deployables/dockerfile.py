@@ -12,6 +12,7 @@ from tests.support.stack.launched import ROOT
 
 INGEST = ROOT / "deploy/ingest.Dockerfile"
 PROCESSOR = ROOT / "deploy/processor.Dockerfile"
+COMMAND = ROOT / "deploy/command.Dockerfile"
 
 
 class Instruction(NamedTuple):

@@ -45,7 +45,7 @@ def test_only_the_ingest_is_published_and_by_default_on_loopback() -> None:
     }
     assert COMPOSE["networks"]["stores"] == {"internal": True}
     outside = {name for name, service in SERVICES.items() if "outside" in service.get("networks", ())}
-    assert outside == set(OURS)
+    assert outside == {*OURS, "watch"}
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -6,30 +6,34 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.deployables.dockerfile import INGEST, PROCESSOR, Dockerfile, is_in_context
+from tests.support.deployables.dockerfile import COMMAND, INGEST, PROCESSOR, Dockerfile, is_in_context
 from tests.support.stack.launched import ROOT
 
+ALL = pytest.mark.parametrize("path", [INGEST, PROCESSOR, COMMAND], ids=lambda path: path.stem)
 BOTH = pytest.mark.parametrize("path", [INGEST, PROCESSOR], ids=lambda path: path.stem)
 
 
-@BOTH
+@ALL
 def test_the_base_image_has_a_full_version(path: Path) -> None:
     base = re.search(r"^ARG PYTHON_IMAGE=(.+)$", path.read_text(), re.MULTILINE)
     assert base
     assert re.fullmatch(r"python:3\.11\.\d+-slim-\w+(@sha256:[0-9a-f]{64})?", base[1])
 
 
-def test_both_have_the_same_base() -> None:
-    bases = {re.findall(r"^ARG PYTHON_IMAGE=(.+)$", path.read_text(), re.MULTILINE)[0] for path in (INGEST, PROCESSOR)}
+def test_all_have_the_same_base() -> None:
+    bases = {
+        re.findall(r"^ARG PYTHON_IMAGE=(.+)$", path.read_text(), re.MULTILINE)[0]
+        for path in (INGEST, PROCESSOR, COMMAND)
+    }
     assert len(bases) == 1
 
 
-@BOTH
+@ALL
 def test_the_image_runs_as_an_unprivileged_user(path: Path) -> None:
     assert re.fullmatch(r"[1-9]\d{3,}:[1-9]\d{3,}", Dockerfile(path).only("USER"))
 
 
-@BOTH
+@ALL
 def test_the_image_contains_no_build_tools(path: Path) -> None:
     image = Dockerfile(path).image
     assert all(each.rest.startswith("--from=") for each in image if each.name in ("COPY", "ADD"))

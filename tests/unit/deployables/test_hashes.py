@@ -35,7 +35,14 @@ def test_the_hashes_are_those_of_the_constraints(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["Makefile", "docs/operations.md", "deploy/ingest.Dockerfile", "deploy/processor.Dockerfile"]
+    "path",
+    [
+        "Makefile",
+        "docs/operations.md",
+        "deploy/ingest.Dockerfile",
+        "deploy/processor.Dockerfile",
+        "deploy/command.Dockerfile",
+    ],
 )
 def test_every_installation_compares_hashes(path: str) -> None:
     text = (ROOT / path).read_text().replace("\\\n", " ")

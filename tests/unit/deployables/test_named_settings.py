@@ -9,6 +9,7 @@ import pytest
 from ingest_service.settings import IngestSettings
 from processor_service.providers.provider_settings import ProviderSettings
 from processor_service.settings import ProcessorSettings
+from processor_service.summaries.chat_settings import ChatProviderSettings
 from shared.environment import PREFIX
 from shared.known_variables import CLIENT_VARIABLES
 from shared.settings import group_prefix
@@ -26,11 +27,12 @@ def _names(settings: type[msgspec.Struct]) -> set[str]:
 
 
 INGEST, PROCESSOR = _names(IngestSettings), _names(ProcessorSettings)
+GROUPS = (("providers", ProviderSettings), ("chat_providers", ChatProviderSettings))
 OF_PROVIDERS = re.compile(
-    group_prefix("providers", "[A-Z0-9_]+")
-    + "("
-    + "|".join(name.removeprefix(PREFIX) for name in _names(ProviderSettings))
-    + ")"
+    "|".join(
+        f"{group_prefix(group, '[A-Z0-9_]+')}({'|'.join(name.removeprefix(PREFIX) for name in _names(kind))})"
+        for group, kind in GROUPS
+    )
 )
 
 
