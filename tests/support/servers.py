@@ -21,7 +21,7 @@ from deploy.migrate import migrate
 from tests.support.databases import TEMPLATE, Databases, execute, new_database
 
 SERVICE_PASSWORD = secrets.token_hex(8)
-_owner: dict[str, str] = {}  # the credentials of the running server
+_owners: dict[str, str] = {}  # address of a running server → the credentials of its owner; "": of the session's
 
 
 @pytest_asyncio.fixture(scope="session")
@@ -34,7 +34,8 @@ async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Po
         await execute(server, f"CREATE DATABASE {TEMPLATE}")
         await migrate(server.database_url(TEMPLATE))
         await create_service_role(server.database_url(TEMPLATE), SERVICE_PASSWORD)
-        _owner["credentials"] = urlsplit(server.url).netloc.rpartition("@")[0]
+        know_owner(server.url)
+        _owners[""] = urlsplit(server.url).netloc.rpartition("@")[0]
         yield server
 
 
@@ -69,7 +70,16 @@ def service_database_url(database_url: str) -> str:
 
 def as_owner(url: str) -> str:
     """Return a URL of the services' role with the owner's credentials, which bypass row-level security."""
-    return as_role(url, _owner["credentials"]) if urlsplit(url).username == ROLE else url
+    parts = urlsplit(url)
+    if parts.username != ROLE:
+        return url
+    return as_role(url, _owners.get(parts.netloc.rpartition("@")[2]) or _owners[""])  # or of a proxy before it
+
+
+def know_owner(url: str) -> None:
+    """Keep the credentials of a server's owner for `as_owner`."""
+    credentials, _, address = urlsplit(url).netloc.rpartition("@")
+    _owners[address] = credentials
 
 
 def as_role(url: str, credentials: str) -> str:

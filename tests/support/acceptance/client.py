@@ -54,8 +54,9 @@ class Client:
     async def transcript(self, job_id: str) -> dict[str, Any]:
         return dict(json.loads(await self.text(job_id, "json")))
 
-    async def text(self, job_id: str, file_format: str) -> str:
-        async with self.http.get(f"/v1/jobs/{job_id}/transcript", params={"format": file_format}) as response:
+    async def text(self, job_id: str, file_format: str, **query: str) -> str:
+        params = {"format": file_format, **query}
+        async with self.http.get(f"/v1/jobs/{job_id}/transcript", params=params) as response:
             assert response.status == 200, await response.text()
             return await response.text()
 

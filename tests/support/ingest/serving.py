@@ -4,8 +4,9 @@ import asyncio
 import io
 import os
 import shutil
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,15 +16,22 @@ import aiohttp
 import asyncpg
 import msgspec
 import uvicorn
+from litestar import Litestar
 
-from ingest_service.app import create_asgi
+from ingest_service.app import Registered, configure, register_routes, registered_by, wrap_app
 from ingest_service.server.serve import Server, bounded_protocol
 from ingest_service.server.supervisor import bind
 from ingest_service.settings import IngestSettings
+from shared.blobs import blob_keys
 from shared.blobs.blob_store import BlobStore
-from shared.connections.redis import open_redis
+from shared.connections.redis_shards import open_redis_shards
 from shared.job_hints import JobHints
 from tests.support.servers import as_owner
+
+DRAIN_TIMEOUT_S = 5  # for requests in progress
+
+# Applications without a lifespan, used again: to register the routes costs more than most tests.
+_idle_apps: dict[Registered, list[Litestar]] = {}
 
 
 class Ingest:
@@ -35,13 +43,18 @@ class Ingest:
         url: str,
         client: aiohttp.ClientSession,
         stopping: asyncio.Event | None = None,
+        *,
+        keeps_connection: bool = False,
     ) -> None:
+        """`keeps_connection`: `sql` uses a connection again, until `close`."""
+        self._keeps_connection = keeps_connection
         self.stopping = stopping or asyncio.Event()
         self.settings = settings
         self.url = url
         self.client = client
         self.blobs = BlobStore(settings.storage_url)
         self.record_url = as_owner(settings.database_url.reveal())  # tests see all tenants' rows
+        self._connection: asyncpg.Connection | None = None
 
     @property
     def address(self) -> tuple[str, int]:
@@ -53,6 +66,11 @@ class Ingest:
         # A folder may disappear during the walk: `os.walk` ignores that, `rglob` raises.
         return [Path(folder, name) for folder, _, names in os.walk(root) for name in names]
 
+    def stored_jobs(self) -> set[str]:
+        """Return the ids of the jobs that have a file."""
+        root = Path(urlsplit(self.settings.storage_url).path)
+        return {str(blob_keys.job_of(str(path.relative_to(root)))) for path in self.stored_files()}
+
     def lose_store(self) -> Path:
         """Replace the blob store's folder by a file."""
         folder = Path(urlsplit(self.settings.storage_url).path)
@@ -61,15 +79,26 @@ class Ingest:
         return folder
 
     async def sql(self, query: str, *arguments: Any) -> list[Any]:
-        connection = await asyncpg.connect(self.record_url)
+        connection, self._connection = self._connection, None  # a query at the same time opens its own
+        if connection is None or connection.is_closed():
+            connection = await asyncpg.connect(self.record_url)
         try:
             return list(await connection.fetch(query, *arguments))
         finally:
-            await connection.close()
+            if self._keeps_connection and self._connection is None:
+                self._connection = connection
+            else:
+                await connection.close()
+
+    async def close(self) -> None:
+        """Close the connection of `sql`. Later queries open their own."""
+        self._keeps_connection = False
+        if self._connection is not None:
+            await self._connection.close()
 
     async def hint(self, *job_ids: str, tenant: str = "default") -> None:
         """Publish that jobs have changed, as the processor does after each commit."""
-        async with open_redis(self.settings.redis_url.reveal()) as redis, JobHints.opened(redis) as hints:
+        async with open_redis_shards(self.settings.redis_url.reveal()) as shards, JobHints.opened(shards) as hints:
             for job_id in job_ids:
                 hints.changed(UUID(str(job_id)), tenant)
 
@@ -116,24 +145,62 @@ async def serving(settings: IngestSettings, **changes: Any) -> AsyncIterator[Ing
     settings = msgspec.structs.replace(settings, **changes)
     listener = bind("127.0.0.1", 0)
     stopping = asyncio.Event()
+    app = _take_app(registered_by(settings))
+    configure(app, settings, stopping)
     config = uvicorn.Config(
-        create_asgi(settings, stopping),
+        wrap_app(app, settings),
         http=bounded_protocol(settings),
         ws="none",
         interface="asgi3",
         lifespan="on",
         log_config=None,
         proxy_headers=False,
-        timeout_graceful_shutdown=5,
     )
-    server = Server(config, stopping)
+    server = PromptServer(config, stopping)
     serve = asyncio.create_task(server._serve([listener]))  # without its signal handlers: the tests keep theirs
     try:
         async with aiohttp.ClientSession() as client:
-            yield Ingest(settings, f"http://127.0.0.1:{listener.getsockname()[1]}", client, stopping)
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            running = Ingest(settings, url, client, stopping, keeps_connection=True)
+            try:
+                yield running
+            finally:
+                await running.close()
     finally:
-        server.should_exit = True
+        server.ended.set()
         await serve
+        _idle_apps[registered_by(settings)].append(app)
+
+
+class PromptServer(Server):
+    """Ends at once. uvicorn polls ten times a second whether it should exit and whether connections are closed."""
+
+    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
+        super().__init__(config, stopping)
+        self.ended = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        await self.ended.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stopping.set()
+        for listener in (*self.servers, *(sockets or ())):
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_TIMEOUT_S):
+                while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110 - uvicorn has no event
+                    await asyncio.sleep(0.001)
+        for task in self.server_state.tasks:
+            task.cancel()
+        await self.lifespan.shutdown()
+
+
+def _take_app(registered: Registered) -> Litestar:
+    idle = _idle_apps.setdefault(registered, [])
+    return idle.pop() if idle else register_routes(registered)
 
 
 async def until(condition: Any, timeout_s: float = 10) -> None:

@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from tests.support.acceptance.client import Client, Receiver
 from tests.support.stack.launched import Launched
+from tests.support.summaries.chat import Chat
 
 SETTINGS = {
     "PROCESSORS": "1",
@@ -20,12 +21,20 @@ SETTINGS = {
     "HEADRACE_MAX_AUDIO_SECONDS": "600",
     "HEADRACE_RETRY_WAITS_S": "0.2,0.2",
     "HEADRACE_LEASE_S": "3",
+    "HEADRACE_VOICES": "true",
 }
 
 
 @pytest_asyncio.fixture(scope="session")
-async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Launched]:
-    launched = Launched(tmp_path_factory.mktemp("stack") / "data dir", environ=SETTINGS)
+async def chat() -> AsyncIterator[Chat]:
+    """The chat provider of the stack."""
+    async with Chat().listening() as chat:
+        yield chat
+
+
+@pytest_asyncio.fixture(scope="session")
+async def stack(tmp_path_factory: pytest.TempPathFactory, chat: Chat) -> AsyncIterator[Launched]:
+    launched = Launched(tmp_path_factory.mktemp("stack") / "data dir", environ={**SETTINGS, **chat.environ})
     async with launched.ready():
         yield launched
 

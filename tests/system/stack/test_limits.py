@@ -11,7 +11,7 @@ from deploy.local.operate import set_limits
 from deploy.local.settings import Choices
 from deploy.local.terminal import LocalStackError
 
-DEFAULTS = dict.fromkeys(("bytes_a_day", "audio_seconds_a_day", "jobs_queued", "uploads_at_once"), "default")
+DEFAULTS = dict.fromkeys(("bytes_a_day", "audio_seconds_a_day", "jobs_queued", "uploads_at_once", "queue"), "default")
 
 
 @pytest.fixture
@@ -35,12 +35,16 @@ async def test_quotas_are_set_one_by_one_and_reset(
     assert await limits(data_dir, capsys, TENANT="default") == tenant | DEFAULTS
     quotas = await limits(data_dir, capsys, TENANT="default", BYTES_A_DAY="9000000000", JOBS_QUEUED="0")
     assert quotas == tenant | DEFAULTS | {"bytes_a_day": 9_000_000_000, "jobs_queued": 0}
-    quotas = await limits(data_dir, capsys, TENANT="default", BYTES_A_DAY="default", UPLOADS_AT_ONCE="4")
+    quotas = await limits(data_dir, capsys, TENANT="default", QUEUE="bulk")
+    assert quotas["queue"] == "bulk"
+    quotas = await limits(
+        data_dir, capsys, TENANT="default", BYTES_A_DAY="default", UPLOADS_AT_ONCE="4", QUEUE="default"
+    )
     assert quotas == tenant | DEFAULTS | {"jobs_queued": 0, "uploads_at_once": 4}
     connection = await asyncpg.connect(database_url)
     (row,) = await connection.fetch("SELECT * FROM tenant_quotas")
     await connection.close()
-    assert tuple(row) == ("default", None, None, 0, 4)
+    assert tuple(row) == ("default", None, None, 0, 4, None)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +55,7 @@ async def test_quotas_are_set_one_by_one_and_reset(
         ({"TENANT": "*"}, "Unknown tenant"),
         ({"TENANT": "default", "BYTES_A_DAY": "-1"}, "BYTES_A_DAY must be"),
         ({"TENANT": "default", "JOBS_QUEUED": "2147483648"}, "JOBS_QUEUED must be"),
+        ({"TENANT": "default", "QUEUE": "Not a name"}, "QUEUE must be the name of a queue"),
         ({"TENANT": "default", "AUDIO_SECONDS_A_DAY": "1.5"}, "AUDIO_SECONDS_A_DAY must be"),
     ],
 )

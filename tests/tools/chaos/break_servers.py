@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 from shared.queue.dispatch import ARQ_JOB_KEY_PREFIX
 from tests.tools.chaos.load import Attempt
-from tests.tools.chaos.proxy import COMMIT, EXEC, Proxy
+from tests.tools.chaos.proxy import COMMIT, SCRIPT, Proxy
 from tests.tools.chaos.record import ROLE
 from tests.tools.chaos.run import Run
 from tests.tools.chaos.timings import percentile, redispatches_s
@@ -36,7 +36,7 @@ async def c5_flush_redis(run: Run) -> None:
 
 
 async def c6_break_redis(run: Run) -> None:
-    """Kill Redis, freeze it, and cut its connections at EXEC."""
+    """Kill Redis, freeze it, and cut its connections at scripts."""
     valkey = run.world.valkey
     async with run.feeding():
         for down_s in run.profile.redis_down_s:
@@ -50,7 +50,7 @@ async def c6_break_redis(run: Run) -> None:
             await asyncio.sleep(run.profile.redis_frozen_s)
             valkey.thaw()
         await _hold_polling(run, "after Redis was frozen")
-        run.figures["cuts_at_exec"] = await _cut(run, run.world.redis_proxy, EXEC)
+        run.figures["cuts_at_scripts"] = await _cut(run, run.world.redis_proxy, SCRIPT)
     run.expect(
         all(one.status == 202 for one in run.load.attempts), "an upload was rejected while Redis was unavailable"
     )

@@ -53,10 +53,10 @@ LARGEST_METADATA = "SELECT coalesce(max(octet_length(metadata::text)), 0) FROM j
 async def c17_hostile_tenant(run: Run) -> None:
     """One tenant attacks disk, slots, quotas, CPU, threads and memory while another uploads short clips."""
     world, slots = run.world, run.profile.slots * len(run.world.workers)
-    hostile_key, honest_key = [await _make_key(run, tenant) for tenant in (HOSTILE, HONEST)]
+    hostile_key, honest_key = [await make_key(run, tenant) for tenant in (HOSTILE, HONEST)]
     await world.restart_with({world.ingest: INGEST_SETTINGS})
     try:
-        async with _client(hostile_key) as hostile, _client(honest_key) as honest:
+        async with client_of(hostile_key) as hostile, client_of(honest_key) as honest:
             run.load.http = honest
             target = Target(
                 url=world.url,
@@ -82,7 +82,8 @@ async def c17_hostile_tenant(run: Run) -> None:
     await run.judge()
 
 
-async def _make_key(run: Run, tenant: str) -> str:
+async def make_key(run: Run, tenant: str) -> str:
+    """Create a key of a tenant, as the operator does."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "ingest_service.auth", "create", "--tenant", tenant, "--scopes", "submit,read,admin"),
         env=clean_environment() | {"HEADRACE_DATABASE_URL": run.world.record.url},
@@ -95,7 +96,8 @@ async def _make_key(run: Run, tenant: str) -> str:
 
 
 @contextlib.asynccontextmanager
-async def _client(key: str) -> AsyncIterator[aiohttp.ClientSession]:
+async def client_of(key: str) -> AsyncIterator[aiohttp.ClientSession]:
+    """Open a client with a key."""
     headers, connector = {"Authorization": f"Bearer {key}"}, aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(headers=headers, connector=connector) as http:
         yield http

@@ -13,7 +13,8 @@ import msgspec
 from redis.asyncio import Redis
 
 from processor_service.scratch import LOCK
-from shared.queue.dispatch import QUEUES
+from shared.blobs import blob_keys
+from shared.queue.dispatch import COMPUTE_QUEUE, DELIVERY_QUEUE, FETCH_QUEUE, SUMMARY_QUEUE
 from shared.schemas.failures import DEAD_LETTER_LIST
 from tests.support.stack.launched import alive
 from tests.tools.chaos.facts import Change, DeadTask, EventRow, Facts, JobRow, Leftovers, TaskRow
@@ -28,6 +29,7 @@ TASKS = """
 SELECT id, job_id, generation, kind, ordinal, state, attempts, crashes, failure ->> 'code' AS code, dismissed_at
 FROM tasks
 """
+QUEUES = (COMPUTE_QUEUE, DELIVERY_QUEUE, FETCH_QUEUE, SUMMARY_QUEUE)
 CHANGES = "SELECT * FROM chaos_audit WHERE who IS NOT NULL ORDER BY seq"
 # Erasure rewrites the row, so its transaction is no longer the one that inserted it.
 EVENTS = """
@@ -179,13 +181,13 @@ def _blobs(root: Path) -> dict[str, str]:
     """Return the sha256 of each source by its key, and an empty string for other blobs."""
     files = [path for path in root.rglob("*") if path.is_file() and "#" not in path.name]
     return {
-        str(path.relative_to(root)): hashlib.sha256(_read(path)).hexdigest() if path.name == "source" else ""
+        str(path.relative_to(root)): hashlib.sha256(_read(path)).hexdigest() if path.name.endswith("source") else ""
         for path in files
     }
 
 
 def _transcripts(root: Path, jobs: list[JobRow]) -> dict[UUID, str]:
-    stored = {job.id: _read(root / f"jobs/{job.id}/g{job.generation}/transcript.json") for job in jobs}
+    stored = {job.id: _read(root / blob_keys.transcript(job.id, job.generation)) for job in jobs}
     return {job_id: json.loads(data)["text"] for job_id, data in stored.items() if data}
 
 

@@ -80,5 +80,5 @@ def _size_mb(folder: Path) -> float:
 def _sizes(paths: Iterable[Path]) -> Iterable[int]:
     for path in paths:
         with contextlib.suppress(OSError):  # deleted meanwhile
-            if path.name not in GIVEN and path.is_file() and not path.is_symlink():
+            if not path.name.endswith(GIVEN) and path.is_file() and not path.is_symlink():
                 yield path.stat().st_size

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 from processor_service.tasks.retry import MAX_CRASHES
+from shared.blobs import blob_keys
 from shared.schemas.failures import FailureCode
 from shared.schemas.states import JOB_TERMINAL, JOB_TRANSITIONS, TASK_TRANSITIONS, JobStatus, TaskKind, TaskState
 from shared.schemas.webhook_events import EventType, event_id
@@ -142,7 +143,7 @@ def nothing_left_over(facts: Facts) -> list[str]:
 
 def bytes_are_safe(facts: Facts) -> list[str]:
     """I7: accepted uploads are stored unchanged, rejected uploads have no row, and every blob has a row."""
-    stored_by_job = {key.split("/")[1] for key in facts.blobs if key.startswith("jobs/")}
+    stored_by_job = {str(job_id) for key in facts.blobs if (job_id := blob_keys.job_of(key))}
     recorded = {job.source_sha256 for job in facts.jobs.values()}
     violations = [
         f"I7: {_name(attempt)} got {attempt.status} but has a row"
@@ -155,7 +156,7 @@ def bytes_are_safe(facts: Facts) -> list[str]:
         if attempt.erased or (job is not None and job.erased_at):
             if str(job_id) in stored_by_job:
                 violations.append(f"I7: {_name(attempt)} was erased but its blobs exist")
-        elif facts.blobs.get(f"jobs/{job_id}/source") != attempt.sha256:
+        elif facts.blobs.get(blob_keys.source(job_id)) != attempt.sha256:
             violations.append(f"I7: the stored bytes of {_name(attempt)} are missing or changed")
     rows = {str(job_id) for job_id in facts.jobs}
     return violations + [f"I7: blobs of {job_id} have no row" for job_id in sorted(stored_by_job - rows)]

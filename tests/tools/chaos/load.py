@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import random
 import time
 from collections.abc import Callable
@@ -79,8 +80,12 @@ class Load:
         prompt: str | None = None,
         audio: Callable[[bytes], bytes] = lambda wav: wav,
         never_accepted: bool = False,
+        with_steps: bool = False,
     ) -> Attempt:
-        """Upload once, with any outcome. `webhook` is the endpoint's behaviour; None means no webhook."""
+        """Upload once, with any outcome. `webhook` is the endpoint's behaviour; None means no webhook.
+
+        `with_steps`: redact and summarize the text, and write it to a URL.
+        """
         number = len(self.attempts)
         data = audio(marked(recording.wav, f"{self._name} {number} {self._rng.random()}"))
         path = None if webhook is None else f"{webhook}/{self._name}-{number}"
@@ -96,7 +101,8 @@ class Load:
             never_accepted=never_accepted,
         )
         self.attempts.append(attempt)
-        await self._send(attempt, data, self._options(path, prompt))
+        options = self._options(path, prompt) | (self._steps(number) if with_steps else {})
+        await self._send(attempt, data, options)
         return attempt
 
     def _options(self, path: str | None, prompt: str | None) -> dict[str, str]:
@@ -106,6 +112,10 @@ class Load:
         if prompt is not None:
             options["prompt"] = prompt
         return options
+
+    def _steps(self, number: int) -> dict[str, str]:
+        results = {"txt": self._webhook_url(f"aside/{self._name}-{number}.txt")}
+        return {"redact": "iban", "summary": "true", "results_to": json.dumps(results)}
 
     async def _send(self, attempt: Attempt, data: bytes, options: dict[str, str]) -> None:
         send = send_resumably if attempt.number % RESUMABLE_EACH == 1 else send_whole

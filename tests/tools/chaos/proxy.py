@@ -15,7 +15,7 @@ import msgspec
 
 from deploy.local.ports import LOOPBACK
 
-EXEC = b"$4\r\nEXEC\r\n"
+SCRIPT = b"$7\r\nEVALSHA\r\n"  # enqueues and takes tasks
 COMMIT = b"COMMIT\0"  # as both services end their transactions
 READ_BYTES = 1 << 16
 CARRIED_OUT_WITHIN_S = 1.0

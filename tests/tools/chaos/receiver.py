@@ -50,6 +50,10 @@ class Receiver:
         self._times: Counter[tuple[str, str]] = Counter()
         self._closing = asyncio.Event()
 
+    def expect_secret(self, secret: str) -> None:
+        """Verify later webhooks with another secret."""
+        self._webhook = Webhook(secret)
+
     def url(self, path: str, host: str | None = None) -> str:
         return f"http://{host or self._hosts[0]}:{self.port}/{path}"
 
@@ -61,6 +65,8 @@ class Receiver:
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator["Receiver"]:
         app = web.Application()
+        app.router.add_post("/aside/{rest:.*}", self._refuse)
+        app.router.add_put("/aside/{rest:.*}", self._take_result)
         app.router.add_route("*", "/{behaviour}/{rest:.*}", self._receive)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, handler_cancellation=True)
         await runner.setup()
@@ -79,6 +85,14 @@ class Receiver:
     async def _step_into_trap(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.trapped += 1
         writer.close()
+
+    async def _refuse(self, _: web.Request) -> web.Response:
+        """Answer as a chat provider that serves no one: the job is completed without a summary."""
+        return web.Response(status=410)
+
+    async def _take_result(self, request: web.Request) -> web.Response:
+        await request.read()
+        return web.Response(status=204)
 
     async def _receive(self, request: web.Request) -> web.StreamResponse:
         received = self._read(request, await request.text(), at=time.time())

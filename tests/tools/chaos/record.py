@@ -32,7 +32,7 @@ WITH job AS (
 )
 SELECT id FROM job
 """
-EMPTY = "TRUNCATE jobs, uploads CASCADE; TRUNCATE chaos_audit"
+EMPTY = "TRUNCATE jobs, tasks, webhook_events, webhook_attempts, uploads CASCADE; TRUNCATE chaos_audit"
 
 
 class Record:

@@ -3,6 +3,7 @@
 from tests.tools.chaos import (
     break_clients,
     break_servers,
+    break_shards,
     break_tenants,
     break_webhooks,
     break_workers,
@@ -29,4 +30,5 @@ RUNS: dict[str, Scenario] = {
     "C15": operate.c15_redrive_twice,
     "C16": break_servers.c16_expired_payloads,
     "C17": break_tenants.c17_hostile_tenant,
+    "C18": break_shards.c18_break_one_redis,
 }

@@ -36,7 +36,7 @@ class Traffic:
         world, load, slow = self._run.world, self._run.load, f"SLOW {self._chunk_s}"
         dice = self._run.rng.random()
         if dice < 0.6:
-            return await load.attempt(world.long, prompt=slow)
+            return await load.attempt(world.long, prompt=slow, with_steps=dice < 0.2)
         if dice < 0.8:
             return await load.attempt(world.long, prompt=slow, webhook="fail/1")
         return await load.attempt(world.short, audio=damaged, expected="FAILED")

@@ -74,6 +74,11 @@ class World:
     def url(self) -> str:
         return self.ingest.health_url.removesuffix("/health/live")
 
+    @property
+    def redis_url(self) -> str:
+        """Return the URL of Redis through its proxy."""
+        return self.valkey.url.replace(f"{LOOPBACK}:{self.valkey.port}", f"{LOOPBACK}:{self.redis_proxy.port}")
+
     async def empty(self) -> None:
         """Reset all state for the next run. Only processes with an extended environment are restarted."""
         await self.restart_with({service: {} for service in self.services if service.extra})
@@ -139,9 +144,7 @@ class World:
         return {
             "TMPDIR": str(self.temporary),
             "HEADRACE_DATABASE_URL": self.record.service_url(self._password, self.postgres_proxy.port, who),
-            "HEADRACE_REDIS_URL": self.valkey.url.replace(
-                f"{LOOPBACK}:{self.valkey.port}", f"{LOOPBACK}:{self.redis_proxy.port}"
-            ),
+            "HEADRACE_REDIS_URL": self.redis_url,
             "HEADRACE_STORAGE_URL": self.blobs.as_uri(),
             "HEADRACE_LOG_FORMAT": "json",
             "HEADRACE_FAILPOINTS": str(self.failpoints),
@@ -164,6 +167,9 @@ class World:
             "HEADRACE_WEBHOOK_WAITS_S": _listed(profile.webhook_waits_s),
             "HEADRACE_WEBHOOK_TIMEOUT_S": str(profile.webhook_timeout_s),
             "HEADRACE_WEBHOOK_ALLOW_PRIVATE": "loopback",
+            "HEADRACE_CHAT_PROVIDERS": "aside",
+            "HEADRACE_CHAT_PROVIDER_ASIDE_URL": f"http://{LOOPBACK}:{self.receiver.port}/aside",
+            "HEADRACE_CHAT_PROVIDER_ASIDE_MODEL": "none",
         }
 
 

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from deploy.local.ports import LOOPBACK
-from tests.tools.chaos.proxy import EXEC, Mode, Proxy
+from tests.tools.chaos.proxy import SCRIPT, Mode, Proxy
 
 
 class Server:
@@ -53,8 +53,8 @@ async def answer(proxy: Proxy, request: bytes) -> bytes:
 
 
 async def test_passes(proxy: Proxy, server: Server) -> None:
-    assert await answer(proxy, EXEC) == b"+OK\r\n"
-    assert server.received == EXEC
+    assert await answer(proxy, SCRIPT) == b"+OK\r\n"
+    assert server.received == SCRIPT
 
 
 async def test_refuses_until_it_passes_again(proxy: Proxy) -> None:
@@ -74,15 +74,15 @@ async def test_freezes_until_it_passes_again(proxy: Proxy, server: Server) -> No
     assert await asking == b"+OK\r\n"
 
 
-@pytest.mark.parametrize(("when", "received"), [("before", b"MULTI\r\n"), ("after", b"MULTI\r\n" + EXEC)])
+@pytest.mark.parametrize(("when", "received"), [("before", b"MULTI\r\n"), ("after", b"MULTI\r\n" + SCRIPT)])
 async def test_cuts_at_a_command(proxy: Proxy, server: Server, when: str, received: bytes) -> None:
-    cuts = proxy.cut_at(EXEC, 1, 1.0, _dice(when))
+    cuts = proxy.cut_at(SCRIPT, 1, 1.0, _dice(when))
     assert await answer(proxy, b"PING") == b"+OK\r\n"
     server.received = b""
-    assert await answer(proxy, b"MULTI\r\n" + EXEC) == b""
+    assert await answer(proxy, b"MULTI\r\n" + SCRIPT) == b""
     assert server.received == received
     assert cuts.done == 1
-    assert await answer(proxy, EXEC) == b"+OK\r\n"
+    assert await answer(proxy, SCRIPT) == b"+OK\r\n"
 
 
 def _dice(when: str) -> random.Random:

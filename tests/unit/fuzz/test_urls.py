@@ -8,10 +8,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ingest_service.errors import RefusedError
-from ingest_service.uploads.from_url import checked_url
+from ingest_service.uploads.from_url import UrlRules, checked_url
 from processor_service.outbound.exact_url import exact_url
 from processor_service.outbound.guard import AllowPrivate, host_of, refusal, refusal_of_url
-from shared.schemas.options import WebhookUrl
+from shared.schemas.webhooks import WebhookUrl
 
 SCHEMES = ("http", "https")
 LEVELS: list[AllowPrivate] = ["false", "loopback", "true"]
@@ -32,7 +32,7 @@ URLS = st.builds(
 @example("http://example.com\\@127.0.0.1/")
 def test_an_accepted_audio_url_has_no_credentials(text: str) -> None:
     try:
-        url = checked_url(text, SCHEMES)
+        url = checked_url(text, UrlRules(schemes=SCHEMES))
     except RefusedError as error:
         assert error.code == "invalid_option"  # noqa: PT017 - most are refused, some are valid
         return
