@@ -18,7 +18,7 @@ INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 FORCE:
-.PHONY: FORCE help demo run transcribe test test-fast test-full test-clients test-console screenshots record-contracts check bench-ingest bench-transcribe bench-denoise bench-diarize bench-scaling bench-waiting bench-console chaos fleet fuzz dead-letters redrive limits api-key revoke-key lock platforms sbom audit test-install docs browser-modules
+.PHONY: FORCE help demo run transcribe test test-fast test-models test-full test-clients test-console screenshots record-contracts check bench-ingest bench-transcribe bench-denoise bench-diarize bench-keyterms bench-redaction bench-scaling bench-slots bench-waiting bench-console chaos fleet fuzz dead-letters redrive limits api-key revoke-key lock platforms sbom audit test-install docs browser-modules
 
 help: # list the targets
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -43,7 +43,7 @@ CHECKS := \
 	"mypy" \
 	"lint-imports" \
 	"python -m deploy.docs --check" \
-	"hadolint deploy/ingest.Dockerfile deploy/processor.Dockerfile" \
+	"hadolint deploy/ingest.Dockerfile deploy/processor.Dockerfile deploy/command.Dockerfile" \
 	"check-jsonschema --quiet --builtin-schema vendor.compose-spec deploy/compose.yaml" \
 	"compose-lint check --quiet --skip-suppressed --no-env --strict-config --fail-on low --config deploy/compose-lint.yml deploy/compose.yaml"
 
@@ -52,13 +52,21 @@ check: $(READY) ## check format, lint, types, import contracts, documents, Docke
 	test -z "$$failed" || { echo "make check: failed: $${failed#, }" >&2; exit 1; }
 
 # Without bytecode files, every process that a test starts compiles our modules again.
-PYTEST := exec env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m pytest --dist loadgroup --durations 15
+# A test that hangs for ten minutes fails, with the stacks of its threads.
+PYTEST := exec env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m pytest --dist loadgroup --durations 15 --timeout 600
 
-test: $(READY) $(SPEAKERS) $(PROMETHEUS) $(SERVERS) $(BROWSER) ## run all tests except those that take minutes: WORKERS (processes; two per core), ARGS (passed to pytest)
-	@$(PYTEST) --numprocesses $(or $(WORKERS),auto) $(ARGS)
+# Folders in which every test takes minutes, so that their imports are not waited for, and those of the engines, nets and larger models.
+SLOW := $(addprefix --ignore tests/system/,full install console/browser)
+MODELS := $(addprefix tests/system/,audio compute denoisers diarization transcribers acceptance/test_languages.py)
+
+test: $(READY) $(SPEAKERS) $(PROMETHEUS) $(SERVERS) $(BROWSER) ## run all tests without a target of their own below: WORKERS (processes; two per core), ARGS (passed to pytest)
+	@$(PYTEST) $(SLOW) $(addprefix --ignore ,$(MODELS)) --numprocesses $(or $(WORKERS),auto) $(ARGS)
+
+test-models: $(READY) $(SPEAKERS) ## run the engines, the nets and the compute processes on real speech: WORKERS (processes; one per core), ARGS
+	@$(PYTEST) $(MODELS) --numprocesses $(or $(WORKERS),logical) $(ARGS)
 
 test-fast: $(READY) ## run the tests that start no process and load no model: WORKERS, ARGS
-	@$(PYTEST) -m 'not slow and not process and not model' --numprocesses $(or $(WORKERS),logical) $(ARGS)
+	@$(PYTEST) $(SLOW) -m 'not slow and not process and not model' --numprocesses $(or $(WORKERS),logical) $(ARGS)
 
 chaos: $(READY) ## inject faults into a running system: PROFILE (short, long), SEED (0), RUNS (all; C1,C5); prints one JSON object last; fails on a violation
 	@$(RUN) tests.tools.chaos --profile $(or $(PROFILE),short) --seed $(or $(SEED),0) --runs "$(RUNS)"
@@ -89,7 +97,7 @@ dead-letters: $(READY) ## print the dead letters of the running stack, one JSON 
 redrive: $(READY) ## start failed jobs again: JOB=<id>, JOB=all, or CODE=<failure code>; API_KEY (scope admin, if the stack requires keys)
 	@$(RUN) deploy.local redrive
 
-limits: $(READY) ## set and print a tenant's quotas: TENANT=<name>; BYTES_A_DAY, AUDIO_SECONDS_A_DAY, JOBS_QUEUED, UPLOADS_AT_ONCE (a number; 0: no limit; default: the settings' value)
+limits: $(READY) ## set and print a tenant's quotas: TENANT=<name>; BYTES_A_DAY, AUDIO_SECONDS_A_DAY, JOBS_QUEUED, UPLOADS_AT_ONCE (a number; 0: no limit; default: the settings' value), QUEUE (a queue's name)
 	@$(RUN) deploy.local limits
 
 api-key: $(READY) ## create an API key for the running stack: TENANT=<name> SCOPES=<of submit,read,observe,admin,operate>, PURPOSE (default), EXPIRES_DAYS (never); prints the key once
@@ -109,11 +117,20 @@ bench-ingest: $(READY) $(USUAL) ## compare uploads with the usual stack and a ba
 bench-transcribe: $(READY) ## compare with whisper and faster-whisper: AUDIO, REFERENCE (a text file), REPEATS (1), THREADS (all), ONLY (a part of the names), SLOTS (1,2,8,32; none); prints one JSON object last
 	@$(RUN) tests.tools.benchmarks.transcribe --audio "$(AUDIO)" --reference "$(REFERENCE)" --repeats $(or $(REPEATS),1) --only "$(ONLY)" $(if $(SLOTS),--slots $(SLOTS)) $(if $(THREADS),--threads $(THREADS))
 
+bench-keyterms: $(READY) ## measure what key terms find, invent and change, also in synthesized names: CORPUS (a folder with manifest.json; default: bundled clips), MODEL (tiny.en), LISTS (2, of 1,000 unrelated terms); one JSON object last
+	@$(RUN) tests.tools.benchmarks.key_terms --corpus "$(CORPUS)" --model $(or $(MODEL),tiny.en) --lists $(or $(LISTS),2)
+
 bench-diarize: $(READY) $(SPEAKERS) ## measure diarization: FOLDER (recordings and their RTTM files), NAMES (all); prints one JSON object last
 	@$(RUN) tests.tools.benchmarks.diarization "$(FOLDER)" $(NAMES)
 
+bench-redaction: $(READY) ## measure what redaction leaves of synthesized speech: MODEL (tiny.en), CORPUS (a folder with manifest.json, whose English is redacted too), ARGS (--show: print every utterance); prints one JSON object last
+	@$(RUN) tests.tools.benchmarks.redaction.end_to_end --model $(or $(MODEL),tiny.en) --corpus "$(CORPUS)" $(ARGS)
+
 bench-scaling: $(READY) ## measure small runs and single costs, simulate large loads: ARGS (--kept: measure nothing; --write: write the tables and plots of docs/scaling.md); prints one JSON object last
 	@$(RUN) tests.tools.benchmarks.scaling $(ARGS)
+
+bench-slots: $(READY) ## run 20 processors of 100 scripted slots on a backlog of a million jobs, and kill a fifth of them: ARGS; takes about ten minutes; prints one JSON object last
+	@$(RUN) tests.tools.benchmarks.many_slots $(ARGS)
 
 bench-waiting: $(READY) ## measure requests that wait for their jobs: ROUTE (openai; prefer), REPEATS (10), REQUESTS (1000), SECONDS (20); prints one JSON object last
 	@$(RUN) tests.tools.benchmarks.waiting --route $(or $(ROUTE),openai) --repeats $(or $(REPEATS),10) --requests $(or $(REQUESTS),1000) --seconds $(or $(SECONDS),20)
