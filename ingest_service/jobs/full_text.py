@@ -14,7 +14,6 @@ from shared.full_text import CONFIGS, RUN, SIMPLE, config_of, searched
 from shared.schemas.api import TranscriptHit, TranscriptHits
 
 MOST_PASSAGES = 2000  # that are ranked, the newest ones
-MOST_WORDS = 20
 TIMEOUT_MS = 2000
 CONTEXT_CHARS = 80  # before and after the first word that was found
 BEGINS, ENDS = "\x02", "\x03"  # around each word that was found

@@ -26,6 +26,7 @@ from ingest_service.uploads.presigned_uploads import UPLOAD_FIELD
 from ingest_service.uploads.receive import AUDIO_FIELD, FORM_TYPE
 from shared.media.sniff_container import ACCEPTED
 from shared.schemas.api import DirectUpload
+from shared.schemas.called_urls import BLANKS
 from shared.schemas.options import submission_schema
 from shared.schemas.source_headers import FIELD as HEADERS_FIELD
 from shared.schemas.source_headers import MAX_HEADERS
@@ -98,7 +99,7 @@ BINARY = {"type": "string", "format": "binary", "description": f"The audio: {ACC
 AUDIO_FILE = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY, description=BINARY["description"])
 AUDIO_URL = {
     "type": "string",
-    "pattern": r"^([Hh][Tt][Tt][Pp][Ss]?://[^\s\\/?#@]+([/?#][^\s\\]*)?|s3://[a-z0-9.-]+/[^\\]+)$",
+    "pattern": rf"^([Hh][Tt][Tt][Pp][Ss]?://[^{BLANKS}\\/?#@]+([/?#][^{BLANKS}\\]*)?|s3://[a-z0-9.-]+/[^\\]+)$",
     "maxLength": MAX_URL_CHARS,
     "description": "The URL of the audio. Redirects are followed; the addresses must be public. Or `s3://bucket/key`,"
     " in a bucket that the service allows.",

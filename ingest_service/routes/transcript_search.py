@@ -23,7 +23,6 @@ PHRASE = "a phrase of at most 200 characters"
 Phrase = Annotated[
     str,
     QueryParameter(
-        pattern=r"\S",
         max_length=200,
         description=f"{PHRASE}; case, accents and punctuation do not count; `*` at its end: the rest of a word",
     ),

@@ -18,7 +18,7 @@ from ingest_service.uploads.receive import UploadHead, add_query_options
 from shared.schemas.bucket_urls import FORM as BUCKET_FORM
 from shared.schemas.bucket_urls import SCHEME as BUCKET_SCHEME
 from shared.schemas.bucket_urls import is_allowed, parse_bucket_url, shown_folders
-from shared.schemas.called_urls import FORM, why_never_called
+from shared.schemas.called_urls import BLANKS, FORM, why_never_called
 from shared.schemas.options import SubmitOptions
 from shared.schemas.source_headers import FIELD as HEADERS_FIELD
 from shared.schemas.source_headers import encode_headers, names_of, why_no_headers
@@ -29,7 +29,7 @@ URL_FIELD = "audio_url"
 JSON_TYPE = "application/json"
 MAX_JSON_BYTES = 128 << 10  # the largest metadata may need three times its bytes for escapes
 MAX_URL_CHARS = 4096  # a presigned URL has 1000 to 2000
-BLANK = re.compile(r"[\s\\]")  # URL parsers read these differently
+BLANK = re.compile(rf"[{BLANKS}\\]")  # URL parsers read these differently
 
 
 class UrlJob(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,9 @@ import re
 
 import idna
 
-URL = re.compile(r"(?P<scheme>(?i:https?))://(?P<authority>[^\s\\/?#@]+)(?:[/?#][^\x00-\x1f\x7f]*)?")
+# Blanks and control characters, for a class of an expression. `\s` differs between JavaScript, Python and Rust.
+BLANKS = r"\x00-\x20\x7f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+URL = re.compile(rf"(?P<scheme>(?i:https?))://(?P<authority>[^{BLANKS}\\/?#@]+)(?:[/?#][^\x00-\x1f\x7f]*)?")
 AUTHORITY = re.compile(r"(?:\[(?P<ipv6>[^\[\]]*)\]|(?P<name>[^:\[\]]*))(?::(?P<port>[0-9]*))?", re.ASCII)
 LABEL = re.compile(r"[A-Za-z0-9_-]{1,63}")
 NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")  # of a last label: the name is an IPv4 address for every resolver

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from shared.schemas.called_urls import BLANKS
 from shared.schemas.webhook_events import EventType
 from shared.secret import Secret, encode_secret, repr_hiding
 
@@ -12,7 +13,7 @@ from shared.secret import Secret, encode_secret, repr_hiding
 WebhookUrl = Annotated[
     str,
     msgspec.Meta(
-        pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\\/?#@]+(?:[/?#][^\x00-\x1f\x7f]*)?$(?!\n)",
+        pattern=rf"^[Hh][Tt][Tt][Pp][Ss]?://[^{BLANKS}\\/?#@]+(?:[/?#][^\x00-\x1f\x7f]*)?$(?!\n)",
         max_length=2000,
         description="an http or https URL of at most 2000 characters, without user name and password, such as "
         "https://example.com/hook",
