@@ -41,5 +41,5 @@ def test_no_pattern_depends_on_the_dialect(document: dict[str, Any]) -> None:
     ("pattern", "differs"),
     [(r"\S", True), (r"[^\s\\]", True), (r"^\\s$", False), (r"^\\\d$", True), (r"^[^\x00-\x20\u2028\\/]$", False)],
 )
-def test_classes_are_found(pattern: str, differs: bool) -> None:
+def test_classes_are_found(pattern: str, *, differs: bool) -> None:
     assert bool(DIFFERENT.search(pattern)) is differs
