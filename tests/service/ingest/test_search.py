@@ -174,7 +174,7 @@ def _using(first: int, last: int) -> str:
 async def test_any_text_is_a_search(ingest: Ingest, q: str) -> None:
     await searchable(ingest, "Some text.")
     async with ingest.client.get(f"{ingest.url}/v1/search", params={"q": q}) as answer:
-        assert answer.status in ({200} if any(map(str.isalnum, q)) else {400})
+        assert answer.status == 200
 
 
 async def test_the_index_is_used_and_other_tenants_are_not_read(ingest: Ingest) -> None:
