@@ -19,11 +19,12 @@ from shared.allowed_values import why_refused
 from shared.schemas.api import TranscriptHits
 from shared.schemas.languages import LANGUAGES
 
-WORDS = "words of 1 to 200 characters together"
+WORDS = "words of 1 to 200 characters together, without NUL"
 CURSOR = rf"^([0-9]{{1,3}}|1[0-9]{{3}}|{MOST_PASSAGES})$(?!\n)"
 Words = Annotated[
     str,
     QueryParameter(
+        pattern=r"^[^\x00]*$(?!\n)",  # Postgres stores none
         max_length=200,
         description=f'{WORDS}; `"…"` finds a phrase, `or` either word, `-` leaves out passages with a word',
     ),

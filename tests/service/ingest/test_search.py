@@ -177,6 +177,12 @@ async def test_any_text_is_a_search(ingest: Ingest, q: str) -> None:
         assert answer.status == 200
 
 
+@pytest.mark.parametrize("q", ["", "a\x00b", "\x00", "a" * 201])
+async def test_what_is_no_search_is_refused(ingest: Ingest, q: str) -> None:
+    async with ingest.client.get(f"{ingest.url}/v1/search", params={"q": q}) as answer:
+        assert (answer.status, (await answer.json())["code"]) == (400, "invalid_parameter")
+
+
 async def test_the_index_is_used_and_other_tenants_are_not_read(ingest: Ingest) -> None:
     await searchable(ingest, "Only mine.")
     (row,) = await ingest.sql("SELECT tenant FROM transcript_texts LIMIT 1")
