@@ -66,6 +66,9 @@ class CompletedDocument(JsonRenderPlugin):
         return self._encoded
 
 
+_INTEGER, _NUMBER = {"type": "integer"}, {"type": "number"}
+
+
 def completed(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy with everything that the framework cannot know."""
     result: dict[str, Any] = deepcopy(dict(document))
@@ -76,6 +79,9 @@ def completed(document: Mapping[str, Any]) -> dict[str, Any]:
         for content in answer.get("content", {}).values():
             for example in content.get("examples", {}).values():
                 example.pop("id", None)  # the framework's own, which OpenAPI does not allow
+    for one_of in _unions(result):
+        if _NUMBER in one_of and _INTEGER in one_of:
+            one_of.remove(_INTEGER)  # a value must fit one schema only, and an integer is a number
     return result
 
 
@@ -97,3 +103,14 @@ def _answers(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
         for method, operation in operations.items():
             for answer in operation["responses"].values():
                 yield method, answer
+
+
+def _unions(schema: Any) -> Iterator[list[Any]]:
+    """Yield the list of each `oneOf` in a part of the document."""
+    if isinstance(schema, dict):
+        if isinstance(schema.get("oneOf"), list):
+            yield schema["oneOf"]
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for part in schema:
+            yield from _unions(part)
