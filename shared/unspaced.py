@@ -12,7 +12,6 @@ from functools import cache
 from importlib import resources
 
 import budoux
-import rjieba
 
 CJK = "\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff"  # Chinese and Japanese; Korean has spaces
 THAI = "\u0e00-\u0e7f"
@@ -72,7 +71,13 @@ def _divided(run: str, *, is_japanese: bool) -> Sequence[str]:
         return _thai().parse(run)
     if is_japanese:
         return _japanese().parse(run)
-    return rjieba.cut(run) if re.search(f"[{CJK}]", run) else _characters(run)
+    return _chinese(run) if re.search(f"[{CJK}]", run) else _characters(run)
+
+
+def _chinese(run: str) -> Sequence[str]:
+    import rjieba  # late: it loads its dictionary, which takes 0.15 s and 30 MB, and few processes need it
+
+    return rjieba.cut(run)
 
 
 def _characters(run: str) -> list[str]:
