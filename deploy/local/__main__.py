@@ -4,34 +4,24 @@ import asyncio
 import errno
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 
-from deploy.local.demo import demonstrate
-from deploy.local.operate import create_api_key, print_dead_letters, redrive, revoke_api_key, set_limits
 from deploy.local.processes import adopt_orphans
-from deploy.local.run import run
 from deploy.local.settings import Choices
 from deploy.local.terminal import DiskFullError, LocalStackError, say
 from shared.environment import take_environment
 
-COMMANDS: Mapping[str, Callable[[Choices], Awaitable[None]]] = {
-    "run": run,
-    "demo": demonstrate,
-    "dead-letters": print_dead_letters,
-    "redrive": redrive,
-    "limits": set_limits,
-    "api-key": create_api_key,
-    "revoke-key": revoke_api_key,
-}
+Command = Callable[[Choices], Awaitable[None]]
+
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def main(arguments: list[str]) -> int:
     """Run a command until it ends or a signal stops it. Return the exit status."""
-    command = COMMANDS.get(arguments[0]) if len(arguments) == 1 else None
+    command = _find_command(arguments[0]) if len(arguments) == 1 else None
     if command is None:
-        return _fail(f"usage: python -m deploy.local {'|'.join(COMMANDS)}", 2)
+        return _fail(_usage(), 2)
     try:
         choices = Choices.of(take_environment())
     except LocalStackError as error:
@@ -45,7 +35,28 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-async def _until_stopped(command: Callable[[Choices], Awaitable[None]], choices: Choices) -> None:
+def _find_command(name: str) -> Command | None:
+    """Import only the chosen command: the HTTP clients of the others take longer than all that `run` needs."""
+    if name == "run":
+        from deploy.local.run import run
+
+        return run
+    if name == "demo":
+        from deploy.local.demo import demonstrate
+
+        return demonstrate
+    from deploy.local.operate import COMMANDS
+
+    return COMMANDS.get(name)
+
+
+def _usage() -> str:
+    from deploy.local.operate import COMMANDS
+
+    return f"usage: python -m deploy.local {'|'.join(['run', 'demo', *COMMANDS])}"
+
+
+async def _until_stopped(command: Command, choices: Choices) -> None:
     """Run a command. The first signal cancels it; later signals are ignored."""
     adopt_orphans()
     work = asyncio.ensure_future(command(choices))

@@ -9,7 +9,7 @@ import os
 import sys
 from argparse import Namespace
 from asyncio.subprocess import PIPE
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 
 import asyncpg
@@ -183,3 +183,12 @@ async def _set(
         raise LocalStackError(f"Unknown tenant {tenant!r}. Create an API key for it first.") from error
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise LocalStackError(f"PostgreSQL does not answer: {error}") from error
+
+
+COMMANDS: Mapping[str, Callable[[Choices], Awaitable[None]]] = {
+    "dead-letters": print_dead_letters,
+    "redrive": redrive,
+    "limits": set_limits,
+    "api-key": create_api_key,
+    "revoke-key": revoke_api_key,
+}
