@@ -13,7 +13,8 @@ from tests.support.summaries.chat import Chat
 
 SETTINGS = {
     "PROCESSORS": "1",
-    "HEADRACE_SLOTS": "2",
+    "HEADRACE_INGEST_PROCESSES": "2",
+    "HEADRACE_SLOTS": "2",  # chunks of a file at the same time, and a job beside it
     "HEADRACE_MODEL": "tiny.en",
     # Low thresholds, so that a minute of speech is a long file.
     "HEADRACE_CHUNK_THRESHOLD_S": "45",

@@ -15,6 +15,8 @@ from tests.support.stack.launched import TIMEOUT_S, Launched, alive, descendants
 
 pytestmark = pytest.mark.process
 
+SUPERVISED = {"HEADRACE_INGEST_PROCESSES": "2"}  # as on a machine of several cores: the ingest has child processes, too
+
 
 async def health(url: str) -> int:
     async with aiohttp.ClientSession() as client, client.get(f"{url}/health/live") as response:
@@ -41,7 +43,7 @@ async def fetchval(url: str, statement: str) -> object:
 
 
 async def test_serves_and_writes_pid_files(tmp_path: Path) -> None:
-    stack = Launched(tmp_path / "data")
+    stack = Launched(tmp_path / "data", environ=SUPERVISED)
     async with stack.ready() as launcher:
         assert await health(stack.url) == 200
         pids = stack.pids()
@@ -55,7 +57,7 @@ async def test_serves_and_writes_pid_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 async def test_a_signal_stops_everything(tmp_path: Path, number: signal.Signals) -> None:
-    stack = Launched(tmp_path / "data")
+    stack = Launched(tmp_path / "data", environ=SUPERVISED)
     async with stack.ready() as launcher:
         await stops(stack, launcher, number)
 
@@ -69,7 +71,7 @@ async def stops(stack: Launched, launcher: Process, number: signal.Signals) -> N
 
 
 async def test_a_signal_during_the_start_stops_everything(tmp_path: Path) -> None:
-    stack = Launched(tmp_path / "data")
+    stack = Launched(tmp_path / "data", environ=SUPERVISED)
     launcher = await stack.start()
     await line_with(launcher, "starting valkey")
     pids = descendants(launcher.pid)
@@ -78,7 +80,7 @@ async def test_a_signal_during_the_start_stops_everything(tmp_path: Path) -> Non
 
 
 async def test_no_process_outlives_a_killed_launcher(tmp_path: Path) -> None:
-    stack = Launched(tmp_path / "data")
+    stack = Launched(tmp_path / "data", environ=SUPERVISED)
     async with stack.ready() as launcher:
         pids = descendants(launcher.pid)
         launcher.kill()
@@ -100,7 +102,7 @@ async def test_data_survive_a_restart(tmp_path: Path) -> None:
 
 
 async def test_a_dead_process_is_restarted(tmp_path: Path) -> None:
-    stack = Launched(tmp_path / "data")
+    stack = Launched(tmp_path / "data", environ=SUPERVISED)
     async with stack.ready() as launcher:
         for name in ("ingest", "postgres", "valkey"):
             await restarts(stack, launcher, name)
@@ -123,7 +125,7 @@ async def test_two_stacks_side_by_side(tmp_path: Path) -> None:
 
 
 async def test_stops_although_nobody_reads_its_output_any_more(tmp_path: Path) -> None:
-    stack = Launched(tmp_path / "data")
+    stack = Launched(tmp_path / "data", environ=SUPERVISED)
     async with stack.ready() as launcher:
         family = {launcher.pid, *descendants(launcher.pid)}
         transport = launcher._transport  # type: ignore[attr-defined] # asyncio shows its pipes nowhere else
