@@ -15,7 +15,6 @@ from tests.support.stack.launched import Launched
 
 SETTINGS = {
     "PROCESSORS": "1",
-    "HEADRACE_SLOTS": "2",
     "HEADRACE_MODEL": "tiny.en",
     "HEADRACE_ASR_ROUTES": "true",
     "HEADRACE_RETRY_WAITS_S": "0.2,0.2",
