@@ -1,5 +1,6 @@
 """Both services as processes that share only PostgreSQL, Redis and a bucket, and no folder."""
 
+import asyncio
 import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Callable
@@ -13,7 +14,7 @@ import pytest_asyncio
 
 from deploy.local.ports import free_port
 from shared.blobs import blob_keys
-from tests.support.acceptance.client import Client
+from tests.support.acceptance.client import POLL_S, Client
 from tests.support.clips import JFK
 from tests.support.ingest.tus_client import Tus, metadata
 from tests.support.storage.bucket import Bucket
@@ -157,5 +158,6 @@ async def test_without_the_bucket_uploads_are_refused_and_jobs_wait(
     job_id = await client.submit(JFK.path, denoise=False)
     while (job := await client.job(job_id))["attempts"] < 2:
         assert job["status"] in {"QUEUED", "PROCESSING"}, job
+        await asyncio.sleep(POLL_S)
     processor_proxy.set(Mode.PASS)
     assert (await client.ended(job_id))["status"] == "COMPLETED"
