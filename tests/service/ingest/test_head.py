@@ -8,7 +8,6 @@ import msgspec
 import pytest
 from litestar.routes import HTTPRoute
 
-from ingest_service.app import create_app
 from ingest_service.settings import IngestSettings
 from shared.blobs import blob_keys
 from shared.formats.style import MEDIA_TYPES
@@ -16,7 +15,7 @@ from shared.schemas.transcript import Transcript
 from tests.support.ingest import records
 from tests.support.ingest.api_keys import bearer, guarded, new_key
 from tests.support.ingest.raw_http import connected, head, until_closed
-from tests.support.ingest.serving import Ingest
+from tests.support.ingest.serving import Ingest, described_app
 from tests.support.ingest.sounds import wav
 
 VARYING = {
@@ -30,7 +29,7 @@ UNKNOWN = "019aa3c5-7a3e-7bd0-9c46-0d6c2f1f7f10"
 
 
 def readable(settings: IngestSettings) -> Iterator[str]:
-    for route in create_app(settings).routes:
+    for route in described_app(settings).routes:
         if isinstance(route, HTTPRoute) and "GET" in route.methods:
             yield route.path_format
 

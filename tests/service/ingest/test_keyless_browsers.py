@@ -10,12 +10,11 @@ import msgspec
 import pytest
 from litestar.handlers import HTTPRouteHandler
 
-from ingest_service.app import create_app
 from ingest_service.auth.caller import NEEDS, SHOWS
 from ingest_service.settings import IngestSettings
 from shared.settings import SettingsError, load_settings
 from tests.support.ingest.api_keys import bearer, guarded, new_key
-from tests.support.ingest.serving import Ingest, serving
+from tests.support.ingest.serving import Ingest, described_app, serving
 from tests.support.ingest.sounds import wav
 
 SOME_ID = "0190b5e5-0000-7000-8000-000000000000"
@@ -33,7 +32,7 @@ def handlers(settings: IngestSettings) -> list[tuple[str, HTTPRouteHandler]]:
     """Return all paths with their handlers."""
     found = [
         (route.path_format, handler)
-        for route in create_app(settings).routes
+        for route in described_app(settings).routes
         for handler in getattr(route, "route_handlers", [])
     ]
     assert len(found) > 25

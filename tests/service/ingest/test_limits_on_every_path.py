@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 from litestar.handlers import HTTPRouteHandler
 
-from ingest_service.app import create_app
 from ingest_service.auth.caller import NEEDS, Scope
 from ingest_service.middleware.authentication import is_open
 from ingest_service.middleware.rate_limit import METRICS_PATH
 from ingest_service.settings import IngestSettings
 from tests.support.ingest.api_keys import bearer, guarded, new_key
 from tests.support.ingest.raw_http import connected, head, until_closed
-from tests.support.ingest.serving import Ingest, serving
+from tests.support.ingest.serving import Ingest, described_app, serving
 from tests.support.ingest.sounds import wav
 from tests.support.ingest.tus_client import Tus
 
@@ -56,7 +55,7 @@ SPELLINGS = ["{}", "/{}", "{}/", "{}//", "//{}", "/./{}".replace("/./", "///")]
 
 
 def handlers(settings: IngestSettings) -> Iterator[tuple[str, HTTPRouteHandler]]:
-    for route in create_app(settings).routes:
+    for route in described_app(settings).routes:
         for handler in getattr(route, "route_handlers", ()):
             yield route.path, handler
 

@@ -9,10 +9,9 @@ from litestar.params import HeaderParameter, QueryParameter
 from litestar.routes import HTTPRoute
 from yarl import URL
 
-from ingest_service.app import create_app
 from ingest_service.settings import IngestSettings
 from shared.ids import new_id
-from tests.support.ingest.serving import Ingest
+from tests.support.ingest.serving import Ingest, described_app
 from tests.support.ingest.sounds import wav
 from tests.support.refusals import assert_is_a_sentence
 
@@ -34,7 +33,7 @@ class Parameter(NamedTuple):
 
 def query_parameters(settings: IngestSettings) -> Iterator[Parameter]:
     """Yield every query parameter that has a type of its own."""
-    for route in create_app(settings).routes:
+    for route in described_app(settings).routes:
         if isinstance(route, HTTPRoute) and not route.path.startswith("/schema"):
             for handler in route.route_handlers:
                 for name, parameter in handler.parsed_fn_signature.parameters.items():

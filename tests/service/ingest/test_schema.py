@@ -8,12 +8,11 @@ import pytest
 from litestar.routes import HTTPRoute
 from openapi_spec_validator import validate
 
-from ingest_service.app import create_app
 from ingest_service.console_files import PAGE_PATHS
 from ingest_service.openai_api.errors import is_openai_path
 from ingest_service.settings import IngestSettings
 from tests.support.ingest.api_keys import guarded
-from tests.support.ingest.serving import Ingest
+from tests.support.ingest.serving import Ingest, described_app
 
 JOB = "/v1/jobs/{job_id}"
 ENDPOINTS = "/v1/webhooks/endpoints"
@@ -135,7 +134,7 @@ UNDESCRIBED = ("/schema", "/docs", "/openai/", "/console/")  # and the pages of 
 async def test_every_route_is_described(ingest: Ingest, settings: IngestSettings) -> None:
     """HEAD beside GET, and OPTIONS, need no description."""
     pages = {path.replace(":str", "") for path in PAGE_PATHS}
-    routes = [route for route in create_app(settings).routes if isinstance(route, HTTPRoute)]
+    routes = [route for route in described_app(settings).routes if isinstance(route, HTTPRoute)]
     wanted = {
         (method.lower(), route.path_format)
         for route in routes

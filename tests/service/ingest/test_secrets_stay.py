@@ -10,12 +10,13 @@ import json
 import logging
 import re
 from collections.abc import AsyncIterator, Iterator
+from functools import cache
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from litestar import Litestar
 
-from ingest_service.app import create_app
 from ingest_service.settings import IngestSettings
 from ingest_service.uploads.parse_options import OPTION_TYPES
 from shared.schemas.failures import FailureCode
@@ -23,7 +24,7 @@ from shared.schemas.states import JobStatus
 from shared.telemetry.logs import JsonFormatter
 from tests.support.ingest import records
 from tests.support.ingest.api_keys import WAV_TYPE, bearer, guarded, new_key
-from tests.support.ingest.serving import Ingest, serving
+from tests.support.ingest.serving import Ingest, described_app, serving
 from tests.support.ingest.sounds import wav
 
 MARK = "s3cr3tM4rk" + "q" * 13  # 23 characters
@@ -71,12 +72,12 @@ async def answer_of(ingest: Ingest, method: str, path: str, **options: Any) -> t
         return answer.status, f"{dict(answer.headers)} {body.decode(errors='replace')}"
 
 
-def requests_of(settings: IngestSettings) -> list[tuple[str, str, set[str]]]:
+@cache
+def requests_of(app: Litestar) -> list[tuple[str, str, set[str]]]:
     """Return each method and path, with the mark as each path parameter, and the names of parameters to try.
 
     These are those of the operation, and all that exist where it has a body or is undocumented. Any other is unknown.
     """
-    app = create_app(settings)
     paths = app.openapi_schema.to_schema()["paths"]
     every = {one["name"] for path in paths.values() for each in path.values() for one in each.get("parameters", [])}
     assert {"status", "limit", "cursor", "code", "format", "variant", "from"} <= every
@@ -104,7 +105,7 @@ async def any_ingest(
 async def test_no_answer_and_no_line_repeats_a_refused_value(any_ingest: tuple[Ingest, dict[str, str]]) -> None:
     ingest, admitted = any_ingest
     with logged() as lines:
-        for method, path, names in requests_of(ingest.settings):
+        for method, path, names in requests_of(described_app(ingest.settings)):
             queries = [{}, {"unknown": MARK}, *({name: MARK} for name in sorted(names))]
             for query in queries if method != "OPTIONS" else queries[:1]:
                 sent = admitted | ({} if query else {name: MARK for name in sorted(names) if name[0].isupper()})
@@ -226,7 +227,7 @@ async def test_the_secrets_of_a_job_are_in_no_answer_line_metric_or_other_row(in
         await records.end_job(ingest, str(job["id"]), JobStatus.FAILED, FailureCode.INTERNAL)
         (task,) = await records.tasks_of(ingest, str(job["id"]), "prepare")
         await records.end_task(ingest, task["id"], "dead", FailureCode.INTERNAL)
-        for route_method, template, _ in requests_of(ingest.settings):
+        for route_method, template, _ in requests_of(described_app(ingest.settings)):
             url = template.replace(MARK, str(job["id"]))
             if route_method == "GET" and "presigned" not in url:
                 _, answer = await answer_of(ingest, "GET", url)

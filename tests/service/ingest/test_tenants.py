@@ -9,14 +9,13 @@ import pytest_asyncio
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 
-from ingest_service.app import create_app
 from ingest_service.auth.caller import Scope
 from ingest_service.console_files import PAGE_PATHS
 from ingest_service.settings import IngestSettings
 from shared.secret import Secret
 from tests.support.ingest import records
 from tests.support.ingest.api_keys import WAV_TYPE, bearer, guarded, new_key
-from tests.support.ingest.serving import Ingest
+from tests.support.ingest.serving import Ingest, described_app
 from tests.support.ingest.sounds import wav
 from tests.support.servers import as_owner
 
@@ -128,7 +127,7 @@ def all_routes(app: Litestar) -> set[tuple[str, str]]:
 
 
 def test_every_route_is_listed_with_its_scope(settings: IngestSettings) -> None:
-    assert all_routes(create_app(settings)) == NEEDED.keys() | ANY_SCOPE | OPEN
+    assert all_routes(described_app(settings)) == NEEDED.keys() | ANY_SCOPE | OPEN
 
 
 async def asked(ingest: Ingest, method: str, path: str, headers: dict[str, str], **options: Any) -> tuple[int, str]:

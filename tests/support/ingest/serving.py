@@ -7,6 +7,7 @@ import shutil
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -201,6 +202,14 @@ class PromptServer(Server):
 def _take_app(registered: Registered) -> Litestar:
     idle = _idle_apps.setdefault(registered, [])
     return idle.pop() if idle else register_routes(registered)
+
+
+def described_app(settings: IngestSettings) -> Litestar:
+    """Return an application for questions about its routes: one for all tests, which serves nothing."""
+    return _described(registered_by(settings))
+
+
+_described = cache(register_routes)
 
 
 async def until(condition: Any, timeout_s: float = 10) -> None:
