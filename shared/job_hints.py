@@ -1,14 +1,14 @@
 """Hints in Redis that jobs have changed, so that the ingest reads their states at once.
 
 Each job has a channel, with an empty message for a change. Each tenant has one, with the ids of the jobs that have
-changed; an empty message means new jobs, and is published by `shared/queue/fair_shares.lua`.
+changed; an empty message means new jobs. The script of `shared/queue` publishes what belongs to a call of it.
 
 A hint is sent after the commit and may be lost: the ingest also reads all watched jobs every few seconds. Redis drops a
 message of a channel without subscribers, so that jobs that no client watches cost nothing else.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -40,6 +40,15 @@ def ids_in(message: bytes) -> list[UUID]:
     if len(message) % ID_BYTES:
         return []
     return [UUID(bytes=message[at : at + ID_BYTES]) for at in range(0, len(message), ID_BYTES)]
+
+
+def messages_of(changed: Mapping[UUID, str]) -> list[str | bytes]:
+    """Return channels and messages in turn: of each job that has changed, and of its tenant."""
+    messages = {channel_of(job_id): b"" for job_id in changed}
+    for job_id, tenant in changed.items():
+        channel = tenant_channel_of(tenant)
+        messages[channel] = messages.get(channel, b"") + job_id.bytes
+    return [part for one in messages.items() for part in one]
 
 
 class JobHints:
@@ -96,14 +105,10 @@ class _Publisher:
                 await self._publish()
 
     async def _publish(self) -> None:
-        batch = [self._changed.popitem() for _ in range(min(BATCH, len(self._changed)))]
-        messages = {channel_of(job_id): b"" for job_id, _ in batch}
-        for job_id, tenant in batch:
-            channel = tenant_channel_of(tenant)
-            messages[channel] = messages.get(channel, b"") + job_id.bytes
+        batch = dict(self._changed.popitem() for _ in range(min(BATCH, len(self._changed))))
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                await self._redis.register_script(PUBLISH)(args=[part for one in messages.items() for part in one])
+                await self._redis.register_script(PUBLISH)(args=messages_of(batch))
         except Exception as error:  # noqa: BLE001 - any error: the change is committed
             self._outages.failed(error)
             self._changed.clear()  # else hints would pile up during an outage

@@ -5,6 +5,7 @@ Nothing here raises an exception to arq: the outcome in the database decides wha
 
 import contextlib
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -60,7 +61,7 @@ from shared.connections.redis_shards import RedisShards, Shards
 from shared.failpoints import failpoint
 from shared.job_hints import JobHints
 from shared.queue.dispatch import compute_queue
-from shared.queue.enqueue import enqueue_by_tenant
+from shared.queue.enqueue import enqueue_of_job
 from shared.queue.fair_shares import correct_cost
 from shared.schemas.states import TaskKind
 from shared.telemetry import logs
@@ -210,13 +211,24 @@ def _to_summarize(task: ClaimedTask, outcome: Outcome) -> Outcome:
 
 
 async def _record_audio(processor: Processor, task: ClaimedTask, audio: PreparedAudio) -> None:
-    """Record the facts of decoded audio, and correct the tenant's share of the queue, which was guessed from bytes."""
+    """Record the facts of decoded audio, and correct the tenant's share of the queue, which was guessed from bytes.
+
+    The correction also publishes that the job has changed: it has a duration.
+    """
     late_s = await processor.leases.record_audio(task, audio)
+    if not late_s:
+        _hint(processor, task)
+        return
+    correct = partial(
+        correct_cost,
+        queue=compute_queue(task.queue),
+        tenant=task.tenant,
+        late_s=late_s,
+        interactive=task.interactive,
+        changed={task.job_id: task.tenant},
+    )
     try:
-        queue = compute_queue(task.queue)
-        await processor.redis.of(task.tenant).ask(
-            lambda redis: correct_cost(redis, queue, task.tenant, late_s, interactive=task.interactive)
-        )
+        await processor.redis.of(task.tenant).ask(correct)
     except (RedisError, OSError) as error:  # the share stays as it was guessed
         log.warning("cost_not_corrected", error=f"{type(error).__name__}: {error}")
 
@@ -241,10 +253,9 @@ async def _conclude(processor: Processor, task: ClaimedTask, outcome: Outcome) -
         log.warning("webhook_endpoint_paused")
     if after_commit.due_in_s is not None:
         processor.due.add(after_commit.due_in_s)
-    _hint(processor, task)
     count_settled(task.kind, outcome, has_dead_letter=after_commit.has_dead_letter)
     _log_outcome(task, outcome)
-    await _publish(processor, after_commit)
+    await _publish(processor, task, after_commit)
     if isinstance(outcome, JobDone) and task.options.results_formats:
         processor.results.begin(task.job_id)
     has_failed = after_commit.has_dead_letter
@@ -261,11 +272,16 @@ async def _settle(processor: Processor, task: ClaimedTask, outcome: Outcome) -> 
     return await settle(processor.database, task, outcome, policy=processor.policy(task.kind))
 
 
-async def _publish(processor: Processor, after_commit: AfterCommit) -> None:
-    """Write dispatches and dead letters to Redis. When Redis is unavailable, maintenance writes them later."""
+async def _publish(processor: Processor, task: ClaimedTask, after_commit: AfterCommit) -> None:
+    """Write dispatches and dead letters to Redis. When Redis is unavailable, maintenance writes them later.
+
+    Publish that the job has changed: with its dispatches if there are some, else in the background.
+    """
+    if not after_commit.dispatches:
+        _hint(processor, task)
     try:
         failpoint("publish.before")
-        await enqueue_by_tenant(processor.redis, after_commit.dispatches)
+        await enqueue_of_job(processor.redis, after_commit.dispatches, task.job_id, task.tenant)
         if after_commit.has_dead_letter:
             await run_locked(processor.database, DEAD_LETTERS, processor.dead_letters)
         failpoint("publish.after")

@@ -201,7 +201,7 @@ class Leases:
         heartbeats: asyncpg.Pool | None = None,
         job_changed: Callable[[UUID, str], None] = lambda *_: None,
     ) -> None:
-        """`job_changed` is called with a job and its tenant, after each change of the job that a client sees.
+        """`job_changed` is called with a job and its tenant, after each heartbeat that wrote progress.
 
         Heartbeats use connections of their own: they never wait until another statement ends.
         """
@@ -249,13 +249,15 @@ class Leases:
         await self._pool.execute(RECORD_SHA256, task.id, task.lease_token, sha256, task.job_id)
 
     async def record_audio(self, task: ClaimedTask, audio: PreparedAudio) -> int:
-        """Write the facts of the decoded audio. Return by how much its cost exceeds the guess. Raise TaskError."""
+        """Write the facts of the decoded audio. Return by how much its cost exceeds the guess. Raise TaskError.
+
+        The caller publishes that the job has changed: with the correction of the cost, if there is one.
+        """
         tracks = msgspec.json.encode(audio.track_choice.listed()).decode()
         facts = audio.duration_s, audio.sample_rate_hz, audio.channels, audio.codec, tracks, task.job_id
         row = await self._pool.fetchrow(RECORD_AUDIO, task.id, task.lease_token, *facts, audio.chunk_count == 1)
         if row is None:
             raise _lease_lost()
-        self._job_changed(task.job_id, task.tenant)
         if not row["is_new"]:
             return 0
         guessed = cost_s(TaskKind.PREPARE, source_bytes=row["source_bytes"], container=row["container"])

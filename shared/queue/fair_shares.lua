@@ -121,8 +121,10 @@ local function start_of(rule, tenant, cost, id)
   return use_gap(tenant, cost, '(' .. finish_before[tenant]) or append_chunk(tenant, cost, id)
 end
 
-if ARGV[1] == 'correct' and ARGV[4] == '1' then -- the same of an interactive task
-  local tenant, late = ARGV[2], tonumber(ARGV[3])
+if ARGV[1] == 'correct' then publish() end
+
+if ARGV[1] == 'correct' and ARGV[first + 2] == '1' then -- the same of an interactive task
+  local tenant, late = ARGV[first], tonumber(ARGV[first + 1])
   set_class_now()
   local finish = math.max(class_now, math.min(max_start, class_finish_time_of(tenant) + late))
   redis.call('ZADD', class_finish_times, finish, tenant)
@@ -133,7 +135,7 @@ if ARGV[1] == 'correct' and ARGV[4] == '1' then -- the same of an interactive ta
 end
 
 if ARGV[1] == 'correct' then -- a task of the tenant took so much longer, or shorter, than was guessed
-  local tenant, late = ARGV[2], tonumber(ARGV[3])
+  local tenant, late = ARGV[first], tonumber(ARGV[first + 1])
   redis.call('ZADD', finish_times, math.max(now, math.min(max_start, finish_time_of(tenant) + late)), tenant)
   redis.call('PEXPIRE', finish_times, ttl_ms)
   if late > 0 then
@@ -149,10 +151,8 @@ local function rule_after(previous, rule)
   return is_lost and string.gsub(rule, '%S+$', 'begun') or rule
 end
 
-local channels = {} -- of tenants with new jobs
-for at = 2, #ARGV, 7 do
-  local id, previous, rule, tenant, cost, payload, channel = unpack(ARGV, at, at + 6)
-  if channel ~= '' then channels[channel] = true end
+for at = first, #ARGV, 6 do
+  local id, previous, rule, tenant, cost, payload = unpack(ARGV, at, at + 5)
   local score = redis.call('ZSCORE', queue, id)
   local kept = not score and previous ~= '' and redis.call('ZSCORE', queue, previous)
   if not score then
@@ -171,4 +171,4 @@ end
 redis.call('PEXPIRE', finish_times, ttl_ms)
 redis.call('PEXPIRE', gaps, ttl_ms)
 wake_a_worker()
-for channel in pairs(channels) do redis.call('PUBLISH', channel, '') end
+publish()

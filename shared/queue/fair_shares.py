@@ -1,11 +1,12 @@
 """Calls of fair_shares.lua, which scores dispatches so that each tenant gets its fair share. README.md describes it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from shared.connections.redis import Redis
-from shared.job_hints import tenant_channel_of
+from shared.job_hints import messages_of, tenant_channel_of
 from shared.queue.dispatch import (
     ARQ_JOB_KEY_PREFIX,
     COMPUTE_QUEUE,
@@ -88,13 +89,13 @@ def arguments_of(dispatch: Dispatch, *, enqueued_at_ms: int) -> tuple[str | int 
         dispatch.tenant,
         dispatch.cost_s,
         arq_payload(dispatch, enqueued_at_ms=enqueued_at_ms),
-        tenant_channel_of(dispatch.tenant) if is_of_new_job(dispatch) else "",
     )
 
 
-def is_of_new_job(dispatch: Dispatch) -> bool:
-    """Return whether a dispatch is the first of a job. The script then publishes that the tenant has new jobs."""
-    return dispatch.kind is TaskKind.PREPARE and dispatch.dispatch_no == 1
+def new_jobs_of(dispatches: Iterable[Dispatch]) -> list[str | bytes]:
+    """Return channels and messages in turn: of each tenant that has new jobs, whose first dispatches these are."""
+    new = (one for one in dispatches if one.kind is TaskKind.PREPARE and one.dispatch_no == 1)
+    return [part for tenant in {one.tenant for one in new} for part in (tenant_channel_of(tenant), b"")]
 
 
 def rule_of(dispatch: Dispatch) -> str:
@@ -118,18 +119,38 @@ def credit_rate(share: float) -> float:
     return share / (1 - share)
 
 
-async def call(redis: Redis, queue: str, operation: str, arguments: Sequence[str | int | bytes]) -> Any:
-    """Call the script with an operation: `enqueue`, `correct` or `take`."""
-    return await redis.register_script(SCRIPT)(keys=keys_of(queue), args=[operation, *arguments])
+async def call(
+    redis: Redis,
+    queue: str,
+    operation: str,
+    arguments: Sequence[str | int | bytes],
+    *,
+    messages: Sequence[str | bytes] = (),
+) -> Any:
+    """Call the script with an operation: `enqueue`, `correct` or `take`.
+
+    `messages`: channels and messages in turn, which it publishes at its end: they cost no request of their own.
+    """
+    arguments = [operation, len(messages), *messages, *arguments]
+    return await redis.register_script(SCRIPT)(keys=keys_of(queue), args=arguments)
 
 
-async def correct_cost(redis: Redis, queue: str, tenant: str, late_s: int, *, interactive: bool = False) -> None:
+async def correct_cost(  # noqa: PLR0913 - what one call of the script does
+    redis: Redis,
+    queue: str,
+    tenant: str,
+    late_s: int,
+    *,
+    interactive: bool = False,
+    changed: Mapping[UUID, str] = {},
+) -> None:
     """Charge the tenant of a task for `late_s` seconds more than were guessed; less, if negative.
 
-    All its waiting tasks are postponed by what it owes, each when its turn comes.
+    All its waiting tasks are postponed by what it owes, each when its turn comes. `changed`: the jobs of which to
+    publish that they have changed, with their tenants.
     """
-    if late_s:
-        await call(redis, queue, "correct", (tenant, late_s, int(interactive)))
+    if late_s or changed:
+        await call(redis, queue, "correct", (tenant, late_s, int(interactive)), messages=messages_of(changed))
 
 
 async def queues_in_use(redis: Redis) -> list[str]:

@@ -1,7 +1,8 @@
 -- The state of a queue, for the script's other two parts. The score of a task is its virtual start time, minus `band` for
 -- interactive tasks. README.md describes the algorithm; fair_queue.py and interactive_class.py are the same in Python.
 --
--- ARGV: the operation, and what it needs. fair_shares.py defines the constants, as locals before this part.
+-- ARGV: the operation, the number of arguments that are channels and messages, these, and what the operation needs.
+-- fair_shares.py defines the constants, as locals before this part.
 -- queue: what waits. A task that a worker has taken is not there any more.
 -- finish_times: of each tenant with tasks, its virtual finish time.
 -- gaps: of each tenant, "<start> <left> <next>": where the gap that its chunks left starts, how many seconds of it are
@@ -17,6 +18,7 @@
 local queue, clock, finish_times, gaps, debts, class_finish_times, class_debts, uses, credit, taken, wake = unpack(KEYS)
 local chunks_prefix = chunks_prefix_of .. queue .. ':'
 local band = 2 * max_start
+local first = 3 + tonumber(ARGV[2]) -- the first argument of the operation
 local class_clock = queue .. ':interactive'
 
 local owing = {} -- whether any tenant owes, by key
@@ -83,4 +85,8 @@ end
 
 local function wake_a_worker()
   if redis.call('EXISTS', wake) == 0 then redis.call('RPUSH', wake, '1') end
+end
+
+local function publish()
+  for at = 3, first - 1, 2 do redis.call('PUBLISH', ARGV[at], ARGV[at + 1]) end
 end

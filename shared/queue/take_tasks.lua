@@ -1,7 +1,7 @@
 -- The operation `take`: removes the next tasks from the queue, and charges for them. Its cost does not depend on how many
 -- tasks run or wait. Returns their ids; after `max_postponed` debts were paid, fewer than are due.
 if ARGV[1] == 'take' then
-  local wanted, rate, postponed, found = tonumber(ARGV[2]), tonumber(ARGV[3]), 0, {}
+  local wanted, rate, postponed, found = tonumber(ARGV[first]), tonumber(ARGV[first + 1]), 0, {}
   local time = redis.call('TIME')
   local now_ms = time[1] * 1000 + math.floor(time[2] / 1000) -- a score after it is not due; no score of ours is
 

@@ -21,9 +21,10 @@ from ingest_service.settings import IngestSettings
 from shared.connections.redis import open_redis
 from shared.connections.redis_shards import alone
 from shared.ids import new_id
-from shared.job_hints import JobHints, ids_in, tenant_channel_of
-from shared.queue.dispatch import Dispatch
-from shared.queue.enqueue import enqueue
+from shared.job_hints import JobHints, channel_of, ids_in, tenant_channel_of
+from shared.queue.dispatch import COMPUTE_QUEUE, Dispatch
+from shared.queue.enqueue import BATCH, enqueue, enqueue_of_job
+from shared.queue.fair_shares import correct_cost
 from shared.schemas.states import JobStatus, Stage, TaskKind
 from tests.support.ingest import records
 from tests.support.ingest.api_keys import WAV_TYPE, bearer, guarded, new_key
@@ -237,6 +238,33 @@ async def test_a_reader_that_is_too_slow_must_read_its_list_again(monkeypatch: p
     assert events.count(b"data:") <= 1 + 3
 
 
+async def test_a_change_is_published_with_what_is_asked_anyway(settings: IngestSettings) -> None:
+    """With the dispatches of the job, once for all of them, and with the correction of its cost."""
+    job_id, other = new_id(), new_id()
+    async with open_redis(settings.redis_url.reveal()) as redis, redis.pubsub() as pubsub:
+        await pubsub.subscribe(tenant_channel_of("acme"), channel_of(job_id), channel_of(other))
+        chunks = [Dispatch(new_id(), 1, TaskKind.CHUNK, "acme") for _ in range(BATCH + 1)]
+        delivery = Dispatch(new_id(), 1, TaskKind.DELIVER, "acme")
+        await enqueue_of_job(alone(redis), [*chunks, delivery], job_id, "acme")
+        await correct_cost(redis, COMPUTE_QUEUE, "acme", 60, changed={other: "acme"})
+        await correct_cost(redis, COMPUTE_QUEUE, "acme", 60, interactive=True, changed={other: "acme"})
+        found = await _messages(pubsub)
+        assert await redis.zcard(COMPUTE_QUEUE) == len(chunks)
+    one, two = ((channel_of(each), tenant_channel_of("acme"), each) for each in (job_id, other))
+    assert found == [message for own, tenants, each in (one, two, two) for message in ((own, []), (tenants, [each]))]
+
+
+async def _messages(pubsub: Any) -> list[tuple[str, list[UUID]]]:
+    """Return the channels and ids of all messages up to now."""
+    found = []
+    await pubsub.ping()
+    async with asyncio.timeout(TIMEOUT_S):
+        while (message := await pubsub.get_message(timeout=None)) is None or message["type"] != "pong":
+            if message and message["type"] == "message":
+                found.append((message["channel"].decode(), ids_in(message["data"])))
+    return found
+
+
 async def test_a_submission_and_a_change_are_messages_of_the_tenants_channel(settings: IngestSettings) -> None:
     task, job_id = new_id(), new_id()
     async with open_redis(settings.redis_url.reveal()) as redis, redis.pubsub() as pubsub:
@@ -249,10 +277,5 @@ async def test_a_submission_and_a_change_are_messages_of_the_tenants_channel(set
         )
         async with JobHints.opened(alone(redis)) as hints:
             hints.changed(job_id, "globex")
-        found = []
-        await pubsub.ping()
-        async with asyncio.timeout(TIMEOUT_S):
-            while (message := await pubsub.get_message(timeout=None)) is None or message["type"] != "pong":
-                if message and message["type"] == "message":
-                    found.append((message["channel"].decode(), ids_in(message["data"])))
+        found = await _messages(pubsub)
     assert found == [(tenant_channel_of("acme"), []), (tenant_channel_of("globex"), [job_id])]
