@@ -24,6 +24,7 @@ from processor_service.maintenance.rescue import BATCH, Rescuer, wake
 from processor_service.maintenance.scan_store import EVERY_S, StoreScan
 from processor_service.maintenance.slices import SliceKeeper
 from processor_service.maintenance.storage import DIRECT_AGE_S, DirectCollector, OrphanCollector, PartCollector
+from processor_service.maintenance.watch import IN_REDIS_EVERY_S, OVERDUE_EVERY_S, find_overdue, watch
 from processor_service.maintenance.webhook_log import keep_webhook_log
 from processor_service.stages.keep_voices import VoiceKeeper
 from processor_service.tasks import unprovided_summaries
@@ -35,13 +36,33 @@ from shared.blobs.inventory import Inventory
 from shared.queue.dispatch import Dispatch
 from shared.schemas.states import TaskKind
 
+SLICES_EVERY_S = 600.0  # they are made days ahead
 SLOW_LOOPS = 2  # that walk through the store at once, each with a connection
 
 
 def maintain(processor: Processor) -> list[Coroutine[Any, Any, None]]:
     """Return what runs beside the workers: the looks of the leader, and every loop."""
-    loops = [run_forever(processor.database, processor.redis, loop) for loop in _loops(processor)]
-    return [processor.leader.run(), *loops, *_voices(processor), *_summaries(processor)]
+    pruner = Pruner(processor.redis)
+    loops = [run_forever(processor.database, processor.redis, loop) for loop in _loops(processor, pruner)]
+    looks = [processor.leader.run(), *_watches(processor, pruner)]
+    return [*looks, *loops, *_voices(processor), *_summaries(processor)]
+
+
+def _watches(processor: Processor, pruner: Pruner) -> list[Coroutine[Any, Any, None]]:
+    orphan_age_s = processor.settings.orphan_age_s
+
+    async def find_in_redis() -> list[str]:
+        changed, waiting = await processor.dead_letters.are_changed(), await pruner.has_work()
+        return [name for name, has_work in ((DEAD_LETTERS, changed), ("prune", waiting)) if has_work]
+
+    return [
+        watch(
+            processor.leader,
+            min(orphan_age_s, OVERDUE_EVERY_S),
+            partial(find_overdue, processor.database, orphan_age_s=orphan_age_s),
+        ),
+        watch(processor.leader, IN_REDIS_EVERY_S, find_in_redis),
+    ]
 
 
 def _voices(processor: Processor) -> list[Coroutine[Any, Any, None]]:
@@ -70,7 +91,7 @@ def _summaries(processor: Processor) -> list[Coroutine[Any, Any, None]]:
     return [UnprovidedSummaries(processor.redis, end).run(processor.leader.every(unprovided_summaries.EVERY_S))]
 
 
-def _loops(processor: Processor) -> list[Loop]:
+def _loops(processor: Processor, pruner: Pruner) -> list[Loop]:
     settings, blobs, slow = processor.settings, processor.blobs, asyncio.Semaphore(SLOW_LOOPS)
     every, asked = processor.leader.every, processor.leader.asked
     retention = Retention(
@@ -79,6 +100,7 @@ def _loops(processor: Processor) -> list[Loop]:
     orphans, parts, direct = _scans(processor)
     scan_every_s = min(settings.orphan_age_s, EVERY_S)
     bounds = ChunkBounds(kept_s=settings.failed_chunks_s, most_bytes=settings.failed_chunks_bytes)
+    collector = OrphanCollector(processor.database, blobs, orphans, failed=bounds)
     eraser = Eraser(blobs, retention, lease_s=settings.lease_s)
     idle_s = erase.EVERY_S if settings.retention_audio_s else 60.0  # a look does not find old audio
     slices = SliceKeeper(tombstones_s=settings.retention_tombstones_s, webhook_log_s=settings.retention_webhook_log_s)
@@ -88,21 +110,21 @@ def _loops(processor: Processor) -> list[Loop]:
         Loop("wake", partial(_wake, processor.due), processor.due.reached, exclusive=False),
         Loop("rescue", rescuer, asked("rescue")),
         Loop("reconcile", Reconciler(processor.redis), asked("reconcile", pause_s=2)),
-        Loop("prune", Pruner(processor.redis), every(10)),
-        Loop(DEAD_LETTERS, processor.dead_letters, asked("dead_letters", idle_s=10)),
+        Loop("prune", pruner, asked("prune")),
+        Loop(DEAD_LETTERS, processor.dead_letters, asked(DEAD_LETTERS, idle_s=60)),  # if a run failed
         Loop("erase", eraser, asked("erase", pause_s=erase.EVERY_S, idle_s=idle_s), slow),
-        Loop("idempotency_keys", forget_keys, every(60)),
-        Loop("sessions", forget_sessions, every(60)),
-        Loop("usage", fold_usage, every(60)),
+        Loop("idempotency_keys", forget_keys, asked("idempotency_keys")),
+        Loop("sessions", forget_sessions, asked("sessions")),
+        Loop("usage", fold_usage, asked("usage")),
         Loop("webhook_tests", processor.event_tests, asked("webhook_tests")),
         Loop("result_writes", processor.results, asked("result_writes")),
-        Loop("source_headers", forget_source_headers, every(60)),
-        Loop("webhook_log", keep_webhook_log, every(60)),
-        Loop("slices", slices, every(60)),
-        Loop("orphans", OrphanCollector(processor.database, blobs, orphans, failed=bounds), every(scan_every_s), slow),
-        Loop("uploads", UploadExpirer(blobs), every(30), slow),
-        Loop("upload_parts", PartCollector(blobs, parts), every(scan_every_s), slow),
-        Loop("direct_uploads", DirectCollector(blobs, direct), every(scan_every_s), slow),
+        Loop("source_headers", forget_source_headers, asked("source_headers")),
+        Loop("webhook_log", keep_webhook_log, asked("webhook_log")),
+        Loop("slices", slices, every(SLICES_EVERY_S)),
+        Loop("uploads", UploadExpirer(blobs), asked("uploads"), slow),
+        Loop("orphans", collector, asked("orphans", pause_s=scan_every_s), slow),
+        Loop("upload_parts", PartCollector(blobs, parts), asked("upload_parts", pause_s=scan_every_s), slow),
+        Loop("direct_uploads", DirectCollector(blobs, direct), asked("direct_uploads", pause_s=scan_every_s), slow),
     ]
 
 

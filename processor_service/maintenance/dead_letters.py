@@ -2,7 +2,7 @@
 
 The list is a projection. Each of several Redis has all of it, so that any of them shows every dead letter. If it is
 lost, changed or outdated by a redrive, the next run corrects it. A second key holds the length and fingerprint of the
-projected list, so that a run without changes costs one query and one round trip.
+projected list, so that a run without changes costs one query and one round trip. A lost list is found without one.
 """
 
 from collections.abc import Sequence
@@ -47,6 +47,9 @@ class Projected(msgspec.Struct, frozen=True):
     fingerprint: str = ""
 
 
+_State = tuple[Projected, int]  # and the length of the list
+
+
 def keep(projected: Projected, list_length: int, length: int, fingerprint_of_projected: str) -> int:
     """Return how many entries of the list stay; the remaining dead letters are appended."""
     is_intact = list_length == projected.length <= length and fingerprint_of_projected == projected.fingerprint
@@ -58,17 +61,28 @@ class DeadLetterList:
 
     def __init__(self, shards: RedisShards) -> None:
         self._shards = shards
+        self._left: dict[str, _State] = {}  # by Redis: what the last run left there
+
+    async def are_changed(self) -> bool:
+        """Return whether a Redis that answers has another list than this process left there."""
+        answers = await ask_each(self._shards, _read)
+        return any(self._left.get(shard.name) != state for shard, state in answers.by_shard.items())
 
     async def __call__(self, connection: asyncpg.Connection) -> None:
         """Make the lists equal to the dead letters in Postgres. Raise an error of Redis after the other lists."""
         answers = await ask_each(self._shards, _read)
         errors = list(answers.errors)
-        alike: dict[tuple[Projected, int], list[RedisShard]] = {}
+        self._left = {}  # until it is compared: a run may fail
+        alike: dict[_State, list[RedisShard]] = {}
         for shard, state in answers.by_shard.items():
             alike.setdefault(state, []).append(shard)
         for (projected, list_length), shards in alike.items():
             if changes := await _changes(connection, projected, list_length):
-                errors += (await ask_each(shards, partial(_write, changes=changes), within_s=WRITE_S)).errors
+                written = await ask_each(shards, partial(_write, changes=changes), within_s=WRITE_S)
+                self._left |= {shard.name: (changes.now, changes.now.length) for shard in written.by_shard}
+                errors += written.errors
+            else:
+                self._left |= {shard.name: (projected, list_length) for shard in shards}
         if errors:
             raise errors[0]
 
@@ -89,7 +103,7 @@ async def _changes(connection: asyncpg.Connection, projected: Projected, list_le
     return _Changes(kept, letters, now)
 
 
-async def _read(redis: Redis) -> tuple[Projected, int]:
+async def _read(redis: Redis) -> _State:
     pipe = redis.pipeline(transaction=False)
     pipe.get(PROJECTED)
     pipe.llen(DEAD_LETTER_LIST)

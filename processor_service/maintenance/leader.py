@@ -6,6 +6,7 @@ when the lease expires. Correctness does not depend on it: each run has an advis
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -91,7 +92,7 @@ class Leader:
         self._lease = Lease(pool, holder, "maintenance")
         self._bounds = RECENT_S, settled_s, jobs_kept_s
         self._due = due
-        self._asked = {name: asyncio.Event() for name in ASKED}
+        self._asked: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._before: Mapping[str, Any] = NOTHING_SEEN
         self.leading = asyncio.Event()
 
@@ -119,7 +120,7 @@ class Leader:
             self.leading.clear()
         self._due.see(row["due_in_s"])
         for name in asked_by(row, self._before):
-            self._asked[name].set()
+            self.ask(name)
         self._before = row
 
     async def resign(self) -> None:
@@ -127,6 +128,10 @@ class Leader:
         if self.leading.is_set():
             with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
                 await self._lease.resign()
+
+    def ask(self, name: str) -> None:
+        """Give a loop a turn."""
+        self._asked[name].set()
 
     def every(self, seconds: float) -> Turn:
         """Return the turns of a loop: one at once, then one after each pause, while this process leads."""
@@ -141,7 +146,7 @@ class Leader:
         return turn
 
     def asked(self, name: str, *, pause_s: float = 0.0, idle_s: float | None = None) -> Turn:
-        """Return the turns of a loop for which a look finds work; of the leader, also one after each `idle_s`."""
+        """Return the turns of a loop for which `ask` is called; of the leader, also one after each `idle_s`."""
         event, paused_s = self._asked[name], 0.0
 
         async def turn() -> None:

@@ -22,7 +22,7 @@ from shared.failpoints import failpoint
 from shared.ids import jobs_of
 from shared.queue.dispatch import Dispatch, dispatch_of
 from shared.queue.enqueue import dequeue
-from shared.queue.fair_shares import queues_in_use, taken_key
+from shared.queue.fair_shares import look, queues_in_use, taken_key
 from shared.queue.task_costs import TO_FETCH
 from shared.schemas.states import TaskKind
 from shared.telemetry.logs import Log
@@ -158,6 +158,10 @@ class Pruner:
         self._shards = shards
         self._cursors: dict[tuple[str, str], int] = {}  # by names of Redis and queue
 
+    async def has_work(self) -> bool:
+        """Return whether any dispatch waits in a Redis that answers."""
+        return any((await ask_each(self._shards, _holds_dispatches)).by_shard.values())
+
     async def __call__(self, connection: asyncpg.Connection) -> None:
         """Prune the next pages of each queue. Raise an error of a Redis after the others."""
         error: Exception | None = None
@@ -190,6 +194,10 @@ class Pruner:
         if outdated:
             await shard.ask(lambda redis: dequeue(redis, outdated))
             log.info("queue_pruned", queue=queue, dispatches=len(outdated))
+
+
+async def _holds_dispatches(redis: Redis) -> bool:
+    return any(each.tasks for each in await look(redis, await queues_in_use(redis)))
 
 
 def outdated_of(dispatches: Sequence[Dispatch], current: dict[Any, int]) -> list[Dispatch]:

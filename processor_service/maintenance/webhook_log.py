@@ -6,7 +6,8 @@ from shared.schemas.webhook_events import TEST_KEPT_S
 
 ROWS_A_BATCH = 5000
 
-FORGET_TESTS = "DELETE FROM webhook_tests WHERE created_at < now() - make_interval(secs => $1)"
+OLD_TESTS = f"created_at < now() - interval '{TEST_KEPT_S} s'"
+FORGET_TESTS = f"DELETE FROM webhook_tests WHERE {OLD_TESTS}"  # noqa: S608 - constants
 
 # A version before migration 0027 inserts attempts without a tenant. The list of a tenant does not show them.
 NAME_TENANTS = """
@@ -19,5 +20,5 @@ WHERE a.id = unnamed.id AND e.id = a.event_id
 
 async def keep_webhook_log(connection: asyncpg.Connection) -> None:
     """Delete old tests, and name the tenants of one batch of attempts."""
-    await connection.execute(FORGET_TESTS, TEST_KEPT_S)
+    await connection.execute(FORGET_TESTS)
     await connection.execute(NAME_TENANTS, ROWS_A_BATCH)

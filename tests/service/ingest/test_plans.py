@@ -42,6 +42,7 @@ ALL_SLICES = {
             "rescue.LOST_TOO_OFTEN",
             "rescue.RESCUE",
             "storage.WANTED",
+            "watch.OVERDUE",
         ),
     },
     "delivery attempts by an index; they are kept for HEADRACE_RETENTION_WEBHOOK_LOG_S": {
