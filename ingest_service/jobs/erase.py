@@ -11,7 +11,7 @@ from ingest_service.jobs.rows import has_ended, locked_job
 from ingest_service.uploads.notify import DispatchNotifier
 from shared.blobs.blob_errors import BlobStoreError
 from shared.blobs.blob_store import BlobStore
-from shared.blobs.erase_blobs import CHUNKS_IF_KNOWN, JobBlobs, erase_blobs
+from shared.blobs.erase_blobs import JOB_BLOBS, JobBlobs, erase_blobs, job_blobs
 from shared.job_changes import erase_content
 from shared.telemetry.logs import Log
 
@@ -19,7 +19,7 @@ log = Log(__name__)
 
 DELETE_TIMEOUT_S = 10.0  # the blob store's client retries longer than an HTTP client waits
 
-CHUNKS = f"SELECT {CHUNKS_IF_KNOWN} FROM jobs WHERE id = $1"  # noqa: S608 - our own text
+BLOBS = f"SELECT {JOB_BLOBS} FROM jobs WHERE id = $1"  # noqa: S608 - our own text
 
 
 async def erase_job(database: Database, notifier: DispatchNotifier, blobs: BlobStore, tenant: str, job_id: str) -> None:
@@ -28,12 +28,12 @@ async def erase_job(database: Database, notifier: DispatchNotifier, blobs: BlobS
         if job["erased_at"] is not None:
             return
         dispatches = () if has_ended(job) else await cancel_locked(connection, job)
-        job_blobs = JobBlobs(job["id"], await connection.fetchval(CHUNKS, job["id"]))
+        erased = job_blobs(await connection.fetchrow(BLOBS, job["id"]))
         await erase_content(connection, {job["id"]: job["options"]})
     notifier.notify_soon(*dispatches)
     notifier.job_changed(job["id"], tenant)
     log.info("job_erased", job_id=job["id"])
-    await _delete_blobs(blobs, job_blobs)
+    await _delete_blobs(blobs, erased)
 
 
 async def _delete_blobs(blobs: BlobStore, job: JobBlobs) -> None:

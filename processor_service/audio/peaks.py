@@ -12,10 +12,10 @@ import numpy.typing as npt
 from processor_service.audio.mix_channels import CANCELLED, possible_mixes
 from processor_service.audio.scratch_files import write_file
 from processor_service.audio.source import Block
+from shared.blobs.blob_keys import OVERVIEW_FROM_S
 
 PAIRS_PER_S = 20
 OVERVIEW_PIXELS = 10  # pixels of the detail level in one of the overview
-OVERVIEW_FROM_S = 3600.0  # of a longer file, which has more pixels than any screen
 FULL_SCALE = 128
 ENCODED_AT_ONCE = 1 << 16  # values
 

@@ -13,14 +13,14 @@ import msgspec
 
 from shared.blobs import blob_keys
 from shared.blobs.blob_store import BlobStore
-from shared.blobs.erase_blobs import CHUNKS_IF_KNOWN, JobBlobs, Left, Owned, delete_each, erase_blobs
+from shared.blobs.erase_blobs import JOB_BLOBS, Left, Owned, delete_each, erase_blobs, job_blobs
 from shared.job_changes import FORGET_EDITS, FORGET_TEXTS, erase_content
 from shared.telemetry.logs import Log
 from shared.telemetry.outages import Outages
 
 log = Log(__name__)
 
-BATCH = 1000  # jobs: five keys each make five full requests to S3
+BATCH = 1000  # jobs: four keys each make four full requests to S3
 EVERY_S, RUN_S = 5.0, 4.0  # a run ends after RUN_S: it is one transaction
 START = (dt.datetime(1970, 1, 1, tzinfo=dt.UTC), UUID(int=0))
 SHORT_SLICE_S = 2 * 24 * 3600.0  # attempts in slices as short as this are dropped with them, before they are deleted
@@ -43,7 +43,7 @@ ORDER BY completed_at, id LIMIT $2 FOR UPDATE SKIP LOCKED
 AUDIO_IS_ERASED = "UPDATE jobs SET audio_erased_at = now() WHERE id = ANY($1::uuid[])"
 
 TO_SWEEP = f"""
-SELECT id, erased_at AS due_at, {CHUNKS_IF_KNOWN} AS chunks FROM jobs
+SELECT id, erased_at AS due_at, {JOB_BLOBS} FROM jobs
 WHERE erased_at < now() - make_interval(secs => $1) AND blobs_erased_at IS NULL AND (erased_at, id) > ($3, $4)
 ORDER BY erased_at, id LIMIT $2 FOR UPDATE SKIP LOCKED
 """  # noqa: S608 - our own text
@@ -145,8 +145,7 @@ class Eraser:
 
     async def _sweep(self, connection: asyncpg.Connection) -> int:
         jobs = await self._to_sweep.next(connection, self._settled_after_s)
-        found = [JobBlobs(job["id"], job["chunks"]) for job in jobs]
-        left = await erase_blobs(self._blobs, found, until_s=self._until_s)
+        left = await erase_blobs(self._blobs, [job_blobs(job) for job in jobs], until_s=self._until_s)
         await self._conclude(connection, (*FORGET, BLOBS_ARE_ERASED), jobs, left)
         return len(jobs)
 

@@ -20,6 +20,7 @@ SPREAD = re.compile(r"[0-9a-f]{2}/")
 # A spreading job's source lies beside its folder: an upload to a local disk makes no folder. The underscore comes after
 # the slash, so that stores that order keys and stores that order folders list both in the same order.
 BESIDE = "_source"
+OVERVIEW_FROM_S = 3600.0  # of the peaks of a longer file, which has more pixels than any screen
 DIRECT_KEPT_S = 24 * 3600.0  # a presigned upload may become a job for this long; then it is deleted
 
 
@@ -146,18 +147,22 @@ def direct(upload_id: UUID) -> str:
     return _folder(ALL_DIRECT, upload_id)
 
 
-OF_GENERATION = (denoised, transcript, peaks, peaks_overview)
-OF_EACH_CHUNK = (chunk_audio, chunk_denoised, chunk_transcript, chunk_voices)
-
-
-def all_of_job(job_id: UUID, *, chunks: int) -> Iterator[str]:
+def all_of_job(
+    job_id: UUID, *, chunks: int, is_denoised: bool = True, has_peaks: bool = True, has_overview: bool = True
+) -> Iterator[str]:
     """Yield every key that a job of one generation may have, if nothing of it is redacted or summarized."""
     yield source(job_id)
-    for key in OF_GENERATION:
-        yield key(job_id, 1)
+    yield transcript(job_id, 1)
+    if is_denoised:
+        yield denoised(job_id, 1)
+    if has_peaks:
+        yield peaks(job_id, 1)
+    if has_peaks and has_overview:
+        yield peaks_overview(job_id, 1)
     for ordinal in range(chunks):
-        for chunk_key in OF_EACH_CHUNK:
-            yield chunk_key(job_id, 1, ordinal)
+        yield from (of_chunk(job_id, 1, ordinal) for of_chunk in (chunk_audio, chunk_transcript, chunk_voices))
+        if is_denoised:
+            yield chunk_denoised(job_id, 1, ordinal)
 
 
 def audio_of_job(job_id: UUID, generation: int, *, is_redacted: bool = False) -> Iterator[str]:

@@ -18,8 +18,12 @@ DETAIL, OVERVIEW = b'{"version":2,"data":[1,2]}', b'{"version":2,"data":[1]}'
 
 async def decoded(ingest: Ingest, job_id: str, *, generation: int = 1, has_overview: bool = False) -> None:
     """Do what the processor does when it has decoded the audio."""
+    duration_s = 2 * blob_keys.OVERVIEW_FROM_S if has_overview else 1
     (row,) = await ingest.sql(
-        "UPDATE jobs SET peaks_generation = $2, duration_s = 1 WHERE id = $1 RETURNING id", job_id, generation
+        "UPDATE jobs SET peaks_generation = $2, duration_s = $3 WHERE id = $1 RETURNING id",
+        job_id,
+        generation,
+        duration_s,
     )
     await ingest.blobs.put(blob_keys.peaks(row["id"], generation), DETAIL)
     if has_overview:

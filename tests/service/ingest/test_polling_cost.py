@@ -95,7 +95,7 @@ def arguments(job_id: Any) -> dict[str, tuple[str, list[Any]]]:
         "webhooks.NEWEST_EVENT": (webhooks.NEWEST_EVENT, of_task),
         "webhooks.DELIVERIES": (webhooks.DELIVERIES, [job_id, 1]),
         "webhooks.COUNT_DELIVERIES": (webhooks.COUNT_DELIVERIES, of_task),
-        "erase.CHUNKS": (erase.CHUNKS, [job_id]),
+        "erase.BLOBS": (erase.BLOBS, [job_id]),
         "work.TASKS": (work.TASKS, of_job),
         "transcript_edits.VERSIONS": (transcript_edits.VERSIONS, of_job),
         "transcript_edits.ONE_VERSION": (transcript_edits.ONE_VERSION, [*of_job, None]),

@@ -30,7 +30,7 @@ OPTIONS = '{"prompt":"Ada","language":"en"}'
 METADATA = '"\\u0000"'  # valid in JSON, invalid in jsonb
 END_JOB = """
 UPDATE jobs SET status = $2, completed_at = now() - make_interval(secs => $3), filename = 'a', options = $4,
-    metadata = $5, chunk_count = 1, chunk_generation = 1
+    metadata = $5, chunk_count = 1, chunk_generation = 1, peaks_generation = 1, duration_s = 4000
 WHERE id = $1
 """
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
 from uuid import UUID
 
 import asyncpg
@@ -15,7 +16,7 @@ from processor_service.maintenance.loop import run_locked
 from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobStoreError
 from shared.blobs.blob_store import BlobStore
-from shared.blobs.erase_blobs import JobBlobs, erase_blobs
+from shared.blobs.erase_blobs import JOB_BLOBS, JobBlobs, erase_blobs, job_blobs
 from shared.ids import PLAIN, SPREADING, new_id
 from tests.service.processor.conftest import INSERT_JOB, database
 from tests.support.storage.bucket import Bucket
@@ -28,7 +29,7 @@ __all__ = ["database"]  # a fixture
 KEEP = Retention(jobs_s=0, audio_s=0, webhook_log_s=3600)
 LATER_S = 600.0
 ERASED = """
-UPDATE jobs SET status = 'COMPLETED', completed_at = now(), chunk_count = $3,
+UPDATE jobs SET status = 'COMPLETED', completed_at = now(), chunk_count = $3, peaks_generation = 1, duration_s = 4000,
     erased_at = now() - make_interval(secs => $2)
 WHERE id = $1
 """
@@ -142,6 +143,42 @@ async def _erased_job(
     for key in blob_keys.all_of_job(job_id, chunks=stored):
         await blobs.put_small(key, b"x")
     return job_id
+
+
+NO_PEAKS = "peaks_generation = NULL"
+AN_HOUR = "duration_s = 3600"
+SHORT = "duration_s = 30"
+PART = """options = '{"start":5000}', duration_s = 30"""
+NOT_DENOISED = """options = '{"denoise":false}'"""
+OVERVIEW, DENOISED = {blob_keys.peaks_overview}, {blob_keys.denoised, partial(blob_keys.chunk_denoised, ordinal=0)}
+
+
+@pytest.mark.parametrize(
+    ("facts", "missing"),
+    [
+        (None, set()),
+        (AN_HOUR, set()),
+        (PART, set()),
+        (SHORT, OVERVIEW),
+        (NO_PEAKS, OVERVIEW | {blob_keys.peaks}),
+        (NOT_DENOISED, DENOISED),
+        (f"{NOT_DENOISED}, {SHORT}", OVERVIEW | DENOISED),
+    ],
+)
+async def test_a_key_is_left_out_only_if_the_job_cannot_have_it(
+    database: asyncpg.Pool, facts: str | None, missing: set[Callable[[UUID, int], str]]
+) -> None:
+    job_id = new_id()
+    await database.execute(INSERT_JOB, job_id, None)
+    await database.execute(ADD_TASK, new_id(), job_id, 1)
+    await database.execute(ERASED, job_id, LATER_S, 1)
+    if facts:
+        await database.execute(f"UPDATE jobs SET {facts} WHERE id = $1", job_id)  # noqa: S608 - from above
+
+    found = job_blobs(await database.fetchrow(f"SELECT {JOB_BLOBS} FROM jobs WHERE id = $1", job_id))  # noqa: S608
+
+    every = set(blob_keys.all_of_job(job_id, chunks=1))
+    assert every - set(found.keys) == {key(job_id, 1) for key in missing}
 
 
 async def test_a_job_of_several_attempts_is_listed(database: asyncpg.Pool, s3: Store) -> None:

@@ -1,6 +1,6 @@
 """Measures how fast jobs are erased by age, with a real PostgreSQL, from memory and from a real S3 server (SeaweedFS).
 
-One worker, without the pauses between its runs. Each job has a source, a denoised copy and a transcript.
+One worker, without the pauses between its runs. Each job has a source, a denoised copy, a transcript and a waveform.
 """
 
 import asyncio
@@ -35,9 +35,13 @@ COUNTED_JOBS = 1000  # through the proxy, which would slow the measurement
 PUTS_AT_ONCE = 32
 AGE_S = 60.0
 
+MADE = (blob_keys.denoised, blob_keys.transcript, blob_keys.peaks)
+
 ADD_JOBS = """
-INSERT INTO jobs (id, status, options, container, source_bytes, source_sha256, completed_at)
-SELECT id, 'COMPLETED', '{"language":"en"}', 'wav', 4, 'ab', now() - interval '1 hour' FROM unnest($1::uuid[]) AS id
+INSERT INTO jobs (
+    id, status, options, container, source_bytes, source_sha256, duration_s, peaks_generation, completed_at)
+SELECT id, 'COMPLETED', '{"language":"en"}', 'wav', 4, 'ab', 30, 1, now() - interval '1 hour'
+FROM unnest($1::uuid[]) AS id
 """
 ADD_TASKS = "INSERT INTO tasks (id, job_id, kind, state) SELECT gen_random_uuid(), id, 'prepare', 'done' FROM jobs"
 LEFT = "SELECT count(*) FROM jobs WHERE blobs_erased_at IS NULL"
@@ -110,7 +114,7 @@ async def _fill(pool: asyncpg.Pool, blobs: BlobStore, ids: list[UUID]) -> None:
 
     async def put(job_id: UUID) -> None:
         async with at_once:
-            for key in (blob_keys.source(job_id), blob_keys.denoised(job_id, 1), blob_keys.transcript(job_id, 1)):
+            for key in (blob_keys.source(job_id), *(key(job_id, 1) for key in MADE)):
                 await blobs.put_small(key, b"x" * 1000)
 
     await asyncio.gather(*map(put, ids))
