@@ -152,17 +152,19 @@ def all_of_job(
 ) -> Iterator[str]:
     """Yield every key that a job of one generation may have, if nothing of it is redacted or summarized."""
     yield source(job_id)
-    yield transcript(job_id, 1)
     if is_denoised:
         yield denoised(job_id, 1)
+    yield transcript(job_id, 1)
     if has_peaks:
         yield peaks(job_id, 1)
     if has_peaks and has_overview:
         yield peaks_overview(job_id, 1)
     for ordinal in range(chunks):
-        yield from (of_chunk(job_id, 1, ordinal) for of_chunk in (chunk_audio, chunk_transcript, chunk_voices))
+        yield chunk_audio(job_id, 1, ordinal)
         if is_denoised:
             yield chunk_denoised(job_id, 1, ordinal)
+        yield chunk_transcript(job_id, 1, ordinal)
+        yield chunk_voices(job_id, 1, ordinal)
 
 
 def audio_of_job(job_id: UUID, generation: int, *, is_redacted: bool = False) -> Iterator[str]:
