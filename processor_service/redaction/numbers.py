@@ -11,11 +11,21 @@ from typing import NamedTuple
 
 from processor_service.redaction.digits import Run, Speech
 from processor_service.redaction.phones import is_phone
+from processor_service.redaction.scores import are_scores
 from processor_service.redaction.tokens import Found, found
-from processor_service.redaction.vocabulary import CONTEXTS, IN_NUMBERS, MEASURES, PRONOUNS_BEFORE, RANKS_BEFORE
+from processor_service.redaction.vocabulary import (
+    CALLS,
+    CONTEXTS,
+    IN_NUMBERS,
+    MEASURES,
+    PRONOUNS_BEFORE,
+    RANKS_BEFORE,
+    TIMES_BEFORE,
+)
 from shared.schemas.redaction import RedactedKind
 
 NAMED_BEFORE, NAMED_BEHIND = 30, 6  # tokens between the name of a kind and a number
+CALL_BEFORE = 15  # tokens between an invitation to call and a number
 OTHER_BEFORE = 8  # tokens between the name of another number, such as one of an order, and that number
 CODE_BEHIND = 12  # tokens between the name of a card's code and the code
 APART, APART_S = 14, 25.0  # tokens and time between the parts of a number whose kind was named
@@ -27,6 +37,7 @@ LONGEST_QUANTITY = 3  # digits
 YEARS_OR_TIMES = re.compile(  # groups with spaces between them; times are `7 15` or `715`
     r"(?:(?:(?:18|19|20)\d\d|(?:[1-9]|1\d|2[0-3]) ?[0-5]\d)(?: |$))+", re.ASCII
 )
+MOST_HOURS, HOUR_DIGITS = 2, 2
 SHORTEST_LIST = 5  # groups
 
 # Digits of a number whose kind was named. Speech recognition loses and doubles some; the other speaker may repeat each.
@@ -50,6 +61,7 @@ class Named(NamedTuple):
     first: int
     end: int
     kind: str
+    is_call: bool = False  # only an invitation to call: scores and times behind it are no phone number
 
 
 def find_numbers(speech: Speech) -> Iterator[Found]:
@@ -80,9 +92,9 @@ class _Numbers:
 
     def __init__(self, speech: Speech) -> None:
         self._speech = speech
-        self._named = sorted(
-            Named(first, end, kind) for kind, one in CONTEXTS.items() for first, end, _ in speech.text.find(one)
-        )
+        named = [Named(first, end, kind) for kind, one in CONTEXTS.items() for first, end, _ in speech.text.find(one)]
+        calls = [Named(first, end, "phone", is_call=True) for first, end, _ in speech.text.find(CALLS)]
+        self._named = sorted([*named, *calls])
         self._done: set[Named] = set()
 
     def kind_of(self, runs: Sequence[Run]) -> tuple[str | None, int]:
@@ -90,11 +102,11 @@ class _Numbers:
         run = runs[0]
         before, behind = self._before(run), self._behind(run)
         is_open = before is not None and before not in self._done
-        if before and is_open and before.kind in USUAL_DIGITS and (count := self._parts(runs, before.kind)):
+        if before and is_open and before.kind in USUAL_DIGITS and (count := self._parts(runs, before)):
             self._done.add(before)
             return before.kind, count
         for context in filter(None, (before, behind)):
-            kind = _kind_as_named(self._speech, run, context)
+            kind = None if self._is_no_answer(context, run) else _kind_as_named(self._speech, run, context)
             if kind and (context not in self._done or _has_usual_length(run, kind)):
                 is_expiry = context is behind and context.kind == "card_code"
                 self._done.update(() if is_expiry else (context,))  # the code itself is still to come
@@ -102,20 +114,31 @@ class _Numbers:
         return _kind_by_form(self._speech, run, before), 1
 
     def _before(self, run: Run) -> Named | None:
-        at = bisect_left(self._named, (run.first,))
-        if at and 0 <= run.first - self._named[at - 1].end <= NAMED_BEFORE:
-            return self._named[at - 1]
+        """Return the last name of a kind before a run. Invitations to call count only near it."""
+        for at in range(bisect_left(self._named, (run.first,)) - 1, -1, -1):
+            named = self._named[at]
+            between = run.first - named.end
+            if between > NAMED_BEFORE:
+                return None
+            if 0 <= between <= (CALL_BEFORE if named.is_call else NAMED_BEFORE):
+                return named
         return None
+
+    def _is_no_answer(self, named: Named, run: Run) -> bool:
+        """Whether a number behind an invitation to call is none to call: `call us between 9 30 and 17 45`."""
+        return named.is_call and (are_scores(run) or _are_times(self._speech, run))
 
     def _behind(self, run: Run) -> Named | None:
         at = bisect_left(self._named, (run.end,))
         is_near = at < len(self._named) and self._named[at].first - run.end <= NAMED_BEHIND
         return self._named[at] if is_near else None
 
-    def _parts(self, runs: Sequence[Run], kind: str) -> int:
-        """Return how many runs, with words between them, are one number of a kind; 0: none."""
-        digits, count = 0, 0
+    def _parts(self, runs: Sequence[Run], before: Named) -> int:
+        """Return how many runs, with words between them, are one number of the kind that was named; 0: none."""
+        digits, count, kind = 0, 0, before.kind
         for number, run in enumerate(runs):
+            if self._is_no_answer(before, run):
+                break
             if number and not self._goes_on(runs[number - 1], run, kind, is_complete=digits >= USUAL_DIGITS[kind]):
                 break
             digits += len(run.digits)
@@ -156,7 +179,7 @@ def _kind_as_named(speech: Speech, run: Run, context: Named) -> str | None:
 def _kind_by_form(speech: Speech, run: Run, before: Named | None) -> str | None:
     """Return the kind of a number without a word before it that names its kind."""
     digits = run.digits
-    if _is_list(run):
+    if _is_list(run) or are_scores(run):
         return None
     if run.form == (3, 2, 4) and digits[:3] not in {"000", "666"} and digits[0] != "9":
         return RedactedKind.SSN
@@ -179,6 +202,14 @@ def _is_phone(speech: Speech, run: Run) -> bool:
     is_abroad = speech.tokens[run.first].text.startswith("+") or speech.between(run.first - 1, run.first) == ["plus"]
     digits = f"+{run.digits}" if is_abroad else run.digits
     return is_phone(f"+{digits[2:]}" if digits.startswith("00") else digits, speech.language(run.first))
+
+
+def _are_times(speech: Speech, run: Run) -> bool:
+    """Whether a number is times behind a word for that: `from nine thirty`, `between five and seven`."""
+    if TIMES_BEFORE.isdisjoint(speech.between(run.first - 1, run.first)):
+        return False
+    are_hours = len(run.groups) <= MOST_HOURS and all(len(group.digits) <= HOUR_DIGITS for group in run.groups)
+    return are_hours or YEARS_OR_TIMES.fullmatch(_spaced(run)) is not None
 
 
 def _spaced(run: Run) -> str:

@@ -53,10 +53,9 @@ CONTEXTS: dict[str, re.Pattern[str]] = {
     "ssn": _pattern(r"social security(?: number)?|social(?! media| network| work| club)|ssn|s s n|soc"),
     "phone": _pattern(
         r"area code|phones?(?: numbers?)?|telephone|cell(?:phone| phone)?|mobile|fax|dial|whatsapp",
-        r"(?:call(?:ed|ing)?|ring|text) (?:me|us|him|her|back)|call|reach (?:me|us|him|her|you)",
         r"(?:contact|callback|my|your|best) number",
-        r"telefon\w*|handy\w*|rufnummer|erreich\w*|téléphone|portable|joindre|appel\w*|teléfono|móvil|celular|llám\w*",
-        r"telefono|cellulare|chiam\w*|telefone|telemóvel|ligu\w*|telefoon\w*|mobiel\w*|bellen|bereik\w*",
+        r"telefon\w*|handy\w*|rufnummer|téléphone|portable|teléfono|móvil|celular",
+        r"telefono|cellulare|telefone|telemóvel|telefoon\w*|mobiel\w*",
     ),
     "account": _pattern(
         r"accounts?(?: numbers?)?|acct|routing(?: number)?|sort code|policy(?: number)?",
@@ -72,6 +71,13 @@ CONTEXTS: dict[str, re.Pattern[str]] = {
         r"|episodes?|versions?|postcode|bestell\w*|auftrag\w*|commande|pedido|ordine|encomenda|bestelling",
     ),
 }
+
+# Invitations to call. A phone number may follow, but so may the hours of a shop, or other matters.
+CALLS = _pattern(
+    r"(?:call(?:ed|ing)?|ring|text) (?:me|us|him|her|back)|call|reach (?:me|us|him|her|you)",
+    r"erreich\w*|joindre|appel\w*|llám\w*|chiam\w*|ligu\w*|bellen|bereik\w*",
+)
+TIMES_BEFORE = frozenset("between from until till before after".split())
 
 BORN = _pattern(
     r"born(?: on)?|birth ?(?:day|date)|date of birth|d o b|dob|geboren|geburts(?:tag|datum)|née?(?: le)?|naissance",

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from tests.unit.redaction.spoken import redact
@@ -152,6 +154,47 @@ def test_what_counts_something_is_no_part_of_an_incomplete_number(behind: str) -
 def test_the_last_part_of_a_number_is_found_behind_its_count() -> None:
     lines = ["My card is 4111 2222 3333.", "And the last four?", "The last four are 4445."]
     assert redact(*lines, kinds="card") == "My card is [CARD]. And the last four? The last four are [CARD]."
+
+
+@pytest.mark.parametrize("before", ["", "Call us!", "They called me.", "You can reach us from nine thirty on."])
+@pytest.mark.parametrize(
+    "scores",
+    [
+        "They won six four, three six, six two, seven five, six four.",
+        "It ended 6-4, 3-6, 7-6, 7-5.",
+        "It ended 21-19, 19-21, 21-17.",
+        "We won twenty five twenty three, nineteen twenty five, twenty five ten, and fifteen thirteen.",
+        "We won 64, 36, 62 and 75.",
+        "Eleven nine, seven eleven, fourteen twelve.",
+    ],
+)
+def test_results_of_sets_are_no_phone_number(before: str, scores: str) -> None:
+    lines = [line for line in (before, scores) if line]
+    assert redact(*lines) == " ".join(lines)
+
+
+@pytest.mark.parametrize("hours", ["between nine thirty and five forty five", "from 9 30 until 17 45, or until 18 15"])
+def test_hours_to_call_are_no_phone_number(hours: str) -> None:
+    assert redact(f"Call us {hours}, please.") == f"Call us {hours}, please."
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Call us on {21 19 19 21 21}.",
+        "Call me when you get in, {five five five one two three four}.",
+        "You can reach me at the office, it is {4 1 5 5 5 1 2}.",
+        "My cell is {six four, three six, six two, seven five}.",
+        "Ring me back between five and seven. The number is {06 12 21 19 23}.",
+    ],
+)
+def test_a_number_behind_an_invitation_to_call_is_found(line: str) -> None:
+    assert redact(line.replace("{", "").replace("}", "")) == re.sub(r"\{.*\}", "[PHONE]", line)
+
+
+def test_an_invitation_to_call_names_no_number_far_behind() -> None:
+    line = "Call us if it should ever happen again, because we had the same with all the others, in 28117 or in 49260."
+    assert redact(line) == line
 
 
 def test_the_name_of_a_kind_stands_for_one_number() -> None:
