@@ -25,6 +25,7 @@ from shared.schemas.options import JobOptions
 RESUMABLE_FROM_BYTES = 8 << 20
 PART_BYTES = 32 << 20  # of one request; proxies limit its size
 PIECE_BYTES = 256 << 10
+MOST_IN_HEADER_BYTES = 16 << 10  # of options; base64 adds a third, and the service reads 24 KiB of `Upload-Metadata`
 BY_TUS = {"Tus-Resumable": "1.0.0"}
 OFFSET = re.compile(r"[0-9]{1,18}")
 GONE = frozenset({404, 410})
@@ -45,7 +46,7 @@ async def submit(api: Api, state: State, work: Work, submission: Submission, sen
     path, stat = submission.source.path, submission.stat
     if path is None or stat is None:
         job_id = await _submit_url(api, work, submission)
-    elif stat.bytes < RESUMABLE_FROM_BYTES:
+    elif stat.bytes < RESUMABLE_FROM_BYTES and not are_long(submission.options):
         sent(0)
         job_id = await _submit_file(api, work, submission, path)
     else:
@@ -134,11 +135,13 @@ class _Upload:
         return self._progress(await self._api.send_once("HEAD", self._address, headers=BY_TUS))
 
     async def _create(self) -> int:
+        in_body = are_long(self._options)
         headers = {
             "Upload-Length": str(self._file.bytes),
-            "Upload-Metadata": metadata(self._file.path.name, self._options),
+            "Upload-Metadata": metadata(self._file.path.name, None if in_body else self._options),
         }
-        answer = await self._api.send("POST", "/v1/uploads", headers=BY_TUS | headers)
+        body = msgspec.to_builtins(self._options) if in_body else None
+        answer = await self._api.send("POST", "/v1/uploads", headers=BY_TUS | headers, json=body)
         self._remember(checked_id(answer, answer.headers.get("location", "").rstrip("/").rpartition("/")[2]))
         return 0
 
@@ -186,10 +189,17 @@ def job_of(answer: httpx.Response) -> str | None:
     return None if job_id is None else checked_id(answer, job_id)
 
 
-def metadata(file_name: str, options: JobOptions) -> str:
-    """Return `Upload-Metadata`: the file's name and the options."""
-    values = {"filename": printable(file_name).encode(), "options": msgspec.json.encode(options)}
+def metadata(file_name: str, options: JobOptions | None) -> str:
+    """Return `Upload-Metadata`: the file's name and, if given, the options."""
+    values = {"filename": printable(file_name).encode()}
+    if options is not None:
+        values["options"] = msgspec.json.encode(options)
     return ",".join(f"{name} {base64.b64encode(value).decode()}" for name, value in values.items())
+
+
+def are_long(options: JobOptions) -> bool:
+    """Whether options are too long for a header and for the field of a form: they are a body of their own."""
+    return len(msgspec.json.encode(options)) > MOST_IN_HEADER_BYTES
 
 
 async def read_part(path: Path, offset: int, size: int, sent: Sent) -> AsyncIterator[bytes]:

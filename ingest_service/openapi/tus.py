@@ -10,6 +10,7 @@ from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
 from ingest_service.openapi.document import ACCESS, ANY_ROUTE, Specs, problems
 from ingest_service.tus.headers import ALGORITHMS, OFFSET_TYPE, VERSION
+from ingest_service.uploads.json_body import JSON_TYPE, MAX_JSON_BYTES
 
 BYTES = Schema(type=OpenAPIType.INTEGER, minimum=0)
 TEXT = Schema(type=OpenAPIType.STRING)
@@ -54,13 +55,21 @@ class OfUpload(Operation):
         self.parameters = _with_parameters(self.parameters, TUS_RESUMABLE)
 
 
+OPTIONS_BODY = OpenAPIMediaType(
+    schema=Schema(
+        type=OpenAPIType.OBJECT,
+        description=f"Options of the job that are too long for `Upload-Metadata`: up to {MAX_JSON_BYTES} bytes.",
+    )
+)
+
+
 @dataclass
 class Create(Operation):
     """Adds the headers and the body of a new upload."""
 
     def __post_init__(self) -> None:
         self.parameters = _with_parameters(self.parameters, TUS_RESUMABLE, LENGTH, DEFERRED, METADATA, SUM)
-        self.request_body = RequestBody(content=BODY, required=False)
+        self.request_body = RequestBody(content=BODY | {JSON_TYPE: OPTIONS_BODY}, required=False)
 
 
 @dataclass
@@ -94,7 +103,7 @@ CREATE: Specs = {
     **_answer(201, "Created. `Location` names it; `Upload-Offset` is the number of stored bytes."),
     **STORING,
     **problems("unsupported_version"),
-    **problems("invalid_upload", "invalid_option", "empty_upload"),
+    **problems("invalid_upload", "invalid_option", "invalid_json", "empty_upload"),
 }
 SHOW: Specs = {
     **_answer(200, "`Upload-Offset`, `Upload-Length`, `Upload-Expires`; `Headrace-Job-Id` if it became a job"),

@@ -21,7 +21,8 @@ from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
 from ingest_service.openapi import speakers
 from ingest_service.openapi.document import EXAMPLE_JOB_ID, UNAVAILABLE, Specs, problems
-from ingest_service.uploads.from_url import JSON_TYPE, MAX_URL_CHARS, URL_FIELD
+from ingest_service.uploads.from_url import MAX_URL_CHARS, URL_FIELD
+from ingest_service.uploads.json_body import JSON_TYPE
 from ingest_service.uploads.presigned_uploads import UPLOAD_FIELD
 from ingest_service.uploads.receive import AUDIO_FIELD, FORM_TYPE
 from shared.media.sniff_container import ACCEPTED

@@ -19,7 +19,7 @@ from ingest_service.openapi.uploads import PRESIGNED, AnyUpload, FormUpload, Rem
 from ingest_service.request_record import note_upload_ended
 from ingest_service.routes.prefer import applied, finished_job, wanted_wait_s
 from ingest_service.services import Services
-from ingest_service.uploads.from_url import JSON_TYPE
+from ingest_service.uploads.json_body import JSON_TYPE
 from ingest_service.uploads.presigned_uploads import PATH
 from shared.schemas.api import DirectUpload, JobView
 

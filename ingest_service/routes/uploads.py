@@ -48,7 +48,10 @@ async def ask_abilities(services: NamedDependency[Services]) -> Response[None]:
 async def create(
     request: AnyRequest, caller: NamedDependency[Caller], services: NamedDependency[Services]
 ) -> Response[None]:
-    """`Location` names the upload. The body may contain its first bytes, or all. Options go into `Upload-Metadata`."""
+    """`Location` names the upload. The body may contain its first bytes, or all. Options go into `Upload-Metadata`.
+
+    If they are too long for a header, send them as the body, as a JSON object.
+    """
     wanted = headers.read_creation(request.headers)
     upload = await create_upload(services.resumable, caller.tenant, wanted, request.receive)
     return _headers_only(201, headers.creation_headers(upload))

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from email.utils import format_datetime
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ import msgspec
 from ingest_service.client_json import decode_json
 from ingest_service.errors import RefusedError
 from ingest_service.tus.upload_rows import Upload, UploadMetadata
+from ingest_service.uploads.json_body import JSON_TYPE
 from ingest_service.uploads.parse_options import JSON_FIELD, OptionCollector, invalid_option
 from ingest_service.uploads.receive import clean_filename
 from shared.schemas.api import Links
@@ -29,6 +31,7 @@ NAMES = ("filename", "name")  # of the file; Uppy sends the second
 IGNORED = frozenset({"filetype", "type", "relativePath"})  # sent by browser clients; the bytes decide the type
 MAX_METADATA_BYTES = 24 << 10  # base64 of the longest options and metadata
 MAX_PAIRS = 64
+NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 NEVER_SHOWN = frozenset({"webhook_secret", "webhooks"})  # these contain secrets
 
 
@@ -102,9 +105,13 @@ def head_headers(upload: Upload) -> dict[str, str]:
     return headers
 
 
-def read_metadata(header: str | None) -> UploadMetadata:
-    """Parse `Upload-Metadata`: the file name and the job's options. RefusedError `invalid_option`."""
+def read_metadata(header: str | None, options: Mapping[str, Any] = NO_OPTIONS) -> UploadMetadata:
+    """Parse `Upload-Metadata`: the file name and the job's options. RefusedError `invalid_option`.
+
+    More `options` are those of the body. They are not shown: an answer's head must not be long either.
+    """
     collector = OptionCollector()
+    collector.add_values(options)
     values: dict[str, bytes] = {}
     for name, value in _pairs(header or ""):
         if name in values:
@@ -168,6 +175,8 @@ class CreationHead(msgspec.Struct, frozen=True, kw_only=True):
     length_bytes: int | None  # None: deferred
     metadata: str | None
     first: PatchHead | None  # if it brings the first bytes
+    has_options: bool = False  # in a JSON body
+    content_length: int | None = None
 
     def __repr__(self) -> str:
         return repr_hiding(self, "metadata")  # it may contain `webhook_secret`
@@ -198,8 +207,14 @@ def read_creation(headers: Mapping[str, str]) -> CreationHead:
         raise RefusedError("empty_upload", "The upload has no bytes.")
     if "Upload-Concat" in headers:
         raise RefusedError("invalid_upload", "`Upload-Concat` must be absent: concatenation is not supported.")
-    metadata = headers.get("Upload-Metadata")
-    return CreationHead(length_bytes=length_bytes, metadata=metadata, first=_first_bytes(headers))
+    has_options = _media_type(headers) == JSON_TYPE
+    return CreationHead(
+        length_bytes=length_bytes,
+        metadata=headers.get("Upload-Metadata"),
+        first=None if has_options else _first_bytes(headers),
+        has_options=has_options,
+        content_length=_number(headers, "Content-Length"),
+    )
 
 
 def _first_bytes(headers: Mapping[str, str]) -> PatchHead | None:
@@ -212,9 +227,12 @@ def _first_bytes(headers: Mapping[str, str]) -> PatchHead | None:
 
 
 def _require_offset_type(headers: Mapping[str, str]) -> None:
-    content_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if content_type not in OFFSET_TYPES:
+    if _media_type(headers) not in OFFSET_TYPES:
         raise RefusedError("unsupported_content_type", f"Send the bytes as {OFFSET_TYPE}.")
+
+
+def _media_type(headers: Mapping[str, str]) -> str:
+    return headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
 def _number(headers: Mapping[str, str], name: str) -> int | None:

@@ -12,12 +12,13 @@ from ingest_service.database import Database
 from ingest_service.errors import IngestError, RefusedError
 from ingest_service.quotas.quotas import QuotaGate
 from ingest_service.tus.complete import CommitJob, Notify, UploadCompleter
-from ingest_service.tus.headers import CreationHead, PatchHead, read_metadata
+from ingest_service.tus.headers import NO_OPTIONS, CreationHead, PatchHead, read_metadata
 from ingest_service.tus.parts import PartReceiver, too_long
 from ingest_service.tus.upload_leases import Hold, UploadLeases
 from ingest_service.tus.upload_rows import Upload, UploadRows
 from ingest_service.uploads.body import too_large
 from ingest_service.uploads.free_space import FreeSpace
+from ingest_service.uploads.json_body import read_object
 from ingest_service.uploads.parse_options import RequireServedFor
 from shared.blobs.blob_store import BlobStore
 from shared.telemetry.logs import Log
@@ -69,13 +70,15 @@ async def open_resumable_uploads(  # noqa: PLR0913, PLR0917 - dependencies, name
 async def create_upload(uploads: ResumableUploads, tenant: str, head: CreationHead, receive: Receive) -> Upload:
     """Create an upload and store the bytes that came with the request.
 
-    Options are checked before any byte is sent. After an IngestError or BlobStoreError no upload remains.
+    Options, of the head or a JSON body, are checked before any byte of audio is sent. After an IngestError or
+    BlobStoreError no upload remains.
     """
     if (head.length_bytes or 0) > uploads.max_bytes:
         raise too_large(uploads.max_bytes)
     await uploads.quotas.precheck(tenant, head.length_bytes or 0)
     await uploads.free_space.require(head.length_bytes or 0)
-    metadata = read_metadata(head.metadata)
+    options = await read_object(head.content_length, receive) if head.has_options else NO_OPTIONS
+    metadata = read_metadata(head.metadata, options)
     uploads.require_served(tenant, metadata.options)
     upload = await uploads.rows.create(tenant, uploads.blobs.new_id(), head.length_bytes, metadata)
     if head.first is None:

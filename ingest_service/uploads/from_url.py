@@ -8,10 +8,8 @@ from uuid import UUID
 import msgspec
 from litestar.types import Receive
 
-from ingest_service.client_json import ClientJsonError, decode_json
-from ingest_service.errors import RefusedError
-from ingest_service.uploads.body import read_body
 from ingest_service.uploads.job_row import fingerprint
+from ingest_service.uploads.json_body import JSON_TYPE, read_object
 from ingest_service.uploads.parse_options import OptionCollector, RequireServed, anything, invalid_option
 from ingest_service.uploads.presigned_uploads import UPLOAD_FIELD, DirectJob, parse_upload_id
 from ingest_service.uploads.receive import UploadHead, add_query_options
@@ -26,8 +24,6 @@ from shared.sealed import Seal
 from shared.secret import repr_hiding
 
 URL_FIELD = "audio_url"
-JSON_TYPE = "application/json"
-MAX_JSON_BYTES = 128 << 10  # the largest metadata may need three times its bytes for escapes
 MAX_URL_CHARS = 4096  # a presigned URL has 1000 to 2000
 BLANK = re.compile(rf"[{BLANKS}\\]")  # URL parsers read these differently
 
@@ -114,11 +110,9 @@ async def read_json_job(
     require_served: RequireServed = anything,
 ) -> UrlJob | DirectJob:
     """Read the submission in a JSON body. Raises RefusedError or ClientGoneError."""
-    if (head.content_length or 0) > MAX_JSON_BYTES:
-        raise _too_large()
     options = OptionCollector()
     add_query_options(head, options)
-    values = _object(await _whole(receive))
+    values = await read_object(head.content_length, receive)
     if UPLOAD_FIELD in values:
         upload_id = _upload_id(values)
         options.add_values(values)
@@ -148,23 +142,3 @@ def _upload_id(values: dict[str, Any]) -> UUID:
     if not isinstance(text, str):
         raise invalid_option(UPLOAD_FIELD, "must be the text that `POST /v1/uploads/presigned` answered")
     return parse_upload_id(text)
-
-
-async def _whole(receive: Receive) -> bytes:
-    data = bytearray()
-    async for piece in read_body(receive):
-        data += piece
-        if len(data) > MAX_JSON_BYTES:
-            raise _too_large()
-    return bytes(data)
-
-
-def _too_large() -> RefusedError:
-    return RefusedError("too_large", f"A JSON body may have at most {MAX_JSON_BYTES} bytes.")
-
-
-def _object(data: bytes) -> dict[str, Any]:
-    try:
-        return decode_json(data, dict[str, Any], enclosing=1)
-    except ClientJsonError as error:
-        raise RefusedError("invalid_json", f"The body must be a JSON object: {error}.") from error

@@ -3,7 +3,7 @@
 An option that is unknown, repeated or invalid is refused by name.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -68,7 +68,7 @@ class OptionCollector:
         """Add options from the text of a JSON object."""
         self.add_values(_json_object(text))
 
-    def add_values(self, values: dict[str, Any]) -> None:
+    def add_values(self, values: Mapping[str, Any]) -> None:
         """Add options from a JSON object."""
         for name, value in values.items():
             self._keep(name, self._convert(name, value, from_text=False))

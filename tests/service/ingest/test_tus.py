@@ -52,6 +52,49 @@ async def test_parts_become_a_job(ingest: Ingest) -> None:
     assert parts_left(ingest) == []
 
 
+async def test_options_that_are_too_long_for_a_header_are_the_body_of_the_creation(ingest: Ingest) -> None:
+    tus, audio = Tus.to(ingest), wav()
+    terms = [f"{number} {'Kowalczyk ' * 9}".strip() for number in range(1000)]
+    options = {"language": "de", "keyterms": terms, "webhook_url": "https://example.com/", "webhook_secret": SECRET}
+    created = await create_with(tus, len(audio), msgspec.json.encode(options))
+    assert (created.status, created.offset) == (201, 0)
+
+    path = created.headers["Location"]
+    assert (await tus.head(path)).headers["Upload-Metadata"] == metadata(filename="a.wav")
+    job = await assert_is_job(ingest, await tus.patch(path, 0, audio), audio)
+    assert job["filename"] == "a.wav"
+    stored = msgspec.json.decode(job["options"])
+    assert (stored["language"], stored["keyterms"]) == ("de", terms)
+
+
+@pytest.mark.parametrize(
+    ("body", "refused"),
+    [
+        (b"[]", (400, "invalid_json")),
+        (b"", (400, "invalid_json")),
+        (b'{"language": "xx"}', (400, "invalid_option")),
+        (b'{"filename": "a.wav"}', (400, "invalid_option")),
+        (b'{"metadata": {"a": "' + b"x" * (128 << 10) + b'"}}', (413, "too_large")),
+    ],
+)
+async def test_a_creation_with_other_options_in_its_body_is_refused(
+    ingest: Ingest, body: bytes, refused: tuple[int, str]
+) -> None:
+    answer = await create_with(Tus.to(ingest), 1000, body)
+    assert (answer.status, answer.code) == refused
+    assert await no_upload_is_left(ingest)
+
+
+async def test_an_option_is_either_in_the_head_or_in_the_body(ingest: Ingest) -> None:
+    answer = await create_with(Tus.to(ingest), 1000, b'{"language": "de"}', language="de")
+    assert (answer.status, answer.body["detail"]) == (400, "`language` is given twice.")
+
+
+async def create_with(tus: Tus, length: int, options: bytes, **values: str) -> Answer:
+    said = metadata(filename="a.wav", **values)
+    return await tus.create(length, options, Content_Type="application/json", Upload_Metadata=said)
+
+
 async def test_head_returns_the_offset(ingest: Ingest) -> None:
     tus, audio = Tus.to(ingest), wav()
     path = await tus.created(len(audio), Upload_Metadata="filename eC53YXY=,filetype")

@@ -127,6 +127,23 @@ async def test_key_terms_reach_the_job_and_words_are_replaced(command: Command, 
         assert (await answer.json())["options"]["keyterms"] == ["Siobhan", "Przybylski"]
 
 
+@pytest.mark.parametrize("seconds", [1, 300])
+async def test_a_thousand_long_key_terms_reach_the_job_of_a_small_and_a_large_file(
+    command: Command, folder: Path, client: Client, seconds: int
+) -> None:
+    terms = [f"{number} {'Kowalczyk ' * 9}".strip() for number in range(1000)]
+    (folder / "terms.txt").write_text("\n".join(terms))
+    (folder / "a.wav").write_bytes(wav(seconds * 32_000))
+
+    ended = await command.run("transcribe", "a.wav", "-f", "txt", "--keyterms_file", "terms.txt", "--json")
+
+    assert ended.status == 0, ended.errors
+    async with client.http.get(f"/v1/jobs/{ended.results[0]['job_id']}") as answer:
+        job = await answer.json()
+    assert job["options"]["keyterms"] == terms
+    assert job["filename"] == "a.wav"
+
+
 async def test_one_format_can_be_printed(command: Command, folder: Path) -> None:
     (clip,) = clips(folder, "a.flac")
 
