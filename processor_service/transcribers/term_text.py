@@ -13,8 +13,10 @@ import torch
 from processor_service.transcribers.term_trie import OUTSIDE, TermTrie
 from processor_service.transcribers.window_decoder import Draft
 
-BONUS = 2.0  # for each token of a term, as a log probability
-MARGIN = 8.0  # a token this much less probable (log) than the best one does not begin or continue a term
+# What is written wrongly has, more often than what is right, a token that is far less probable than the best one. With
+# a bonus of 2 and a margin of 8, seven wrong terms were written in 1,000 words of synthesized speech.
+BONUS = 1.0  # for each token of a term, as a log probability
+MARGIN = 2.5  # a token this much less probable (log) than the best one does not begin or continue a term
 TEXTS = 4  # of a window, side by side
 MAX_BEHIND = 10.0  # a text whose score is this much below the best is dropped
 MAY_GAIN = 4 * BONUS  # by terms to come, when another text of the window has ended
