@@ -147,7 +147,7 @@ class FasterWhisper:
         self.mels: int = self._workers.model.n_mels
 
     def warm_up(self) -> None:
-        """Use every weight once and compile the numba kernels of openai-whisper."""
+        """Use every weight once."""
         warm_up(self)
 
     def transcribe(

@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 import whisper
 from whisper.model import Whisper
-from whisper.timing import dtw
 from whisper.tokenizer import Tokenizer
 
 from processor_service.transcribers.segments import TimedWord
+from processor_service.transcribers.time_warping import cheapest_way, compiled
 from processor_service.transcribers.transcribe_windows import transcribe_windows, warm_up
 from processor_service.transcribers.transcriber import FloatArray, OnProgress, Span
 from processor_service.transcribers.whisper_checks import Decoded
@@ -36,7 +36,7 @@ def align(
     if not text.tokens:
         return []
     attention = _attention(key_weights, text, features[: max(1, int(duration_s * FRAMES_PER_S))])
-    token_at, frame_at = dtw(-attention)
+    token_at, frame_at = cheapest_way(-attention.numpy())
     return timed_words(tokenizer, text.tokens, TokenPath(token_at, frame_at, text.probabilities), duration_s)
 
 
@@ -87,9 +87,9 @@ class OpenAIWhisper:
         self._languages = whisper.tokenizer.get_tokenizer(self.is_multilingual, num_languages=self.languages)
 
     def warm_up(self) -> None:
-        """Compile the alignment kernels (numba) and use every weight once. Takes seconds, once per process."""
+        """Compile the time warping (numba) and use every weight once. Takes seconds, once per process."""
         warm_up(self)
-        dtw(torch.zeros(2, 3))
+        compiled()
 
     def transcribe(
         self,
