@@ -1,6 +1,6 @@
 /** One resumable upload by tus. A complete upload is a job. */
 
-import { ApiError, csrfHeaders, problemOf } from "../api.js";
+import { ApiError, csrfHeaders, post, problemOf } from "../api.js";
 import { signal } from "../modules/@preact/signals-core/signals-core.module.js";
 import { session } from "../session.js";
 import { strings } from "../strings.js";
@@ -11,6 +11,7 @@ const RETRY_DELAYS_MS = [0, 1000, 2000, 3000, 4000, 5000, 5000, 10000, 10000, 20
 const RETRIED = new Set([0, 408, 409, 423, 429, 500, 502, 503, 504]); // 0: no answer
 const ENDPOINT = new URL("/v1/uploads", location.href).href;
 const SPEED_WEIGHT = 0.2; // of the newest measurement
+const MOST_IN_HEADER = 16 << 10; // bytes of options: base64 adds a third, and the service reads 32 KiB of headers
 
 /** The states of an upload: it goes from the first to one of the last two, and may be paused or interrupted meanwhile. */
 export const STATES = ["waiting", "uploading", "retrying", "paused", "interrupted", "failed", "done"];
@@ -36,7 +37,12 @@ export class Upload {
     this.state.value = "uploading";
     this.error.value = null;
     this.#measured = null;
-    this.#tus ??= await this.#create();
+    try {
+      this.#tus ??= await this.#create();
+    } catch (error) {
+      this.#end(error);
+      return;
+    }
     if (this.state.peek() === "uploading") this.#tus.start();
   }
 
@@ -77,7 +83,24 @@ export class Upload {
     });
     const [previous] = await tus.findPreviousUploads();
     if (previous) tus.resumeFromPreviousUpload(previous);
+    else if (areLong(this.options)) tus.options.uploadUrl = await this.#createWithBody();
     return tus;
+  }
+
+  /** Create the upload with its options as the body. Return its URL. */
+  async #createWithBody() {
+    const { keyterms = "", ...others } = this.options;
+    const terms = keyterms.split("\n").map((term) => term.trim()).filter(Boolean);
+    const answer = await post(ENDPOINT, {
+      body: terms.length ? { ...others, keyterms: terms } : others,
+      headers: {
+        "Tus-Resumable": "1.0.0",
+        "Upload-Length": String(this.file.size),
+        "Upload-Metadata": `filename ${base64(this.file.name)}`,
+      },
+      as: "response",
+    });
+    return new URL(answer.headers.get("Location"), ENDPOINT).href;
   }
 
   #shouldRetry(error) {
@@ -108,13 +131,23 @@ export class Upload {
 
   #fail(error) {
     const status = statusOf(error);
-    this.error.value = status ? problemOf(status, error.originalResponse.getBody()) : interruption();
-    this.state.value = RETRIED.has(status) || status === 401 ? "interrupted" : "failed";
-    if (status === 401) session.value = null;
+    this.#end(status ? problemOf(status, error.originalResponse.getBody()) : interruption());
+  }
+
+  #end(error) {
+    this.error.value = error;
+    this.state.value = RETRIED.has(error.status) || error.status === 401 ? "interrupted" : "failed";
+    if (error.status === 401) session.value = null;
   }
 }
 
 const statusOf = (error) => error.originalResponse?.getStatus() ?? 0;
+
+const bytesOf = (text) => new TextEncoder().encode(text);
+
+const areLong = (options) => bytesOf(JSON.stringify(options)).length > MOST_IN_HEADER;
+
+const base64 = (text) => btoa(String.fromCharCode(...bytesOf(text)));
 
 const textOf = (options) => Object.fromEntries(Object.entries(options).map(([name, value]) => [name, String(value)]));
 

@@ -52,6 +52,25 @@ async def test_key_terms_and_a_known_text_reach_the_job(service: Service, watche
     assert "tock" in transcript["text"]
 
 
+async def test_options_that_are_too_long_for_a_header_reach_the_job(
+    service: Service, watched: Watched, tmp_path: Path
+) -> None:
+    clip = tmp_path / "Größe.flac"
+    clip.write_bytes(JFK.path.read_bytes())
+    terms = [f"Ngũgĩ wa Thiong'o of the village {number}" for number in range(1000)]
+    page = await opened(service, watched)
+    await fill(page, "Key terms", "\n".join(terms))
+
+    await drop(page, clip)
+
+    link = page.get_by_role("region", name="Uploads").get_by_role("link", name="Größe.flac")
+    await link.wait_for()
+    async with service.client(TENANT) as client:
+        job = await client.ended(str(await link.get_attribute("href")).rpartition("/")[2])
+    assert job["options"]["keyterms"] == terms
+    assert job["filename"] == "Größe.flac"
+
+
 @pytest.mark.parametrize(
     ("label", "text", "sentence"),
     [
