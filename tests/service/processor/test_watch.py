@@ -128,7 +128,7 @@ async def test_a_lost_or_changed_list_is_noticed_without_the_database(
     failed = Failed(Failure(code=FailureCode.UNDECODABLE_AUDIO, message="damaged"))
     async with Redis.from_url(redis_url) as redis:
         letters = DeadLetterList(alone(redis))
-        assert await letters.are_changed()  # by whoever led before
+        assert await letters.are_changed()  # by the process that led before
         for change in (redis.flushall, lambda: redis.lpop(DEAD_LETTER_LIST)):
             policy = RetryPolicy(waits_s=(), longest_retry_after_s=0)
             await settle(database, await claim_task(await submit()), failed, policy=policy)
