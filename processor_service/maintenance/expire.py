@@ -29,7 +29,7 @@ UPDATE uploads SET ended_at = now(), lease_token = lease_token + 1, options = NU
 WHERE id IN (SELECT id FROM uploads WHERE {EXPIRED} ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)
 """  # noqa: S608 - constants
 
-TO_CLEAR = f"SELECT id FROM uploads WHERE {UNCLEARED} ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED"  # noqa: S608 - text
+TO_CLEAR = f"SELECT id FROM uploads WHERE {UNCLEARED} ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED"  # noqa: S608 - a constant
 FORGET_PARTS = "DELETE FROM upload_parts WHERE upload_id = ANY($1::uuid[])"
 ARE_CLEARED = "UPDATE uploads SET parts_removed_at = now() WHERE id = ANY($1::uuid[])"
 
