@@ -18,6 +18,7 @@ from shared.blobs.local_files import write_whole
 from tests.service.ingest.test_submit import WAV_TYPE, form, multipart_body
 from tests.support.ingest.serving import Ingest, serving
 from tests.support.ingest.sounds import wav
+from tests.support.storage.files_below import files_below
 
 LARGE_BYTES = 3 * SMALL_BYTES
 
@@ -27,7 +28,7 @@ def folder_of(storage_url: str) -> Path:
 
 
 def files_in(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
+    return files_below(folder)
 
 
 @pytest.mark.parametrize("path", ["/v1/jobs", "/v1/jobs/", "/api/upload-audio", "/api/upload-audio/"])

@@ -22,6 +22,7 @@ from shared.blobs.blob_store import BlobStore
 from shared.ids import SPREADING, new_id
 from shared.schemas.failures import Failure, FailureCode
 from tests.service.processor.conftest import INSERT_JOB, Claim, Submit, job_row
+from tests.support.storage.files_below import files_below
 
 KEEP = Retention(jobs_s=0, audio_s=0, webhook_log_s=3600)
 HOUR_S = 3600.0
@@ -51,7 +52,7 @@ def blobs(storage_url: str) -> BlobStore:
 
 def _files(storage_url: str) -> Files:
     root = Path(urlsplit(storage_url).path)
-    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+    return {str(path.relative_to(root)) for path in files_below(root)}
 
 
 def _make_old(storage_url: str) -> None:

@@ -14,6 +14,7 @@ from processor_service.maintenance.storage import OrphanCollector, PartCollector
 from shared.blobs import blob_keys
 from shared.blobs.blob_store import BlobStore
 from shared.ids import new_id
+from tests.support.storage.files_below import files_below
 
 INSERT = """
 INSERT INTO uploads (id, expires_at, lease_token, options, metadata, completed_at, ended_at, lease_expires_at)
@@ -42,7 +43,7 @@ async def upload(
 
 def files(storage_url: str) -> set[str]:
     root = Path(urlsplit(storage_url).path)
-    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+    return {str(path.relative_to(root)) for path in files_below(root)}
 
 
 def owners(storage_url: str) -> set[str]:

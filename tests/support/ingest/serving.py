@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import os
 import shutil
 import socket
 from collections.abc import AsyncIterator
@@ -28,6 +27,7 @@ from shared.blobs.blob_store import BlobStore
 from shared.connections.redis_shards import open_redis_shards
 from shared.job_hints import JobHints
 from tests.support.servers import as_owner
+from tests.support.storage.files_below import files_below
 
 DRAIN_TIMEOUT_S = 5  # for requests in progress
 
@@ -64,8 +64,7 @@ class Ingest:
 
     def stored_files(self) -> list[Path]:
         root = Path(urlsplit(self.settings.storage_url).path)
-        # A folder may disappear during the walk: `os.walk` ignores that, `rglob` raises.
-        return [Path(folder, name) for folder, _, names in os.walk(root) for name in names]
+        return files_below(root)
 
     def stored_jobs(self) -> set[str]:
         """Return the ids of the jobs that have a file."""

@@ -8,6 +8,7 @@ import msgspec
 from shared.blobs.blob_store import BlobStore
 from tests.support.storage.bucket import ACCESS_KEY, REGION, SECRET_KEY, Bucket
 from tests.support.storage.container import ACCOUNT, ACCOUNT_KEY, Container
+from tests.support.storage.files_below import files_below
 
 
 class Store(msgspec.Struct, frozen=True):
@@ -20,7 +21,7 @@ class Store(msgspec.Struct, frozen=True):
 
 def local_store(folder: Path) -> Store:
     def files() -> list[str]:
-        return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+        return sorted(str(path.relative_to(folder)) for path in files_below(folder))
 
     async def contents() -> list[str]:
         return files()

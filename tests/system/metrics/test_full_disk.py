@@ -12,6 +12,7 @@ from tests.support.ingest.serving import until
 from tests.support.ingest.sounds import wav
 from tests.support.metrics.pair import Pair, running_pair
 from tests.support.metrics.scraped import Scraped
+from tests.support.storage.files_below import files_below
 
 MORE_THAN_ANY_DISK = str(1 << 60)
 DUE = "UPDATE tasks SET not_before = now() WHERE state = 'waiting'"
@@ -67,7 +68,7 @@ async def test_a_job_beyond_its_budget_fails_and_leaves_only_its_source(
         blobs = tmp_path / "blobs"
 
         async def only_the_source() -> bool:
-            return [path.name.endswith("source") for path in blobs.rglob("*") if path.is_file()] == [True]
+            return [path.name.endswith("source") for path in files_below(blobs)] == [True]
 
         await until(only_the_source, timeout_s=30)
         assert await pair.client.ended(await pair.client.submit(wav(16_000)))

@@ -17,6 +17,7 @@ from shared.blobs import blob_keys
 from shared.queue.dispatch import COMPUTE_QUEUE, DELIVERY_QUEUE, FETCH_QUEUE, SUMMARY_QUEUE
 from shared.schemas.failures import DEAD_LETTER_LIST
 from tests.support.stack.launched import alive
+from tests.support.storage.files_below import files_below
 from tests.tools.chaos.facts import Change, DeadTask, EventRow, Facts, JobRow, Leftovers, TaskRow
 from tests.tools.chaos.golden import count_calls
 from tests.tools.chaos.load import Attempt
@@ -112,10 +113,15 @@ async def _leftovers(world: World) -> Leftovers:
         queued=await queued(world),
         keys_without_expiry=await keys_without_expiry(world),
         temporary_files=tuple(str(path) for path in left_in(world.temporary, slots=world.profile.slots)),
-        partial_blobs=tuple(str(path) for path in world.blobs.rglob("*#*")),
+        partial_blobs=tuple(map(str, partial_blobs(world.blobs))),
         orphaned_processes=tuple(orphans(world.temporary, world.services)),
         idle_in_transaction=await idle_in_transaction(world),
     )
+
+
+def partial_blobs(root: Path) -> list[Path]:
+    """Return the files of uploads that have not ended."""
+    return [path for path in files_below(root) if "#" in path.name]
 
 
 async def queued(seen: Seen) -> tuple[str, ...]:
@@ -179,7 +185,7 @@ def _read(path: Path) -> bytes:
 
 def _blobs(root: Path) -> dict[str, str]:
     """Return the sha256 of each source by its key, and an empty string for other blobs."""
-    files = [path for path in root.rglob("*") if path.is_file() and "#" not in path.name]
+    files = [path for path in files_below(root) if "#" not in path.name]
     return {
         str(path.relative_to(root)): hashlib.sha256(_read(path)).hexdigest() if path.name.endswith("source") else ""
         for path in files

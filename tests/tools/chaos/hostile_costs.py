@@ -6,6 +6,7 @@ import resource
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
+from tests.support.storage.files_below import files_below
 from tests.tools.chaos.world import World
 
 MEBIBYTE = 1 << 20
@@ -74,11 +75,11 @@ def rss_mb(pid: int) -> float:
 
 
 def _size_mb(folder: Path) -> float:
-    return sum(_sizes(folder.rglob("*"))) / MEBIBYTE
+    return sum(_sizes(files_below(folder))) / MEBIBYTE
 
 
 def _sizes(paths: Iterable[Path]) -> Iterable[int]:
     for path in paths:
         with contextlib.suppress(OSError):  # deleted meanwhile
-            if not path.name.endswith(GIVEN) and path.is_file() and not path.is_symlink():
+            if not path.name.endswith(GIVEN) and not path.is_symlink():
                 yield path.stat().st_size
