@@ -16,7 +16,7 @@ from ingest_service.database import Database
 from ingest_service.jobs.pages import cut, page_of
 from ingest_service.jobs.views import invalid_cursor
 from ingest_service.jobs.webhook_targets import JOIN_ENDPOINT, SHOWN, shown
-from shared.schemas.api import WebhookLog, WebhookLogEntry
+from shared.schemas.webhook_attempts import WebhookLog, WebhookLogEntry
 
 CURSOR = "^[A-Za-f][A-Za-z0-9_-]{9}[AEIMQUYcgkosw048]$"  # 8 bytes, at most MAX_ID
 MAX_ID = (1 << 63) - 1

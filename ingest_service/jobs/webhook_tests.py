@@ -12,8 +12,8 @@ from ingest_service.quotas.bounds import bound_reached
 from ingest_service.uploads.parse_options import invalid_option
 from shared.allowed_values import allowed
 from shared.ids import new_id, parse_id
-from shared.schemas.api import WebhookTest
 from shared.schemas.called_urls import shown_host, why_never_called
+from shared.schemas.webhook_attempts import WebhookTest
 from shared.schemas.webhook_events import TEST_KEPT_S, id_of_test
 from shared.schemas.webhooks import WebhookUrl
 from shared.secret import repr_hiding

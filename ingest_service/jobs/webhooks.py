@@ -13,8 +13,8 @@ from ingest_service.jobs.webhook_targets import JOIN_ENDPOINT, SHOWN, shown
 from ingest_service.quotas.bounds import bound_reached
 from ingest_service.uploads.notify import DispatchNotifier
 from shared.queue.dispatch import Dispatch
-from shared.schemas.api import WebhookAttempt, WebhookAttemptList
 from shared.schemas.states import TASK_TERMINAL, JobStatus, TaskKind, TaskState
+from shared.schemas.webhook_attempts import WebhookAttempt, WebhookAttemptList
 from shared.schemas.webhook_events import DeliveryInput
 from shared.telemetry.logs import Log
 

@@ -31,7 +31,7 @@ from ingest_service.openapi.webhook_endpoints import (
     CreateEndpoint,
 )
 from ingest_service.services import Services
-from shared.schemas.api import WebhookTest
+from shared.schemas.webhook_attempts import WebhookTest
 
 MAX_BODY_BYTES = 4 << 10
 MAX_ENDPOINT_BYTES = 32 << 10  # the longest URL has 2,000 characters, of up to 12 bytes each with JSON's escapes

@@ -20,7 +20,8 @@ from ingest_service.openapi.document import NOT_FOUND, ONE_JOB, SEND_AGAIN, TEST
 from ingest_service.openapi.keys import ROTATE, RotateSecret, SendTest
 from ingest_service.services import Services
 from shared.allowed_values import allowed
-from shared.schemas.api import JobAccepted, Links, WebhookAttemptList, WebhookLog, WebhookTest
+from shared.schemas.api import JobAccepted, Links
+from shared.schemas.webhook_attempts import WebhookAttemptList, WebhookLog, WebhookTest
 
 Since = Annotated[str | None, QueryParameter(description="the earliest time; UTC without a zone", schema_extra=TIME)]
 

@@ -31,7 +31,7 @@ from processor_service.summaries.map_reduce import Progress
 from processor_service.summaries.read_answer import Answer
 from processor_service.tasks.outcomes import ChunkInput
 from shared.queue.dispatch import Dispatch, arq_payload
-from shared.schemas import api, dead_letters, queue_view, summary, transcript, transcript_edits
+from shared.schemas import api, dead_letters, queue_view, summary, transcript, transcript_edits, webhook_attempts
 from shared.schemas.audio_tracks import AudioTrack
 from shared.schemas.failures import DeadLetter, Failure, FailureCode, StoredFailure
 from shared.schemas.key_terms import Vocabulary
@@ -276,7 +276,7 @@ DEAD_LETTER = DeadLetter(
     tenant="default",
     options={"language": "de"},
 )
-ATTEMPT = api.WebhookAttempt(
+ATTEMPT = webhook_attempts.WebhookAttempt(
     event_id=event_id(JOB_ID, 1, EventType.COMPLETED),
     type="job.completed",
     attempted_at=AT,
@@ -492,7 +492,7 @@ KINDS: dict[str, Kind] = {
     ),
     "api discarded": _kind(dead_letters.Discarded(discarded=1)),
     "api redriven": _kind(dead_letters.Redriven(redriven=1)),
-    "api webhook attempts": _kind(api.WebhookAttemptList(attempts=(ATTEMPT,))),
+    "api webhook attempts": _kind(webhook_attempts.WebhookAttemptList(attempts=(ATTEMPT,))),
     "api work": _kind(
         api.JobWork(
             stages=(api.StageTimes(name=Stage.TRANSCRIBE, started_at=AT, ended_at=LATER),),
@@ -514,9 +514,9 @@ KINDS: dict[str, Kind] = {
         )
     ),
     "api webhook log": _kind(
-        api.WebhookLog(
+        webhook_attempts.WebhookLog(
             attempts=(
-                api.WebhookLogEntry(
+                webhook_attempts.WebhookLogEntry(
                     **msgspec.structs.asdict(ATTEMPT),
                     job_id=str(JOB_ID),
                     body='{"type":"job.failed"}',
@@ -526,7 +526,7 @@ KINDS: dict[str, Kind] = {
         )
     ),
     "api webhook test": _kind(
-        api.WebhookTest(
+        webhook_attempts.WebhookTest(
             test_id=str(JOB_ID),
             event_id="evt",
             host="example.com",
