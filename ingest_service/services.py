@@ -56,13 +56,19 @@ REDIS_TIMEOUT_S = 2.0
 MIN_CONNECTIONS = 4  # two commit, two read
 
 
-class Services(msgspec.Struct, frozen=True, kw_only=True):
-    """All services of the ingest."""
+class Uploads(msgspec.Struct, frozen=True, kw_only=True):
+    """A service for each way to upload."""
 
     submitter: JobSubmitter
     idempotent: IdempotentSubmitter
     resumable: ResumableUploads
     direct: DirectUploads
+
+
+class Services(msgspec.Struct, frozen=True, kw_only=True):
+    """All services of the ingest."""
+
+    uploads: Uploads
     jobs: JobReader
     notifier: DispatchNotifier
     blobs: BlobStore
@@ -102,7 +108,6 @@ def connections_of(processes: int) -> int:
 @asynccontextmanager
 async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: asyncio.Event) -> AsyncIterator[Services]:
     """Open all services, and close them in reverse order. `stopping` is set when the process begins to stop."""
-    free_space = FreeSpace(blobs, settings.min_free_bytes)
     pool_size = connections_of(settings.ingest_processes)
     async with (
         open_redis_shards(
@@ -122,32 +127,8 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
             blobs, stopping, at_once=settings.renders_at_once, cache_bytes=settings.render_cache_bytes
         ) as renders,
         InstalledModels.opened(redis) as installed_models,
-        open_resumable_uploads(
-            database,
-            blobs,
-            free_space,
-            partial(record_job, JobRecorder(database, limits.quotas)),
-            notifier.notify_soon,
-            limits.quotas,
-            require_served=partial(_require_served, installed_models, limits.quotas.queues, settings),
-            max_bytes=settings.max_upload_bytes,
-            expires_s=settings.upload_expires_hours * 3600,
-        ) as resumable,
+        _open_uploads(settings, blobs, database, notifier, limits, installed_models) as uploads,
     ):
-        submitter = JobSubmitter(
-            database,
-            blobs,
-            free_space,
-            settings.max_upload_bytes,
-            UrlRules(
-                schemes=settings.fetch_schemes,
-                buckets=settings.source_buckets,
-                seal=open_seal(settings.encryption_keys),
-            ),
-            quotas=limits.quotas,
-            attach_s=settings.attach_s,
-            require_served=partial(_require_served, installed_models, limits.quotas.queues, settings),
-        )
         jobs = JobReader(
             database,
             settings.ingest_processes,
@@ -155,17 +136,7 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
             has_named_queues=bool(settings.queue_names),
         )
         yield Services(
-            submitter=submitter,
-            idempotent=IdempotentSubmitter(
-                submitter, IdempotencyKeys(database, kept_s=settings.idempotency_hours * 3600)
-            ),
-            resumable=resumable,
-            direct=DirectUploads(
-                blobs=blobs,
-                database=database,
-                quotas=limits.quotas,
-                are_wanted=settings.presigned_uploads,
-            ),
+            uploads=uploads,
             jobs=jobs,
             notifier=notifier,
             blobs=blobs,
@@ -190,6 +161,54 @@ async def open_services(settings: IngestSettings, blobs: BlobStore, stopping: as
             wait_max_s=settings.wait_max_s,
             max_upload_bytes=settings.max_upload_bytes,
         )
+
+
+@asynccontextmanager
+async def _open_uploads(  # noqa: PLR0913, PLR0917 - what uploads use of the services
+    settings: IngestSettings,
+    blobs: BlobStore,
+    database: Database,
+    notifier: DispatchNotifier,
+    limits: TenantLimits,
+    models: InstalledModels,
+) -> AsyncIterator[Uploads]:
+    free_space = FreeSpace(blobs, settings.min_free_bytes)
+    require_served = partial(_require_served, models, limits.quotas.queues, settings)
+    async with open_resumable_uploads(
+        database,
+        blobs,
+        free_space,
+        partial(record_job, JobRecorder(database, limits.quotas)),
+        notifier.notify_soon,
+        limits.quotas,
+        require_served=require_served,
+        max_bytes=settings.max_upload_bytes,
+        expires_s=settings.upload_expires_hours * 3600,
+    ) as resumable:
+        submitter = JobSubmitter(
+            database,
+            blobs,
+            free_space,
+            settings.max_upload_bytes,
+            _url_rules(settings),
+            quotas=limits.quotas,
+            attach_s=settings.attach_s,
+            require_served=require_served,
+        )
+        keys = IdempotencyKeys(database, kept_s=settings.idempotency_hours * 3600)
+        yield Uploads(
+            submitter=submitter,
+            idempotent=IdempotentSubmitter(submitter, keys),
+            resumable=resumable,
+            direct=DirectUploads(
+                blobs=blobs, database=database, quotas=limits.quotas, are_wanted=settings.presigned_uploads
+            ),
+        )
+
+
+def _url_rules(settings: IngestSettings) -> UrlRules:
+    seal = open_seal(settings.encryption_keys)
+    return UrlRules(schemes=settings.fetch_schemes, buckets=settings.source_buckets, seal=seal)
 
 
 @asynccontextmanager

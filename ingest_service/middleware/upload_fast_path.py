@@ -110,8 +110,8 @@ def _submit(
     services: Services, tenant: str, key: str | None, head: UploadHead, receive: Receive
 ) -> Awaitable[AcceptedJob | StoredResponse]:
     if key is None:
-        return services.submitter.submit(tenant, head, receive)
-    return services.idempotent.submit(tenant, key, head, receive)
+        return services.uploads.submitter.submit(tenant, head, receive)
+    return services.uploads.idempotent.submit(tenant, key, head, receive)
 
 
 def _values(scope: HTTPScope, name: bytes) -> list[str]:

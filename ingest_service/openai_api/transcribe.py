@@ -99,7 +99,7 @@ async def _submit(request: AnyRequest, services: Services, caller: Caller, task:
     form = AudioForm(task, services.models, scope["path_params"].get("deployment", ""))
     head = msgspec.structs.replace(upload_head(scope, only_form=True), form=form)
     body = checked_body(scope, request.receive)
-    accepted = await services.submitter.submit(caller.tenant, head, body, interactive=True, attach=True)
+    accepted = await services.uploads.submitter.submit(caller.tenant, head, body, interactive=True, attach=True)
     services.notifier.notify_soon(*accepted.dispatches)
     if not accepted.attached:
         note_accepted(accepted.job_id)

@@ -112,7 +112,7 @@ async def _submit(request: AnyRequest, caller: Caller, services: Services, query
     """Commit the job, or attach to that of an equal request."""
     head = msgspec.structs.replace(upload_head(request.scope, only_form=True), query="", form=AsrForm(query))
     body = checked_body(request.scope, request.receive)
-    accepted = await services.submitter.submit(caller.tenant, head, body, interactive=True, attach=True)
+    accepted = await services.uploads.submitter.submit(caller.tenant, head, body, interactive=True, attach=True)
     services.notifier.notify_soon(*accepted.dispatches)
     if not accepted.attached:
         note_accepted(accepted.job_id)

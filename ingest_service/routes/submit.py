@@ -118,7 +118,7 @@ async def create_presigned(
     caller: NamedDependency[Caller], services: NamedDependency[Services]
 ) -> Response[DirectUpload]:
     """Put the audio at `url` with those `headers`, then submit `{"upload_id": …}` to `/v1/jobs` within a day."""
-    upload = await services.direct.create(caller.tenant)
+    upload = await services.uploads.direct.create(caller.tenant)
     return Response(upload, status_code=201, headers={"Cache-Control": "no-store"})
 
 

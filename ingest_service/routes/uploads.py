@@ -31,7 +31,7 @@ AnyRequest = Request[Any, Any, Any]
 )
 async def ask_abilities(services: NamedDependency[Services]) -> Response[None]:
     """The version, extensions, checksum algorithms and largest size, in `Tus-…` headers."""
-    return _headers_only(204, headers.capability_headers(services.resumable.max_bytes))
+    return _headers_only(204, headers.capability_headers(services.uploads.resumable.max_bytes))
 
 
 @post(
@@ -53,7 +53,7 @@ async def create(
     If they are too long for a header, send them as the body, as a JSON object.
     """
     wanted = headers.read_creation(request.headers)
-    upload = await create_upload(services.resumable, caller.tenant, wanted, request.receive)
+    upload = await create_upload(services.uploads.resumable, caller.tenant, wanted, request.receive)
     return _headers_only(201, headers.creation_headers(upload))
 
 
@@ -70,7 +70,7 @@ async def show(
     upload_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
 ) -> Response[None]:
     """Continue from `Upload-Offset`. A request that still writes to the upload is stopped; its bytes count."""
-    upload = await show_upload(services.resumable, caller.tenant, parse_upload_id(upload_id))
+    upload = await show_upload(services.uploads.resumable, caller.tenant, parse_upload_id(upload_id))
     return _headers_only(200, headers.head_headers(upload))
 
 
@@ -90,7 +90,9 @@ async def append(
 ) -> Response[None]:
     """Append bytes at `Upload-Offset`. When the upload is complete, it becomes the job in `Headrace-Job-Id`."""
     patch_headers, parsed_id = headers.read_patch(request.headers), parse_upload_id(upload_id)
-    upload = await append_to_upload(services.resumable, caller.tenant, parsed_id, patch_headers, request.receive)
+    upload = await append_to_upload(
+        services.uploads.resumable, caller.tenant, parsed_id, patch_headers, request.receive
+    )
     return _headers_only(204, headers.progress_headers(upload))
 
 
@@ -107,7 +109,7 @@ async def terminate(
     upload_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
 ) -> None:
     """Delete the upload's bytes. If it became a job, the job stays; erase it at `/v1/jobs/{job_id}`."""
-    await terminate_upload(services.resumable, caller.tenant, parse_upload_id(upload_id))
+    await terminate_upload(services.uploads.resumable, caller.tenant, parse_upload_id(upload_id))
 
 
 def _headers_only(status: int, headers: dict[str, str]) -> Response[None]:
