@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Any, cast
+from typing import cast
 
 import av
 import numpy as np
@@ -23,9 +23,11 @@ from processor_service.audio.container import (
     open_container,
     read_only,
 )
+from processor_service.audio.frames import silent_frames, without_start
 from processor_service.audio.media_clock import JITTER_S, MediaClock, Silence, Sound
-from processor_service.audio.recent_sound import NO_ARRAYS, RecentSound
+from processor_service.audio.recent_sound import RecentSound
 from processor_service.audio.skip_packets import NotPlainError, PacketSkipper, can_skip
+from processor_service.audio.skipped_bytes import SkippedBytes, length_s
 from processor_service.audio.source import Block, SourceFacts, block_frames
 from processor_service.audio.timeline import GUESSES_DURATION, NO_TIME_STAMPS, timeline_of
 from processor_service.errors import AudioError, empty, undecodable, unsupported_codec
@@ -33,8 +35,6 @@ from processor_service.errors import AudioError, empty, undecodable, unsupported
 LOSSLESS_CODECS = {"alac", "flac", "wavpack", "ape", "tak", "tta", "truehd", "mlp"}
 DEEP_PCM = ("pcm_s24", "pcm_s32", "pcm_s64", "pcm_f")
 MAX_IDLE_ERRORS = 50  # consecutive errors of the container before decoding ends
-TAGS = (b"ID3", b"TAG", b"APETAGEX")  # what is not damaged sound
-UNSIGNED = ("u8", "u8p")  # formats whose silence is not zero
 
 
 class PyAVDecoder:
@@ -142,12 +142,12 @@ class PyAVDecoder:
         like = self._first
         for step in self._clock.place(self._sounds(frames)):
             if isinstance(step, Silence):
-                yield from _silence(step.length_s, like)
+                yield from silent_frames(step.length_s, like)
                 continue
             like = step.content
             self._recent.add(self._clock.position_s - like.samples / like.sample_rate, like)
-            yield _without_start(like, round(step.cut_s * like.sample_rate))
-        yield from _silence(self._silent_end_s(), like)
+            yield without_start(like, round(step.cut_s * like.sample_rate))
+        yield from silent_frames(self._silent_end_s(), like)
 
     def _silent_end_s(self) -> float:
         """The length of the film after the end of its sound track; 0 if its clock is not reliable."""
@@ -169,7 +169,7 @@ class PyAVDecoder:
 
     def _decoded(self, packets: Iterable["Packet[AudioStream]"]) -> Iterator[AudioFrame]:
         for packet in packets:
-            self._read_s += _length_s(packet)
+            self._read_s += length_s(packet)
             try:
                 frames = packet.decode()
             except ERRORS as error:
@@ -226,26 +226,6 @@ def _with_channels(block: Block, channels: int) -> Block:
     return block if block.shape[1] == channels else np.repeat(block.mean(axis=1, keepdims=True), channels, axis=1)
 
 
-class SkippedBytes:
-    """The sound that was lost in damaged parts of a format without time stamps, by its bytes. FFmpeg counts nothing."""
-
-    def __init__(self) -> None:
-        self._good_bytes, self._good_s = 0, 0.0
-        self.sound_s = 0.0
-
-    def add_good(self, packet: "Packet[AudioStream]") -> None:
-        self._good_bytes += packet.size
-        self._good_s += _length_s(packet)
-
-    def add_damaged(self, packet: "Packet[AudioStream]") -> None:
-        if self._good_bytes and not bytes(packet).startswith(TAGS):
-            self.sound_s += max(0.0, packet.size * self._good_s / self._good_bytes - _length_s(packet))
-
-
-def _length_s(packet: "Packet[AudioStream]") -> float:
-    return float((packet.duration or 0) * packet.time_base)
-
-
 def _end_s(packet: "Packet[Stream]") -> float:
     return float(((packet.pts or 0) + (packet.duration or 0)) * packet.time_base)
 
@@ -253,29 +233,6 @@ def _end_s(packet: "Packet[Stream]") -> float:
 def _sound(frame: AudioFrame, delay_s: float) -> Sound[AudioFrame]:
     start_s = None if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base) + delay_s
     return Sound(content=frame, start_s=start_s, length_s=frame.samples / frame.sample_rate)
-
-
-def _silence(length_s: float, like: AudioFrame) -> Iterator[AudioFrame]:
-    """Silent frames of the same kind as `like`, each as long as a block at most."""
-    remaining = round(length_s * like.sample_rate)
-    while remaining > 0:
-        samples = min(remaining, block_frames(like.sample_rate))
-        frame = AudioFrame(like.format.name, like.layout.name, samples)
-        frame.sample_rate = like.sample_rate
-        for plane in frame.planes:
-            plane.update((b"\x80" if like.format.name in UNSIGNED else b"\0") * plane.buffer_size)
-        remaining -= samples
-        yield frame
-
-
-def _without_start(frame: AudioFrame, samples: int) -> AudioFrame:
-    if not samples or frame.format.name in NO_ARRAYS:
-        return frame
-    values: Any = frame.to_ndarray()  # of the frame's sample type
-    start = samples if frame.format.is_planar else samples * frame.layout.nb_channels
-    rest = AudioFrame.from_ndarray(np.ascontiguousarray(values[:, start:]), frame.format.name, frame.layout.name)
-    rest.sample_rate = frame.sample_rate
-    return rest
 
 
 def _facts(container: InputContainer, track: AudioStream, first: AudioFrame, duration_s: float | None) -> SourceFacts:
