@@ -13,6 +13,7 @@ from processor_service.audio.join import FADE_S, join_denoised
 from processor_service.audio.peaks import PeakMeter
 from processor_service.audio.redact import redact_file, redact_source, shifted
 from processor_service.audio.write_chunks import write_chunks
+from processor_service.compute.load_sounds import channels_of, load_sounds, span_to_transcribe
 from processor_service.compute.messages import (
     AudioRedacted,
     ChunkProcessed,
@@ -31,12 +32,7 @@ from processor_service.compute.messages import (
 )
 from processor_service.compute.resource_limits import MODELS_LOADED, audio_file_bytes
 from processor_service.compute.stream_chunk import SendWindow, ignore_window
-from processor_service.compute.transcribe_chunk import (
-    channels_of,
-    load_sounds,
-    span_to_transcribe,
-    transcribe_chunk,
-)
+from processor_service.compute.transcribe_chunk import transcribe_chunk
 from processor_service.denoisers import DenoiserSettings, load_denoiser
 from processor_service.providers.plan_pieces import encode_pieces
 from processor_service.providers.remote_transcripts import RemoteTranscripts

@@ -2,56 +2,21 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
-from pathlib import Path
 
 import msgspec
-import soundfile
 
-from processor_service.audio.cross_talk import own_sound, silence
-from processor_service.audio.find_speech import FINE, speech_regions
-from processor_service.audio.join import FADE_S, half_fade_frames
-from processor_service.audio.level import levelled
-from processor_service.audio.load_mono import blocks_16k, load_mono_16k
 from processor_service.audio.write_chunks import ChunkFile
+from processor_service.compute.load_sounds import Sound, channels_of, load_sounds, span_to_transcribe
 from processor_service.compute.messages import ProcessChunk
 from processor_service.compute.stream_chunk import ChunkStream, SendWindow, ignore_window
-from processor_service.transcribers.holes import Hole, HoleFiller, hole_warnings
+from processor_service.compute.transcribe_sound import transcribe_sound
 from processor_service.transcribers.replacements import Replacements
-from processor_service.transcribers.segments import main_language
-from processor_service.transcribers.snap_times import snap_times, snapped
-from processor_service.transcribers.transcriber import SAMPLE_RATE_HZ, FloatArray, Span, Transcriber, shifted
-from processor_service.transcribers.transcriber import OnProgress as EngineProgress
-from processor_service.transcribers.warnings import sound_warnings
-from processor_service.transcribers.windows import MODEL_WINDOW_S, apart, plan_windows
+from processor_service.transcribers.transcriber import Span, Transcriber, shifted
 from shared.schemas.options import JobOptions
-from shared.schemas.transcript import EngineUse, ResultWarning, Segment, Transcript, WarningCode
+from shared.schemas.transcript import EngineUse, ResultWarning, Transcript, WarningCode
 from shared.unspaced import joined_text
 
-CONTEXT_S = 2.0  # on both sides, for speech detection: it needs time to distinguish speech from a breath
-OVERLAP_S = 4.0  # transcribed by both neighbours where the cut went through speech
-
 OnProgress = Callable[[float], None]
-
-
-class TranscribedSpan(msgspec.Struct, frozen=True, kw_only=True):
-    """The span of a file to transcribe. Frames count from the start of the file."""
-
-    path: Path
-    start_frame: int
-    end_frame: int
-    start_s: float  # in the source's time
-    is_end: bool  # the source ends here
-    context_frames: int  # on both sides, as far as the file has them
-    sample_rate_hz: int  # of the file
-
-
-class Sound(msgspec.Struct, frozen=True, kw_only=True):
-    """The 16 kHz mono of a span: of one channel, or of the mix of all."""
-
-    channel: int | None
-    whole: FloatArray  # with context
-    lead: int  # samples of the context before
-    audio: FloatArray  # without context
 
 
 def transcribe_chunk(
@@ -72,7 +37,15 @@ def transcribe_chunk(
     stream = ChunkStream(send_window, (start_s, end_s), span.start_s, replacements)
     parts = []
     for number, sound in enumerate(load_sounds(span, channels)):
-        part = _transcribe(transcriber, request, span, sound, _share(progress, number, len(channels)), stream)
+        part = transcribe_sound(
+            transcriber,
+            sound,
+            _sound_options(request.options, sound),
+            threads=request.threads,
+            is_end=span.is_end,
+            on_fraction=_share(progress, number, len(channels)),
+            on_segments=stream.add,
+        )
         parts.append(part if sound.channel is None else as_channel(part, sound.channel))
     merged = replacements.of_transcript(merge_channels(parts))
     in_source = shifted(merged, span.start_s)
@@ -88,6 +61,12 @@ def transcribe_chunk(
     )
 
 
+def _sound_options(options: JobOptions, sound: Sound) -> JobOptions:
+    """Separate channels are not streamed: their segments are merged in order of time."""
+    is_streamed = options.stream_windows and sound.channel is None
+    return msgspec.structs.replace(options, stream_windows=is_streamed)
+
+
 def _core_span(chunk: ChunkFile) -> Span:
     return chunk.core_start_frame / chunk.sample_rate_hz, chunk.core_end_frame / chunk.sample_rate_hz
 
@@ -101,136 +80,8 @@ def _in_core(warnings: Sequence[ResultWarning], start_s: float, end_s: float) ->
             yield msgspec.structs.replace(one, start=max(one.start, start_s), end=min(one.end, end_s))
 
 
-def _transcribe(  # noqa: PLR0913, PLR0917 - one step of transcribe_chunk
-    transcriber: Transcriber,
-    request: ProcessChunk,
-    span: TranscribedSpan,
-    sound: Sound,
-    progress: OnProgress,
-    stream: ChunkStream,
-) -> Transcript:
-    audio = sound.audio
-    duration_s = len(audio) / SAMPLE_RATE_HZ
-    is_streamed = request.options.stream_windows and sound.channel is None  # channels are merged in order of time
-    options = msgspec.structs.replace(request.options, stream_windows=is_streamed)
-    if not transcriber.wants_speech_only:
-        whole = (0.0, duration_s)
-        return transcriber.transcribe(
-            audio, [whole], options, threads=request.threads, on_progress=_both(progress, stream.add)
-        )
-    speech = speech_in(sound)
-    heard = levelled(audio, speech)
-    language, known = request.options.language, list[Segment]()
-
-    def transcribe(windows: Sequence[Span], options: JobOptions, on_progress: EngineProgress) -> Transcript:
-        text = transcriber.transcribe(heard, windows, options, threads=request.threads, on_progress=on_progress)
-        return snap_times(text, speech)
-
-    if options.detect_language_only:
-        return transcribe(plan_windows(first_speech(speech), duration_s), options, lambda *_: None)
-
-    def transcribe_holes(holes: Sequence[Hole]) -> Transcript:
-        windows = [window for hole in holes for window in plan_windows(hole, duration_s)]
-        in_language = msgspec.structs.replace(
-            options, language=language, language_confidence=None, stream_windows=False
-        )
-        return transcribe(apart(windows), in_language, lambda *_: None)
-
-    def add(segments: Sequence[Segment]) -> None:
-        nonlocal language
-        known.extend(segments)
-        language = request.options.language or main_language(known)
-        stream.add(filler.add(snapped(segments, speech)))
-
-    filler = HoleFiller(speech, transcribe_holes)
-    first = transcribe(plan_windows(speech, duration_s), options, _both(progress, add))
-    language = first.language or request.options.language
-    transcript = filler.end(first)
-    warnings = (*hole_warnings(speech, transcript.segments), *sound_warnings(audio, speech, is_end=span.is_end))
-    return msgspec.structs.replace(transcript, warnings=(*transcript.warnings, *warnings))
-
-
-def _both(progress: OnProgress, add: Callable[[Sequence[Segment]], None]) -> EngineProgress:
-    """Give the progress of an engine and its segments to two functions."""
-
-    def on_progress(fraction: float, segments: Sequence[Segment]) -> None:
-        progress(fraction)
-        if segments:
-            add(segments)
-
-    return on_progress
-
-
-def first_speech(speech: Sequence[Span], most_s: float = MODEL_WINDOW_S) -> list[Span]:
-    """Return the regions of speech up to `most_s` of speech in all."""
-    first: list[Span] = []
-    for start_s, end_s in speech:
-        if most_s <= 0:
-            break
-        first.append((start_s, min(end_s, start_s + most_s)))
-        most_s -= end_s - start_s
-    return first
-
-
 def _share(progress: OnProgress, number: int, count: int) -> OnProgress:
     return lambda fraction: progress((number + fraction) / count)
-
-
-def channels_of(request: ProcessChunk) -> Sequence[int | None]:
-    """Return the channels to transcribe separately; None is the mix of all."""
-    return range(request.chunk.channels) if request.options.channels == "separate" else (None,)
-
-
-def span_to_transcribe(request: ProcessChunk, *, from_denoised: bool) -> TranscribedSpan:
-    """Return the core of a chunk, with an overlap where it was cut in speech."""
-    chunk = request.chunk
-    path, lead_frames = Path(chunk.path), chunk.core_start_frame - chunk.file_start_frame
-    if from_denoised and request.denoised_path is not None:  # begins half a fade before the core
-        path = Path(request.denoised_path)
-        lead_frames = min(lead_frames, half_fade_frames(FADE_S, chunk.sample_rate_hz))
-    file_frames = soundfile.info(path).frames
-    overlap = round(OVERLAP_S * chunk.sample_rate_hz)
-    core_end = lead_frames + chunk.core_end_frame - chunk.core_start_frame
-    start = max(0, lead_frames - overlap) if chunk.starts_in_speech else lead_frames
-    end = min(file_frames, core_end + overlap) if chunk.ends_in_speech else core_end
-    start_s = (chunk.core_start_frame - lead_frames + start) / chunk.sample_rate_hz
-    return TranscribedSpan(
-        path=path,
-        start_frame=start,
-        end_frame=end,
-        start_s=start_s,
-        is_end=core_end >= file_frames and not _is_cut(chunk, request.options),
-        context_frames=round(CONTEXT_S * chunk.sample_rate_hz),
-        sample_rate_hz=chunk.sample_rate_hz,
-    )
-
-
-def _is_cut(chunk: ChunkFile, options: JobOptions) -> bool:
-    """Whether the chunk ends where the client wants the part to end, not where the recording ends."""
-    end_s = options.part.end_s
-    return end_s is not None and chunk.core_end_frame >= round(end_s * chunk.sample_rate_hz)
-
-
-def load_sounds(span: TranscribedSpan, channels: Sequence[int | None]) -> Iterator[Sound]:
-    """Load a span with its context, once for each channel. Separate channels are silent where others talk into them."""
-    first, end = max(0, span.start_frame - span.context_frames), span.end_frame + span.context_frames
-    lead, core_end = (
-        round((frame - first) * SAMPLE_RATE_HZ / span.sample_rate_hz) for frame in (span.start_frame, span.end_frame)
-    )
-    kept = own_sound(blocks_16k(span.path, first, end)) if len(channels) > 1 else None
-    for channel in channels:
-        whole = load_mono_16k(span.path, first, end, channel=channel)
-        if kept is not None and channel is not None:
-            silence(whole, kept[:, channel])
-        yield Sound(channel=channel, whole=whole, lead=lead, audio=whole[lead:core_end])
-
-
-def speech_in(sound: Sound) -> list[Span]:
-    """Return the speech regions of a sound's audio, in seconds from its start. Detection also reads the context."""
-    lead_s, duration_s = sound.lead / SAMPLE_RATE_HZ, len(sound.audio) / SAMPLE_RATE_HZ
-    regions = speech_regions(sound.whole, FINE)
-    clipped = [(max(0.0, start_s - lead_s), min(duration_s, end_s - lead_s)) for start_s, end_s in regions]
-    return [region for region in clipped if region[0] < region[1]]
 
 
 def as_channel(transcript: Transcript, channel: int) -> Transcript:

@@ -18,11 +18,8 @@ MIN_SPEECH_S = 1.0  # without a word; less is a cough, or a word whose times are
 MIN_CONFIDENCE = 0.5  # of new segments; the model also finds words in noise, with less confidence
 LONGEST_S = (30.0, 12.0, 6.0, 3.0)  # of the pieces of a hole, in each round: the model omits less in shorter windows
 MIN_PIECE_S = 0.3  # a shorter piece is not speech by itself
-FEWEST_PIECES, PIECE_EVERY_S = (
-    8,
-    15.0,
-)  # in all rounds at most this many, and one more for so much speech: bounds the time
-
+FEWEST_PIECES = 8  # in all rounds at most this many, and one more for each PIECE_EVERY_S of speech: bounds the time
+PIECE_EVERY_S = 15.0
 LONE_WORDS = 2  # a segment of so few words beside a hole may belong elsewhere in it: the aligner had no better time
 
 Hole = tuple[Span, ...]  # consecutive regions of speech without a word

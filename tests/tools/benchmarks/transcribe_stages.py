@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from processor_service.compute import requests, transcribe_chunk
+from processor_service.compute import load_sounds, requests, transcribe_sound
 from processor_service.compute.messages import ChunkWritten, ProcessChunk, SplitSource
 from processor_service.transcribers import openai_whisper, transcribe_windows, window_decoder
 from processor_service.transcribers.engines import load_transcriber
@@ -26,8 +26,8 @@ from tests.tools.benchmarks.samples import A_DAY_S
 # The function of each stage, in the namespace of its caller. None of them calls another.
 STAGES: tuple[tuple[str, Any, str], ...] = (
     ("decode", requests, "split"),
-    ("VAD", transcribe_chunk, "speech_regions"),
-    ("level", transcribe_chunk, "levelled"),
+    ("VAD", load_sounds, "speech_regions"),
+    ("level", transcribe_sound, "levelled"),
     ("mel", transcribe_windows, "_spectrograms"),
     ("encoder", openai_whisper.OpenAIWhisper, "encode"),
     ("decoder", window_decoder.WindowDecoder, "decode"),

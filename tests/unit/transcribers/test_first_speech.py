@@ -2,7 +2,7 @@
 
 import pytest
 
-from processor_service.compute.transcribe_chunk import first_speech
+from processor_service.compute.transcribe_sound import first_speech
 from processor_service.transcribers.transcriber import Span
 
 
