@@ -11,7 +11,7 @@ from aiohttp import web
 
 from processor_service.database import DATABASE_ERRORS
 from processor_service.tasks.arq_worker import PollingWorker
-from processor_service.tasks.execute import Processor
+from processor_service.tasks.processor import Processor
 from processor_service.telemetry.exposition import CONTENT_TYPE, show_metrics
 from processor_service.telemetry.metrics import LOOP_LAG
 from shared.blobs.blob_errors import BlobStoreError

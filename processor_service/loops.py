@@ -28,7 +28,8 @@ from processor_service.maintenance.watch import IN_REDIS_EVERY_S, OVERDUE_EVERY_
 from processor_service.maintenance.webhook_log import keep_webhook_log
 from processor_service.stages.keep_voices import VoiceKeeper
 from processor_service.tasks import unprovided_summaries
-from processor_service.tasks.execute import DEAD_LETTERS, Processor, run_summary
+from processor_service.tasks.execute import DEAD_LETTERS, run_summary
+from processor_service.tasks.processor import Processor
 from processor_service.tasks.unprovided_summaries import UnprovidedSummaries
 from shared.blobs import blob_keys
 from shared.blobs.blob_store import BlobStore

@@ -15,6 +15,8 @@ from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
+import asyncpg
+
 from processor_service import health
 from processor_service.compute.messages import Warm
 from processor_service.compute.pool import ComputePool
@@ -28,15 +30,15 @@ from processor_service.maintenance.leader import Leader
 from processor_service.models.cache import ModelCache
 from processor_service.providers.failover import open_providers
 from processor_service.results.write import ResultWriter
-from processor_service.scratch import open_scratch
+from processor_service.scratch import Scratch, open_scratch
 from processor_service.settings import ProcessorSettings
 from processor_service.sources.fetch_source import SourceFetcher
 from processor_service.sources.open_url import open_source_session
 from processor_service.stages.summarize import Summarizer
 from processor_service.summaries.chat_api import open_chats
 from processor_service.tasks.arq_worker import PollingWorker, connection_options, open_workers
-from processor_service.tasks.execute import Processor
 from processor_service.tasks.leases import Leases
+from processor_service.tasks.processor import Processor
 from processor_service.tasks.publish_windows import WindowPublisher
 from processor_service.telemetry.traces import attempts_traced
 from processor_service.transcribers.engines import ENGINES, find_model, open_cache
@@ -76,40 +78,17 @@ async def serve(settings: ProcessorSettings) -> int:
 async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncIterator[Processor | None]:
     """Open the processor and warm its children. Yield None when a stop was requested before that."""
     models = open_cache(settings.transcriber, Path(settings.model_dir))
-    warm = _warm(settings, models)
-    model = [Path(warm.model_path)] if Path(warm.model_path) != Path() else []
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(attempts_traced(settings.otlp_url.reveal(), settings.trace_sample))
         scratch = await stack.enter_async_context(open_scratch(settings.scratch_dir))
-        blobs = BlobStore(
-            settings.storage_url,
-            timeout_s=settings.storage_timeout_s,
-            retry_s=settings.storage_retry_s,
-            min_free_bytes=settings.min_free_bytes,
-        )
-        compute = ComputePool(
-            warm,
-            slots=settings.slots,
-            threads=settings.threads,
-            scratch=scratch.folder,
-            readable=[models.folder, *model, *filter(None, [blobs.local_path("")])],
-            writable=model if ENGINES[settings.transcriber].writes_beside_model else [],
-        )
+        blobs = _open_store(settings)
+        compute = _new_pool(settings, models, blobs, scratch)
         stack.push_async_callback(compute.stop)
         if not await _unless_stopped(compute.start(), stop):
             yield None
             return
-        database, vital = [
-            await stack.enter_async_context(
-                opened(
-                    settings.database_url.reveal(),
-                    max_size=max_size,
-                    command_timeout_s=STATEMENT_TIMEOUT_S,
-                    pooler=settings.database_pooler,
-                )
-            )
-            for max_size in (CONNECTIONS, VITAL_CONNECTIONS)
-        ]
+        database = await stack.enter_async_context(_opened(settings, CONNECTIONS))
+        vital = await stack.enter_async_context(_opened(settings, VITAL_CONNECTIONS))
         redis = await stack.enter_async_context(open_redis_shards(settings.redis_url.reveal(), **connection_options()))
         windows = await stack.enter_async_context(clients_of(redis).opened(WindowPublisher.opened))
         http = await stack.enter_async_context(open_webhook_session(settings))
@@ -150,6 +129,37 @@ async def _processor(settings: ProcessorSettings, stop: asyncio.Event) -> AsyncI
             summaries=Summarizer(chats=chats, blobs=blobs, leases=leases, settings=settings),
             windows=windows,
         )
+
+
+def _open_store(settings: ProcessorSettings) -> BlobStore:
+    return BlobStore(
+        settings.storage_url,
+        timeout_s=settings.storage_timeout_s,
+        retry_s=settings.storage_retry_s,
+        min_free_bytes=settings.min_free_bytes,
+    )
+
+
+def _new_pool(settings: ProcessorSettings, models: ModelCache, blobs: BlobStore, scratch: Scratch) -> ComputePool:
+    warm = _warm(settings, models)
+    model = [Path(warm.model_path)] if Path(warm.model_path) != Path() else []
+    return ComputePool(
+        warm,
+        slots=settings.slots,
+        threads=settings.threads,
+        scratch=scratch.folder,
+        readable=[models.folder, *model, *filter(None, [blobs.local_path("")])],
+        writable=model if ENGINES[settings.transcriber].writes_beside_model else [],
+    )
+
+
+def _opened(settings: ProcessorSettings, connections: int) -> contextlib.AbstractAsyncContextManager[asyncpg.Pool]:
+    return opened(
+        settings.database_url.reveal(),
+        max_size=connections,
+        command_timeout_s=STATEMENT_TIMEOUT_S,
+        pooler=settings.database_pooler,
+    )
 
 
 def _warm(settings: ProcessorSettings, models: ModelCache) -> Warm:

@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from processor_service.errors import LeaseLostError
-from processor_service.tasks.leases import CLAIMED_TASK, claimed_task
+from processor_service.tasks.claim import CLAIMED_TASK, claimed_task
 from processor_service.tasks.outcomes import Crashed
 from processor_service.tasks.retry import MAX_CRASHES, RetryPolicy
 from processor_service.tasks.settle import settle_lost

@@ -20,7 +20,8 @@ from processor_service.settings import ProcessorSettings
 from processor_service.sources.bucket_object import BucketObject
 from processor_service.sources.download import Download
 from processor_service.sources.source_headers import SourceHeaders
-from processor_service.tasks.leases import ClaimedTask, Leases
+from processor_service.tasks.claim import ClaimedTask
+from processor_service.tasks.leases import Leases
 from processor_service.tasks.outcomes import Fetched, Postponed
 from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobNotFoundError

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import asyncpg
 
 from processor_service.errors import PermanentError
-from processor_service.tasks.leases import ClaimedTask
+from processor_service.tasks.claim import ClaimedTask
 from shared.job_changes import FORGET_HEADERS
 from shared.schemas.failures import FailureCode
 from shared.schemas.source_headers import decode_headers

@@ -13,7 +13,7 @@ from processor_service.compute.messages import AudioRedacted, RedactAudio
 from processor_service.stages import time_limits
 from processor_service.stages.final_transcript import store_peaks, store_results, without_words
 from processor_service.stages.work import Work
-from processor_service.tasks.leases import ClaimedTask
+from processor_service.tasks.claim import ClaimedTask
 from shared.blobs import blob_keys
 from shared.schemas.transcript import ResultWarning, Transcript, WarningCode
 

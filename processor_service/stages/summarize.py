@@ -15,8 +15,9 @@ from processor_service.settings import ProcessorSettings
 from processor_service.summaries.chat_api import ChatApi
 from processor_service.summaries.map_reduce import MapReduce, Progress, Result, use_of
 from processor_service.summaries.numbered_lines import Line, lines_of
+from processor_service.tasks.claim import ClaimedTask
 from processor_service.tasks.failures import failure_of
-from processor_service.tasks.leases import ClaimedTask, Leases
+from processor_service.tasks.leases import Leases
 from processor_service.tasks.outcomes import JobDone
 from processor_service.tasks.retry import GiveUp, RetryPolicy, decide
 from shared.blobs import blob_keys

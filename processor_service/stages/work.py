@@ -18,7 +18,7 @@ from processor_service.settings import ProcessorSettings
 from processor_service.stages.derived_bytes import DerivedBytes, budget_bytes, stored_bytes
 from processor_service.stages.passages import Passage
 from processor_service.stages.voice_store import VoiceStore
-from processor_service.tasks.leases import ClaimedTask
+from processor_service.tasks.claim import ClaimedTask
 from processor_service.transcribers.engines import NO_ENGINE, find_model, needs_weights
 from shared.blobs import blob_keys
 from shared.blobs.blob_store import BlobStore

@@ -23,7 +23,8 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from processor_service.models.servable import servable_models
-from processor_service.tasks.execute import Processor, run_compute_task, run_delivery, run_fetch, run_summary
+from processor_service.tasks.execute import run_compute_task, run_delivery, run_fetch, run_summary
+from processor_service.tasks.processor import Processor
 from processor_service.tasks.shared_slots import Demand, SharedSlots
 from shared.connections.redis import FAILED, open_address
 from shared.connections.redis_shards import RedisShard, single_shard

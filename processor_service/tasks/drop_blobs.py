@@ -8,7 +8,8 @@ from processor_service.database import DATABASE_ERRORS
 from processor_service.errors import TaskError
 from processor_service.maintenance.failed_chunks import forget_chunks
 from processor_service.stages.redact import originals_of
-from processor_service.tasks.leases import ClaimedTask, Leases
+from processor_service.tasks.claim import ClaimedTask
+from processor_service.tasks.leases import Leases
 from processor_service.tasks.outcomes import JobDone, Outcome, Transcribed
 from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobStoreError

@@ -9,35 +9,21 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-import aiohttp
-import asyncpg
-import msgspec
 from redis.exceptions import RedisError
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from processor_service.audio.write_chunks import PreparedAudio
-from processor_service.compute.pool import ComputePool, Slot
+from processor_service.compute.pool import Slot
 from processor_service.database import DATABASE_ERRORS
-from processor_service.disks import Disks
 from processor_service.errors import LeaseLostError
-from processor_service.maintenance.dead_letters import DeadLetterList
-from processor_service.maintenance.due_times import DueTimes
-from processor_service.maintenance.leader import Leader
 from processor_service.maintenance.loop import run_locked
-from processor_service.models.cache import ModelCache
-from processor_service.providers.openai_api import OpenAIApi
-from processor_service.results.write import ResultWriter
-from processor_service.scratch import Scratch
-from processor_service.settings import ProcessorSettings
-from processor_service.sources.fetch_source import SourceFetcher
 from processor_service.stages.chunk import chunk
 from processor_service.stages.finish import finish
 from processor_service.stages.prepare import prepare
-from processor_service.stages.summarize import Summarizer
 from processor_service.stages.voice_store import VoiceStore
 from processor_service.stages.work import Work
+from processor_service.tasks.claim import ClaimedTask, claim
 from processor_service.tasks.drop_blobs import drop_unread, return_space
-from processor_service.tasks.leases import ClaimedTask, Leases, claim
 from processor_service.tasks.outcomes import (
     Crashed,
     Fetched,
@@ -48,18 +34,13 @@ from processor_service.tasks.outcomes import (
     StorageFull,
     Transcribed,
 )
-from processor_service.tasks.publish_windows import WindowPublisher
+from processor_service.tasks.processor import Processor
 from processor_service.tasks.record_passages import record_passages
-from processor_service.tasks.retry import RetryPolicy
 from processor_service.tasks.settle import AfterCommit, settle
 from processor_service.telemetry.metrics import LEASE_LOST, UNSETTLED, WEBHOOK_PAUSES, count_lost, count_settled
 from processor_service.telemetry.traces import attempt_traced
 from processor_service.webhooks.deliver import deliver
-from processor_service.webhooks.event_tests import EventTester
-from shared.blobs.blob_store import BlobStore
-from shared.connections.redis_shards import RedisShards, Shards
 from shared.failpoints import failpoint
-from shared.job_hints import JobHints
 from shared.queue.dispatch import compute_queue
 from shared.queue.enqueue import enqueue_of_job
 from shared.queue.fair_shares import correct_cost
@@ -70,39 +51,6 @@ log = logs.Log(__name__)
 
 DEAD_LETTERS = "dead_letters"  # the name of that maintenance loop
 STAGES = {TaskKind.PREPARE: prepare, TaskKind.CHUNK: chunk, TaskKind.FINISH: finish}
-
-
-class Processor(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that tasks need; `service` makes one a process."""
-
-    name: str
-    settings: ProcessorSettings
-    database: asyncpg.Pool
-    redis: RedisShards
-    blobs: BlobStore
-    models: ModelCache
-    scratch: Scratch
-    disks: Disks
-    compute: ComputePool
-    leases: Leases
-    due: DueTimes
-    leader: Leader
-    hints: JobHints
-    dead_letters: DeadLetterList
-    http: aiohttp.ClientSession
-    event_tests: EventTester
-    results: ResultWriter
-    sources: SourceFetcher
-    providers: tuple[OpenAIApi, ...]
-    summaries: Summarizer
-    windows: Shards[WindowPublisher]
-
-    def policy(self, kind: TaskKind) -> RetryPolicy:
-        """Return the retry policy: days for a webhook endpoint, a minute for our own components."""
-        if kind is TaskKind.DELIVER:
-            waits_s = self.settings.webhook_waits_s
-            return RetryPolicy(waits_s=waits_s, longest_retry_after_s=24 * 3600, retry_after_shortens=False)
-        return RetryPolicy(waits_s=self.settings.retry_waits_s, longest_retry_after_s=600)
 
 
 async def run_compute_task(context: dict[str, Any], task_id: str, dispatch_no: int) -> None:

@@ -6,7 +6,7 @@ import asyncpg
 import msgspec
 
 from processor_service.stages.passages import Passage
-from processor_service.tasks.leases import ClaimedTask
+from processor_service.tasks.claim import ClaimedTask
 
 # The lock makes an erasure wait, which then deletes the passages. Of an erased job, or without the lease, none is
 # written.

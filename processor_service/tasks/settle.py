@@ -11,7 +11,7 @@ import msgspec
 
 from processor_service.errors import LeaseLostError
 from processor_service.tasks import outcomes
-from processor_service.tasks.leases import ClaimedTask
+from processor_service.tasks.claim import ClaimedTask
 from processor_service.tasks.outcomes import Crashed, Outcome
 from processor_service.tasks.retry import RetryPolicy
 from processor_service.tasks.settlement import Settlement, as_json, settlement_of

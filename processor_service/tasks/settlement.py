@@ -6,7 +6,7 @@ import msgspec
 
 from processor_service.errors import LeaseLostError
 from processor_service.tasks import outcomes
-from processor_service.tasks.leases import ClaimedTask
+from processor_service.tasks.claim import ClaimedTask
 from processor_service.tasks.outcomes import Crashed, Outcome
 from processor_service.tasks.retry import MAX_CRASHES, GiveUp, RetryPolicy, decide, is_poison
 from processor_service.tasks.settlement_statements import (

@@ -16,7 +16,7 @@ from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from processor_service.outbound.guard import refusal_of_url
 from processor_service.settings import ProcessorSettings
-from processor_service.tasks.leases import ClaimedTask
+from processor_service.tasks.claim import ClaimedTask
 from processor_service.tasks.outcomes import (
     Delivered,
     Delivery,

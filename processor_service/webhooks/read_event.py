@@ -14,7 +14,7 @@ from yarl import URL
 from processor_service.errors import PermanentError
 from processor_service.outbound.exact_url import exact_url
 from processor_service.outbound.guard import host_of
-from processor_service.tasks.leases import ClaimedTask
+from processor_service.tasks.claim import ClaimedTask
 from processor_service.tasks.outcomes import Dropped
 from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobNotFoundError

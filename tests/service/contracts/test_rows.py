@@ -16,7 +16,7 @@ import pytest_asyncio
 from deploy.local.postgres import create_service_role
 from deploy.migrate import migrate
 from ingest_service.settings import IngestSettings
-from processor_service.tasks.leases import claim
+from processor_service.tasks.claim import claim
 from shared.secret import Secret
 from tests.support.contracts.recorded import VERSION, Recorded, read_recorded, versions
 from tests.support.contracts.rows import columns_of, load

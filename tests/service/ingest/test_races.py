@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from processor_service.database import opened
 from processor_service.errors import LeaseLostError
-from processor_service.tasks.leases import ClaimedTask, claim
+from processor_service.tasks.claim import ClaimedTask, claim
 from processor_service.tasks.outcomes import Failed, JobDone, Outcome
 from processor_service.tasks.retry import RetryPolicy
 from processor_service.tasks.settle import settle

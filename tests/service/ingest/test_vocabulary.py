@@ -5,7 +5,7 @@ import pytest
 
 from ingest_service.jobs.vocabulary import MAX_BYTES, MAX_VERSIONS
 from ingest_service.settings import IngestSettings
-from processor_service.tasks.leases import claim
+from processor_service.tasks.claim import claim
 from tests.support.ingest.api_keys import bearer, guarded, new_key
 from tests.support.ingest.serving import Ingest
 from tests.support.ingest.sounds import wav

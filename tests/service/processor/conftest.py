@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from processor_service.tasks.leases import ClaimedTask, claim
+from processor_service.tasks.claim import ClaimedTask, claim
 from shared.ids import new_id
 
 INSERT_JOB = """

@@ -11,7 +11,8 @@ import pytest
 from processor_service.audio.tracks import TrackChoice
 from processor_service.audio.write_chunks import PreparedAudio
 from processor_service.errors import LeaseLostError
-from processor_service.tasks.leases import ClaimedTask, Leases, claim
+from processor_service.tasks.claim import ClaimedTask, claim
+from processor_service.tasks.leases import Leases
 from processor_service.tasks.outcomes import (
     ChunkDone,
     ChunkInput,

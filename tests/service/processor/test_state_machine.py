@@ -34,7 +34,8 @@ from processor_service.audio.write_chunks import PreparedAudio
 from processor_service.errors import LeaseLostError
 from processor_service.maintenance.loop import run_locked
 from processor_service.maintenance.rescue import Rescuer, wake
-from processor_service.tasks.leases import HEARTBEAT, ClaimedTask, claim
+from processor_service.tasks.claim import ClaimedTask, claim
+from processor_service.tasks.leases import HEARTBEAT
 from processor_service.tasks.outcomes import (
     ChunkDone,
     ChunkInput,

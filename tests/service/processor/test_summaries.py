@@ -14,7 +14,8 @@ from processor_service.errors import TransientError
 from processor_service.settings import ProcessorSettings
 from processor_service.stages.summarize import Summarizer
 from processor_service.summaries.chat_api import open_chats
-from processor_service.tasks.leases import ClaimedTask, Leases
+from processor_service.tasks.claim import ClaimedTask
+from processor_service.tasks.leases import Leases
 from processor_service.tasks.outcomes import Crashed, Failed, JobDone, Transcribed
 from processor_service.tasks.retry import MAX_CRASHES, RetryPolicy
 from processor_service.tasks.settle import settle

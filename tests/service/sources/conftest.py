@@ -14,7 +14,8 @@ from processor_service.settings import ProcessorSettings
 from processor_service.sources import download
 from processor_service.sources.fetch_source import SourceFetcher
 from processor_service.sources.open_url import open_source_session
-from processor_service.tasks.leases import ClaimedTask, Leases
+from processor_service.tasks.claim import ClaimedTask
+from processor_service.tasks.leases import Leases
 from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobNotFoundError
 from shared.blobs.blob_store import BlobStore

@@ -12,7 +12,7 @@ import processor_service
 from processor_service.maintenance.loop import run_locked
 from processor_service.maintenance.reconcile import Reconciler
 from processor_service.maintenance.rescue import DISPATCH_COLUMNS, Rescuer, wake
-from processor_service.tasks.leases import ClaimedTask
+from processor_service.tasks.claim import ClaimedTask
 from processor_service.tasks.outcomes import Crashed, Failed, Fetched, Interrupted, Outcome, Postponed
 from processor_service.tasks.retry import RetryPolicy
 from processor_service.tasks.settle import settle

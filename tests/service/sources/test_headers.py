@@ -10,7 +10,7 @@ import pytest
 from processor_service.errors import PermanentError, TransientError
 from processor_service.maintenance.expire import forget_source_headers
 from processor_service.sources.fetch_source import SourceFetcher
-from processor_service.tasks.leases import ClaimedTask
+from processor_service.tasks.claim import ClaimedTask
 from processor_service.tasks.retry import RetryPolicy
 from processor_service.tasks.settle import settle
 from shared.schemas.failures import FailureCode

@@ -9,7 +9,7 @@ import pytest
 
 from processor_service.sources.download import least_bytes_per_s
 from processor_service.sources.fetch_source import SourceFetcher
-from processor_service.tasks.leases import ClaimedTask
+from processor_service.tasks.claim import ClaimedTask
 from processor_service.tasks.outcomes import Fetched, Postponed
 from tests.service.sources.conftest import ClaimUrl, Fail, Fetch, FetcherWith, settings_with
 from tests.support.sources.server import ETAG, Connection, Server, flooding, head, serving

@@ -19,7 +19,7 @@ from processor_service.models.cache import ModelCache
 from processor_service.sources.fetch_source import SourceFetcher
 from processor_service.stages.prepare import prepare
 from processor_service.stages.work import Work
-from processor_service.tasks.leases import ClaimedTask, claim
+from processor_service.tasks.claim import ClaimedTask, claim
 from processor_service.tasks.outcomes import Fetched, Outcome
 from processor_service.tasks.retry import RetryPolicy
 from processor_service.tasks.settle import settle

@@ -12,7 +12,7 @@ import pytest_asyncio
 from aiohttp.abc import AbstractResolver
 
 from processor_service.settings import ProcessorSettings
-from processor_service.tasks.leases import ClaimedTask
+from processor_service.tasks.claim import ClaimedTask
 from processor_service.tasks.outcomes import Delivered, Delivery, LeaseLost, NotDelivered
 from processor_service.webhooks.deliver import deliver
 from processor_service.webhooks.send import open_webhook_session

@@ -13,7 +13,7 @@ import pytest
 
 from processor_service.errors import PermanentError
 from processor_service.maintenance.rescue import wake
-from processor_service.tasks.leases import claim
+from processor_service.tasks.claim import claim
 from processor_service.tasks.outcomes import LeaseLost, Postponed
 from processor_service.tasks.retry import RetryPolicy
 from processor_service.tasks.settle import settle

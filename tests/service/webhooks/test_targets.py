@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from processor_service.maintenance.loop import run_locked
 from processor_service.settings import ProcessorSettings
-from processor_service.tasks.leases import ClaimedTask
+from processor_service.tasks.claim import ClaimedTask
 from processor_service.tasks.outcomes import (
     Delivered,
     Delivery,

@@ -18,7 +18,7 @@ from processor_service.stages.chunk import chunk
 from processor_service.stages.finish import finish
 from processor_service.stages.prepare import prepare
 from processor_service.stages.work import Work
-from processor_service.tasks.leases import ClaimedTask
+from processor_service.tasks.claim import ClaimedTask
 from processor_service.tasks.outcomes import JobDone, Outcome, Split
 from shared.blobs import blob_keys
 from shared.blobs.blob_errors import BlobNotFoundError

@@ -25,7 +25,7 @@ from processor_service.providers.openai_api import OpenAIApi
 from processor_service.settings import ProcessorSettings
 from processor_service.stages.chunk import transcribe_and_denoise
 from processor_service.stages.work import Work
-from processor_service.tasks.leases import ClaimedTask
+from processor_service.tasks.claim import ClaimedTask
 from processor_service.transcribers.merge import merge_transcripts
 from processor_service.transcribers.transcriber import FloatArray
 from shared.blobs.blob_store import BlobStore
