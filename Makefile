@@ -55,14 +55,14 @@ check: $(READY) ## check format, lint, types, import contracts, documents, Docke
 # A test that hangs for ten minutes fails, with the stacks of its threads.
 PYTEST := exec env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m pytest --dist loadgroup --durations 15 --timeout 600
 
-# Folders in which every test takes minutes, so that their imports are not waited for, and those of the engines, nets and larger models.
+# Folders in which every test takes minutes, so that their imports are not waited for, and those with a model on real speech.
 SLOW := $(addprefix --ignore tests/system/,full install console/browser)
-MODELS := $(addprefix tests/system/,audio compute denoisers diarization transcribers acceptance/test_languages.py)
+MODELS := $(addprefix tests/system/,acceptance audio compute denoisers diarization transcribers)
 
 test: $(READY) $(SPEAKERS) $(PROMETHEUS) $(SERVERS) $(BROWSER) ## run all tests without a target of their own below: WORKERS (processes; two per core), ARGS (passed to pytest)
 	@$(PYTEST) $(SLOW) $(addprefix --ignore ,$(MODELS)) --numprocesses $(or $(WORKERS),auto) $(ARGS)
 
-test-models: $(READY) $(SPEAKERS) ## run the engines, the nets and the compute processes on real speech: WORKERS (processes; one per core), ARGS
+test-models: $(READY) $(SPEAKERS) $(BROWSER) ## run the engines, the nets, the compute processes and whole jobs on real speech: WORKERS (processes; one per core), ARGS
 	@$(PYTEST) $(MODELS) --numprocesses $(or $(WORKERS),logical) $(ARGS)
 
 test-fast: $(READY) ## run the tests that start no process and load no model: WORKERS, ARGS
