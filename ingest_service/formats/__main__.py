@@ -3,22 +3,21 @@
 Argument: the number of bytes of the order. It has no settings, opens no file but its own, and no connection.
 """
 
-import os
 import resource
 import sys
 
 import msgspec
 
 from ingest_service.formats.render import Order, render_json
+from shared.background import run_in_background
 
-NICENESS = 10  # uploads come first
 MAX_CPU_S = 120  # a day of speech takes 5 s
 MAX_MEMORY_BYTES = 2 << 30  # a day of speech takes 160 MB
 
 
 def main(arguments: list[str]) -> None:
     """Render once."""
-    os.nice(NICENESS)
+    run_in_background()
     resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_S, MAX_CPU_S))
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     (order_bytes,) = arguments

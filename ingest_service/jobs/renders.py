@@ -152,6 +152,7 @@ async def run_process(blobs: BlobStore, key: RenderKey, overlay: Overlay | None 
         *(sys.executable, "-m", "ingest_service.formats", str(len(order))),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,  # so that its low priority counts
         env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
     try:

@@ -15,12 +15,12 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from shared.background import run_in_background
 from shared.environment import forbid_tracing
 
 CHILD_UID = 60_817  # of a root worker's children; neither Debian nor systemd assigns it to anything
 GPU = Path("/dev/nvidiactl")  # its driver talks to daemons on the same machine by Unix sockets
 OOM_SCORE_ADJ = "500"  # the kernel's OOM killer prefers the child to its worker
-NICENESS = 10  # on one machine, an upload and a heartbeat go before hours of decoding
 
 # What every program reads. Not: home folders, /run, /srv, /tmp, /var.
 SYSTEM = ("/bin", "/dev", "/etc", "/gnu", "/lib", "/lib32", "/lib64", "/nix", "/opt", "/proc", "/sbin", "/sys", "/usr")
@@ -39,7 +39,7 @@ def isolate(readable: Iterable[str], writable: Iterable[str]) -> tuple[str, ...]
     if sys.platform != "linux":
         return ("linux",)
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-    os.nice(NICENESS)
+    run_in_background()
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE_ADJ)
     steps: dict[str, Callable[[], None]] = {

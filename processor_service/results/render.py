@@ -33,6 +33,7 @@ async def _in_process(stored: bytes, wanted: str, job_id: UUID) -> bytes:
         *(sys.executable, "-m", "shared.formats", wanted, str(job_id)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,  # so that its low priority counts
         env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
     try:

@@ -9,6 +9,7 @@ import pytest
 
 from processor_service.compute.isolation import CHILD_UID
 from processor_service.compute.messages import REPLIES_FD, REQUESTS_FD
+from shared.background import NICENESS
 from tests.system.compute.conftest import Model, Pool
 
 pytestmark = [pytest.mark.process, pytest.mark.skipif(sys.platform != "linux", reason="Linux has the means")]
@@ -97,12 +98,20 @@ async def test_a_warm_child_is_isolated(started: Pool, model: Model) -> None:
         expected = CHILD_UID if os.geteuid() == 0 else os.geteuid()
         assert set(status["Uid"].split()) == {str(expected)}
         assert _link(slot.child.pid, "ns/net") != _link(os.getpid(), "ns/net")
+        assert os.getpriority(os.PRIO_PROCESS, slot.child.pid) == NICENESS
+        assert _session_niceness(slot.child.pid) in {NICENESS, None}
         assert _descriptors(slot.child.pid) == {"0", "1", "2", str(REQUESTS_FD), str(REPLIES_FD)}
 
 
 def _status(pid: int) -> dict[str, str]:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def _session_niceness(pid: int) -> int | None:
+    """Return the niceness of a process's session, None on systems without it."""
+    path = Path(f"/proc/{pid}/autogroup")
+    return int(path.read_text().rpartition(" ")[2]) if path.exists() else None
 
 
 def _descriptors(pid: int) -> set[str]:

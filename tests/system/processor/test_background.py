@@ -1,0 +1,62 @@
+"""Processes that compute have a low priority, also where Linux divides the cores among sessions. Real processes."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shared.background import NICENESS
+from tests.support.stack.launched import ROOT
+
+GROUP = Path("/proc/self/autogroup")
+PROGRAM = f"""
+from pathlib import Path
+import os
+from shared.background import run_in_background
+run_in_background()
+print(os.nice(0), Path({str(GROUP)!r}).read_text())
+"""
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(not GROUP.exists(), reason="this system does not divide the cores among sessions"),
+]
+
+
+def _nices(*, in_new_session: bool) -> tuple[int, int]:
+    """Return the niceness of the process, and that of its session."""
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", PROGRAM]
+    ended = subprocess.run(
+        command, env=environ, check=True, capture_output=True, text=True, start_new_session=in_new_session
+    )
+    process, _, session = ended.stdout.strip().partition(" ")
+    return int(process), int(session.rpartition(" ")[2])
+
+
+def test_a_session_of_its_own_has_a_low_priority() -> None:
+    assert _nices(in_new_session=True) == (NICENESS, NICENESS)
+
+
+def test_a_shared_session_keeps_its_priority() -> None:
+    before = GROUP.read_text()
+
+    assert _nices(in_new_session=False) == (NICENESS, int(before.rpartition(" ")[2]))
+    assert GROUP.read_text() == before
+
+
+def test_many_that_start_together_have_a_low_priority() -> None:
+    programs = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    printed = [program.communicate()[0] for program in programs]
+
+    assert [text.rpartition(" ")[2].strip() for text in printed] == [str(NICENESS)] * 4
