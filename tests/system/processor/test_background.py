@@ -16,7 +16,7 @@ from pathlib import Path
 import os
 from shared.background import run_in_background
 run_in_background()
-print(os.nice(0), Path({str(GROUP)!r}).read_text())
+print(os.sched_getscheduler(0) == os.SCHED_BATCH, os.nice(0), Path({str(GROUP)!r}).read_text())
 """
 pytestmark = [
     pytest.mark.process,
@@ -31,8 +31,9 @@ def _nices(*, in_new_session: bool) -> tuple[int, int]:
     ended = subprocess.run(
         command, env=environ, check=True, capture_output=True, text=True, start_new_session=in_new_session
     )
-    process, _, session = ended.stdout.strip().partition(" ")
-    return int(process), int(session.rpartition(" ")[2])
+    is_batch, process, *session = ended.stdout.split()
+    assert is_batch == "True"
+    return int(process), int(session[-1])
 
 
 def test_a_session_of_its_own_has_a_low_priority() -> None:
