@@ -6,18 +6,15 @@ get it from a cache of bounded size. The key names the stored content and the ed
 """
 
 import asyncio
-import os
 import re
-import sys
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import NamedTuple
-
-import msgspec
 
 from ingest_service.errors import LimitError
 from ingest_service.formats.render import Order, Overlay, Wanted, render_json
+from ingest_service.jobs.render_process import run_render
 from ingest_service.openai_api.answers import Answer
 from shared.blobs.blob_facts import BlobVersion
 from shared.blobs.blob_store import BlobStore
@@ -142,42 +139,7 @@ class Renders:
     async def _render(self, tenant: str, wanted: _Render) -> bytes:
         async with self._of_tenant[tenant], self._slots, asyncio.timeout(RENDER_TIMEOUT_S):
             self.started += 1
-            return await run_process(self._blobs, *wanted)
-
-
-async def run_process(blobs: BlobStore, key: RenderKey, overlay: Overlay | None = None) -> bytes:
-    """Render in a process. It gets no environment: ours holds secrets. Raise BlobStoreError or RuntimeError."""
-    order = msgspec.json.encode(key.order(overlay))
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "ingest_service.formats", str(len(order))),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        start_new_session=True,  # so that its low priority counts
-        env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-    )
-    try:
-        text = await _exchange(process, order, blobs, key.blob)
-        status = await process.wait()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await asyncio.shield(process.wait())
-    if status:
-        raise RuntimeError(f"A render ended with status {status}.")
-    return text
-
-
-async def _exchange(process: asyncio.subprocess.Process, order: bytes, blobs: BlobStore, blob: BlobVersion) -> bytes:
-    """Send the order, and the transcript in pieces; read the text, which begins when all is sent."""
-    if process.stdin is None or process.stdout is None:
-        raise AssertionError("the process has no pipes")
-    with suppress(BrokenPipeError, ConnectionResetError):  # its exit status says why
-        process.stdin.write(order)
-        async for piece in blobs.read(blob.key, 0, blob.size):
-            process.stdin.write(piece)
-            await process.stdin.drain()
-        process.stdin.close()
-    return await process.stdout.read()
+            return await run_render(self._blobs, wanted.key.blob, wanted.key.order(wanted.overlay))
 
 
 class TextCache:

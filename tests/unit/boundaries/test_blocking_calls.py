@@ -24,6 +24,7 @@ ALLOWED = {
     "shared/blobs/blob_store.py download": "only the processor calls it",
     "shared/blobs/blob_store.py scan": "makes a generator; a thread reads the folders",
     "ingest_service/jobs/renders.py get": "short texts in scripts with spaces, which need no dictionary",
+    "ingest_service/jobs/render_process.py run_render": "starts a process in 1 ms; the event loop would take 25",
     "ingest_service/services.py open_services": "reads certificates, before the first request",
 }
 FOR_TESTS = {"failpoint"}  # touches files only when a test orders a fault
