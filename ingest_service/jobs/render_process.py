@@ -19,6 +19,8 @@ from shared.blobs.blob_store import BlobStore
 
 POLL_S = 0.005
 
+Streams = tuple[asyncio.StreamWriter, asyncio.StreamReader]
+
 
 async def run_render(blobs: BlobStore, blob: BlobVersion, order: Order) -> bytes:
     """Return the text of a stored transcript. Raise BlobStoreError or RuntimeError. If cancelled, kill the process."""
