@@ -119,6 +119,11 @@ async def _leftovers(world: World) -> Leftovers:
     )
 
 
+def is_source(key: str) -> bool:
+    """Whether a blob is the audio of a job: in the job's folder, or beside it."""
+    return key.endswith("source")
+
+
 def partial_blobs(root: Path) -> list[Path]:
     """Return the files of uploads that have not ended."""
     return [path for path in files_below(root) if "#" in path.name]
@@ -187,7 +192,7 @@ def _blobs(root: Path) -> dict[str, str]:
     """Return the sha256 of each source by its key, and an empty string for other blobs."""
     files = [path for path in files_below(root) if "#" not in path.name]
     return {
-        str(path.relative_to(root)): hashlib.sha256(_read(path)).hexdigest() if path.name.endswith("source") else ""
+        str(path.relative_to(root)): hashlib.sha256(_read(path)).hexdigest() if is_source(path.name) else ""
         for path in files
     }
 

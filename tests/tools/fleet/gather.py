@@ -12,8 +12,6 @@ from tests.tools.chaos.load import Attempt
 from tests.tools.fleet import settings
 from tests.tools.fleet.fleet import INGESTS, PROCESSORS, Fleet
 
-SOURCE = "/source"
-
 
 async def gather(
     fleet: Fleet, attempts: tuple[Attempt, ...], *, struck: frozenset[str], calls_allowed_again: int
@@ -65,7 +63,7 @@ async def _leftovers(fleet: Fleet) -> Leftovers:
 
 async def _blobs(fleet: Fleet) -> dict[str, str]:
     found = await keys(fleet, blob_keys.ALL_JOBS)
-    return {key: await _sha256(fleet, key) if key.endswith(SOURCE) else "" for key in found}
+    return {key: await _sha256(fleet, key) if asked.is_source(key) else "" for key in found}
 
 
 async def _sha256(fleet: Fleet, key: str) -> str:
