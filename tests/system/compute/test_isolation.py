@@ -111,7 +111,8 @@ def _status(pid: int) -> dict[str, str]:
 def _session_niceness(pid: int) -> int | None:
     """Return the niceness of a process's session, None on systems without it."""
     path = Path(f"/proc/{pid}/autogroup")
-    return int(path.read_text().rpartition(" ")[2]) if path.exists() else None
+    text = path.read_text() if path.exists() else ""  # empty where sessions are not grouped
+    return int(text.rpartition(" ")[2]) if text else None
 
 
 def _descriptors(pid: int) -> set[str]:

@@ -125,7 +125,7 @@ def is_source(key: str) -> bool:
 
 
 def partial_blobs(root: Path) -> list[Path]:
-    """Return the files of uploads that have not ended."""
+    """Return the files that are not complete: of uploads, or of what a processor writes."""
     return [path for path in files_below(root) if "#" in path.name]
 
 
